@@ -1,0 +1,5 @@
+//! codex-proxy: a ChatGPT Plus/Pro subscription for every tool that speaks the OpenAI API.
+
+pub mod credentials;
+pub mod openai;
+pub mod platform;

@@ -1,0 +1,54 @@
+//! What differs between a laptop and the edge: sending, sleeping, spawning, telling the time.
+//!
+//! * Every other room is written against this one; none of them names `tokio::spawn`, `std::time::Instant`
+//!   or an HTTP client.
+//! * Futures are `Send` on both sides, so one set of trait bounds serves the daemon and the Worker.
+//! * A stream of bytes yields whatever one read gave; nothing here buffers or re-frames it.
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+#[cfg(not(target_arch = "wasm32"))]
+mod native;
+#[cfg(target_arch = "wasm32")]
+mod worker;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use native::{HttpClient, Instant, Timer, sleep, spawn};
+#[cfg(target_arch = "wasm32")]
+pub use worker::{HttpClient, Instant, Timer, sleep, spawn};
+
+/// The bytes of an answer as they arrive, one item a read.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>> + Send>>;
+
+/// Why bytes could not be sent or received. Never carries a header or a body, so it is safe to log and to show.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TransportError {
+    /// What went wrong, as far as it can be told apart.
+    pub kind: TransportErrorKind,
+    /// The cause in words, innermost last.
+    pub message: String,
+}
+
+/// The stage at which a call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransportErrorKind {
+    /// The host name could not be resolved.
+    Dns,
+    /// No connection: refused, unreachable, or the connect timeout passed.
+    Connect,
+    /// The TLS handshake failed.
+    Tls,
+    /// The request could not be built or is not supported on this platform.
+    Request,
+    /// The connection broke while the answer was awaited or read.
+    Interrupted,
+}
+
+/// Seconds and nanoseconds since the Unix epoch, by the wall clock.
+pub fn unix_now() -> std::time::Duration {
+    web_time::SystemTime::now().duration_since(web_time::SystemTime::UNIX_EPOCH).unwrap_or_default()
+}

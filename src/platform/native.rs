@@ -1,0 +1,102 @@
+//! The laptop's side: reqwest over rustls, tokio's timers and tasks.
+
+use std::error::Error as _;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use http_body_util::BodyDataStream;
+pub use tokio::time::Instant;
+pub use tokio::time::sleep;
+
+use super::{ByteStream, TransportError, TransportErrorKind};
+
+/// One pooled client for the backend and the token issuer: HTTP/2 where TLS negotiates it, `HTTPS_PROXY` and
+/// `NO_PROXY` honoured, redirects never followed (they would carry the login to another host).
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    inner: reqwest::Client,
+}
+
+impl HttpClient {
+    /// A client that gives up connecting after `connect_timeout` and has no other time limit of its own.
+    pub fn new(connect_timeout: Duration) -> Result<Self, TransportError> {
+        // An error only says that a provider is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let inner = reqwest::Client::builder()
+            .connect_timeout(connect_timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .http2_adaptive_window(true)
+            .tcp_nodelay(true)
+            .build()
+            .map_err(|error| transport_error(&error))?;
+        Ok(Self { inner })
+    }
+
+    /// Sends one request and returns as soon as the answer's head is there.
+    pub async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<ByteStream>, TransportError> {
+        let request = reqwest::Request::try_from(request).map_err(|error| transport_error(&error))?;
+        let response = self.inner.execute(request).await.map_err(|error| transport_error(&error))?;
+        let response = http::Response::<reqwest::Body>::from(response);
+        Ok(response
+            .map(|body| -> ByteStream { Box::pin(BodyDataStream::new(body).map_err(|error| transport_error(&error))) }))
+    }
+}
+
+/// A deadline that can be moved without allocating a new timer.
+#[derive(Debug)]
+pub struct Timer(Pin<Box<tokio::time::Sleep>>);
+
+impl Timer {
+    /// Fires once, `delay` from now.
+    pub fn after(delay: Duration) -> Self {
+        Self(Box::pin(sleep(delay)))
+    }
+
+    /// Moves the deadline to `deadline`.
+    pub fn reset(&mut self, deadline: Instant) {
+        self.0.as_mut().reset(deadline);
+    }
+
+    /// Ready once the deadline has passed.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+/// Runs `future` beside the caller until it ends by itself.
+pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
+    tokio::spawn(future);
+}
+
+fn transport_error(error: &reqwest::Error) -> TransportError {
+    let mut causes = Vec::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        causes.push(cause.to_string());
+        source = cause.source();
+    }
+    let message = causes.last().cloned().unwrap_or_else(|| error.to_string());
+    TransportError { kind: transport_error_kind(error, &causes), message }
+}
+
+/// reqwest tells a connect error apart but not its stage; the resolver and rustls name themselves in the chain.
+fn transport_error_kind(error: &reqwest::Error, causes: &[String]) -> TransportErrorKind {
+    let mentions =
+        |words: &[&str]| causes.iter().any(|cause| words.iter().any(|word| cause.to_ascii_lowercase().contains(word)));
+    if error.is_builder() {
+        TransportErrorKind::Request
+    } else if !error.is_connect() {
+        TransportErrorKind::Interrupted
+    } else if mentions(&["dns", "lookup address", "name or service"]) {
+        TransportErrorKind::Dns
+    } else if mentions(&["tls", "certificate", "handshake", "invalid peer"]) {
+        TransportErrorKind::Tls
+    } else {
+        TransportErrorKind::Connect
+    }
+}
