@@ -49,6 +49,7 @@ pub enum TransportErrorKind {
 }
 
 /// Seconds and nanoseconds since the Unix epoch, by the wall clock.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
 pub fn unix_now() -> std::time::Duration {
     web_time::SystemTime::now().duration_since(web_time::SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
