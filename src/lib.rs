@@ -3,3 +3,4 @@
 pub mod credentials;
 pub mod openai;
 pub mod platform;
+pub mod translate;
