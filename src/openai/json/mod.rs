@@ -13,5 +13,5 @@ mod write;
 
 pub use path::Path;
 pub use text::Text;
-pub use value::{Object, array, boolean, kind, object, string, text, unsigned};
+pub use value::{Object, array, body, boolean, kind, object, required, string, text, unsigned};
 pub use write::{ArrayWriter, ObjectWriter, push_string};

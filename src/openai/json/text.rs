@@ -12,6 +12,9 @@ use serde_json::value::RawValue;
 pub struct Text<'a>(&'a str);
 
 impl<'a> Text<'a> {
+    /// Not a single character.
+    pub const EMPTY: Self = Self("");
+
     /// A text that is escaped already: joined from other texts, or a constant.
     pub(crate) const fn from_escaped(escaped: &'a str) -> Self {
         Self(escaped)

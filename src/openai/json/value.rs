@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{Path, Text};
-use crate::openai::error::ApiError;
+use crate::openai::error::{ApiError, ErrorKind};
 
 /// One level of a JSON object: its keys in order, each with its raw value.
 #[derive(Debug, Default)]
@@ -55,6 +55,26 @@ impl<'de> Visitor<'de> for ObjectVisitor {
 /// A bare `Cow` would always be copied; a newtype borrows where there are no escapes.
 #[derive(serde::Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The object that a request body must be.
+pub fn body(bytes: &[u8]) -> Result<Object<'_>, ApiError> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let message = match error.classify() {
+            serde_json::error::Category::Data => "the request body must be a JSON object".to_owned(),
+            _ if bytes.is_empty() => "the request body is empty; it must be a JSON object".to_owned(),
+            _ => format!("the request body is not valid JSON: {error}"),
+        };
+        ApiError::new(ErrorKind::InvalidRequest, message)
+    })
+}
+
+/// The value that `object`, which stands at `path`, must have under `name`.
+pub fn required<'a>(object: &Object<'a>, name: &str, path: &Path<'_>) -> Result<&'a RawValue, ApiError> {
+    object.find(name).ok_or_else(|| {
+        let path = path.key(name);
+        ApiError::invalid(path.to_string(), format!("'{path}' is missing"))
+    })
+}
 
 /// The object in `raw`.
 pub fn object<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<Object<'a>, ApiError> {
