@@ -7,10 +7,13 @@
 //!
 //! Pure: no I/O, no clock, no runtime. Whatever depends on those is handed in.
 
+pub mod backend;
+mod call_id;
 pub mod chat;
 pub mod event;
 pub mod failure;
 pub mod responses;
+pub mod session;
 pub mod sse;
 mod usage;
 

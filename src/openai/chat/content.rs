@@ -87,8 +87,12 @@ impl<'a> Part<'a> {
             "refusal" => Ok(Self::Refusal(json::text(json::required(&part, "refusal", path)?, &path.key("refusal"))?)),
             "image_url" | "input_image" => Self::image(&part, path, ignored),
             "file" | "input_file" => Self::file(&part, path),
-            "input_audio" => Err(ApiError::unsupported(path.to_string(), format!("'{path}': audio input is not available"))),
-            other => Err(ApiError::invalid(type_path.to_string(), format!("'{type_path}': unknown part type '{other}'"))),
+            "input_audio" => {
+                Err(ApiError::unsupported(path.to_string(), format!("'{path}': audio input is not available")))
+            }
+            other => {
+                Err(ApiError::invalid(type_path.to_string(), format!("'{type_path}': unknown part type '{other}'")))
+            }
         }
     }
 

@@ -7,10 +7,14 @@
 
 pub mod chunks;
 mod citation;
+mod content;
 pub mod fold;
+mod history;
 mod items;
 pub mod machine;
+pub mod request;
 pub mod sink;
+mod tools;
 
 pub use chunks::Chunks;
 pub use fold::Fold;
