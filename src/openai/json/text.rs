@@ -50,7 +50,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// serde_json decodes into bytes what it refuses to decode into a string.
+/// `serde_json` decodes into bytes what it refuses to decode into a string.
 fn decode_lossy(quoted: &str) -> String {
     struct Bytes(Vec<u8>);
     impl<'de> serde::Deserialize<'de> for Bytes {

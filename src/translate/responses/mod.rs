@@ -7,6 +7,7 @@
 pub mod collect;
 mod output;
 pub mod relay;
+pub mod request;
 
 pub use collect::Collect;
 pub use relay::Relay;
