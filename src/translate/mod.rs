@@ -96,11 +96,6 @@ impl<M: Machine> Transcoder<M> {
         self.framed
     }
 
-    /// Bytes that are no whole event yet: the whole body, where it is no event stream.
-    pub fn pending(&self) -> &[u8] {
-        self.framer.pending()
-    }
-
     fn drive(&mut self, out: &mut Vec<u8>, run: impl FnOnce(&mut Framer, &mut dyn FnMut(Frame<'_>) -> bool)) -> &Step {
         if self.step != Step::Continue {
             return &self.step;
