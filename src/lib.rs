@@ -1,5 +1,6 @@
 //! codex-proxy: a ChatGPT Plus/Pro subscription for every tool that speaks the OpenAI API.
 
 pub mod credentials;
+pub mod oauth;
 pub mod openai;
 pub mod platform;
