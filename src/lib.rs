@@ -2,5 +2,7 @@
 
 pub mod credentials;
 pub mod oauth;
+pub mod models;
 pub mod openai;
 pub mod platform;
+pub mod translate;
