@@ -3,3 +3,5 @@
 pub mod credentials;
 pub mod openai;
 pub mod platform;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod simulator;
