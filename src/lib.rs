@@ -6,3 +6,5 @@ pub mod models;
 pub mod openai;
 pub mod platform;
 pub mod translate;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod simulator;
