@@ -4,3 +4,4 @@ pub mod credentials;
 pub mod models;
 pub mod openai;
 pub mod platform;
+pub mod server;
