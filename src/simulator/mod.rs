@@ -2,6 +2,8 @@
 //!
 //! * It serves the integration tests, the measuring programs and `codex-proxy demo`. It asks no model and no network;
 //!   every answer says so, in the header `x-simulation: true` and in its text.
+//! * Backend: refuses what the real one refuses, in its words; answers as a stream with everything clients trip over.
+//!   A [`Scenario`] makes an answer go wrong, queued by a test or named in the user's text: `[[simulate:cut-mid-event]]`.
 //! * Issuer: single-use refresh tokens with reuse detection, the browser login with PKCE, the device login, revocation.
 //! * [`Simulator::requests`] and [`Simulator::counters`] tell what arrived; [`Simulator::wait_until`] waits for it.
 //!
@@ -19,7 +21,7 @@
 //! # std::io::Result::Ok(()) }).unwrap();
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,18 +30,37 @@ use serde_json::{Value, json};
 
 use crate::platform;
 
+mod answer;
+mod backend;
 mod calendar;
 mod call;
+mod catalogue;
+mod envelope;
+mod fault;
+mod frame;
 mod issuer;
 mod jwt;
+mod limits;
 mod login;
+mod output;
+mod perform;
 mod record;
+mod sample;
+mod scenario;
 mod script;
 mod server;
 mod settings;
+mod turn;
+mod validate;
+mod vault;
 
+pub use catalogue::{Catalogue, CatalogueModel};
+pub use fault::{Failure, HttpFault};
+pub use frame::Delivery;
+pub use limits::{Limits, Window};
 pub use login::{Account, CLIENT_ID, Login};
 pub use record::{Counters, Outcome, RecordedRequest};
+pub use scenario::{FailureShape, IncompleteReason, Moment, Play, Scenario, Stage};
 pub use script::{ScriptedAnswer, Step};
 pub use server::RunningSimulator;
 pub use settings::{IssuerSettings, Settings};
@@ -60,6 +81,10 @@ struct Inner {
     ledger: Mutex<login::Ledger>,
     grants: Mutex<issuer::Grants>,
     token_answers: Mutex<VecDeque<ScriptedAnswer>>,
+    plays: Mutex<VecDeque<Play>>,
+    /// Input tokens of the last request, by prompt cache key.
+    prompt_cache: Mutex<HashMap<String, u64>>,
+    vault: vault::Vault,
     journal: Arc<record::Journal>,
 }
 
@@ -80,12 +105,15 @@ impl Simulator {
         let seed = format!("{:016x}", RandomState::new().hash_one(platform::unix_now()));
         Self {
             inner: Arc::new(Inner {
+                vault: vault::Vault::new(&seed),
                 seed,
                 settings: Mutex::new(settings),
                 clock_offset: Mutex::new(0),
                 ledger: Mutex::default(),
                 grants: Mutex::default(),
                 token_answers: Mutex::default(),
+                plays: Mutex::default(),
+                prompt_cache: Mutex::default(),
                 journal: record::Journal::new(),
             }),
         }
@@ -153,6 +181,17 @@ impl Simulator {
     pub fn advance_clock(&self, by: Duration) {
         let mut offset = locked(&self.inner.clock_offset);
         *offset = offset.saturating_add(i64::try_from(by.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    /// The next request for an answer that is accepted goes this way: a [`Scenario`], a [`ScriptedAnswer`] or a
+    /// [`Play`]. Queued in order; requests that are refused take nothing from the queue.
+    pub fn queue(&self, play: impl Into<Play>) {
+        locked(&self.inner.plays).push_back(play.into());
+    }
+
+    /// How many queued plays have not been taken yet.
+    pub fn queued(&self) -> usize {
+        locked(&self.inner.plays).len()
     }
 
     /// The next request to the token endpoint gets this answer instead of an exchange. Queued in order.

@@ -115,6 +115,11 @@ impl Simulator {
             (&Method::POST, "/api/accounts/deviceauth/token") => issuer::device_poll(self, &call).play(guard).await,
             (&Method::GET, "/codex/device") => issuer::device_page().play(guard).await,
             (&Method::POST, "/codex/device") => issuer::device_approval(self, &call).play(guard).await,
+            (&Method::POST, "/backend-api/codex/responses") => self.responses(&call, guard).await,
+            (&Method::GET, "/backend-api/codex/responses") => Self::upgrade(&call).play(guard).await,
+            (&Method::POST, "/backend-api/codex/responses/compact") => self.compact(&call).play(guard).await,
+            (&Method::GET, "/backend-api/codex/models") => self.models(&call).play(guard).await,
+            (&Method::GET, "/backend-api/wham/usage") => self.usage(&call).play(guard).await,
             _ => not_found().play(guard).await,
         }
     }
