@@ -110,6 +110,7 @@ impl CatalogueModel {
             "upgrade": null,
             "availability_nux": null,
             "base_instructions": "",
+            "model_messages": { "instructions_template": INSTRUCTIONS, "instructions_variables": null },
             "supports_reasoning_summaries": true,
             "default_reasoning_summary": "none",
             "support_verbosity": true,
@@ -161,6 +162,9 @@ impl Row {
         }
     }
 }
+
+/// Without a text here the official client sends no instructions at all, which the backend then refuses.
+const INSTRUCTIONS: &str = "You are a simulated coding agent.";
 
 const TO_XHIGH: &[&str] = &["low", "medium", "high", "xhigh"];
 const TO_MAX: &[&str] = &["low", "medium", "high", "xhigh", "max"];

@@ -49,7 +49,7 @@ impl Sampler<'_> {
             "array" => self.array(object, name, depth),
             "string" => Value::String(text(object, name)),
             "integer" => json!(integer(object)),
-            "number" => json!(number(object)),
+            "number" => whole(number(object)),
             "boolean" => json!(true),
             _ => Value::Null,
         }
@@ -128,9 +128,18 @@ fn number(schema: &Map<String, Value>) -> f64 {
     bound("multipleOf").filter(|step| *step > 0.0).map_or(value, |step| (value / step).ceil() * step)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a bound beyond 64 bits saturates")]
+/// A number without a fraction is written without one, as models write it.
+fn whole(number: f64) -> Value {
+    if number.fract() == 0.0 { json!(truncated(number)) } else { json!(number) }
+}
+
 fn integer(schema: &Map<String, Value>) -> i64 {
-    number(schema).ceil() as i64
+    truncated(number(schema).ceil())
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a bound beyond 64 bits saturates")]
+fn truncated(number: f64) -> i64 {
+    number as i64
 }
 
 fn text(schema: &Map<String, Value>, name: &str) -> String {
@@ -237,7 +246,7 @@ mod tests {
             "$ref": "#/$defs/node",
         });
         let value = sample(&schema, Fill::All);
-        assert_eq!(value["value"], 1.0);
+        assert_eq!(value["value"], 1);
         assert!(value.to_string().contains("null"));
         assert_eq!(sample(&json!({}), Fill::All), json!("simulated"));
         assert_eq!(sample(&Value::Null, Fill::Required), json!({}));
