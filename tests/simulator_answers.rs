@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use codex_proxy::platform::Instant;
 use codex_proxy::simulator::{
-    Delivery, Failure, FailureShape, HttpFault, Limits, Moment, Outcome, Scenario, ScriptedAnswer, Stage, Step, Window,
+    Delivery, Ending, Failure, FailureShape, HttpFault, Limits, Moment, Outcome, Scenario, ScriptedAnswer, Stage, Step,
+    Window,
 };
 use futures_util::StreamExt as _;
 use http::StatusCode;
@@ -248,6 +249,29 @@ async fn connections_break_where_they_are_told_to() {
 }
 
 #[tokio::test]
+async fn a_connection_may_close_without_an_answer() {
+    let backend = Backend::start().await;
+    backend.simulator.queue(Scenario::HangUp);
+    assert!(open(backend.request(&body("Hello"))).await.is_err());
+    assert_eq!(backend.ask(&body("Hello")).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_last_event_comes_in_every_shape() {
+    let backend = Backend::start().await;
+    let usual = backend.play(Scenario::Default).await;
+    assert_eq!(last(&usual)["response"]["output"], json!([]));
+    let null = backend.play(Scenario::Ending(Ending::NullOutput)).await;
+    assert_eq!(last(&null)["response"]["output"], Value::Null);
+    let full = backend.play(Scenario::Ending(Ending::FullOutput)).await;
+    assert_eq!(last(&full)["response"]["output"], json!(full.items()));
+    let bare = backend.play(Scenario::Ending(Ending::BareUsage)).await;
+    assert_eq!(last(&bare)["response"]["usage"].as_object().unwrap().len(), 3);
+    let none = backend.play(Scenario::Ending(Ending::NoUsage)).await;
+    assert_eq!(last(&none)["response"]["usage"], Value::Null);
+}
+
+#[tokio::test]
 async fn silence_is_kept_and_ends() {
     let backend = Backend::start().await;
     let pause = Duration::from_millis(80);
@@ -437,7 +461,7 @@ async fn every_directive_plays() {
     let backend = Backend::start().await;
     for name in Scenario::names() {
         let value = match name.as_str() {
-            "hold-open" => continue,
+            "hold-open" | "hang-up" => continue,
             "huge-image" => "=100000",
             "paced" => "=5x1ms",
             name if name.starts_with("stall") || name.starts_with("silence") || name == "pace" => "=1ms",

@@ -470,7 +470,7 @@ async fn a_compressed_request_of_the_official_shape_passes() {
     sent.headers_mut().insert("content-encoding", "zstd".parse().unwrap());
     let answer = simulator_support::send(sent).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
-    assert_eq!(backend.simulator.requests()[0].body, request);
+    assert_eq!(backend.simulator.requests()[0].json(), request);
     let mut broken = backend.request(&request);
     broken.headers_mut().insert("content-encoding", "zstd".parse().unwrap());
     assert_eq!(simulator_support::send(broken).await.status, 400);

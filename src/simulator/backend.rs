@@ -24,11 +24,12 @@ impl Simulator {
         self.inner.journal.count(|counters| counters.responses += 1);
         let (account, body) = match self.accept(call, validate::request) {
             Ok(accepted) => accepted,
-            Err(refusal) => return self.with_headers(ScriptedAnswer::from(refusal).play(guard).await, call, None),
+            Err(refusal) => return self.with_headers(ScriptedAnswer::from(refusal).play(guard).await, "", None),
         };
         let turn = Turn::new(body, call.bytes.len(), account.account_id.clone());
+        let model = turn.model().to_owned();
         let response = Performance::new(self, turn, account.plan.clone()).play(guard).await;
-        self.with_headers(response, call, Some(&account))
+        self.with_headers(response, &model, Some(&account))
     }
 
     /// `GET …/responses`: this side of the backend has no WebSocket.
@@ -71,12 +72,12 @@ impl Simulator {
             let detail = json!([{ "type": "missing", "loc": ["query", "client_version"], "msg": "Field required", "input": null }]);
             return ScriptedAnswer::json(StatusCode::UNPROCESSABLE_ENTITY, &json!({ "detail": detail }));
         };
-        let catalogue = self.settings().catalogue;
-        let etag = catalogue.etag();
+        let current = self.current();
+        let etag = current.models_etag.as_str();
         if call.header(IF_NONE_MATCH.as_str()) == etag {
-            return ScriptedAnswer::status(StatusCode::NOT_MODIFIED).header(ETAG, &etag);
+            return ScriptedAnswer::status(StatusCode::NOT_MODIFIED).header(ETAG, etag);
         }
-        ScriptedAnswer::json(StatusCode::OK, &catalogue.document(version)).header(ETAG, &etag)
+        ScriptedAnswer::json(StatusCode::OK, &current.settings.catalogue.document(version)).header(ETAG, etag)
     }
 
     /// `GET /backend-api/wham/usage`.
@@ -141,8 +142,9 @@ impl Simulator {
     }
 
     /// Adds the headers that every answer of this route has; those the answer has of its own stay.
-    fn with_headers(&self, mut response: Response<Body>, call: &Call, account: Option<&Account>) -> Response<Body> {
-        let settings = self.settings();
+    fn with_headers(&self, mut response: Response<Body>, model: &str, account: Option<&Account>) -> Response<Body> {
+        let current = self.current();
+        let settings = &current.settings;
         let mut headers = HeaderMap::new();
         if let Some(account) = account {
             let reached = response.status() == StatusCode::TOO_MANY_REQUESTS;
@@ -150,10 +152,8 @@ impl Simulator {
             headers.extend(limits.headers(&account.plan, self.now()));
         }
         let request_id = self.inner.vault.id("req");
-        let model = serde_json::from_slice::<Value>(&call.bytes).ok();
-        let model = model.as_ref().and_then(|body| body.get("model")?.as_str()).unwrap_or_default();
         for (name, value) in [
-            ("x-models-etag", settings.catalogue.etag().as_str()),
+            ("x-models-etag", current.models_etag.as_str()),
             ("x-request-id", &request_id),
             ("x-oai-request-id", &request_id),
             ("x-reasoning-included", "true"),

@@ -60,7 +60,7 @@ pub use frame::Delivery;
 pub use limits::{Limits, Window};
 pub use login::{Account, CLIENT_ID, Login};
 pub use record::{Counters, Outcome, RecordedRequest};
-pub use scenario::{FailureShape, IncompleteReason, Moment, Play, Scenario, Stage};
+pub use scenario::{Ending, FailureShape, IncompleteReason, Moment, Play, Scenario, Stage};
 pub use script::{ScriptedAnswer, Step};
 pub use server::RunningSimulator;
 pub use settings::{IssuerSettings, Settings};
@@ -75,7 +75,7 @@ pub struct Simulator {
 struct Inner {
     /// Keeps the tokens of two simulators in one process apart.
     seed: String,
-    settings: Mutex<Settings>,
+    current: Mutex<Arc<Current>>,
     /// Seconds by which this simulator's clock is ahead.
     clock_offset: Mutex<i64>,
     ledger: Mutex<login::Ledger>,
@@ -86,6 +86,13 @@ struct Inner {
     prompt_cache: Mutex<HashMap<String, u64>>,
     vault: vault::Vault,
     journal: Arc<record::Journal>,
+}
+
+/// The settings, and what is worth computing once from them.
+#[derive(Debug)]
+struct Current {
+    settings: Arc<Settings>,
+    models_etag: String,
 }
 
 impl Default for Simulator {
@@ -107,7 +114,7 @@ impl Simulator {
             inner: Arc::new(Inner {
                 vault: vault::Vault::new(&seed),
                 seed,
-                settings: Mutex::new(settings),
+                current: Mutex::new(Arc::new(Current::new(settings))),
                 clock_offset: Mutex::new(0),
                 ledger: Mutex::default(),
                 grants: Mutex::default(),
@@ -121,12 +128,15 @@ impl Simulator {
 
     /// Changes the settings; answers that have begun are not affected.
     pub fn configure(&self, change: impl FnOnce(&mut Settings)) {
-        change(&mut locked(&self.inner.settings));
+        let mut current = locked(&self.inner.current);
+        let mut settings = (*current.settings).clone();
+        change(&mut settings);
+        *current = Arc::new(Current::new(settings));
     }
 
     /// The settings as they are.
-    pub fn settings(&self) -> Settings {
-        locked(&self.inner.settings).clone()
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.current().settings)
     }
 
     /// Signs somebody in and returns the document the official client would keep in `auth.json`.
@@ -242,12 +252,25 @@ impl Simulator {
         tokio::time::timeout(limit, holds).await.is_ok()
     }
 
+    fn current(&self) -> Arc<Current> {
+        Arc::clone(&locked(&self.inner.current))
+    }
+
     /// Unix seconds by this simulator's clock.
     fn now(&self) -> i64 {
         let offset = *locked(&self.inner.clock_offset);
         i64::try_from(platform::unix_now().as_secs()).unwrap_or(i64::MAX).saturating_add(offset)
     }
 }
+
+impl Current {
+    fn new(settings: Settings) -> Self {
+        Self { models_etag: settings.catalogue.etag(), settings: Arc::new(settings) }
+    }
+}
+
+/// What to show a person before anything else.
+pub const BANNER: &str = "SIMULATION: no model is asked and no network is used. Every answer is made up.";
 
 /// Locks what no panic can leave in a half-changed state.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

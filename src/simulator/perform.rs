@@ -34,7 +34,7 @@ pub(super) struct Performance<'a> {
 impl<'a> Performance<'a> {
     pub(super) fn new(simulator: &'a Simulator, turn: Turn, plan: String) -> Self {
         let settings = simulator.settings();
-        Self { simulator, turn, plan, delivery: settings.delivery, unknown_events: settings.unknown_events }
+        Self { simulator, turn, plan, delivery: settings.delivery.clone(), unknown_events: settings.unknown_events }
     }
 
     /// Plays the scenario that was queued, or that the user's text names, or none.
@@ -66,6 +66,7 @@ impl<'a> Performance<'a> {
             }
             Scenario::Raw(bytes) => self.streamed(self.delivery.cut(vec![Step::Bytes(bytes)])),
             Scenario::Scripted(answer) => answer,
+            Scenario::HangUp => ScriptedAnswer::hang_up(),
             Scenario::EmptyBody => self.streamed(Vec::new()),
             other => {
                 let delay = if let Scenario::Stall(delay, Stage::Head) = other { delay } else { Duration::ZERO };
@@ -99,6 +100,9 @@ impl<'a> Performance<'a> {
         events.truncate(end_at);
         let told = events.len();
         events.extend(terminals(scenario).iter().filter_map(|terminal| envelope.closing(terminal, usage)));
+        if let Scenario::Ending(ending) = scenario {
+            ending.change(&mut events);
+        }
         number(&mut events);
         let mut steps: Vec<Step> = events.iter().map(|event| Step::Bytes(self.delivery.frame(event))).collect();
         self.disturb(scenario, &mut steps, (opened, middle, told));

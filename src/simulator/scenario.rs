@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::fault::{Failure, HttpFault};
 use super::frame::Delivery;
@@ -47,6 +48,8 @@ pub enum Scenario {
     Refusal,
     /// Item ids of 400 characters.
     LongIds,
+    /// The last event differs from the usual one.
+    Ending(Ending),
     /// A web search with citations.
     WebSearch,
     /// A generated picture.
@@ -63,6 +66,8 @@ pub enum Scenario {
     CutMidEvent,
     /// The body ends as it should, but without a last event.
     EndWithoutTerminal,
+    /// The connection closes without any answer.
+    HangUp,
     /// A 200 whose body is empty.
     EmptyBody,
     /// One event is not JSON; the rest is fine.
@@ -83,6 +88,19 @@ pub enum Scenario {
     Raw(Bytes),
     /// An answer written out.
     Scripted(ScriptedAnswer),
+}
+
+/// How `response.completed` may differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// `output` is null.
+    NullOutput,
+    /// `output` holds the items.
+    FullOutput,
+    /// `usage` has no details.
+    BareUsage,
+    /// `usage` is null.
+    NoUsage,
 }
 
 /// Why an answer is incomplete.
@@ -147,6 +165,25 @@ impl From<Scenario> for Play {
 impl From<ScriptedAnswer> for Play {
     fn from(answer: ScriptedAnswer) -> Self {
         Scenario::Scripted(answer).into()
+    }
+}
+
+impl Ending {
+    /// Changes the last of the events.
+    pub(super) fn change(self, events: &mut [Value]) {
+        let is_done = |event: &&Value| event["type"] == "response.output_item.done";
+        let items: Vec<Value> = events.iter().filter(is_done).map(|event| event["item"].clone()).collect();
+        let Some(response) = events.last_mut().and_then(|event| event.get_mut("response")) else { return };
+        match self {
+            Self::NullOutput => response["output"] = Value::Null,
+            Self::FullOutput => response["output"] = items.into(),
+            Self::NoUsage => response["usage"] = Value::Null,
+            Self::BareUsage => {
+                if let Some(usage) = response["usage"].as_object_mut() {
+                    usage.retain(|name, _| !name.ends_with("_details"));
+                }
+            }
+        }
     }
 }
 
@@ -270,6 +307,10 @@ const NAMES: &[(&str, Make)] = &[
     ("raw-reasoning", |_| Scenario::RawReasoning),
     ("refusal", |_| Scenario::Refusal),
     ("long-ids", |_| Scenario::LongIds),
+    ("null-output", |_| Scenario::Ending(Ending::NullOutput)),
+    ("full-output", |_| Scenario::Ending(Ending::FullOutput)),
+    ("bare-usage", |_| Scenario::Ending(Ending::BareUsage)),
+    ("no-usage", |_| Scenario::Ending(Ending::NoUsage)),
     ("web-search", |_| Scenario::WebSearch),
     ("image-generation", |_| Scenario::ImageGeneration),
     ("huge-image", |value| Scenario::HugeImage(value.and_then(|value| value.parse().ok()).unwrap_or(5 << 20))),
@@ -291,6 +332,7 @@ const NAMES: &[(&str, Make)] = &[
     ("cut-after-output", |_| Scenario::Cut(Moment::AfterOutput)),
     ("cut-mid-event", |_| Scenario::CutMidEvent),
     ("end-without-terminal", |_| Scenario::EndWithoutTerminal),
+    ("hang-up", |_| Scenario::HangUp),
     ("empty-body", |_| Scenario::EmptyBody),
     ("malformed-event", |_| Scenario::MalformedEvent),
     ("stall-before-head", |value| Scenario::Stall(duration(value, 5000), Stage::Head)),
