@@ -10,6 +10,7 @@
 //! * Whatever goes wrong is answered with the one JSON error shape.
 //! * [`listen`] (native) takes connections and ends them in good order.
 
+mod admin;
 mod admission;
 pub mod body;
 mod error;
@@ -27,12 +28,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use tokio::sync::Semaphore;
 
 use self::metrics::Metrics;
 use self::settings::Settings;
+use crate::credentials::TokenSupplier;
 use crate::models::Models;
+use crate::platform::HttpClient;
+use crate::upstream::{self, Upstream};
 
 /// What all requests share.
 #[derive(Debug)]
@@ -42,16 +46,29 @@ pub struct App {
     /// Which models there are and what their names mean.
     pub models: Models,
     /// Numbers about what happens.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
+    /// The login: its tokens, its state, and the way to replace it.
+    pub supplier: TokenSupplier,
+    /// The way to the backend.
+    pub upstream: Upstream,
     /// One permit for each request that may still be let in.
     places: Arc<Semaphore>,
 }
 
 impl App {
-    /// An app that has served nothing yet.
-    pub fn new(settings: Settings, models: Models) -> Result<Self, prometheus::Error> {
+    /// An app that has served nothing yet, and calls the backend at `upstream` through `client`.
+    pub fn new(
+        settings: Settings,
+        models: Models,
+        supplier: TokenSupplier,
+        upstream: upstream::Settings,
+        client: HttpClient,
+    ) -> Result<Self, prometheus::Error> {
+        let metrics = Arc::new(Metrics::new()?);
+        let counted = metrics.clone();
+        let upstream = Upstream::new(upstream, client, supplier.clone(), move |incident| counted.incident(incident));
         let places = Arc::new(Semaphore::new(settings.max_concurrent.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { settings, models, metrics: Metrics::new()?, places })
+        Ok(Self { settings, models, metrics, supplier, upstream, places })
     }
 }
 
@@ -63,6 +80,8 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(api)
         .route("/health", get(health::show))
         .route("/metrics", get(metrics::show))
+        .route("/admin/credentials", post(admin::store))
+        .route("/admin/credentials/status", get(admin::status))
         .fallback(refusals::unknown_route)
         .method_not_allowed_fallback(refusals::wrong_method)
         .layer(from_fn_with_state(app.clone(), guard::check_entry));
