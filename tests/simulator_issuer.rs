@@ -32,6 +32,7 @@ fn token(document: &Value, name: &str) -> String {
 async fn a_refresh_token_rotates_and_works_once() {
     let (simulator, running) = started().await;
     let login = simulator.issue_login(Login::default());
+    assert_eq!(login["last_refresh"].as_str().map(str::len), Some("2026-01-02T03:04:05Z".len()));
     let first = refresh(&running, &token(&login, "refresh_token")).await;
     assert_eq!(first.status, 200);
     assert_eq!(first.header("x-simulation"), "true");

@@ -4,6 +4,8 @@
 
 mod simulator_support;
 
+use std::io::Write as _;
+
 use serde_json::{Value, json};
 use simulator_support::{Backend, body, function, user};
 
@@ -471,6 +473,12 @@ async fn a_compressed_request_of_the_official_shape_passes() {
     let answer = simulator_support::send(sent).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(backend.simulator.requests()[0].json(), request);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(request.to_string().as_bytes()).unwrap();
+    let mut sent = backend.request(&request);
+    *sent.body_mut() = gzip.finish().unwrap().into();
+    sent.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
+    assert_eq!(simulator_support::send(sent).await.status, 200);
     let mut broken = backend.request(&request);
     broken.headers_mut().insert("content-encoding", "zstd".parse().unwrap());
     assert_eq!(simulator_support::send(broken).await.status, 400);
