@@ -1,8 +1,38 @@
 //! The user's login: where it is kept, and one supplier that hands out a fresh token.
 //!
+//! * [`supplier`]: what the rest of the program asks; refreshes before a token expires, once, and stores before use.
+//! * [`store`]: the one trait behind it. [`env`] and [`memory`] are portable; `file`, `keychain` are native.
+//! * [`document`]: the `auth.json` all of them hold, edited as JSON so that nothing unknown is lost.
+//! * `open` (native): from the chosen store to a supplier.
+//! * [`admin`]: credentials as the admin API takes and shows them.
+//! * [`error`]: one enum; every message says which command helps.
 //! * [`secret`]: tokens print as `***` and are wiped on drop.
 
+pub mod admin;
+pub mod document;
+pub mod env;
+pub mod error;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod file;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod keychain;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod lock;
+pub mod memory;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod open;
+mod refresh;
 pub mod secret;
+mod state;
+pub mod store;
+pub mod supplier;
+
+pub use document::{AuthDocument, Login};
+pub use error::CredentialError;
+#[cfg(not(target_arch = "wasm32"))]
+pub use open::{Environment, StoreChoice, StoreOptions, open_store, open_supplier};
+pub use store::{CredentialStore, Place, StoreLock, StoreName};
+pub use supplier::{CredentialHealth, TokenSupplier};
 
 use secret::Secret;
 

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
 /// Whose fault an error is and how it is reported.
@@ -201,13 +201,13 @@ pub struct ApiError {
     /// How long to wait before another try.
     pub retry_after: Option<Duration>,
     /// Headers of the backend's refusal that help the client (limits, request id).
-    pub headers: HeaderMap,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl ApiError {
     /// An error of `kind` that says `message`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), param: None, code: None, retry_after: None, headers: HeaderMap::new() }
+        Self { kind, message: message.into(), param: None, code: None, retry_after: None, headers: Vec::new() }
     }
 
     /// A request field with the wrong shape or value.

@@ -1,0 +1,55 @@
+//! A store that lives and dies with the process: for throw-away logins.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
+
+use super::document::AuthDocument;
+use super::error::CredentialError;
+use super::store::{CredentialStore, Place, StoreLock, StoreName};
+
+/// Keeps one document in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    document: Mutex<Option<AuthDocument>>,
+    lock: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl MemoryStore {
+    /// A store that holds `document`.
+    pub fn new(document: Option<AuthDocument>) -> Self {
+        Self { document: Mutex::new(document), lock: Arc::default() }
+    }
+
+    fn document(&self) -> MutexGuard<'_, Option<AuthDocument>> {
+        self.document.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CredentialStore for MemoryStore {
+    fn place(&self) -> Place {
+        Place { store: StoreName::Memory, location: "this process's memory".to_owned() }
+    }
+
+    fn read(&self) -> BoxFuture<'_, Result<Option<AuthDocument>, CredentialError>> {
+        ready(Ok(self.document().clone())).boxed()
+    }
+
+    fn lock(&self) -> BoxFuture<'_, Result<StoreLock, CredentialError>> {
+        async { Ok(StoreLock::holding(Arc::clone(&self.lock).lock_owned().await)) }.boxed()
+    }
+
+    fn write<'a>(&'a self, document: &'a AuthDocument, _: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>> {
+        *self.document() = Some(document.clone());
+        ready(Ok(())).boxed()
+    }
+
+    fn delete<'a>(&'a self, _: &'a StoreLock) -> BoxFuture<'a, Result<bool, CredentialError>> {
+        ready(Ok(self.document().take().is_some())).boxed()
+    }
+
+    fn probe<'a>(&'a self, _: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>> {
+        ready(Ok(())).boxed()
+    }
+}

@@ -1,0 +1,136 @@
+//! From the chosen store to a supplier.
+//!
+//! * What the process's environment says comes in as an [`Environment`]; nothing here reads it by itself.
+//! * `auto` and `xdg` are the same file; only `auto` imports another tool's login when there is none yet.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::env::EnvStore;
+use super::error::CredentialError;
+use super::file::FileStore;
+use super::keychain::KeychainStore;
+use super::secret::Secret;
+use super::store::CredentialStore;
+use super::supplier::TokenSupplier;
+use crate::oauth::Client;
+
+/// Where the login is to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StoreChoice {
+    /// This program's own file, filled from another tool's login on first launch.
+    #[default]
+    Auto,
+    /// This program's own file.
+    Xdg,
+    /// The Codex CLI's file.
+    Legacy,
+    /// The system's keychain.
+    Keychain,
+    /// `ACCESS_TOKEN` and `ACCOUNT_ID`.
+    Env,
+}
+
+/// What was asked for on the command line.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Which store.
+    pub choice: StoreChoice,
+    /// The file of `auto`, `xdg`, `legacy` in place of the usual one; a leading `~` is the home directory.
+    pub path: Option<PathBuf>,
+    /// Whether an imported login is renewed at once, so that it becomes independent of the other tool's.
+    pub migrate_refresh: bool,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { choice: StoreChoice::Auto, path: None, migrate_refresh: true }
+    }
+}
+
+/// What the process's environment says about logins.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// The user's home directory.
+    pub home: Option<PathBuf>,
+    /// The directory that holds a directory of configuration for each program.
+    pub config_directory: Option<PathBuf>,
+    /// `CODEX_HOME`, where it is set.
+    pub codex_home: Option<PathBuf>,
+    /// `ACCESS_TOKEN`.
+    pub access_token: Option<Secret>,
+    /// `ACCOUNT_ID`.
+    pub account_id: Option<String>,
+}
+
+impl Environment {
+    /// Reads the variables through `variable`. An empty one counts as unset.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let path = |name: &str| set(name).map(PathBuf::from);
+        let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
+        let home = path("HOME").or_else(|| path("USERPROFILE"));
+        let stated = path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+        let platform = if cfg!(windows) { path("APPDATA") } else { None };
+        let config_directory = stated.or(platform).or_else(|| home.as_ref().map(|home| home.join(".config")));
+        Self {
+            config_directory,
+            codex_home: path("CODEX_HOME"),
+            access_token: text("ACCESS_TOKEN").map(Secret::new),
+            account_id: text("ACCOUNT_ID"),
+            home,
+        }
+    }
+
+    /// `path` with a leading `~` replaced by the home directory.
+    pub fn expand(&self, path: &Path) -> PathBuf {
+        match (path.strip_prefix("~"), &self.home) {
+            (Ok(rest), Some(home)) => home.join(rest),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// This program's own directory.
+    pub fn own_directory(&self) -> PathBuf {
+        self.config_directory.clone().unwrap_or_default().join("codex-proxy")
+    }
+
+    /// This program's own file.
+    pub fn xdg_path(&self) -> PathBuf {
+        self.own_directory().join("auth.json")
+    }
+
+    /// The Codex CLI's directory.
+    pub fn codex_directory(&self) -> PathBuf {
+        let default = || self.home.clone().unwrap_or_default().join(".codex");
+        self.codex_home.clone().unwrap_or_else(default)
+    }
+
+    /// The Codex CLI's file.
+    pub fn legacy_path(&self) -> PathBuf {
+        self.codex_directory().join("auth.json")
+    }
+}
+
+/// The chosen store. Does no I/O.
+pub fn open_store(options: &StoreOptions, environment: &Environment) -> Arc<dyn CredentialStore> {
+    let path = |usual: PathBuf| options.path.as_ref().map_or(usual, |path| environment.expand(path));
+    match options.choice {
+        StoreChoice::Auto | StoreChoice::Xdg => Arc::new(FileStore::xdg(path(environment.xdg_path()))),
+        StoreChoice::Legacy => Arc::new(FileStore::legacy(path(environment.legacy_path()))),
+        StoreChoice::Keychain => Arc::new(KeychainStore::own(&environment.own_directory())),
+        StoreChoice::Env => Arc::new(EnvStore::new(environment.access_token.clone(), environment.account_id.clone())),
+    }
+}
+
+/// A supplier of the chosen store's login.
+pub async fn open_supplier(
+    options: &StoreOptions,
+    environment: &Environment,
+    oauth: Client,
+) -> Result<Arc<TokenSupplier>, CredentialError> {
+    let supplier = Arc::new(TokenSupplier::new(open_store(options, environment), oauth));
+    supplier.look_after().await;
+    Ok(supplier)
+}

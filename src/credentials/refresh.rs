@@ -1,0 +1,348 @@
+//! One errand to the store and, if need be, to the issuer.
+//!
+//! * An errand runs once for all who wait for it, driven by a task of its own.
+//! * The store is read before the lock is taken and again under it; a token that serves is adopted, not renewed.
+//! * New tokens are stored before anybody gets them. Where the store cannot take them the old document stays, work goes
+//!   on with the tokens in memory, the log says so once, and storing is tried again later.
+//! * While the present token still works, a store that would not take new ones is a reason not to ask for them.
+//! * Somebody else who writes the same document without the lock is never overwritten: what they stored in the
+//!   meantime is adopted, and a login they removed stays removed.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::Login;
+use super::error::CredentialError;
+use super::secret::Secret;
+use super::state::{Held, State, Unsaved};
+use super::store::{CredentialStore, StoreLock};
+use super::supplier::now;
+use crate::oauth::{Client, Ended, IssuerError, TokenSet};
+use crate::platform::{sleep, spawn};
+
+/// What an errand is to bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// What the store holds.
+    Reload,
+    /// A token that serves.
+    Renew,
+}
+
+/// Which token does not serve.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Need {
+    /// The one that is to be replaced, though it has not expired.
+    pub(super) replaces: Option<Secret>,
+    /// Whether the backend has rejected it, so that it is of no use.
+    pub(super) is_rejected: bool,
+}
+
+type Running = futures_util::future::Shared<BoxFuture<'static, Result<Login, CredentialError>>>;
+
+/// What all clones of a supplier share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) store: Arc<dyn CredentialStore>,
+    oauth: Client,
+    pub(super) state: RwLock<State>,
+    /// The errands on their way, one slot a kind.
+    errands: Mutex<[Option<Running>; 2]>,
+    pub(super) succeeded: AtomicU64,
+    pub(super) failed: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(store: Arc<dyn CredentialStore>, oauth: Client) -> Self {
+        Self {
+            store,
+            oauth,
+            state: RwLock::default(),
+            errands: Mutex::default(),
+            succeeded: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    /// Joins the errand of this kind that is on its way, or starts one.
+    pub(super) fn start(self: &Arc<Self>, errand: Errand, need: Need) -> Running {
+        let mut errands = self.errands();
+        let slot = &mut errands[errand as usize];
+        if let Some(running) = slot.as_ref().filter(|running| running.peek().is_none()) {
+            return running.clone();
+        }
+        let shared = Arc::clone(self);
+        let running = async move {
+            match errand {
+                Errand::Reload => shared.reload().await,
+                Errand::Renew => shared.renew(&need).await,
+            }
+        }
+        .boxed()
+        .shared();
+        *slot = Some(running.clone());
+        spawn(running.clone().map(drop));
+        running
+    }
+
+    /// The errand of this kind that is on its way.
+    pub(super) fn running(&self, errand: Errand) -> Option<Running> {
+        self.errands()[errand as usize].clone().filter(|running| running.peek().is_none())
+    }
+
+    /// Whether an attempt to renew the login in memory makes sense now.
+    pub(super) fn may_renew(&self) -> bool {
+        if self.store.is_read_only() || self.running(Errand::Renew).is_some() {
+            return false;
+        }
+        let state = self.read_state();
+        let refresh_token = state.held.as_ref().and_then(|held| held.login.refresh_token.as_ref());
+        let refresh_token = refresh_token.filter(|_| !state.is_postponed());
+        refresh_token.is_some_and(|token| state.blocked(token, &self.store.place()).is_none())
+    }
+
+    /// What keeps the login in memory from being renewed.
+    pub(super) fn known_problem(&self) -> Option<CredentialError> {
+        let state = self.read_state();
+        let refresh_token = state.held.as_ref()?.login.refresh_token.as_ref()?;
+        state.blocked(refresh_token, &self.store.place())
+    }
+
+    /// What a store that can answer at once holds; `None` where it cannot.
+    pub(super) fn cheap_look(&self) -> Option<Option<Held>> {
+        if !self.store.reads_cheaply() {
+            return None;
+        }
+        let document = self.store.read().now_or_never()?.ok()?;
+        Some(document.and_then(|document| Held::new(document, &self.store.place()).ok()))
+    }
+
+    /// Stores a login that could not be stored before, unless the store has got another one since.
+    pub(super) async fn save_unsaved(&self) {
+        if self.read_state().unsaved.is_none() {
+            return;
+        }
+        let Ok(lock) = self.store.lock().await else { return };
+        let Ok(Some(stored)) = self.stored().await else { return };
+        let unsaved = {
+            let mut state = self.write_state();
+            if !state.outdates(&stored) {
+                state.adopt(stored);
+                return;
+            }
+            state.held.clone()
+        };
+        let Some(held) = unsaved else { return };
+        if self.store.write(&held.document, &lock).await.is_ok() {
+            tracing::info!("the login that could not be stored before is stored in {} now", self.store.place());
+            self.write_state().unsaved = None;
+        }
+    }
+
+    async fn reload(&self) -> Result<Login, CredentialError> {
+        match self.current().await? {
+            Some(held) => Ok(held.login),
+            None => Err(CredentialError::Missing { place: self.store.place() }),
+        }
+    }
+
+    async fn renew(&self, need: &Need) -> Result<Login, CredentialError> {
+        let rejected = need.replaces.as_ref();
+        let in_memory = self.read_state().held.clone();
+        if let Some(held) = in_memory.filter(|held| held.serves(rejected, now())) {
+            return Ok(held.login);
+        }
+        let held = self.current_or_missing().await?;
+        if held.serves(rejected, now()) {
+            return Ok(held.login);
+        }
+        self.check_renewable(&held)?;
+        let lock = self.store.lock().await?;
+        let held = self.current_or_missing().await?;
+        if held.serves(rejected, now()) {
+            tracing::info!("another process has renewed the login in {}", self.store.place());
+            return Ok(held.login);
+        }
+        let refresh_token = self.check_renewable(&held)?;
+        if !held.login.is_expired(now()) && !need.is_rejected {
+            self.check_writable(&lock).await?;
+        }
+        self.spend(&held, &refresh_token, &lock).await
+    }
+
+    async fn check_writable(&self, lock: &StoreLock) -> Result<(), CredentialError> {
+        let Err(error) = self.store.probe(lock).await else { return Ok(()) };
+        if self.write_state().postpone() {
+            tracing::error!("the login is not renewed before its end, because a new one could not be stored: {error}");
+        }
+        Err(error)
+    }
+
+    fn check_renewable(&self, held: &Held) -> Result<Secret, CredentialError> {
+        let place = self.store.place();
+        let refresh_token = held.login.refresh_token.clone().filter(|_| !self.store.is_read_only());
+        let refresh_token = refresh_token.ok_or_else(|| CredentialError::NotRenewable { place: place.clone() })?;
+        match self.read_state().blocked(&refresh_token, &place) {
+            Some(error) => Err(error),
+            None => Ok(refresh_token),
+        }
+    }
+
+    /// Uses up `refresh_token`.
+    async fn spend(&self, held: &Held, refresh_token: &Secret, lock: &StoreLock) -> Result<Login, CredentialError> {
+        match self.oauth.refresh(refresh_token).await {
+            Ok(tokens) => self.keep(held, &tokens, lock).await,
+            Err(IssuerError::Ended(ended)) => self.end(held, refresh_token, ended).await,
+            Err(error) => {
+                let retry_after = self.write_state().failed(error.clone());
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!("the login could not be renewed: {error}; next try in {} s", retry_after.as_secs());
+                Err(CredentialError::RefreshFailed { error, retry_after })
+            }
+        }
+    }
+
+    /// Stores new tokens, then makes them the ones in use.
+    async fn keep(&self, held: &Held, tokens: &TokenSet, lock: &StoreLock) -> Result<Login, CredentialError> {
+        self.succeeded.fetch_add(1, Ordering::Relaxed);
+        let spent = held.login.refresh_token.clone();
+        let (in_store, is_unsaved) = match &self.read_state().unsaved {
+            Some(unsaved) => (unsaved.stored.clone(), true),
+            None => (spent.clone(), false),
+        };
+        let stored = self.stored().await;
+        let mut base = held.clone();
+        match &stored {
+            Ok(None) => {
+                self.write_state().forget();
+                return Err(CredentialError::Missing { place: self.store.place() });
+            }
+            Ok(Some(other)) if other.login.refresh_token != in_store => {
+                tracing::info!("another program has stored a login in {} meanwhile; using it", self.store.place());
+                self.write_state().adopt(other.clone());
+                return Ok(other.login.clone());
+            }
+            Ok(Some(same)) if !is_unsaved => base = same.clone(),
+            Ok(Some(_)) | Err(_) => {}
+        }
+        base.document.apply_refresh(tokens, now());
+        let renewed = Held::new(base.document.clone(), &self.store.place())?;
+        let written = match stored {
+            Err(error) => Err(error),
+            Ok(_) => self.store.write(&renewed.document, lock).await,
+        };
+        self.take_up(renewed, spent, written)
+    }
+
+    fn take_up(
+        &self,
+        renewed: Held,
+        spent: Option<Secret>,
+        written: Result<(), CredentialError>,
+    ) -> Result<Login, CredentialError> {
+        let login = renewed.login.clone();
+        let mut state = self.write_state();
+        let unsaved = match written {
+            Ok(()) => None,
+            Err(error) => {
+                if state.unsaved.is_none() {
+                    tracing::error!(
+                        "the renewed login could not be stored: {error}; it lives only in this process until it can be"
+                    );
+                }
+                Some(state.unsaved.take().unwrap_or(Unsaved { stored: spent }))
+            }
+        };
+        state.renewed(renewed, unsaved);
+        drop(state);
+        if login.is_expired(now()) {
+            return Err(self.failed_with(IssuerError::Invalid("its access token has expired already")));
+        }
+        tracing::info!("the login in {} is renewed", self.store.place());
+        Ok(login)
+    }
+
+    /// A refresh token has ended, unless somebody else has used it and is about to store, or has stored, the next one.
+    async fn end(&self, held: &Held, refresh_token: &Secret, ended: Ended) -> Result<Login, CredentialError> {
+        let looks = if ended == Ended::Reused { LOOKS_AFTER_REUSE } else { 1 };
+        for look in 0..looks {
+            if look > 0 {
+                sleep(LOOK_AFTER_REUSE).await;
+            }
+            let stored = self.stored().await.ok().flatten();
+            let newer = stored.filter(|stored| stored.login.refresh_token.as_ref() != Some(refresh_token));
+            let newer = newer.filter(|stored| !self.read_state().outdates(stored));
+            if let Some(newer) = newer.filter(|newer| newer.serves(Some(&held.login.access.token), now())) {
+                tracing::info!("another program has renewed the login in {}; using it", self.store.place());
+                let login = newer.login.clone();
+                self.write_state().adopt(newer);
+                return Ok(login);
+            }
+        }
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        self.write_state().ended(refresh_token.clone(), ended);
+        let error = CredentialError::Ended { place: self.store.place(), ended };
+        tracing::error!("{error}");
+        Err(error)
+    }
+
+    fn failed_with(&self, error: IssuerError) -> CredentialError {
+        let retry_after = self.write_state().failed(error.clone());
+        CredentialError::RefreshFailed { error, retry_after }
+    }
+
+    async fn current_or_missing(&self) -> Result<Held, CredentialError> {
+        self.current().await?.ok_or_else(|| CredentialError::Missing { place: self.store.place() })
+    }
+
+    /// The store's login, made the one in use; or the one in memory where the store has not got it.
+    async fn current(&self) -> Result<Option<Held>, CredentialError> {
+        let stored = self.stored().await;
+        let mut state = self.write_state();
+        if state.unsaved.is_some() && !matches!(&stored, Ok(Some(stored)) if !state.outdates(stored)) {
+            return Ok(state.held.clone());
+        }
+        match stored? {
+            Some(stored) => {
+                if state
+                    .held
+                    .as_ref()
+                    .is_some_and(|held| held.login.access.account_id != stored.login.access.account_id)
+                {
+                    tracing::warn!("the login in {} now belongs to another account", self.store.place());
+                }
+                state.adopt(stored.clone());
+                Ok(Some(stored))
+            }
+            None => {
+                state.forget();
+                Ok(None)
+            }
+        }
+    }
+
+    async fn stored(&self) -> Result<Option<Held>, CredentialError> {
+        let document = self.store.read().await?;
+        document.map(|document| Held::new(document, &self.store.place())).transpose()
+    }
+
+    pub(super) fn write_state(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_state(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn errands(&self) -> MutexGuard<'_, [Option<Running>; 2]> {
+        self.errands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A program that writes without a lock may have used the token and not stored the next one yet.
+const LOOKS_AFTER_REUSE: u32 = 6;
+const LOOK_AFTER_REUSE: Duration = Duration::from_millis(250);

@@ -1,0 +1,166 @@
+//! What the supplier knows between two looks at the store.
+//!
+//! * The login in memory is the store's, except after a failed write: then it is newer, and [`Unsaved`] says which
+//!   refresh token the store was left with, so that a login stored by somebody else is told apart from the stale one.
+//! * A refresh token that has ended stays ended until the document holds another one.
+//! * A failure that may pass blocks further tries for a time that doubles up to a minute.
+
+use std::time::Duration;
+
+use super::Access;
+use super::document::{AuthDocument, Login};
+use super::error::CredentialError;
+use super::secret::Secret;
+use super::store::Place;
+use crate::oauth::{Ended, IssuerError};
+use crate::platform::Instant;
+
+/// A document and what it means.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) document: AuthDocument,
+    pub(super) login: Login,
+}
+
+impl Held {
+    pub(super) fn new(document: AuthDocument, place: &Place) -> Result<Self, CredentialError> {
+        match document.login() {
+            Ok(login) => Ok(Self { document, login }),
+            Err(unusable) => Err(CredentialError::unusable(place.clone(), &unusable)),
+        }
+    }
+
+    /// Whether its token may be sent at `now`, given that `rejected` must not be sent again.
+    pub(super) fn serves(&self, rejected: Option<&Secret>, now: u64) -> bool {
+        !self.login.is_expired(now) && Some(&self.login.access.token) != rejected
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) held: Option<Held>,
+    pub(super) unsaved: Option<Unsaved>,
+    /// Until when a login that still works is not renewed because the store would not take the new one.
+    postponed: Option<Instant>,
+    failure: Option<Failure>,
+}
+
+/// The store could not take the login in memory.
+#[derive(Debug)]
+pub(super) struct Unsaved {
+    /// What the store held then.
+    pub(super) stored: Option<Secret>,
+}
+
+#[derive(Debug)]
+enum Failure {
+    Ended { refresh_token: Secret, ended: Ended },
+    Passing { error: IssuerError, until: Instant, delay: Duration },
+}
+
+/// How good the token in memory is.
+pub(super) enum Usability {
+    Fresh(Access),
+    /// Still good, to be renewed beside its use.
+    Ageing(Access),
+    Unusable,
+}
+
+impl State {
+    pub(super) fn usability(&self, now: u64) -> Usability {
+        let Some(login) = self.held.as_ref().map(|held| &held.login) else {
+            return Usability::Unusable;
+        };
+        if login.is_expired(now) {
+            Usability::Unusable
+        } else if login.needs_refresh_soon(now) {
+            Usability::Ageing(login.access.clone())
+        } else {
+            Usability::Fresh(login.access.clone())
+        }
+    }
+
+    /// Makes the store's login the one in use.
+    pub(super) fn adopt(&mut self, held: Held) {
+        let other_chain = self.held.as_ref().is_none_or(|old| old.login.refresh_token != held.login.refresh_token);
+        if other_chain {
+            self.failure = None;
+        }
+        self.unsaved = None;
+        self.held = Some(held);
+    }
+
+    /// Puts off renewing a login that still works; `true` the first time.
+    pub(super) fn postpone(&mut self) -> bool {
+        self.postponed.replace(Instant::now() + LONGEST_DELAY).is_none()
+    }
+
+    /// Whether renewing a login that still works is put off.
+    pub(super) fn is_postponed(&self) -> bool {
+        self.postponed.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Takes up a renewed login; `unsaved` where the store could not take it.
+    pub(super) fn renewed(&mut self, held: Held, unsaved: Option<Unsaved>) {
+        self.failure = None;
+        if unsaved.is_none() {
+            self.postponed = None;
+        }
+        self.unsaved = unsaved;
+        self.held = Some(held);
+    }
+
+    /// Forgets a login that is no longer in the store.
+    pub(super) fn forget(&mut self) {
+        if self.unsaved.is_none() {
+            self.held = None;
+            self.failure = None;
+        }
+    }
+
+    /// Whether the store still holds what it held when it could not take the login in memory.
+    pub(super) fn outdates(&self, stored: &Held) -> bool {
+        self.unsaved.as_ref().is_some_and(|unsaved| unsaved.stored == stored.login.refresh_token)
+    }
+
+    /// Why `refresh_token` must not be tried now.
+    pub(super) fn blocked(&self, refresh_token: &Secret, place: &Place) -> Option<CredentialError> {
+        match self.failure.as_ref()? {
+            Failure::Ended { refresh_token: dead, ended } => {
+                (dead == refresh_token).then(|| CredentialError::Ended { place: place.clone(), ended: *ended })
+            }
+            Failure::Passing { error, until, .. } => {
+                let retry_after = until.checked_duration_since(Instant::now())?;
+                Some(CredentialError::RefreshFailed { error: error.clone(), retry_after })
+            }
+        }
+    }
+
+    /// Remembers that `refresh_token` has ended.
+    pub(super) fn ended(&mut self, refresh_token: Secret, ended: Ended) {
+        self.failure = Some(Failure::Ended { refresh_token, ended });
+    }
+
+    /// Remembers a failure that may pass and returns how long to wait before the next try.
+    pub(super) fn failed(&mut self, error: IssuerError) -> Duration {
+        let doubled = match &self.failure {
+            Some(Failure::Passing { delay, .. }) => (*delay * 2).min(LONGEST_DELAY),
+            Some(Failure::Ended { .. }) | None => FIRST_DELAY,
+        };
+        let asked_for = match &error {
+            IssuerError::Refused { retry_after, .. } => retry_after.unwrap_or_default().min(LONGEST_REQUESTED_DELAY),
+            IssuerError::Ended(_)
+            | IssuerError::Blocked { .. }
+            | IssuerError::Transport(_)
+            | IssuerError::Timeout(_)
+            | IssuerError::Invalid(_) => Duration::ZERO,
+        };
+        let wait = doubled.max(asked_for);
+        self.failure = Some(Failure::Passing { error, until: Instant::now() + wait, delay: doubled });
+        wait
+    }
+}
+
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+const LONGEST_REQUESTED_DELAY: Duration = Duration::from_secs(600);

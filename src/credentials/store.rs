@@ -1,0 +1,123 @@
+//! A place that keeps one login document.
+//!
+//! * [`CredentialStore::write`] and [`CredentialStore::delete`] want the guard of [`CredentialStore::lock`], so an
+//!   unlocked write does not compile.
+//! * The lock holds across processes and goes with its owner, however that ends.
+//! * A write either replaces the whole document or leaves the old one.
+
+use std::any::Any;
+use std::fmt;
+
+use futures_util::future::BoxFuture;
+
+use super::document::AuthDocument;
+use super::error::CredentialError;
+
+/// Keeps one login document.
+pub trait CredentialStore: fmt::Debug + Send + Sync {
+    /// What this store is and where, for messages.
+    fn place(&self) -> Place;
+
+    /// The document; `None` where there is none.
+    fn read(&self) -> BoxFuture<'_, Result<Option<AuthDocument>, CredentialError>>;
+
+    /// Waits, for a bounded time, until no other process writes here.
+    fn lock(&self) -> BoxFuture<'_, Result<StoreLock, CredentialError>>;
+
+    /// Replaces the document.
+    fn write<'a>(
+        &'a self,
+        document: &'a AuthDocument,
+        lock: &'a StoreLock,
+    ) -> BoxFuture<'a, Result<(), CredentialError>>;
+
+    /// Removes the document; `false` where there was none.
+    fn delete<'a>(&'a self, lock: &'a StoreLock) -> BoxFuture<'a, Result<bool, CredentialError>>;
+
+    /// Tries whether a write would succeed now, without changing the document.
+    fn probe<'a>(&'a self, lock: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>>;
+
+    /// Whether writes are refused by nature.
+    fn is_read_only(&self) -> bool {
+        false
+    }
+
+    /// Whether a read is ready at once and costs so little that it may be done at any time.
+    fn reads_cheaply(&self) -> bool {
+        true
+    }
+}
+
+/// The guard of a store's lock; released when dropped.
+pub struct StoreLock {
+    _guard: Box<dyn Any + Send + Sync>,
+}
+
+impl StoreLock {
+    /// Holds `guard` for as long as the lock lives.
+    pub fn holding(guard: impl Any + Send + Sync) -> Self {
+        Self { _guard: Box::new(guard) }
+    }
+}
+
+impl fmt::Debug for StoreLock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("StoreLock")
+    }
+}
+
+/// Which of the stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreName {
+    /// This program's own file.
+    Xdg,
+    /// The Codex CLI's file.
+    Legacy,
+    /// The system's keychain.
+    Keychain,
+    /// Environment variables.
+    Env,
+    /// Only this process's memory.
+    Memory,
+}
+
+impl StoreName {
+    /// The name as on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Xdg => "xdg",
+            Self::Legacy => "legacy",
+            Self::Keychain => "keychain",
+            Self::Env => "env",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// What a person does to put a working login there.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Xdg => "run `codex-proxy login`",
+            Self::Legacy => "run `codex-proxy login --creds-store legacy` or `codex login`",
+            Self::Keychain => "run `codex-proxy login --creds-store keychain`",
+            Self::Env => {
+                "set ACCESS_TOKEN to a new token and start again, or choose another store and run `codex-proxy login`"
+            }
+            Self::Memory => "start again",
+        }
+    }
+}
+
+/// A store and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Which store.
+    pub store: StoreName,
+    /// Its path or item.
+    pub location: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.location)
+    }
+}

@@ -1,0 +1,105 @@
+//! How hard a model thinks: the ladder of levels, and how a level that a model lacks becomes one it has.
+//!
+//! * Words are read case-insensitively; `ultra` is a client's name for `max` and never goes over the wire.
+//! * A word nobody knows is no effort at all, never an error.
+//! * A level outside a model's range goes to the nearest one inside; of two equally near, the higher.
+
+use std::cmp::Reverse;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// One level of the ladder, lowest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effort {
+    /// No reasoning.
+    None,
+    /// As little as possible.
+    Minimal,
+    /// Little.
+    Low,
+    /// The usual amount.
+    Medium,
+    /// Much.
+    High,
+    /// More than high.
+    Xhigh,
+    /// Everything the model has.
+    Max,
+}
+
+impl Effort {
+    /// The whole ladder, lowest first.
+    pub const ALL: [Self; 7] = [Self::None, Self::Minimal, Self::Low, Self::Medium, Self::High, Self::Xhigh, Self::Max];
+
+    /// The level called `word`, whatever its case and surrounding space; `None` for a word that names no level.
+    pub fn parse(word: &str) -> Option<Self> {
+        let word = word.trim();
+        if word.eq_ignore_ascii_case("ultra") {
+            return Some(Self::Max);
+        }
+        Self::ALL.into_iter().find(|level| word.eq_ignore_ascii_case(level.as_str()))
+    }
+
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Minimal => "minimal",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Xhigh => "xhigh",
+            Self::Max => "max",
+        }
+    }
+
+    /// The level of `allowed` nearest to this one, the higher of two equally near; this one if `allowed` is empty.
+    #[must_use]
+    pub fn nearest(self, allowed: &[Self]) -> Self {
+        let nearest = allowed.iter().copied().min_by_key(|&level| ((level as u8).abs_diff(self as u8), Reverse(level)));
+        nearest.unwrap_or(self)
+    }
+}
+
+impl fmt::Display for Effort {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Effort {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Effort::{High, Low, Max, Medium, Minimal, None as Off, Xhigh};
+    use super::*;
+
+    #[test]
+    fn every_level_reads_back_from_its_own_word_in_any_case() {
+        for level in Effort::ALL {
+            assert_eq!(Effort::parse(level.as_str()), Some(level));
+            assert_eq!(Effort::parse(&format!(" {} ", level.as_str().to_uppercase())), Some(level));
+        }
+    }
+
+    #[test]
+    fn ultra_is_max_and_other_words_are_nothing() {
+        assert_eq!(Effort::parse("Ultra"), Some(Max));
+        for word in ["", " ", "auto", "extreme", "lowish", "ｈｉｇｈ"] {
+            assert_eq!(Effort::parse(word), None, "{word:?}");
+        }
+    }
+
+    #[test]
+    fn nearest_prefers_the_higher_of_two_neighbours() {
+        assert_eq!(Minimal.nearest(&[Off, Low, Medium]), Low);
+        assert_eq!(Xhigh.nearest(&[Minimal, Low, Medium, High]), High);
+        assert_eq!(Low.nearest(&[Medium, High]), Medium);
+        assert_eq!(Max.nearest(&[]), Max);
+    }
+}

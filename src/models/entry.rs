@@ -1,0 +1,79 @@
+//! What `/v1/models` shows of a model.
+
+use serde::Serialize;
+
+use super::catalogue::Model;
+use super::effort::Effort;
+
+/// One object of the list. The keys beyond OpenAI's own four are those that other servers use for the same facts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// The name to ask for.
+    pub id: String,
+    object: &'static str,
+    created: u64,
+    owned_by: &'static str,
+    /// The name for people.
+    pub display_name: String,
+    /// Tokens of input and output together.
+    pub context_window: u64,
+    /// Tokens of one answer at most.
+    pub max_output_tokens: u64,
+    /// The efforts a request may carry, lowest first; empty where unknown.
+    pub supported_reasoning_efforts: Vec<Effort>,
+    /// The effort of a request that names none; null where the backend decides.
+    pub default_reasoning_effort: Option<Effort>,
+    /// What else it can do.
+    pub capabilities: Capabilities,
+}
+
+/// What a model can do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Capabilities {
+    /// Takes images.
+    pub vision: bool,
+    /// Calls tools.
+    pub tools: bool,
+    /// Answers in a given JSON schema.
+    pub structured_outputs: bool,
+    /// Answers as a stream.
+    pub streaming: bool,
+}
+
+impl Entry {
+    /// The entry of a model under its own name.
+    pub fn of(model: &Model) -> Self {
+        Self {
+            id: model.id.clone().into_owned(),
+            object: "model",
+            created: CREATED,
+            owned_by: "openai",
+            display_name: model.display_name.clone().into_owned(),
+            context_window: model.context_window,
+            max_output_tokens: model.max_output_tokens,
+            supported_reasoning_efforts: model.efforts.to_vec(),
+            default_reasoning_effort: model.default_effort,
+            capabilities: Capabilities { vision: model.vision, tools: true, structured_outputs: true, streaming: true },
+        }
+    }
+
+    /// The entry of a model under the name that asks for `effort`.
+    pub fn variant(model: &Model, effort: Effort) -> Self {
+        let base = Self::of(model);
+        Self {
+            id: format!("{}-{effort}", base.id),
+            display_name: format!("{} ({effort})", base.display_name),
+            default_reasoning_effort: Some(effort),
+            ..base
+        }
+    }
+
+    /// The entry of a model, then one for each effort that has a name of its own.
+    pub fn with_variants(model: &Model) -> Vec<Self> {
+        let variants = model.variants().map(|effort| Self::variant(model, effort));
+        std::iter::once(Self::of(model)).chain(variants).collect()
+    }
+}
+
+/// The same for all: the day the first of them came out (2025-08-07). The backend gives no dates.
+const CREATED: u64 = 1_754_524_800;

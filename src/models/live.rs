@@ -1,0 +1,228 @@
+//! The account's own list of models, as the backend gives it.
+//!
+//! * Read leniently: an entry without a name is skipped, an unknown effort too; a missing field falls back to the
+//!   built-in entry of that name, then to what newer models have in common.
+//! * `ultra` is a client-side word: it never becomes a level of its own here.
+//! * Order is the backend's `priority`, lowest first.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::catalogue::{self, Generation, Model, Visibility};
+use super::effort::Effort;
+
+/// The models an account may use, in the order the backend wants them shown. Empty until it was asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LiveCatalogue {
+    models: Vec<Model>,
+}
+
+impl LiveCatalogue {
+    /// Reads `{"models":[{"slug":…},…]}`. An error only for text that is not such an object at all.
+    pub fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
+        let document: Document = serde_json::from_slice(json)?;
+        let mut listed: Vec<ModelInfo> = document
+            .models
+            .into_iter()
+            .filter_map(|entry| serde_json::from_value(entry).ok())
+            .filter(|info: &ModelInfo| !info.slug.trim().is_empty())
+            .collect();
+        listed.sort_by(|left, right| left.priority.total_cmp(&right.priority));
+        Ok(Self { models: listed.into_iter().map(ModelInfo::into_model).collect() })
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.models.is_empty()
+    }
+
+    /// Every model, hidden ones too.
+    pub fn models(&self) -> &[Model] {
+        &self.models
+    }
+
+    /// The models meant to be shown.
+    pub fn listed(&self) -> impl Iterator<Item = &Model> {
+        self.models.iter().filter(|model| model.visibility == Visibility::Listed)
+    }
+
+    /// The entry called `id` (lower case).
+    pub fn find(&self, id: &str) -> Option<&Model> {
+        self.models.iter().find(|model| model.id == id)
+    }
+}
+
+#[derive(Deserialize)]
+struct Document {
+    models: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct ModelInfo {
+    slug: String,
+    #[serde(default, deserialize_with = "lenient")]
+    display_name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    default_reasoning_level: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    supported_reasoning_levels: Option<Vec<Value>>,
+    #[serde(default, deserialize_with = "lenient")]
+    visibility: Option<String>,
+    #[serde(default = "last", deserialize_with = "number_or_last")]
+    priority: f64,
+    #[serde(default, deserialize_with = "lenient")]
+    service_tiers: Option<Vec<Value>>,
+    #[serde(default, deserialize_with = "lenient")]
+    additional_speed_tiers: Option<Vec<Value>>,
+    #[serde(default, deserialize_with = "lenient")]
+    context_window: Option<u64>,
+    #[serde(default, deserialize_with = "lenient")]
+    input_modalities: Option<Vec<Value>>,
+}
+
+impl ModelInfo {
+    fn into_model(self) -> Model {
+        let id = self.slug.trim().to_ascii_lowercase();
+        let known = catalogue::built_in(&id);
+        Model {
+            display_name: match self.display_name.as_deref().filter(|name| !name.trim().is_empty()) {
+                Some(name) => Cow::Owned(name.to_owned()),
+                None => known.map_or_else(|| Cow::Owned(id.clone()), |model| model.display_name.clone()),
+            },
+            generation: known.map_or(Generation::Newer, |model| model.generation),
+            efforts: self.efforts(known),
+            default_effort: match known {
+                Some(model) if model.generation == Generation::Original => model.default_effort,
+                _ => self.default_effort().or_else(|| known.and_then(|model| model.default_effort)),
+            },
+            unspecified: known.and_then(|model| model.unspecified),
+            context_window: self
+                .context_window
+                .filter(|&tokens| tokens > 0)
+                .unwrap_or_else(|| known.map_or(catalogue::CONTEXT_WINDOW, |model| model.context_window)),
+            max_output_tokens: known.map_or(catalogue::MAX_OUTPUT_TOKENS, |model| model.max_output_tokens),
+            vision: match &self.input_modalities {
+                Some(modalities) => modalities.iter().any(|modality| name_of(modality) == Some("image")),
+                None => known.is_none_or(|model| model.vision),
+            },
+            priority: self.priority_tier(known),
+            visibility: match self.visibility.as_deref() {
+                None | Some("list") => Visibility::Listed,
+                Some(_) => Visibility::Hidden,
+            },
+            id: Cow::Owned(id),
+        }
+    }
+
+    /// What the backend lists, and `none`, which it takes from every newer model without listing it. An original
+    /// model keeps its own range.
+    fn efforts(&self, known: Option<&Model>) -> Cow<'static, [Effort]> {
+        let fallback = || known.map_or(Cow::Borrowed(&[][..]), |model| model.efforts.clone());
+        if known.is_some_and(|model| model.generation == Generation::Original) {
+            return fallback();
+        }
+        let words = self.supported_reasoning_levels.iter().flatten().filter_map(name_of);
+        let mut levels: Vec<Effort> =
+            words.filter(|word| !word.eq_ignore_ascii_case("ultra")).filter_map(Effort::parse).collect();
+        if levels.is_empty() {
+            return fallback();
+        }
+        levels.push(Effort::None);
+        levels.sort_unstable();
+        levels.dedup();
+        Cow::Owned(levels)
+    }
+
+    fn default_effort(&self) -> Option<Effort> {
+        self.default_reasoning_level.as_deref().and_then(Effort::parse)
+    }
+
+    fn priority_tier(&self, known: Option<&Model>) -> bool {
+        let lists = [&self.service_tiers, &self.additional_speed_tiers];
+        if lists.iter().all(|list| list.is_none()) {
+            return known.is_some_and(|model| model.priority);
+        }
+        lists.into_iter().flatten().flatten().filter_map(name_of).any(|tier| matches!(tier, "priority" | "fast"))
+    }
+}
+
+/// The name of a list's element, which is either the word itself or an object that holds it.
+fn name_of(element: &Value) -> Option<&str> {
+    ["id", "effort"].iter().find_map(|key| element.get(key)).unwrap_or(element).as_str()
+}
+
+/// A value of another type than expected counts as absent.
+fn lenient<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
+}
+
+fn number_or_last<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(lenient(deserializer)?.unwrap_or_else(last))
+}
+
+/// Models the backend has not ranked come after those it has.
+fn last() -> f64 {
+    f64::INFINITY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Effort::{High, Low, Max, Medium, None as Off};
+    use super::*;
+
+    fn parse(json: &str) -> LiveCatalogue {
+        LiveCatalogue::parse(json.as_bytes()).expect("a catalogue")
+    }
+
+    #[test]
+    fn reads_what_it_knows_and_orders_by_priority() {
+        let live = parse(
+            r#"{"models":[
+              {"slug":"gpt-7-nova","display_name":"GPT-7 Nova","priority":5,"visibility":"list",
+               "default_reasoning_level":"medium","context_window":400000,"input_modalities":["text"],
+               "supported_reasoning_levels":[{"effort":"low","description":"x"},{"effort":"galactic"},{"effort":"max"},{"effort":"ultra"}],
+               "service_tiers":[{"id":"priority","name":"Fast"}]},
+              {"slug":"GPT-7-Hidden","priority":1,"visibility":"hide","supported_reasoning_levels":["high"]}
+            ],"etag":"x"}"#,
+        );
+        let names: Vec<_> = live.models().iter().map(|model| model.id.as_ref()).collect();
+        assert_eq!(names, ["gpt-7-hidden", "gpt-7-nova"]);
+        let nova = live.find("gpt-7-nova").expect("nova");
+        assert_eq!(nova.efforts.as_ref(), [Off, Low, Max]);
+        assert_eq!((nova.default_effort, nova.unspecified), (Some(Medium), None));
+        assert_eq!((nova.context_window, nova.vision, nova.priority), (400_000, false, true));
+        assert_eq!(live.find("gpt-7-hidden").expect("hidden").efforts.as_ref(), [Off, High]);
+        assert_eq!(live.listed().count(), 1);
+    }
+
+    #[test]
+    fn ultra_alone_does_not_make_a_model_take_max() {
+        let live = parse(r#"{"models":[{"slug":"x","supported_reasoning_levels":["low","ultra"]}]}"#);
+        assert_eq!(live.find("x").expect("x").clamp(Effort::parse("ultra")), Some(Low));
+    }
+
+    #[test]
+    fn missing_and_mistyped_fields_fall_back_to_the_built_in_entry() {
+        let live = parse(
+            r#"{"models":[{"slug":"gpt-5.5","priority":"first","context_window":"big","service_tiers":7,
+                "supported_reasoning_levels":null,"input_modalities":{}},{"name":"nameless"},{"slug":" "},4]}"#,
+        );
+        let built_in = catalogue::built_in("gpt-5.5").expect("built in");
+        assert_eq!(live.models(), std::slice::from_ref(built_in));
+    }
+
+    #[test]
+    fn an_original_model_keeps_its_range() {
+        let live = parse(r#"{"models":[{"slug":"gpt-5.1","supported_reasoning_levels":["none","max"]}]}"#);
+        assert_eq!(live.find("gpt-5.1").expect("gpt-5.1").clamp(Some(Off)), Some(Low));
+    }
+
+    #[test]
+    fn text_that_is_no_catalogue_is_an_error() {
+        for json in ["", "[]", "{}", r#"{"models":{}}"#, "<html>"] {
+            assert!(LiveCatalogue::parse(json.as_bytes()).is_err(), "{json}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Models: which there are, what a client's name for one means, and which effort it may work at.
+//!
+//! * [`effort`]: the ladder of levels.
+//! * [`catalogue`]: the one table of built-in models.
+//! * [`live`]: the account's own list, once the backend has given it. It has the last word on everything but the
+//!   original seven models' effort ranges.
+//! * [`entry`]: what `/v1/models` shows.
+//!
+//! [`Models`] puts them together. Pure: no I/O, no clock, no runtime.
+//!
+//! ```
+//! use codex_proxy::models::{Models, effort::Effort};
+//!
+//! let models = Models::default();
+//! let resolution = models.resolve(Some("gpt-5.1-codex-high-preview"), Some("minimal"));
+//! assert_eq!(resolution.model, "gpt-5.1-codex");
+//! assert_eq!(resolution.effort, Some(Effort::Low));
+//! ```
+
+pub mod catalogue;
+pub mod effort;
+pub mod entry;
+pub mod live;
+mod name;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use catalogue::Model;
+use effort::Effort;
+use entry::Entry;
+use live::LiveCatalogue;
+use name::Name;
+
+/// The model sent when neither the request nor the operator names one.
+pub const DEFAULT_MODEL: &str = "gpt-5";
+
+/// Every model the proxy knows of, and the operator's wishes about them.
+#[derive(Debug, Default)]
+pub struct Models {
+    /// From → to, looked at before anything else; names compare without regard to case.
+    aliases: Vec<(String, String)>,
+    /// What the operator wants for a request that names no model of this backend.
+    default_model: Option<String>,
+    /// The account's own list; empty until known.
+    live: RwLock<Arc<LiveCatalogue>>,
+}
+
+/// What a request's model and effort come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolution {
+    /// The name to send.
+    pub model: String,
+    /// The effort to send; `None` leaves the key out.
+    pub effort: Option<Effort>,
+    /// The effort the request asked for, by a field or by its model's suffix, before it was made to fit.
+    pub asked_effort: Option<Effort>,
+    /// The request named a model of another family and gets the default one: worth saying once.
+    pub foreign: bool,
+    /// Whether the `priority` service tier may be sent.
+    pub supports_priority: bool,
+}
+
+impl Models {
+    /// With the operator's `aliases` (from, to) and default model.
+    pub fn new(aliases: Vec<(String, String)>, default_model: Option<String>) -> Self {
+        Self { aliases, default_model, live: RwLock::default() }
+    }
+
+    /// Replaces the account's own list.
+    pub fn set_live(&self, catalogue: LiveCatalogue) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalogue);
+    }
+
+    /// The account's own list; empty until known.
+    pub fn live(&self) -> Arc<LiveCatalogue> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What to send for a request that names the model `asked` and the effort `effort` (of `reasoning_effort`, else
+    /// `reasoning.effort`). Never fails: whatever cannot be made sense of is left to the backend's judgement.
+    pub fn resolve(&self, asked: Option<&str>, effort: Option<&str>) -> Resolution {
+        let live = self.live();
+        let holds = |id: &str| live.find(id).or_else(|| catalogue::built_in(id)).is_some();
+        let asked = asked.map(str::trim).filter(|name| !name.is_empty());
+        let (name, hint) = match asked {
+            Some(name) => name::normalise(name, &self.aliases, holds),
+            None => (Name::Foreign, None),
+        };
+        let foreign = asked.is_some() && name == Name::Foreign;
+        let (model, default_hint) = match name {
+            Name::Known(model) => (model, None),
+            Name::Foreign => self.default_for(&live, holds),
+        };
+        let asked_effort = effort.and_then(Effort::parse).or(hint).or(default_hint);
+        let known = find(&live, &model);
+        Resolution {
+            effort: known.map_or(asked_effort, |known| known.clamp(asked_effort)),
+            supports_priority: known.is_some_and(|known| known.priority),
+            model,
+            asked_effort,
+            foreign,
+        }
+    }
+
+    /// Everything `/v1/models` lists: the account's own models where known, else the newer built-in ones after the
+    /// original seven; each followed by its effort variants.
+    pub fn list(&self) -> Vec<Entry> {
+        let live = self.live();
+        let newer = |model: &Model| !live.is_empty() && model.generation == catalogue::Generation::Newer;
+        let built_in = catalogue::TABLE
+            .iter()
+            .filter(|model| model.visibility == catalogue::Visibility::Listed)
+            .filter(|model| !newer(model) && live.listed().all(|listed| listed.id != model.id));
+        live.listed().chain(built_in).flat_map(Entry::with_variants).collect()
+    }
+
+    /// The entry called `id`: a listed one, a hidden model, or either with an effort it allows.
+    pub fn find(&self, id: &str) -> Option<Entry> {
+        let live = self.live();
+        let id = id.trim().to_ascii_lowercase();
+        if let Some(model) = find(&live, &id) {
+            return Some(Entry::of(model));
+        }
+        let (stem, effort) = name::split_effort(&id);
+        let (model, effort) = (find(&live, stem)?, effort?);
+        model.efforts.contains(&effort).then(|| Entry::variant(model, effort))
+    }
+
+    fn default_for(&self, live: &LiveCatalogue, holds: impl Fn(&str) -> bool) -> (String, Option<Effort>) {
+        if let Some(wanted) = self.default_model.as_deref().filter(|name| !name.trim().is_empty()) {
+            let aliased = name::normalise(wanted, &self.aliases, &holds);
+            let chosen = || name::chosen(wanted, &holds);
+            if let (Name::Known(model), hint) = if aliased.0 == Name::Foreign { chosen() } else { aliased } {
+                return (model, hint);
+            }
+        }
+        let gone = !live.is_empty() && live.find(DEFAULT_MODEL).is_none();
+        let first = gone.then(|| live.listed().next()).flatten();
+        (first.map_or_else(|| DEFAULT_MODEL.to_owned(), |model| model.id.clone().into_owned()), None)
+    }
+}
+
+/// What is known of the model `id` (lower case): by the account's own list, else by the built-in table.
+fn find<'a>(live: &'a LiveCatalogue, id: &str) -> Option<&'a Model> {
+    live.find(id).or_else(|| catalogue::built_in(id))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,182 @@
+//! From whatever a client calls a model to the name the backend knows.
+//!
+//! In this order, whatever the case and the surrounding space:
+//! 1. the user's aliases, for the whole name and for the name without its effort suffix; what an alias points at is
+//!    normalised once more by the rules below, but is never taken for a name of another family;
+//! 2. a name a catalogue holds stays as it is, so that `gpt-5.1-codex-max` keeps its last word;
+//! 3. one trailing effort word is taken off and kept as a hint, and a name a catalogue now holds stays;
+//! 4. `gpt-5.1…` and `gpt-5-codex-mini…` become the original model with the longest matching beginning;
+//! 5. a newer generation (`gpt-5.2` and up, by number) passes in lower case, otherwise untouched;
+//! 6. any other name with `codex` in it becomes `gpt-5-codex`, any other `gpt-5…` becomes `gpt-5`;
+//! 7. a name of another family is [`Name::Foreign`].
+//!
+//! Rules 4 to 6 look behind a vendor's prefix (`openai/…`) first, then at the whole name.
+
+use super::effort::Effort;
+
+/// What a name turned out to mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Name {
+    /// A name to send, in lower case.
+    Known(String),
+    /// Not a name of this backend's families.
+    Foreign,
+}
+
+/// The meaning of `asked` and the effort its suffix hints at. `holds` says whether a catalogue has a (lower-case) name.
+pub(super) fn normalise(
+    asked: &str,
+    aliases: &[(String, String)],
+    holds: impl Fn(&str) -> bool,
+) -> (Name, Option<Effort>) {
+    let asked = asked.trim().to_ascii_lowercase();
+    if let Some(target) = alias(&asked, aliases) {
+        return chosen(target, &holds);
+    }
+    let (stem, hint) = split_effort(&asked);
+    if let (Some(_), Some(target)) = (hint, alias(stem, aliases)) {
+        return (chosen(target, &holds).0, hint);
+    }
+    named(&asked, &holds)
+}
+
+/// As [`normalise`], for a name the operator wrote down: one that no rule knows is sent as it is.
+pub(super) fn chosen(target: &str, holds: impl Fn(&str) -> bool) -> (Name, Option<Effort>) {
+    match named(target, holds) {
+        (Name::Foreign, _) => {
+            let target = target.trim().to_ascii_lowercase();
+            let (stem, hint) = split_effort(&target);
+            (Name::Known(stem.to_owned()), hint)
+        }
+        known => known,
+    }
+}
+
+fn named(asked: &str, holds: impl Fn(&str) -> bool) -> (Name, Option<Effort>) {
+    let asked = asked.trim().to_ascii_lowercase();
+    if holds(&asked) {
+        return (Name::Known(asked), None);
+    }
+    let (stem, hint) = split_effort(&asked);
+    let behind_prefix = stem.rsplit_once('/').and_then(|(_, rest)| meaning(rest, &holds));
+    let meaning = behind_prefix.or_else(|| meaning(stem, &holds));
+    (meaning.map_or(Name::Foreign, Name::Known), hint)
+}
+
+/// `name` without one trailing `-<effort>`, and that effort.
+pub(super) fn split_effort(name: &str) -> (&str, Option<Effort>) {
+    let Some((stem, word)) = name.rsplit_once('-') else { return (name, None) };
+    match Effort::ALL.into_iter().find(|level| word == level.as_str()) {
+        Some(level) if !stem.is_empty() => (stem, Some(level)),
+        Some(_) | None => (name, None),
+    }
+}
+
+fn alias<'a>(name: &str, aliases: &'a [(String, String)]) -> Option<&'a str> {
+    aliases.iter().find(|(from, _)| from.trim().eq_ignore_ascii_case(name)).map(|(_, to)| to.as_str())
+}
+
+fn meaning(name: &str, holds: impl Fn(&str) -> bool) -> Option<String> {
+    if holds(name) {
+        return Some(name.to_owned());
+    }
+    let generation = generation(name);
+    let prefix = |prefixes: &[&'static str]| prefixes.iter().find(|prefix| name.starts_with(**prefix)).copied();
+    let original = match generation {
+        Some((5, 1)) => prefix(&["gpt-5.1-codex-max", "gpt-5.1-codex-mini", "gpt-5.1-codex", "gpt-5.1"]),
+        Some(newer) if newer > (5, 1) => return Some(name.to_owned()),
+        _ => prefix(&["gpt-5-codex-mini"]),
+    };
+    let loose = || if name.contains("codex") { Some("gpt-5-codex") } else { prefix(&["gpt-5"]) };
+    original.or_else(loose).map(str::to_owned)
+}
+
+/// The generation of `gpt-<major>[.<minor>]…`; a number too large to read counts as the largest.
+fn generation(name: &str) -> Option<(u64, u64)> {
+    let (major, rest) = leading_number(name.strip_prefix("gpt-")?)?;
+    let minor = rest.strip_prefix('.').and_then(leading_number);
+    Some((major, minor.map_or(0, |(minor, _)| minor)))
+}
+
+fn leading_number(text: &str) -> Option<(u64, &str)> {
+    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, rest) = text.split_at(end);
+    (!digits.is_empty()).then(|| (digits.parse().unwrap_or(u64::MAX), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::catalogue;
+
+    fn name(asked: &str) -> Option<String> {
+        match normalise(asked, &[], |id| catalogue::built_in(id).is_some()).0 {
+            Name::Known(name) => Some(name),
+            Name::Foreign => None,
+        }
+    }
+
+    #[test]
+    fn names_and_what_they_mean() {
+        let table = [
+            ("gpt-5", "gpt-5"),
+            (" GPT-5-Codex ", "gpt-5-codex"),
+            ("gpt-5-mini", "gpt-5"),
+            ("gpt-5o", "gpt-5"),
+            ("gpt-5.", "gpt-5"),
+            ("gpt-5-2025-08-07", "gpt-5"),
+            ("gpt-5-mini-codex-preview", "gpt-5-codex"),
+            ("codex-mini-latest", "gpt-5-codex"),
+            ("claude-codex", "gpt-5-codex"),
+            ("gpt-5-codex-mini-2025", "gpt-5-codex-mini"),
+            ("gpt-5.1-2025-11-13", "gpt-5.1"),
+            ("gpt-5.1-mini", "gpt-5.1"),
+            ("gpt-5.1-codex-preview", "gpt-5.1-codex"),
+            ("gpt-5.1-codex-max-preview", "gpt-5.1-codex-max"),
+            ("gpt-5.1-codex-mini-x", "gpt-5.1-codex-mini"),
+            ("gpt-5.10", "gpt-5.10"),
+            ("gpt-5.2-codex", "gpt-5.2-codex"),
+            ("GPT-6.1-Sol", "gpt-6.1-sol"),
+            ("gpt-99999999999999999999999", "gpt-99999999999999999999999"),
+            ("gpt-50", "gpt-50"),
+            ("codex-auto-review", "codex-auto-review"),
+            ("openai/gpt-5.5", "gpt-5.5"),
+            ("a/b/gpt-5.1-codex-high", "gpt-5.1-codex"),
+        ];
+        for (asked, meant) in table {
+            assert_eq!(name(asked).as_deref(), Some(meant), "{asked}");
+        }
+        for foreign in
+            ["gpt-4o", "gpt-4.1-mini", "claude-opus-4-5", "gemini-3-pro", "o3", "gpt-", "gpt-x", "high", "-high"]
+        {
+            assert_eq!(name(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn one_effort_word_is_taken_off() {
+        let table = [
+            ("gpt-5-high", "gpt-5", Some(Effort::High)),
+            ("gpt-5.1-codex-max", "gpt-5.1-codex-max", None),
+            ("gpt-5.1-Codex-Max-XHIGH", "gpt-5.1-codex-max", Some(Effort::Xhigh)),
+            ("gpt-5.1-codex-max-max", "gpt-5.1-codex-max", Some(Effort::Max)),
+            ("gpt-5.1-codex-high-low", "gpt-5.1-codex", Some(Effort::Low)),
+            ("gpt-5-none", "gpt-5", Some(Effort::None)),
+            ("gpt-7-ultra", "gpt-7-ultra", None),
+            ("gpt-6-sol-max", "gpt-6-sol", Some(Effort::Max)),
+        ];
+        for (asked, meant, effort) in table {
+            let (found, hint) = normalise(asked, &[], |id| catalogue::built_in(id).is_some());
+            assert_eq!((found, hint), (Name::Known(meant.to_owned()), effort), "{asked}");
+        }
+    }
+
+    #[test]
+    fn aliases_come_first_and_their_target_is_normalised_once() {
+        let aliases = [("Fast".to_owned(), "GPT-5.5-low".to_owned()), ("gpt-5".to_owned(), "fast".to_owned())];
+        let resolve = |asked| normalise(asked, &aliases, |id| catalogue::built_in(id).is_some());
+        assert_eq!(resolve("fast"), (Name::Known("gpt-5.5".to_owned()), Some(Effort::Low)));
+        assert_eq!(resolve("FAST-high"), (Name::Known("gpt-5.5".to_owned()), Some(Effort::High)));
+        assert_eq!(resolve("gpt-5"), (Name::Known("fast".to_owned()), None));
+    }
+}

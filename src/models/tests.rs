@@ -1,0 +1,233 @@
+//! What names and efforts come to, over the whole table.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::catalogue::{Generation, TABLE};
+use super::effort::Effort::{High, Low, Max, Medium, Minimal, None as Off, Xhigh};
+use super::*;
+
+fn live(json: &str) -> LiveCatalogue {
+    LiveCatalogue::parse(json.as_bytes()).expect("a catalogue")
+}
+
+fn sent(asked: &str, effort: Option<&str>) -> (String, Option<Effort>) {
+    let resolution = Models::default().resolve(Some(asked), effort);
+    (resolution.model, resolution.effort)
+}
+
+#[test]
+fn every_effort_on_every_original_model() {
+    // What none, minimal, low, medium, high, xhigh, max and no word at all come to.
+    let minimal_to_high = [Low, Minimal, Low, Medium, High, High, High].map(Some);
+    let low_to_high = [Low, Low, Low, Medium, High, High, High].map(Some);
+    let low_to_xhigh = [Low, Low, Low, Medium, High, Xhigh, Xhigh].map(Some);
+    let medium_to_high = [Medium, Medium, Medium, Medium, High, High, High].map(Some);
+    let table = [
+        ("gpt-5", minimal_to_high, None),
+        ("gpt-5-codex", minimal_to_high, None),
+        ("gpt-5.1", low_to_high, Some(Low)),
+        ("gpt-5.1-codex", low_to_high, Some(Low)),
+        ("gpt-5.1-codex-max", low_to_xhigh, Some(Low)),
+        ("gpt-5-codex-mini", medium_to_high, Some(Medium)),
+        ("gpt-5.1-codex-mini", medium_to_high, Some(Medium)),
+    ];
+    for (model, expected, unspecified) in table {
+        assert_eq!(sent(model, None), (model.to_owned(), unspecified), "{model}");
+        assert_eq!(sent(model, Some("nonsense")), (model.to_owned(), unspecified), "{model}");
+        for (level, expected) in Effort::ALL.into_iter().zip(expected) {
+            assert_eq!(sent(model, Some(level.as_str())), (model.to_owned(), expected), "{model} {level}");
+            let suffixed = format!("{model}-{level}");
+            if catalogue::built_in(&suffixed).is_none() {
+                assert_eq!(sent(&suffixed, None), (model.to_owned(), expected), "{suffixed}");
+            }
+        }
+        assert_eq!(sent(model, Some("ultra")).1, expected[6], "{model} ultra");
+    }
+}
+
+#[test]
+fn newer_models_take_what_they_list_and_none() {
+    assert_eq!(sent("gpt-5.6-terra", None).1, None);
+    assert_eq!(sent("gpt-5.6-terra", Some("none")).1, Some(Off));
+    assert_eq!(sent("gpt-5.6-terra", Some("minimal")).1, Some(Low));
+    assert_eq!(sent("gpt-5.6-terra", Some("ultra")).1, Some(Max));
+    assert_eq!(sent("gpt-5.5-max", None).1, Some(Xhigh));
+    assert_eq!(sent("gpt-7-unheard-of-minimal", None), ("gpt-7-unheard-of".to_owned(), Some(Minimal)));
+    assert_eq!(sent("gpt-reserve", Some("max")).1, Some(Max));
+}
+
+#[test]
+fn names_of_the_original_request_and_where_they_lead() {
+    let table = [
+        ("gpt-5-high", "gpt-5", Some(High)),
+        ("gpt-5-medium", "gpt-5", Some(Medium)),
+        ("gpt-5-low", "gpt-5", Some(Low)),
+        ("gpt-5-minimal", "gpt-5", Some(Minimal)),
+        ("gpt-5.1-high", "gpt-5.1", Some(High)),
+        ("gpt-5.1-medium", "gpt-5.1", Some(Medium)),
+        ("gpt-5.1-low", "gpt-5.1", Some(Low)),
+        ("gpt-5.1-codex-max-low", "gpt-5.1-codex-max", Some(Low)),
+        ("gpt-5.1-codex-max-high", "gpt-5.1-codex-max", Some(High)),
+        ("gpt-5.1-codex-max-xhigh", "gpt-5.1-codex-max", Some(Xhigh)),
+        ("gpt-5-codex-mini-medium", "gpt-5-codex-mini", Some(Medium)),
+        ("gpt-5-codex-mini-high", "gpt-5-codex-mini", Some(High)),
+        ("gpt-5-codex-mini-low", "gpt-5-codex-mini", Some(Medium)),
+        ("gpt-5-mini-codex-preview", "gpt-5-codex", None),
+        ("gpt-5-mini", "gpt-5", None),
+        ("gpt-5.1-anything", "gpt-5.1", Some(Low)),
+        ("gpt-5-codex-mini-anything", "gpt-5-codex-mini", Some(Medium)),
+    ];
+    for (asked, model, effort) in table {
+        assert_eq!(sent(asked, None), (model.to_owned(), effort), "{asked}");
+    }
+}
+
+#[test]
+fn a_field_beats_the_suffix_and_an_unknown_word_does_not() {
+    assert_eq!(sent("gpt-5-high", Some("low")).1, Some(Low));
+    assert_eq!(sent("gpt-5-high", Some("loud")).1, Some(High));
+    let resolution = Models::default().resolve(Some("gpt-5"), Some("xhigh"));
+    assert_eq!((resolution.asked_effort, resolution.effort), (Some(Xhigh), Some(High)));
+}
+
+#[test]
+fn the_default_stands_in_for_no_name_and_for_other_families() {
+    let plain = Models::default();
+    assert_eq!(plain.resolve(None, None).model, "gpt-5");
+    assert_eq!(plain.resolve(Some("  "), None).model, "gpt-5");
+    assert!(!plain.resolve(None, None).foreign);
+    assert!(plain.resolve(Some("claude-opus-4-5"), None).foreign);
+    assert!(!plain.resolve(Some("gpt-5-mini"), None).foreign);
+
+    let wished = Models::new(vec![("house".to_owned(), "gpt-5.5-high".to_owned())], Some("House".to_owned()));
+    let resolution = wished.resolve(Some("gpt-4o"), None);
+    assert_eq!((resolution.model.as_str(), resolution.effort), ("gpt-5.5", Some(High)));
+    assert_eq!(wished.resolve(Some("gpt-4o-low"), None).effort, Some(Low));
+
+    let odd = Models::new(Vec::new(), Some("my-own-model".to_owned()));
+    assert_eq!(odd.resolve(None, None).model, "my-own-model");
+}
+
+#[test]
+fn the_live_catalogue_adds_names_levels_and_a_default() {
+    let models = Models::default();
+    models.set_live(live(
+        r#"{"models":[
+          {"slug":"nova","priority":2,"visibility":"list","supported_reasoning_levels":[{"effort":"high"}],
+           "service_tiers":[{"id":"priority"}]},
+          {"slug":"shadow","priority":1,"visibility":"hide"},
+          {"slug":"gpt-5.5","priority":3,"service_tiers":[],"supported_reasoning_levels":[{"effort":"low"}]}
+        ]}"#,
+    ));
+    let resolution = models.resolve(Some("Nova-low"), None);
+    assert_eq!((resolution.model.as_str(), resolution.effort), ("nova", Some(High)));
+    assert!(resolution.supports_priority && !resolution.foreign);
+    assert!(!models.resolve(Some("gpt-5.5"), None).supports_priority);
+    assert_eq!(models.resolve(Some("gpt-5.5-xhigh"), None).effort, Some(Low));
+    assert_eq!(models.resolve(None, None).model, "nova");
+    assert_eq!(models.resolve(Some("gpt-5"), None).model, "gpt-5");
+
+    let ids: Vec<_> = models.list().into_iter().map(|entry| entry.id).collect();
+    assert_eq!(ids[..6], ["nova", "nova-high", "gpt-5.5", "gpt-5.5-low", "gpt-5", "gpt-5-minimal"]);
+    assert!(!ids.contains(&"shadow".to_owned()) && !ids.contains(&"gpt-6-sol".to_owned()));
+    assert!(models.find("shadow").is_some() && models.find("gpt-6-sol-max").is_some());
+}
+
+#[test]
+fn the_list_begins_with_the_original_seven_each_with_its_variants() {
+    let entries = Models::default().list();
+    let ids: Vec<_> = entries.iter().map(|entry| entry.id.as_str()).collect();
+    let originals: Vec<_> =
+        TABLE.iter().filter(|model| model.generation == Generation::Original).map(|model| model.id.as_ref()).collect();
+    assert_eq!(
+        originals,
+        [
+            "gpt-5",
+            "gpt-5-codex",
+            "gpt-5.1",
+            "gpt-5.1-codex",
+            "gpt-5.1-codex-max",
+            "gpt-5-codex-mini",
+            "gpt-5.1-codex-mini"
+        ]
+    );
+    assert_eq!(ids[..6], ["gpt-5", "gpt-5-minimal", "gpt-5-low", "gpt-5-medium", "gpt-5-high", "gpt-5-codex"]);
+    let unique: std::collections::HashSet<_> = ids.iter().collect();
+    assert_eq!(unique.len(), ids.len());
+    for entry in &entries {
+        assert_eq!(Models::default().find(&entry.id).as_ref(), Some(entry), "{}", entry.id);
+    }
+    assert!(Models::default().find("gpt-5-xhigh").is_none());
+    assert!(Models::default().find("gpt-4o").is_none());
+}
+
+#[test]
+fn an_entry_on_the_wire() {
+    let entry = Models::default().find("GPT-5.1-codex-mini-high").expect("a variant");
+    assert_eq!(
+        serde_json::to_value(entry).expect("JSON"),
+        serde_json::json!({
+            "id": "gpt-5.1-codex-mini-high", "object": "model", "created": 1_754_524_800, "owned_by": "openai",
+            "display_name": "GPT-5.1 Codex Mini (high)", "context_window": 272_000, "max_output_tokens": 128_000,
+            "supported_reasoning_efforts": ["medium", "high"], "default_reasoning_effort": "high",
+            "capabilities": {"vision": true, "tools": true, "structured_outputs": true, "streaming": true}
+        })
+    );
+}
+
+#[test]
+fn the_documented_table_is_the_codes_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/models.md");
+    let text = std::fs::read_to_string(&path).expect("docs/models.md");
+    let (_, rest) = text.split_once("<!-- table -->\n").expect("the table's beginning");
+    let (documented, _) = rest.split_once("<!-- end of table -->").expect("the table's end");
+    assert_eq!(documented, table_text(), "replace the table in docs/models.md by the right-hand text");
+}
+
+fn table_text() -> String {
+    let mut text = "| model | efforts | when none is asked for | context | images | priority tier | listed |\n\
+                    |---|---|---|---|---|---|---|\n"
+        .to_owned();
+    let yes = |value: bool| if value { "yes" } else { "no" };
+    for model in &TABLE {
+        let efforts: Vec<_> = model.efforts.iter().map(|effort| effort.as_str()).collect();
+        let efforts = if efforts.is_empty() { "any".to_owned() } else { efforts.join(" ") };
+        let _ = writeln!(
+            text,
+            "| `{}` | {efforts} | {} | {} | {} | {} | {} |",
+            model.id,
+            model.unspecified.map_or("left to the backend", Effort::as_str),
+            model.context_window,
+            yes(model.vision),
+            yes(model.priority),
+            yes(model.visibility == catalogue::Visibility::Listed),
+        );
+    }
+    text
+}
+
+proptest! {
+    #[test]
+    fn any_name_and_word_give_an_allowed_effort(
+        name in r"(gpt-)?(5|5\.1|6|5\.6-sol|5-codex|5\.1-codex-max|\PC{0,12})(-codex|-mini|-max|-high|-none|/|-)?\PC{0,6}",
+        word in proptest::option::of(r"none|minimal|LOW|medium|high|xhigh|max|ultra|\PC{0,8}"),
+    ) {
+        let resolution = Models::default().resolve(Some(&name), word.as_deref());
+        prop_assert!(!resolution.model.is_empty());
+        match catalogue::built_in(&resolution.model) {
+            Some(model) if model.efforts.is_empty() => {}
+            Some(model) => match resolution.effort {
+                Some(effort) => prop_assert!(model.efforts.contains(&effort)),
+                None => prop_assert_eq!(model.unspecified, None),
+            },
+            None => prop_assert_eq!(resolution.effort, resolution.asked_effort),
+        }
+        if catalogue::built_in(&resolution.model).is_some() {
+            let again = Models::default().resolve(Some(&resolution.model), resolution.effort.map(Effort::as_str));
+            prop_assert_eq!(again.model, resolution.model);
+        }
+    }
+}

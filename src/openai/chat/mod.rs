@@ -1,0 +1,207 @@
+//! The request of Chat Completions, as clients send it.
+//!
+//! * [`ChatRequest::parse`] either gives a request that can be translated or an error that names the field.
+//! * Whatever is only passed on stays raw JSON. A field that is `null` counts as absent.
+//! * What has no counterpart upstream but does no harm is listed in [`ChatRequest::ignored`]; what would change the answer's
+//!   shape is refused.
+
+pub mod content;
+pub mod message;
+pub mod tool;
+
+use std::borrow::Cow;
+
+use message::Message;
+use serde_json::value::RawValue;
+use tool::{Tool, ToolChoice};
+
+use super::error::ApiError;
+use super::json::{self, Object, Path, Text};
+
+/// A chat request whose shape is sound.
+#[derive(Debug)]
+pub struct ChatRequest<'a> {
+    /// The model's name as the client wrote it.
+    pub model: Option<Cow<'a, str>>,
+    /// `reasoning_effort`, else `reasoning.effort`.
+    pub effort: Option<Cow<'a, str>>,
+    /// `reasoning.summary`.
+    pub reasoning_summary: Option<Text<'a>>,
+    /// The conversation.
+    pub messages: Vec<Message<'a>>,
+    /// The client wants chunks.
+    pub stream: bool,
+    /// The client wants a usage chunk.
+    pub include_usage: bool,
+    /// `tools`, or the legacy `functions`.
+    pub tools: Vec<Tool<'a>>,
+    /// `tool_choice`, or the legacy `function_call`.
+    pub tool_choice: Option<ToolChoice<'a>>,
+    /// Whether the model may call several tools at once.
+    pub parallel_tool_calls: Option<bool>,
+    /// The client uses `functions` and expects `function_call` back.
+    pub legacy_functions: bool,
+    /// `response_format`.
+    pub response_format: Option<ResponseFormat<'a>>,
+    /// `verbosity`.
+    pub verbosity: Option<Text<'a>>,
+    /// `service_tier`.
+    pub service_tier: Option<Cow<'a, str>>,
+    /// `prompt_cache_key`.
+    pub prompt_cache_key: Option<Cow<'a, str>>,
+    /// Parameters that change nothing here.
+    pub ignored: Vec<String>,
+}
+
+/// The form an answer's text must have.
+#[derive(Debug)]
+pub enum ResponseFormat<'a> {
+    /// Free text.
+    Text,
+    /// Any JSON object.
+    JsonObject,
+    /// JSON by a schema: the inner object with `name`, `schema`, `strict`, `description`.
+    JsonSchema(Object<'a>),
+}
+
+impl<'a> ChatRequest<'a> {
+    /// The request in `body`.
+    pub fn parse(body: &'a [u8]) -> Result<Self, ApiError> {
+        let mut request = Self::empty();
+        let object = json::body(body)?;
+        for (key, value) in object.iter() {
+            if value.get() != "null" {
+                request.field(key, value)?;
+            }
+        }
+        if object.find("messages").is_none() {
+            return Err(ApiError::invalid("messages", "'messages' is missing"));
+        }
+        Ok(request)
+    }
+
+    fn empty() -> Self {
+        Self {
+            model: None,
+            effort: None,
+            reasoning_summary: None,
+            messages: Vec::new(),
+            stream: false,
+            include_usage: false,
+            tools: Vec::new(),
+            tool_choice: None,
+            parallel_tool_calls: None,
+            legacy_functions: false,
+            response_format: None,
+            verbosity: None,
+            service_tier: None,
+            prompt_cache_key: None,
+            ignored: Vec::new(),
+        }
+    }
+
+    fn field(&mut self, key: &str, value: &'a RawValue) -> Result<(), ApiError> {
+        let path = &Path::Root.key(key);
+        match key {
+            "model" => self.model = Some(json::string(value, path)?),
+            "messages" => self.messages = message::parse_all(value, path, &mut self.ignored)?,
+            "stream" => self.stream = json::boolean(value, path)?,
+            "stream_options" => self.stream_options(value, path)?,
+            "tools" => self.tools.extend(tool::parse_tools(value, path)?),
+            "tool_choice" => self.tool_choice = Some(ToolChoice::parse(value, path)?),
+            "parallel_tool_calls" => self.parallel_tool_calls = Some(json::boolean(value, path)?),
+            "functions" => {
+                self.legacy_functions = true;
+                self.tools.extend(tool::parse_functions(value, path)?);
+            }
+            "function_call" => {
+                if self.tool_choice.is_none() {
+                    self.tool_choice = Some(ToolChoice::parse_legacy(value, path)?);
+                }
+            }
+            "response_format" => self.response_format = Some(ResponseFormat::parse(value, path)?),
+            "reasoning_effort" => self.effort = Some(json::string(value, path)?),
+            "reasoning" => self.reasoning(value, path)?,
+            "verbosity" => self.verbosity = Some(json::text(value, path)?),
+            "service_tier" => self.service_tier = Some(json::string(value, path)?),
+            "prompt_cache_key" => self.prompt_cache_key = Some(json::string(value, path)?),
+            _ => self.without_counterpart(key, value, path)?,
+        }
+        Ok(())
+    }
+
+    fn stream_options(&mut self, value: &'a RawValue, path: &Path<'_>) -> Result<(), ApiError> {
+        if let Some(flag) = json::object(value, path)?.find("include_usage") {
+            self.include_usage = json::boolean(flag, &path.key("include_usage"))?;
+        }
+        Ok(())
+    }
+
+    fn reasoning(&mut self, value: &'a RawValue, path: &Path<'_>) -> Result<(), ApiError> {
+        let reasoning = json::object(value, path)?;
+        if let (None, Some(effort)) = (&self.effort, reasoning.find("effort")) {
+            self.effort = Some(json::string(effort, &path.key("effort"))?);
+        }
+        if let Some(summary) = reasoning.find("summary") {
+            self.reasoning_summary = Some(json::text(summary, &path.key("summary"))?);
+        }
+        Ok(())
+    }
+
+    /// A parameter the backend has nothing for: refused where the client would get another answer than it asked for,
+    /// otherwise listed.
+    fn without_counterpart(&mut self, key: &str, value: &RawValue, path: &Path<'_>) -> Result<(), ApiError> {
+        match key {
+            "n" => match json::unsigned(value, path)? {
+                1 => return Ok(()),
+                _ => return Err(unsupported(key, "only one choice can be generated")),
+            },
+            "logprobs" => {
+                if json::boolean(value, path)? {
+                    return Err(unsupported(key, "log probabilities are not available"));
+                }
+                return Ok(());
+            }
+            "modalities" => {
+                if value.get().contains("\"audio\"") {
+                    return Err(unsupported(key, "audio output is not available"));
+                }
+                return Ok(());
+            }
+            "audio" => return Err(unsupported(key, "audio output is not available")),
+            "prediction" => return Err(unsupported(key, "predicted outputs are not available")),
+            _ => self.ignored.push(key.to_owned()),
+        }
+        Ok(())
+    }
+}
+
+impl<'a> ResponseFormat<'a> {
+    fn parse(value: &'a RawValue, path: &Path<'_>) -> Result<Self, ApiError> {
+        let format = json::object(value, path)?;
+        let type_path = path.key("type");
+        let kind = json::required(&format, "type", path)?;
+        match json::string(kind, &type_path)?.as_ref() {
+            "text" => Ok(Self::Text),
+            "json_object" => Ok(Self::JsonObject),
+            "json_schema" => {
+                let path = path.key("json_schema");
+                // Some clients send the Responses form, which has no inner object.
+                let schema = match format.find("json_schema") {
+                    Some(inner) => json::object(inner, &path)?,
+                    None => format,
+                };
+                json::required(&schema, "schema", &path)?;
+                Ok(Self::JsonSchema(schema))
+            }
+            other => Err(ApiError::invalid(
+                type_path.to_string(),
+                format!("'{type_path}' must be text, json_object or json_schema, but is '{other}'"),
+            )),
+        }
+    }
+}
+
+fn unsupported(key: &str, reason: &str) -> ApiError {
+    ApiError::unsupported(key, format!("'{key}' is not supported: {reason}"))
+}

@@ -1,0 +1,103 @@
+//! A JSON string that has not been decoded.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+/// The characters between the quotes of a JSON string, escapes and all.
+///
+/// Two texts can be joined without decoding either: what stands between the quotes of a JSON string may be followed by what
+/// stands between those of another. A surrogate pair split over two strings becomes whole again that way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Text<'a>(&'a str);
+
+impl<'a> Text<'a> {
+    /// Not a single character.
+    pub const EMPTY: Self = Self("");
+
+    /// A text that is escaped already: joined from other texts, or a constant.
+    pub(crate) const fn from_escaped(escaped: &'a str) -> Self {
+        Self(escaped)
+    }
+
+    /// The inside of `raw`, or `None` where it is no string.
+    pub fn of(raw: &'a RawValue) -> Option<Self> {
+        let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+        Some(Self(inner))
+    }
+
+    /// The escaped characters.
+    pub const fn escaped(self) -> &'a str {
+        self.0
+    }
+
+    /// Whether there is not a single character.
+    pub const fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The characters themselves. Half a surrogate pair, which no Rust string can hold, becomes U+FFFD; so use this to look
+    /// at a text, never to pass it on.
+    pub fn decode(self) -> Cow<'a, str> {
+        if !self.0.contains('\\') {
+            return Cow::Borrowed(self.0);
+        }
+        let quoted = format!("\"{}\"", self.0);
+        match serde_json::from_str(&quoted) {
+            Ok(text) => Cow::Owned(text),
+            Err(_) => Cow::Owned(decode_lossy(&quoted)),
+        }
+    }
+}
+
+/// `serde_json` decodes into bytes what it refuses to decode into a string.
+fn decode_lossy(quoted: &str) -> String {
+    struct Bytes(Vec<u8>);
+    impl<'de> serde::Deserialize<'de> for Bytes {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Visitor;
+            impl serde::de::Visitor<'_> for Visitor {
+                type Value = Bytes;
+                fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    formatter.write_str("a string")
+                }
+                fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                    Ok(Bytes(bytes.to_vec()))
+                }
+            }
+            deserializer.deserialize_bytes(Visitor)
+        }
+    }
+    let bytes = serde_json::from_str::<Bytes>(quoted).map(|bytes| bytes.0).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> Box<RawValue> {
+        RawValue::from_string(json.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn keeps_the_escapes() {
+        let value = raw(r#""a\u2028\"b""#);
+        let text = Text::of(&value).unwrap();
+        assert_eq!(text.escaped(), r#"a\u2028\"b"#);
+        assert_eq!(text.decode(), "a\u{2028}\"b");
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_decodes_to_the_replacement_character() {
+        let value = raw(r#""x\ud83d""#);
+        assert!(Text::of(&value).unwrap().decode().starts_with('x'));
+    }
+
+    #[test]
+    fn other_values_are_no_text() {
+        for json in ["1", "null", "[\"a\"]", "{}"] {
+            assert_eq!(Text::of(&raw(json)), None, "{json}");
+        }
+    }
+}

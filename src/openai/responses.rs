@@ -1,0 +1,130 @@
+//! The request of the Responses API, as clients send it.
+//!
+//! Only what decides the call is looked at; the rest stays as it is until it is written for the backend.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::error::ApiError;
+use super::json::{self, Object, Path, Text};
+
+/// A Responses request whose deciding fields are sound.
+#[derive(Debug)]
+pub struct ResponsesRequest<'a> {
+    /// The model's name as the client wrote it.
+    pub model: Option<Cow<'a, str>>,
+    /// `reasoning.effort`, or chat's `reasoning_effort`.
+    pub effort: Option<Cow<'a, str>>,
+    /// The client wants events.
+    pub stream: bool,
+    /// What the model is to answer.
+    pub input: Input<'a>,
+    /// `reasoning`.
+    pub reasoning: Option<Object<'a>>,
+    /// `tools`.
+    pub tools: Vec<&'a RawValue>,
+    /// `include`.
+    pub include: Vec<&'a RawValue>,
+    /// `service_tier`.
+    pub service_tier: Option<Cow<'a, str>>,
+    /// `prompt_cache_key`.
+    pub prompt_cache_key: Option<Cow<'a, str>>,
+    /// `instructions`.
+    pub instructions: Option<Text<'a>>,
+    /// The whole body.
+    pub body: Object<'a>,
+}
+
+/// The conversation.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// One user message.
+    Text(Text<'a>),
+    /// Items.
+    Items(Vec<&'a RawValue>),
+}
+
+impl<'a> ResponsesRequest<'a> {
+    /// The request in `bytes`.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
+        let body = json::body(bytes)?;
+        refuse_stored_state(&body)?;
+        let reasoning =
+            body.find("reasoning").map(|value| json::object(value, &Path::Root.key("reasoning"))).transpose()?;
+        let effort = match reasoning.as_ref().and_then(|reasoning| reasoning.find("effort")) {
+            Some(effort) => Some(json::string(effort, &Path::Root.key("reasoning").key("effort"))?),
+            None => string(&body, "reasoning_effort")?,
+        };
+        Ok(Self {
+            model: string(&body, "model")?,
+            effort,
+            stream: match body.find("stream") {
+                Some(flag) => json::boolean(flag, &Path::Root.key("stream"))?,
+                None => false,
+            },
+            input: Input::parse(&body)?,
+            reasoning,
+            tools: array(&body, "tools")?,
+            include: array(&body, "include")?,
+            service_tier: string(&body, "service_tier")?,
+            prompt_cache_key: string(&body, "prompt_cache_key")?,
+            instructions: match body.find("instructions") {
+                Some(text) => Some(json::text(text, &Path::Root.key("instructions"))?),
+                None => None,
+            },
+            body,
+        })
+    }
+}
+
+impl<'a> Input<'a> {
+    fn parse(body: &Object<'a>) -> Result<Self, ApiError> {
+        let value = json::required(body, "input", &Path::Root)?;
+        if let Some(text) = Text::of(value) {
+            return Ok(Self::Text(text));
+        }
+        if json::kind(value) != "an array" {
+            let found = json::kind(value);
+            return Err(ApiError::invalid(
+                "input",
+                format!("'input' must be a string or an array of items, but is {found}"),
+            ));
+        }
+        json::array(value, &Path::Root.key("input")).map(Self::Items)
+    }
+}
+
+/// Whatever needs an answer or a conversation to be kept upstream, where nothing is.
+fn refuse_stored_state(body: &Object<'_>) -> Result<(), ApiError> {
+    for (key, advice) in STORED_STATE {
+        if body.find(key).is_some() {
+            return Err(ApiError::unsupported(
+                key,
+                format!("'{key}' is not supported: nothing is stored upstream. {advice}"),
+            ));
+        }
+    }
+    let background = body.find("background").map(|flag| json::boolean(flag, &Path::Root.key("background")));
+    if background.transpose()?.unwrap_or(false) {
+        return Err(ApiError::unsupported(
+            "background",
+            "'background' is not supported: nothing is stored upstream, so an answer cannot be fetched later",
+        ));
+    }
+    Ok(())
+}
+
+fn string<'a>(body: &Object<'a>, key: &str) -> Result<Option<Cow<'a, str>>, ApiError> {
+    body.find(key).map(|value| json::string(value, &Path::Root.key(key))).transpose()
+}
+
+fn array<'a>(body: &Object<'a>, key: &str) -> Result<Vec<&'a RawValue>, ApiError> {
+    body.find(key).map(|value| json::array(value, &Path::Root.key(key))).transpose().map(Option::unwrap_or_default)
+}
+
+const STORED_STATE: [(&str, &str); 3] = [
+    ("previous_response_id", "Send the whole conversation in 'input'"),
+    ("conversation", "Send the whole conversation in 'input'"),
+    ("prompt", "Send the text itself in 'instructions' or 'input'"),
+];

@@ -1,0 +1,153 @@
+//! `POST /oauth/token`: refresh tokens and authorization codes become tokens.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::StatusCode;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::super::call::Call;
+use super::super::login::{CLIENT_ID, RefreshRefusal, Tokens};
+use super::super::script::ScriptedAnswer;
+use super::super::settings::IssuerSettings;
+use super::super::{Simulator, locked};
+use super::{AuthorizationCode, Redirect, refusal};
+
+/// Answers one exchange; an answer queued by a test goes first.
+pub(in super::super) fn token(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
+    if let Some(answer) = locked(&simulator.inner.token_answers).pop_front() {
+        return answer;
+    }
+    if call.field("client_id").as_deref() != Some(CLIENT_ID) {
+        return refusal(StatusCode::UNAUTHORIZED, "invalid_client", "Invalid client specified.");
+    }
+    match call.field("grant_type").as_deref() {
+        Some("refresh_token") => refresh(simulator, call),
+        Some("authorization_code") => redeem(simulator, call),
+        _ => refusal(StatusCode::BAD_REQUEST, "unsupported_grant_type", "Unsupported grant type."),
+    }
+}
+
+fn refresh(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
+    let settings = simulator.settings().issuer;
+    let Some(token) = call.field("refresh_token") else {
+        let message = "Missing required parameter: 'refresh_token'.";
+        return refusal(StatusCode::BAD_REQUEST, "missing_required_parameter", message);
+    };
+    let exchanged = {
+        let mut ledger = locked(&simulator.inner.ledger);
+        ledger.exchange(&token, settings.omit_refresh_token, simulator.now(), &simulator.inner.seed)
+    };
+    let answer = match exchanged {
+        Ok(tokens) => {
+            simulator.inner.journal.count(|counters| counters.refreshes += 1);
+            ScriptedAnswer::json(StatusCode::OK, &refreshed(&tokens, &settings))
+        }
+        Err(cause) => {
+            if cause == RefreshRefusal::Reused {
+                simulator.inner.journal.count(|counters| counters.reuse_attempts += 1);
+            }
+            refused(cause, &settings)
+        }
+    };
+    answer.delayed(settings.delay)
+}
+
+fn refreshed(tokens: &Tokens, settings: &IssuerSettings) -> Value {
+    let mut body = document(tokens);
+    if let Some(fields) = body.as_object_mut() {
+        if settings.omit_refresh_token {
+            fields.remove("refresh_token");
+        }
+        if settings.omit_id_token {
+            fields.remove("id_token");
+        }
+    }
+    body
+}
+
+fn document(tokens: &Tokens) -> Value {
+    json!({
+        "access_token": tokens.access,
+        "id_token": tokens.id,
+        "refresh_token": tokens.refresh,
+        "token_type": "Bearer",
+        "expires_in": 864_000,
+        "scope": "openid profile email offline_access",
+    })
+}
+
+fn refused(cause: RefreshRefusal, settings: &IssuerSettings) -> ScriptedAnswer {
+    let reuse_status = StatusCode::from_u16(settings.reuse_status).unwrap_or(StatusCode::UNAUTHORIZED);
+    match cause {
+        RefreshRefusal::Empty => refusal(
+            StatusCode::BAD_REQUEST,
+            "empty_string",
+            "Invalid 'refresh_token': empty string. Expected a string with minimum length 1, but got an empty string \
+             instead.",
+        ),
+        RefreshRefusal::Expired => refusal(
+            StatusCode::UNAUTHORIZED,
+            "refresh_token_expired",
+            "Your refresh token has expired. Please try signing in again.",
+        ),
+        RefreshRefusal::Reused => refusal(
+            reuse_status,
+            "refresh_token_reused",
+            "Your refresh token has already been used to generate a new access token. Please try signing in again.",
+        ),
+        RefreshRefusal::Invalidated => refusal(
+            StatusCode::UNAUTHORIZED,
+            "refresh_token_invalidated",
+            "Your refresh token has been invalidated. Please try signing in again.",
+        ),
+    }
+}
+
+fn redeem(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
+    if call.media_type() != "application/x-www-form-urlencoded" {
+        return refusal(StatusCode::BAD_REQUEST, "invalid_request", "The code exchange must be a form.");
+    }
+    let code = call.field("code").unwrap_or_default();
+    // Taken out before it is looked at: a code is spent by the attempt, not by its success.
+    let Some(grant) = locked(&simulator.inner.grants).codes.remove(&code) else {
+        return refusal(StatusCode::BAD_REQUEST, "invalid_grant", "The authorization code is unknown or was used.");
+    };
+    if let Err(message) = grant.check(call) {
+        return refusal(StatusCode::BAD_REQUEST, "invalid_grant", message);
+    }
+    let login = simulator.settings().issuer.login;
+    let tokens = locked(&simulator.inner.ledger).sign_in(login, simulator.now(), &simulator.inner.seed);
+    ScriptedAnswer::json(StatusCode::OK, &document(&tokens))
+}
+
+impl AuthorizationCode {
+    fn check(&self, call: &Call) -> Result<(), &'static str> {
+        let redirect = call.field("redirect_uri").unwrap_or_default();
+        if !self.redirect.matches(&redirect, call) {
+            return Err("The redirect_uri is not the one the code was issued for.");
+        }
+        let verifier = call.field("code_verifier").unwrap_or_default();
+        if !(43..=128).contains(&verifier.len()) || challenge_of(&verifier) != self.challenge {
+            return Err("The code_verifier does not match the code_challenge.");
+        }
+        Ok(())
+    }
+}
+
+impl Redirect {
+    fn matches(&self, redirect: &str, call: &Call) -> bool {
+        match self {
+            Self::Exactly(expected) => expected == redirect,
+            Self::DeviceCallback => {
+                redirect == "https://auth.openai.com/deviceauth/callback"
+                    || redirect == format!("{}/deviceauth/callback", call.base_url())
+            }
+        }
+    }
+}
+
+/// The S256 challenge of a verifier.
+pub(super) fn challenge_of(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
+}

@@ -1,0 +1,293 @@
+//! Who is logged in and what their tokens are worth.
+//!
+//! * A *chain* is one login: every token that descends from one sign-in.
+//! * A refresh token works once. Sending it again ends the whole chain, as it does at the real issuer: its refresh token
+//!   is revoked and its access tokens are invalidated.
+//! * Times are unix seconds by the simulator's own clock, which tests may move.
+
+use std::collections::HashMap;
+
+use super::jwt;
+
+/// The person and workspace a login belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The ChatGPT account (workspace) id.
+    pub account_id: String,
+    /// The user's id.
+    pub user_id: String,
+    /// The user's mail address.
+    pub email: String,
+    /// The plan as the claims spell it: `plus`, `pro`, `free` …
+    pub plan: String,
+    /// Whether the workspace is a FedRAMP one.
+    pub fedramp: bool,
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self {
+            account_id: "51a0a7ed-0000-4000-8000-000000000001".to_owned(),
+            user_id: "user-simulated".to_owned(),
+            email: "simulated@example.com".to_owned(),
+            plan: "plus".to_owned(),
+            fedramp: false,
+        }
+    }
+}
+
+/// A login to be issued. Lifetimes are seconds from now; a negative one gives a token that has expired already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Whose login it is.
+    pub account: Account,
+    /// How long each access token of this chain lives.
+    pub access_lifetime: i64,
+    /// How long the first access token lives, where that differs.
+    pub first_access_lifetime: Option<i64>,
+    /// How long each id token lives.
+    pub id_lifetime: i64,
+}
+
+impl Default for Login {
+    fn default() -> Self {
+        Self { account: Account::default(), access_lifetime: TEN_DAYS, first_access_lifetime: None, id_lifetime: HOUR }
+    }
+}
+
+impl Login {
+    /// The first access token expires `seconds` from now; those that a refresh brings live as long as usual.
+    #[must_use]
+    pub fn expiring_in(mut self, seconds: i64) -> Self {
+        self.first_access_lifetime = Some(seconds);
+        self
+    }
+
+    /// Puts the account on `plan`.
+    #[must_use]
+    pub fn on_plan(mut self, plan: &str) -> Self {
+        self.account.plan = plan.to_owned();
+        self
+    }
+
+    /// Uses another account id.
+    #[must_use]
+    pub fn for_account(mut self, account_id: &str) -> Self {
+        self.account.account_id = account_id.to_owned();
+        self
+    }
+
+    /// Makes the workspace a FedRAMP one.
+    #[must_use]
+    pub fn fedramp(mut self) -> Self {
+        self.account.fedramp = true;
+        self
+    }
+}
+
+/// The three tokens of one exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tokens {
+    pub(super) id: String,
+    pub(super) access: String,
+    pub(super) refresh: String,
+}
+
+/// Why a refresh token was not exchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RefreshRefusal {
+    Empty,
+    Expired,
+    Reused,
+    Invalidated,
+}
+
+/// Why an access token is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AccessRefusal {
+    Unknown,
+    Expired,
+    Invalidated,
+}
+
+/// What the issuer wrote down.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    chains: Vec<Chain>,
+    access: HashMap<String, AccessToken>,
+    refresh: HashMap<String, RefreshToken>,
+    minted: u64,
+}
+
+#[derive(Debug)]
+struct Chain {
+    login: Login,
+    revoked: bool,
+}
+
+#[derive(Debug)]
+struct AccessToken {
+    chain: usize,
+    expires_at: i64,
+    invalidated: bool,
+}
+
+#[derive(Debug)]
+struct RefreshToken {
+    chain: usize,
+    state: RefreshState,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum RefreshState {
+    Fresh,
+    Used,
+    Expired,
+    Invalidated,
+}
+
+impl Ledger {
+    /// Starts a chain and mints its first tokens. `seed` keeps the tokens of two simulators apart.
+    pub(super) fn sign_in(&mut self, login: Login, now: i64, seed: &str) -> Tokens {
+        let lifetime = login.first_access_lifetime.unwrap_or(login.access_lifetime);
+        self.chains.push(Chain { login, revoked: false });
+        self.mint(self.chains.len() - 1, lifetime, now, seed)
+    }
+
+    /// Exchanges a refresh token. Unless it is to `stay`, it is spent: a second exchange revokes its chain.
+    pub(super) fn exchange(&mut self, token: &str, stay: bool, now: i64, seed: &str) -> Result<Tokens, RefreshRefusal> {
+        if token.is_empty() {
+            return Err(RefreshRefusal::Empty);
+        }
+        let entry = self.refresh.get_mut(token).ok_or(RefreshRefusal::Invalidated)?;
+        let chain = entry.chain;
+        match entry.state {
+            RefreshState::Used => {
+                self.revoke_chain(chain);
+                return Err(RefreshRefusal::Reused);
+            }
+            RefreshState::Expired => return Err(RefreshRefusal::Expired),
+            RefreshState::Invalidated => return Err(RefreshRefusal::Invalidated),
+            RefreshState::Fresh if self.chains[chain].revoked => return Err(RefreshRefusal::Invalidated),
+            RefreshState::Fresh if stay => {}
+            RefreshState::Fresh => entry.state = RefreshState::Used,
+        }
+        let lifetime = self.chains[chain].login.access_lifetime;
+        Ok(self.mint(chain, lifetime, now, seed))
+    }
+
+    /// The account an access token belongs to, if it is good at `now`.
+    pub(super) fn account(&self, access_token: &str, now: i64) -> Result<&Account, AccessRefusal> {
+        let token = self.access.get(access_token).ok_or(AccessRefusal::Unknown)?;
+        let chain = &self.chains[token.chain];
+        if token.invalidated || chain.revoked {
+            return Err(AccessRefusal::Invalidated);
+        }
+        if token.expires_at <= now {
+            return Err(AccessRefusal::Expired);
+        }
+        Ok(&chain.login.account)
+    }
+
+    /// Ends the chain that `token`, of either kind, belongs to. Unknown tokens are ignored.
+    pub(super) fn revoke(&mut self, token: &str) {
+        let chain = self.refresh.get(token).map(|entry| entry.chain);
+        let chain = chain.or_else(|| self.access.get(token).map(|entry| entry.chain));
+        if let Some(chain) = chain {
+            self.revoke_chain(chain);
+        }
+    }
+
+    /// From now on every access token issued so far counts as expired, whatever its claims say.
+    pub(super) fn expire_access(&mut self) {
+        self.access.values_mut().for_each(|token| token.expires_at = i64::MIN);
+    }
+
+    /// From now on every access token issued so far counts as invalidated.
+    pub(super) fn invalidate_access(&mut self) {
+        self.access.values_mut().for_each(|token| token.invalidated = true);
+    }
+
+    /// From now on every unused refresh token issued so far counts as expired.
+    pub(super) fn expire_refresh(&mut self) {
+        self.set_fresh(|| RefreshState::Expired);
+    }
+
+    /// From now on every unused refresh token issued so far counts as revoked.
+    pub(super) fn invalidate_refresh(&mut self) {
+        self.set_fresh(|| RefreshState::Invalidated);
+    }
+
+    /// Whether `token` is a refresh token that still works.
+    pub(super) fn is_fresh(&self, token: &str) -> bool {
+        self.refresh
+            .get(token)
+            .is_some_and(|entry| entry.state == RefreshState::Fresh && !self.chains[entry.chain].revoked)
+    }
+
+    /// How many chains have been revoked.
+    pub(super) fn revoked_chains(&self) -> u64 {
+        self.chains.iter().filter(|chain| chain.revoked).count() as u64
+    }
+
+    fn set_fresh(&mut self, state: impl Fn() -> RefreshState) {
+        self.refresh
+            .values_mut()
+            .filter(|token| token.state == RefreshState::Fresh)
+            .for_each(|token| token.state = state());
+    }
+
+    fn revoke_chain(&mut self, chain: usize) {
+        self.chains[chain].revoked = true;
+    }
+
+    fn mint(&mut self, chain: usize, access_lifetime: i64, now: i64, seed: &str) -> Tokens {
+        self.minted += 1;
+        let name = format!("{seed}-{}", self.minted);
+        let login = &self.chains[chain].login;
+        let token = |lifetime: i64, kind: &str| {
+            jwt::claims(&login.account, now, now.saturating_add(lifetime), &format!("{kind}-{name}"))
+        };
+        let tokens = Tokens {
+            id: jwt::encode(token(login.id_lifetime, "id"), CLIENT_ID),
+            access: jwt::encode(token(access_lifetime, "at"), "https://api.openai.com/v1"),
+            refresh: format!("rt_simulated_{name}"),
+        };
+        let expires_at = now.saturating_add(access_lifetime);
+        self.access.insert(tokens.access.clone(), AccessToken { chain, expires_at, invalidated: false });
+        self.refresh.insert(tokens.refresh.clone(), RefreshToken { chain, state: RefreshState::Fresh });
+        tokens
+    }
+}
+
+/// The one OAuth client the issuer knows.
+pub const CLIENT_ID: &str = "app_EMoamEEZ73f0CkXaXp7hrann";
+
+const HOUR: i64 = 3600;
+const TEN_DAYS: i64 = 10 * 24 * HOUR;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_exchange_ends_the_chain() {
+        let mut ledger = Ledger::default();
+        let first = ledger.sign_in(Login::default(), 0, "s");
+        let second = ledger.exchange(&first.refresh, false, 1, "s").unwrap();
+        assert!(ledger.account(&second.access, 2).is_ok());
+        assert_eq!(ledger.exchange(&first.refresh, false, 2, "s"), Err(RefreshRefusal::Reused));
+        assert_eq!(ledger.exchange(&second.refresh, false, 3, "s"), Err(RefreshRefusal::Invalidated));
+        assert_eq!(ledger.account(&second.access, 3), Err(AccessRefusal::Invalidated));
+    }
+
+    #[test]
+    fn chains_are_independent() {
+        let mut ledger = Ledger::default();
+        let one = ledger.sign_in(Login::default(), 0, "s");
+        let two = ledger.sign_in(Login::default().expiring_in(-5), 0, "s");
+        ledger.revoke(&one.refresh);
+        assert_eq!(ledger.account(&two.access, 0), Err(AccessRefusal::Expired));
+        assert!(ledger.is_fresh(&two.refresh) && !ledger.is_fresh(&one.refresh));
+    }
+}

@@ -1,0 +1,216 @@
+//! A stand-in for the Codex backend and its token issuer, as strict as the real ones, in this process and on loopback.
+//!
+//! * It serves the integration tests, the measuring programs and `codex-proxy demo`. It asks no model and no network;
+//!   every answer says so, in the header `x-simulation: true` and in its text.
+//! * Issuer: single-use refresh tokens with reuse detection, the browser login with PKCE, the device login, revocation.
+//! * [`Simulator::requests`] and [`Simulator::counters`] tell what arrived; [`Simulator::wait_until`] waits for it.
+//!
+//! Never expose it beyond loopback: whoever asks it for a login gets one.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! use codex_proxy::simulator::{Login, Simulator};
+//!
+//! let simulator = Simulator::new();
+//! let running = simulator.start().await?;
+//! let auth_json = simulator.issue_login(Login::default().on_plan("pro"));
+//! assert_eq!(auth_json["auth_mode"], "chatgpt");
+//! assert!(running.upstream_url().starts_with("http://127.0.0.1:"));
+//! # std::io::Result::Ok(()) }).unwrap();
+//! ```
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::platform;
+
+mod calendar;
+mod call;
+mod issuer;
+mod jwt;
+mod login;
+mod record;
+mod script;
+mod server;
+mod settings;
+
+pub use login::{Account, CLIENT_ID, Login};
+pub use record::{Counters, Outcome, RecordedRequest};
+pub use script::{ScriptedAnswer, Step};
+pub use server::RunningSimulator;
+pub use settings::{IssuerSettings, Settings};
+
+/// One simulated backend with its issuer. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Simulator {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// Keeps the tokens of two simulators in one process apart.
+    seed: String,
+    settings: Mutex<Settings>,
+    /// Seconds by which this simulator's clock is ahead.
+    clock_offset: Mutex<i64>,
+    ledger: Mutex<login::Ledger>,
+    grants: Mutex<issuer::Grants>,
+    token_answers: Mutex<VecDeque<ScriptedAnswer>>,
+    journal: Arc<record::Journal>,
+}
+
+impl Default for Simulator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Simulator {
+    /// A simulator with the default settings and no logins.
+    pub fn new() -> Self {
+        Self::with_settings(Settings::default())
+    }
+
+    /// A simulator with these settings.
+    pub fn with_settings(settings: Settings) -> Self {
+        let seed = format!("{:016x}", RandomState::new().hash_one(platform::unix_now()));
+        Self {
+            inner: Arc::new(Inner {
+                seed,
+                settings: Mutex::new(settings),
+                clock_offset: Mutex::new(0),
+                ledger: Mutex::default(),
+                grants: Mutex::default(),
+                token_answers: Mutex::default(),
+                journal: record::Journal::new(),
+            }),
+        }
+    }
+
+    /// Changes the settings; answers that have begun are not affected.
+    pub fn configure(&self, change: impl FnOnce(&mut Settings)) {
+        change(&mut locked(&self.inner.settings));
+    }
+
+    /// The settings as they are.
+    pub fn settings(&self) -> Settings {
+        locked(&self.inner.settings).clone()
+    }
+
+    /// Signs somebody in and returns the document the official client would keep in `auth.json`.
+    pub fn issue_login(&self, login: Login) -> Value {
+        let account_id = login.account.account_id.clone();
+        let now = self.now();
+        let tokens = locked(&self.inner.ledger).sign_in(login, now, &self.inner.seed);
+        json!({
+            "auth_mode": "chatgpt",
+            "OPENAI_API_KEY": null,
+            "tokens": {
+                "id_token": tokens.id,
+                "access_token": tokens.access,
+                "refresh_token": tokens.refresh,
+                "account_id": account_id,
+            },
+            "last_refresh": calendar::rfc3339(now),
+        })
+    }
+
+    /// The backend takes every access token issued so far for expired, whatever its `exp` says.
+    pub fn expire_access_tokens(&self) {
+        locked(&self.inner.ledger).expire_access();
+    }
+
+    /// The backend takes every access token issued so far for invalidated.
+    pub fn invalidate_access_tokens(&self) {
+        locked(&self.inner.ledger).invalidate_access();
+    }
+
+    /// The issuer takes every refresh token issued so far for expired.
+    pub fn expire_refresh_tokens(&self) {
+        locked(&self.inner.ledger).expire_refresh();
+    }
+
+    /// The issuer takes every refresh token issued so far for revoked.
+    pub fn invalidate_refresh_tokens(&self) {
+        locked(&self.inner.ledger).invalidate_refresh();
+    }
+
+    /// Whether the backend would accept this access token now.
+    pub fn accepts_access_token(&self, token: &str) -> bool {
+        locked(&self.inner.ledger).account(token, self.now()).is_ok()
+    }
+
+    /// Whether the issuer would exchange this refresh token.
+    pub fn accepts_refresh_token(&self, token: &str) -> bool {
+        locked(&self.inner.ledger).is_fresh(token)
+    }
+
+    /// Moves this simulator's clock forward; everybody else's stays.
+    pub fn advance_clock(&self, by: Duration) {
+        let mut offset = locked(&self.inner.clock_offset);
+        *offset = offset.saturating_add(i64::try_from(by.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    /// The next request to the token endpoint gets this answer instead of an exchange. Queued in order.
+    pub fn script_token_answer(&self, answer: ScriptedAnswer) {
+        locked(&self.inner.token_answers).push_back(answer);
+    }
+
+    /// Approves the device that shows `user_code`, as its owner would. Says whether there is such a device.
+    pub fn approve_device(&self, user_code: &str) -> bool {
+        locked(&self.inner.grants).approve(user_code)
+    }
+
+    /// The newest requests, oldest first.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.inner.journal.requests()
+    }
+
+    /// The newest requests whose path ends with `suffix`, oldest first.
+    pub fn requests_to(&self, suffix: &str) -> Vec<RecordedRequest> {
+        let mut requests = self.requests();
+        requests.retain(|request| request.path.ends_with(suffix));
+        requests
+    }
+
+    /// Forgets the requests recorded so far; the counters go on.
+    pub fn forget_requests(&self) {
+        self.inner.journal.clear();
+    }
+
+    /// The counters as they are.
+    pub fn counters(&self) -> Counters {
+        let mut counters = self.inner.journal.counters();
+        counters.revoked_chains = locked(&self.inner.ledger).revoked_chains();
+        counters
+    }
+
+    /// Waits until `condition` holds, looking again after every request, answer and end of an answer. False if it did
+    /// not within `limit`.
+    pub async fn wait_until(&self, limit: Duration, condition: impl Fn(&Self) -> bool) -> bool {
+        let mut changes = self.inner.journal.changed();
+        let holds = async {
+            while !condition(self) {
+                if changes.changed().await.is_err() {
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(limit, holds).await.is_ok()
+    }
+
+    /// Unix seconds by this simulator's clock.
+    fn now(&self) -> i64 {
+        let offset = *locked(&self.inner.clock_offset);
+        i64::try_from(platform::unix_now().as_secs()).unwrap_or(i64::MAX).saturating_add(offset)
+    }
+}
+
+/// Locks what no panic can leave in a half-changed state.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

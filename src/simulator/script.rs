@@ -1,0 +1,182 @@
+//! An answer told step by step: status, headers, then bytes, pauses and faults of the connection.
+//!
+//! * Every answer of the simulator ends up as one of these, so a fault that a test invents and one that the simulator
+//!   plays by itself take the same way.
+//! * An answer whose whole body is one piece goes out with a length; anything else is streamed piece by piece.
+//! * [`Step::Cut`] closes the connection without the end of the body, after what came before it has been flushed.
+
+use std::io;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use http::{HeaderMap, Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::record::Guard;
+use crate::platform;
+
+/// One thing that happens while a body is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// These bytes go out as one chunk.
+    Bytes(Bytes),
+    /// Nothing is sent for so long.
+    Wait(Duration),
+    /// The connection breaks.
+    Cut,
+    /// Nothing more comes, and the connection stays open until the client leaves.
+    Hold,
+}
+
+/// An answer given by a test, or composed by the simulator.
+#[derive(Debug, Clone)]
+pub struct ScriptedAnswer {
+    /// The status of the head.
+    pub status: StatusCode,
+    /// The headers of the head, beside the simulator's own.
+    pub headers: HeaderMap,
+    /// How long the head is held back.
+    pub delay: Duration,
+    /// What the body does.
+    pub steps: Vec<Step>,
+}
+
+impl ScriptedAnswer {
+    /// An empty answer with `status`.
+    pub fn status(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), delay: Duration::ZERO, steps: Vec::new() }
+    }
+
+    /// `body` as JSON with its content type.
+    pub fn json(status: StatusCode, body: &Value) -> Self {
+        Self::status(status).header(CONTENT_TYPE, "application/json").bytes(body.to_string())
+    }
+
+    /// `body` as an HTML page.
+    pub fn html(status: StatusCode, body: &'static str) -> Self {
+        Self::status(status).header(CONTENT_TYPE, "text/html; charset=UTF-8").bytes(body)
+    }
+
+    /// A 200 without a content type, as the backend sends its streams.
+    pub fn stream() -> Self {
+        Self::status(StatusCode::OK)
+    }
+
+    /// A redirect to `location`.
+    pub fn redirect(status: StatusCode, location: &str) -> Self {
+        Self::status(status).header(LOCATION, location)
+    }
+
+    /// The OpenAI error shape.
+    pub fn error(status: StatusCode, kind: &str, code: Option<&str>, message: &str) -> Self {
+        let error = json!({ "message": message, "type": kind, "param": null, "code": code });
+        Self::json(status, &json!({ "error": error }))
+    }
+
+    /// The plain 429 of a request-rate limit.
+    pub fn too_many_requests() -> Self {
+        Self::status(StatusCode::TOO_MANY_REQUESTS).header(RETRY_AFTER, "1")
+    }
+
+    /// A 403 page that asks for a browser.
+    pub fn cloudflare_challenge() -> Self {
+        Self::html(StatusCode::FORBIDDEN, CHALLENGE_PAGE)
+            .header(HeaderName::from_static("cf-mitigated"), "challenge")
+            .header(HeaderName::from_static("cf-ray"), "simulated-FRA")
+    }
+
+    /// Adds a header; a value that is not one is left out.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.append(name, value);
+        }
+        self
+    }
+
+    /// Adds a chunk to the body.
+    #[must_use]
+    pub fn bytes(mut self, bytes: impl Into<Bytes>) -> Self {
+        self.steps.push(Step::Bytes(bytes.into()));
+        self
+    }
+
+    /// Adds a step to the body.
+    #[must_use]
+    pub fn step(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    /// Holds the head back.
+    #[must_use]
+    pub fn delayed(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// Plays the answer; `guard` learns how it ended.
+    pub(super) async fn play(self, guard: Guard) -> Response<Body> {
+        let whole = matches!(self.steps.as_slice(), [] | [Step::Bytes(_)]);
+        let Self { status, headers, delay, steps } = self;
+        let mut response = play_steps(status, delay, steps.into_iter(), guard, whole).await;
+        response.headers_mut().extend(headers);
+        response
+    }
+}
+
+/// Plays steps that may be made up on the way. With `whole` the single chunk goes out with a length.
+pub(super) async fn play_steps(
+    status: StatusCode,
+    delay: Duration,
+    mut steps: impl Iterator<Item = Step> + Send + 'static,
+    mut guard: Guard,
+    whole: bool,
+) -> Response<Body> {
+    if !delay.is_zero() {
+        platform::sleep(delay).await;
+    }
+    guard.answered(status);
+    let body = if whole {
+        guard.finished();
+        match steps.next() {
+            Some(Step::Bytes(bytes)) => Body::from(bytes),
+            Some(Step::Wait(_) | Step::Cut | Step::Hold) | None => Body::empty(),
+        }
+    } else {
+        Body::from_stream(futures_util::stream::unfold((steps, guard), next_chunk))
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+}
+
+async fn next_chunk<S: Iterator<Item = Step>>(
+    (mut steps, mut guard): (S, Guard),
+) -> Option<(io::Result<Bytes>, (S, Guard))> {
+    loop {
+        match steps.next() {
+            Some(Step::Bytes(bytes)) => return Some((Ok(bytes), (steps, guard))),
+            Some(Step::Wait(delay)) => platform::sleep(delay).await,
+            Some(Step::Hold) => std::future::pending().await,
+            Some(Step::Cut) => {
+                // An error drops what the server has buffered; a moment of silence makes it flush first.
+                platform::sleep(FLUSH).await;
+                guard.finished();
+                return Some((Err(io::ErrorKind::ConnectionReset.into()), (steps, guard)));
+            }
+            None => {
+                guard.finished();
+                return None;
+            }
+        }
+    }
+}
+
+const FLUSH: Duration = Duration::from_millis(10);
+
+const CHALLENGE_PAGE: &str = "<!DOCTYPE html><html lang=\"en-US\"><head><title>Just a moment...</title></head><body>\
+    <h1>chatgpt.com</h1><p>Attention Required! | Cloudflare</p><script>window._cf_chl_opt={cvId:'3'};</script>\
+    <p>Sorry, you have been blocked (simulated)</p></body></html>";

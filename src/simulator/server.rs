@@ -1,0 +1,170 @@
+//! The HTTP side: routes, the listener, and a handle that stops it.
+//!
+//! * Every request is read whole, recorded, and then dispatched.
+//! * Dropping [`RunningSimulator`] closes the listener and every connection at once.
+
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use http::header::{HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use super::call::{Call, UnreadableBody};
+use super::record::{Guard, Outcome, RecordedRequest};
+use super::script::ScriptedAnswer;
+use super::{Simulator, issuer};
+use crate::platform;
+
+/// A simulator that listens on a free loopback port until it is dropped.
+#[derive(Debug)]
+pub struct RunningSimulator {
+    address: SocketAddr,
+    _stop: oneshot::Sender<()>,
+}
+
+impl RunningSimulator {
+    /// `http://127.0.0.1:PORT`, without a trailing slash.
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What to give as the backend's base URL.
+    pub fn upstream_url(&self) -> String {
+        format!("{}{BACKEND}", self.base_url())
+    }
+
+    /// What to give as the issuer's base URL.
+    pub fn auth_url(&self) -> String {
+        self.base_url()
+    }
+}
+
+impl Simulator {
+    /// All routes, for serving it in some other way.
+    pub fn router(&self) -> Router {
+        Router::new().fallback(entry).with_state(self.clone())
+    }
+
+    /// Listens on a free port of 127.0.0.1.
+    pub async fn start(&self) -> io::Result<RunningSimulator> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let simulator = self.clone();
+        platform::spawn(async move {
+            simulator
+                .serve(listener, async {
+                    // Resolves with an error as soon as the handle is dropped.
+                    let _ = stopped.await;
+                })
+                .await;
+        });
+        Ok(RunningSimulator { address, _stop: stop })
+    }
+
+    /// Serves `listener` until `shutdown` resolves, then closes every connection.
+    pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
+        let router = self.router();
+        let mut connections = JoinSet::new();
+        tokio::pin!(shutdown);
+        loop {
+            let stream = tokio::select! {
+                () = &mut shutdown => return,
+                Some(_) = connections.join_next() => continue,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        tracing::debug!(%error, "the simulator could not accept a connection");
+                        platform::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                },
+            };
+            let _ = stream.set_nodelay(true);
+            let service = TowerToHyperService::new(router.clone());
+            connections.spawn(async move {
+                let connection =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                if let Err(error) = connection.await {
+                    tracing::trace!(%error, "a connection to the simulator ended early");
+                }
+            });
+        }
+    }
+
+    async fn dispatch(&self, call: Call, mut guard: Guard) -> Response<Body> {
+        let path = call.head.uri.path().to_owned();
+        match (&call.head.method, path.as_str()) {
+            (&Method::POST, "/oauth/token") => {
+                guard.token_request();
+                issuer::token(self, &call).play(guard).await
+            }
+            (&Method::GET, "/oauth/authorize") => issuer::authorize(self, &call).play(guard).await,
+            (&Method::POST, "/oauth/revoke") => issuer::revoke(self, &call).play(guard).await,
+            (&Method::POST, "/api/accounts/deviceauth/usercode") => issuer::user_code(self, &call).play(guard).await,
+            (&Method::POST, "/api/accounts/deviceauth/token") => issuer::device_poll(self, &call).play(guard).await,
+            (&Method::GET, "/codex/device") => issuer::device_page().play(guard).await,
+            (&Method::POST, "/codex/device") => issuer::device_approval(self, &call).play(guard).await,
+            _ => not_found().play(guard).await,
+        }
+    }
+}
+
+async fn entry(State(simulator): State<Simulator>, request: Request<Body>) -> Response<Body> {
+    let (head, bytes) = Call::read(request).await;
+    let (bytes, fault) = match bytes {
+        Ok(bytes) => (bytes, None),
+        Err(fault) => (bytes::Bytes::new(), Some(fault)),
+    };
+    let call = Call { head, bytes };
+    let mut guard = simulator.inner.journal.open(record(&call), simulator.settings().record_limit);
+    let mut response = match fault {
+        Some(fault) => unreadable(&fault).play(guard).await,
+        None if call.head.method == Method::HEAD => {
+            guard.finished();
+            Response::new(Body::empty())
+        }
+        None => simulator.dispatch(call, guard).await,
+    };
+    response.headers_mut().insert(SIMULATION, HeaderValue::from_static("true"));
+    response
+}
+
+fn record(call: &Call) -> RecordedRequest {
+    RecordedRequest {
+        index: 0,
+        method: call.head.method.clone(),
+        path: call.head.uri.path().to_owned(),
+        query: call.query().to_owned(),
+        headers: call.head.headers.clone(),
+        bytes: call.bytes.clone(),
+        body: serde_json::from_slice(&call.bytes).unwrap_or(Value::Null),
+        arrived: platform::Instant::now(),
+        status: None,
+        outcome: Outcome::Open,
+    }
+}
+
+fn not_found() -> ScriptedAnswer {
+    ScriptedAnswer::json(StatusCode::NOT_FOUND, &json!({ "detail": "Not Found" }))
+}
+
+fn unreadable(fault: &UnreadableBody) -> ScriptedAnswer {
+    ScriptedAnswer::json(StatusCode::BAD_REQUEST, &json!({ "detail": fault.to_string() }))
+}
+
+/// Where the backend lives below the base URL.
+pub(super) const BACKEND: &str = "/backend-api/codex";
+
+const SIMULATION: HeaderName = HeaderName::from_static("x-simulation");
+const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);

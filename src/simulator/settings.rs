@@ -1,0 +1,60 @@
+//! What can be set about a simulator while it runs.
+
+use std::time::Duration;
+
+use super::login::Login;
+
+/// Everything that can be set. The defaults are the real services' behaviour.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How the token issuer behaves.
+    pub issuer: IssuerSettings,
+    /// How many requests are kept for inspection.
+    pub record_limit: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { issuer: IssuerSettings::default(), record_limit: 4096 }
+    }
+}
+
+/// How the token issuer behaves.
+#[derive(Debug, Clone)]
+pub struct IssuerSettings {
+    /// Who signs in through the browser or with a device code.
+    pub login: Login,
+    /// A refresh answers without a refresh token (and the one that was sent keeps working).
+    pub omit_refresh_token: bool,
+    /// A refresh answers without an id token.
+    pub omit_id_token: bool,
+    /// The answer to a refresh is held back for so long; the exchange has happened by then.
+    pub delay: Duration,
+    /// The status of an answer to a spent refresh token: 400 or 401.
+    pub reuse_status: u16,
+    /// Whether any loopback port may receive the browser's redirect; the real issuer knows 1455 and 1457 only.
+    pub any_redirect_port: bool,
+    /// Whether codes for devices are handed out at all.
+    pub device_enabled: bool,
+    /// The number of polls that are answered "pending" before a device is approved by itself; `None` waits for somebody
+    /// to approve it.
+    pub device_pending_polls: Option<u32>,
+    /// Seconds between polls, as the text the issuer sends.
+    pub device_interval: String,
+}
+
+impl Default for IssuerSettings {
+    fn default() -> Self {
+        Self {
+            login: Login::default(),
+            omit_refresh_token: false,
+            omit_id_token: false,
+            delay: Duration::ZERO,
+            reuse_status: 401,
+            any_redirect_port: false,
+            device_enabled: true,
+            device_pending_polls: Some(2),
+            device_interval: "5".to_owned(),
+        }
+    }
+}

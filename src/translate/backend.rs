@@ -1,0 +1,72 @@
+//! What both APIs' requests become.
+
+use crate::models::Resolution;
+use crate::openai::json::{Object, ObjectWriter, Text};
+
+/// A body the backend accepts, and what goes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendRequest {
+    /// The JSON body.
+    pub body: Vec<u8>,
+    /// The conversation's cache key, sent in the body and as a header.
+    pub session_key: String,
+    /// Parameters of the client's that change nothing.
+    pub ignored: Vec<String>,
+}
+
+/// What a translation needs beside the client's body.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'c> {
+    /// The model and effort to send.
+    pub model: &'c Resolution,
+    /// The session id in the client's headers.
+    pub session_header: Option<&'c str>,
+    /// The operator's own instructions, sent in place of the client's.
+    pub instructions: Option<&'c str>,
+}
+
+impl Context<'_> {
+    /// Whether the client's service tier can be had, and by which name: only one is ever accepted.
+    pub(super) fn service_tier(&self, asked: Option<&str>) -> ServiceTier {
+        match asked {
+            None => ServiceTier::Unasked,
+            Some("priority" | "fast") if self.model.supports_priority => ServiceTier::Priority,
+            Some(_) => ServiceTier::Ignored,
+        }
+    }
+}
+
+/// What becomes of a service tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ServiceTier {
+    /// The client named none.
+    Unasked,
+    /// Sent as `priority`.
+    Priority,
+    /// Not to be had for this model or at all.
+    Ignored,
+}
+
+/// Writes `reasoning` with the effort to send and the other keys of the client's own object.
+pub(super) fn write_reasoning(
+    model: &Resolution,
+    summary: Option<Text<'_>>,
+    others: Option<&Object<'_>>,
+    body: &mut ObjectWriter<'_>,
+) {
+    let others = || others.into_iter().flat_map(Object::iter).filter(|(key, _)| !matches!(*key, "effort" | "summary"));
+    if model.effort.is_none() && summary.is_none() && others().next().is_none() {
+        return;
+    }
+    let mut reasoning = ObjectWriter::begin(body.key("reasoning"));
+    if let Some(effort) = model.effort {
+        reasoning.string("effort", effort.as_str());
+    }
+    if let Some(summary) = summary {
+        reasoning.text("summary", summary);
+    }
+    for (key, value) in others() {
+        reasoning.raw(key, value);
+    }
+    reasoning.end();
+}

@@ -1,0 +1,176 @@
+//! The items of an answer that is under way: which have appeared and what of each has been passed on.
+//!
+//! * An item is found by its id, else by its place in the answer: some backends change an item's id from event to event.
+//! * Argument deltas that come before their item wait here until it appears.
+
+use serde_json::value::RawValue;
+
+use super::sink::CallKind;
+use crate::openai::json::Text;
+
+/// Everything known of the answer's items.
+#[derive(Debug, Default)]
+pub(super) struct Items {
+    items: Vec<Item>,
+    /// Where the last lookup ended; deltas come in runs.
+    recent: usize,
+    early: Vec<EarlyArguments>,
+}
+
+/// One item.
+#[derive(Debug)]
+pub(super) struct Item {
+    id: Option<String>,
+    output_index: Option<u64>,
+    parts: Vec<Part>,
+    /// The call in this item, if it is one.
+    pub(super) call: Option<Call>,
+    /// The item has ended; whatever names it now means another.
+    pub(super) done: bool,
+}
+
+/// One text of an item.
+#[derive(Debug)]
+pub(super) struct Part {
+    kind: PartKind,
+    index: u64,
+    /// Some of its text has been passed on.
+    pub(super) sent: bool,
+    /// Characters of the answer's content before this part.
+    pub(super) offset: u64,
+    /// How many of its citations have been passed on.
+    pub(super) annotations: usize,
+}
+
+/// The kinds of text an item can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PartKind {
+    /// Text of a message.
+    Text,
+    /// Refusal of a message.
+    Refusal,
+    /// Summary of reasoning.
+    Summary,
+    /// Reasoning itself.
+    Reasoning,
+}
+
+/// What has been passed on of a call.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) index: usize,
+    pub(super) kind: CallKind,
+    /// Some arguments have been passed on.
+    pub(super) sent: bool,
+    /// Arguments that came with the item's first event, should no others come.
+    pub(super) initial: String,
+}
+
+#[derive(Debug)]
+struct EarlyArguments {
+    id: Option<String>,
+    output_index: Option<u64>,
+    escaped: String,
+}
+
+/// How an event names its item.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key<'a> {
+    pub(super) id: Option<&'a RawValue>,
+    pub(super) output_index: Option<u64>,
+}
+
+impl Key<'_> {
+    fn id(&self) -> Option<&str> {
+        self.id.map(RawValue::get)
+    }
+}
+
+impl Items {
+    /// Whether no item has appeared.
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The position of the item that `key` names.
+    pub(super) fn find(&mut self, key: Key<'_>) -> Option<usize> {
+        let id = key.id();
+        let same_id = |item: &Item| id.is_some() && item.id.as_deref() == id;
+        if self.items.get(self.recent).is_some_and(same_id) {
+            return Some(self.recent);
+        }
+        let same_place = |item: &Item| key.output_index.is_some() && item.output_index == key.output_index;
+        let found = self.items.iter().position(same_id).or_else(|| {
+            self.items
+                .iter()
+                .position(|item| same_place(item) && !(item.done && item.id.as_deref() != id && id.is_some()))
+        })?;
+        self.recent = found;
+        Some(found)
+    }
+
+    /// The position of the item that `key` names, which appears now if it has not before.
+    pub(super) fn find_or_add(&mut self, key: Key<'_>) -> usize {
+        self.find(key).unwrap_or_else(|| {
+            self.items.push(Item {
+                id: key.id().map(str::to_owned),
+                output_index: key.output_index,
+                parts: Vec::new(),
+                call: None,
+                done: false,
+            });
+            self.recent = self.items.len() - 1;
+            self.recent
+        })
+    }
+
+    /// The item at `position`.
+    pub(super) fn item(&mut self, position: usize) -> Option<&mut Item> {
+        self.items.get_mut(position)
+    }
+
+    /// The items in order of appearance.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Item> {
+        self.items.iter_mut()
+    }
+
+    /// Keeps arguments whose item has not appeared.
+    pub(super) fn keep_early(&mut self, key: Key<'_>, arguments: Text<'_>) {
+        let id = key.id().map(str::to_owned);
+        let waiting = self.early.iter_mut().find(|early| early.id == id && early.output_index == key.output_index);
+        match waiting {
+            Some(early) => early.escaped.push_str(arguments.escaped()),
+            None => self.early.push(EarlyArguments {
+                id,
+                output_index: key.output_index,
+                escaped: arguments.escaped().to_owned(),
+            }),
+        }
+    }
+
+    /// The arguments that have waited for the item that `key` names.
+    pub(super) fn take_early(&mut self, key: Key<'_>) -> Option<String> {
+        let position = self.early.iter().position(|early| match (early.id.as_deref(), key.id()) {
+            (Some(early_id), Some(id)) => early_id == id,
+            _ => early.output_index.is_some() && early.output_index == key.output_index,
+        })?;
+        Some(self.early.swap_remove(position).escaped)
+    }
+}
+
+impl Item {
+    /// The part, which appears now if it has not before; `offset` is where it then stands in the answer's content.
+    pub(super) fn part(&mut self, kind: PartKind, index: u64, offset: u64) -> &mut Part {
+        let same = |part: &Part| part.kind == kind && part.index == index;
+        let position = self.parts.iter().position(same).unwrap_or_else(|| {
+            self.parts.push(Part { kind, index, sent: false, offset, annotations: 0 });
+            self.parts.len() - 1
+        });
+        &mut self.parts[position]
+    }
+
+    /// Whether any text of `kind` has been passed on.
+    pub(super) fn has_sent(&self, kind: PartKind) -> bool {
+        self.parts.iter().any(|part| part.kind == kind && part.sent)
+    }
+}

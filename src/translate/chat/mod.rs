@@ -1,0 +1,22 @@
+//! Chat Completions.
+//!
+//! * Request: [`request`] builds the backend's body from what `openai::chat` parsed; [`content`], [`history`] and [`tools`]
+//!   are its chapters.
+//! * Answer: [`machine`] is the one state machine; [`sink`] is what it writes to, [`chunks`] for streaming clients and
+//!   [`fold`] for the others.
+
+pub mod chunks;
+mod citation;
+mod content;
+pub mod fold;
+mod history;
+mod items;
+pub mod machine;
+pub mod request;
+pub mod sink;
+mod tools;
+
+pub use chunks::Chunks;
+pub use fold::Fold;
+pub use machine::ChatMachine;
+pub use sink::{AnswerMeta, ReasoningFormat};

@@ -1,0 +1,244 @@
+//! From a chat request to the backend's body.
+//!
+//! The body is built from the list of what the backend accepts; a client's object is never copied with deletions. System and
+//! developer messages at the beginning become `instructions`; later ones stay where they are.
+
+use super::history::{self, Item};
+use super::{content, tools};
+use crate::models::effort::Effort;
+use crate::openai::chat::message::{Message, Payload};
+use crate::openai::chat::tool::Tool;
+use crate::openai::chat::{ChatRequest, ResponseFormat};
+use crate::openai::json::{ArrayWriter, ObjectWriter, Text, push_string};
+use crate::translate::backend::{BackendRequest, Context, ServiceTier, write_reasoning};
+use crate::translate::session::{SessionKey, given_key};
+
+/// Translates `request`.
+pub fn translate(request: &ChatRequest<'_>, context: &Context<'_>) -> BackendRequest {
+    let mut ignored = request.ignored.clone();
+    let prompt = Prompt::split(&request.messages, context.instructions);
+    let session_key = given_key(request.prompt_cache_key.as_deref(), context.session_header)
+        .unwrap_or_else(|| derived_key(request, context, &prompt));
+    let mut body = Vec::new();
+    let mut writer = ObjectWriter::begin(&mut body);
+    writer.string("model", &context.model.model);
+    writer.text("instructions", Text::from_escaped(&prompt.instructions));
+    write_input(&prompt, writer.key("input"));
+    write_tools(request, &mut writer);
+    write_reasoning(context.model, summary(request, context), None, &mut writer);
+    writer.boolean("store", false).boolean("stream", true).json("include", r#"["reasoning.encrypted_content"]"#);
+    match context.service_tier(request.service_tier.as_deref()) {
+        ServiceTier::Unasked => {}
+        ServiceTier::Priority => {
+            writer.string("service_tier", "priority");
+        }
+        ServiceTier::Ignored => ignored.push("service_tier".to_owned()),
+    }
+    writer.string("prompt_cache_key", &session_key);
+    write_text(request, &mut writer);
+    writer.end();
+    BackendRequest { body, session_key, ignored }
+}
+
+/// The conversation, divided into what goes before it and itself.
+struct Prompt<'m, 'a> {
+    /// Escaped.
+    instructions: String,
+    /// The client's own system text where the operator's stands in `instructions`; escaped.
+    displaced: Option<String>,
+    messages: &'m [Message<'a>],
+}
+
+impl<'m, 'a> Prompt<'m, 'a> {
+    fn split(messages: &'m [Message<'a>], operator: Option<&str>) -> Self {
+        let leading: Vec<String> = messages.iter().map_while(instruction_text).collect();
+        let (leading, messages) = match messages.split_at_checked(leading.len()) {
+            // The backend wants something to answer: a conversation of nothing but instructions is sent as messages.
+            Some((_, [])) | None => (Vec::new(), messages),
+            Some((_, rest)) => (leading, rest),
+        };
+        let own = leading.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(r"\n\n");
+        match operator {
+            None => Self { instructions: own, displaced: None, messages },
+            Some(operator) => {
+                let displaced = Some(own).filter(|text| !text.is_empty());
+                Self { instructions: escape(operator), displaced, messages }
+            }
+        }
+    }
+}
+
+/// The text of a system or developer message that is nothing but text, escaped.
+fn instruction_text(message: &Message<'_>) -> Option<String> {
+    match message {
+        Message::Instruction(content) => content::joined_text(content),
+        Message::User(_) | Message::Assistant { .. } | Message::ToolOutput { .. } => None,
+    }
+}
+
+fn escape(plain: &str) -> String {
+    let mut quoted = Vec::new();
+    push_string(&mut quoted, plain);
+    let quoted = String::from_utf8(quoted).unwrap_or_default();
+    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
+}
+
+fn write_input(prompt: &Prompt<'_, '_>, out: &mut Vec<u8>) {
+    let mut input = ArrayWriter::begin(out);
+    if let Some(text) = &prompt.displaced {
+        write_message("developer", input.element(), |out| {
+            let mut parts = ArrayWriter::begin(out);
+            content::write_text("input_text", Text::from_escaped(text), &mut parts);
+            parts.end();
+        });
+    }
+    for item in history::normalise(prompt.messages) {
+        write_item(&item, &mut input);
+    }
+    input.end();
+}
+
+fn write_item(item: &Item<'_, '_>, input: &mut ArrayWriter<'_>) {
+    match item {
+        Item::User(content) => {
+            write_message("user", input.element(), |out| content::write_input(content, out));
+        }
+        Item::Developer(content) => {
+            if content::joined_text(content).is_none_or(|text| !text.is_empty()) {
+                write_message("developer", input.element(), |out| content::write_input(content, out));
+            }
+        }
+        Item::Assistant { content, refusal } => {
+            let Some(texts) = content::assistant_texts(content, *refusal) else { return };
+            write_message("assistant", input.element(), |out| {
+                let mut parts = ArrayWriter::begin(out);
+                for text in texts {
+                    content::write_text("output_text", text, &mut parts);
+                }
+                parts.end();
+            });
+        }
+        Item::Call { id, custom, name, payload } => write_call(id, *custom, *name, *payload, input.object()),
+        Item::Output { id, custom, content } => {
+            let mut output = begin_output(id, *custom, input);
+            content::write_output(content, output.key("output"));
+            output.end();
+        }
+        Item::MissingOutput { id, custom } => {
+            let mut output = begin_output(id, *custom, input);
+            output.string("output", MISSING_OUTPUT);
+            output.end();
+        }
+        Item::Orphan { reference, content } => {
+            write_message("user", input.element(), |out| content::write_orphan(*reference, content, out));
+        }
+    }
+}
+
+fn write_message(role: &str, out: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) {
+    let mut message = ObjectWriter::begin(out);
+    message.string("type", "message").string("role", role);
+    content(message.key("content"));
+    message.end();
+}
+
+fn write_call(id: &str, custom: bool, name: Text<'_>, payload: Payload<'_>, mut call: ObjectWriter<'_>) {
+    let (kind, field) = if custom { ("custom_tool_call", "input") } else { ("function_call", "arguments") };
+    call.string("type", kind).string("call_id", id).text("name", name);
+    match payload {
+        Payload::Text(text) => call.text(field, text),
+        Payload::Json(raw) => call.string(field, raw.get()),
+    };
+    call.end();
+}
+
+fn begin_output<'w>(id: &str, custom: bool, input: &'w mut ArrayWriter<'_>) -> ObjectWriter<'w> {
+    let mut output = input.object();
+    let kind = if custom { "custom_tool_call_output" } else { "function_call_output" };
+    output.string("type", kind).string("call_id", id);
+    output
+}
+
+/// Tools, the choice among them and whether they may run in parallel: all three or none.
+fn write_tools(request: &ChatRequest<'_>, body: &mut ObjectWriter<'_>) {
+    if request.tools.is_empty() {
+        return;
+    }
+    tools::write_tools(&request.tools, body.key("tools"));
+    match &request.tool_choice {
+        Some(choice) => tools::write_choice(choice, body.key("tool_choice")),
+        None => {
+            body.string("tool_choice", "auto");
+        }
+    }
+    // The legacy answer has room for one call only.
+    let parallel = request.parallel_tool_calls.unwrap_or(true) && !request.legacy_functions;
+    body.boolean("parallel_tool_calls", parallel);
+}
+
+/// Summaries come only when asked for, and a client that shows reasoning does not know to ask.
+fn summary<'a>(request: &ChatRequest<'a>, context: &Context<'_>) -> Option<Text<'a>> {
+    if context.model.effort == Some(Effort::None) {
+        return None;
+    }
+    let asked = request.reasoning_summary.unwrap_or(Text::from_escaped("auto"));
+    Some(asked).filter(|summary| summary.escaped() != "none")
+}
+
+fn write_text(request: &ChatRequest<'_>, body: &mut ObjectWriter<'_>) {
+    if request.response_format.is_none() && request.verbosity.is_none() {
+        return;
+    }
+    let mut text = ObjectWriter::begin(body.key("text"));
+    if let Some(verbosity) = request.verbosity {
+        text.text("verbosity", verbosity);
+    }
+    if let Some(format) = &request.response_format {
+        write_format(format, ObjectWriter::begin(text.key("format")));
+    }
+    text.end();
+}
+
+fn write_format(format: &ResponseFormat<'_>, mut object: ObjectWriter<'_>) {
+    match format {
+        ResponseFormat::Text => {
+            object.string("type", "text");
+        }
+        ResponseFormat::JsonObject => {
+            object.string("type", "json_object");
+        }
+        ResponseFormat::JsonSchema(schema) => {
+            object.string("type", "json_schema");
+            if schema.find("name").is_none() {
+                object.string("name", "response");
+            }
+            for key in ["name", "description", "schema", "strict"] {
+                if let Some(value) = schema.find(key) {
+                    object.raw(key, value);
+                }
+            }
+        }
+    }
+    object.end();
+}
+
+fn derived_key(request: &ChatRequest<'_>, context: &Context<'_>, prompt: &Prompt<'_, '_>) -> String {
+    let mut key = SessionKey::new(&context.model.model);
+    key.add(&prompt.instructions);
+    key.add(prompt.displaced.as_deref().unwrap_or_default());
+    for name in request.tools.iter().filter_map(Tool::name) {
+        key.add(name.escaped());
+    }
+    let first = prompt.messages.iter().find_map(|message| match message {
+        Message::User(content) => Some(content),
+        Message::Instruction(_) | Message::Assistant { .. } | Message::ToolOutput { .. } => None,
+    });
+    if let Some(content) = first {
+        let mut text = Vec::new();
+        content::write_input(content, &mut text);
+        key.add(&String::from_utf8_lossy(&text));
+    }
+    key.finish()
+}
+
+const MISSING_OUTPUT: &str = "No output was recorded for this tool call.";

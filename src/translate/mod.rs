@@ -1,0 +1,111 @@
+//! The translation: chat and Responses requests into the backend's, the backend's events into answers.
+//!
+//! * [`sse`] cuts bytes into frames, [`event`] looks at one, [`failure`] reads what went wrong.
+//! * [`chat`] is Chat Completions, [`responses`] the Responses API; each has a request side and an answer side.
+//! * An answer is made by a [`Machine`], fed through a [`Transcoder`]: bytes in, bytes out, the same for streaming and
+//!   buffered answers. A buffered machine writes its one JSON document when the answer is complete.
+//!
+//! Pure: no I/O, no clock, no runtime. Whatever depends on those is handed in.
+
+pub mod backend;
+mod call_id;
+pub mod chat;
+pub mod event;
+pub mod failure;
+pub mod responses;
+pub mod session;
+pub mod sse;
+mod usage;
+
+use event::Usage;
+use failure::Failure;
+use sse::{Frame, Framer};
+
+use crate::openai::error::ApiError;
+
+/// Turns the backend's frames into what one client is to get.
+pub trait Machine: Send {
+    /// Takes one frame; appends to `out` what the client gets for it.
+    fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step;
+
+    /// Whether the backend has produced something that a client sees. Until then a failure can be answered with a real
+    /// status, or the call be tried again.
+    fn visible(&self) -> bool;
+
+    /// Appends the error as the stream's last event.
+    fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>);
+
+    /// The tokens used, once the backend has said so.
+    fn usage(&self) -> Option<Usage>;
+}
+
+/// What a frame did to the answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// There is more to come.
+    Continue,
+    /// The answer is whole; nothing after this matters.
+    Complete,
+    /// The backend reported a failure. `reported` says that the client has been shown it in its own event.
+    Failed {
+        /// What the backend said.
+        failure: Failure,
+        /// Nothing more needs to be written for the client to know.
+        reported: bool,
+    },
+}
+
+/// Feeds a machine from a byte stream cut anywhere.
+#[derive(Debug)]
+pub struct Transcoder<M> {
+    framer: Framer,
+    machine: M,
+    step: Step,
+    /// At least one frame with data has come, so this is an event stream.
+    framed: bool,
+}
+
+impl<M: Machine> Transcoder<M> {
+    /// A transcoder at the beginning of a stream.
+    pub fn new(machine: M) -> Self {
+        Self { framer: Framer::default(), machine, step: Step::Continue, framed: false }
+    }
+
+    /// Takes the next bytes; appends to `out` what the client gets for them. After the answer has ended, bytes are ignored.
+    pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> &Step {
+        self.drive(out, |framer, each| framer.feed(bytes, each))
+    }
+
+    /// The stream has ended. [`Step::Continue`] means that it ended too early.
+    pub fn end(&mut self, out: &mut Vec<u8>) -> &Step {
+        self.drive(out, |framer, each| framer.end(each))
+    }
+
+    /// The machine that is fed.
+    pub fn machine(&self) -> &M {
+        &self.machine
+    }
+
+    /// The machine that is fed, to be told of a failure.
+    pub fn machine_mut(&mut self) -> &mut M {
+        &mut self.machine
+    }
+
+    /// Whether any event has come at all.
+    pub fn is_event_stream(&self) -> bool {
+        self.framed
+    }
+
+    fn drive(&mut self, out: &mut Vec<u8>, run: impl FnOnce(&mut Framer, &mut dyn FnMut(Frame<'_>) -> bool)) -> &Step {
+        if self.step != Step::Continue {
+            return &self.step;
+        }
+        let Self { framer, machine, step, framed } = self;
+        run(framer, &mut |frame| {
+            *framed = true;
+            *step = machine.frame(&frame, out);
+            *step == Step::Continue
+        });
+        &self.step
+    }
+}

@@ -1,0 +1,53 @@
+//! A Responses answer as one JSON document: the final `response` object, its `output` filled.
+
+use super::output::Output;
+use super::{is_internal, is_preamble};
+use crate::openai::error::ApiError;
+use crate::translate::event::{Event, Name, ResponseView, Usage};
+use crate::translate::failure::Failure;
+use crate::translate::sse::Frame;
+use crate::translate::{Machine, Step};
+
+/// Waits for the whole answer and writes it. An incomplete answer is an answer: its `status` says so.
+#[derive(Debug, Default)]
+pub struct Collect {
+    output: Output,
+    visible: bool,
+    usage: Option<Usage>,
+}
+
+impl Machine for Collect {
+    fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
+        let Some(name) = Name::parse(&frame.data) else { return Step::Continue };
+        match name.kind.as_ref() {
+            "response.completed" | "response.incomplete" => {
+                let Some(response) = Event::parse(&frame.data).and_then(|event| event.response) else {
+                    return Step::Continue;
+                };
+                self.usage = ResponseView::parse(response).usage;
+                self.output.fill(response, out);
+                return Step::Complete;
+            }
+            "response.failed" | "response.cancelled" => {
+                let failure = Event::parse(&frame.data).as_ref().map(Failure::from_failed_response).unwrap_or_default();
+                return Step::Failed { failure, reported: false };
+            }
+            "error" => return Step::Failed { failure: Failure::from_error_event(&frame.data), reported: false },
+            "response.output_item.done" => self.output.keep(&frame.data),
+            _ => {}
+        }
+        self.visible |= !is_preamble(&name) && !is_internal(&name);
+        Step::Continue
+    }
+
+    fn visible(&self) -> bool {
+        self.visible
+    }
+
+    /// Nothing was sent, so the failure is answered with a status instead.
+    fn fail(&mut self, _error: &ApiError, _out: &mut Vec<u8>) {}
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+}

@@ -1,0 +1,282 @@
+//! From a Responses request to the backend's body.
+//!
+//! * Items, tools and content parts keep their JSON: what is unknown here may well be known there.
+//! * Changed is only what the backend refuses: item ids, references to stored items, the `system` role, plain-text input, the
+//!   preview name of web search, parameters outside its list.
+
+use serde_json::value::RawValue;
+
+use super::super::backend::{BackendRequest, Context, ServiceTier, write_reasoning};
+use super::super::session::{SessionKey, given_key};
+use crate::openai::chat::tool;
+use crate::openai::error::ApiError;
+use crate::openai::json::{self, ArrayWriter, Object, ObjectWriter, Path, Text, push_string};
+use crate::openai::responses::{Input, ResponsesRequest};
+
+/// Which of the backend's endpoints the body is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// An answer, as events.
+    Responses,
+    /// A shorter form of the conversation, as one JSON document.
+    Compact,
+}
+
+/// Translates `request`.
+pub fn translate(
+    request: &ResponsesRequest<'_>,
+    context: &Context<'_>,
+    endpoint: Endpoint,
+) -> Result<BackendRequest, ApiError> {
+    let mut ignored = ignored_parameters(&request.body);
+    let mut input = Vec::new();
+    write_input(request, context, &mut input, &mut ignored)?;
+    let session_key = given_key(request.prompt_cache_key.as_deref(), context.session_header)
+        .unwrap_or_else(|| derived_key(request, context));
+    let mut body = Vec::new();
+    let mut writer = ObjectWriter::begin(&mut body);
+    writer.string("model", &context.model.model);
+    match context.instructions {
+        Some(operator) => writer.string("instructions", operator),
+        None => writer.text("instructions", request.instructions.unwrap_or(Text::EMPTY)),
+    };
+    writer.key("input").extend_from_slice(&input);
+    write_tools(request, &mut writer);
+    let summary = request.reasoning.as_ref().and_then(|reasoning| reasoning.find("summary")).and_then(Text::of);
+    write_reasoning(context.model, summary, request.reasoning.as_ref(), &mut writer);
+    if endpoint == Endpoint::Responses {
+        writer.boolean("store", false).boolean("stream", true);
+        write_include(request, &mut writer);
+    }
+    match context.service_tier(request.service_tier.as_deref()) {
+        ServiceTier::Unasked => {}
+        ServiceTier::Priority => {
+            writer.string("service_tier", "priority");
+        }
+        ServiceTier::Ignored => ignored.push("service_tier".to_owned()),
+    }
+    writer.string("prompt_cache_key", &session_key);
+    if let Some(text) = request.body.find("text") {
+        writer.raw("text", text);
+    }
+    if let Some(metadata) = request.body.find("client_metadata").filter(|_| endpoint == Endpoint::Responses) {
+        writer.raw("client_metadata", metadata);
+    }
+    writer.end();
+    Ok(BackendRequest { body, session_key, ignored })
+}
+
+/// Parameters of the client's that change nothing: those the backend refuses, and a wish to store the answer.
+fn ignored_parameters(body: &Object<'_>) -> Vec<String> {
+    let stores = body.find("store").is_some_and(|value| value.get() == "true");
+    body.iter()
+        .filter(|(key, value)| value.get() != "null" && !KNOWN.contains(key))
+        .map(|(key, _)| key)
+        .chain(stores.then_some("store"))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn write_input(
+    request: &ResponsesRequest<'_>,
+    context: &Context<'_>,
+    out: &mut Vec<u8>,
+    ignored: &mut Vec<String>,
+) -> Result<(), ApiError> {
+    let mut input = ArrayWriter::begin(out);
+    // The operator's instructions take the place of the client's, which lead the conversation instead.
+    if let Some(text) = request.instructions.filter(|text| context.instructions.is_some() && !text.is_empty()) {
+        write_plain_message("developer", text, input.object());
+    }
+    match &request.input {
+        Input::Text(text) => write_plain_message("user", *text, input.object()),
+        Input::Items(items) => {
+            let root = Path::Root.key("input");
+            for (index, item) in items.iter().enumerate() {
+                write_item(item, &root.index(index), &mut input, ignored)?;
+            }
+        }
+    }
+    input.end();
+    Ok(())
+}
+
+fn write_plain_message(role: &str, text: Text<'_>, mut message: ObjectWriter<'_>) {
+    message.string("type", "message").string("role", role);
+    write_text_content(role, text, &mut message);
+    message.end();
+}
+
+fn write_text_content(role: &str, text: Text<'_>, message: &mut ObjectWriter<'_>) {
+    let mut parts = ArrayWriter::begin(message.key("content"));
+    let mut part = parts.object();
+    part.string("type", if role == "assistant" { "output_text" } else { "input_text" }).text("text", text);
+    part.end();
+    parts.end();
+}
+
+fn write_item(
+    raw: &RawValue,
+    path: &Path<'_>,
+    input: &mut ArrayWriter<'_>,
+    ignored: &mut Vec<String>,
+) -> Result<(), ApiError> {
+    let item = json::object(raw, path)?;
+    let role = item.find("role").and_then(Text::of);
+    let kind = item.find("type").map(|kind| json::string(kind, &path.key("type"))).transpose()?;
+    match kind.as_deref().unwrap_or(if role.is_some() { "message" } else { "" }) {
+        "message" => write_message(&item, role, input.object()),
+        "item_reference" => return refuse_content(&item, path),
+        // Its text alone cannot be given back to the model.
+        "reasoning" if item.find("encrypted_content").is_none() => ignored.push(path.to_string()),
+        "" => {
+            let path = path.key("type");
+            return Err(ApiError::invalid(path.to_string(), format!("'{path}' is missing")));
+        }
+        _ => {
+            let mut object = input.object();
+            for (key, value) in item.iter().filter(|(key, _)| *key != "id") {
+                object.raw(key, value);
+            }
+            object.end();
+        }
+    }
+    Ok(())
+}
+
+/// A bare reference is dropped, since what it names is not stored anywhere; one with content would lose it.
+fn refuse_content(item: &Object<'_>, path: &Path<'_>) -> Result<(), ApiError> {
+    match item.iter().find(|(key, value)| !matches!(*key, "type" | "id") && value.get() != "null") {
+        None => Ok(()),
+        Some((key, _)) => {
+            let path = path.key(key);
+            Err(ApiError::invalid(
+                path.to_string(),
+                format!(
+                    "'{path}': items are not stored upstream, so send the item itself instead of an item_reference"
+                ),
+            ))
+        }
+    }
+}
+
+fn write_message(item: &Object<'_>, role: Option<Text<'_>>, mut message: ObjectWriter<'_>) {
+    let role = match role.map(Text::escaped) {
+        Some("system") => Some("developer"),
+        other => other,
+    };
+    message.string("type", "message");
+    for (key, value) in item.iter().filter(|(key, _)| !matches!(*key, "type" | "id")) {
+        match (key, role, Text::of(value)) {
+            ("role", Some(role), _) => {
+                message.text("role", Text::from_escaped(role));
+            }
+            ("content", _, Some(text)) => write_text_content(role.unwrap_or_default(), text, &mut message),
+            _ => {
+                message.raw(key, value);
+            }
+        }
+    }
+    message.end();
+}
+
+/// Tools, the choice among them and whether they may run in parallel: all three or none.
+fn write_tools(request: &ResponsesRequest<'_>, body: &mut ObjectWriter<'_>) {
+    if request.tools.is_empty() {
+        return;
+    }
+    let mut tools = ArrayWriter::begin(body.key("tools"));
+    for tool in &request.tools {
+        write_tool(tool, tools.element());
+    }
+    tools.end();
+    match request.body.find("tool_choice") {
+        Some(choice) => body.raw("tool_choice", choice),
+        None => body.string("tool_choice", "auto"),
+    };
+    match request.body.find("parallel_tool_calls") {
+        Some(parallel) => body.raw("parallel_tool_calls", parallel),
+        None => body.boolean("parallel_tool_calls", true),
+    };
+}
+
+fn write_tool(raw: &RawValue, out: &mut Vec<u8>) {
+    let renamed = serde_json::from_str::<Object<'_>>(raw.get()).ok().and_then(|tool| {
+        let kind = tool.find("type").and_then(Text::of)?.escaped();
+        let name = tool::hosted(kind).filter(|name| *name != kind)?;
+        Some((tool, name))
+    });
+    let Some((tool, name)) = renamed else {
+        out.extend_from_slice(raw.get().as_bytes());
+        return;
+    };
+    let mut object = ObjectWriter::begin(out);
+    for (key, value) in tool.iter() {
+        match key {
+            "type" => object.string(key, name),
+            _ => object.raw(key, value),
+        };
+    }
+    object.end();
+}
+
+fn write_include(request: &ResponsesRequest<'_>, body: &mut ObjectWriter<'_>) {
+    let mut include = ArrayWriter::begin(body.key("include"));
+    let mut present = false;
+    for entry in &request.include {
+        present |= Text::of(entry).is_some_and(|entry| entry.decode() == ENCRYPTED_REASONING);
+        include.element().extend_from_slice(entry.get().as_bytes());
+    }
+    if !present {
+        push_string(include.element(), ENCRYPTED_REASONING);
+    }
+    include.end();
+}
+
+fn derived_key(request: &ResponsesRequest<'_>, context: &Context<'_>) -> String {
+    let mut key = SessionKey::new(&context.model.model);
+    key.add(request.instructions.unwrap_or(Text::EMPTY).escaped());
+    for tool in &request.tools {
+        let tool = serde_json::from_str::<Object<'_>>(tool.get()).unwrap_or_default();
+        key.add(tool.find("name").map_or("", RawValue::get));
+    }
+    match &request.input {
+        Input::Text(text) => key.add(text.escaped()),
+        Input::Items(items) => {
+            if let Some(content) = items.iter().find_map(|item| user_content(item)) {
+                key.add(content);
+            }
+        }
+    }
+    key.finish()
+}
+
+/// The content of a user message, as raw JSON; of a plain text, what stands between its quotes.
+fn user_content(item: &RawValue) -> Option<&str> {
+    let item = serde_json::from_str::<Object<'_>>(item.get()).ok()?;
+    let is_user = item.find("role").and_then(Text::of).is_some_and(|role| role.escaped() == "user");
+    let content = item.find("content").filter(|_| is_user)?;
+    Some(Text::of(content).map_or(content.get(), Text::escaped))
+}
+
+const ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
+
+/// Parameters that are sent on, or that are decided here and need no mention.
+const KNOWN: [&str; 16] = [
+    "background",
+    "client_metadata",
+    "include",
+    "input",
+    "instructions",
+    "model",
+    "parallel_tool_calls",
+    "prompt_cache_key",
+    "reasoning",
+    "reasoning_effort",
+    "service_tier",
+    "store",
+    "stream",
+    "text",
+    "tool_choice",
+    "tools",
+];

@@ -1,0 +1,236 @@
+//! Server-sent events: from reads of any size to whole frames.
+//!
+//! * A frame ends at a blank line; lines end in LF, CRLF or CR. A CR at the very end of what has arrived waits for the next
+//!   byte, so that the same bytes give the same frames however they were cut.
+//! * Whole frames inside one read are borrowed from it. Only a frame that spans reads is copied, and each of its bytes is
+//!   scanned once: the cost is linear in its size.
+//! * `data` lines of a frame are joined by a line feed; other fields stay in [`Frame::raw`] and are not interpreted.
+
+use std::borrow::Cow;
+
+use memchr::{memchr2, memchr2_iter};
+
+/// One event of the stream.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// The frame's bytes as they came, blank line included.
+    pub raw: &'a [u8],
+    /// What its `data` lines hold.
+    pub data: Cow<'a, [u8]>,
+}
+
+impl<'a> Frame<'a> {
+    /// The frame in `raw`, or `None` if it has no `data` line (a comment, a bare `event`).
+    fn parse(raw: &'a [u8]) -> Option<Self> {
+        let mut data: Option<Cow<'a, [u8]>> = None;
+        for line in lines(raw) {
+            let Some(value) = data_value(line) else { continue };
+            data = Some(match data {
+                None => Cow::Borrowed(value),
+                Some(earlier) => {
+                    let mut joined = earlier.into_owned();
+                    joined.push(b'\n');
+                    joined.extend_from_slice(value);
+                    Cow::Owned(joined)
+                }
+            });
+        }
+        data.map(|data| Self { raw, data })
+    }
+}
+
+/// Cuts a byte stream into frames.
+#[derive(Debug, Default)]
+pub struct Framer {
+    /// The beginning of a frame whose end has not arrived.
+    carry: Vec<u8>,
+    scan: Scan,
+    begun: bool,
+}
+
+impl Framer {
+    /// Takes the next bytes and hands every frame they complete to `each`, until it answers `false`.
+    pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Frame<'_>) -> bool) {
+        let mut rest = bytes;
+        while let Some(length) = self.scan.frame_end(rest) {
+            let (head, tail) = rest.split_at(length);
+            rest = tail;
+            let go_on = if self.carry.is_empty() {
+                emit(head, &mut self.begun, &mut each)
+            } else {
+                self.carry.extend_from_slice(head);
+                let go_on = emit(&self.carry, &mut self.begun, &mut each);
+                self.carry.clear();
+                self.carry.shrink_to(RETAINED_CAPACITY);
+                go_on
+            };
+            if !go_on {
+                return;
+            }
+        }
+        self.carry.extend_from_slice(rest);
+    }
+
+    /// The stream has ended: hands out a last frame that lacks its blank line. It is up to the caller to tell a whole event
+    /// from a cut one; a cut JSON text does not parse.
+    pub fn end(&mut self, mut each: impl FnMut(Frame<'_>) -> bool) {
+        let carry = std::mem::take(&mut self.carry);
+        emit(&carry, &mut self.begun, &mut each);
+    }
+}
+
+fn emit(raw: &[u8], begun: &mut bool, each: &mut impl FnMut(Frame<'_>) -> bool) -> bool {
+    let raw = if *begun { raw } else { raw.strip_prefix(BYTE_ORDER_MARK).unwrap_or(raw) };
+    *begun = true;
+    Frame::parse(raw).is_none_or(each)
+}
+
+/// How far the search for a blank line has come, over any number of reads.
+#[derive(Debug)]
+struct Scan {
+    /// The next byte begins a line.
+    at_line_start: bool,
+    /// The last byte was a CR: it ends its line, together with a LF if one follows.
+    after_carriage_return: bool,
+    /// The line that `after_carriage_return` ended was blank.
+    after_blank_line: bool,
+}
+
+impl Default for Scan {
+    fn default() -> Self {
+        Self { at_line_start: true, after_carriage_return: false, after_blank_line: false }
+    }
+}
+
+impl Scan {
+    /// The number of bytes up to and including the first blank line; `None` when it has not arrived.
+    fn frame_end(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut position = 0;
+        while let Some(&next) = bytes.get(position) {
+            if std::mem::take(&mut self.after_carriage_return) {
+                position += usize::from(next == b'\n');
+                if std::mem::take(&mut self.after_blank_line) {
+                    self.at_line_start = true;
+                    return Some(position);
+                }
+                continue;
+            }
+            let blank = self.at_line_start && (next == b'\n' || next == b'\r');
+            let Some(offset) = memchr2(b'\n', b'\r', bytes.get(position..)?) else {
+                self.at_line_start = false;
+                return None;
+            };
+            position += offset + 1;
+            self.at_line_start = true;
+            if bytes.get(position - 1) == Some(&b'\r') {
+                self.after_carriage_return = true;
+                self.after_blank_line = blank;
+            } else if blank {
+                return Some(position);
+            }
+        }
+        None
+    }
+}
+
+/// The lines of a frame, without their ends.
+fn lines(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    memchr2_iter(b'\n', b'\r', raw).chain(std::iter::once(raw.len())).map(move |end| {
+        let line = raw.get(start..end).unwrap_or_default();
+        start = end + 1;
+        line
+    })
+}
+
+fn data_value(line: &[u8]) -> Option<&[u8]> {
+    let value = line.strip_prefix(b"data")?;
+    match value.split_first() {
+        None => Some(value),
+        Some((b':', value)) => Some(value.strip_prefix(b" ").unwrap_or(value)),
+        Some(_) => None,
+    }
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// A long event must not keep its memory for the rest of the stream.
+const RETAINED_CAPACITY: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frames(chunks: &[&[u8]]) -> Vec<(String, String)> {
+        let mut framer = Framer::default();
+        let mut found = Vec::new();
+        let mut each = |frame: Frame<'_>| {
+            found.push((
+                String::from_utf8_lossy(frame.raw).into_owned(),
+                String::from_utf8_lossy(&frame.data).into_owned(),
+            ));
+            true
+        };
+        for chunk in chunks {
+            framer.feed(chunk, &mut each);
+        }
+        framer.end(&mut each);
+        found
+    }
+
+    fn data(bytes: &[u8]) -> Vec<String> {
+        frames(&[bytes]).into_iter().map(|frame| frame.1).collect()
+    }
+
+    #[test]
+    fn line_ends_spaces_and_multiple_lines() {
+        assert_eq!(data(b"event: a\ndata: {}\n\n"), ["{}"]);
+        assert_eq!(data(b"data:{}\r\n\r\ndata: x\r\n\r\n"), ["{}", "x"]);
+        assert_eq!(data(b"data: a\rdata: b\r\rdata:  c\n\n"), ["a\nb", " c"]);
+        assert_eq!(data(b": comment\n\nid: 1\n\nevent: x\n\ndata\n\n"), [""]);
+        assert_eq!(data(b"\xEF\xBB\xBFdata: a\n\n\n\ndatax: b\n\n"), ["a"]);
+    }
+
+    #[test]
+    fn the_end_of_the_stream_ends_a_frame() {
+        assert_eq!(data(b"data: a\n\ndata: b"), ["a", "b"]);
+        assert_eq!(data(b"data: a\r\n\r"), ["a"]);
+    }
+
+    #[test]
+    fn raw_bytes_are_the_stream_itself() {
+        let stream = b"event: x\r\ndata: 1\r\n\r\nevent: y\ndata: 2\n\n";
+        let raw: String = frames(&[stream]).into_iter().map(|frame| frame.0).collect();
+        assert_eq!(raw.as_bytes(), stream);
+    }
+
+    #[test]
+    fn stops_when_told() {
+        let mut seen = 0;
+        Framer::default().feed(b"data: 1\n\ndata: 2\n\n", |_| {
+            seen += 1;
+            false
+        });
+        assert_eq!(seen, 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same_frames(
+            pieces in prop::collection::vec(
+                prop::sample::select(vec!["data: ", "data:", "event: e", "\n", "\r\n", "\r", "\n\n", "é\u{2028}", ":", "x"]),
+                0..40,
+            ),
+            cuts in prop::collection::vec(0usize..200, 0..12),
+        ) {
+            let stream = pieces.concat().into_bytes();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(stream.len())).collect();
+            cuts.extend([0, stream.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &stream[pair[0]..pair[1]]).collect();
+            prop_assert_eq!(frames(&chunks), frames(&[&stream]));
+        }
+    }
+}
