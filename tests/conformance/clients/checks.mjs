@@ -32,9 +32,10 @@ export function scenario(name, text = "Say a few words.") {
   return `${scenarios[name]} ${text}`;
 }
 
-/** Fails unless `text` is an answer of the simulator, which always says what it is. */
-export function assertSimulated(text) {
-  assert.match(String(text), /simulat/i, `not an answer of the simulator: ${text}`);
+/** Fails unless `text` is an answer of the simulator from its first word to its last emoji. */
+export function assertWhole(text) {
+  const isWhole = String(text).startsWith(firstWords) && String(text).trimEnd().endsWith(lastWords);
+  assert.ok(isWhole, `not a whole answer of the simulator: ${text}`);
 }
 
 /** Everything that an async iterable yields, as an array. */
@@ -76,6 +77,8 @@ function report(fact) {
   process.stdout.write(`${JSON.stringify(fact)}\n`);
 }
 
+const firstWords = "This is a simulation: no model was asked. 🎭";
+const lastWords = "À bientôt 👋🏽";
 const limitSeconds = Number(process.env.CHECK_LIMIT_SECONDS ?? 45);
 
 // An error that a client raises outside of any promise would end the process before the remaining checks have run.

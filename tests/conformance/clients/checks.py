@@ -44,14 +44,11 @@ def scenario(name, text="Say a few words."):
     return f"{SCENARIOS[name]} {text}"
 
 
-def is_simulated(text):
-    """Whether `text` is an answer of the simulator, which always says what it is."""
-    return isinstance(text, str) and "simulat" in text.lower()
-
-
-def assert_simulated(text):
-    """Fails unless `text` is an answer of the simulator."""
-    assert is_simulated(text), f"not an answer of the simulator: {text!r}"
+def assert_whole(text):
+    """Fails unless `text` holds an answer of the simulator from its first word to its last emoji."""
+    assert isinstance(text, str), f"not a text: {text!r}"
+    start, end = text.find(FIRST_WORDS), text.rfind(LAST_WORDS)
+    assert 0 <= start < end, f"not a whole answer of the simulator: {text!r}"
 
 
 def assert_raises(kind, action):
@@ -94,7 +91,8 @@ def _outcome(function):
             asyncio.run(_await(result))
     except BaseException as error:  # noqa: BLE001 - a check may fail in any way, and the next one still runs
         where = traceback.extract_tb(error.__traceback__)[-1]
-        return f"{type(error).__name__}: {str(error)[:DETAIL_LIMIT]} ({os.path.basename(where.filename)}:{where.lineno})"
+        said = str(error)[:DETAIL_LIMIT] or where.line
+        return f"{type(error).__name__}: {said} ({os.path.basename(where.filename)}:{where.lineno})"
     finally:
         signal.alarm(0)
     return None
@@ -108,5 +106,7 @@ def _out_of_time(*_):
     raise TimeoutError(f"not done within {CHECK_LIMIT_SECONDS} s")
 
 
+FIRST_WORDS = "This is a simulation: no model was asked. 🎭"
+LAST_WORDS = "À bientôt 👋🏽"
 DETAIL_LIMIT = 400
 CHECK_LIMIT_SECONDS = int(os.environ.get("CHECK_LIMIT_SECONDS", "45"))

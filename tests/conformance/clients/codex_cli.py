@@ -1,6 +1,6 @@
 """The Codex CLI, `codex exec`: the Responses API, streamed, with custom tools and WebSocket tried first."""
 
-from checks import BASE_URL, MODEL, assert_simulated, check, run, scenario
+from checks import BASE_URL, MODEL, assert_whole, check, run, scenario
 from command import Run
 
 CONFIG = f"""
@@ -25,7 +25,7 @@ stream_max_retries = 0
 def text():
     output = codex("Hello!")
     assert output.code == 0, output.tail()
-    assert_simulated(_message(output))
+    assert_whole(_message(output))
     usage = [event["usage"] for event in output.events() if event["type"] == "turn.completed"]
     assert len(usage) == 1 and usage[0]["output_tokens"] > 0, usage
 
@@ -36,8 +36,17 @@ def tool_round():
     assert output.code == 0, output.tail()
     items = [event["item"] for event in output.events() if event["type"] == "item.completed"]
     commands = [item for item in items if item["type"] == "command_execution"]
-    assert len(commands) == 1, output.tail()
-    assert f"exited with code {commands[0]['exit_code']}" in _message(output), output.tail()
+    assert [command["exit_code"] for command in commands] == [0], output.tail()
+    assert "exited with code 0" in _message(output), output.tail()
+
+
+@check("custom tool round: a patch is applied")
+def custom_tool_round():
+    output = codex("Use apply_patch.")
+    assert output.code == 0, output.tail()
+    changes = [event["item"] for event in output.events() if event.get("item", {}).get("type") == "file_change"]
+    assert changes and changes[-1]["status"] == "completed", output.tail()
+    assert_whole(_message(output))
 
 
 @check("error: 429")

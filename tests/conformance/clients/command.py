@@ -4,6 +4,7 @@
 * What the program prints is kept whole; nothing is read from the terminal.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 
 
@@ -48,26 +50,46 @@ class Run:
         target.write_text(content if isinstance(content, str) else json.dumps(content))
         return target
 
-    def execute(self, program, *arguments, limit=40, may_linger=False, **variables):
+    def execute(self, program, *arguments, limit=40, until=None, **variables):
         """Runs `program` of the client's environment to its end, at most `limit` seconds.
 
-        A program that takes longer is ended, which is a failure unless it `may_linger`: then its code is None.
+        A client that would retry without end is ended as soon as `until` stands in what it prints or logs; its exit
+        code is then None.
         """
-        executable = pathlib.Path(os.environ["PROGRAMS"]) / program
-        process = subprocess.Popen(
-            [executable, *arguments], cwd=self.folder, env=self._environment(variables), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True)
+        command = [pathlib.Path(os.environ["PROGRAMS"]) / program, *arguments]
+        printed = [self.root / "stdout", self.root / "stderr"]
         try:
-            stdout, stderr = process.communicate(timeout=limit)
-        except (subprocess.TimeoutExpired, TimeoutError):
-            os.killpg(process.pid, signal.SIGKILL)
-            output = Output(None, *process.communicate())
-            if may_linger:
-                return output
-            raise TimeoutError(f"{program} did not end within {limit} s; {output.tail()}") from None
+            with printed[0].open("wb") as stdout, printed[1].open("wb") as stderr:
+                process = subprocess.Popen(
+                    command, cwd=self.folder, env=self._environment(variables), stdin=subprocess.DEVNULL, stdout=stdout,
+                    stderr=stderr, start_new_session=True)
+                try:
+                    in_time = self._wait(process, limit, until)
+                finally:
+                    _end(process)
+            output = Output(process.returncode if until is None else None, *map(_read, printed))
         finally:
             shutil.rmtree(self.root, ignore_errors=True)
-        return Output(process.returncode, stdout, stderr)
+        if not in_time:
+            expected = f"print {until!r}" if until else "end"
+            raise TimeoutError(f"{program} did not {expected} within {limit} s; {output.tail()}")
+        return output
+
+    def _wait(self, process, limit, until):
+        """Waits for the end of the process, or for `until` in any file that it has written; false if neither came."""
+        deadline = time.monotonic() + limit
+        while time.monotonic() < deadline:
+            if until is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=deadline - time.monotonic())
+                    return True
+            elif any(until in _read(file) for file in (*self.root.glob("std*"), *self.home.glob("**/*.log"))):
+                return True
+            elif process.poll() is not None:
+                return False
+            else:
+                time.sleep(POLL_SECONDS)
+        return False
 
     def _environment(self, variables):
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "SSL_CERT_FILE", "TMPDIR") if name in os.environ}
@@ -76,4 +98,16 @@ class Run:
         return {**kept, **folders, **quiet, "HOME": str(self.home), **{k: str(v) for k, v in variables.items()}}
 
 
+def _end(process):
+    """Ends the process and everything that it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _read(file):
+    return file.read_text(encoding="utf-8", errors="replace")
+
+
 TAIL = 500
+POLL_SECONDS = 0.2

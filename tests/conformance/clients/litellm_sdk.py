@@ -6,7 +6,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # no download of a price li
 
 import litellm
 
-from checks import BASE_URL, CITY_SCHEMA, MODEL, assert_raises, assert_simulated, check, run, scenario
+from checks import BASE_URL, CITY_SCHEMA, MODEL, assert_raises, assert_whole, check, run, scenario
 
 TOOLS = [{"type": "function", "function": {"name": "lookup_code", "parameters": CITY_SCHEMA}}]
 USE_TOOL = {"role": "user", "content": "Use lookup_code for Paris."}
@@ -22,16 +22,16 @@ def complete(messages, **options):
 @check("chat: buffered")
 def chat_buffered():
     answer = complete("Hello!")
-    assert_simulated(answer.choices[0].message.content)
+    assert_whole(answer.choices[0].message.content)
     assert answer.usage.total_tokens > 0
 
 
 @check("chat: streamed")
 def chat_streamed():
     chunks = list(complete("Hello!", stream=True, stream_options={"include_usage": True}))
-    assert_simulated("".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices))
+    assert_whole("".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices))
     rebuilt = litellm.stream_chunk_builder(chunks)
-    assert_simulated(rebuilt.choices[0].message.content)
+    assert_whole(rebuilt.choices[0].message.content)
     assert rebuilt.usage.total_tokens > 0
 
 
@@ -50,9 +50,9 @@ def chat_tool_round():
 @check("responses: buffered and streamed")
 def responses():
     answer = litellm.responses(input="Hello!", api_base=BASE_URL, **COMMON)
-    assert_simulated("".join(part.text for item in answer.output if item.type == "message" for part in item.content))
+    assert_whole("".join(part.text for item in answer.output if item.type == "message" for part in item.content))
     events = list(litellm.responses(input="Hello!", api_base=BASE_URL, stream=True, **COMMON))
-    assert_simulated("".join(event.delta for event in events if event.type == "response.output_text.delta"))
+    assert_whole("".join(event.delta for event in events if event.type == "response.output_text.delta"))
     assert events[-1].type == "response.completed"
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from checks import BASE_URL, MODEL, assert_simulated, check, run, scenario
+from checks import BASE_URL, MODEL, assert_whole, check, run, scenario
 from command import Run
 
 MODELS = f"""
@@ -25,7 +25,7 @@ def text():
     for options in ((), ("--no-stream",)):
         output = llm(*options, "Hello!")
         assert output.code == 0, output.tail()
-        assert_simulated(output.stdout)
+        assert_whole(output.stdout)
 
 
 @check("chat: tool round, streamed and buffered")

@@ -85,7 +85,8 @@ class Environment:
     def _install_node(self, folder, cache):
         for name in ("package.json", "package-lock.json"):
             shutil.copy(self.pins / name, folder)
-        _execute(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], cache, cwd=folder)
+        # `npm ci` refuses a lock file that lacks the packages of other platforms, which are optional and not locked.
+        _execute(["npm", "install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"], cache, cwd=folder)
 
 
 def default_cache():

@@ -12,8 +12,8 @@ MODEL = "gpt-5.5"
 
 #: What a user message must hold for the simulator to play each scenario.
 SCENARIOS = {
-    "rate_limit": "[[simulate:rate-limit]]",
-    "short_rate_limit": "[[simulate:rate-limit]]",
+    "rate_limit": "[[simulate:http-usage-limit=60]]",
+    "short_rate_limit": "[[simulate:http-usage-limit=2]]",
     "failed_midway": "[[simulate:fail-after-output]]",
     "cut_midway": "[[simulate:cut-after-output]]",
 }
