@@ -39,8 +39,7 @@ pub(super) fn write(
     call: &Call,
 ) -> Result<(), &'static str> {
     headers.extend(call.client_headers.clone());
-    let mut bearer =
-        HeaderValue::try_from(format!("Bearer {}", access.token.expose())).map_err(|_| "access token")?;
+    let mut bearer = HeaderValue::try_from(format!("Bearer {}", access.token.expose())).map_err(|_| "access token")?;
     bearer.set_sensitive(true);
     headers.insert(AUTHORIZATION, bearer);
     headers.insert(ACCOUNT_ID, HeaderValue::try_from(&access.account_id).map_err(|_| "account id")?);
@@ -50,11 +49,9 @@ pub(super) fn write(
     headers.insert(ACCEPT, HeaderValue::from_static(call.accept.as_str()));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // What the operator or the client chose goes as far as a header can hold it; no call fails for want of it.
-    for (name, value) in [
-        (USER_AGENT, &settings.user_agent),
-        (ORIGINATOR, &settings.originator),
-        (VERSION, &settings.client_version),
-    ] {
+    for (name, value) in
+        [(USER_AGENT, &settings.user_agent), (ORIGINATOR, &settings.originator), (VERSION, &settings.client_version)]
+    {
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);
         }

@@ -253,5 +253,4 @@ const PAUSE: Duration = Duration::from_secs(5);
 const BLOCKED: &str = "the backend's protection (Cloudflare) blocks this machine: this happens in some regions, behind some \
                        VPNs and in data centres. The login is not at fault";
 
-const CHALLENGE_MARKS: [&str; 5] =
-    ["Just a moment", "Attention Required", "_cf_chl_opt", "cf-mitigated", "Cloudflare"];
+const CHALLENGE_MARKS: [&str; 5] = ["Just a moment", "Attention Required", "_cf_chl_opt", "cf-mitigated", "Cloudflare"];

@@ -1,0 +1,21 @@
+//! `GET /health`: that the process serves, and whether it has a login. Never touches the network.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::App;
+use super::models::json;
+
+/// Always 200 while the process serves.
+pub(super) async fn show(State(_app): State<Arc<App>>) -> Response {
+    json(&Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    version: &'static str,
+}
