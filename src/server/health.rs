@@ -10,12 +10,14 @@ use super::App;
 use super::models::json;
 
 /// Always 200 while the process serves.
-pub(super) async fn show(State(_app): State<Arc<App>>) -> Response {
-    json(&Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
+pub(super) async fn show(State(app): State<Arc<App>>) -> Response {
+    let credentials = app.supplier.health().as_str();
+    json(&Health { status: "ok", version: env!("CARGO_PKG_VERSION"), credentials })
 }
 
 #[derive(Serialize)]
 struct Health {
     status: &'static str,
     version: &'static str,
+    credentials: &'static str,
 }

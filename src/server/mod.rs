@@ -11,28 +11,37 @@
 //! * [`listen`] (native) takes connections and ends them in good order.
 
 mod admission;
+mod answer;
 pub mod body;
+mod chat;
 mod error;
 pub mod guard;
 mod health;
+mod incoming;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod listen;
 pub mod metrics;
 mod models;
+mod notices;
 pub mod observe;
 mod refusals;
+mod responses;
 pub mod settings;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
 use self::metrics::Metrics;
+use self::notices::Notices;
 use self::settings::Settings;
+use crate::credentials::supplier::TokenSupplier;
 use crate::models::Models;
+use crate::platform::HttpClient;
+use crate::upstream::{self, Incident, Upstream};
 
 /// What all requests share.
 #[derive(Debug)]
@@ -41,17 +50,35 @@ pub struct App {
     pub settings: Settings,
     /// Which models there are and what their names mean.
     pub models: Models,
+    /// The way to the backend.
+    pub upstream: Upstream,
+    /// The login.
+    pub supplier: TokenSupplier,
     /// Numbers about what happens.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
+    /// What has been said once and is not said again.
+    notices: Notices,
     /// One permit for each request that may still be let in.
     places: Arc<Semaphore>,
 }
 
 impl App {
     /// An app that has served nothing yet.
-    pub fn new(settings: Settings, models: Models) -> Result<Self, prometheus::Error> {
+    pub fn new(
+        settings: Settings,
+        models: Models,
+        backend: upstream::Settings,
+        client: HttpClient,
+        supplier: TokenSupplier,
+    ) -> Result<Self, prometheus::Error> {
         let places = Arc::new(Semaphore::new(settings.max_concurrent.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { settings, models, metrics: Metrics::new()?, places })
+        let metrics = Arc::new(Metrics::new()?);
+        let counts = metrics.clone();
+        let upstream = Upstream::new(backend, client, supplier.clone(), move |incident| match incident {
+            Incident::Failed(kind) => counts.upstream_error(kind),
+            Incident::Retried => counts.retry(),
+        });
+        Ok(Self { settings, models, upstream, supplier, metrics, notices: Notices::default(), places })
     }
 }
 
@@ -79,7 +106,9 @@ pub fn router(app: Arc<App>) -> Router {
 /// The routes that stand with and without `/v1`.
 fn api() -> Router<Arc<App>> {
     Router::new()
-        .route("/responses", MethodRouter::new())
+        .route("/chat/completions", post(chat::create))
+        .route("/responses", post(responses::create))
+        .route("/responses/compact", post(responses::compact))
         .route("/models", get(models::list))
         .route("/models/{*id}", get(models::find))
         .merge(refusals::routes())

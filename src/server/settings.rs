@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::guard::Guard;
+use crate::translate::chat::ReasoningFormat;
 
 /// Limits and rules; none of them changes while the process runs.
 #[derive(Debug, Clone)]
@@ -13,6 +14,12 @@ pub struct Settings {
     pub max_body_size: usize,
     /// How long a client may be silent in the middle of a request body; longer is answered with 408.
     pub body_silence: Duration,
+    /// How long a streamed answer may be silent before a keepalive is sent.
+    pub keepalive: Duration,
+    /// How chat shows reasoning.
+    pub reasoning_format: ReasoningFormat,
+    /// The operator's instructions, sent in place of the client's.
+    pub instructions: Option<String>,
     /// POST requests worked on at once; more are answered with 503.
     pub max_concurrent: usize,
 }
@@ -24,6 +31,9 @@ impl Default for Settings {
             guard: Guard::default(),
             max_body_size: 64 << 20,
             body_silence: Duration::from_secs(60),
+            keepalive: Duration::from_secs(15),
+            reasoning_format: ReasoningFormat::default(),
+            instructions: None,
             max_concurrent: 512,
         }
     }
