@@ -12,7 +12,7 @@ MODEL = "gpt-5.5"
 
 #: What a user message must hold for the simulator to play each scenario.
 SCENARIOS = {
-    "rate_limit": "[[simulate:http-usage-limit=60]]",
+    "rate_limit": "[[simulate:http-usage-limit]]",
     "short_rate_limit": "[[simulate:http-usage-limit=2]]",
     "failed_midway": "[[simulate:fail-after-output]]",
     "cut_midway": "[[simulate:cut-after-output]]",
