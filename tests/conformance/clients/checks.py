@@ -52,12 +52,12 @@ def assert_whole(text):
 
 
 def assert_raises(kind, action):
-    """Runs `action`, which must raise a `kind`; returns the exception."""
+    """Runs `action`, which must raise a `kind` (or one of several); returns the exception."""
     try:
         result = action()
     except kind as error:
         return error
-    raise AssertionError(f"no {kind.__name__} was raised; the result was {result!r}")
+    raise AssertionError(f"no {_name(kind)} was raised; the result was {result!r}")
 
 
 async def assert_raises_async(kind, awaitable):
@@ -66,7 +66,7 @@ async def assert_raises_async(kind, awaitable):
         result = await awaitable
     except kind as error:
         return error
-    raise AssertionError(f"no {kind.__name__} was raised; the result was {result!r}")
+    raise AssertionError(f"no {_name(kind)} was raised; the result was {result!r}")
 
 
 def run():
@@ -96,6 +96,10 @@ def _outcome(function):
     finally:
         signal.alarm(0)
     return None
+
+
+def _name(kind):
+    return " or ".join(one.__name__ for one in kind) if isinstance(kind, tuple) else kind.__name__
 
 
 async def _await(awaitable):

@@ -5,6 +5,7 @@ import os
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # no download of a price list
 
 import litellm
+import openai
 
 from checks import BASE_URL, CITY_SCHEMA, MODEL, assert_raises, assert_whole, check, run, scenario
 
@@ -65,8 +66,8 @@ def rate_limit():
 @check("error: failure and cut in the middle")
 def failures_midway():
     for name in ("failed_midway", "cut_midway"):
-        assert_raises(Exception, lambda: complete(scenario(name)))
-        assert_raises(Exception, lambda: list(complete(scenario(name), stream=True)))
+        assert_raises(openai.APIError, lambda: complete(scenario(name)))
+        assert_raises(openai.APIError, lambda: list(complete(scenario(name), stream=True)))
 
 
 def _whole(answer):

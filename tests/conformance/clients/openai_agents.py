@@ -3,6 +3,7 @@
 import openai
 from agents import (
     Agent,
+    ModelBehaviorError,
     OpenAIChatCompletionsModel,
     OpenAIResponsesModel,
     Runner,
@@ -67,7 +68,7 @@ def _checks(api, kind):
         await assert_raises_async(openai.RateLimitError, Runner.run(agent(), scenario("rate_limit")))
         for name in ("failed_midway", "cut_midway"):
             await assert_raises_async(openai.APIError, Runner.run(agent(), scenario(name)))
-            await assert_raises_async(Exception, _drain(agent(), scenario(name)))
+            await assert_raises_async((openai.APIError, ModelBehaviorError), _drain(agent(), scenario(name)))
 
 
 async def _drain(agent, text):

@@ -3,7 +3,7 @@
 import openai
 from pydantic import BaseModel
 from pydantic_ai import Agent, NativeOutput
-from pydantic_ai.exceptions import ModelHTTPError
+from pydantic_ai.exceptions import AgentRunError, ModelHTTPError
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
@@ -54,8 +54,8 @@ def _checks(api, kind):
         error = await assert_raises_async(ModelHTTPError, agent().run(scenario("rate_limit")))
         assert error.status_code == 429
         for name in ("failed_midway", "cut_midway"):
-            await assert_raises_async(Exception, agent().run(scenario(name)))
-            await assert_raises_async(Exception, _drain(agent(), scenario(name)))
+            await assert_raises_async((AgentRunError, openai.APIError), agent().run(scenario(name)))
+            await assert_raises_async((AgentRunError, openai.APIError), _drain(agent(), scenario(name)))
 
 
 async def _drain(agent, text):
