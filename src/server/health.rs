@@ -8,16 +8,16 @@ use serde::Serialize;
 
 use super::App;
 use super::models::json;
+use crate::credentials::CredentialHealth;
 
 /// Always 200 while the process serves.
 pub(super) async fn show(State(app): State<Arc<App>>) -> Response {
-    let credentials = app.supplier.health().as_str();
-    json(&Health { status: "ok", version: env!("CARGO_PKG_VERSION"), credentials })
+    json(&Health { status: "ok", version: env!("CARGO_PKG_VERSION"), credentials: app.supplier.health() })
 }
 
 #[derive(Serialize)]
 struct Health {
     status: &'static str,
     version: &'static str,
-    credentials: &'static str,
+    credentials: CredentialHealth,
 }

@@ -16,7 +16,9 @@ use prometheus::{
 };
 
 use super::App;
+use crate::credentials::supplier::RefreshCounts;
 use crate::openai::error::{ApiError, ErrorKind};
+use crate::upstream::Incident;
 
 /// Every number this process keeps.
 #[derive(Debug)]
@@ -85,19 +87,14 @@ impl Metrics {
         self.first_token.with_label_values(&[route]).observe(delay.as_secs_f64());
     }
 
-    /// A call to the backend failed.
-    pub fn upstream_error(&self, kind: ErrorKind) {
-        self.upstream_errors.with_label_values(&[kind.row().code.unwrap_or("invalid_request")]).inc();
-    }
-
-    /// A call to the backend is made once more.
-    pub fn retry(&self) {
-        self.retries.inc();
-    }
-
-    /// The token was refreshed, or could not be.
-    pub fn refresh(&self, succeeded: bool) {
-        self.refreshes.with_label_values(&[if succeeded { "ok" } else { "failed" }]).inc();
+    /// Something went wrong on the way to an answer of the backend.
+    pub fn incident(&self, incident: Incident) {
+        match incident {
+            Incident::Failed(kind) => {
+                self.upstream_errors.with_label_values(&[kind.row().code.unwrap_or("invalid_request")]).inc();
+            }
+            Incident::Retried => self.retries.inc(),
+        }
     }
 
     /// The backend reported what an answer of `model` cost.
@@ -112,8 +109,12 @@ impl Metrics {
         self.limit_used.with_label_values(&[window]).set(percent);
     }
 
-    /// Everything in the text format 0.0.4.
-    pub fn render(&self) -> Result<String, prometheus::Error> {
+    /// Everything in the text format 0.0.4, with the token supplier's own counts.
+    pub fn render(&self, refreshes: RefreshCounts) -> Result<String, prometheus::Error> {
+        for (outcome, count) in [("ok", refreshes.succeeded), ("failed", refreshes.failed)] {
+            let counter = self.refreshes.with_label_values(&[outcome]);
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
@@ -134,7 +135,10 @@ impl Metrics {
 
 /// `GET /metrics`.
 pub(super) async fn show(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    let text = app.metrics.render().map_err(|error| ApiError::new(ErrorKind::Internal, error.to_string()))?;
+    let text = app
+        .metrics
+        .render(app.supplier.refresh_counts())
+        .map_err(|error| ApiError::new(ErrorKind::Internal, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response())
 }
 
@@ -163,12 +167,13 @@ mod tests {
         metrics.begin();
         metrics.answered("/v1/models", http::StatusCode::OK);
         metrics.first_token("/v1/responses", Duration::from_millis(20));
-        metrics.upstream_error(ErrorKind::Overloaded);
-        metrics.retry();
-        metrics.refresh(true);
+        metrics.incident(Incident::Failed(ErrorKind::Overloaded));
+        metrics.incident(Incident::Retried);
         metrics.tokens("gpt-5", TokenCounts { input: 10, cached: 4, output: 3 });
         metrics.limit_used("primary", 40.0);
-        let text = metrics.render().expect("text");
+        let refreshes = RefreshCounts { succeeded: 1, failed: 0 };
+        metrics.render(refreshes).expect("text");
+        let text = metrics.render(refreshes).expect("text");
         for line in [
             r#"codex_proxy_requests_total{route="/v1/models",status="200"} 1"#,
             "codex_proxy_requests_in_flight 1",
@@ -182,6 +187,6 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
         metrics.end("/v1/models", Duration::from_secs(1));
-        assert!(metrics.render().expect("text").contains("codex_proxy_requests_in_flight 0"));
+        assert!(metrics.render(refreshes).expect("text").contains("codex_proxy_requests_in_flight 0"));
     }
 }

@@ -10,6 +10,7 @@
 //! * Whatever goes wrong is answered with the one JSON error shape.
 //! * [`listen`] (native) takes connections and ends them in good order.
 
+mod admin;
 mod admission;
 mod answer;
 pub mod body;
@@ -38,10 +39,10 @@ use tokio::sync::Semaphore;
 use self::metrics::Metrics;
 use self::notices::Notices;
 use self::settings::Settings;
-use crate::credentials::supplier::TokenSupplier;
+use crate::credentials::TokenSupplier;
 use crate::models::Models;
 use crate::platform::HttpClient;
-use crate::upstream::{self, Incident, Upstream};
+use crate::upstream::{self, Upstream};
 
 /// What all requests share.
 #[derive(Debug)]
@@ -50,12 +51,12 @@ pub struct App {
     pub settings: Settings,
     /// Which models there are and what their names mean.
     pub models: Models,
-    /// The way to the backend.
-    pub upstream: Upstream,
-    /// The login.
-    pub supplier: TokenSupplier,
     /// Numbers about what happens.
     pub metrics: Arc<Metrics>,
+    /// The login: its tokens, its state, and the way to replace it.
+    pub supplier: TokenSupplier,
+    /// The way to the backend.
+    pub upstream: Upstream,
     /// What has been said once and is not said again.
     notices: Notices,
     /// One permit for each request that may still be let in.
@@ -63,21 +64,18 @@ pub struct App {
 }
 
 impl App {
-    /// An app that has served nothing yet.
+    /// An app that has served nothing yet, and calls the backend at `upstream` through `client`.
     pub fn new(
         settings: Settings,
         models: Models,
-        backend: upstream::Settings,
-        client: HttpClient,
         supplier: TokenSupplier,
+        upstream: upstream::Settings,
+        client: HttpClient,
     ) -> Result<Self, prometheus::Error> {
-        let places = Arc::new(Semaphore::new(settings.max_concurrent.min(Semaphore::MAX_PERMITS)));
         let metrics = Arc::new(Metrics::new()?);
-        let counts = metrics.clone();
-        let upstream = Upstream::new(backend, client, supplier.clone(), move |incident| match incident {
-            Incident::Failed(kind) => counts.upstream_error(kind),
-            Incident::Retried => counts.retry(),
-        });
+        let counted = metrics.clone();
+        let upstream = Upstream::new(upstream, client, supplier.clone(), move |incident| counted.incident(incident));
+        let places = Arc::new(Semaphore::new(settings.max_concurrent.min(Semaphore::MAX_PERMITS)));
         Ok(Self { settings, models, upstream, supplier, metrics, notices: Notices::default(), places })
     }
 }
@@ -90,6 +88,8 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(api)
         .route("/health", get(health::show))
         .route("/metrics", get(metrics::show))
+        .route("/admin/credentials", post(admin::store))
+        .route("/admin/credentials/status", get(admin::status))
         .fallback(refusals::unknown_route)
         .method_not_allowed_fallback(refusals::wrong_method)
         .layer(from_fn_with_state(app.clone(), guard::check_entry));

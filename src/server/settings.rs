@@ -1,5 +1,6 @@
 //! What the operator decided about serving.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::guard::Guard;
@@ -16,12 +17,16 @@ pub struct Settings {
     pub body_silence: Duration,
     /// How long a streamed answer may be silent before a keepalive is sent.
     pub keepalive: Duration,
-    /// How chat shows reasoning.
-    pub reasoning_format: ReasoningFormat,
-    /// The operator's instructions, sent in place of the client's.
-    pub instructions: Option<String>,
     /// POST requests worked on at once; more are answered with 503.
     pub max_concurrent: usize,
+    /// How chat answers show reasoning.
+    pub reasoning_format: ReasoningFormat,
+    /// Whether a chat's earlier reasoning is kept in memory and given back to the model on the next turn.
+    pub reasoning_replay: bool,
+    /// Sent as `instructions` in place of the client's own, which then become a leading developer message.
+    pub instructions: Option<Arc<str>>,
+    /// Whether bodies are logged, without credentials.
+    pub log_bodies: bool,
 }
 
 impl Default for Settings {
@@ -32,9 +37,11 @@ impl Default for Settings {
             max_body_size: 64 << 20,
             body_silence: Duration::from_secs(60),
             keepalive: Duration::from_secs(15),
-            reasoning_format: ReasoningFormat::default(),
-            instructions: None,
             max_concurrent: 512,
+            reasoning_format: ReasoningFormat::default(),
+            reasoning_replay: true,
+            instructions: None,
+            log_bodies: false,
         }
     }
 }

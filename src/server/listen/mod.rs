@@ -49,7 +49,7 @@ async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Recei
     let mut own = stopped.clone();
     loop {
         tokio::select! {
-            _ = own.wait_for(|&stopped| stopped) => break,
+            () = told(&mut own) => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((socket, _)) => {
@@ -61,6 +61,12 @@ async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Recei
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
+}
+
+/// Ready once `stopped` holds.
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    // The outcome borrows the channel and must not outlive this; an error is as good as a stop.
+    let _ = stopped.wait_for(|&stopped| stopped).await;
 }
 
 /// A connection that ended before it was taken is nothing; anything else (no descriptors, no memory) needs time.
