@@ -1,10 +1,10 @@
 //! codex-proxy: a ChatGPT Plus/Pro subscription for every tool that speaks the OpenAI API.
 
 pub mod credentials;
-pub mod oauth;
 pub mod models;
+pub mod oauth;
 pub mod openai;
 pub mod platform;
-pub mod translate;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod simulator;
+pub mod translate;
