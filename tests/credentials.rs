@@ -1,6 +1,6 @@
 //! The login survives: one refresh for all, stored before use, and final refusals told from passing ones.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod credentials_support;
 
@@ -162,7 +162,11 @@ async fn a_used_token_is_final_only_if_nobody_stored_the_next_one() {
     let world = World::new().await;
     let document = world.sign_in(&world.path(), -60);
     // Somebody else uses the token; the store does not learn of it.
-    world.oauth().refresh(&codex_proxy::credentials::secret::Secret::new(token(&document, "refresh_token"))).await.unwrap();
+    world
+        .oauth()
+        .refresh(&codex_proxy::credentials::secret::Secret::new(token(&document, "refresh_token")))
+        .await
+        .unwrap();
     let supplier = world.supplier();
     let error = supplier.access().await.unwrap_err();
     assert!(error.to_string().contains("was already used"), "{error}");

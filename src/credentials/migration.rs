@@ -2,7 +2,7 @@
 //!
 //! * Sources are tried in their order; the first that holds a usable login is taken. None of them is ever written.
 //! * A store that has a document already, even a broken one, is left as it is.
-//! * Where the copy cannot be stored, work goes on with the source itself, so that a refresh is stored where it came from.
+//! * Where the copy cannot be stored, or the store cannot even be looked into, work goes on with the source itself, so that a refresh is stored where it came from.
 //! * Every step is one line of the log, which begins with a mark: 🔍 looking, 📄 reading, 💾 writing, 🔄 renewing,
 //!   ✅ done, ⚠️ a warning, ❌ an error.
 
@@ -28,21 +28,27 @@ pub(super) enum Outcome {
 pub(super) async fn import(target: &dyn CredentialStore, sources: &[Arc<dyn CredentialStore>]) -> Outcome {
     let place = target.place();
     tracing::info!("🔍 Checking for credentials in {place}");
-    match target.read().await {
+    let can_be_written = match target.read().await {
         Ok(Some(_)) => {
             tracing::info!("✅ Using the credentials in {place}");
             return Outcome::AsItWas;
         }
-        Ok(None) => {}
+        Ok(None) => true,
         Err(error) => {
             tracing::error!("❌ {error}");
-            return Outcome::AsItWas;
+            if !matches!(error, CredentialError::Unreadable { .. }) {
+                return Outcome::AsItWas;
+            }
+            false
         }
-    }
+    };
     let Some((source, document)) = first_usable(sources).await else {
         tracing::warn!("⚠️ No credentials found: {}", place.store.remedy());
         return Outcome::AsItWas;
     };
+    if !can_be_written {
+        return fall_back(source);
+    }
     match copy(target, &document).await {
         Ok(true) => {
             tracing::info!("✅ Copied the credentials to {place}; {} is unchanged", source.place());
@@ -54,10 +60,14 @@ pub(super) async fn import(target: &dyn CredentialStore, sources: &[Arc<dyn Cred
         }
         Err(error) => {
             tracing::error!("❌ Migration failed: {error}");
-            tracing::warn!("⚠️ Continuing with the existing credentials in {}", source.place());
-            Outcome::Fallback(source)
+            fall_back(source)
         }
     }
+}
+
+fn fall_back(source: Arc<dyn CredentialStore>) -> Outcome {
+    tracing::warn!("⚠️ Continuing with the existing credentials in {}", source.place());
+    Outcome::Fallback(source)
 }
 
 /// Renews an imported login, so that the other tool's next refresh and ours do not use up one token. A failure is only

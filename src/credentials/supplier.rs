@@ -109,6 +109,11 @@ impl TokenSupplier {
         self.same_account(login.access, rejected)
     }
 
+    /// The login in the store, whatever its state. Never asks the issuer.
+    pub async fn login(&self) -> Result<Login, CredentialError> {
+        self.shared.start(Errand::Reload, Need::default()).await
+    }
+
     /// Renews the login now, whether or not it needs it.
     pub async fn renew_now(&self) -> Result<Login, CredentialError> {
         let held = self.shared.start(Errand::Reload, Need::default()).await?;

@@ -123,7 +123,11 @@ mod tests {
     use super::*;
 
     fn sign_in() -> SignIn {
-        SignIn { state: Secret::new("st+te"), verifier: Secret::new("verifier"), redirect_uri: "http://localhost:1455/auth/callback".into() }
+        SignIn {
+            state: Secret::new("st+te"),
+            verifier: Secret::new("verifier"),
+            redirect_uri: "http://localhost:1455/auth/callback".into(),
+        }
     }
 
     #[test]

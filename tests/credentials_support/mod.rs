@@ -1,6 +1,11 @@
 //! What the credential tests share: a simulated issuer, a directory of their own, and the log as text.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::missing_panics_doc, reason = "each test program uses a part; a test may panic")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "each test program uses a part; a test may panic"
+)]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -118,5 +123,40 @@ impl<'a> MakeWriter<'a> for Log {
 
     fn make_writer(&'a self) -> Self {
         self.clone()
+    }
+}
+
+/// A directory in which nothing can be created until this is dropped.
+#[cfg(unix)]
+pub(crate) struct Unwritable(PathBuf);
+
+#[cfg(unix)]
+impl Unwritable {
+    /// `None` where this machine has no way to do it, which is said.
+    pub(crate) fn new(directory: &Path) -> Option<Self> {
+        let unwritable = Self(directory.to_owned());
+        std::fs::set_permissions(directory, std::os::unix::std::fs::PermissionsExt::from_mode(0o500)).unwrap();
+        if unwritable.holds() {
+            return Some(unwritable);
+        }
+        // Modes are nothing to root; an immutable directory is.
+        let _ = std::process::Command::new("chattr").arg("+i").arg(directory).output();
+        if unwritable.holds() {
+            return Some(unwritable);
+        }
+        println!("skipped: neither modes nor chattr make a directory unwritable here");
+        None
+    }
+
+    fn holds(&self) -> bool {
+        tempfile::tempfile_in(&self.0).is_err()
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Unwritable {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("chattr").arg("-i").arg(&self.0).output();
+        let _ = std::fs::set_permissions(&self.0, std::os::unix::std::fs::PermissionsExt::from_mode(0o700));
     }
 }
