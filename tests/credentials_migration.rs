@@ -16,7 +16,7 @@ use std::sync::Arc;
 use codex_proxy::credentials::file::FileStore;
 use codex_proxy::credentials::memory::MemoryStore;
 use codex_proxy::credentials::open::open_importing;
-use codex_proxy::credentials::{AuthDocument, CredentialStore, TokenSupplier};
+use codex_proxy::credentials::{AuthDocument, CredentialStore, StoreOptions, TokenSupplier};
 use codex_proxy::simulator::Login;
 use credentials_support::{Log, Unwritable, World, read_json, token, write_private};
 
@@ -30,7 +30,8 @@ async fn launch(world: &World, keychain: Option<AuthDocument>, refresh: bool) ->
     let sources: Vec<Arc<dyn CredentialStore>> =
         vec![Arc::new(FileStore::legacy(legacy(world))), Arc::new(MemoryStore::new(keychain))];
     let store = Arc::new(FileStore::xdg(world.path()));
-    let supplier = open_importing(store, &sources, refresh, world.oauth()).await;
+    let options = StoreOptions { migrate_refresh: refresh, ..StoreOptions::default() };
+    let supplier = open_importing(store, &sources, &options, world.oauth()).await;
     drop(guard);
     (supplier, log.lines())
 }
@@ -117,7 +118,7 @@ async fn a_broken_file_of_our_own_is_left_alone() {
     let (supplier, lines) = launch(&world, None, true).await;
     assert_eq!(marks(&lines), "🔍❌", "{lines:#?}");
     let error = supplier.access().await.unwrap_err().to_string();
-    assert!(error.contains("line 2, column 21") && error.contains(world.path().to_str().unwrap()), "{error}");
+    assert!(error.contains("line 2, column 20") && error.contains(world.path().to_str().unwrap()), "{error}");
     assert_eq!(std::fs::read_to_string(world.path()).unwrap(), "{\n  \"tokens\": {\"access");
 }
 

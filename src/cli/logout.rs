@@ -47,7 +47,7 @@ pub async fn logout(
 
 async fn revoke(context: &CredentialContext, document: &AuthDocument) -> Result<(), IssuerError> {
     let Ok(login) = document.login() else {
-        return Err(IssuerError::Invalid("there is no token to revoke"));
+        return Err(IssuerError::Invalid("there is no token to revoke".into()));
     };
     match login.refresh_token {
         Some(refresh_token) => context.oauth.revoke_refresh_token(&refresh_token).await,

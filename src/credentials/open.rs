@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::detached::DetachedRefresh;
 use super::env::EnvStore;
 use super::file::FileStore;
 use super::keychain::KeychainStore;
@@ -41,11 +42,13 @@ pub struct StoreOptions {
     pub path: Option<PathBuf>,
     /// Whether an imported login is renewed at once, so that it becomes independent of the other tool's.
     pub migrate_refresh: bool,
+    /// How to refresh in a process of its own; `None` refreshes in this one.
+    pub detached_refresh: Option<DetachedRefresh>,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { choice: StoreChoice::Auto, path: None, migrate_refresh: true }
+        Self { choice: StoreChoice::Auto, path: None, migrate_refresh: true, detached_refresh: None }
     }
 }
 
@@ -128,25 +131,31 @@ pub fn open_store(options: &StoreOptions, environment: &Environment) -> Arc<dyn 
 /// one: what is wrong is logged, and said again to whoever asks it for a token.
 pub async fn open_supplier(options: &StoreOptions, environment: &Environment, oauth: Client) -> Arc<TokenSupplier> {
     let store = open_store(options, environment);
-    let sources = import_sources(options.choice, environment);
-    if sources.is_empty() {
-        return Arc::new(TokenSupplier::new(store, oauth));
-    }
-    open_importing(store, &sources, options.migrate_refresh, oauth).await
+    open_importing(store, &import_sources(options.choice, environment), options, oauth).await
 }
 
-/// The same for any stores.
+/// The same for any store and sources.
 pub async fn open_importing(
     store: Arc<dyn CredentialStore>,
     sources: &[Arc<dyn CredentialStore>],
-    migrate_refresh: bool,
+    options: &StoreOptions,
     oauth: Client,
 ) -> Arc<TokenSupplier> {
+    let supplier = |store| {
+        let supplier = TokenSupplier::new(store, oauth);
+        Arc::new(match options.detached_refresh.clone() {
+            Some(detached) => supplier.with_detached_refresh(detached),
+            None => supplier,
+        })
+    };
+    if sources.is_empty() {
+        return supplier(store);
+    }
     let outcome = migration::import(store.as_ref(), sources).await;
     let is_imported = matches!(outcome, Outcome::Imported);
     let store = if let Outcome::Fallback(source) = outcome { source } else { store };
-    let supplier = Arc::new(TokenSupplier::new(store, oauth));
-    if is_imported && migrate_refresh {
+    let supplier = supplier(store);
+    if is_imported && options.migrate_refresh {
         migration::make_independent(&supplier).await;
     }
     supplier

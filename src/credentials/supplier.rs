@@ -68,6 +68,15 @@ impl TokenSupplier {
         Self { shared: Arc::new(Shared::new(store, oauth)) }
     }
 
+    /// The same with refreshes in a process of their own. To be called before the supplier is shared.
+    #[cfg(not(target_arch = "wasm32"))]
+    #[must_use]
+    pub fn with_detached_refresh(self, detached: super::detached::DetachedRefresh) -> Self {
+        let mut shared = Shared::new(Arc::clone(&self.shared.store), self.shared.oauth.clone());
+        shared.detached = Some(detached);
+        Self { shared: Arc::new(shared) }
+    }
+
     /// A token that has not expired.
     pub async fn access(&self) -> Result<Access, CredentialError> {
         let usability = self.state().usability(now());

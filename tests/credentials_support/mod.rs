@@ -135,7 +135,7 @@ impl Unwritable {
     /// `None` where this machine has no way to do it, which is said.
     pub(crate) fn new(directory: &Path) -> Option<Self> {
         let unwritable = Self(directory.to_owned());
-        std::fs::set_permissions(directory, std::os::unix::std::fs::PermissionsExt::from_mode(0o500)).unwrap();
+        std::fs::set_permissions(directory, std::os::unix::fs::PermissionsExt::from_mode(0o500)).unwrap();
         if unwritable.holds() {
             return Some(unwritable);
         }
@@ -157,6 +157,6 @@ impl Unwritable {
 impl Drop for Unwritable {
     fn drop(&mut self) {
         let _ = std::process::Command::new("chattr").arg("-i").arg(&self.0).output();
-        let _ = std::fs::set_permissions(&self.0, std::os::unix::std::fs::PermissionsExt::from_mode(0o700));
+        let _ = std::fs::set_permissions(&self.0, std::os::unix::fs::PermissionsExt::from_mode(0o700));
     }
 }
