@@ -2,6 +2,7 @@
 
 #![allow(
     dead_code,
+    clippy::print_stdout,
     clippy::unwrap_used,
     clippy::missing_panics_doc,
     reason = "each test program uses a part; a test may panic"
