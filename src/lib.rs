@@ -7,6 +7,8 @@ pub mod models;
 pub mod oauth;
 pub mod openai;
 pub mod platform;
+pub mod server;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod simulator;
 pub mod translate;
+pub mod upstream;

@@ -24,7 +24,7 @@ use sse::{Frame, Framer};
 use crate::openai::error::ApiError;
 
 /// Turns the backend's frames into what one client is to get.
-pub trait Machine: Send {
+pub trait Machine: Send + Unpin {
     /// Takes one frame; appends to `out` what the client gets for it.
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step;
 
@@ -94,11 +94,6 @@ impl<M: Machine> Transcoder<M> {
     /// Whether any event has come at all.
     pub fn is_event_stream(&self) -> bool {
         self.framed
-    }
-
-    /// Bytes that are no whole event yet: the whole body, where it is no event stream.
-    pub fn pending(&self) -> &[u8] {
-        self.framer.pending()
     }
 
     fn drive(&mut self, out: &mut Vec<u8>, run: impl FnOnce(&mut Framer, &mut dyn FnMut(Frame<'_>) -> bool)) -> &Step {

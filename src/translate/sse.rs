@@ -77,11 +77,6 @@ impl Framer {
         let carry = std::mem::take(&mut self.carry);
         emit(&carry, &mut self.begun, &mut each);
     }
-
-    /// What has arrived of the next frame.
-    pub fn pending(&self) -> &[u8] {
-        &self.carry
-    }
 }
 
 fn emit(raw: &[u8], begun: &mut bool, each: &mut impl FnMut(Frame<'_>) -> bool) -> bool {

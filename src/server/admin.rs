@@ -1,0 +1,35 @@
+//! `POST /admin/credentials` and `GET /admin/credentials/status`. The guard has seen the admin key already.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::models::json;
+use super::{App, body};
+use crate::credentials::admin::AdminCredentials;
+use crate::openai::error::ApiError;
+
+/// Stores the credentials of the body in place of the present ones.
+pub(super) async fn store(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let body = body::read(request, CREDENTIALS_SIZE, app.settings.body_silence).await?;
+    let credentials = AdminCredentials::parse(&body)?;
+    app.supplier.store_tokens(&credentials).await?;
+    tracing::info!("credentials were replaced through the admin API");
+    Ok(json(&Stored { status: "success", message: "credentials stored" }))
+}
+
+/// What is known of the login; never a token or a part of one.
+pub(super) async fn status(State(app): State<Arc<App>>) -> Response {
+    json(&app.supplier.status().await)
+}
+
+#[derive(Serialize)]
+struct Stored {
+    status: &'static str,
+    message: &'static str,
+}
+
+/// Three tokens of a few kilobytes each, with room to spare.
+const CREDENTIALS_SIZE: usize = 256 << 10;

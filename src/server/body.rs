@@ -1,0 +1,165 @@
+//! Reading a request's body within limits.
+//!
+//! * A declared length beyond the limit is refused before a byte is read; an undeclared one as soon as it is passed.
+//! * Silence is bounded, not the whole time: a slow but steady upload of a large image is fine.
+//! * `Content-Encoding` `zstd`, `gzip` and `deflate` are undone, and what comes out is held to the same limit.
+
+use std::future::poll_fn;
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use bytes::{Bytes, BytesMut};
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use http::{HeaderMap, header};
+use http_body::{Body as _, Frame};
+use ruzstd::decoding::StreamingDecoder;
+
+use crate::openai::error::{ApiError, ErrorKind};
+use crate::platform::{Instant, Timer};
+
+/// The whole body of `request`, decoded: at most `limit` bytes, with no `silence` longer than that between two reads.
+///
+/// Errors: 413 too large, 408 silent for too long, 415 an encoding nobody knows, 400 broken off or wrongly encoded.
+pub async fn read(request: Request, limit: usize, silence: Duration) -> Result<Bytes, ApiError> {
+    let (head, mut body) = request.into_parts();
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large(limit));
+    }
+    let encoding = Encoding::of(&head.headers)?;
+    let mut timer = Timer::after(silence);
+    let mut whole = Gathered::Nothing;
+    while let Some(frame) = next_frame(&mut body, &mut timer).await? {
+        if let Ok(data) = frame.into_data() {
+            whole = whole.and(data, limit)?;
+        }
+        timer.reset(Instant::now() + silence);
+    }
+    encoding.undo(whole.into_bytes(), limit)
+}
+
+async fn next_frame(body: &mut Body, timer: &mut Timer) -> Result<Option<Frame<Bytes>>, ApiError> {
+    poll_fn(|context| match Pin::new(&mut *body).poll_frame(context) {
+        Poll::Ready(Some(Ok(frame))) => Poll::Ready(Ok(Some(frame))),
+        Poll::Ready(Some(Err(error))) => {
+            let message = format!("the request body broke off: {error}");
+            Poll::Ready(Err(ApiError::new(ErrorKind::InvalidRequest, message)))
+        }
+        Poll::Ready(None) => Poll::Ready(Ok(None)),
+        Poll::Pending => timer.poll(context).map(|()| {
+            let message = "the rest of the request body did not come in time";
+            Err(ApiError::new(ErrorKind::RequestTimeout, message))
+        }),
+    })
+    .await
+}
+
+/// What was read so far; a body of one read is never copied.
+enum Gathered {
+    Nothing,
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Gathered {
+    fn and(self, data: Bytes, limit: usize) -> Result<Self, ApiError> {
+        let length = match &self {
+            Self::Nothing => 0,
+            Self::One(bytes) => bytes.len(),
+            Self::Many(bytes) => bytes.len(),
+        };
+        if data.len() > limit.saturating_sub(length) {
+            return Err(too_large(limit));
+        }
+        Ok(match self {
+            Self::Nothing => Self::One(data),
+            Self::One(first) => {
+                let mut bytes = BytesMut::with_capacity(2 * (first.len() + data.len()));
+                bytes.extend_from_slice(&first);
+                bytes.extend_from_slice(&data);
+                Self::Many(bytes)
+            }
+            Self::Many(mut bytes) => {
+                bytes.extend_from_slice(&data);
+                Self::Many(bytes)
+            }
+        })
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Nothing => Bytes::new(),
+            Self::One(bytes) => bytes,
+            Self::Many(bytes) => bytes.freeze(),
+        }
+    }
+}
+
+/// How a body is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Identity,
+    Gzip,
+    Deflate,
+    Zstd,
+}
+
+impl Encoding {
+    fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
+        let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+        let (Some(encoding), None) = (encodings.next(), encodings.next()) else {
+            return if headers.contains_key(header::CONTENT_ENCODING) {
+                Err(unknown_encoding())
+            } else {
+                Ok(Self::Identity)
+            };
+        };
+        match encoding.to_str().unwrap_or("unreadable").trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => Ok(Self::Identity),
+            "gzip" | "x-gzip" => Ok(Self::Gzip),
+            "deflate" => Ok(Self::Deflate),
+            "zstd" => Ok(Self::Zstd),
+            _ => Err(unknown_encoding()),
+        }
+    }
+
+    fn undo(self, packed: Bytes, limit: usize) -> Result<Bytes, ApiError> {
+        match self {
+            Self::Identity => Ok(packed),
+            Self::Gzip => unpack(MultiGzDecoder::new(packed.as_ref()), limit),
+            Self::Deflate => unpack(ZlibDecoder::new(packed.as_ref()), limit),
+            Self::Zstd => {
+                unpack(StreamingDecoder::new(packed.as_ref()).map_err(|error| wrongly_encoded(&error))?, limit)
+            }
+        }
+    }
+}
+
+fn unpack(decoder: impl Read, limit: usize) -> Result<Bytes, ApiError> {
+    let mut whole = Vec::new();
+    let one_more = (limit as u64).saturating_add(1);
+    decoder.take(one_more).read_to_end(&mut whole).map_err(|error: io::Error| wrongly_encoded(&error))?;
+    if whole.len() > limit { Err(too_large(limit)) } else { Ok(whole.into()) }
+}
+
+fn too_large(limit: usize) -> ApiError {
+    let message = format!(
+        "the request body is larger than {limit} bytes; start the proxy with a larger --max-body-size to send it"
+    );
+    ApiError::new(ErrorKind::PayloadTooLarge, message)
+}
+
+fn unknown_encoding() -> ApiError {
+    let message = "content-encoding must be one of zstd, gzip, deflate and identity";
+    ApiError::new(ErrorKind::UnsupportedMediaType, message)
+}
+
+fn wrongly_encoded(error: &dyn std::fmt::Display) -> ApiError {
+    ApiError::new(ErrorKind::InvalidRequest, format!("the request body is not what its content-encoding says: {error}"))
+}
+
+#[cfg(test)]
+mod tests;

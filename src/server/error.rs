@@ -1,0 +1,48 @@
+//! Errors as HTTP answers.
+//!
+//! * The body is the error's JSON; the error itself travels in the answer's extensions, where the log finds it.
+//! * `Retry-After` is in whole seconds, rounded up, so that nobody comes back too early.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header};
+
+use crate::openai::error::ApiError;
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.to_json()));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.extend(self.headers.clone());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(delay) = self.retry_after {
+            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::openai::error::ErrorKind;
+
+    #[test]
+    fn an_answer_has_the_status_the_headers_and_the_cause() {
+        let mut error =
+            ApiError::new(ErrorKind::RateLimited, "slow down").with_retry_after(Duration::from_millis(1200));
+        error.headers.push(("x-codex-primary-used-percent".parse().unwrap(), HeaderValue::from_static("99")));
+        error.headers.push((header::CONTENT_TYPE, HeaderValue::from_static("text/html")));
+        let response = error.into_response();
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()["retry-after"], "2");
+        assert_eq!(response.headers()["content-type"], "application/json");
+        assert_eq!(response.headers()["x-codex-primary-used-percent"], "99");
+        assert_eq!(response.extensions().get::<ApiError>().map(|error| error.kind), Some(ErrorKind::RateLimited));
+    }
+}

@@ -1,0 +1,150 @@
+//! Which `Host` a request may be addressed to. A page whose name was re-pointed at this machine (DNS rebinding) still
+//! sends its own name, and is refused by it.
+//!
+//! * Allowed: `localhost`, loopback addresses written as such, and the names the operator gave. Any port.
+//! * Everything the request says of its target must be allowed: every `Host` header and the URI's own authority.
+//! * No `Host`, two of them, one with a user name, or one that is no host at all is refused.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, Uri, header};
+
+/// The allow-list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostPolicy {
+    names: Vec<String>,
+}
+
+impl HostPolicy {
+    /// Loopback, and each of `names` (a host with or without a port, which is ignored). The error is the name that is
+    /// no host.
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let names = names.into_iter().map(|name| host_of(name.trim()).ok_or_else(|| name.to_owned()));
+        Ok(Self { names: names.collect::<Result<_, _>>()? })
+    }
+
+    /// Whether a request with these headers and this URI is addressed to an allowed host.
+    pub fn admits(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+        let target = uri.authority().is_none_or(|authority| self.admits_host(authority.as_str()));
+        target && host.to_str().is_ok_and(|host| self.admits_host(host))
+    }
+
+    fn admits_host(&self, authority: &str) -> bool {
+        let Some(host) = host_of(authority) else { return false };
+        let literal = host.trim_start_matches('[').trim_end_matches(']');
+        let loopback = literal.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        loopback || host == "localhost" || self.names.contains(&host)
+    }
+}
+
+/// The host of `host[:port]` in lower case and without a final dot; `None` for anything else.
+fn host_of(authority: &str) -> Option<String> {
+    let end = if authority.starts_with('[') {
+        authority.find(']')? + 1
+    } else {
+        authority.find(':').unwrap_or(authority.len())
+    };
+    let (host, port) = authority.split_at(end);
+    let is_port = |port: &str| port.bytes().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_port) {
+        return None;
+    }
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let is_host = match host.strip_prefix('[') {
+        Some(literal) => literal.trim_end_matches(']').parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)),
+    };
+    is_host.then_some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admits(policy: &HostPolicy, uri: &str, hosts: &[&str]) -> bool {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(header::HOST, host.parse().expect("a header value"));
+        }
+        policy.admits(&headers, &uri.parse().expect("a URI"))
+    }
+
+    #[test]
+    fn hosts_and_whether_they_are_let_in() {
+        let policy = HostPolicy::new(["proxy.lan", "192.168.1.5:9879"]).expect("hosts");
+        let table: &[(&str, bool)] = &[
+            ("localhost", true),
+            ("localhost:9879", true),
+            ("LOCALHOST:9879", true),
+            ("localhost.", true),
+            ("localhost.:80", true),
+            ("127.0.0.1", true),
+            ("127.0.0.1:1", true),
+            ("127.8.9.10:9879", true),
+            ("[::1]", true),
+            ("[::1]:9879", true),
+            ("[0:0:0:0:0:0:0:1]:9879", true),
+            ("proxy.lan", true),
+            ("Proxy.LAN:443", true),
+            ("192.168.1.5", true),
+            ("evil.example", false),
+            ("evil.example:9879", false),
+            ("127.0.0.1.nip.io", false),
+            ("localhost.evil", false),
+            ("localhost.evil.example:9879", false),
+            ("evil.localhost", false),
+            ("evil.proxy.lan", false),
+            ("[::ffff:127.0.0.1]", false),
+            ("[::ffff:127.0.0.1]:9879", false),
+            ("[::]", false),
+            ("[::2]:9879", false),
+            ("::1", false),
+            ("[::1", false),
+            ("[::1]evil", false),
+            ("[localhost]", false),
+            ("0.0.0.0", false),
+            ("128.0.0.1", false),
+            ("127.1", false),
+            ("2130706433", false),
+            ("0x7f000001", false),
+            ("0177.0.0.1", false),
+            ("192.168.1.6", false),
+            ("user@localhost", false),
+            ("localhost@evil.example", false),
+            ("localhost:99999", false),
+            ("localhost:", false),
+            ("localhost:+1", false),
+            ("localhost:9879:9879", false),
+            ("localhost..", false),
+            ("localhost/", false),
+            ("localhost evil.example", false),
+            ("localhost,evil.example", false),
+            ("http://localhost", false),
+            (".", false),
+            (" ", false),
+            ("", false),
+        ];
+        for (host, allowed) in table {
+            assert_eq!(admits(&policy, "/v1/models", &[host]), *allowed, "{host:?}");
+        }
+    }
+
+    #[test]
+    fn every_mention_of_the_target_counts() {
+        let policy = HostPolicy::default();
+        assert!(!admits(&policy, "/v1/models", &[]));
+        assert!(!admits(&policy, "/v1/models", &["localhost", "localhost"]));
+        assert!(!admits(&policy, "/v1/models", &["localhost", "evil.example"]));
+        assert!(admits(&policy, "http://127.0.0.1:9879/v1/models", &["localhost"]));
+        assert!(!admits(&policy, "http://evil.example/v1/models", &["localhost"]));
+        assert!(!admits(&policy, "http://localhost/v1/models", &["evil.example"]));
+    }
+
+    #[test]
+    fn a_name_that_is_no_host_is_an_error() {
+        assert_eq!(HostPolicy::new(["good.lan", "*"]), Err("*".to_owned()));
+        assert_eq!(HostPolicy::new(["http://x"]), Err("http://x".to_owned()));
+    }
+}

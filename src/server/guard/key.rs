@@ -1,0 +1,97 @@
+//! Keys that open the API, compared without telling how close a guess came.
+//!
+//! * Kept and compared as SHA-256 digests: neither length nor content shows in the time a comparison takes.
+//! * Presented as `Authorization: Bearer KEY` or `X-API-Key: KEY`.
+
+use std::fmt;
+
+use http::{HeaderMap, header};
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConstantTimeEq as _};
+
+/// A set of keys, any of which opens.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Keys {
+    digests: Vec<[u8; 32]>,
+}
+
+impl Keys {
+    /// Each of `keys` that is not blank.
+    pub fn new<'a>(keys: impl IntoIterator<Item = &'a str>) -> Self {
+        let keys = keys.into_iter().map(str::trim).filter(|key| !key.is_empty());
+        Self { digests: keys.map(|key| digest(key.as_bytes())).collect() }
+    }
+
+    /// Whether there is no key at all.
+    pub fn is_empty(&self) -> bool {
+        self.digests.is_empty()
+    }
+
+    /// Whether `headers` present one of the keys.
+    pub fn open(&self, headers: &HeaderMap) -> bool {
+        let bearers = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| bearer(value.as_bytes()));
+        let plain = headers.get_all(API_KEY).iter().map(|value| value.as_bytes().trim_ascii());
+        let mut found = Choice::from(0);
+        for presented in bearers.chain(plain) {
+            let presented = digest(presented);
+            for key in &self.digests {
+                found |= key.ct_eq(&presented);
+            }
+        }
+        found.into()
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} keys", self.digests.len())
+    }
+}
+
+fn digest(key: &[u8]) -> [u8; 32] {
+    Sha256::digest(key).into()
+}
+
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, key) = value.split_at_checked(SCHEME.len())?;
+    (scheme.eq_ignore_ascii_case(SCHEME)).then(|| key.trim_ascii())
+}
+
+const SCHEME: &[u8] = b"Bearer ";
+const API_KEY: &str = "x-api-key";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opens(pairs: &[(&'static str, &'static str)]) -> bool {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, http::HeaderValue::from_static(value));
+        }
+        Keys::new(["first", " second ", ""]).open(&headers)
+    }
+
+    #[test]
+    fn ways_to_present_a_key() {
+        assert!(opens(&[("authorization", "Bearer first")]));
+        assert!(opens(&[("authorization", "bearer  second")]));
+        assert!(opens(&[("x-api-key", "second")]));
+        assert!(opens(&[("authorization", "Bearer wrong"), ("x-api-key", "first")]));
+        for wrong in
+            ["Bearer", "Bearer ", "Bearer firs", "Bearer firstx", "Basic first", "first", "Bearer first second", ""]
+        {
+            assert!(!opens(&[("authorization", wrong)]), "{wrong:?}");
+        }
+        assert!(!opens(&[("x-api-key", "")]));
+        assert!(!opens(&[]));
+    }
+
+    #[test]
+    fn no_key_opens_nothing_and_none_is_printed() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-api-key", http::HeaderValue::from_static(""));
+        assert!(!Keys::new([" "]).open(&headers) && Keys::new([" "]).is_empty());
+        assert_eq!(format!("{:?}", Keys::new(["canary"])), "1 keys");
+    }
+}

@@ -1,0 +1,118 @@
+//! Who may call, decided from a request's head alone, before any of its body is read.
+//!
+//! * [`host`], then [`origin`]: 403. They hold for every route, `/health` too.
+//! * [`key`]: 401, the same answer whether a key is missing, wrong or malformed. `/health` is open; `/admin` has a key
+//!   of its own.
+//! * `media`: 415 for bodies that a web page may send across sites.
+//! * Behind a reverse proxy, its public name has to be allowed, and it must pass `Host` and `Origin` on as they are.
+
+pub mod host;
+pub mod key;
+mod media;
+pub mod origin;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, Method, header};
+
+use self::host::HostPolicy;
+use self::key::Keys;
+use self::origin::OriginPolicy;
+use super::App;
+use crate::openai::error::{ApiError, ErrorKind};
+
+/// Who may call.
+#[derive(Debug, Clone, Default)]
+pub struct Guard {
+    /// Which hosts a request may be addressed to.
+    pub hosts: HostPolicy,
+    /// Which web pages may call.
+    pub origins: OriginPolicy,
+    /// The keys of the API; none leaves it open to whoever reaches the port.
+    pub api_keys: Keys,
+    /// The keys of `/admin`; none closes it.
+    pub admin_keys: Keys,
+}
+
+/// Refuses a request by where it is addressed and where it comes from.
+pub(super) async fn check_source(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    match app.settings.guard.source(&request) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Refuses a request by the key it lacks and by the type of its body.
+pub(super) async fn check_entry(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    match app.settings.guard.entry(&request) {
+        Ok(()) => next.run(request).await,
+        Err(error) if error.kind == ErrorKind::InvalidApiKey => {
+            ([(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))], error).into_response()
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+impl Guard {
+    fn source(&self, request: &Request) -> Result<(), ApiError> {
+        let headers = request.headers();
+        if !self.hosts.admits(headers, request.uri()) {
+            let hosts: Vec<_> = headers.get_all(header::HOST).iter().map(HeaderValue::to_str).collect();
+            let message = match hosts.as_slice() {
+                [Ok(host)] => format!(
+                    "this proxy does not answer to the host name {host:?}; call it as localhost, or allow the name \
+                     with --allow-host"
+                ),
+                _ => "a request needs exactly one Host header that names this proxy, such as localhost".to_owned(),
+            };
+            return Err(ApiError::new(ErrorKind::Forbidden, message).with_code("host_not_allowed"));
+        }
+        if !self.origins.admits(headers) {
+            let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or("unknown");
+            let message = format!(
+                "web pages may not call this proxy unless their origin is allowed; to allow this one, start it with \
+                 --allow-origin {origin:?}"
+            );
+            return Err(ApiError::new(ErrorKind::Forbidden, message).with_code("origin_not_allowed"));
+        }
+        Ok(())
+    }
+
+    fn entry(&self, request: &Request) -> Result<(), ApiError> {
+        let path = request.uri().path();
+        if path == "/health" {
+            return Ok(());
+        }
+        if is_admin(path) {
+            self.admin(request)?;
+        } else if !self.api_keys.is_empty() && !self.api_keys.open(request.headers()) {
+            return Err(invalid_key());
+        }
+        if request.method() == Method::POST && !media::needs_preflight(request.headers(), request.body()) {
+            let message = "send the request body as JSON, with the header content-type: application/json";
+            return Err(ApiError::new(ErrorKind::UnsupportedMediaType, message));
+        }
+        Ok(())
+    }
+
+    fn admin(&self, request: &Request) -> Result<(), ApiError> {
+        if self.admin_keys.is_empty() {
+            let message = "the admin API is closed; to open it, set ADMIN_API_KEY in the proxy's environment";
+            return Err(ApiError::new(ErrorKind::Forbidden, message).with_code("admin_disabled"));
+        }
+        if self.admin_keys.open(request.headers()) { Ok(()) } else { Err(invalid_key()) }
+    }
+}
+
+fn is_admin(path: &str) -> bool {
+    path == "/admin" || path.starts_with("/admin/")
+}
+
+fn invalid_key() -> ApiError {
+    let message =
+        "this needs one of the keys the proxy was started with, as Authorization: Bearer KEY or X-API-Key: KEY";
+    ApiError::new(ErrorKind::InvalidApiKey, message)
+}

@@ -1,0 +1,121 @@
+//! Which web pages may call: none, but for those the operator named.
+//!
+//! * A page of another origin says so in `Origin`, or where it sends none, in `Sec-Fetch-Site`.
+//! * A page this very server was asked for (`Origin` names the same host as `Host`) is no stranger.
+//! * Programs that are not browsers send neither header and are not concerned.
+
+use axum::http::HeaderValue;
+use http::{HeaderMap, header};
+use tower_http::cors::{AllowHeaders, AllowOrigin, AllowPrivateNetwork, CorsLayer};
+
+/// The allow-list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OriginPolicy {
+    origins: Vec<HeaderValue>,
+}
+
+impl OriginPolicy {
+    /// Each of `origins`, as a browser writes it (`https://app.example`). The error is the one that is none.
+    pub fn new<'a>(origins: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let origins = origins.into_iter().map(|origin| canonical(origin).ok_or_else(|| origin.to_owned()));
+        Ok(Self { origins: origins.collect::<Result<_, _>>()? })
+    }
+
+    /// Whether a request with these headers comes from no page, from this server's own, or from an allowed one.
+    pub fn admits(&self, headers: &HeaderMap) -> bool {
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        match (origins.next(), origins.next()) {
+            (None, _) => headers.get_all(SEC_FETCH_SITE).iter().all(|site| site == "none" || site == "same-origin"),
+            (Some(origin), None) => self.origins.contains(origin) || is_own(origin, headers),
+            (Some(_), Some(_)) => false,
+        }
+    }
+
+    /// What answers an allowed page's preflight and marks answers as readable by it; `None` where no page is allowed.
+    pub fn cors(&self) -> Option<CorsLayer> {
+        if self.origins.is_empty() {
+            return None;
+        }
+        let layer = CorsLayer::new()
+            .allow_origin(AllowOrigin::list(self.origins.clone()))
+            .allow_methods([http::Method::GET, http::Method::POST])
+            .allow_headers(AllowHeaders::mirror_request())
+            .allow_private_network(AllowPrivateNetwork::yes())
+            .expose_headers([header::RETRY_AFTER, header::HeaderName::from_static("x-request-id")])
+            .max_age(PREFLIGHT_LIFETIME);
+        Some(layer)
+    }
+}
+
+/// An origin as browsers write it: scheme and host in lower case, no path.
+fn canonical(origin: &str) -> Option<HeaderValue> {
+    let origin = origin.trim().trim_end_matches('/');
+    let (scheme, host) = origin.split_once("://")?;
+    let is_scheme =
+        !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let is_host = !host.is_empty() && !host.contains(['/', '?', '#', '@', '*', ' ', ',']);
+    HeaderValue::try_from(origin.to_ascii_lowercase()).ok().filter(|_| is_scheme && is_host)
+}
+
+fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    matches!((origin, host), (Some(("http" | "https", origin)), Some(host)) if origin.eq_ignore_ascii_case(host))
+}
+
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+const PREFLIGHT_LIFETIME: std::time::Duration = std::time::Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admits(policy: &OriginPolicy, pairs: &[(&'static str, &'static str)]) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.append(header::HOST, HeaderValue::from_static("localhost:9879"));
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        policy.admits(&headers)
+    }
+
+    #[test]
+    fn origins_and_whether_they_are_let_in() {
+        let policy = OriginPolicy::new(["https://App.example", "app://obsidian.md/"]).expect("origins");
+        let table: &[(&[(&str, &str)], bool)] = &[
+            (&[], true),
+            (&[("sec-fetch-site", "none")], true),
+            (&[("sec-fetch-site", "same-origin")], true),
+            (&[("sec-fetch-site", "same-site")], false),
+            (&[("sec-fetch-site", "cross-site")], false),
+            (&[("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")], false),
+            (&[("origin", "https://app.example"), ("sec-fetch-site", "cross-site")], true),
+            (&[("origin", "app://obsidian.md")], true),
+            (&[("origin", "http://localhost:9879")], true),
+            (&[("origin", "http://localhost:3000")], false),
+            (&[("origin", "http://localhost")], false),
+            (&[("origin", "http://app.example")], false),
+            (&[("origin", "https://app.example:8443")], false),
+            (&[("origin", "https://app.example.evil.example")], false),
+            (&[("origin", "https://evil.example")], false),
+            (&[("origin", "null")], false),
+            (&[("origin", "")], false),
+            (&[("origin", "file://")], false),
+            (&[("origin", "ftp://localhost:9879")], false),
+            (&[("origin", "https://app.example"), ("origin", "https://evil.example")], false),
+        ];
+        for (headers, allowed) in table {
+            let headers: Vec<_> = headers.iter().map(|&(name, value)| (name, value)).collect();
+            assert_eq!(admits(&policy, &headers), *allowed, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn only_whole_origins_can_be_allowed() {
+        for wrong in ["*", "app.example", "https://", "https://*.example", "https://a.example/path", "https://u@a", ""]
+        {
+            assert_eq!(OriginPolicy::new([wrong]), Err(wrong.to_owned()));
+        }
+        assert!(OriginPolicy::default().cors().is_none());
+    }
+}

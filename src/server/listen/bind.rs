@@ -1,0 +1,138 @@
+//! Getting the sockets to listen on.
+//!
+//! * `localhost` means both loopback addresses, since clients differ in which they try first. A machine without IPv6
+//!   has one.
+//! * Port 0 takes any port that is free on all of them.
+//! * An address that other machines can reach is refused unless the API has a key.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::net::{TcpListener, lookup_host};
+
+/// Why there is nothing to listen on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The operator's doing: other machines could spend the subscription.
+    #[error(
+        "refusing to listen on {0} without a key: everybody who can reach this machine could use your subscription; \
+         set API_KEY (or --api-key), or listen on localhost"
+    )]
+    Unprotected(IpAddr),
+    /// Another program has the port.
+    #[error("port {port} is in use on {address}; stop the other program, or choose another port with --port")]
+    InUse {
+        /// The address it is in use on.
+        address: IpAddr,
+        /// The port.
+        port: u16,
+    },
+    /// The host is no address and no name that leads to one.
+    #[error("cannot find an address for the host {host:?}: {error}; check --host")]
+    Unknown {
+        /// As configured.
+        host: String,
+        /// The resolver's answer.
+        error: io::Error,
+    },
+    /// The system refuses.
+    #[error("cannot listen on {address}: {error}")]
+    Refused {
+        /// What was tried.
+        address: SocketAddr,
+        /// The system's answer.
+        error: io::Error,
+    },
+}
+
+/// Listens on `port` of every address of `host`; `has_key` says whether the API needs a key.
+pub async fn bind(host: &str, port: u16, has_key: bool) -> Result<Vec<TcpListener>, BindError> {
+    let addresses = addresses(host).await?;
+    if let Some(open) = addresses.iter().find(|address| !address.is_loopback())
+        && !has_key
+    {
+        return Err(BindError::Unprotected(*open));
+    }
+    let mut attempts_left = if port == 0 { ANY_PORT_ATTEMPTS } else { 0 };
+    loop {
+        match bind_all(&addresses, port).await {
+            Err(BindError::InUse { .. }) if attempts_left > 0 => attempts_left -= 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn bind_all(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, BindError> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    for &address in addresses {
+        let first = listeners.first().and_then(|listener| listener.local_addr().ok());
+        let wanted = SocketAddr::new(address, first.map_or(port, |first| first.port()));
+        match TcpListener::bind(wanted).await {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                return Err(BindError::InUse { address, port: wanted.port() });
+            }
+            Err(error) if listeners.is_empty() => return Err(BindError::Refused { address: wanted, error }),
+            Err(error) => tracing::debug!(address = %wanted, %error, "listening without this address"),
+        }
+    }
+    Ok(listeners)
+}
+
+async fn addresses(host: &str) -> Result<Vec<IpAddr>, BindError> {
+    let host = host.trim();
+    if host.eq_ignore_ascii_case("localhost") {
+        return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+    }
+    let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = literal.parse() {
+        return Ok(vec![address]);
+    }
+    let unknown = |error| BindError::Unknown { host: host.to_owned(), error };
+    let mut addresses: Vec<_> = lookup_host((host, 0)).await.map_err(unknown)?.map(|address| address.ip()).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    if addresses.is_empty() { Err(unknown(io::ErrorKind::NotFound.into())) } else { Ok(addresses) }
+}
+
+/// How often another free port is tried for when the first is taken on the second address.
+const ANY_PORT_ATTEMPTS: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn localhost_is_the_same_port_on_every_loopback_address() {
+        let listeners = bind("LocalHost", 0, false).await.expect("listeners");
+        let addresses: Vec<_> = listeners.iter().map(|listener| listener.local_addr().expect("bound")).collect();
+        assert!(addresses[0].ip() == Ipv4Addr::LOCALHOST && addresses[0].port() != 0);
+        assert!(addresses.iter().all(|address| address.ip().is_loopback() && address.port() == addresses[0].port()));
+    }
+
+    #[tokio::test]
+    async fn addresses_others_can_reach_need_a_key() {
+        for host in ["0.0.0.0", "::", "[::]", "192.0.2.1"] {
+            let error = bind(host, 0, false).await.expect_err(host);
+            assert!(matches!(error, BindError::Unprotected(_)), "{host}: {error}");
+        }
+        assert!(bind("0.0.0.0", 0, true).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named() {
+        let taken = bind("127.0.0.1", 0, false).await.expect("a listener");
+        let port = taken[0].local_addr().expect("bound").port();
+        for host in ["127.0.0.1", "localhost"] {
+            let error = bind(host, port, false).await.expect_err("in use");
+            assert!(matches!(error, BindError::InUse { port: named, .. } if named == port), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_that_is_nowhere_is_named() {
+        let error = bind("no such host", 0, true).await.expect_err("unknown");
+        assert!(error.to_string().contains("no such host"), "{error}");
+    }
+}

@@ -1,0 +1,82 @@
+//! Taking connections, serving them, and ending in good order.
+//!
+//! * [`bind`] gets the sockets, [`run`] serves them until `shutdown` is ready; both are given their inputs from outside,
+//!   so that tests drive them in process.
+//! * Nagle's algorithm is off: it would hold back the first token by up to 40 ms.
+//! * Shutdown: no new connection, idle ones are closed, answers under way get the grace time. Dropping [`run`]'s future
+//!   ends everything at once.
+//! * Running out of file descriptors pauses accepting, and ends nothing.
+
+mod bind;
+mod connection;
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use futures_util::future::join_all;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use self::bind::{BindError, bind};
+use self::connection::Limits;
+use crate::platform::sleep;
+
+/// Serves `router` on all of `listeners` until `shutdown` is ready and the answers under way have ended, or `grace` has
+/// passed.
+pub async fn run(listeners: Vec<TcpListener>, router: Router, shutdown: impl Future<Output = ()>, grace: Duration) {
+    let (stop, stopped) = watch::channel(false);
+    let accepting =
+        join_all(listeners.into_iter().map(|listener| accept_all(listener, router.clone(), stopped.clone())));
+    let stopping = async {
+        shutdown.await;
+        tracing::info!("stopping: no new connections, answers under way may end");
+        // Nobody listens only where nothing was served.
+        let _ = stop.send(true);
+        sleep(grace).await;
+    };
+    tokio::select! {
+        _ = accepting => {}
+        () = stopping => tracing::warn!("stopping: the grace time has passed, answers under way are cut off"),
+    }
+}
+
+/// Takes connections until `stopped`, then waits for those there are.
+async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    let mut own = stopped.clone();
+    loop {
+        tokio::select! {
+            () = told(&mut own) => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((socket, _)) => {
+                    connections.spawn(connection::serve(socket, router.clone(), stopped.clone(), Limits::default()));
+                }
+                Err(error) => recover(&error).await,
+            },
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Ready once `stopped` holds.
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    // The outcome borrows the channel and must not outlive this; an error is as good as a stop.
+    let _ = stopped.wait_for(|&stopped| stopped).await;
+}
+
+/// A connection that ended before it was taken is nothing; anything else (no descriptors, no memory) needs time.
+async fn recover(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
+        return;
+    }
+    tracing::error!(%error, "cannot take connections at the moment");
+    sleep(ACCEPT_PAUSE).await;
+}
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

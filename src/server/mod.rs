@@ -1,0 +1,115 @@
+//! The HTTP surface: one router for the daemon and for the edge.
+//!
+//! The way of a request, outside in:
+//! 1. [`observe`]: its id, span, counts and log line; a panic becomes a 500.
+//! 2. [`guard`]: where it is addressed and where it comes from (403), preflight answers, keys (401), body type (415).
+//! 3. `admission`: a place among the requests worked on (503).
+//! 4. The route: one file each. A handler reads the body itself, through [`body::read`].
+//!
+//! * Every `/v1` route also stands without `/v1`.
+//! * Whatever goes wrong is answered with the one JSON error shape.
+//! * [`listen`] (native) takes connections and ends them in good order.
+
+mod admin;
+mod admission;
+mod answer;
+pub mod body;
+mod chat;
+mod error;
+pub mod guard;
+mod health;
+mod incoming;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod listen;
+pub mod metrics;
+mod models;
+mod notices;
+pub mod observe;
+mod refusals;
+mod responses;
+pub mod settings;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use tokio::sync::Semaphore;
+
+use self::metrics::Metrics;
+use self::notices::Notices;
+use self::settings::Settings;
+use crate::credentials::TokenSupplier;
+use crate::models::Models;
+use crate::platform::HttpClient;
+use crate::upstream::{self, Upstream};
+
+/// What all requests share.
+#[derive(Debug)]
+pub struct App {
+    /// What the operator decided.
+    pub settings: Settings,
+    /// Which models there are and what their names mean.
+    pub models: Models,
+    /// Numbers about what happens.
+    pub metrics: Arc<Metrics>,
+    /// The login: its tokens, its state, and the way to replace it.
+    pub supplier: TokenSupplier,
+    /// The way to the backend.
+    pub upstream: Upstream,
+    /// What has been said once and is not said again.
+    notices: Notices,
+    /// One permit for each request that may still be let in.
+    places: Arc<Semaphore>,
+}
+
+impl App {
+    /// An app that has served nothing yet, and calls the backend at `upstream` through `client`.
+    pub fn new(
+        settings: Settings,
+        models: Models,
+        supplier: TokenSupplier,
+        upstream: upstream::Settings,
+        client: HttpClient,
+    ) -> Result<Self, prometheus::Error> {
+        let metrics = Arc::new(Metrics::new()?);
+        let counted = metrics.clone();
+        let upstream = Upstream::new(upstream, client, supplier.clone(), move |incident| counted.incident(incident));
+        let places = Arc::new(Semaphore::new(settings.max_concurrent.min(Semaphore::MAX_PERMITS)));
+        Ok(Self { settings, models, upstream, supplier, metrics, notices: Notices::default(), places })
+    }
+}
+
+/// Every route of `app`.
+pub fn router(app: Arc<App>) -> Router {
+    let api = api().layer(from_fn_with_state(app.clone(), admission::admit));
+    let router = Router::new()
+        .nest("/v1", api.clone())
+        .merge(api)
+        .route("/health", get(health::show))
+        .route("/metrics", get(metrics::show))
+        .route("/admin/credentials", post(admin::store))
+        .route("/admin/credentials/status", get(admin::status))
+        .fallback(refusals::unknown_route)
+        .method_not_allowed_fallback(refusals::wrong_method)
+        .layer(from_fn_with_state(app.clone(), guard::check_entry));
+    let router = match app.settings.guard.origins.cors() {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    router
+        .layer(from_fn_with_state(app.clone(), guard::check_source))
+        .layer(from_fn_with_state(app.clone(), observe::observe))
+        .with_state(app)
+}
+
+/// The routes that stand with and without `/v1`.
+fn api() -> Router<Arc<App>> {
+    Router::new()
+        .route("/chat/completions", post(chat::create))
+        .route("/responses", post(responses::create))
+        .route("/responses/compact", post(responses::compact))
+        .route("/models", get(models::list))
+        .route("/models/{*id}", get(models::find))
+        .merge(refusals::routes())
+}

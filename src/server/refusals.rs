@@ -1,0 +1,100 @@
+//! Routes that clients try and this proxy cannot serve, each with the reason.
+//!
+//! * Nothing is stored upstream, so nothing can be fetched back: 404.
+//! * The backend has no embeddings, legacy completions, files and the like: 501.
+//! * WebSocket: 426 at once, on which the Codex CLI falls back to POST.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get};
+use http::{HeaderValue, Method, StatusCode, header};
+
+use crate::openai::error::{ApiError, ErrorKind};
+
+/// The routes of things that are not stored or do not exist upstream.
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    let mut router = Router::new()
+        .route("/responses/{id}", get(not_stored).delete(not_stored))
+        .route("/responses/{id}/{*rest}", any(not_stored))
+        .route("/chat/completions/{id}", get(not_stored).post(not_stored).delete(not_stored))
+        .route("/chat/completions/{id}/{*rest}", any(not_stored));
+    for name in ABSENT {
+        router = router.route(&format!("/{name}"), any(absent)).route(&format!("/{name}/{{*rest}}"), any(absent));
+    }
+    router
+}
+
+/// Anything else.
+pub(super) async fn unknown_route(request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let message = format!(
+        "there is no {} {}; this proxy serves /v1/chat/completions, /v1/responses, /v1/responses/compact, /v1/models \
+         and /health",
+        request.method(),
+        request.uri().path()
+    );
+    ApiError::new(ErrorKind::NotFound, message).into_response()
+}
+
+/// A route with another method. The router adds `Allow`.
+pub(super) async fn wrong_method(request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    if request.method() == Method::GET && request.uri().path().ends_with("/responses") && wants_websocket(&request) {
+        let message = "this proxy does not speak WebSocket; send the request with POST";
+        let error = ApiError::new(ErrorKind::UpgradeRequired, message);
+        return ([(header::UPGRADE, HeaderValue::from_static("HTTP/1.1"))], error).into_response();
+    }
+    let message = format!("{} does not take {}", request.uri().path(), request.method());
+    ApiError::new(ErrorKind::MethodNotAllowed, message).into_response()
+}
+
+async fn not_stored(request: Request) -> ApiError {
+    let message = format!(
+        "{} cannot be found: the backend stores no answers, so none can be fetched, changed or deleted later",
+        request.uri().path()
+    );
+    ApiError::new(ErrorKind::NotFound, message)
+}
+
+async fn absent(request: Request) -> ApiError {
+    let message = format!(
+        "{} is not implemented: the ChatGPT Codex backend has nothing of the kind; use /v1/chat/completions or \
+         /v1/responses",
+        request.uri().path()
+    );
+    ApiError::new(ErrorKind::NotImplemented, message)
+}
+
+fn wants_websocket(request: &Request) -> bool {
+    let upgrades = request.headers().get_all(header::UPGRADE).iter();
+    upgrades
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket")))
+}
+
+/// What the platform API has and the backend does not.
+const ABSENT: [&str; 18] = [
+    "assistants",
+    "audio",
+    "batches",
+    "completions",
+    "containers",
+    "conversations",
+    "embeddings",
+    "evals",
+    "files",
+    "fine_tuning",
+    "images",
+    "messages",
+    "moderations",
+    "realtime",
+    "threads",
+    "uploads",
+    "vector_stores",
+    "videos",
+];

@@ -1,0 +1,87 @@
+//! What is asked of the backend.
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+/// One request to the backend.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The path below the base URL, without a slash before it.
+    pub path: &'static str,
+    /// The JSON body.
+    pub body: Bytes,
+    /// The conversation's cache key, for the `session-id` header.
+    pub session_key: String,
+    /// What kind of answer is expected.
+    pub accept: Accept,
+    /// Headers of the client's own that are passed on, chosen by [`Call::passed_headers`].
+    pub client_headers: HeaderMap,
+}
+
+/// The kinds of answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accept {
+    /// Server-sent events.
+    Events,
+    /// One JSON document.
+    Json,
+}
+
+impl Accept {
+    /// The media type.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Events => "text/event-stream",
+            Self::Json => "application/json",
+        }
+    }
+}
+
+impl Call {
+    /// The headers that mean something to the backend if the client is a Codex CLI, which says so in its `originator` or
+    /// `User-Agent`. Nobody's `Authorization` is among them.
+    pub fn passed_headers(client: &HeaderMap) -> HeaderMap {
+        let names_codex = |name: &str| {
+            client.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.starts_with("codex"))
+        };
+        if !names_codex("originator") && !names_codex("user-agent") {
+            return HeaderMap::new();
+        }
+        let means_something = |name: &str| {
+            PASSED.contains(&name) || (name.starts_with("x-codex-") && !name.starts_with("x-codex-proxy-"))
+        };
+        client
+            .iter()
+            .filter(|(name, _)| means_something(name.as_str()))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+}
+
+const PASSED: [&str; 4] = ["session-id", "thread-id", "x-client-request-id", "x-openai-subagent"];
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn only_a_codex_client_is_listened_to_and_never_its_key() {
+        let sent = [
+            ("user-agent", "codex_exec/0.169.0 (Debian 12; x86_64)"),
+            ("authorization", "Bearer sk-x"),
+            ("session-id", "s"),
+            ("x-codex-window-id", "w"),
+            ("cookie", "c"),
+        ];
+        let passed = Call::passed_headers(&headers(&sent));
+        assert_eq!(passed, headers(&[("session-id", "s"), ("x-codex-window-id", "w")]));
+        let other = [("user-agent", "curl/8"), ("session-id", "s"), ("x-codex-window-id", "w")];
+        assert!(Call::passed_headers(&headers(&other)).is_empty());
+    }
+}

@@ -1,0 +1,223 @@
+//! From a call to the first event worth showing, as many attempts as it takes.
+
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Response, StatusCode};
+use serde_json::value::RawValue;
+
+use super::head::Head;
+use super::idle::{StreamError, Watched};
+use super::refusal::Refusal;
+use super::retry::Retries;
+use super::{Call, Incident, Upstream};
+use crate::openai::error::ApiError;
+use crate::platform::{ByteStream, sleep, unix_now};
+use crate::translate::{Machine, Step, Transcoder};
+
+/// An answer that has begun.
+#[derive(Debug)]
+pub struct Opened<M> {
+    /// What its head said.
+    pub head: Head,
+    /// What the client is to get first.
+    pub first: Vec<u8>,
+    /// The rest.
+    pub rest: Rest<M>,
+}
+
+/// How far an answer has come.
+#[derive(Debug)]
+pub enum Progress {
+    /// There is more to come.
+    Continue,
+    /// It is whole.
+    Complete,
+    /// It will never be whole.
+    Failed {
+        /// Why.
+        refusal: Refusal,
+        /// The client has been shown so in the backend's own event; nothing more needs to be written.
+        reported: bool,
+    },
+}
+
+/// The part of an answer that has not been read.
+#[derive(Debug)]
+pub struct Rest<M> {
+    stream: Watched,
+    transcoder: Transcoder<M>,
+    /// The end, where it came together with the beginning.
+    outcome: Option<Progress>,
+}
+
+impl<M: Machine> Rest<M> {
+    fn new(stream: Watched, machine: M) -> Self {
+        Self { stream, transcoder: Transcoder::new(machine), outcome: None }
+    }
+
+    /// Reads on: appends to `out` what the client gets next, and says how it went. Not to be called after the end.
+    pub fn poll(&mut self, context: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Progress> {
+        if let Some(outcome) = self.outcome.take() {
+            return Poll::Ready(outcome);
+        }
+        let item = ready!(self.stream.poll_next_unpin(context));
+        Poll::Ready(self.take(item, out))
+    }
+
+    /// What translates the answer.
+    pub fn machine(&self) -> &M {
+        self.transcoder.machine()
+    }
+
+    /// Appends `error` as the stream's last event.
+    pub fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>) {
+        self.transcoder.machine_mut().fail(error, out);
+    }
+
+    fn take(&mut self, item: Option<Result<Bytes, StreamError>>, out: &mut Vec<u8>) -> Progress {
+        let step = match item {
+            Some(Ok(bytes)) => self.transcoder.feed(&bytes, out),
+            Some(Err(error)) => return Progress::Failed { refusal: Refusal::broken(&error), reported: false },
+            None => match self.transcoder.end(out) {
+                Step::Continue => return Progress::Failed { refusal: Refusal::ended_early(), reported: false },
+                step => step,
+            },
+        };
+        match step {
+            Step::Continue => Progress::Continue,
+            Step::Complete => Progress::Complete,
+            Step::Failed { failure, reported } => {
+                Progress::Failed { refusal: Refusal::in_stream(failure), reported: *reported }
+            }
+        }
+    }
+}
+
+impl Upstream {
+    /// Sends `call` and reads until there is something to show. `machine` makes the translator of one attempt.
+    pub async fn open<M: Machine>(&self, call: &Call, machine: impl Fn() -> M) -> Result<Opened<M>, ApiError> {
+        let mut retries = Retries::default();
+        loop {
+            let refusal = match self.attempt(call, machine()).await {
+                Ok(opened) => return Ok(opened),
+                Err(refusal) => refusal,
+            };
+            self.pause(refusal, &mut retries).await?;
+        }
+    }
+
+    /// Sends `call` and returns its one JSON document.
+    pub async fn fetch(&self, call: &Call) -> Result<(Head, Bytes), ApiError> {
+        let mut retries = Retries::default();
+        loop {
+            let refusal = match self.attempt_fetch(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(refusal) => refusal,
+            };
+            self.pause(refusal, &mut retries).await?;
+        }
+    }
+
+    /// Waits before the next attempt, or gives the refusal back if there is none.
+    async fn pause(&self, refusal: Refusal, retries: &mut Retries) -> Result<(), ApiError> {
+        self.failed(&refusal);
+        let Some(delay) = retries.delay(refusal.retry, jitter()) else { return Err(refusal.error) };
+        (self.observe)(Incident::Retried);
+        tracing::info!(delay_ms = delay.as_millis(), "trying again: {}", refusal.error);
+        sleep(delay).await;
+        Ok(())
+    }
+
+    async fn attempt<M: Machine>(&self, call: &Call, machine: M) -> Result<Opened<M>, Refusal> {
+        let response = self.send(call).await?;
+        if response.status() != StatusCode::OK || is_document(response.headers()) {
+            return Err(self.refused(response).await);
+        }
+        let (parts, body) = response.into_parts();
+        let head = Head::read(&parts.headers);
+        let mut rest = Rest::new(Watched::new(body, self.settings.idle_timeout), machine);
+        let mut first = Vec::new();
+        // The beginning of the body, should it turn out to be no event stream.
+        let mut sample = Vec::new();
+        loop {
+            let item = rest.stream.next().await;
+            if let Some(Ok(bytes)) = &item
+                && !rest.transcoder.is_event_stream()
+            {
+                sample.extend_from_slice(bytes.get(..LARGEST_REFUSAL.saturating_sub(sample.len())).unwrap_or(bytes));
+            }
+            match rest.take(item, &mut first) {
+                Progress::Continue if !rest.machine().visible() => {}
+                Progress::Failed { .. } if !rest.transcoder.is_event_stream() && !sample.is_empty() => {
+                    return Err(Refusal::answered(parts.status, &parts.headers, &sample));
+                }
+                Progress::Failed { mut refusal, .. } if !rest.machine().visible() => {
+                    refusal.error.headers = head.passed;
+                    return Err(refusal);
+                }
+                Progress::Continue => return Ok(Opened { head, first, rest }),
+                outcome => {
+                    rest.outcome = Some(outcome);
+                    return Ok(Opened { head, first, rest });
+                }
+            }
+        }
+    }
+
+    async fn attempt_fetch(&self, call: &Call) -> Result<(Head, Bytes), Refusal> {
+        let response = self.send(call).await?;
+        if response.status() != StatusCode::OK {
+            return Err(self.refused(response).await);
+        }
+        let head = Head::read(response.headers());
+        let (parts, body) = response.into_parts();
+        let body = collect(body, self.settings.idle_timeout, LARGEST_DOCUMENT).await;
+        let body = body.map_err(|error| Refusal::broken(&error))?;
+        match serde_json::from_slice::<&RawValue>(&body) {
+            Ok(_) => Ok((head, body)),
+            Err(_) => Err(Refusal::answered(parts.status, &parts.headers, &body)),
+        }
+    }
+
+    /// The meaning of an answer that is no answer.
+    async fn refused(&self, response: Response<ByteStream>) -> Refusal {
+        let (head, body) = response.into_parts();
+        let body = collect(body, self.settings.idle_timeout, LARGEST_REFUSAL).await.unwrap_or_default();
+        Refusal::answered(head.status, &head.headers, &body)
+    }
+}
+
+/// Up to `limit` bytes of a body that is not an event stream.
+async fn collect(body: ByteStream, silence: Duration, limit: usize) -> Result<Bytes, StreamError> {
+    let mut stream = Watched::new(body, silence);
+    let mut collected = Vec::new();
+    while let Some(bytes) = stream.next().await {
+        collected.extend_from_slice(&bytes?);
+        if collected.len() >= limit {
+            collected.truncate(limit);
+            break;
+        }
+    }
+    Ok(collected.into())
+}
+
+/// The backend usually names no content type at all; one that says document, though, means it.
+fn is_document(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    ["application/json", "text/html"].iter().any(|document| content_type.starts_with(document))
+}
+
+/// A number from 0 to 1: enough that clients that failed together do not come back together.
+fn jitter() -> f64 {
+    f64::from(unix_now().subsec_micros()) / 1e6
+}
+
+/// How much of a refusal's body is read.
+const LARGEST_REFUSAL: usize = 64 * 1024;
+
+/// How large a JSON document may be.
+const LARGEST_DOCUMENT: usize = 64 * 1024 * 1024;

@@ -1,0 +1,86 @@
+//! The heads of requests and answers.
+
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{Call, Settings};
+use crate::credentials::Access;
+
+/// What of an answer's head concerns the client and the log.
+#[derive(Debug, Clone, Default)]
+pub struct Head {
+    /// Limits and other `x-codex-*` facts, for the client.
+    pub passed: Vec<(HeaderName, HeaderValue)>,
+    /// The backend's id of the call.
+    pub request_id: Option<String>,
+}
+
+impl Head {
+    /// Reads an answer's headers.
+    pub fn read(headers: &HeaderMap) -> Self {
+        let request_id = REQUEST_IDS.iter().find_map(|name| headers.get(*name));
+        let mut passed: Vec<_> = headers
+            .iter()
+            .filter(|(name, _)| is_passed(name.as_str()))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        if let Some(id) = request_id {
+            passed.push((UPSTREAM_REQUEST_ID, id.clone()));
+        }
+        Self { passed, request_id: request_id.and_then(|id| id.to_str().ok()).map(str::to_owned) }
+    }
+}
+
+/// Fills in a request's headers. An error is the name of the login's part that no header can hold.
+pub(super) fn write(
+    headers: &mut HeaderMap,
+    settings: &Settings,
+    access: &Access,
+    call: &Call,
+) -> Result<(), &'static str> {
+    headers.extend(call.client_headers.clone());
+    let mut bearer = HeaderValue::try_from(format!("Bearer {}", access.token.expose())).map_err(|_| "access token")?;
+    bearer.set_sensitive(true);
+    headers.insert(AUTHORIZATION, bearer);
+    headers.insert(ACCOUNT_ID, HeaderValue::try_from(&access.account_id).map_err(|_| "account id")?);
+    if access.fedramp {
+        headers.insert(FEDRAMP, HeaderValue::from_static("true"));
+    }
+    headers.insert(ACCEPT, HeaderValue::from_static(call.accept.as_str()));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // What the operator or the client chose goes as far as a header can hold it; no call fails for want of it.
+    for (name, value) in
+        [(USER_AGENT, &settings.user_agent), (ORIGINATOR, &settings.originator), (VERSION, &settings.client_version)]
+    {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    }
+    if !headers.contains_key(SESSION_ID)
+        && let Ok(session) = HeaderValue::try_from(&call.session_key)
+    {
+        headers.insert(SESSION_ID, session);
+    }
+    Ok(())
+}
+
+fn is_passed(name: &str) -> bool {
+    name.starts_with("x-codex-")
+        || PASSED.contains(&name)
+        || PASSED_ENDINGS.iter().any(|ending| name.starts_with("x-") && name.ends_with(ending))
+}
+
+const ACCOUNT_ID: HeaderName = HeaderName::from_static("chatgpt-account-id");
+const FEDRAMP: HeaderName = HeaderName::from_static("x-openai-fedramp");
+const ORIGINATOR: HeaderName = HeaderName::from_static("originator");
+const SESSION_ID: HeaderName = HeaderName::from_static("session-id");
+const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
+const VERSION: HeaderName = HeaderName::from_static("version");
+
+/// Where the backend's id of a call may stand, best first.
+const REQUEST_IDS: [&str; 3] = ["x-request-id", "x-oai-request-id", "cf-ray"];
+
+const PASSED: [&str; 3] = ["openai-model", "x-models-etag", "x-reasoning-included"];
+
+/// Further metered limits have names of their own.
+const PASSED_ENDINGS: [&str; 4] = ["-used-percent", "-window-minutes", "-reset-at", "-limit-name"];

@@ -1,0 +1,75 @@
+//! Time limits on silence.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::future::{Either, select};
+
+use crate::platform::{ByteStream, Instant, Timer, TransportError, sleep};
+
+/// The outcome of `future`, or `None` when it takes longer than `limit`.
+pub async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    match select(pin!(future), pin!(sleep(limit))).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
+    }
+}
+
+/// A byte stream that may not be silent for longer than its limit.
+///
+/// The timer is armed once and looked at only when it fires: a stream of many events costs no more timers than one of few.
+pub struct Watched {
+    inner: ByteStream,
+    limit: Duration,
+    timer: Timer,
+    last: Instant,
+}
+
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Watched").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+/// Why a watched stream gave an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StreamError {
+    /// The connection broke.
+    Transport(TransportError),
+    /// Nothing came for this long.
+    Silent(Duration),
+}
+
+impl Watched {
+    /// Watches `inner` for silences longer than `limit`.
+    pub fn new(inner: ByteStream, limit: Duration) -> Self {
+        Self { inner, limit, timer: Timer::after(limit), last: now() }
+    }
+}
+
+impl Stream for Watched {
+    type Item = Result<Bytes, StreamError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Poll::Ready(item) = self.inner.as_mut().poll_next(context) {
+            self.last = now();
+            return Poll::Ready(item.map(|item| item.map_err(StreamError::Transport)));
+        }
+        loop {
+            ready!(self.timer.poll(context));
+            let due = self.last + self.limit;
+            if now() >= due {
+                return Poll::Ready(Some(Err(StreamError::Silent(self.limit))));
+            }
+            self.timer.reset(due);
+        }
+    }
+}
+
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,139 @@
+//! One call to the backend, from token to the first event worth showing.
+//!
+//! * [`Upstream::open`] sends a [`Call`] and reads its answer until the first event that a client would see. Until then a
+//!   failure is an error with its own status, and may be tried again; afterwards the answer belongs to the client.
+//! * [`Upstream::fetch`] is the same for answers that are one JSON document.
+//! * A 401 first reloads the login, then renews it; other failures are mapped in [`refusal`] and tried again as [`retry`]
+//!   says.
+//! * Dropping what these return closes the connection to the backend.
+
+pub mod call;
+pub mod exchange;
+mod head;
+pub mod idle;
+pub mod refusal;
+pub mod retry;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+
+pub use call::{Accept, Call};
+pub use exchange::Opened;
+pub use head::Head;
+
+use crate::credentials::Access;
+use crate::credentials::supplier::TokenSupplier;
+use crate::openai::error::{ApiError, ErrorKind};
+use crate::platform::{ByteStream, HttpClient};
+use idle::within;
+use refusal::Refusal;
+
+/// Where the backend is and how this program introduces itself.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The URL under which `/responses` lies, without a slash at the end.
+    pub base_url: String,
+    /// The `originator` header.
+    pub originator: String,
+    /// The `version` header: the newest models show themselves only to recent versions.
+    pub client_version: String,
+    /// The `User-Agent` header.
+    pub user_agent: String,
+    /// How long the backend may be silent.
+    pub idle_timeout: Duration,
+}
+
+impl Settings {
+    /// How long the backend may be silent before a call is given up.
+    pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+    /// This program's honest name: `codex-proxy/<version> (<os>; <architecture>)`.
+    pub fn user_agent() -> String {
+        use std::env::consts::{ARCH, OS};
+        format!("codex-proxy/{} ({OS}; {ARCH})", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+/// Something worth counting that happened on the way to an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incident {
+    /// An attempt failed.
+    Failed(ErrorKind),
+    /// The call is tried again.
+    Retried,
+}
+
+/// The way to the backend. Clones share the connection pool and the login.
+#[derive(Clone)]
+pub struct Upstream {
+    settings: Arc<Settings>,
+    client: HttpClient,
+    supplier: TokenSupplier,
+    observe: Arc<dyn Fn(Incident) + Send + Sync>,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Upstream").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    /// A way to the backend that tells `observe` of every failure and retry.
+    pub fn new(
+        settings: Settings,
+        client: HttpClient,
+        supplier: TokenSupplier,
+        observe: impl Fn(Incident) + Send + Sync + 'static,
+    ) -> Self {
+        Self { settings: Arc::new(settings), client, supplier, observe: Arc::new(observe) }
+    }
+
+    /// Sends `call` with a token the backend accepts, if there is one to be had.
+    async fn send(&self, call: &Call) -> Result<Response<ByteStream>, Refusal> {
+        let access = self.supplier.access().await.map_err(Refusal::no_login)?;
+        let response = self.send_as(&access, call).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        tracing::info!("the backend refuses the token; looking whether the store has another");
+        let access = self.supplier.reload(&access).await.map_err(Refusal::no_login)?;
+        let response = self.send_as(&access, call).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        tracing::info!("the backend still refuses the token; renewing it");
+        let access = self.supplier.renew(&access).await.map_err(Refusal::no_login)?;
+        self.send_as(&access, call).await
+    }
+
+    async fn send_as(&self, access: &Access, call: &Call) -> Result<Response<ByteStream>, Refusal> {
+        let request = self.request(access, call)?;
+        match within(self.settings.idle_timeout, self.client.send(request)).await {
+            Some(Ok(response)) => Ok(response),
+            Some(Err(error)) => Err(Refusal::unreachable(&error, &self.settings.base_url)),
+            None => Err(Refusal::silent(self.settings.idle_timeout)),
+        }
+    }
+
+    fn request(&self, access: &Access, call: &Call) -> Result<Request<Bytes>, Refusal> {
+        let mut request = Request::post(format!("{}/{}", self.settings.base_url, call.path))
+            .body(call.body.clone())
+            .map_err(|error| Refusal::internal(format!("the backend's URL is not usable: {error}")))?;
+        head::write(request.headers_mut(), &self.settings, access, call).map_err(|name| {
+            Refusal::from(ApiError::new(
+                ErrorKind::NoCredentials,
+                format!("the login's {name} holds characters that no header may hold; run `codex-proxy login`"),
+            ))
+        })?;
+        Ok(request)
+    }
+
+    fn failed(&self, refusal: &Refusal) {
+        (self.observe)(Incident::Failed(refusal.error.kind));
+        tracing::debug!(status = refusal.error.status().as_u16(), "the call failed: {}", refusal.error);
+    }
+}

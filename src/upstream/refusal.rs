@@ -1,0 +1,256 @@
+//! What the backend's failures mean: one place from its codes and statuses to the error a client sees.
+//!
+//! * The code says more than the status, so it is looked at first; the type stands in where there is no code.
+//! * The backend's own words, code and parameter are kept. Pages made for browsers are not: they are explained instead.
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+
+use super::head::Head;
+use super::idle::StreamError;
+use super::retry::Retry;
+use crate::credentials::error::CredentialError;
+use crate::openai::error::{ApiError, ErrorKind};
+use crate::platform::{TransportError, TransportErrorKind, unix_now};
+use crate::translate::failure::Failure;
+
+/// A failed attempt: what the client would be told, and whether another attempt makes sense.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What the client is told if there is no other attempt.
+    pub error: ApiError,
+    /// Whether there should be one.
+    pub retry: Retry,
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self { error, retry: Retry::Never }
+    }
+}
+
+impl Refusal {
+    /// The store has no token to send.
+    pub(super) fn no_login(error: CredentialError) -> Self {
+        ApiError::from(error).into()
+    }
+
+    /// A defect of this program.
+    pub(super) fn internal(message: String) -> Self {
+        ApiError::new(ErrorKind::Internal, message).into()
+    }
+
+    /// There is no connection to the backend.
+    pub(super) fn unreachable(error: &TransportError, url: &str) -> Self {
+        let (what, retry) = match error.kind {
+            TransportErrorKind::Dns => ("its name cannot be resolved; is this machine online?", Retry::Soon),
+            TransportErrorKind::Connect => ("no connection can be made", Retry::Soon),
+            TransportErrorKind::Tls => ("the TLS handshake failed", Retry::Never),
+            TransportErrorKind::Request => ("the request cannot be sent", Retry::Never),
+            TransportErrorKind::Interrupted => ("the connection broke before an answer came", Retry::Soon),
+        };
+        let message = format!("the backend at {url} cannot be reached: {what} ({error})");
+        Self { error: ApiError::new(ErrorKind::UpstreamUnreachable, message), retry }
+    }
+
+    /// The backend has said nothing for `limit`.
+    pub(super) fn silent(limit: Duration) -> Self {
+        let message = format!("the backend has been silent for {} seconds", limit.as_secs());
+        ApiError::new(ErrorKind::UpstreamTimeout, message).into()
+    }
+
+    /// The stream broke before the client had been sent anything.
+    pub(super) fn broken(error: &StreamError) -> Self {
+        match error {
+            StreamError::Transport(error) => {
+                let message = format!("the connection to the backend broke: {error}");
+                Self { error: ApiError::new(ErrorKind::UpstreamInterrupted, message), retry: Retry::Soon }
+            }
+            StreamError::Silent(limit) => Self::silent(*limit),
+        }
+    }
+
+    /// The stream ended before the answer did.
+    pub(super) fn ended_early() -> Self {
+        let message = "the backend's stream ended before the answer was complete";
+        Self { error: ApiError::new(ErrorKind::UpstreamInterrupted, message), retry: Retry::Soon }
+    }
+
+    /// The backend reported a failure inside a stream.
+    pub(super) fn in_stream(failure: &Failure) -> Self {
+        let error = describe(kind_of(failure).unwrap_or(ErrorKind::UpstreamServerError), failure);
+        Self { retry: retry_of(&error), error }
+    }
+
+    /// The backend answered with a status other than 200, or with something else than events.
+    pub(super) fn answered(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let failure = Failure::from_body(body);
+        let known = failure.as_ref().and_then(|failure| Some((kind_of(failure)?, failure)));
+        let mut error = match (known, &failure) {
+            (Some((kind, failure)), _) => describe(kind, failure),
+            (None, Some(failure)) => describe(kind_of_status(status), failure),
+            (None, None) => without_words(status, headers, body),
+        };
+        if error.retry_after.is_none() {
+            error.retry_after = match error.kind {
+                ErrorKind::RateLimited => Some(retry_after_header(headers).unwrap_or(PAUSE)),
+                ErrorKind::Overloaded | ErrorKind::UsageLimitReached => retry_after_header(headers),
+                _ => None,
+            };
+        }
+        error.headers = Head::read(headers).passed;
+        let retry = match error.kind {
+            ErrorKind::UpstreamServerError if is_passing(status) => Retry::Soon,
+            _ => retry_of(&error),
+        };
+        Self { error, retry }
+    }
+}
+
+/// What a failure's code means, or its type where it has no code.
+fn kind_of(failure: &Failure) -> Option<ErrorKind> {
+    let by_name = |name: &str| match name {
+        "context_length_exceeded" => Some(ErrorKind::ContextLengthExceeded),
+        "insufficient_quota" => Some(ErrorKind::InsufficientQuota),
+        "usage_limit_reached" => Some(ErrorKind::UsageLimitReached),
+        "usage_not_included" => Some(ErrorKind::UsageNotIncluded),
+        "rate_limit_exceeded" => Some(ErrorKind::RateLimited),
+        "server_is_overloaded" | "slow_down" => Some(ErrorKind::Overloaded),
+        "cyber_policy" | "bio_policy" | "invalid_prompt" => Some(ErrorKind::Refused),
+        "invalid_encrypted_content" | "unsupported_value" | "invalid_request_error" => Some(ErrorKind::InvalidRequest),
+        "model_not_found" => Some(ErrorKind::ModelNotFound),
+        "server_error" => Some(ErrorKind::UpstreamServerError),
+        name if name.contains("image") && name != "image_generation_error" => Some(ErrorKind::Refused),
+        _ => None,
+    };
+    let of_code = failure.code.as_deref().and_then(by_name);
+    // An `invalid_request_error` is the type of nearly everything: only a real code or a status says more.
+    of_code.or_else(|| failure.r#type.as_deref().filter(|name| *name != "invalid_request_error").and_then(by_name))
+}
+
+fn kind_of_status(status: StatusCode) -> ErrorKind {
+    match status.as_u16() {
+        401 => ErrorKind::UpstreamAuth,
+        402 => ErrorKind::InsufficientQuota,
+        403 => ErrorKind::Forbidden,
+        404 => ErrorKind::ModelNotFound,
+        413 => ErrorKind::PayloadTooLarge,
+        429 => ErrorKind::RateLimited,
+        408 | 500.. => ErrorKind::UpstreamServerError,
+        400..500 => ErrorKind::InvalidRequest,
+        _ => ErrorKind::UpstreamInvalid,
+    }
+}
+
+fn describe(kind: ErrorKind, failure: &Failure) -> ApiError {
+    let words = failure.message.clone().unwrap_or_else(|| match &failure.code {
+        Some(code) => format!("the backend failed with the code {code} and no words"),
+        None => "the backend failed without saying why".to_owned(),
+    });
+    let message = match kind {
+        ErrorKind::UpstreamAuth => {
+            format!("the backend does not accept the ChatGPT login; run `codex-proxy login`. It said: {words}")
+        }
+        _ => words,
+    };
+    let mut error = ApiError::new(kind, message);
+    error.param.clone_from(&failure.param);
+    // The login is this program's business: its code tells a client's own key from it.
+    if kind != ErrorKind::UpstreamAuth {
+        error.code = failure.code.clone().map(Into::into);
+    }
+    error.retry_after = match kind {
+        ErrorKind::UsageLimitReached => resets_in(failure),
+        ErrorKind::RateLimited => try_again_in(&error.message).or_else(|| resets_in(failure)),
+        _ => None,
+    };
+    error
+}
+
+/// An answer without a failure in any known dialect: a page, an empty body, something else.
+fn without_words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiError {
+    let text = String::from_utf8_lossy(body.get(..SNIFFED).unwrap_or(body));
+    if is_challenge(headers, &text) || (status == StatusCode::FORBIDDEN && is_page(&text)) {
+        return ApiError::new(ErrorKind::UpstreamBlocked, BLOCKED);
+    }
+    let answered = format!("the backend answered {}", status.as_u16());
+    match (kind_of_status(status), body.is_empty()) {
+        (ErrorKind::ModelNotFound, _) => ApiError::new(
+            ErrorKind::UpstreamBlocked,
+            format!("{answered} without a reason: something in front of it blocks this path"),
+        ),
+        (ErrorKind::RateLimited, _) => {
+            ApiError::new(ErrorKind::RateLimited, format!("{answered}: too many requests in too short a time"))
+        }
+        (ErrorKind::UpstreamAuth, _) => ApiError::new(
+            ErrorKind::UpstreamAuth,
+            "the backend does not accept the ChatGPT login; run `codex-proxy login`",
+        ),
+        (ErrorKind::UpstreamInvalid, _) if status.is_redirection() => ApiError::new(
+            ErrorKind::UpstreamInvalid,
+            format!("{answered}, a redirect, which is not followed because it would carry the login along"),
+        ),
+        (kind, true) => ApiError::new(kind, format!("{answered} with an empty body")),
+        (kind, false) if is_page(&text) => ApiError::new(kind, format!("{answered} with a page instead of data")),
+        (kind, false) => ApiError::new(kind, format!("{answered}: {}", text.trim())),
+    }
+}
+
+fn is_page(text: &str) -> bool {
+    let start = text.trim_start().get(..15).unwrap_or_default().to_ascii_lowercase();
+    start.starts_with("<!doctype html") || start.starts_with("<html") || text.trim_start().starts_with('<')
+}
+
+fn is_challenge(headers: &HeaderMap, text: &str) -> bool {
+    headers.contains_key("cf-mitigated") || (is_page(text) && CHALLENGE_MARKS.iter().any(|mark| text.contains(mark)))
+}
+
+fn is_passing(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 500 | 502 | 503 | 504)
+}
+
+/// Only a rate limit names a time after which it is worth another try.
+fn retry_of(error: &ApiError) -> Retry {
+    match (error.kind, try_again_in(&error.message)) {
+        (ErrorKind::RateLimited, Some(delay)) => Retry::After(delay),
+        _ => Retry::Never,
+    }
+}
+
+fn resets_in(failure: &Failure) -> Option<Duration> {
+    let from_now = |at: u64| at.saturating_sub(unix_now().as_secs());
+    failure.resets_in_seconds.or_else(|| failure.resets_at.map(from_now)).map(Duration::from_secs)
+}
+
+/// The time in "try again in 11.054s", "in 250ms" or "in 3 seconds".
+fn try_again_in(message: &str) -> Option<Duration> {
+    let lower = message.to_ascii_lowercase();
+    let (_, rest) = lower.split_once("try again in")?;
+    let rest = rest.trim_start();
+    let end = rest.find(|character: char| !character.is_ascii_digit() && character != '.')?;
+    let (number, unit) = rest.split_at_checked(end)?;
+    let number: f64 = number.parse().ok()?;
+    let unit = unit.trim_start();
+    let seconds = match unit {
+        _ if unit.starts_with("ms") => number / 1000.0,
+        _ if unit.starts_with('s') => number,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+fn retry_after_header(headers: &HeaderMap) -> Option<Duration> {
+    headers.get("retry-after")?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// How much of a body is looked at.
+const SNIFFED: usize = 4096;
+
+/// The pause after a refusal for speed that names none.
+const PAUSE: Duration = Duration::from_secs(5);
+
+const BLOCKED: &str = "the backend's protection (Cloudflare) blocks this machine: this happens in some regions, behind some \
+                       VPNs and in data centres. The login is not at fault";
+
+const CHALLENGE_MARKS: [&str; 5] = ["Just a moment", "Attention Required", "_cf_chl_opt", "cf-mitigated", "Cloudflare"];
