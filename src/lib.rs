@@ -26,6 +26,8 @@
 //! framing and a state machine, bytes in, bytes out, as fast as the client takes them; a client that leaves ends the call.
 //! A buffered answer is a fold over the same state machine.
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod cli;
 pub mod credentials;
 pub mod models;
 pub mod oauth;
