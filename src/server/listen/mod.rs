@@ -12,6 +12,7 @@ mod connection;
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
@@ -46,10 +47,10 @@ pub async fn run(listeners: Vec<TcpListener>, router: Router, shutdown: impl Fut
 /// Takes connections until `stopped`, then waits for those there are.
 async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
-    let mut own = stopped.clone();
+    let mut stopping = pin!(asked_to_stop(stopped.clone()));
     loop {
         tokio::select! {
-            _ = own.wait_for(|&stopped| stopped) => break,
+            () = &mut stopping => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((socket, _)) => {
@@ -61,6 +62,12 @@ async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Recei
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
+}
+
+/// Ready once the server is stopping.
+async fn asked_to_stop(mut stopped: watch::Receiver<bool>) {
+    // An error says that the server is gone, which is as good.
+    let _ = stopped.wait_for(|&stopped| stopped).await;
 }
 
 /// A connection that ended before it was taken is nothing; anything else (no descriptors, no memory) needs time.
