@@ -109,5 +109,5 @@ fn api() -> Router<Arc<App>> {
         .merge(refusals::routes())
 }
 
-#[cfg(all(test, not(target_arch = "wasm32")))]
+#[cfg(test)]
 mod tests;

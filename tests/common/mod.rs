@@ -1,6 +1,6 @@
 //! A proxy in this process, on a port of its own, and a client that sends exactly the bytes it is told to.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, clippy::expect_used, clippy::panic, reason = "each test program uses a part; a test may panic")]
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;

@@ -81,7 +81,7 @@ async fn requests_are_counted_from_head_to_end() {
     rest(&mut stream).await;
     within(async {
         while !text().contains("codex_proxy_requests_in_flight 0\n") {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     })
     .await;

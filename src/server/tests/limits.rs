@@ -76,7 +76,7 @@ async fn a_place_is_held_until_a_stream_has_ended() {
     within(server.dropped.notified()).await;
     within(async {
         while server.app.places.available_permits() == 0 {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     })
     .await;
