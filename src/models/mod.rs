@@ -114,6 +114,17 @@ impl Models {
         live.listed().chain(built_in).flat_map(Entry::with_variants).collect()
     }
 
+    /// Names an account can be expected to have: its own list where known, else the newer built-in models.
+    pub fn usable_names(&self) -> Vec<String> {
+        let live = self.live();
+        let built_in = catalogue::TABLE.iter().filter(|model| {
+            live.is_empty()
+                && model.generation == catalogue::Generation::Newer
+                && model.visibility == catalogue::Visibility::Listed
+        });
+        live.listed().chain(built_in).map(|model| model.id.clone().into_owned()).collect()
+    }
+
     /// The entry called `id`: a listed one, a hidden model, or either with an effort it allows.
     pub fn find(&self, id: &str) -> Option<Entry> {
         let live = self.live();

@@ -12,26 +12,32 @@
 
 mod admin;
 mod admission;
+mod answer;
 pub mod body;
+mod chat;
 mod error;
 pub mod guard;
 mod health;
+mod incoming;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod listen;
 pub mod metrics;
 mod models;
+mod notices;
 pub mod observe;
 mod refusals;
+mod responses;
 pub mod settings;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
 use self::metrics::Metrics;
+use self::notices::Notices;
 use self::settings::Settings;
 use crate::credentials::TokenSupplier;
 use crate::models::Models;
@@ -51,6 +57,8 @@ pub struct App {
     pub supplier: TokenSupplier,
     /// The way to the backend.
     pub upstream: Upstream,
+    /// What has been said once and is not said again.
+    notices: Notices,
     /// One permit for each request that may still be let in.
     places: Arc<Semaphore>,
 }
@@ -68,7 +76,7 @@ impl App {
         let counted = metrics.clone();
         let upstream = Upstream::new(upstream, client, supplier.clone(), move |incident| counted.incident(incident));
         let places = Arc::new(Semaphore::new(settings.max_concurrent.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { settings, models, metrics, supplier, upstream, places })
+        Ok(Self { settings, models, upstream, supplier, metrics, notices: Notices::default(), places })
     }
 }
 
@@ -103,7 +111,9 @@ fn assemble(app: Arc<App>, api: Router<Arc<App>>) -> Router {
 /// The routes that stand with and without `/v1`.
 fn api() -> Router<Arc<App>> {
     Router::new()
-        .route("/responses", MethodRouter::new())
+        .route("/chat/completions", post(chat::create))
+        .route("/responses", post(responses::create))
+        .route("/responses/compact", post(responses::compact))
         .route("/models", get(models::list))
         .route("/models/{*id}", get(models::find))
         .merge(refusals::routes())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::guard::Guard;
-use crate::translate::chat::sink::ReasoningFormat;
+use crate::translate::chat::ReasoningFormat;
 
 /// Limits and rules; none of them changes while the process runs.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct Settings {
     pub max_body_size: usize,
     /// How long a client may be silent in the middle of a request body; longer is answered with 408.
     pub body_silence: Duration,
+    /// How long a streamed answer may be silent before a keepalive is sent.
+    pub keepalive: Duration,
     /// POST requests worked on at once; more are answered with 503.
     pub max_concurrent: usize,
     /// How chat answers show reasoning.
@@ -34,6 +36,7 @@ impl Default for Settings {
             guard: Guard::default(),
             max_body_size: 64 << 20,
             body_silence: Duration::from_secs(60),
+            keepalive: Duration::from_secs(15),
             max_concurrent: 512,
             reasoning_format: ReasoningFormat::default(),
             reasoning_replay: true,

@@ -2,6 +2,8 @@
 //!
 //! * It serves the integration tests, the measuring programs and `codex-proxy demo`. It asks no model and no network;
 //!   every answer says so, in the header `x-simulation: true` and in its text.
+//! * Backend: refuses what the real one refuses, in its words; answers as a stream with everything clients trip over.
+//!   A [`Scenario`] makes an answer go wrong, queued by a test or named in the user's text: `[[simulate:cut-mid-event]]`.
 //! * Issuer: single-use refresh tokens with reuse detection, the browser login with PKCE, the device login, revocation.
 //! * [`Simulator::requests`] and [`Simulator::counters`] tell what arrived; [`Simulator::wait_until`] waits for it.
 //!
@@ -19,7 +21,7 @@
 //! # std::io::Result::Ok(()) }).unwrap();
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,18 +30,37 @@ use serde_json::{Value, json};
 
 use crate::platform;
 
+mod answer;
+mod backend;
 mod calendar;
 mod call;
+mod catalogue;
+mod envelope;
+mod fault;
+mod frame;
 mod issuer;
 mod jwt;
+mod limits;
 mod login;
+mod output;
+mod perform;
 mod record;
+mod sample;
+mod scenario;
 mod script;
 mod server;
 mod settings;
+mod turn;
+mod validate;
+mod vault;
 
+pub use catalogue::{Catalogue, CatalogueModel};
+pub use fault::{Failure, HttpFault};
+pub use frame::Delivery;
+pub use limits::{Limits, Window};
 pub use login::{Account, CLIENT_ID, Login};
 pub use record::{Counters, Outcome, RecordedRequest};
+pub use scenario::{Ending, FailureShape, IncompleteReason, Moment, Play, Scenario, Stage};
 pub use script::{ScriptedAnswer, Step};
 pub use server::RunningSimulator;
 pub use settings::{IssuerSettings, Settings};
@@ -54,13 +75,24 @@ pub struct Simulator {
 struct Inner {
     /// Keeps the tokens of two simulators in one process apart.
     seed: String,
-    settings: Mutex<Settings>,
+    current: Mutex<Arc<Current>>,
     /// Seconds by which this simulator's clock is ahead.
     clock_offset: Mutex<i64>,
     ledger: Mutex<login::Ledger>,
     grants: Mutex<issuer::Grants>,
     token_answers: Mutex<VecDeque<ScriptedAnswer>>,
+    plays: Mutex<VecDeque<Play>>,
+    /// Input tokens of the last request, by prompt cache key.
+    prompt_cache: Mutex<HashMap<String, u64>>,
+    vault: vault::Vault,
     journal: Arc<record::Journal>,
+}
+
+/// The settings, and what is worth computing once from them.
+#[derive(Debug)]
+struct Current {
+    settings: Arc<Settings>,
+    models_etag: String,
 }
 
 impl Default for Simulator {
@@ -80,12 +112,15 @@ impl Simulator {
         let seed = format!("{:016x}", RandomState::new().hash_one(platform::unix_now()));
         Self {
             inner: Arc::new(Inner {
+                vault: vault::Vault::new(&seed),
                 seed,
-                settings: Mutex::new(settings),
+                current: Mutex::new(Arc::new(Current::new(settings))),
                 clock_offset: Mutex::new(0),
                 ledger: Mutex::default(),
                 grants: Mutex::default(),
                 token_answers: Mutex::default(),
+                plays: Mutex::default(),
+                prompt_cache: Mutex::default(),
                 journal: record::Journal::new(),
             }),
         }
@@ -93,12 +128,15 @@ impl Simulator {
 
     /// Changes the settings; answers that have begun are not affected.
     pub fn configure(&self, change: impl FnOnce(&mut Settings)) {
-        change(&mut locked(&self.inner.settings));
+        let mut current = locked(&self.inner.current);
+        let mut settings = (*current.settings).clone();
+        change(&mut settings);
+        *current = Arc::new(Current::new(settings));
     }
 
     /// The settings as they are.
-    pub fn settings(&self) -> Settings {
-        locked(&self.inner.settings).clone()
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.current().settings)
     }
 
     /// Signs somebody in and returns the document the official client would keep in `auth.json`.
@@ -155,6 +193,17 @@ impl Simulator {
         *offset = offset.saturating_add(i64::try_from(by.as_secs()).unwrap_or(i64::MAX));
     }
 
+    /// The next request for an answer that is accepted goes this way: a [`Scenario`], a [`ScriptedAnswer`] or a
+    /// [`Play`]. Queued in order; requests that are refused take nothing from the queue.
+    pub fn queue(&self, play: impl Into<Play>) {
+        locked(&self.inner.plays).push_back(play.into());
+    }
+
+    /// How many queued plays have not been taken yet.
+    pub fn queued(&self) -> usize {
+        locked(&self.inner.plays).len()
+    }
+
     /// The next request to the token endpoint gets this answer instead of an exchange. Queued in order.
     pub fn script_token_answer(&self, answer: ScriptedAnswer) {
         locked(&self.inner.token_answers).push_back(answer);
@@ -203,12 +252,25 @@ impl Simulator {
         tokio::time::timeout(limit, holds).await.is_ok()
     }
 
+    fn current(&self) -> Arc<Current> {
+        Arc::clone(&locked(&self.inner.current))
+    }
+
     /// Unix seconds by this simulator's clock.
     fn now(&self) -> i64 {
         let offset = *locked(&self.inner.clock_offset);
         i64::try_from(platform::unix_now().as_secs()).unwrap_or(i64::MAX).saturating_add(offset)
     }
 }
+
+impl Current {
+    fn new(settings: Settings) -> Self {
+        Self { models_etag: settings.catalogue.etag(), settings: Arc::new(settings) }
+    }
+}
+
+/// What to show a person before anything else.
+pub const BANNER: &str = "SIMULATION: no model is asked and no network is used. Every answer is made up.";
 
 /// Locks what no panic can leave in a half-changed state.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

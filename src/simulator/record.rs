@@ -29,8 +29,6 @@ pub struct RecordedRequest {
     pub headers: HeaderMap,
     /// The body after undoing its content encoding.
     pub bytes: Bytes,
-    /// The body as JSON; `null` if it is not.
-    pub body: Value,
     /// When the request had arrived whole.
     pub arrived: Instant,
     /// The status it was answered with, once the head has been sent.
@@ -40,6 +38,11 @@ pub struct RecordedRequest {
 }
 
 impl RecordedRequest {
+    /// The body as JSON; `null` if it is not.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
+    }
+
     /// The text of a header, `""` when it is absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()

@@ -41,12 +41,19 @@ pub struct ScriptedAnswer {
     pub delay: Duration,
     /// What the body does.
     pub steps: Vec<Step>,
+    /// The connection is closed instead of sending any of it. Only where the simulator itself listens; behind another
+    /// server it is a 502.
+    pub hang_up: bool,
 }
+
+/// Marks an answer that is never sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HangUp;
 
 impl ScriptedAnswer {
     /// An empty answer with `status`.
     pub fn status(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), delay: Duration::ZERO, steps: Vec::new() }
+        Self { status, headers: HeaderMap::new(), delay: Duration::ZERO, steps: Vec::new(), hang_up: false }
     }
 
     /// `body` as JSON with its content type.
@@ -62,6 +69,11 @@ impl ScriptedAnswer {
     /// A 200 without a content type, as the backend sends its streams.
     pub fn stream() -> Self {
         Self::status(StatusCode::OK)
+    }
+
+    /// No answer at all: the connection is closed.
+    pub fn hang_up() -> Self {
+        Self { hang_up: true, ..Self::status(StatusCode::BAD_GATEWAY) }
     }
 
     /// A redirect to `location`.
@@ -120,9 +132,12 @@ impl ScriptedAnswer {
     /// Plays the answer; `guard` learns how it ended.
     pub(super) async fn play(self, guard: Guard) -> Response<Body> {
         let whole = matches!(self.steps.as_slice(), [] | [Step::Bytes(_)]);
-        let Self { status, headers, delay, steps } = self;
+        let Self { status, headers, delay, steps, hang_up } = self;
         let mut response = play_steps(status, delay, steps.into_iter(), guard, whole).await;
         response.headers_mut().extend(headers);
+        if hang_up {
+            response.extensions_mut().insert(HangUp);
+        }
         response
     }
 }

@@ -3,6 +3,7 @@
 //! * Every request is read whole, recorded, and then dispatched.
 //! * Dropping [`RunningSimulator`] closes the listener and every connection at once.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,14 +15,14 @@ use http::header::{HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::call::{Call, UnreadableBody};
 use super::record::{Guard, Outcome, RecordedRequest};
-use super::script::ScriptedAnswer;
+use super::script::{HangUp, ScriptedAnswer};
 use super::{Simulator, issuer};
 use crate::platform;
 
@@ -91,7 +92,7 @@ impl Simulator {
                 },
             };
             let _ = stream.set_nodelay(true);
-            let service = TowerToHyperService::new(router.clone());
+            let service = TowerToHyperService::new(tower::util::MapResult::new(router.clone(), hang_up));
             connections.spawn(async move {
                 let connection =
                     hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
@@ -115,6 +116,11 @@ impl Simulator {
             (&Method::POST, "/api/accounts/deviceauth/token") => issuer::device_poll(self, &call).play(guard).await,
             (&Method::GET, "/codex/device") => issuer::device_page().play(guard).await,
             (&Method::POST, "/codex/device") => issuer::device_approval(self, &call).play(guard).await,
+            (&Method::POST, "/backend-api/codex/responses") => self.responses(&call, guard).await,
+            (&Method::GET, "/backend-api/codex/responses") => Self::upgrade(&call).play(guard).await,
+            (&Method::POST, "/backend-api/codex/responses/compact") => self.compact(&call).play(guard).await,
+            (&Method::GET, "/backend-api/codex/models") => self.models(&call).play(guard).await,
+            (&Method::GET, "/backend-api/wham/usage") => self.usage(&call).play(guard).await,
             _ => not_found().play(guard).await,
         }
     }
@@ -127,17 +133,33 @@ async fn entry(State(simulator): State<Simulator>, request: Request<Body>) -> Re
         Err(fault) => (bytes::Bytes::new(), Some(fault)),
     };
     let call = Call { head, bytes };
-    let mut guard = simulator.inner.journal.open(record(&call), simulator.settings().record_limit);
+    let guard = simulator.inner.journal.open(record(&call), simulator.settings().record_limit);
     let mut response = match fault {
         Some(fault) => unreadable(&fault).play(guard).await,
-        None if call.head.method == Method::HEAD => {
-            guard.finished();
-            Response::new(Body::empty())
-        }
         None => simulator.dispatch(call, guard).await,
     };
     response.headers_mut().insert(SIMULATION, HeaderValue::from_static("true"));
     response
+}
+
+/// Why a connection gets no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is closed on purpose")]
+struct Severed;
+
+impl From<Infallible> for Severed {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// An error instead of an answer makes the server close the connection without a head.
+fn hang_up(answered: Result<Response<Body>, Infallible>) -> Result<Response<Body>, Severed> {
+    let Ok(response) = answered;
+    if response.extensions().get::<HangUp>().is_some() {
+        return Err(Severed);
+    }
+    Ok(response)
 }
 
 fn record(call: &Call) -> RecordedRequest {
@@ -148,7 +170,6 @@ fn record(call: &Call) -> RecordedRequest {
         query: call.query().to_owned(),
         headers: call.head.headers.clone(),
         bytes: call.bytes.clone(),
-        body: serde_json::from_slice(&call.bytes).unwrap_or(Value::Null),
         arrived: platform::Instant::now(),
         status: None,
         outcome: Outcome::Open,

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use super::catalogue::Catalogue;
+use super::frame::Delivery;
+use super::limits::Limits;
 use super::login::Login;
 
 /// Everything that can be set. The defaults are the real services' behaviour.
@@ -9,13 +12,31 @@ use super::login::Login;
 pub struct Settings {
     /// How the token issuer behaves.
     pub issuer: IssuerSettings,
+    /// The models of the account.
+    pub catalogue: Catalogue,
+    /// The account's usage windows.
+    pub limits: Limits,
+    /// How streams are put on the wire unless a play says otherwise.
+    pub delivery: Delivery,
+    /// Whether streams hold an event that no client knows.
+    pub unknown_events: bool,
+    /// Whether requests are held against the backend's rules; measuring programs may turn it off.
+    pub validate: bool,
     /// How many requests are kept for inspection.
     pub record_limit: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { issuer: IssuerSettings::default(), record_limit: 4096 }
+        Self {
+            issuer: IssuerSettings::default(),
+            catalogue: Catalogue::default(),
+            limits: Limits::default(),
+            delivery: Delivery::default(),
+            unknown_events: true,
+            validate: true,
+            record_limit: 4096,
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use sse::{Frame, Framer};
 use crate::openai::error::ApiError;
 
 /// Turns the backend's frames into what one client is to get.
-pub trait Machine: Send {
+pub trait Machine: Send + Unpin {
     /// Takes one frame; appends to `out` what the client gets for it.
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step;
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use codex_proxy::platform::{ByteStream, HttpClient, TransportError};
+use codex_proxy::simulator::{Login, Play, RunningSimulator, Simulator};
 use futures_util::StreamExt as _;
 use http::{HeaderMap, Request, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// An answer read to its end.
 #[derive(Debug)]
@@ -98,4 +99,74 @@ pub(crate) async fn post_form(url: &str, fields: &[(&str, &str)]) -> Answer {
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     let request = Request::post(url).header("content-type", "application/x-www-form-urlencoded");
     send(request.body(body.into()).unwrap()).await
+}
+
+/// A running simulator, somebody's login to it, and a body it accepts.
+pub(crate) struct Backend {
+    pub(crate) simulator: Simulator,
+    pub(crate) running: RunningSimulator,
+    pub(crate) login: Value,
+}
+
+impl Backend {
+    pub(crate) async fn start() -> Self {
+        let simulator = Simulator::new();
+        let running = simulator.start().await.unwrap();
+        let login = simulator.issue_login(Login::default());
+        Self { simulator, running, login }
+    }
+
+    /// The head of a request with the login's headers.
+    pub(crate) fn head(&self, method: &str, path: &str) -> http::request::Builder {
+        let url = format!("{}{path}", self.running.base_url());
+        let token = self.login["tokens"]["access_token"].as_str().unwrap();
+        let account = self.login["tokens"]["account_id"].as_str().unwrap();
+        let head = Request::builder().method(method).uri(url).header("authorization", format!("Bearer {token}"));
+        head.header("chatgpt-account-id", account)
+    }
+
+    /// A request for an answer.
+    pub(crate) fn request(&self, body: &Value) -> Request<Bytes> {
+        let head = self.head("POST", "/backend-api/codex/responses").header("content-type", "application/json");
+        head.body(body.to_string().into()).unwrap()
+    }
+
+    /// Asks for an answer and reads it.
+    pub(crate) async fn ask(&self, body: &Value) -> Answer {
+        send(self.request(body)).await
+    }
+
+    /// Queues a play, asks, and reads the answer.
+    pub(crate) async fn play(&self, play: impl Into<Play>) -> Answer {
+        self.simulator.queue(play);
+        self.ask(&body("Hello")).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        send(self.head("GET", path).body(Bytes::new()).unwrap()).await
+    }
+}
+
+/// A user's message.
+pub(crate) fn user(text: &str) -> Value {
+    json!({ "type": "message", "role": "user", "content": [{ "type": "input_text", "text": text }] })
+}
+
+/// A body the backend accepts, in which the user says `text`.
+pub(crate) fn body(text: &str) -> Value {
+    json!({
+        "model": "gpt-5.5",
+        "instructions": "",
+        "input": [user(text)],
+        "store": false,
+        "stream": true,
+        "include": ["reasoning.encrypted_content"],
+    })
+}
+
+/// A flat function tool with one required text.
+pub(crate) fn function(name: &str, property: &str) -> Value {
+    let parameters =
+        json!({ "type": "object", "properties": { property: { "type": "string" } }, "required": [property] });
+    json!({ "type": "function", "name": name, "description": "", "strict": false, "parameters": parameters })
 }

@@ -14,7 +14,7 @@ use super::{AuthorizationCode, Device, Redirect, refusal};
 
 /// Hands out a device id and the code to type. The interval is a text, as the real one's is.
 pub(in super::super) fn user_code(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
-    let settings = simulator.settings().issuer;
+    let settings = &simulator.settings().issuer;
     if !settings.device_enabled {
         return ScriptedAnswer::status(StatusCode::NOT_FOUND);
     }

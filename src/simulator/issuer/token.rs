@@ -29,7 +29,7 @@ pub(in super::super) fn token(simulator: &Simulator, call: &Call) -> ScriptedAns
 }
 
 fn refresh(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
-    let settings = simulator.settings().issuer;
+    let settings = &simulator.settings().issuer;
     let Some(token) = call.field("refresh_token") else {
         let message = "Missing required parameter: 'refresh_token'.";
         return refusal(StatusCode::BAD_REQUEST, "missing_required_parameter", message);
@@ -41,13 +41,13 @@ fn refresh(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
     let answer = match exchanged {
         Ok(tokens) => {
             simulator.inner.journal.count(|counters| counters.refreshes += 1);
-            ScriptedAnswer::json(StatusCode::OK, &refreshed(&tokens, &settings))
+            ScriptedAnswer::json(StatusCode::OK, &refreshed(&tokens, settings))
         }
         Err(cause) => {
             if cause == RefreshRefusal::Reused {
                 simulator.inner.journal.count(|counters| counters.reuse_attempts += 1);
             }
-            refused(cause, &settings)
+            refused(cause, settings)
         }
     };
     answer.delayed(settings.delay)
@@ -116,7 +116,7 @@ fn redeem(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
     if let Err(message) = grant.check(call) {
         return refusal(StatusCode::BAD_REQUEST, "invalid_grant", message);
     }
-    let login = simulator.settings().issuer.login;
+    let login = simulator.settings().issuer.login.clone();
     let tokens = locked(&simulator.inner.ledger).sign_in(login, simulator.now(), &simulator.inner.seed);
     ScriptedAnswer::json(StatusCode::OK, &document(&tokens))
 }

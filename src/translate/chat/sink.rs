@@ -114,7 +114,7 @@ impl FinishReason {
 }
 
 /// Receives the pieces of an answer in order. Texts come escaped and are passed on as they are.
-pub trait Sink: Send {
+pub trait Sink: Send + Unpin {
     /// The backend's id for the answer; comes before anything else, if it comes.
     fn identify(&mut self, id: &str);
     /// More of the answer's text.

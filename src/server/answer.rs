@@ -1,0 +1,270 @@
+//! From a call to an answer, as a stream or as one document.
+//!
+//! * Until the backend has produced something to show, a failure is an HTTP error with its own status.
+//! * A stream is silent for no longer than the keepalive interval, counted from when the request was accepted: if the
+//!   backend takes longer than that to begin, the head is sent with the first keepalive, and a failure after it is the
+//!   stream's last event.
+//! * The body asks the backend for more only when the client takes more, and dropping it ends the call.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue};
+use http_body::Frame;
+
+use super::App;
+use super::metrics::TokenCounts;
+use super::observe::RequestLog;
+use crate::openai::error::ApiError;
+use crate::platform::{Instant, Timer, sleep};
+use crate::translate::Machine;
+use crate::translate::event::Usage;
+use crate::upstream::exchange::{Progress, Rest};
+use crate::upstream::{Call, Head, Opened};
+
+/// One call and everything its answer is made with.
+#[derive(Debug, Clone)]
+pub(super) struct Exchange {
+    pub(super) app: Arc<App>,
+    pub(super) log: RequestLog,
+    pub(super) call: Call,
+    /// The backend model, for the books.
+    pub(super) model: String,
+    /// What the client asked for and does not get.
+    pub(super) ignored: Vec<String>,
+}
+
+type Opening<M> = Pin<Box<dyn Future<Output = Result<Opened<M>, ApiError>> + Send>>;
+
+impl Exchange {
+    /// The answer as server-sent events, made by `machine`.
+    pub(super) async fn stream<M: Machine + 'static>(
+        self,
+        machine: impl Fn() -> M + Clone + Send + Sync + 'static,
+    ) -> Result<Response, ApiError> {
+        let accepted = Instant::now();
+        let interval = self.app.settings.keepalive;
+        let ignored = ignored_header(&self.ignored);
+        let opening = self.clone().open(machine.clone());
+        let (phase, head) = match select(opening, pin!(sleep(interval))).await {
+            Either::Left((Ok(opened), _)) => (Phase::Beginning(opened.first, opened.rest), opened.head),
+            Either::Left((Err(error), _)) => return Err(error),
+            Either::Right(((), opening)) => (Phase::Opening(opening, machine()), Head::default()),
+        };
+        let timer = Timer::after(interval.saturating_sub(accepted.elapsed()));
+        let body = Events { exchange: self, phase, timer, last_sent: accepted };
+        Ok(respond("text/event-stream", &head, ignored, Body::new(body)))
+    }
+
+    /// The answer as one JSON document, made by `machine`.
+    pub(super) async fn document<M: Machine + 'static>(
+        self,
+        machine: impl Fn() -> M + Send + Sync + 'static,
+    ) -> Result<Response, ApiError> {
+        let Opened { head, first: mut document, mut rest } = self.clone().open(machine).await?;
+        loop {
+            match poll_fn(|context| rest.poll(context, &mut document)).await {
+                Progress::Continue => {}
+                Progress::Complete => break,
+                Progress::Failed { mut refusal, .. } => {
+                    refusal.error.headers = head.passed;
+                    return Err(refusal.error);
+                }
+            }
+        }
+        self.account(rest.machine().usage());
+        Ok(respond("application/json", &head, ignored_header(&self.ignored), Body::from(document)))
+    }
+
+    /// The backend's own JSON document.
+    pub(super) async fn fetch(self) -> Result<Response, ApiError> {
+        let (head, document) = self.app.upstream.fetch(&self.call).await.map_err(|error| self.explain(error))?;
+        self.note_head(&head);
+        Ok(respond("application/json", &head, ignored_header(&self.ignored), Body::from(document)))
+    }
+
+    fn open<M: Machine + 'static>(self, machine: impl Fn() -> M + Send + Sync + 'static) -> Opening<M> {
+        Box::pin(async move {
+            let opened = self.app.upstream.open(&self.call, machine).await.map_err(|error| self.explain(error))?;
+            self.log.first_token();
+            self.note_head(&opened.head);
+            Ok(opened)
+        })
+    }
+
+    /// Adds to a refused model what the account could use instead.
+    fn explain(&self, mut error: ApiError) -> ApiError {
+        if error.message.contains(MODEL_REFUSED) {
+            let usable = self.app.models.usable_names();
+            let example = usable.first().map_or("MODEL", String::as_str);
+            error.message = format!(
+                "{} Models of this account: {}. Use one of them, or map the name: --model-alias {}={example}",
+                error.message,
+                usable.join(", "),
+                self.model,
+            );
+            error.param = error.param.or_else(|| Some("model".to_owned()));
+        }
+        error
+    }
+
+    fn note_head(&self, head: &Head) {
+        if let Some(id) = &head.request_id {
+            self.log.upstream_request_id(id);
+        }
+        for (name, value) in &head.passed {
+            let window = name.as_str().strip_prefix("x-codex-").and_then(|name| name.strip_suffix("-used-percent"));
+            let percent = value.to_str().ok().and_then(|value| value.parse().ok());
+            if let (Some(window), Some(percent)) = (window, percent) {
+                self.app.metrics.limit_used(window, percent);
+            }
+        }
+    }
+
+    fn account(&self, usage: Option<Usage>) {
+        if let Some(usage) = usage {
+            let counts =
+                TokenCounts { input: usage.input_tokens, cached: usage.cached_tokens(), output: usage.output_tokens };
+            self.log.tokens(&self.model, counts);
+        }
+    }
+}
+
+/// The body of a streamed answer.
+struct Events<M> {
+    exchange: Exchange,
+    phase: Phase<M>,
+    /// Looked at only when it fires, so that an event costs no timer.
+    timer: Timer,
+    last_sent: Instant,
+}
+
+enum Phase<M> {
+    /// The backend has shown nothing yet. The machine is there to report a failure.
+    Opening(Opening<M>, M),
+    /// The first bytes have not been handed out.
+    Beginning(Vec<u8>, Rest<M>),
+    /// Under way.
+    Reading(Rest<M>),
+    /// Over.
+    Ended,
+}
+
+impl<M: Machine> Events<M> {
+    /// The next bytes for the client, `None` at the end.
+    fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
+        loop {
+            let mut out = Vec::new();
+            match std::mem::replace(&mut self.phase, Phase::Ended) {
+                Phase::Opening(mut opening, mut machine) => match opening.as_mut().poll(context) {
+                    Poll::Ready(Ok(opened)) => self.phase = Phase::Beginning(opened.first, opened.rest),
+                    Poll::Ready(Err(error)) => {
+                        self.exchange.log.failed(&error);
+                        machine.fail(&error, &mut out);
+                    }
+                    Poll::Pending => {
+                        self.phase = Phase::Opening(opening, machine);
+                        return self.poll_keepalive(context).map(Some);
+                    }
+                },
+                Phase::Beginning(first, rest) => {
+                    out = first;
+                    self.phase = Phase::Reading(rest);
+                }
+                Phase::Reading(mut rest) => match rest.poll(context, &mut out) {
+                    Poll::Ready(progress) => self.advance(rest, progress, &mut out),
+                    Poll::Pending => {
+                        self.phase = Phase::Reading(rest);
+                        return self.poll_keepalive(context).map(Some);
+                    }
+                },
+                Phase::Ended => return Poll::Ready(None),
+            }
+            if !out.is_empty() {
+                self.last_sent = Instant::now();
+                return Poll::Ready(Some(out));
+            }
+        }
+    }
+
+    fn advance(&mut self, mut rest: Rest<M>, progress: Progress, out: &mut Vec<u8>) {
+        match progress {
+            Progress::Continue => self.phase = Phase::Reading(rest),
+            Progress::Complete => self.exchange.account(rest.machine().usage()),
+            Progress::Failed { refusal, reported } => {
+                self.exchange.log.failed(&refusal.error);
+                if !reported {
+                    rest.fail(&refusal.error, out);
+                }
+            }
+        }
+    }
+
+    fn poll_keepalive(&mut self, context: &mut Context<'_>) -> Poll<Vec<u8>> {
+        let interval = self.exchange.app.settings.keepalive;
+        loop {
+            std::task::ready!(self.timer.poll(context));
+            let due = self.last_sent + interval;
+            let now = Instant::now();
+            if now >= due {
+                self.last_sent = now;
+                self.timer.reset(now + interval);
+                return Poll::Ready(KEEPALIVE.to_vec());
+            }
+            self.timer.reset(due);
+        }
+    }
+}
+
+impl<M: Machine + Unpin> http_body::Body for Events<M> {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.poll_bytes(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes.into()))))
+    }
+}
+
+fn respond(content_type: &'static str, head: &Head, ignored: Option<HeaderValue>, body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.extend(head.passed.iter().cloned());
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Some(ignored) = ignored {
+        headers.insert(IGNORED, ignored);
+    }
+    response
+}
+
+/// The names of parameters that change nothing, as far as a header can hold them.
+fn ignored_header(names: &[String]) -> Option<HeaderValue> {
+    if names.is_empty() {
+        return None;
+    }
+    let printable = |character: char| if character.is_ascii_graphic() && character != ',' { character } else { '?' };
+    let names: Vec<String> = names.iter().map(|name| name.chars().take(64).map(printable).collect()).collect();
+    let mut list = names.join(", ");
+    list.truncate(LONGEST_HEADER);
+    HeaderValue::try_from(list).ok()
+}
+
+const IGNORED: HeaderName = HeaderName::from_static("x-codex-proxy-ignored");
+
+/// No blank line after it: some client libraries take a lone comment for an event.
+const KEEPALIVE: &[u8] = b": keepalive\n";
+
+const LONGEST_HEADER: usize = 2048;
+
+/// How the backend words its refusal of a model the account does not have.
+const MODEL_REFUSED: &str = "model is not supported when using Codex";

@@ -1,0 +1,38 @@
+//! `POST /v1/chat/completions`.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+
+use super::App;
+use super::incoming::Incoming;
+use crate::openai::chat::ChatRequest;
+use crate::openai::error::ApiError;
+use crate::platform::unix_now;
+use crate::translate::chat::{AnswerMeta, ChatMachine, Chunks, Fold, request};
+use crate::upstream::Accept;
+
+/// Answers with chunks or with one completion, as the client asked.
+pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let incoming = Incoming::read(app, request).await?;
+    let (exchange, meta, stream) = {
+        let chat = ChatRequest::parse(&incoming.body)?;
+        let model = incoming.resolve(chat.model.as_deref(), chat.effort.as_deref(), chat.stream);
+        let meta = AnswerMeta {
+            created: unix_now().as_secs(),
+            model: model.model.clone(),
+            fallback_id: format!("chatcmpl-{}", incoming.log.id().to_str().unwrap_or_default()),
+            include_usage: chat.include_usage,
+            legacy_functions: chat.legacy_functions,
+            reasoning: incoming.app.settings.reasoning_format,
+        };
+        let translated = request::translate(&chat, &incoming.context(&model));
+        (incoming.exchange("responses", Accept::Events, translated, model), meta, chat.stream)
+    };
+    if stream {
+        exchange.stream(move || ChatMachine::new(&meta, Chunks::new(meta.clone()))).await
+    } else {
+        exchange.document(move || ChatMachine::new(&meta, Fold::new(meta.clone()))).await
+    }
+}

@@ -1,0 +1,75 @@
+//! What the routes that call the backend have in common before they do.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::answer::Exchange;
+use super::observe::RequestLog;
+use super::{App, body};
+use crate::models::Resolution;
+use crate::openai::error::ApiError;
+use crate::translate::backend::{BackendRequest, Context};
+use crate::upstream::{Accept, Call};
+
+/// A request whose body has been read.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) app: Arc<App>,
+    pub(super) log: RequestLog,
+    pub(super) body: Bytes,
+    headers: HeaderMap,
+}
+
+impl Incoming {
+    /// Reads the whole body of `request`.
+    pub(super) async fn read(app: Arc<App>, request: Request) -> Result<Self, ApiError> {
+        let log = RequestLog::of(&app, &request);
+        let headers = request.headers().clone();
+        let body = body::read(request, app.settings.max_body_size, app.settings.body_silence).await?;
+        Ok(Self { app, log, body, headers })
+    }
+
+    /// The model and effort to send; noted in the log.
+    pub(super) fn resolve(&self, model: Option<&str>, effort: Option<&str>, stream: bool) -> Resolution {
+        let resolution = self.app.models.resolve(model, effort);
+        self.log.model(model, &resolution);
+        self.log.stream(stream);
+        if let Some(model) = model.filter(|_| resolution.foreign)
+            && self.app.notices.is_new(model)
+        {
+            tracing::warn!(asked = model, sent = resolution.model, "no model of this backend; sending the default one");
+        }
+        resolution
+    }
+
+    /// What a translation needs beside the body.
+    pub(super) fn context<'c>(&'c self, model: &'c Resolution) -> Context<'c> {
+        let session = SESSION_HEADERS.iter().find_map(|name| self.headers.get(*name)?.to_str().ok());
+        Context { model, session_header: session, instructions: self.app.settings.instructions.as_deref() }
+    }
+
+    /// The call for a translated request.
+    pub(super) fn exchange(
+        &self,
+        path: &'static str,
+        accept: Accept,
+        translated: BackendRequest,
+        model: Resolution,
+    ) -> Exchange {
+        let BackendRequest { body, session_key, ignored } = translated;
+        if !ignored.is_empty() {
+            self.log.ignored(&ignored.join(", "));
+        }
+        // Only the Responses API is the Codex CLI's own.
+        let client_headers = Call::passed_headers(&self.headers);
+        let call = Call { path, body: body.into(), session_key, accept, client_headers };
+        Exchange { app: self.app.clone(), log: self.log.clone(), call, model: model.model, ignored }
+    }
+}
+
+/// Where clients put the id of a session, best first.
+const SESSION_HEADERS: [&str; 6] =
+    ["session-id", "session_id", "x-session-id", "x-session-affinity", "x-affinity", "thread-id"];

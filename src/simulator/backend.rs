@@ -1,0 +1,192 @@
+//! The backend's routes.
+
+use std::collections::HashMap;
+
+use axum::body::Body;
+use http::header::{ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
+use http::{HeaderMap, Response, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::call::Call;
+use super::catalogue::parse_version;
+use super::fault::{expired_token, invalidated_token};
+use super::login::{AccessRefusal, Account};
+use super::perform::Performance;
+use super::record::Guard;
+use super::script::ScriptedAnswer;
+use super::turn::Turn;
+use super::validate::{self, Context, Refusal};
+use super::{Inner, Simulator, locked};
+
+impl Simulator {
+    /// `POST …/responses`.
+    pub(super) async fn responses(&self, call: &Call, guard: Guard) -> Response<Body> {
+        self.inner.journal.count(|counters| counters.responses += 1);
+        let (account, body) = match self.accept(call, validate::request) {
+            Ok(accepted) => accepted,
+            Err(refusal) => return self.with_headers(ScriptedAnswer::from(refusal).play(guard).await, "", None),
+        };
+        let turn = Turn::new(body, call.bytes.len(), account.account_id.clone());
+        let model = turn.model().to_owned();
+        let response = Performance::new(self, turn, account.plan.clone()).play(guard).await;
+        self.with_headers(response, &model, Some(&account))
+    }
+
+    /// `GET …/responses`: this side of the backend has no WebSocket.
+    pub(super) fn upgrade(call: &Call) -> ScriptedAnswer {
+        if call.header("upgrade").eq_ignore_ascii_case("websocket") {
+            return ScriptedAnswer::json(StatusCode::UPGRADE_REQUIRED, &json!({ "detail": "Upgrade Required" }));
+        }
+        ScriptedAnswer::json(StatusCode::METHOD_NOT_ALLOWED, &json!({ "detail": "Method Not Allowed" }))
+    }
+
+    /// `POST …/responses/compact`: the last user message stays, everything else becomes one item.
+    pub(super) fn compact(&self, call: &Call) -> ScriptedAnswer {
+        let (account, body) = match self.accept(call, validate::compaction) {
+            Ok(accepted) => accepted,
+            Err(refusal) => return refusal.into(),
+        };
+        let input = body.get("input").and_then(Value::as_array);
+        let is_user = |item: &&Value| item.get("role") == Some(&Value::from("user"));
+        let kept = input.into_iter().flatten().rfind(is_user).cloned();
+        let sealed = self.inner.vault.seal(&account.account_id);
+        let compaction = json!({ "id": self.inner.vault.id("cmp"), "type": "compaction", "encrypted_content": sealed });
+        let output: Vec<Value> = kept.into_iter().chain([compaction]).collect();
+        let tokens = call.bytes.len().div_ceil(4);
+        let body = json!({
+            "id": self.inner.vault.id("resp"),
+            "object": "response.compaction",
+            "created_at": self.now(),
+            "output": output,
+            "usage": { "input_tokens": tokens, "output_tokens": 16, "total_tokens": tokens + 16 },
+        });
+        ScriptedAnswer::json(StatusCode::OK, &body)
+    }
+
+    /// `GET …/models`.
+    pub(super) fn models(&self, call: &Call) -> ScriptedAnswer {
+        if let Err(refusal) = self.authorize(call) {
+            return refusal.into();
+        }
+        let Some(version) = call.parameter("client_version").as_deref().and_then(parse_version) else {
+            let detail = json!([{ "type": "missing", "loc": ["query", "client_version"], "msg": "Field required", "input": null }]);
+            return ScriptedAnswer::json(StatusCode::UNPROCESSABLE_ENTITY, &json!({ "detail": detail }));
+        };
+        let current = self.current();
+        let etag = current.models_etag.as_str();
+        if call.header(IF_NONE_MATCH.as_str()) == etag {
+            return ScriptedAnswer::status(StatusCode::NOT_MODIFIED).header(ETAG, etag);
+        }
+        ScriptedAnswer::json(StatusCode::OK, &current.settings.catalogue.document(version)).header(ETAG, etag)
+    }
+
+    /// `GET /backend-api/wham/usage`.
+    pub(super) fn usage(&self, call: &Call) -> ScriptedAnswer {
+        match self.authorize(call) {
+            Ok(account) => {
+                let document = self.settings().limits.document(&account.plan, self.now());
+                ScriptedAnswer::json(StatusCode::OK, &document)
+            }
+            Err(refusal) => refusal.into(),
+        }
+    }
+
+    /// The account and body of a request that is allowed and well-formed.
+    fn accept(
+        &self,
+        call: &Call,
+        check: fn(&Map<String, Value>, Context<'_>) -> Result<(), Refusal>,
+    ) -> Result<(Account, Map<String, Value>), Refusal> {
+        let account = self.authorize(call)?;
+        if call.media_type() != "application/json" {
+            let body = json!({ "detail": "Unsupported content type" });
+            return Err(Refusal { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, body });
+        }
+        let body = match serde_json::from_slice(&call.bytes) {
+            Ok(Value::Object(body)) => body,
+            Ok(_) => return Err(Refusal::detail("Input should be a valid dictionary")),
+            Err(error) => return Err(Refusal::detail(format!("JSON decode error: {error}"))),
+        };
+        let settings = self.settings();
+        if settings.validate {
+            let context = Context {
+                catalogue: &settings.catalogue,
+                vault: &self.inner.vault,
+                account_id: &account.account_id,
+                lite: call.header("x-openai-internal-codex-responses-lite") == "true",
+            };
+            check(&body, context)?;
+        }
+        Ok((account, body))
+    }
+
+    fn authorize(&self, call: &Call) -> Result<Account, Refusal> {
+        let refusal = |body| Refusal { status: StatusCode::UNAUTHORIZED, body };
+        let unauthorized = || refusal(json!({ "detail": "Unauthorized" }));
+        let token = call.header("authorization").strip_prefix("Bearer ").ok_or_else(unauthorized)?;
+        let account = match locked(&self.inner.ledger).account(token, self.now()) {
+            Ok(account) => account.clone(),
+            Err(AccessRefusal::Unknown) => return Err(unauthorized()),
+            Err(AccessRefusal::Expired) => return Err(refusal(expired_token())),
+            Err(AccessRefusal::Invalidated) => return Err(refusal(invalidated_token())),
+        };
+        if call.header("chatgpt-account-id") != account.account_id {
+            return Err(unauthorized());
+        }
+        if account.fedramp && call.header("x-openai-fedramp") != "true" {
+            let message = "This workspace must be used through its FedRAMP boundary.";
+            let refusal = Refusal::error(Some("fedramp_required"), None, message);
+            return Err(Refusal { status: StatusCode::FORBIDDEN, ..refusal });
+        }
+        Ok(account)
+    }
+
+    /// Adds the headers that every answer of this route has; those the answer has of its own stay.
+    fn with_headers(&self, mut response: Response<Body>, model: &str, account: Option<&Account>) -> Response<Body> {
+        let current = self.current();
+        let settings = &current.settings;
+        let mut headers = HeaderMap::new();
+        if let Some(account) = account {
+            let reached = response.status() == StatusCode::TOO_MANY_REQUESTS;
+            let limits = if reached { settings.limits.exhausted() } else { settings.limits };
+            headers.extend(limits.headers(&account.plan, self.now()));
+        }
+        let request_id = self.inner.vault.id("req");
+        for (name, value) in [
+            ("x-models-etag", current.models_etag.as_str()),
+            ("x-request-id", &request_id),
+            ("x-oai-request-id", &request_id),
+            ("x-reasoning-included", "true"),
+            ("openai-model", model),
+            ("cf-ray", "simulated-FRA"),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+        for (name, value) in &headers {
+            if !response.headers().contains_key(name) {
+                response.headers_mut().insert(name.clone(), value.clone());
+            }
+        }
+        response
+    }
+}
+
+impl Inner {
+    /// The input tokens of the last request with this cache key.
+    pub(super) fn earlier_input(&self, key: &str) -> u64 {
+        locked(&self.prompt_cache).get(key).copied().unwrap_or_default()
+    }
+
+    /// Remembers them, forgetting everything when there is too much of it.
+    pub(super) fn remember_input(&self, key: &str, tokens: u64) {
+        let mut cache = locked(&self.prompt_cache);
+        if cache.len() >= CACHED_CONVERSATIONS {
+            *cache = HashMap::new();
+        }
+        cache.insert(key.to_owned(), tokens);
+    }
+}
+
+const CACHED_CONVERSATIONS: usize = 4096;

@@ -1,0 +1,115 @@
+//! The account's usage windows: headers of every answer, the event on the stream, and the usage document.
+
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+use serde_json::{Value, json};
+
+/// One usage window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Window {
+    /// How much of it is used, 0 to 100.
+    pub used_percent: f64,
+    /// Its length.
+    pub minutes: u64,
+    /// Seconds until it starts anew.
+    pub resets_in_seconds: i64,
+}
+
+/// The windows of the simulated account. Since mid-2026 most accounts have one, a weekly one, in the first place.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// The first window.
+    pub primary: Window,
+    /// The second window.
+    pub secondary: Option<Window>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { primary: Window { used_percent: 12.5, minutes: 10_080, resets_in_seconds: 332_661 }, secondary: None }
+    }
+}
+
+impl Limits {
+    /// Both windows used up to the last bit.
+    pub(super) fn exhausted(mut self) -> Self {
+        self.primary.used_percent = 100.0;
+        self
+    }
+
+    /// The headers of an answer.
+    pub(super) fn headers(&self, plan: &str, now: i64) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let mut add = |name: String, value: String| {
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                headers.insert(name, value);
+            }
+        };
+        for (name, window) in [("primary", Some(self.primary)), ("secondary", self.secondary)] {
+            let Some(window) = window else { continue };
+            add(format!("x-codex-{name}-used-percent"), window.used_percent.to_string());
+            add(format!("x-codex-{name}-window-minutes"), window.minutes.to_string());
+            add(format!("x-codex-{name}-reset-at"), (now + window.resets_in_seconds).to_string());
+            add(format!("x-codex-{name}-reset-after-seconds"), window.resets_in_seconds.to_string());
+        }
+        for (name, value) in [
+            ("x-codex-plan-type", plan),
+            ("x-codex-active-limit", "premium"),
+            ("x-codex-credits-has-credits", "False"),
+            ("x-codex-credits-unlimited", "False"),
+            ("x-codex-credits-balance", "0"),
+        ] {
+            add(name.to_owned(), value.to_owned());
+        }
+        headers
+    }
+
+    /// The `codex.rate_limits` event.
+    pub(super) fn event(&self, plan: &str, now: i64) -> Value {
+        let window = |window: Window| {
+            json!({
+                "used_percent": window.used_percent,
+                "window_minutes": window.minutes,
+                "reset_at": now + window.resets_in_seconds,
+            })
+        };
+        json!({
+            "type": "codex.rate_limits",
+            "plan_type": plan,
+            "rate_limits": { "primary": window(self.primary), "secondary": self.secondary.map(window) },
+            "credits": { "has_credits": false, "unlimited": false, "balance": null },
+            "metered_limit_name": "codex",
+            "limit_name": "codex",
+        })
+    }
+
+    /// The usage document.
+    pub(super) fn document(&self, plan: &str, now: i64) -> Value {
+        let window = |window: Window| {
+            json!({
+                "used_percent": window.used_percent,
+                "limit_window_seconds": window.minutes * 60,
+                "reset_after_seconds": window.resets_in_seconds,
+                "reset_at": now + window.resets_in_seconds,
+            })
+        };
+        let reached = self.primary.used_percent >= 100.0;
+        json!({
+            "plan_type": plan,
+            "rate_limit": {
+                "allowed": !reached,
+                "limit_reached": reached,
+                "primary_window": window(self.primary),
+                "secondary_window": self.secondary.map(window),
+            },
+            "credits": {
+                "has_credits": false, "unlimited": false, "balance": null, "approx_local_messages": null,
+                "approx_cloud_messages": null,
+            },
+            "spend_control": { "reached": false, "individual_limit": null },
+            "additional_rate_limits": [],
+            "rate_limit_reached_type": null,
+            "rate_limit_reset_credits": { "available_count": 0 },
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! What must hold between items: calls and their outputs, reasoning and what it led to.
+
+use serde_json::{Map, Value};
+
+use super::{Refusal, items};
+
+/// Checks that each call has one later output, each output its call, and that reasoning is followed by its product.
+pub(super) fn check(input: &[Value]) -> Result<(), Refusal> {
+    check_calls(input)?;
+    check_reasoning(input)
+}
+
+fn check_calls(input: &[Value]) -> Result<(), Refusal> {
+    // Open calls in their order, so that the first unanswered one is reported.
+    let mut open: Vec<(Family, &str)> = Vec::new();
+    for (_, item) in objects(input) {
+        let Some(call_id) = item.get("call_id").and_then(Value::as_str) else { continue };
+        match items::kind(item) {
+            Some("function_call" | "local_shell_call") => open.push((Family::Function, call_id)),
+            Some("custom_tool_call") => open.push((Family::Custom, call_id)),
+            Some(kind @ ("function_call_output" | "custom_tool_call_output")) => {
+                let family = if kind == "function_call_output" { Family::Function } else { Family::Custom };
+                let Some(position) = open.iter().position(|call| *call == (family, call_id)) else {
+                    return Err(no_call(family, call_id));
+                };
+                open.remove(position);
+            }
+            _ => {}
+        }
+    }
+    match open.first() {
+        Some((family, call_id)) => Err(no_output(*family, call_id)),
+        None => Ok(()),
+    }
+}
+
+fn check_reasoning(input: &[Value]) -> Result<(), Refusal> {
+    for (index, item) in objects(input) {
+        if items::kind(item) != Some("reasoning") {
+            continue;
+        }
+        let next = input.get(index + 1).and_then(Value::as_object);
+        if !next.is_some_and(is_product) {
+            let id = item.get("id").and_then(Value::as_str).unwrap_or("rs_unnamed");
+            let message = format!("Item '{id}' of type 'reasoning' was provided without its required following item.");
+            return Err(Refusal::error(None, Some("input"), message));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the model may have produced this item after reasoning.
+fn is_product(item: &Map<String, Value>) -> bool {
+    match items::kind(item) {
+        Some("message") => item.get("role") == Some(&Value::from("assistant")),
+        Some(kind) => matches!(
+            kind,
+            "reasoning"
+                | "function_call"
+                | "custom_tool_call"
+                | "local_shell_call"
+                | "web_search_call"
+                | "image_generation_call"
+                | "tool_search_call"
+        ),
+        None => false,
+    }
+}
+
+fn objects(input: &[Value]) -> impl Iterator<Item = (usize, &Map<String, Value>)> {
+    input.iter().enumerate().filter_map(|(index, item)| Some((index, item.as_object()?)))
+}
+
+fn no_output(family: Family, call_id: &str) -> Refusal {
+    let message = match family {
+        Family::Function => format!("No tool output found for function call {call_id}."),
+        Family::Custom => format!("No tool output found for custom tool call {call_id}."),
+    };
+    Refusal::error(None, Some("input"), message)
+}
+
+fn no_call(family: Family, call_id: &str) -> Refusal {
+    let message = match family {
+        Family::Function => format!("No tool call found for function call output with call_id {call_id}."),
+        Family::Custom => format!("No tool call found for custom tool call output with call_id {call_id}."),
+    };
+    Refusal::error(None, Some("input"), message)
+}
+
+/// Which outputs answer which calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Family {
+    Function,
+    Custom,
+}

@@ -1,0 +1,210 @@
+//! The items of `input`: their types, keys, ids and texts.
+
+use http::StatusCode;
+use serde_json::{Map, Value};
+
+use super::tools::Declared;
+use super::{Context, Refusal, content, is_name, only_words, required_text};
+
+/// Checks each item by itself; what holds between them is [`super::history`]'s.
+pub(super) fn check(input: &[Value], tools: &Declared, context: Context<'_>) -> Result<(), Refusal> {
+    for (index, item) in input.iter().enumerate() {
+        let path = format!("input[{index}]");
+        let Some(item) = item.as_object() else { return Err(Refusal::wrong_type(&path, "an object", item)) };
+        check_item(item, &path, tools, context)?;
+    }
+    Ok(())
+}
+
+/// The type of an item; a message may leave it out.
+pub(super) fn kind(item: &Map<String, Value>) -> Option<&str> {
+    match item.get("type") {
+        None if item.contains_key("role") => Some("message"),
+        other => other.and_then(Value::as_str),
+    }
+}
+
+fn check_item(item: &Map<String, Value>, path: &str, tools: &Declared, context: Context<'_>) -> Result<(), Refusal> {
+    let Some(kind) = kind(item) else { return Err(Refusal::missing(&format!("{path}.type"))) };
+    if kind == "item_reference" {
+        return Err(not_found(item.get("id").and_then(Value::as_str).unwrap_or_default()));
+    }
+    let Some(rule) = RULES.iter().find(|rule| rule.kind == kind) else {
+        let known: Vec<&str> = RULES.iter().map(|rule| rule.kind).collect();
+        return Err(Refusal::unsupported(&format!("{path}.type"), &Value::from(kind), &known));
+    };
+    if let Some(key) =
+        item.keys().find(|key| !COMMON_KEYS.contains(&key.as_str()) && !rule.keys.contains(&key.as_str()))
+    {
+        return Err(Refusal::unknown(&format!("{path}.{key}")));
+    }
+    check_id(item.get("id"), rule.prefix, &format!("{path}.id"))?;
+    rule.texts.iter().try_for_each(|key| required_text(item, key, path).map(drop))?;
+    check_call(item, path, tools)?;
+    match kind {
+        "message" => check_message(item, path),
+        "reasoning" => check_reasoning(item, path, context),
+        "function_call_output" | "custom_tool_call_output" => content::check_output(item.get("output"), path),
+        "compaction" | "compaction_summary" => check_encrypted(item, context),
+        _ => Ok(()),
+    }
+}
+
+fn check_id(id: Option<&Value>, prefix: &str, path: &str) -> Result<(), Refusal> {
+    let id = match id {
+        None | Some(Value::Null) => return Ok(()),
+        Some(Value::String(id)) => id,
+        Some(other) => return Err(Refusal::wrong_type(path, "a string", other)),
+    };
+    let length = id.chars().count();
+    if length > MAX_ID {
+        return Err(Refusal::too_long(path, MAX_ID, length));
+    }
+    if !is_name(id) {
+        let message = format!(
+            "Invalid '{path}': '{id}'. Expected an ID that contains letters, numbers, underscores, or dashes, but this \
+             value contained additional characters."
+        );
+        return Err(Refusal::error(Some("invalid_value"), Some(path), message));
+    }
+    if !id.starts_with(prefix) {
+        let message = format!("Invalid '{path}': '{id}'. Expected an ID that begins with '{prefix}'.");
+        return Err(Refusal::error(Some("invalid_id_prefix"), Some(path), message));
+    }
+    Ok(())
+}
+
+fn check_call(item: &Map<String, Value>, path: &str, tools: &Declared) -> Result<(), Refusal> {
+    if let Some(Value::String(call_id)) = item.get("call_id") {
+        let length = call_id.chars().count();
+        if length > MAX_ID {
+            return Err(Refusal::too_long(&format!("{path}.call_id"), MAX_ID, length));
+        }
+        if call_id.is_empty() {
+            let message = format!(
+                "Invalid '{path}.call_id': empty string. Expected a string with minimum length 1, but got an empty \
+                 string instead."
+            );
+            return Err(Refusal::error(Some("empty_string"), Some(&format!("{path}.call_id")), message));
+        }
+    }
+    if let Some(Value::String(namespace)) = item.get("namespace")
+        && !tools.has_namespace(namespace)
+    {
+        let message = format!("Namespace '{namespace}' not found in 'tools' parameter.");
+        return Err(Refusal::error(Some("invalid_value"), Some(&format!("{path}.namespace")), message));
+    }
+    match item.get("name") {
+        Some(Value::String(name)) if !is_name(name) => {
+            let path = format!("{path}.name");
+            let message = format!(
+                "Invalid '{path}': string does not match pattern. Expected a string that matches the pattern \
+                 '^[a-zA-Z0-9_-]+$'."
+            );
+            Err(Refusal::error(Some("invalid_value"), Some(&path), message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_message(item: &Map<String, Value>, path: &str) -> Result<(), Refusal> {
+    let role = required_text(item, "role", path)?;
+    match role {
+        "system" => return Err(Refusal::detail("System messages are not allowed")),
+        "user" | "assistant" | "developer" => {}
+        _ => return Err(Refusal::unsupported(&format!("{path}.role"), &Value::from(role), ROLES)),
+    }
+    if role != "assistant" && item.get("phase").is_some_and(|phase| !phase.is_null()) {
+        return Err(Refusal::unknown(&format!("{path}.phase")));
+    }
+    only_words(item.get("phase"), &["commentary", "final_answer"], &format!("{path}.phase"))?;
+    content::check_message(item.get("content"), role, path)
+}
+
+fn check_reasoning(item: &Map<String, Value>, path: &str, context: Context<'_>) -> Result<(), Refusal> {
+    match item.get("summary") {
+        Some(Value::Array(parts)) => content::check_parts(parts, &["summary_text"], &format!("{path}.summary"))?,
+        None | Some(Value::Null) => return Err(Refusal::missing(&format!("{path}.summary"))),
+        Some(other) => return Err(Refusal::wrong_type(&format!("{path}.summary"), "an array", other)),
+    }
+    if let Some(Value::Array(parts)) = item.get("content") {
+        content::check_parts(parts, &["reasoning_text", "text"], &format!("{path}.content"))?;
+    }
+    if item.get("encrypted_content").is_none_or(Value::is_null) {
+        return Err(match item.get("id").and_then(Value::as_str) {
+            Some(id) => not_found(id),
+            None => Refusal::missing(&format!("{path}.encrypted_content")),
+        });
+    }
+    check_encrypted(item, context)
+}
+
+fn check_encrypted(item: &Map<String, Value>, context: Context<'_>) -> Result<(), Refusal> {
+    let text = item.get("encrypted_content").and_then(Value::as_str).unwrap_or_default();
+    if context.vault.opens(text, context.account_id) {
+        return Ok(());
+    }
+    let shown: String = text.chars().take(8).collect();
+    let message = format!(
+        "The encrypted content {shown}... could not be verified. Reason: Encrypted content could not be decrypted or \
+         parsed."
+    );
+    Err(Refusal::error(Some("invalid_encrypted_content"), None, message))
+}
+
+fn not_found(id: &str) -> Refusal {
+    let message = format!(
+        "Item with id '{id}' not found. Items are not persisted when `store` is set to false. Try again with `store` set \
+         to true, or remove this item from your input."
+    );
+    Refusal { status: StatusCode::NOT_FOUND, ..Refusal::error(None, Some("input"), message) }
+}
+
+/// What one type of item may and must have.
+struct Rule {
+    kind: &'static str,
+    /// How an id of this type begins.
+    prefix: &'static str,
+    /// Keys beyond [`COMMON_KEYS`].
+    keys: &'static [&'static str],
+    /// Keys that must be there and be texts.
+    texts: &'static [&'static str],
+}
+
+const fn rule(
+    kind: &'static str,
+    prefix: &'static str,
+    keys: &'static [&'static str],
+    texts: &'static [&'static str],
+) -> Rule {
+    Rule { kind, prefix, keys, texts }
+}
+
+const MAX_ID: usize = 64;
+const ROLES: &[&str] = &["assistant", "developer", "user"];
+const COMMON_KEYS: &[&str] = &["type", "id", "status", "internal_chat_message_metadata_passthrough"];
+
+const RULES: &[Rule] = &[
+    rule("message", "msg", &["role", "content", "phase"], &[]),
+    rule("reasoning", "rs", &["summary", "content", "encrypted_content"], &[]),
+    rule(
+        "function_call",
+        "fc",
+        &["call_id", "name", "arguments", "namespace", "encrypted_function_args"],
+        &["call_id", "name", "arguments"],
+    ),
+    rule("function_call_output", "fc", &["call_id", "output"], &["call_id"]),
+    rule("custom_tool_call", "ctc", &["call_id", "name", "input", "namespace"], &["call_id", "name", "input"]),
+    rule("custom_tool_call_output", "ctc", &["call_id", "output", "name"], &["call_id"]),
+    rule("local_shell_call", "", &["call_id", "action"], &["call_id"]),
+    rule("web_search_call", "ws", &["action"], &[]),
+    rule("image_generation_call", "ig", &["revised_prompt", "result"], &[]),
+    rule("tool_search_call", "", &["call_id", "execution", "arguments"], &[]),
+    rule("tool_search_output", "", &["call_id", "execution", "tools"], &[]),
+    rule("compaction", "", &["encrypted_content"], &["encrypted_content"]),
+    rule("compaction_summary", "", &["encrypted_content"], &["encrypted_content"]),
+    rule("context_compaction", "", &["encrypted_content"], &[]),
+    rule("compaction_trigger", "", &[], &[]),
+    rule("additional_tools", "", &["role", "tools"], &[]),
+    rule("agent_message", "", &["author", "recipient", "content"], &[]),
+];

@@ -1,0 +1,164 @@
+//! What the backend refuses, in its words.
+//!
+//! * Anything not known to be accepted is refused: top-level parameters, items, content parts and tools are allow-lists.
+//! * Two dialects, as at the real backend: `{"detail": …}` from its front, `{"error": {…}}` from the model layer behind.
+//! * The first fault found is the one reported.
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::catalogue::Catalogue;
+use super::script::ScriptedAnswer;
+use super::vault::Vault;
+
+mod content;
+mod history;
+mod items;
+mod parameters;
+mod schema;
+mod tools;
+
+/// What a request is held against.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context<'a> {
+    /// The models of the account.
+    pub(super) catalogue: &'a Catalogue,
+    /// Recognises encrypted content.
+    pub(super) vault: &'a Vault,
+    /// Whose request it is.
+    pub(super) account_id: &'a str,
+    /// Whether the lighter request shape was announced.
+    pub(super) lite: bool,
+}
+
+/// Why a request was refused.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) body: Value,
+}
+
+/// Checks a request for a streamed answer.
+pub(super) fn request(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Refusal> {
+    parameters::check(body, context)?;
+    check_conversation(body, context)
+}
+
+/// Checks a request for a compaction, which has neither `stream` nor `store`.
+pub(super) fn compaction(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Refusal> {
+    parameters::check_compaction(body, context)?;
+    check_conversation(body, context)
+}
+
+fn check_conversation(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Refusal> {
+    let input = body.get("input").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let tools = tools::Declared::check(body, input)?;
+    items::check(input, &tools, context)?;
+    history::check(input)
+}
+
+impl Refusal {
+    /// The front's dialect.
+    pub(super) fn detail(text: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, body: json!({ "detail": text.into() }) }
+    }
+
+    /// The model layer's dialect.
+    pub(super) fn error(code: Option<&str>, param: Option<&str>, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let error = json!({ "message": message, "type": "invalid_request_error", "param": param, "code": code });
+        Self { status: StatusCode::BAD_REQUEST, body: json!({ "error": error }) }
+    }
+
+    /// A required key is absent.
+    fn missing(path: &str) -> Self {
+        Self::error(Some("missing_required_parameter"), Some(path), format!("Missing required parameter: '{path}'."))
+    }
+
+    /// A key nobody knows.
+    fn unknown(path: &str) -> Self {
+        Self::error(Some("unknown_parameter"), Some(path), format!("Unknown parameter: '{path}'."))
+    }
+
+    /// A value of the wrong JSON type; `expected` with its article.
+    fn wrong_type(path: &str, expected: &str, value: &Value) -> Self {
+        let message = format!("Invalid type for '{path}': expected {expected}, but got {} instead.", article(value));
+        Self::error(Some("invalid_type"), Some(path), message)
+    }
+
+    /// A word outside its list.
+    fn unsupported(path: &str, value: &Value, supported: &[&str]) -> Self {
+        let given = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let message = format!("Invalid value: '{given}'. Supported values are: {}.", enumerate(supported));
+        Self::error(Some("invalid_value"), Some(path), message)
+    }
+
+    /// A text over its limit, in characters.
+    fn too_long(path: &str, limit: usize, length: usize) -> Self {
+        let message = format!(
+            "Invalid '{path}': string too long. Expected a string with maximum length {limit}, but got a string with \
+             length {length} instead."
+        );
+        Self::error(Some("string_above_max_length"), Some(path), message)
+    }
+}
+
+impl From<Refusal> for ScriptedAnswer {
+    fn from(refusal: Refusal) -> Self {
+        Self::json(refusal.status, &refusal.body)
+    }
+}
+
+/// The text under `key`, which must be there.
+fn required_text<'a>(object: &'a Map<String, Value>, key: &str, path: &str) -> Result<&'a str, Refusal> {
+    let path = format!("{path}.{key}");
+    match object.get(key) {
+        None | Some(Value::Null) => Err(Refusal::missing(&path)),
+        Some(Value::String(text)) => Ok(text),
+        Some(other) => Err(Refusal::wrong_type(&path, "a string", other)),
+    }
+}
+
+/// Refuses a key outside `allowed`.
+fn only_keys(object: &Map<String, Value>, allowed: &[&str], path: &str) -> Result<(), Refusal> {
+    match object.keys().find(|key| !allowed.contains(&key.as_str())) {
+        Some(key) => Err(Refusal::unknown(&format!("{path}.{key}"))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a word outside `supported`; an absent or null value is fine.
+fn only_words(value: Option<&Value>, supported: &[&str], path: &str) -> Result<(), Refusal> {
+    match value {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::String(word)) if supported.contains(&word.as_str()) => Ok(()),
+        Some(other) => Err(Refusal::unsupported(path, other, supported)),
+    }
+}
+
+/// Whether a name may be a tool's.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+fn enumerate(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [one, two] => format!("{one} and {two}"),
+        [rest @ .., last] => format!("{}, and {last}", rest.join(", ")),
+    }
+}
+
+fn article(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(number) if number.is_f64() => "a decimal",
+        Value::Number(_) => "an integer",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}

@@ -1,0 +1,86 @@
+//! JSON Schemas of tools and of structured output: an object at the root, and in strict mode closed and complete.
+
+use serde_json::{Map, Value};
+
+use super::Refusal;
+
+/// Checks a function's parameters.
+pub(super) fn check_parameters(
+    schema: &Map<String, Value>,
+    function: &str,
+    strict: Option<&Value>,
+    path: &str,
+) -> Result<(), Refusal> {
+    let refuse = |cause: String| {
+        let message = format!("Invalid schema for function '{function}': {cause}");
+        Refusal::error(Some("invalid_function_parameters"), Some(path), message)
+    };
+    check(schema, strict).map_err(refuse)
+}
+
+/// Checks the schema of structured output.
+pub(super) fn check_format(schema: &Map<String, Value>, name: &str, strict: Option<&Value>) -> Result<(), Refusal> {
+    let refuse = |cause: String| {
+        let message = format!("Invalid schema for response_format '{name}': {cause}");
+        Refusal::error(Some("invalid_json_schema"), Some("text.format.schema"), message)
+    };
+    check(schema, strict).map_err(refuse)
+}
+
+fn check(schema: &Map<String, Value>, strict: Option<&Value>) -> Result<(), String> {
+    // An empty object is an object without parameters.
+    if !schema.is_empty() && !schema.contains_key("$ref") && schema.get("type") != Some(&Value::from("object")) {
+        let given =
+            schema.get("type").map_or_else(|| "None".to_owned(), |kind| kind.as_str().unwrap_or("list").to_owned());
+        return Err(format!("schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{given}\"'."));
+    }
+    if strict == Some(&Value::Bool(true)) {
+        check_closed(&Value::Object(schema.clone()), &mut Vec::new())
+    } else {
+        Ok(())
+    }
+}
+
+/// Strict mode: every object forbids further properties and requires all it names.
+fn check_closed(schema: &Value, context: &mut Vec<String>) -> Result<(), String> {
+    let Some(object) = schema.as_object() else { return Ok(()) };
+    if let Some(properties) = object.get("properties").and_then(Value::as_object) {
+        if object.get("additionalProperties") != Some(&Value::Bool(false)) {
+            return Err(format!(
+                "In context={}, 'additionalProperties' is required to be supplied and to be false.",
+                place(context)
+            ));
+        }
+        let required: Vec<&str> =
+            object.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        if let Some(name) = properties.keys().find(|name| !required.contains(&name.as_str())) {
+            return Err(format!(
+                "In context={}, 'required' is required to be supplied and to be an array including every key in \
+                 properties. Missing '{name}'.",
+                place(context)
+            ));
+        }
+    }
+    for (key, value) in object {
+        let nested: Vec<(String, &Value)> = match (key.as_str(), value) {
+            ("properties" | "$defs" | "definitions", Value::Object(entries)) => {
+                entries.iter().map(|(name, entry)| (format!("'{key}', '{name}'"), entry)).collect()
+            }
+            ("anyOf" | "allOf" | "oneOf", Value::Array(entries)) => {
+                entries.iter().enumerate().map(|(index, entry)| (format!("'{key}', '{index}'"), entry)).collect()
+            }
+            ("items", entry) => vec![("'items'".to_owned(), entry)],
+            _ => Vec::new(),
+        };
+        for (step, entry) in nested {
+            context.push(step);
+            check_closed(entry, context)?;
+            context.pop();
+        }
+    }
+    Ok(())
+}
+
+fn place(context: &[String]) -> String {
+    format!("({})", context.join(", "))
+}

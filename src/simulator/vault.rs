@@ -1,0 +1,104 @@
+//! Ids and encrypted content as the backend makes them.
+//!
+//! * Encrypted content is bound to the account and to this simulator, and is recognised without being remembered: half of
+//!   it is a digest over the other half.
+//! * Ids carry the prefix of their type and look random.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+use sha2::{Digest as _, Sha256};
+
+/// Makes ids and encrypted content.
+#[derive(Debug)]
+pub(super) struct Vault {
+    seed: String,
+    counter: AtomicU64,
+}
+
+impl Vault {
+    pub(super) fn new(seed: &str) -> Self {
+        Self { seed: seed.to_owned(), counter: AtomicU64::new(0) }
+    }
+
+    /// A fresh id: `prefix`, an underscore and 48 hexadecimal digits.
+    pub(super) fn id(&self, prefix: &str) -> String {
+        format!("{prefix}_{}", hex(&self.digest(&["id", &self.next()])[..24]))
+    }
+
+    /// A fresh id of the length that the backend sometimes returns and never takes back.
+    pub(super) fn long_id(&self, prefix: &str) -> String {
+        let mut id = self.id(prefix);
+        while id.len() < 400 {
+            id.push_str(&hex(&self.digest(&["long", &self.next()])));
+        }
+        id.truncate(400);
+        id
+    }
+
+    /// A fresh call id.
+    pub(super) fn call_id(&self) -> String {
+        format!("call_{}", hex(&self.digest(&["call", &self.next()])[..12]))
+    }
+
+    /// Fresh encrypted content for `account`.
+    pub(super) fn seal(&self, account: &str) -> String {
+        let nonce = self.digest(&["nonce", &self.next()]);
+        let mut bytes = vec![0x80, 0, 0, 0, 0];
+        bytes.extend_from_slice(&nonce);
+        bytes.extend_from_slice(&self.mark(&nonce, account));
+        URL_SAFE.encode(bytes)
+    }
+
+    /// Whether [`Vault::seal`] made `text` for `account`.
+    pub(super) fn opens(&self, text: &str, account: &str) -> bool {
+        let Ok(bytes) = URL_SAFE.decode(text) else { return false };
+        bytes.len() == 69 && bytes[37..] == self.mark(&bytes[5..37], account)
+    }
+
+    fn mark(&self, nonce: &[u8], account: &str) -> [u8; 32] {
+        self.digest(&["seal", account, &hex(nonce)])
+    }
+
+    fn next(&self) -> String {
+        self.counter.fetch_add(1, Ordering::Relaxed).to_string()
+    }
+
+    fn digest(&self, parts: &[&str]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(&self.seed);
+        for part in parts {
+            hash.update([0]);
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(b"0123456789abcdef"[digit as usize]))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_opens_for_its_account_and_simulator_only() {
+        let vault = Vault::new("one");
+        let sealed = vault.seal("a");
+        assert!(sealed.starts_with("gAAAA"));
+        assert!(vault.opens(&sealed, "a"));
+        assert!(!vault.opens(&sealed, "b"));
+        assert!(!Vault::new("two").opens(&sealed, "a"));
+        assert!(!vault.opens("gAAAAAforeign", "a"));
+        assert_ne!(vault.id("msg"), vault.id("msg"));
+        assert_eq!(vault.long_id("fc").len(), 400);
+    }
+}
