@@ -1,5 +1,7 @@
 //! One request, read whole, with its content encoding undone.
 
+use std::io::Read;
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -79,13 +81,18 @@ fn decode(head: &Parts, bytes: Bytes) -> Result<Bytes, UnreadableBody> {
     match encoding.as_deref() {
         None | Some("identity" | "") => Ok(bytes),
         Some("zstd") => inflate_zstd(&bytes).ok_or_else(|| UnreadableBody::Encoding("zstd".to_owned())),
+        Some("gzip") => {
+            inflate(flate2::read::GzDecoder::new(&bytes[..])).ok_or_else(|| UnreadableBody::Encoding("gzip".to_owned()))
+        }
         Some(other) => Err(UnreadableBody::Encoding(other.to_owned())),
     }
 }
 
 fn inflate_zstd(bytes: &[u8]) -> Option<Bytes> {
-    use std::io::Read as _;
-    let mut decoder = ruzstd::decoding::StreamingDecoder::new(bytes).ok()?;
+    inflate(ruzstd::decoding::StreamingDecoder::new(bytes).ok()?)
+}
+
+fn inflate(mut decoder: impl Read) -> Option<Bytes> {
     let mut inflated = Vec::new();
     decoder.read_to_end(&mut inflated).ok()?;
     Some(inflated.into())

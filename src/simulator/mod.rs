@@ -27,12 +27,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::platform;
 
 mod answer;
 mod backend;
-mod calendar;
 mod call;
 mod catalogue;
 mod envelope;
@@ -153,7 +154,7 @@ impl Simulator {
                 "refresh_token": tokens.refresh,
                 "account_id": account_id,
             },
-            "last_refresh": calendar::rfc3339(now),
+            "last_refresh": date(now),
         })
     }
 
@@ -271,6 +272,12 @@ impl Current {
 
 /// What to show a person before anything else.
 pub const BANNER: &str = "SIMULATION: no model is asked and no network is used. Every answer is made up.";
+
+/// Unix seconds as RFC 3339; the epoch for what no calendar holds.
+fn date(seconds: i64) -> String {
+    let instant = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    instant.format(&Rfc3339).unwrap_or_default()
+}
 
 /// Locks what no panic can leave in a half-changed state.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -70,7 +70,12 @@ pub(crate) async fn open(request: Request<Bytes>) -> Result<http::Response<ByteS
 
 /// Sends a request and reads the answer to its end.
 pub(crate) async fn send(request: Request<Bytes>) -> Answer {
-    let response = open(request).await.unwrap();
+    send_by(&client(), request).await
+}
+
+/// Sends a request by `client` and reads the answer to its end.
+pub(crate) async fn send_by(client: &HttpClient, request: Request<Bytes>) -> Answer {
+    let response = client.send(request).await.unwrap();
     let (head, mut body) = response.into_parts();
     let (mut bytes, mut pieces, mut whole) = (Vec::new(), Vec::new(), true);
     while let Some(piece) = body.next().await {
@@ -106,6 +111,7 @@ pub(crate) struct Backend {
     pub(crate) simulator: Simulator,
     pub(crate) running: RunningSimulator,
     pub(crate) login: Value,
+    client: HttpClient,
 }
 
 impl Backend {
@@ -113,7 +119,7 @@ impl Backend {
         let simulator = Simulator::new();
         let running = simulator.start().await.unwrap();
         let login = simulator.issue_login(Login::default());
-        Self { simulator, running, login }
+        Self { simulator, running, login, client: client() }
     }
 
     /// The head of a request with the login's headers.
@@ -133,7 +139,7 @@ impl Backend {
 
     /// Asks for an answer and reads it.
     pub(crate) async fn ask(&self, body: &Value) -> Answer {
-        send(self.request(body)).await
+        send_by(&self.client, self.request(body)).await
     }
 
     /// Queues a play, asks, and reads the answer.
@@ -143,7 +149,7 @@ impl Backend {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        send(self.head("GET", path).body(Bytes::new()).unwrap()).await
+        send_by(&self.client, self.head("GET", path).body(Bytes::new()).unwrap()).await
     }
 }
 

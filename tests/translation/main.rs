@@ -1,6 +1,13 @@
 //! The translation, without a server: recorded streams, cut anywhere, in both modes.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    clippy::print_stdout,
+    reason = "a test may panic and say what it skipped"
+)]
 
 mod fold;
 mod recordings;

@@ -1,0 +1,232 @@
+//! What an answer holds, in both modes: nothing lost, nothing twice, nothing made up.
+
+use codex_proxy::simulator::{Ending, IncompleteReason, Scenario};
+use serde_json::json;
+
+use super::client::Message;
+use super::harness::{Proxy, tool, user};
+
+/// Both modes give the same message; this is it.
+async fn message(proxy: &Proxy, scenario: Scenario, body: &serde_json::Value) -> Message {
+    let [buffered, streamed] = proxy.both(scenario, body).await;
+    let (buffered, mut streamed) = (buffered.message(), streamed.message());
+    // The simulator counts the second request's cached tokens.
+    streamed.usage = buffered.usage.clone();
+    let ids = |message: &Message| message.calls.iter().map(|call| call.0.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&buffered).len(), ids(&streamed).len());
+    for (mine, other) in streamed.calls.iter_mut().zip(&buffered.calls) {
+        mine.0 = other.0.clone();
+    }
+    assert_eq!(buffered, streamed);
+    buffered
+}
+
+fn two_tools() -> serde_json::Value {
+    let mut body = user("use get_weather and get_time");
+    body["tools"] = json!([tool("get_weather"), tool("get_time")]);
+    body
+}
+
+#[tokio::test]
+async fn plain_text_with_usage() {
+    let proxy = Proxy::start().await;
+    let message = message(&proxy, Scenario::Default, &user("Hello, wörld 👋🏽!")).await;
+    assert!(message.content.contains("Hello, wörld 👋🏽!"), "{}", message.content);
+    assert_eq!(message.finish, "stop");
+    assert!(message.usage["prompt_tokens"].as_u64().unwrap() > 0);
+    assert!(message.usage["prompt_tokens_details"]["cached_tokens"].is_u64());
+    assert!(message.usage["completion_tokens_details"]["reasoning_tokens"].is_u64());
+}
+
+#[tokio::test]
+async fn interleaved_parallel_calls_keep_their_places() {
+    let proxy = Proxy::start().await;
+    let message = message(&proxy, Scenario::InterleavedCalls, &two_tools()).await;
+    assert_eq!(message.finish, "tool_calls");
+    let tools = message.tools();
+    assert_eq!(tools.iter().map(|tool| tool.0).collect::<Vec<_>>(), ["get_weather", "get_time"]);
+    for (_, arguments) in tools {
+        assert!(serde_json::from_str::<serde_json::Value>(arguments).unwrap()["city"].is_string(), "{arguments}");
+    }
+}
+
+#[tokio::test]
+async fn arguments_come_once_wherever_the_backend_puts_them() {
+    let proxy = Proxy::start().await;
+    let mut body = user("use get_weather");
+    body["tools"] = json!([tool("get_weather")]);
+    for scenario in [
+        Scenario::Default,
+        Scenario::ArgumentsOnlyInDone,
+        Scenario::ArgumentsOnlyInItem,
+        Scenario::DeltaBeforeItem,
+        Scenario::StrayDelta,
+        Scenario::LongIds,
+    ] {
+        let found = message(&proxy, scenario.clone(), &body).await;
+        assert!(!found.calls.is_empty());
+        for call in found.tools() {
+            assert_eq!(call, ("get_weather", r#"{"city":"Paris"}"#), "{scenario:?}");
+        }
+        assert_eq!(found.finish, "tool_calls");
+    }
+}
+
+#[tokio::test]
+async fn text_comes_once_wherever_the_backend_puts_it() {
+    let proxy = Proxy::start().await;
+    for scenario in [
+        Scenario::TextOnlyInDone,
+        Scenario::TextOnlyInItem,
+        Scenario::SingleDelta,
+        Scenario::LongIds,
+        Scenario::MalformedEvent,
+        Scenario::Ending(Ending::NullOutput),
+        Scenario::Ending(Ending::FullOutput),
+    ] {
+        let content = message(&proxy, scenario.clone(), &user("hi")).await.content;
+        assert_eq!(
+            content.matches("This is a simulation: no model was asked. 🎭\n\n").count(),
+            1,
+            "{scenario:?}: {content}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn several_messages_are_separated_by_a_blank_line() {
+    let proxy = Proxy::start().await;
+    let message = message(&proxy, Scenario::SeveralMessages, &user("hi")).await;
+    assert!(message.content.contains("first. 🔎\n\nThis is"), "{:?}", message.content);
+    assert!(message.content.contains("SeveralMessages\n\nA second message"), "{:?}", message.content);
+    assert_eq!(message.finish, "stop");
+}
+
+#[tokio::test]
+async fn every_piece_of_reasoning_arrives() {
+    let proxy = Proxy::start().await;
+    let message = message(&proxy, Scenario::SeveralReasoningItems, &user("hi")).await;
+    let parts = [
+        "First thought**\n\nAlpha.",
+        "Second thought**\n\nBeta.",
+        "Third thought**\n\nGamma.",
+        "Fourth thought**\n\nDelta.",
+    ];
+    assert_eq!(message.reasoning, parts.map(|part| format!("**{part}")).join("\n\n"));
+    assert!(!message.content.is_empty());
+}
+
+#[tokio::test]
+async fn raw_reasoning_arrives_too() {
+    let proxy = Proxy::start().await;
+    assert!(!message(&proxy, Scenario::RawReasoning, &user("hi")).await.reasoning.is_empty());
+}
+
+#[tokio::test]
+async fn a_refusal_is_a_refusal() {
+    let proxy = Proxy::start().await;
+    let message = message(&proxy, Scenario::Refusal, &user("hi")).await;
+    assert!(!message.refusal.is_empty());
+    assert_eq!((message.content.as_str(), message.finish.as_str()), ("", "stop"));
+}
+
+#[tokio::test]
+async fn an_incomplete_answer_says_why() {
+    let proxy = Proxy::start().await;
+    for (reason, finish) in
+        [(IncompleteReason::MaxOutputTokens, "length"), (IncompleteReason::ContentFilter, "content_filter")]
+    {
+        let message = message(&proxy, Scenario::Incomplete(reason), &user("hi")).await;
+        assert_eq!(message.finish, finish);
+        assert!(!message.content.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn usage_without_details_counts_as_none_of_them() {
+    let proxy = Proxy::start().await;
+    let usage = message(&proxy, Scenario::Ending(Ending::BareUsage), &user("hi")).await.usage;
+    assert!(usage["total_tokens"].as_u64().unwrap() > 0);
+    assert_eq!(usage["prompt_tokens_details"]["cached_tokens"], 0);
+    let usage = message(&proxy, Scenario::Ending(Ending::NoUsage), &user("hi")).await.usage;
+    assert!(usage.is_null(), "none is made up");
+}
+
+#[tokio::test]
+async fn citations_are_annotations_and_a_search_is_no_call() {
+    let proxy = Proxy::start().await;
+    let message = message(&proxy, Scenario::WebSearch, &user("search")).await;
+    assert!(message.calls.is_empty());
+    assert_eq!(message.finish, "stop");
+    assert!(!message.annotations.is_empty());
+    for annotation in &message.annotations {
+        assert_eq!(annotation["type"], "url_citation");
+        let citation = &annotation["url_citation"];
+        let range = |name: &str| usize::try_from(citation[name].as_u64().unwrap()).unwrap();
+        assert!(range("start_index") < range("end_index"));
+        assert!(range("end_index") <= message.content.chars().count());
+        assert!(citation["url"].as_str().unwrap().starts_with("http"));
+    }
+}
+
+#[tokio::test]
+async fn a_generated_image_is_a_data_url_and_no_call() {
+    let proxy = Proxy::start().await;
+    let message = message(&proxy, Scenario::ImageGeneration, &user("draw")).await;
+    assert_eq!(message.images.len(), 1);
+    assert!(message.images[0].starts_with("data:image/png;base64,"));
+    assert!(message.calls.is_empty());
+}
+
+#[tokio::test]
+async fn a_custom_tool_is_called_in_its_own_form() {
+    let proxy = Proxy::start().await;
+    for tools in [
+        json!([{ "type": "custom", "custom": { "name": "apply_patch", "description": "d" } }]),
+        json!([{ "type": "custom", "name": "apply_patch", "description": "d" }]),
+    ] {
+        let mut body = user("use apply_patch");
+        body["tools"] = tools;
+        let message = message(&proxy, Scenario::CustomToolCall, &body).await;
+        assert_eq!(message.finish, "tool_calls");
+        let call = &message.calls[0];
+        assert_eq!((call.1.as_str(), call.2.as_str()), ("custom", "apply_patch"));
+        assert!(!call.3.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn legacy_functions_get_a_function_call() {
+    let proxy = Proxy::start().await;
+    let mut body = user("use get_weather");
+    body["functions"] = json!([tool("get_weather")["function"]]);
+    let message = message(&proxy, Scenario::Default, &body).await;
+    assert_eq!(message.finish, "function_call");
+    let (name, arguments) = message.function_call.unwrap();
+    assert_eq!(name, "get_weather");
+    assert!(serde_json::from_str::<serde_json::Value>(&arguments).is_ok());
+    assert!(message.calls.is_empty());
+    assert_eq!(proxy.last_sent()["parallel_tool_calls"], false);
+}
+
+#[tokio::test]
+async fn no_usage_unless_asked_when_streaming() {
+    let proxy = Proxy::start().await;
+    let mut body = user("hi");
+    body["stream"] = true.into();
+    let answer = proxy.chat(&body).await;
+    assert!(!answer.text.contains("\"usage\""), "{}", answer.text);
+    answer.message();
+}
+
+#[tokio::test]
+async fn usage_is_null_until_the_last_chunk_when_asked() {
+    let proxy = Proxy::start().await;
+    let mut body = user("hi");
+    body["stream"] = true.into();
+    body["stream_options"] = json!({ "include_usage": true });
+    let events = proxy.chat(&body).await.events();
+    let (last, others) = events.split_last().unwrap();
+    assert!(others.iter().all(|event| event.get("usage").is_some_and(serde_json::Value::is_null)));
+    assert!(last["usage"]["total_tokens"].is_u64());
+}

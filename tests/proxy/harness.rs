@@ -1,0 +1,149 @@
+//! One proxy, one simulated backend, one client, all in this process and on loopback.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use codex_proxy::credentials::TokenSupplier;
+use codex_proxy::credentials::document::AuthDocument;
+use codex_proxy::credentials::memory::MemoryStore;
+use codex_proxy::models::Models;
+use codex_proxy::oauth;
+use codex_proxy::platform::HttpClient;
+use codex_proxy::server::settings::Settings;
+use codex_proxy::server::{App, listen, router};
+use codex_proxy::simulator::{Login, Play, RunningSimulator, Simulator};
+use codex_proxy::upstream;
+use http::StatusCode;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::client::Answer;
+
+pub(crate) struct Proxy {
+    pub(crate) simulator: Simulator,
+    pub(crate) base: String,
+    pub(crate) http: reqwest::Client,
+    _running: RunningSimulator,
+    _stop: oneshot::Sender<()>,
+}
+
+/// What a test may want different.
+pub(crate) struct Setup {
+    pub(crate) settings: Settings,
+    pub(crate) models: Models,
+    pub(crate) idle_timeout: Duration,
+    /// Another backend than the simulator.
+    pub(crate) upstream_url: Option<String>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            models: Models::default(),
+            idle_timeout: upstream::Settings::IDLE_TIMEOUT,
+            upstream_url: None,
+        }
+    }
+}
+
+impl Proxy {
+    pub(crate) async fn start() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    pub(crate) async fn with(setup: Setup) -> Self {
+        let simulator = Simulator::new();
+        let running = simulator.start().await.unwrap();
+        let client = HttpClient::new(Duration::from_secs(10)).unwrap();
+        let login = simulator.issue_login(Login::default());
+        let store = MemoryStore::new(Some(AuthDocument::parse(&login.to_string()).unwrap()));
+        let issuer = oauth::Client::new(client.clone(), &running.auth_url(), "codex-proxy", "codex-proxy/test");
+        let supplier = TokenSupplier::new(Arc::new(store), issuer);
+        let backend = upstream::Settings {
+            base_url: setup.upstream_url.unwrap_or_else(|| running.upstream_url()),
+            originator: "codex-proxy".to_owned(),
+            client_version: "0.160.0".to_owned(),
+            user_agent: upstream::Settings::user_agent(),
+            idle_timeout: setup.idle_timeout,
+        };
+        let app = App::new(setup.settings, setup.models, supplier, backend, client).unwrap();
+        let listeners = listen::bind("127.0.0.1", 0, false).await.unwrap();
+        let base = format!("http://{}", listeners[0].local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let shutdown = async {
+            let _ = stopped.await;
+        };
+        tokio::spawn(listen::run(listeners, router(Arc::new(app)), shutdown, Duration::ZERO));
+        Self { simulator, base, http: reqwest::Client::new(), _running: running, _stop: stop }
+    }
+
+    /// The simulator's next answer.
+    pub(crate) fn next(&self, play: impl Into<Play>) -> &Self {
+        self.simulator.queue(play);
+        self
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        let request = self.http.post(format!("{}{path}", self.base)).header("content-type", "application/json");
+        Answer::read(request.body(body.to_string()).send().await.unwrap()).await
+    }
+
+    pub(crate) async fn chat(&self, body: &Value) -> Answer {
+        self.post("/v1/chat/completions", body).await
+    }
+
+    /// Asks `body` buffered and streamed; the same play is queued for each.
+    pub(crate) async fn both(&self, play: impl Into<Play>, body: &Value) -> [Answer; 2] {
+        let play = play.into();
+        let mut answers = Vec::new();
+        for stream in [false, true] {
+            let mut body = body.clone();
+            body["stream"] = stream.into();
+            body["stream_options"] = json!({ "include_usage": true });
+            self.next(play.clone());
+            answers.push(self.chat(&body).await);
+            assert_eq!(self.simulator.queued(), 0, "the backend was asked");
+        }
+        answers.try_into().unwrap_or_else(|_| panic!("two answers"))
+    }
+
+    /// The same for the Responses API.
+    pub(crate) async fn both_responses(&self, play: impl Into<Play>, body: &Value) -> [Answer; 2] {
+        let play = play.into();
+        let mut answers = Vec::new();
+        for stream in [false, true] {
+            let mut body = body.clone();
+            body["stream"] = stream.into();
+            self.next(play.clone());
+            answers.push(self.post("/v1/responses", &body).await);
+        }
+        answers.try_into().unwrap_or_else(|_| panic!("two answers"))
+    }
+
+    /// The body that the backend got for `body`, which it must have accepted.
+    pub(crate) async fn sent(&self, body: &Value) -> Value {
+        self.simulator.forget_requests();
+        let answer = self.chat(body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        self.last_sent()
+    }
+
+    pub(crate) fn last_sent(&self) -> Value {
+        self.simulator.requests_to("/responses").last().unwrap().json()
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.simulator.requests_to("/responses").len()
+    }
+}
+
+pub(crate) fn user(text: &str) -> Value {
+    json!({ "messages": [{ "role": "user", "content": text }] })
+}
+
+/// A function tool in chat's form.
+pub(crate) fn tool(name: &str) -> Value {
+    let parameters = json!({ "type": "object", "properties": { "city": { "type": "string" } }, "required": ["city"] });
+    json!({ "type": "function", "function": { "name": name, "description": "d", "parameters": parameters } })
+}

@@ -1,0 +1,204 @@
+//! Histories as clients send them, well-formed when they leave and with nothing missing.
+
+use serde_json::{Value, json};
+
+use super::harness::Proxy;
+
+fn call(id: &str, name: &str) -> Value {
+    json!({ "id": id, "type": "function", "function": { "name": name, "arguments": "{}" } })
+}
+
+fn assistant(calls: &[Value]) -> Value {
+    json!({ "role": "assistant", "content": null, "tool_calls": calls })
+}
+
+fn output(id: &str, text: &str) -> Value {
+    json!({ "role": "tool", "tool_call_id": id, "content": text })
+}
+
+fn user(text: &str) -> Value {
+    json!({ "role": "user", "content": text })
+}
+
+/// The items the backend got, each in a word or two.
+async fn items(proxy: &Proxy, messages: Value) -> Vec<String> {
+    let sent = proxy.sent(&json!({ "messages": messages })).await;
+    let text = |item: &Value| item["content"][0]["text"].as_str().unwrap_or_default().to_owned();
+    let string = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    sent["input"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| match item["type"].as_str().unwrap() {
+            "message" => format!("{}: {}", item["role"].as_str().unwrap(), text(item)),
+            kind if kind.ends_with("_output") => format!("{}= {}", string(&item["call_id"]), string(&item["output"])),
+            _ => format!("{}> {}", string(&item["call_id"]), string(&item["name"])),
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_tool_round_as_it_should_be() {
+    let proxy = Proxy::start().await;
+    let messages =
+        json!([user("q"), assistant(&[call("a", "f"), call("b", "g")]), output("b", "2"), output("a", "1"), user("n")]);
+    assert_eq!(items(&proxy, messages).await, ["user: q", "a> f", "b> g", "b= 2", "a= 1", "user: n"]);
+}
+
+#[tokio::test]
+async fn an_output_before_its_call_or_far_behind_it_comes_right_behind_it() {
+    let proxy = Proxy::start().await;
+    let before = json!([user("q"), output("a", "1"), assistant(&[call("a", "f")])]);
+    assert_eq!(items(&proxy, before).await, ["user: q", "a> f", "a= 1"]);
+    let apart = json!([user("q"), assistant(&[call("a", "f")]), user("wait"), { "role": "assistant", "content": "ok" }, output("a", "1")]);
+    assert_eq!(items(&proxy, apart).await, ["user: q", "a> f", "a= 1", "user: wait", "assistant: ok"]);
+}
+
+#[tokio::test]
+async fn a_second_output_and_one_without_a_call_are_quoted() {
+    let proxy = Proxy::start().await;
+    let messages = json!([
+        user("q"),
+        assistant(&[call("a", "f")]),
+        output("a", "1"),
+        output("a", "again"),
+        output("x", "lost\nline")
+    ]);
+    assert_eq!(
+        items(&proxy, messages).await,
+        [
+            "user: q",
+            "a> f",
+            "a= 1",
+            "user: Output of the unknown tool call a:\nagain",
+            "user: Output of the unknown tool call x:\nlost\nline",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_call_never_answered_gets_an_output_that_says_so() {
+    let proxy = Proxy::start().await;
+    let messages = json!([user("q"), assistant(&[call("a", "f"), call("b", "g")]), output("a", "1"), user("n")]);
+    let expected = ["user: q", "a> f", "b> g", "a= 1", "b= No output was recorded for this tool call.", "user: n"];
+    assert_eq!(items(&proxy, messages).await, expected);
+}
+
+#[tokio::test]
+async fn an_id_used_in_two_turns_is_told_apart() {
+    let proxy = Proxy::start().await;
+    let messages = json!([
+        user("q"),
+        assistant(&[call("a", "f")]),
+        output("a", "1"),
+        assistant(&[call("a", "g")]),
+        output("a", "2")
+    ]);
+    assert_eq!(items(&proxy, messages).await, ["user: q", "a> f", "a= 1", "a_2> g", "a_2= 2"]);
+}
+
+#[tokio::test]
+async fn long_and_empty_ids_fit_on_both_sides() {
+    let proxy = Proxy::start().await;
+    let long = "call_".repeat(40);
+    let messages =
+        json!([user("q"), assistant(&[call(&long, "f"), call("", "g")]), output(&long, "1"), output("", "2")]);
+    let sent = proxy.sent(&json!({ "messages": messages })).await;
+    let ids: Vec<&str> = sent["input"].as_array().unwrap().iter().filter_map(|item| item["call_id"].as_str()).collect();
+    assert_eq!(ids.len(), 4);
+    assert!(ids.iter().all(|id| (1..=64).contains(&id.len())), "{ids:?}");
+    assert_eq!((ids[0], ids[1]), (ids[2], ids[3]));
+}
+
+#[tokio::test]
+async fn tool_contents_of_every_shape() {
+    let proxy = Proxy::start().await;
+    let image = "data:image/png;base64,iVBORw0KGgo=";
+    let cases = [
+        (json!("plain"), json!("plain")),
+        (json!("123"), json!("123")),
+        (json!(r#"{"id": 12345678901234567890}"#), json!(r#"{"id": 12345678901234567890}"#)),
+        (json!(""), json!("")),
+        (json!(null), json!("")),
+        (json!([]), json!("")),
+        (json!([{ "type": "text", "text": "a" }, { "type": "text", "text": " b" }]), json!("a\n b")),
+        (
+            json!([{ "type": "text", "text": "a" }, { "type": "image_url", "image_url": { "url": image } }]),
+            json!([{ "type": "input_text", "text": "a" }, { "type": "input_image", "image_url": image }]),
+        ),
+    ];
+    for (content, expected) in cases {
+        let tool = json!({ "role": "tool", "tool_call_id": "a", "content": content });
+        let sent = proxy.sent(&json!({ "messages": [user("q"), assistant(&[call("a", "f")]), tool] })).await;
+        assert_eq!(sent["input"][2]["output"], expected, "{content}");
+    }
+}
+
+#[tokio::test]
+async fn assistant_messages_of_every_shape() {
+    let proxy = Proxy::start().await;
+    let cases = [
+        (json!({ "content": "text" }), json!(["text"])),
+        (json!({ "content": "" }), json!([])),
+        (json!({ "content": null }), json!([])),
+        (
+            json!({ "content": [{ "type": "text", "text": "a" }, { "type": "refusal", "refusal": "no" }] }),
+            json!(["a", "no"]),
+        ),
+        (json!({ "content": null, "refusal": "I won't" }), json!(["I won't"])),
+        (json!({ "content": "x", "reasoning_content": "thought", "annotations": [], "audio": null }), json!(["x"])),
+    ];
+    for (fields, expected) in cases {
+        let mut message = json!({ "role": "assistant" });
+        message.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let sent = proxy.sent(&json!({ "messages": [user("q"), message, user("n")] })).await;
+        let said: Vec<&Value> = sent["input"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|item| item["role"] == "assistant")
+            .flat_map(|item| item["content"].as_array().unwrap())
+            .inspect(|part| assert_eq!(part["type"], "output_text"))
+            .map(|part| &part["text"])
+            .collect();
+        assert_eq!(json!(said), expected, "{fields}");
+    }
+    let both = json!([user("q"), { "role": "assistant", "content": "let me see", "tool_calls": [call("a", "f")] }, output("a", "1")]);
+    assert_eq!(items(&proxy, both).await, ["user: q", "assistant: let me see", "a> f", "a= 1"]);
+}
+
+#[tokio::test]
+async fn custom_calls_and_their_outputs() {
+    let proxy = Proxy::start().await;
+    let custom = json!({ "id": "a", "type": "custom", "custom": { "name": "patch", "input": "*** Begin\n" } });
+    let messages = json!([user("q"), assistant(&[custom]), output("a", "done")]);
+    let sent = proxy.sent(&json!({ "messages": messages })).await;
+    assert_eq!(
+        sent["input"][1],
+        json!({ "type": "custom_tool_call", "call_id": "a", "name": "patch", "input": "*** Begin\n" })
+    );
+    assert_eq!(sent["input"][2], json!({ "type": "custom_tool_call_output", "call_id": "a", "output": "done" }));
+}
+
+#[tokio::test]
+async fn the_same_legacy_function_twice() {
+    let proxy = Proxy::start().await;
+    let legacy = |arguments: &str| json!({ "role": "assistant", "content": null, "function_call": { "name": "f", "arguments": arguments } });
+    let result = |text: &str| json!({ "role": "function", "name": "f", "content": text });
+    let messages =
+        json!([user("q"), legacy("{\"n\":1}"), result("one"), legacy("{\"n\":2}"), result("two"), result("three")]);
+    let found = items(&proxy, messages).await;
+    assert_eq!(found[1..5], ["call_legacy_0> f", "call_legacy_0= one", "call_legacy_1> f", "call_legacy_1= two"]);
+    assert_eq!(found[5], "user: Output of the function f:\nthree");
+}
+
+#[tokio::test]
+async fn arguments_that_are_no_string_become_one() {
+    let proxy = Proxy::start().await;
+    let odd = json!({ "id": "a", "type": "function", "function": { "name": "f", "arguments": { "n": 1 } } });
+    let bare = json!({ "id": "b", "function": { "name": "g" } });
+    let messages = json!([user("q"), assistant(&[odd, bare]), output("a", "1"), output("b", "2")]);
+    let sent = proxy.sent(&json!({ "messages": messages })).await;
+    assert_eq!(sent["input"][1]["arguments"], r#"{"n":1}"#);
+    assert_eq!(sent["input"][2]["arguments"], "");
+}
