@@ -20,6 +20,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
 
+use super::detached::StoreAddress;
 use super::document::AuthDocument;
 use super::error::CredentialError;
 use super::lock;
@@ -136,6 +137,11 @@ impl FileStore {
 }
 
 impl CredentialStore for FileStore {
+    fn address(&self) -> Option<StoreAddress> {
+        let path = std::path::absolute(&self.path).ok()?;
+        Some(if self.name == StoreName::Legacy { StoreAddress::Legacy(path) } else { StoreAddress::Xdg(path) })
+    }
+
     fn place(&self) -> Place {
         Place { store: self.name, location: self.path.display().to_string() }
     }

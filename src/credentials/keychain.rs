@@ -18,6 +18,7 @@ use keyring::Entry;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use super::detached::StoreAddress;
 use super::document::AuthDocument;
 use super::error::CredentialError;
 use super::file::create_private_directory;
@@ -112,6 +113,11 @@ impl KeychainStore {
 }
 
 impl CredentialStore for KeychainStore {
+    fn address(&self) -> Option<StoreAddress> {
+        let directory = self.lock_file.parent().filter(|_| self.item.service == OWN_SERVICE)?;
+        Some(StoreAddress::Keychain(directory.to_owned()))
+    }
+
     fn place(&self) -> Place {
         let location = format!("the keychain item \"{}\" ({})", self.item.service, self.item.account);
         Place { store: StoreName::Keychain, location }

@@ -1,0 +1,118 @@
+//! The first launch: another tool's login is copied, and then made independent.
+//!
+//! * Sources are tried in their order; the first that holds a usable login is taken. None of them is ever written.
+//! * A store that has a document already, even a broken one, is left as it is.
+//! * Where the copy cannot be stored, or the store cannot even be looked into, work goes on with the source itself, so that a refresh is stored where it came from.
+//! * Every step is one line of the log, which begins with a mark: 🔍 looking, 📄 reading, 💾 writing, 🔄 renewing,
+//!   ✅ done, ⚠️ a warning, ❌ an error.
+
+use std::sync::Arc;
+
+use super::document::AuthDocument;
+use super::error::CredentialError;
+use super::store::CredentialStore;
+use super::supplier::TokenSupplier;
+
+/// How the import ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The store had something already, or there was nothing to import.
+    AsItWas,
+    /// The store holds a copy now.
+    Imported,
+    /// The store cannot take a copy; this is the source.
+    Fallback(Arc<dyn CredentialStore>),
+}
+
+/// Copies the first usable login of `sources` into `target` if that is empty.
+pub(super) async fn import(target: &dyn CredentialStore, sources: &[Arc<dyn CredentialStore>]) -> Outcome {
+    let place = target.place();
+    tracing::info!("🔍 Checking for credentials in {place}");
+    let can_be_written = match target.read().await {
+        Ok(Some(_)) => {
+            tracing::info!("✅ Using the credentials in {place}");
+            return Outcome::AsItWas;
+        }
+        Ok(None) => true,
+        Err(error) => {
+            tracing::error!("❌ {error}");
+            if !matches!(error, CredentialError::Unreadable { .. }) {
+                return Outcome::AsItWas;
+            }
+            false
+        }
+    };
+    let Some((source, document)) = first_usable(sources).await else {
+        tracing::warn!("⚠️ No credentials found: {}", place.store.remedy());
+        return Outcome::AsItWas;
+    };
+    if !can_be_written {
+        return fall_back(source);
+    }
+    match copy(target, &document).await {
+        Ok(true) => {
+            tracing::info!("✅ Copied the credentials to {place}; {} is unchanged", source.place());
+            Outcome::Imported
+        }
+        Ok(false) => {
+            tracing::info!("✅ Another process has put credentials in {place}; using them");
+            Outcome::AsItWas
+        }
+        Err(error) => {
+            tracing::error!("❌ Migration failed: {error}");
+            fall_back(source)
+        }
+    }
+}
+
+fn fall_back(source: Arc<dyn CredentialStore>) -> Outcome {
+    tracing::warn!("⚠️ Continuing with the existing credentials in {}", source.place());
+    Outcome::Fallback(source)
+}
+
+/// Renews an imported login, so that the other tool's next refresh and ours do not use up one token. A failure is only
+/// a warning: the copied access token goes on working.
+pub(super) async fn make_independent(supplier: &TokenSupplier) {
+    tracing::info!("🔄 Refreshing the token to get a login of our own");
+    match supplier.renew_now().await {
+        Ok(_) => tracing::info!("✅ The login in {} is independent now", supplier.place()),
+        Err(error) => tracing::warn!("⚠️ Token refresh failed: {error}; continuing with the copied credentials"),
+    }
+}
+
+async fn first_usable(sources: &[Arc<dyn CredentialStore>]) -> Option<(Arc<dyn CredentialStore>, AuthDocument)> {
+    for source in sources {
+        let place = source.place();
+        tracing::info!("🔍 Checking for credentials in {place}");
+        match usable(source.as_ref()).await {
+            Ok(document) => {
+                tracing::info!("📄 Reading the credentials from {place}");
+                return Some((Arc::clone(source), document));
+            }
+            Err(CredentialError::Missing { .. }) => {}
+            Err(error @ CredentialError::Broken { .. }) => tracing::error!("❌ {error}"),
+            Err(error) => tracing::warn!("⚠️ {error}"),
+        }
+    }
+    None
+}
+
+async fn usable(source: &dyn CredentialStore) -> Result<AuthDocument, CredentialError> {
+    let place = source.place();
+    let document = source.read().await?.ok_or_else(|| CredentialError::Missing { place: place.clone() })?;
+    match document.login() {
+        Ok(_) => Ok(document),
+        Err(unusable) => Err(CredentialError::unusable(place, &unusable)),
+    }
+}
+
+/// `false` where somebody else was faster.
+async fn copy(target: &dyn CredentialStore, document: &AuthDocument) -> Result<bool, CredentialError> {
+    let lock = target.lock().await?;
+    if target.read().await?.is_some() {
+        return Ok(false);
+    }
+    tracing::info!("💾 Writing the credentials to {}", target.place());
+    target.write(document, &lock).await?;
+    Ok(true)
+}

@@ -3,13 +3,18 @@
 //! * [`supplier`]: what the rest of the program asks; refreshes before a token expires, once, and stores before use.
 //! * [`store`]: the one trait behind it. [`env`] and [`memory`] are portable; `file`, `keychain` are native.
 //! * [`document`]: the `auth.json` all of them hold, edited as JSON so that nothing unknown is lost.
-//! * `open` (native): from the chosen store to a supplier.
+//! * `open`, `migration` (native): from the chosen store to a supplier, importing another tool's login on first use.
+//! * `detached` (native): a refresh in a process of its own, which outlives a killed daemon.
 //! * [`admin`]: credentials as the admin API takes and shows them.
 //! * [`error`]: one enum; every message says which command helps.
 //! * [`secret`]: tokens print as `***` and are wiped on drop.
 
 pub mod admin;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod detached;
 pub mod document;
+#[cfg(not(target_arch = "wasm32"))]
+mod elsewhere;
 pub mod env;
 pub mod error;
 #[cfg(not(target_arch = "wasm32"))]
@@ -19,6 +24,8 @@ pub mod keychain;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod lock;
 pub mod memory;
+#[cfg(not(target_arch = "wasm32"))]
+mod migration;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod open;
 mod refresh;

@@ -7,10 +7,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::detached::DetachedRefresh;
 use super::env::EnvStore;
-use super::error::CredentialError;
 use super::file::FileStore;
 use super::keychain::KeychainStore;
+use super::migration::{self, Outcome};
 use super::secret::Secret;
 use super::store::CredentialStore;
 use super::supplier::TokenSupplier;
@@ -41,11 +42,13 @@ pub struct StoreOptions {
     pub path: Option<PathBuf>,
     /// Whether an imported login is renewed at once, so that it becomes independent of the other tool's.
     pub migrate_refresh: bool,
+    /// How to refresh in a process of its own; `None` refreshes in this one.
+    pub detached_refresh: Option<DetachedRefresh>,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { choice: StoreChoice::Auto, path: None, migrate_refresh: true }
+        Self { choice: StoreChoice::Auto, path: None, migrate_refresh: true, detached_refresh: None }
     }
 }
 
@@ -124,13 +127,90 @@ pub fn open_store(options: &StoreOptions, environment: &Environment) -> Arc<dyn 
     }
 }
 
-/// A supplier of the chosen store's login.
-pub async fn open_supplier(
+/// A supplier of the chosen store's login, with another tool's login imported where the choice says so. Always gives
+/// one: what is wrong is logged, and said again to whoever asks it for a token.
+pub async fn open_supplier(options: &StoreOptions, environment: &Environment, oauth: Client) -> Arc<TokenSupplier> {
+    let store = open_store(options, environment);
+    open_importing(store, &import_sources(options.choice, environment), options, oauth).await
+}
+
+/// The same for any store and sources.
+pub async fn open_importing(
+    store: Arc<dyn CredentialStore>,
+    sources: &[Arc<dyn CredentialStore>],
     options: &StoreOptions,
-    environment: &Environment,
     oauth: Client,
-) -> Result<Arc<TokenSupplier>, CredentialError> {
-    let supplier = Arc::new(TokenSupplier::new(open_store(options, environment), oauth));
-    supplier.look_after().await;
-    Ok(supplier)
+) -> Arc<TokenSupplier> {
+    let supplier = |store| {
+        let supplier = TokenSupplier::new(store, oauth);
+        Arc::new(match options.detached_refresh.clone() {
+            Some(detached) => supplier.with_detached_refresh(detached),
+            None => supplier,
+        })
+    };
+    if sources.is_empty() {
+        return supplier(store);
+    }
+    let outcome = migration::import(store.as_ref(), sources).await;
+    let is_imported = matches!(outcome, Outcome::Imported);
+    let store = if let Outcome::Fallback(source) = outcome { source } else { store };
+    let supplier = supplier(store);
+    if is_imported && options.migrate_refresh {
+        migration::make_independent(&supplier).await;
+    }
+    supplier
+}
+
+/// Where a first launch finds another tool's login, in this order.
+fn import_sources(choice: StoreChoice, environment: &Environment) -> Vec<Arc<dyn CredentialStore>> {
+    let file = || -> Arc<dyn CredentialStore> { Arc::new(FileStore::legacy(environment.legacy_path())) };
+    let item = || -> Arc<dyn CredentialStore> {
+        Arc::new(KeychainStore::codex_cli(&environment.codex_directory(), &environment.own_directory()))
+    };
+    match choice {
+        StoreChoice::Auto => vec![file(), item()],
+        StoreChoice::Keychain => vec![item()],
+        StoreChoice::Xdg | StoreChoice::Legacy | StoreChoice::Env => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        Environment::from_variables(|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn paths_follow_the_variables() {
+        let plain = environment(&[("HOME", "/home/u"), ("XDG_CONFIG_HOME", ""), ("CODEX_HOME", "")]);
+        assert_eq!(plain.xdg_path(), Path::new("/home/u/.config/codex-proxy/auth.json"));
+        assert_eq!(plain.legacy_path(), Path::new("/home/u/.codex/auth.json"));
+        let set = environment(&[("HOME", "/home/u"), ("XDG_CONFIG_HOME", "/c"), ("CODEX_HOME", "/x")]);
+        assert_eq!(set.xdg_path(), Path::new("/c/codex-proxy/auth.json"));
+        assert_eq!(set.legacy_path(), Path::new("/x/auth.json"));
+        let relative = environment(&[("HOME", "/home/u"), ("XDG_CONFIG_HOME", "relative")]);
+        assert_eq!(relative.xdg_path(), Path::new("/home/u/.config/codex-proxy/auth.json"));
+    }
+
+    #[test]
+    fn a_leading_tilde_is_the_home_directory() {
+        let environment = environment(&[("HOME", "/home/u")]);
+        assert_eq!(environment.expand(Path::new("~/.codex/auth.json")), Path::new("/home/u/.codex/auth.json"));
+        assert_eq!(environment.expand(Path::new("~other/x")), Path::new("~other/x"));
+        assert_eq!(environment.expand(Path::new("/a/~/x")), Path::new("/a/~/x"));
+    }
+
+    #[test]
+    fn the_path_option_goes_before_the_usual_place() {
+        let environment = environment(&[("HOME", "/home/u")]);
+        for choice in [StoreChoice::Auto, StoreChoice::Xdg, StoreChoice::Legacy] {
+            let options = StoreOptions { choice, path: Some("~/mine.json".into()), ..StoreOptions::default() };
+            assert_eq!(open_store(&options, &environment).place().location, "/home/u/mine.json");
+        }
+    }
 }

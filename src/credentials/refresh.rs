@@ -16,6 +16,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::Login;
+#[cfg(not(target_arch = "wasm32"))]
+use super::detached::DetachedRefresh;
 use super::error::CredentialError;
 use super::secret::Secret;
 use super::state::{Held, State, Unsaved};
@@ -48,7 +50,10 @@ type Running = futures_util::future::Shared<BoxFuture<'static, Result<Login, Cre
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) store: Arc<dyn CredentialStore>,
-    oauth: Client,
+    pub(super) oauth: Client,
+    /// How to refresh in a process of its own, where that is wanted.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) detached: Option<DetachedRefresh>,
     pub(super) state: RwLock<State>,
     /// The errands on their way, one slot a kind.
     errands: Mutex<[Option<Running>; 2]>,
@@ -61,6 +66,8 @@ impl Shared {
         Self {
             store,
             oauth,
+            #[cfg(not(target_arch = "wasm32"))]
+            detached: None,
             state: RwLock::default(),
             errands: Mutex::default(),
             succeeded: AtomicU64::new(0),
@@ -150,7 +157,7 @@ impl Shared {
         }
     }
 
-    async fn renew(&self, need: &Need) -> Result<Login, CredentialError> {
+    pub(super) async fn renew(&self, need: &Need) -> Result<Login, CredentialError> {
         let rejected = need.replaces.as_ref();
         let in_memory = self.read_state().held.clone();
         if let Some(held) = in_memory.filter(|held| held.serves(rejected, now())) {
@@ -161,6 +168,10 @@ impl Shared {
             return Ok(held.login);
         }
         self.check_renewable(&held)?;
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(result) = self.renew_elsewhere(&held, need).await {
+            return result;
+        }
         let lock = self.store.lock().await?;
         let held = self.current_or_missing().await?;
         if held.serves(rejected, now()) {
@@ -175,11 +186,17 @@ impl Shared {
     }
 
     async fn check_writable(&self, lock: &StoreLock) -> Result<(), CredentialError> {
-        let Err(error) = self.store.probe(lock).await else { return Ok(()) };
+        match self.store.probe(lock).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.postpone(error)),
+        }
+    }
+
+    pub(super) fn postpone(&self, error: CredentialError) -> CredentialError {
         if self.write_state().postpone() {
             tracing::error!("the login is not renewed before its end, because a new one could not be stored: {error}");
         }
-        Err(error)
+        error
     }
 
     fn check_renewable(&self, held: &Held) -> Result<Secret, CredentialError> {
@@ -197,13 +214,23 @@ impl Shared {
         match self.oauth.refresh(refresh_token).await {
             Ok(tokens) => self.keep(held, &tokens, lock).await,
             Err(IssuerError::Ended(ended)) => self.end(held, refresh_token, ended).await,
-            Err(error) => {
-                let retry_after = self.write_state().failed(error.clone());
-                self.failed.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!("the login could not be renewed: {error}; next try in {} s", retry_after.as_secs());
-                Err(CredentialError::RefreshFailed { error, retry_after })
-            }
+            Err(error) => Err(self.fail(error)),
         }
+    }
+
+    pub(super) fn fail(&self, error: IssuerError) -> CredentialError {
+        let retry_after = self.write_state().failed(error.clone());
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!("the login could not be renewed: {error}; next try in {} s", retry_after.as_secs());
+        CredentialError::RefreshFailed { error, retry_after }
+    }
+
+    pub(super) fn end_for_good(&self, refresh_token: Secret, ended: Ended) -> CredentialError {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        self.write_state().ended(refresh_token, ended);
+        let error = CredentialError::Ended { place: self.store.place(), ended };
+        tracing::error!("{error}");
+        error
     }
 
     /// Stores new tokens, then makes them the ones in use.
@@ -238,7 +265,7 @@ impl Shared {
         self.take_up(renewed, spent, written)
     }
 
-    fn take_up(
+    pub(super) fn take_up(
         &self,
         renewed: Held,
         spent: Option<Secret>,
@@ -254,13 +281,14 @@ impl Shared {
                         "the renewed login could not be stored: {error}; it lives only in this process until it can be"
                     );
                 }
-                Some(state.unsaved.take().unwrap_or(Unsaved { stored: spent }))
+                let stored = state.unsaved.take().map_or(spent, |unsaved| unsaved.stored);
+                Some(Unsaved { stored, reason: error.to_string() })
             }
         };
         state.renewed(renewed, unsaved);
         drop(state);
         if login.is_expired(now()) {
-            return Err(self.failed_with(IssuerError::Invalid("its access token has expired already")));
+            return Err(self.fail(IssuerError::Invalid("its access token has expired already".into())));
         }
         tracing::info!("the login in {} is renewed", self.store.place());
         Ok(login)
@@ -283,19 +311,10 @@ impl Shared {
                 return Ok(login);
             }
         }
-        self.failed.fetch_add(1, Ordering::Relaxed);
-        self.write_state().ended(refresh_token.clone(), ended);
-        let error = CredentialError::Ended { place: self.store.place(), ended };
-        tracing::error!("{error}");
-        Err(error)
+        Err(self.end_for_good(refresh_token.clone(), ended))
     }
 
-    fn failed_with(&self, error: IssuerError) -> CredentialError {
-        let retry_after = self.write_state().failed(error.clone());
-        CredentialError::RefreshFailed { error, retry_after }
-    }
-
-    async fn current_or_missing(&self) -> Result<Held, CredentialError> {
+    pub(super) async fn current_or_missing(&self) -> Result<Held, CredentialError> {
         self.current().await?.ok_or_else(|| CredentialError::Missing { place: self.store.place() })
     }
 
@@ -334,7 +353,7 @@ impl Shared {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read_state(&self) -> std::sync::RwLockReadGuard<'_, State> {
+    pub(super) fn read_state(&self) -> std::sync::RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -50,6 +50,8 @@ pub(super) struct State {
 pub(super) struct Unsaved {
     /// What the store held then.
     pub(super) stored: Option<Secret>,
+    /// Why it could not take the new one.
+    pub(super) reason: String,
 }
 
 #[derive(Debug)]

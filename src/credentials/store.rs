@@ -37,6 +37,12 @@ pub trait CredentialStore: fmt::Debug + Send + Sync {
     /// Tries whether a write would succeed now, without changing the document.
     fn probe<'a>(&'a self, lock: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>>;
 
+    /// How another process opens this store; `None` where only this one can.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn address(&self) -> Option<super::detached::StoreAddress> {
+        None
+    }
+
     /// Whether writes are refused by nature.
     fn is_read_only(&self) -> bool {
         false

@@ -68,6 +68,15 @@ impl TokenSupplier {
         Self { shared: Arc::new(Shared::new(store, oauth)) }
     }
 
+    /// The same with refreshes in a process of their own. To be called before the supplier is shared.
+    #[cfg(not(target_arch = "wasm32"))]
+    #[must_use]
+    pub fn with_detached_refresh(self, detached: super::detached::DetachedRefresh) -> Self {
+        let mut shared = Shared::new(Arc::clone(&self.shared.store), self.shared.oauth.clone());
+        shared.detached = Some(detached);
+        Self { shared: Arc::new(shared) }
+    }
+
     /// A token that has not expired.
     pub async fn access(&self) -> Result<Access, CredentialError> {
         let usability = self.state().usability(now());
@@ -107,6 +116,11 @@ impl TokenSupplier {
             Err(error) => return Err(error),
         };
         self.same_account(login.access, rejected)
+    }
+
+    /// The login in the store, whatever its state. Never asks the issuer.
+    pub async fn login(&self) -> Result<Login, CredentialError> {
+        self.shared.start(Errand::Reload, Need::default()).await
     }
 
     /// Renews the login now, whether or not it needs it.

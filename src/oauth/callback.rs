@@ -1,0 +1,188 @@
+//! The page on this machine that the browser comes back to.
+//!
+//! * It listens on both loopback addresses of one port, because the redirect says `localhost` and that may be either.
+//! * An answer that is not this sign-in's gets a 400 and is otherwise ignored; waiting goes on.
+//! * `GET /cancel` ends the waiting: that is how another program's sign-in asks for the port.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY};
+use http::{Method, Request, Response, StatusCode};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use super::client::AuthorizationCode;
+use super::pkce::{SignIn, SignInError};
+use crate::platform::spawn;
+
+/// The ports that the issuer redirects to, in the order they are tried.
+pub const PORTS: [u16; 2] = [1455, 1457];
+
+/// The open port, before the browser comes.
+#[derive(Debug)]
+pub struct Callback {
+    port: u16,
+    v4: TcpListener,
+    v6: Option<TcpListener>,
+}
+
+type Answer = Result<AuthorizationCode, SignInError>;
+
+impl Callback {
+    /// Takes the first of `ports` that is free on both loopback addresses.
+    pub async fn bind(ports: &[u16]) -> io::Result<Self> {
+        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "there is no port to listen on");
+        for port in ports {
+            match Self::bind_one(*port).await {
+                Ok(callback) => return Ok(callback),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn bind_one(port: u16) -> io::Result<Self> {
+        let v4 = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+        let port = v4.local_addr()?.port();
+        let v6 = match TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port))).await {
+            Ok(listener) => Some(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+            Err(error) => {
+                tracing::debug!("no IPv6 loopback: {error}");
+                None
+            }
+        };
+        Ok(Self { port, v4, v6 })
+    }
+
+    /// The port that was free.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Waits for the browser to come back from `sign_in`.
+    pub async fn wait(self, sign_in: &SignIn) -> Answer {
+        let (sender, mut answers) = mpsc::channel(1);
+        loop {
+            tokio::select! {
+                Some(answer) = answers.recv() => return answer,
+                connection = self.v4.accept() => Self::take(connection, sign_in, &sender),
+                connection = accept(self.v6.as_ref()) => Self::take(connection, sign_in, &sender),
+            }
+        }
+    }
+
+    /// Browsers open connections ahead of time, so one that is silent must not keep another waiting.
+    fn take(connection: io::Result<(TcpStream, SocketAddr)>, sign_in: &SignIn, sender: &mpsc::Sender<Answer>) {
+        match connection {
+            Ok((stream, _)) => spawn(serve(stream, sign_in.clone(), sender.clone())),
+            Err(error) => tracing::debug!("a connection from the browser failed: {error}"),
+        }
+    }
+}
+
+async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Answers one request, and tells what it meant once the browser has the page.
+async fn serve(stream: TcpStream, sign_in: SignIn, sender: mpsc::Sender<Answer>) {
+    let outcome = Arc::<Mutex<Option<Answer>>>::default();
+    let service = service_fn(|request: Request<hyper::body::Incoming>| {
+        let (page, answer) = answer(&request, &sign_in);
+        if let Some(answer) = answer {
+            *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        }
+        async move { Ok::<_, Infallible>(page) }
+    });
+    let connection = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!("a connection from the browser broke: {error}");
+    }
+    let outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(outcome) = outcome {
+        // Where nobody listens any more, an answer has come before this one.
+        let _ = sender.send(outcome).await;
+    }
+}
+
+fn answer<B>(request: &Request<B>, sign_in: &SignIn) -> (Response<String>, Option<Answer>) {
+    if request.method() != Method::GET {
+        return (page(StatusCode::METHOD_NOT_ALLOWED, "Only GET is answered here."), None);
+    }
+    match request.uri().path() {
+        "/auth/callback" => {}
+        "/cancel" => return (page(StatusCode::OK, "The sign-in was cancelled."), Some(Err(SignInError::TakenOver))),
+        _ => return (page(StatusCode::NOT_FOUND, "There is nothing here."), None),
+    }
+    match sign_in.accept(request.uri().query().unwrap_or_default()) {
+        Ok(code) => {
+            let text = "You are signed in to codex-proxy. You can close this window and go back to the terminal.";
+            (page(StatusCode::OK, text), Some(Ok(code)))
+        }
+        Err(error @ SignInError::Refused(_)) => (page(StatusCode::OK, &error.to_string()), Some(Err(error))),
+        Err(error) => (page(StatusCode::BAD_REQUEST, &error.to_string()), None),
+    }
+}
+
+/// A page that says `text`, which may come from elsewhere.
+fn page(status: StatusCode, text: &str) -> Response<String> {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let body = format!(
+        "<!doctype html><meta charset=\"utf-8\"><title>codex-proxy</title>\
+         <body style=\"font:1.1rem system-ui;margin:4rem auto;max-width:36rem\"><p>{text}</p>\n"
+    );
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, http::HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+    headers.insert(REFERRER_POLICY, http::HeaderValue::from_static("no-referrer"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(target: &str) -> (StatusCode, String, Option<Answer>) {
+        let sign_in = SignIn::begin(1455).unwrap();
+        let (page, answer) = answer(&Request::get(target).body(()).unwrap(), &sign_in);
+        (page.status(), page.into_body(), answer)
+    }
+
+    #[test]
+    fn a_foreign_state_is_400_and_waiting_goes_on() {
+        let (status, _, answer) = ask("/auth/callback?code=c&state=foreign");
+        assert_eq!((status, answer), (StatusCode::BAD_REQUEST, None));
+        assert_eq!(ask("/auth/callback").0, StatusCode::BAD_REQUEST);
+        assert_eq!(ask("/favicon.ico").0, StatusCode::NOT_FOUND);
+    }
+
+    #[test]
+    fn another_sign_in_may_have_the_port() {
+        assert_eq!(ask("/cancel").2, Some(Err(SignInError::TakenOver)));
+    }
+
+    #[test]
+    fn foreign_text_is_no_markup() {
+        assert!(page(StatusCode::OK, "<script>&").body().contains("&lt;script&gt;&amp;"));
+    }
+
+    #[tokio::test]
+    async fn the_next_port_is_taken_where_one_is_busy() {
+        let busy = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let callback = Callback::bind(&[busy.local_addr().unwrap().port(), 0]).await.unwrap();
+        assert_ne!(callback.port(), busy.local_addr().unwrap().port());
+        assert!(Callback::bind(&[busy.local_addr().unwrap().port()]).await.is_err());
+    }
+}

@@ -73,6 +73,11 @@ impl Client {
         &self.originator
     }
 
+    /// The `User-Agent` it sends.
+    pub fn user_agent(&self) -> &str {
+        &self.user_agent
+    }
+
     /// Trades `refresh_token`, which is used up by it, for new tokens.
     pub async fn refresh(&self, refresh_token: &Secret) -> Result<TokenSet, IssuerError> {
         let body = json!({
@@ -81,7 +86,7 @@ impl Client {
             "refresh_token": refresh_token.expose(),
         });
         let answer = self.post_json("/oauth/token", &body, REFRESH_LIMIT).await?;
-        TokenSet::parse(&answer.success()?).ok_or(IssuerError::Invalid("it is no JSON object"))
+        TokenSet::parse(&answer.success()?).ok_or_else(|| IssuerError::Invalid("it is no JSON object".into()))
     }
 
     /// Trades the code of a finished sign-in for the login's first tokens, all three of them.
@@ -95,9 +100,9 @@ impl Client {
             .finish();
         let request = self.request("/oauth/token", "application/x-www-form-urlencoded", form)?;
         let answer = self.send(request, EXCHANGE_LIMIT).await?.success()?;
-        let tokens = TokenSet::parse(&answer).ok_or(IssuerError::Invalid("it is no JSON object"))?;
+        let tokens = TokenSet::parse(&answer).ok_or_else(|| IssuerError::Invalid("it is no JSON object".into()))?;
         if tokens.id_token.is_none() || tokens.access_token.is_none() || tokens.refresh_token.is_none() {
-            return Err(IssuerError::Invalid("a token is missing"));
+            return Err(IssuerError::Invalid("a token is missing".into()));
         }
         Ok(tokens)
     }
@@ -110,7 +115,7 @@ impl Client {
             return Ok(None);
         }
         let answer: UserCode = serde_json::from_slice(&answer.success()?)
-            .map_err(|_| IssuerError::Invalid("the device sign-in lacks its code"))?;
+            .map_err(|_| IssuerError::Invalid("the device sign-in lacks its code".into()))?;
         Ok(Some(DeviceCode {
             device_auth_id: Secret::new(answer.device_auth_id),
             user_code: answer.user_code,
@@ -135,7 +140,7 @@ impl Client {
             };
         }
         let answer: DeviceToken = serde_json::from_slice(&answer.success()?)
-            .map_err(|_| IssuerError::Invalid("the finished device sign-in lacks its code"))?;
+            .map_err(|_| IssuerError::Invalid("the finished device sign-in lacks its code".into()))?;
         Ok(Some(AuthorizationCode {
             code: Secret::new(answer.authorization_code),
             verifier: Secret::new(answer.code_verifier),
@@ -182,7 +187,7 @@ impl Client {
             while let Some(chunk) = body.next().await {
                 bytes.extend_from_slice(&chunk?);
                 if bytes.len() > MAX_ANSWER {
-                    return Err(IssuerError::Invalid("it is too long"));
+                    return Err(IssuerError::Invalid("it is too long".into()));
                 }
             }
             Ok(Answer { status: head.status, headers: head.headers, body: bytes })

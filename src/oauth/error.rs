@@ -5,6 +5,7 @@
 //! * Everything else may pass: a plain 401, a Cloudflare page, 429, 5xx, a broken connection, a timeout.
 //! * No message carries a token: the issuer's own text is quoted only where it is the message of its error object.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ pub enum IssuerError {
     Timeout(Duration),
     /// The answer makes no sense.
     #[error("the sign-in service gave an unusable answer: {0}")]
-    Invalid(&'static str),
+    Invalid(Cow<'static, str>),
 }
 
 impl IssuerError {

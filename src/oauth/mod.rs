@@ -3,12 +3,17 @@
 //! * [`claims`]: the payload of a token.
 //! * [`client`]: one call to the issuer each: refresh, code exchange, device sign-in, revocation.
 //! * [`error`]: which refusals end a login and which pass.
+//! * `pkce`, `callback` (native): the browser sign-in, from the address to the code.
 //!
 //! Nothing here knows where a login is kept.
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod callback;
 pub mod claims;
 pub mod client;
 pub mod error;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod pkce;
 
 pub use client::Client;
 pub use error::{Ended, IssuerError};

@@ -1,0 +1,251 @@
+//! `login`: signs the user in and stores the result as a login of its own.
+//!
+//! * What would keep the result from being stored is found out before the user goes to a browser.
+//! * The browser's answer comes to a port of this machine; with [`Method::Paste`] it may also be pasted.
+//! * The device sign-in waits a quarter of an hour, and puts up with a network that is away for a moment.
+
+use std::io::{self, BufRead, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::credentials::{CredentialError, CredentialStore, TokenSupplier};
+use crate::oauth::callback::{Callback, PORTS};
+use crate::oauth::client::{AuthorizationCode, DeviceCode};
+use crate::oauth::pkce::{SignIn, SignInError};
+use crate::oauth::{Client, IssuerError};
+
+/// What the commands about the login work with.
+#[derive(Debug, Clone)]
+pub struct CredentialContext {
+    /// Where the login is kept.
+    pub store: Arc<dyn CredentialStore>,
+    /// Who issues it.
+    pub oauth: Client,
+}
+
+/// How the user signs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Method {
+    /// In a browser that this program opens.
+    #[default]
+    Browser,
+    /// In any browser; the address it ends up at may be pasted back.
+    Paste,
+    /// On another device, by typing a code.
+    Device,
+}
+
+/// What `login` was asked to do.
+#[derive(Debug, Clone)]
+pub struct LoginOptions {
+    /// How.
+    pub method: Method,
+    /// The ports to wait on, in order. The issuer redirects to [`PORTS`] only.
+    pub ports: Vec<u16>,
+    /// How long the user may take.
+    pub limit: Duration,
+    /// Opens a page in the user's browser.
+    pub open_browser: fn(&str) -> io::Result<()>,
+}
+
+impl Default for LoginOptions {
+    fn default() -> Self {
+        Self { method: Method::Browser, ports: PORTS.to_vec(), limit: LIMIT, open_browser: webbrowser::open }
+    }
+}
+
+/// Why there is no new login.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoginError {
+    /// It could not be stored.
+    #[error(transparent)]
+    Store(#[from] CredentialError),
+    /// The issuer did not give it.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    /// The browser came back without it.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+    /// There is nowhere for the browser to come back to.
+    #[error("cannot listen for the browser on port {ports}: {error}; use --no-browser or --device")]
+    Port {
+        /// The ports tried.
+        ports: String,
+        /// The last one's error.
+        error: io::Error,
+    },
+    /// The user took too long.
+    #[error("nobody signed in within {} minutes; run the command again", .0.as_secs() / 60)]
+    TooLate(Duration),
+    /// The issuer has no device sign-in for this account.
+    #[error("the sign-in service offers no device codes here; use `codex-proxy login --no-browser`")]
+    NoDeviceCodes,
+    /// The terminal is gone.
+    #[error("cannot write to the terminal: {0}")]
+    Terminal(#[from] io::Error),
+}
+
+/// Signs the user in. `input` is read only for a pasted address, a line at a time.
+pub async fn login(
+    options: &LoginOptions,
+    context: &CredentialContext,
+    input: Box<dyn BufRead + Send>,
+    output: &mut (dyn Write + Send),
+) -> Result<(), LoginError> {
+    check_store(context.store.as_ref()).await?;
+    let signing_in = async {
+        match options.method {
+            Method::Browser => in_browser(options, context, output).await,
+            Method::Paste => with_paste(options, context, input, output).await,
+            Method::Device => on_device(context, output).await,
+        }
+    };
+    let code = tokio::time::timeout(options.limit, signing_in).await;
+    let code = code.map_err(|_| LoginError::TooLate(options.limit))??;
+    let tokens = context.oauth.exchange(&code).await?;
+    let supplier = TokenSupplier::new(Arc::clone(&context.store), context.oauth.clone());
+    supplier.store_sign_in(&tokens).await?;
+    let login = supplier.login().await?;
+    let who = login.email.unwrap_or(login.access.account_id);
+    let plan = login.plan.map(|plan| format!(" ({plan})")).unwrap_or_default();
+    writeln!(output, "✅ Signed in as {who}{plan}. The login is stored in {}.", context.store.place())?;
+    Ok(())
+}
+
+async fn check_store(store: &dyn CredentialStore) -> Result<(), CredentialError> {
+    if store.is_read_only() {
+        return Err(CredentialError::ReadOnly { place: store.place() });
+    }
+    let lock = store.lock().await?;
+    store.read().await?;
+    store.probe(&lock).await
+}
+
+async fn in_browser(
+    options: &LoginOptions,
+    context: &CredentialContext,
+    output: &mut (dyn Write + Send),
+) -> Result<AuthorizationCode, LoginError> {
+    let callback = bind(&options.ports).await?;
+    let sign_in = SignIn::begin(callback.port())?;
+    let address = sign_in.address(context.oauth.issuer(), context.oauth.originator());
+    writeln!(output, "Sign in to ChatGPT in your browser. If none opens, open this address:\n\n{address}\n")?;
+    output.flush()?;
+    let open_browser = options.open_browser;
+    // In a thread of its own: a browser in the terminal comes back only when it is closed.
+    let opener = std::thread::Builder::new().spawn(move || {
+        if let Err(error) = open_browser(&address) {
+            tracing::debug!("no browser could be opened: {error}");
+        }
+    });
+    drop(opener);
+    Ok(callback.wait(&sign_in).await?)
+}
+
+async fn with_paste(
+    options: &LoginOptions,
+    context: &CredentialContext,
+    input: Box<dyn BufRead + Send>,
+    output: &mut (dyn Write + Send),
+) -> Result<AuthorizationCode, LoginError> {
+    let callback = bind(&options.ports).await.ok();
+    let port = callback.as_ref().map_or(PORTS[0], Callback::port);
+    let sign_in = SignIn::begin(port)?;
+    let address = sign_in.address(context.oauth.issuer(), context.oauth.originator());
+    writeln!(
+        output,
+        "Open this address in any browser and sign in to ChatGPT:\n\n{address}\n\n\
+         The browser then goes to http://localhost:{port}/… and may say that it cannot be reached.\n\
+         Paste the whole address it was sent to here:"
+    )?;
+    output.flush()?;
+    let browser = async {
+        match callback {
+            Some(callback) => callback.wait(&sign_in).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        answer = browser => Ok(answer?),
+        pasted = pasted(&sign_in, input, output) => pasted,
+    }
+}
+
+async fn pasted(
+    sign_in: &SignIn,
+    input: Box<dyn BufRead + Send>,
+    output: &mut (dyn Write + Send),
+) -> Result<AuthorizationCode, LoginError> {
+    let mut lines = lines(input);
+    while let Some(line) = lines.recv().await {
+        if line.trim().is_empty() {
+            continue;
+        }
+        match sign_in.accept_pasted(&line) {
+            Ok(code) => return Ok(code),
+            Err(error @ SignInError::Refused(_)) => return Err(error.into()),
+            Err(error) => writeln!(output, "{error}. Try again:")?,
+        }
+        output.flush()?;
+    }
+    // The input has ended; the browser may still come back by itself.
+    std::future::pending().await
+}
+
+/// The lines of `input`, read in a thread that nobody waits for.
+fn lines(mut input: Box<dyn BufRead + Send>) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel(1);
+    let reader = std::thread::Builder::new().spawn(move || {
+        let mut line = String::new();
+        while matches!(input.read_line(&mut line), Ok(read) if read > 0) {
+            if sender.blocking_send(std::mem::take(&mut line)).is_err() {
+                return;
+            }
+        }
+    });
+    drop(reader);
+    receiver
+}
+
+async fn on_device(
+    context: &CredentialContext,
+    output: &mut (dyn Write + Send),
+) -> Result<AuthorizationCode, LoginError> {
+    let device = context.oauth.device_code().await?.ok_or(LoginError::NoDeviceCodes)?;
+    writeln!(
+        output,
+        "Open {} on any device, sign in to ChatGPT and type this code:\n\n    {}\n\n\
+         It is valid for 15 minutes. If the page refuses it, allow device codes in ChatGPT's security settings first.\n\
+         Never type a code that somebody else gave you.",
+        context.oauth.device_page(),
+        device.user_code
+    )?;
+    output.flush()?;
+    poll(&context.oauth, &device).await
+}
+
+async fn poll(oauth: &Client, device: &DeviceCode) -> Result<AuthorizationCode, LoginError> {
+    loop {
+        tokio::time::sleep(device.interval).await;
+        match oauth.device_authorization(device).await {
+            Ok(Some(code)) => return Ok(code),
+            Ok(None) => {}
+            Err(error @ (IssuerError::Transport(_) | IssuerError::Timeout(_))) => {
+                tracing::debug!("asking again after: {error}");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+async fn bind(ports: &[u16]) -> Result<Callback, LoginError> {
+    Callback::bind(ports).await.map_err(|error| {
+        let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+        LoginError::Port { ports: ports.join(" or "), error }
+    })
+}
+
+const LIMIT: Duration = Duration::from_secs(15 * 60);

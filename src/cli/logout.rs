@@ -1,0 +1,56 @@
+//! `logout`: removes the login from its store.
+//!
+//! * The login stays valid at the issuer, because another program may share it; only when asked to does this revoke it.
+//! * Revoking is tried once and its failure does not keep the login here.
+
+use std::io::Write;
+
+use super::login::{CredentialContext, LoginError};
+use crate::credentials::{AuthDocument, StoreName};
+use crate::oauth::IssuerError;
+
+/// What `logout` was asked to do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogoutOptions {
+    /// Whether to end the login at the issuer too.
+    pub revoke: bool,
+}
+
+/// Removes the login.
+pub async fn logout(
+    options: LogoutOptions,
+    context: &CredentialContext,
+    output: &mut (dyn Write + Send),
+) -> Result<(), LoginError> {
+    let store = &context.store;
+    let place = store.place();
+    if store.read().await?.is_none() {
+        writeln!(output, "There is no login in {place}.")?;
+        return Ok(());
+    }
+    let lock = store.lock().await?;
+    // Read under the lock: what is revoked is what is removed.
+    let document = store.read().await?;
+    if let Some(document) = document.filter(|_| options.revoke) {
+        match revoke(context, &document).await {
+            Ok(()) => writeln!(output, "✅ The login is revoked, for every program that shares it.")?,
+            Err(error) => writeln!(output, "⚠️ The login could not be revoked: {error}.")?,
+        }
+    }
+    store.delete(&lock).await?;
+    writeln!(output, "✅ The login is removed from {place}.")?;
+    if place.store == StoreName::Xdg {
+        writeln!(output, "With --creds-store auto the next start copies the Codex CLI's login, where there is one.")?;
+    }
+    Ok(())
+}
+
+async fn revoke(context: &CredentialContext, document: &AuthDocument) -> Result<(), IssuerError> {
+    let Ok(login) = document.login() else {
+        return Err(IssuerError::Invalid("there is no token to revoke".into()));
+    };
+    match login.refresh_token {
+        Some(refresh_token) => context.oauth.revoke_refresh_token(&refresh_token).await,
+        None => context.oauth.revoke_access_token(&login.access.token).await,
+    }
+}

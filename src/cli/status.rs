@@ -1,0 +1,116 @@
+//! `status`: whose login it is, how long it lasts, where it is kept, how much of the plan is used.
+//!
+//! * It only looks: a login is neither renewed nor imported by it.
+//! * No login, or a broken one, is an answer like any other; the command then says what to do.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::login::{CredentialContext, LoginError};
+use super::usage::{Asker, Window};
+use super::words;
+use crate::credentials::admin::AdminStatus;
+use crate::credentials::{Login, TokenSupplier};
+use crate::platform::unix_now;
+
+/// What `status` was asked to do.
+#[derive(Debug, Clone)]
+pub struct StatusOptions {
+    /// Whether to write one JSON object.
+    pub json: bool,
+    /// Who asks the backend for the usage windows; `None` leaves them out.
+    pub usage: Option<Asker>,
+}
+
+/// What `status --json` writes: the admin API's fields and these.
+#[derive(Debug, Serialize)]
+struct Report {
+    #[serde(flatten)]
+    status: AdminStatus,
+    email: Option<String>,
+    location: String,
+    windows: Vec<Window>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    windows_error: Option<String>,
+}
+
+/// Shows the login. `true` where there is one that works.
+pub async fn status(
+    options: &StatusOptions,
+    context: &CredentialContext,
+    output: &mut (dyn Write + Send),
+) -> Result<bool, LoginError> {
+    let supplier = TokenSupplier::new(Arc::clone(&context.store), context.oauth.clone());
+    let login = supplier.login().await.ok();
+    let now = unix_now().as_secs();
+    let windows = windows(options.usage.as_ref(), login.as_ref(), now).await;
+    let (windows, windows_error) = match windows {
+        Ok(windows) => (windows, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    let report = Report {
+        status: supplier.status().await,
+        email: login.and_then(|login| login.email),
+        location: context.store.place().location,
+        windows,
+        windows_error,
+    };
+    if options.json {
+        writeln!(output, "{}", serde_json::to_string_pretty(&report).unwrap_or_default())?;
+    } else {
+        report.write(now, output)?;
+    }
+    Ok(report.status.has_credentials && report.status.error.is_none())
+}
+
+async fn windows(asker: Option<&Asker>, login: Option<&Login>, now: u64) -> Result<Vec<Window>, String> {
+    match (asker, login) {
+        (Some(_), Some(login)) if login.is_expired(now) => Err("the access token has expired".to_owned()),
+        (Some(asker), Some(login)) => asker.windows(&login.access).await,
+        (None, _) | (_, None) => Ok(Vec::new()),
+    }
+}
+
+impl Report {
+    fn write(&self, now: u64, output: &mut (dyn Write + Send)) -> std::io::Result<()> {
+        let status = &self.status;
+        if status.has_credentials {
+            let account = status.account_id.as_deref().unwrap_or("unknown");
+            match &self.email {
+                Some(email) => writeln!(output, "Account  {email} ({account})")?,
+                None => writeln!(output, "Account  {account}")?,
+            }
+            writeln!(output, "Plan     {}", status.plan_type.as_deref().unwrap_or("unknown"))?;
+            writeln!(output, "Token    {}", self.expiry(now))?;
+        } else {
+            writeln!(output, "Account  none")?;
+        }
+        writeln!(output, "Store    {}: {}", status.store, self.location)?;
+        for window in &self.windows {
+            writeln!(output, "Usage    {}", window_line(window, now))?;
+        }
+        if let Some(error) = &self.windows_error {
+            writeln!(output, "Usage    not known: {error}")?;
+        }
+        if let Some(error) = &status.error {
+            writeln!(output, "❌ {error}")?;
+        }
+        Ok(())
+    }
+
+    fn expiry(&self, now: u64) -> String {
+        let Some(expires_at) = self.status.expires_at.map(|milliseconds| milliseconds / 1000) else {
+            return "does not say when it expires".to_owned();
+        };
+        let when = words::relative(expires_at, now);
+        if self.status.is_expired { format!("expired {when}") } else { format!("expires {when}") }
+    }
+}
+
+fn window_line(window: &Window, now: u64) -> String {
+    let feature = window.feature.as_ref().map(|feature| format!(" of {feature}")).unwrap_or_default();
+    let resets = window.resets_at.map(|at| format!(", starts anew {}", words::relative(at, now))).unwrap_or_default();
+    format!("{}{feature}: {:.0} % used{resets}", window.name, window.used_percent)
+}

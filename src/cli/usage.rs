@@ -1,0 +1,185 @@
+//! How much of the plan is used, as the backend's usage page tells it.
+//!
+//! * A window is what its length says, never what its position says: the first one has been five hours, a week and a month.
+//! * Every level of the answer may be absent.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use http::Request;
+use http::header::{AUTHORIZATION, USER_AGENT};
+use serde::{Deserialize, Serialize};
+
+use crate::credentials::Access;
+use crate::platform::HttpClient;
+
+/// One usage window.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Window {
+    /// What it is called: `5-hour`, `weekly`, `30-day` …
+    pub name: String,
+    /// The feature it is about, where it is not the plan as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feature: Option<String>,
+    /// How much of it is used, in percent.
+    pub used_percent: f64,
+    /// Its length in seconds.
+    pub window_seconds: u64,
+    /// When it starts anew, in Unix seconds.
+    pub resets_at: Option<u64>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    /// The client to send with.
+    pub http: HttpClient,
+    /// The backend's address, as the proxy uses it.
+    pub upstream_url: String,
+    /// The name this program goes by.
+    pub originator: String,
+    /// Its `User-Agent`.
+    pub user_agent: String,
+}
+
+impl Asker {
+    /// Asks for the windows of `access`'s plan. The error is a sentence without a subject.
+    pub async fn windows(&self, access: &Access) -> Result<Vec<Window>, String> {
+        let request = Request::get(usage_url(&self.upstream_url))
+            .header(AUTHORIZATION, format!("Bearer {}", access.token.expose()))
+            .header("ChatGPT-Account-ID", &access.account_id)
+            .header(USER_AGENT, &self.user_agent)
+            .header("originator", &self.originator)
+            .body(Bytes::new())
+            .map_err(|_| "the request could not be built".to_owned())?;
+        let body = tokio::time::timeout(LIMIT, self.body(request)).await;
+        let body = body.map_err(|_| format!("no answer within {} seconds", LIMIT.as_secs()))??;
+        windows(&body).ok_or_else(|| "the answer makes no sense".to_owned())
+    }
+
+    async fn body(&self, request: Request<Bytes>) -> Result<Vec<u8>, String> {
+        let (head, mut stream) = self.http.send(request).await.map_err(|error| error.to_string())?.into_parts();
+        if !head.status.is_success() {
+            return Err(format!("the backend answered {}", head.status));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = stream.next().await {
+            body.extend_from_slice(&chunk.map_err(|error| error.to_string())?);
+            if body.len() > MAX_ANSWER {
+                return Err("the answer is too long".to_owned());
+            }
+        }
+        Ok(body)
+    }
+}
+
+/// Where the usage page is, seen from where the answers come from.
+fn usage_url(upstream_url: &str) -> String {
+    let upstream_url = upstream_url.trim_end_matches('/');
+    match upstream_url.strip_suffix("/backend-api/codex") {
+        Some(host) => format!("{host}/backend-api/wham/usage"),
+        None => format!("{}/api/codex/usage", upstream_url.trim_end_matches("/codex")),
+    }
+}
+
+fn windows(body: &[u8]) -> Option<Vec<Window>> {
+    let answer: Answer = serde_json::from_slice(body).ok()?;
+    let plan = answer.rate_limit.into_iter().flat_map(|limit| limit.windows(None));
+    let others = answer.additional_rate_limits.unwrap_or_default().into_iter();
+    let others = others.flat_map(|other| {
+        let feature = other.limit_name;
+        other.rate_limit.into_iter().flat_map(move |limit| limit.windows(feature.clone()))
+    });
+    Some(plan.chain(others).collect())
+}
+
+/// What people call a window of this length.
+fn name(seconds: u64) -> String {
+    const HOUR: u64 = 3600;
+    const DAY: u64 = 24 * HOUR;
+    match seconds {
+        604_800 => "weekly".to_owned(),
+        seconds if seconds >= DAY && seconds % DAY == 0 => format!("{}-day", seconds / DAY),
+        seconds if seconds >= HOUR => format!("{}-hour", seconds.div_ceil(HOUR)),
+        seconds => format!("{}-minute", seconds.div_ceil(60)),
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    rate_limit: Option<Limit>,
+    additional_rate_limits: Option<Vec<Additional>>,
+}
+
+#[derive(Deserialize)]
+struct Additional {
+    limit_name: Option<String>,
+    rate_limit: Option<Limit>,
+}
+
+#[derive(Deserialize)]
+struct Limit {
+    primary_window: Option<Reported>,
+    secondary_window: Option<Reported>,
+}
+
+#[derive(Deserialize)]
+struct Reported {
+    used_percent: Option<f64>,
+    limit_window_seconds: Option<u64>,
+    reset_at: Option<u64>,
+}
+
+impl Limit {
+    fn windows(self, feature: Option<String>) -> impl Iterator<Item = Window> {
+        let reported = [self.primary_window, self.secondary_window].into_iter().flatten();
+        reported.filter_map(move |window| {
+            let window_seconds = window.limit_window_seconds?;
+            Some(Window {
+                name: name(window_seconds),
+                feature: feature.clone(),
+                used_percent: window.used_percent?,
+                window_seconds,
+                resets_at: window.reset_at,
+            })
+        })
+    }
+}
+
+const LIMIT: Duration = Duration::from_secs(10);
+const MAX_ANSWER: usize = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_named_by_their_length() {
+        let body = br#"{"plan_type":"plus","rate_limit":{"allowed":true,
+            "primary_window":{"used_percent":40,"limit_window_seconds":604800,"reset_at":1786161248},
+            "secondary_window":{"used_percent":7.5,"limit_window_seconds":18000}},
+            "credits":null,
+            "additional_rate_limits":[{"limit_name":"Spark","rate_limit":{"primary_window":
+                {"used_percent":1,"limit_window_seconds":2592000,"reset_at":1},"secondary_window":null}}]}"#;
+        let windows = windows(body).unwrap();
+        let names: Vec<(&str, Option<&str>)> =
+            windows.iter().map(|window| (window.name.as_str(), window.feature.as_deref())).collect();
+        assert_eq!(names, [("weekly", None), ("5-hour", None), ("30-day", Some("Spark"))]);
+        assert_eq!((windows[0].used_percent, windows[0].resets_at), (40.0, Some(1_786_161_248)));
+    }
+
+    #[test]
+    fn every_level_may_be_absent() {
+        for body in ["{}", r#"{"rate_limit":null}"#, r#"{"rate_limit":{},"additional_rate_limits":[{}]}"#] {
+            assert_eq!(windows(body.as_bytes()), Some(Vec::new()), "{body}");
+        }
+        assert_eq!(windows(b"<html>"), None);
+    }
+
+    #[test]
+    fn the_usage_page_stands_beside_the_backend() {
+        assert_eq!(usage_url("https://chatgpt.com/backend-api/codex/"), "https://chatgpt.com/backend-api/wham/usage");
+        assert_eq!(usage_url("https://example.com/codex"), "https://example.com/api/codex/usage");
+    }
+}

@@ -1,0 +1,42 @@
+//! Times as a person says them.
+
+/// `seconds` in its two largest units: `9 days 23 hours`, `1 minute`, `less than a minute`.
+pub fn duration(seconds: u64) -> String {
+    let units = [("day", seconds / 86_400), ("hour", seconds / 3600 % 24), ("minute", seconds / 60 % 60)];
+    let words: Vec<String> = units
+        .into_iter()
+        .skip_while(|(_, count)| *count == 0)
+        .take(2)
+        .filter(|(_, count)| *count > 0)
+        .map(|(unit, count)| format!("{count} {unit}{}", if count == 1 { "" } else { "s" }))
+        .collect();
+    if words.is_empty() { "less than a minute".to_owned() } else { words.join(" ") }
+}
+
+/// When `at` is, seen from `now` (both Unix seconds): `in 3 hours`, `5 minutes ago`.
+pub fn relative(at: u64, now: u64) -> String {
+    if at > now { format!("in {}", duration(at - now)) } else { format!("{} ago", duration(now - at)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_largest_units() {
+        for (seconds, words) in [
+            (0, "less than a minute"),
+            (59, "less than a minute"),
+            (60, "1 minute"),
+            (3_600, "1 hour"),
+            (3_661, "1 hour 1 minute"),
+            (86_400 + 59, "1 day"),
+            (86_400 + 120, "1 day"),
+            (9 * 86_400 + 23 * 3_600 + 59 * 60, "9 days 23 hours"),
+        ] {
+            assert_eq!(duration(seconds), words, "{seconds}");
+        }
+        assert_eq!(relative(7_300, 100), "in 2 hours");
+        assert_eq!(relative(100, 7_300), "2 hours ago");
+    }
+}

@@ -1,0 +1,291 @@
+//! A refresh in a process of its own, so that it ends well when this one is killed in the middle.
+//!
+//! * Between the moment the issuer exchanges a refresh token and the moment the new one is on the disk, the login exists
+//!   only on the way. A process that dies then would lose it. The refreshing process is small, lives for one refresh,
+//!   and stands in a process group of its own: what kills the daemon, or interrupts it at the terminal, passes it by.
+//! * It does one whole errand: takes the store's lock, reads again, adopts or exchanges, stores. Whoever comes next
+//!   waits for its lock and finds the new login.
+//! * Orders and reports are one JSON object each, over pipes; no token stands in an argument or a variable.
+//! * Where it cannot be started, the refresh is done in this process.
+//!
+//! The program's entry has to call [`answer`] when its first argument is [`ARGUMENT`], before anything else.
+
+use std::ffi::OsString;
+use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::file::FileStore;
+use super::keychain::KeychainStore;
+use super::refresh::{Need, Shared};
+use super::secret::Secret;
+use super::store::CredentialStore;
+use crate::oauth::{Client, Ended, IssuerError};
+use crate::platform::{HttpClient, TransportError, TransportErrorKind};
+
+/// The first argument of a process that is to do one refresh.
+pub const ARGUMENT: &str = "refresh-login-once";
+
+/// How to start a process that does one refresh.
+#[derive(Debug, Clone)]
+pub struct DetachedRefresh {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+}
+
+/// A store that another process can open too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreAddress {
+    /// This program's own file.
+    Xdg(PathBuf),
+    /// The Codex CLI's file.
+    Legacy(PathBuf),
+    /// This program's keychain item, with its lock in a directory.
+    Keychain(PathBuf),
+}
+
+/// What the process is to do.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Order {
+    pub(super) store: StoreAddress,
+    pub(super) issuer: String,
+    pub(super) originator: String,
+    pub(super) user_agent: String,
+    pub(super) replaces: Option<String>,
+    pub(super) is_rejected: bool,
+}
+
+/// What came of it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Report {
+    /// The store holds a token that serves.
+    Stored,
+    /// There are new tokens, and the store could not take them.
+    Unsaved { document: String, reason: String },
+    /// The store would not take new tokens, and the old ones still work.
+    Unwritable { reason: String },
+    /// The issuer gave none.
+    Refused(IssuerReport),
+    /// Something about the store that a look at it tells better.
+    Store,
+}
+
+/// An [`IssuerError`] on its way between two processes.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum IssuerReport {
+    Expired,
+    Reused,
+    Invalidated,
+    Refused { status: u16, code: Option<String>, message: Option<String>, retry_after: Option<u64> },
+    Blocked { status: u16 },
+    Transport { kind: String, message: String },
+    Timeout { seconds: u64 },
+    Invalid { what: String },
+}
+
+impl DetachedRefresh {
+    /// Starts this program's own file, even if another version has taken its place since.
+    pub fn this_program() -> io::Result<Self> {
+        let program = if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
+        Ok(Self::new(program, [ARGUMENT]))
+    }
+
+    /// Starts `program` with `arguments`; it must call [`answer`].
+    pub fn new(program: PathBuf, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        Self { program, arguments: arguments.into_iter().map(Into::into).collect() }
+    }
+
+    /// Has `order` done. `None` where no process could be started to do it.
+    pub(super) async fn run(&self, order: &Order) -> Option<Report> {
+        let order = Zeroizing::new(serde_json::to_string(order).ok()?);
+        let child = self.start().inspect_err(|error| tracing::debug!("cannot refresh in another process: {error}"));
+        let child = child.ok()?;
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        // A thread of its own, because the runtime would wait for one of its own when it shuts down.
+        let waiter = std::thread::Builder::new().name("refresh".to_owned()).spawn(move || {
+            let _ = sender.send(converse(child, &order));
+        });
+        waiter.ok()?;
+        receiver.await.ok()?
+    }
+
+    fn start(&self) -> io::Result<Child> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        #[cfg(windows)]
+        std::os::windows::process::CommandExt::creation_flags(&mut command, DETACHED);
+        command.spawn()
+    }
+}
+
+/// `None` where the process did not begin its work; one that began and broke off is a failure that may pass.
+fn converse(mut child: Child, order: &str) -> Option<Report> {
+    if let Some(mut input) = child.stdin.take() {
+        let _ = input.write_all(order.as_bytes());
+    }
+    let mut text = Zeroizing::new(String::new());
+    if let Some(mut output) = child.stdout.take() {
+        let _ = output.read_to_string(&mut text);
+    }
+    let _ = child.wait();
+    let lines = text.lines().map(str::trim_start);
+    let report = lines.filter_map(|line| line.strip_prefix(REPORT)).next_back();
+    if let Some(report) = report.and_then(|report| serde_json::from_str(report).ok()) {
+        return Some(report);
+    }
+    if !text.contains(BEGUN) {
+        return None;
+    }
+    let what = "the refreshing process ended without a report".to_owned();
+    Some(Report::Refused(IssuerReport::Invalid { what }))
+}
+
+/// Reads one order from `input`, does it, and reports to `output`: the whole of a process started for one refresh.
+pub fn answer(input: &mut dyn io::Read, output: &mut dyn io::Write) -> ExitCode {
+    let mut order = Zeroizing::new(String::new());
+    let read = input.read_to_string(&mut order);
+    let (Ok(_), Ok(order)) = (read, serde_json::from_str::<Order>(&order)) else { return ExitCode::FAILURE };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let (Ok(runtime), Ok(http)) = (runtime, HttpClient::new(CONNECT_LIMIT)) else { return ExitCode::FAILURE };
+    let oauth = Client::new(http, &order.issuer, &order.originator, &order.user_agent);
+    // From here on nobody else may do it. Nobody listening any more is no reason to stop.
+    let _ = writeln!(output, "{BEGUN}").and_then(|()| output.flush());
+    let need = Need { replaces: order.replaces.map(Secret::new), is_rejected: order.is_rejected };
+    let report = runtime.block_on(Shared::new(order.store.open(), oauth).renew_and_report(&need));
+    let report = Zeroizing::new(serde_json::to_string(&report).unwrap_or_default());
+    let _ = writeln!(output, "\n{REPORT}{}", *report).and_then(|()| output.flush());
+    ExitCode::SUCCESS
+}
+
+impl StoreAddress {
+    fn open(self) -> Arc<dyn CredentialStore> {
+        match self {
+            Self::Xdg(path) => Arc::new(FileStore::xdg(path)),
+            Self::Legacy(path) => Arc::new(FileStore::legacy(path)),
+            Self::Keychain(directory) => Arc::new(KeychainStore::own(&directory)),
+        }
+    }
+}
+
+impl From<IssuerError> for IssuerReport {
+    fn from(error: IssuerError) -> Self {
+        match error {
+            IssuerError::Ended(Ended::Expired) => Self::Expired,
+            IssuerError::Ended(Ended::Reused) => Self::Reused,
+            IssuerError::Ended(Ended::Invalidated) => Self::Invalidated,
+            IssuerError::Refused { status, code, message, retry_after } => Self::Refused {
+                status: status.as_u16(),
+                code,
+                message,
+                retry_after: retry_after.map(|delay| delay.as_secs()),
+            },
+            IssuerError::Blocked { status } => Self::Blocked { status: status.as_u16() },
+            IssuerError::Transport(error) => {
+                Self::Transport { kind: format!("{:?}", error.kind), message: error.message }
+            }
+            IssuerError::Timeout(limit) => Self::Timeout { seconds: limit.as_secs() },
+            IssuerError::Invalid(what) => Self::Invalid { what: what.into_owned() },
+        }
+    }
+}
+
+impl From<IssuerReport> for IssuerError {
+    fn from(report: IssuerReport) -> Self {
+        let status = |status| StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+        match report {
+            IssuerReport::Expired => Self::Ended(Ended::Expired),
+            IssuerReport::Reused => Self::Ended(Ended::Reused),
+            IssuerReport::Invalidated => Self::Ended(Ended::Invalidated),
+            IssuerReport::Refused { status: code_number, code, message, retry_after } => Self::Refused {
+                status: status(code_number),
+                code,
+                message,
+                retry_after: retry_after.map(Duration::from_secs),
+            },
+            IssuerReport::Blocked { status: number } => Self::Blocked { status: status(number) },
+            IssuerReport::Transport { kind, message } => {
+                let known = TRANSPORT_KINDS.into_iter().find(|known| format!("{known:?}") == kind);
+                let kind = known.unwrap_or(TransportErrorKind::Interrupted);
+                Self::Transport(TransportError { kind, message })
+            }
+            IssuerReport::Timeout { seconds } => Self::Timeout(Duration::from_secs(seconds)),
+            IssuerReport::Invalid { what } => Self::Invalid(what.into()),
+        }
+    }
+}
+
+const BEGUN: &str = "refresh begun";
+const REPORT: &str = "refresh report ";
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+const TRANSPORT_KINDS: [TransportErrorKind; 5] = [
+    TransportErrorKind::Dns,
+    TransportErrorKind::Connect,
+    TransportErrorKind::Tls,
+    TransportErrorKind::Request,
+    TransportErrorKind::Interrupted,
+];
+/// A process group of its own and no window.
+#[cfg(windows)]
+const DETACHED: u32 = 0x0800_0200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_survives_the_way() {
+        let transport =
+            TRANSPORT_KINDS.map(|kind| IssuerError::Transport(TransportError { kind, message: "m".to_owned() }));
+        let others = [
+            IssuerError::Ended(Ended::Expired),
+            IssuerError::Ended(Ended::Reused),
+            IssuerError::Ended(Ended::Invalidated),
+            IssuerError::Refused {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                code: Some("c".to_owned()),
+                message: None,
+                retry_after: Some(Duration::from_secs(7)),
+            },
+            IssuerError::Blocked { status: StatusCode::FORBIDDEN },
+            IssuerError::Timeout(Duration::from_secs(30)),
+            IssuerError::Invalid("x".into()),
+        ];
+        for error in transport.into_iter().chain(others) {
+            let text = serde_json::to_string(&Report::Refused(error.clone().into())).unwrap();
+            let Report::Refused(report) = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
+            assert_eq!(IssuerError::from(report), error);
+        }
+    }
+
+    #[test]
+    fn an_order_that_makes_no_sense_is_not_begun() {
+        let mut output = Vec::new();
+        answer(&mut "{}".as_bytes(), &mut output);
+        assert_eq!(output, b"");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_said_to_be() {
+        let missing = DetachedRefresh::new("/nonexistent/program".into(), [ARGUMENT]);
+        let order = Order {
+            store: StoreAddress::Xdg("/nonexistent".into()),
+            issuer: String::new(),
+            originator: String::new(),
+            user_agent: String::new(),
+            replaces: None,
+            is_rejected: false,
+        };
+        assert_eq!(missing.run(&order).await, None);
+    }
+}

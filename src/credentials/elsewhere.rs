@@ -1,0 +1,95 @@
+//! The two ends of a refresh in another process: who has it done, and who does it.
+
+use std::sync::atomic::Ordering;
+
+use super::Login;
+use super::detached::{Order, Report};
+use super::document::AuthDocument;
+use super::error::CredentialError;
+use super::refresh::{Need, Shared};
+use super::secret::Secret;
+use super::state::Held;
+use crate::oauth::IssuerError;
+
+impl Shared {
+    /// Has another process renew the login `held`, where that is wanted and possible; else `None`. A login that only
+    /// this process has is renewed here.
+    pub(super) async fn renew_elsewhere(&self, held: &Held, need: &Need) -> Option<Result<Login, CredentialError>> {
+        let detached = self.detached.as_ref()?;
+        let store = self.store.address()?;
+        if self.read_state().unsaved.is_some() {
+            return None;
+        }
+        let order = Order {
+            store,
+            issuer: self.oauth.issuer().to_owned(),
+            originator: self.oauth.originator().to_owned(),
+            user_agent: self.oauth.user_agent().to_owned(),
+            replaces: need.replaces.as_ref().map(|token| token.expose().to_owned()),
+            is_rejected: need.is_rejected,
+        };
+        let report = detached.run(&order).await?;
+        Some(self.take_report(report, held, need).await)
+    }
+
+    async fn take_report(&self, report: Report, held: &Held, need: &Need) -> Result<Login, CredentialError> {
+        let place = self.store.place();
+        match report {
+            Report::Stored => {
+                let held = self.current_or_missing().await?;
+                if !held.serves(need.replaces.as_ref(), super::supplier::now()) {
+                    return Err(self.fail(IssuerError::Invalid("it is of no use".into())));
+                }
+                self.succeeded.fetch_add(1, Ordering::Relaxed);
+                tracing::info!("the login in {place} is renewed");
+                Ok(held.login)
+            }
+            Report::Unsaved { document, reason } => {
+                self.succeeded.fetch_add(1, Ordering::Relaxed);
+                let document = AuthDocument::parse(&document)
+                    .map_err(|malformed| CredentialError::Broken { place: place.clone(), malformed })?;
+                let spent = held.login.refresh_token.clone();
+                self.take_up(Held::new(document, &place)?, spent, Err(CredentialError::Unwritable { place, reason }))
+            }
+            Report::Unwritable { reason } => Err(self.postpone(CredentialError::Unwritable { place, reason })),
+            Report::Refused(report) => match IssuerError::from(report) {
+                IssuerError::Ended(ended) => {
+                    let refresh_token = self.current_or_missing().await?.login.refresh_token;
+                    Err(self.end_for_good(refresh_token.unwrap_or_else(|| Secret::new("")), ended))
+                }
+                error => Err(self.fail(error)),
+            },
+            Report::Store => {
+                self.current_or_missing().await?;
+                Err(CredentialError::Locked { place })
+            }
+        }
+    }
+
+    /// The other end: one errand, put so that it can be sent back.
+    pub(super) async fn renew_and_report(&self, need: &Need) -> Report {
+        let result = self.renew(need).await;
+        let state = self.read_state();
+        if let (Some(held), Some(unsaved)) = (&state.held, &state.unsaved) {
+            let document = held.document.to_text().to_string();
+            return Report::Unsaved { document, reason: unsaved.reason.clone() };
+        }
+        match result {
+            Ok(_) => Report::Stored,
+            Err(CredentialError::Ended { ended, .. }) => Report::Refused(IssuerError::Ended(ended).into()),
+            Err(CredentialError::RefreshFailed { error, .. }) => Report::Refused(error.into()),
+            Err(CredentialError::Unwritable { reason, .. }) => Report::Unwritable { reason },
+            Err(
+                CredentialError::Missing { .. }
+                | CredentialError::NotALogin { .. }
+                | CredentialError::Broken { .. }
+                | CredentialError::NoAccount { .. }
+                | CredentialError::Unreadable { .. }
+                | CredentialError::ReadOnly { .. }
+                | CredentialError::Locked { .. }
+                | CredentialError::NotRenewable { .. }
+                | CredentialError::AccountChanged { .. },
+            ) => Report::Store,
+        }
+    }
+}
