@@ -48,15 +48,23 @@ pub async fn run(listeners: Vec<TcpListener>, router: Router, shutdown: impl Fut
 async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     let mut stopping = pin!(asked_to_stop(stopped.clone()));
+    let mut is_struggling = false;
     loop {
         tokio::select! {
             () = &mut stopping => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((socket, _)) => {
+                    is_struggling = false;
                     connections.spawn(connection::serve(socket, router.clone(), stopped.clone(), Limits::default()));
                 }
-                Err(error) => recover(&error).await,
+                Err(error) if is_gone(&error) => {}
+                Err(error) => {
+                    if !std::mem::replace(&mut is_struggling, true) {
+                        tracing::error!(%error, "cannot take connections at the moment");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
             },
         }
     }
@@ -70,14 +78,11 @@ async fn asked_to_stop(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|&stopped| stopped).await;
 }
 
-/// A connection that ended before it was taken is nothing; anything else (no descriptors, no memory) needs time.
-async fn recover(error: &io::Error) {
+/// Whether a connection ended before it was taken, which is nothing. Any other failure (no descriptors, no memory)
+/// needs time.
+fn is_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
-        return;
-    }
-    tracing::error!(%error, "cannot take connections at the moment");
-    sleep(ACCEPT_PAUSE).await;
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
