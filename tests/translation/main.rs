@@ -10,5 +10,6 @@
 )]
 
 mod fold;
+mod histories;
 mod recordings;
 mod splits;
