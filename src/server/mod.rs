@@ -95,7 +95,12 @@ impl App {
 
 /// Every route of `app`.
 pub fn router(app: Arc<App>) -> Router {
-    let api = api().layer(from_fn_with_state(app.clone(), admission::admit));
+    assemble(app, api())
+}
+
+/// The routes of `api`, with and without `/v1`, those that stand once, and everything around them.
+fn assemble(app: Arc<App>, api: Router<Arc<App>>) -> Router {
+    let api = api.layer(from_fn_with_state(app.clone(), admission::admit));
     let router = Router::new()
         .nest("/v1", api.clone())
         .merge(api)
@@ -126,3 +131,6 @@ fn api() -> Router<Arc<App>> {
         .route("/models/{*id}", get(models::find))
         .merge(refusals::routes())
 }
+
+#[cfg(test)]
+mod tests;
