@@ -11,5 +11,6 @@
 
 mod fold;
 mod histories;
+mod oracle;
 mod recordings;
 mod splits;
