@@ -242,6 +242,25 @@ fn in_production_every_line_of_the_log_is_a_json_object() {
 }
 
 #[test]
+fn bodies_are_logged_only_on_demand_and_without_credentials() {
+    let home = Home::new();
+    let body = r#"{"messages":[{"role":"user","content":"look-for-me eyJhbGciOiJIUzI1NiJ9.e30.canary"}]}"#;
+    for (arguments, is_logged) in
+        [(&["demo", "--port", "0"][..], false), (&["demo", "--port", "0", "--log-bodies"], true)]
+    {
+        let demo = Daemon::start(home.command(arguments));
+        let mut answer = String::new();
+        demo.chat(body).read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        demo.signal("-TERM");
+        let (_, log) = demo.end();
+        assert_eq!(log.contains("look-for-me"), is_logged, "{log}");
+        assert_eq!(log.contains("chat.completion"), is_logged, "{log}");
+        assert!(!log.contains("canary"), "{log}");
+    }
+}
+
+#[test]
 fn a_lack_of_file_descriptors_is_survived() {
     let home = Home::new();
     let mut command = Command::new("sh");

@@ -29,11 +29,12 @@ mod refusals;
 mod replay;
 mod responses;
 pub mod settings;
+mod transcript;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
@@ -100,6 +101,7 @@ pub fn router(app: Arc<App>) -> Router {
 
 /// The routes of `api`, with and without `/v1`, those that stand once, and everything around them.
 fn assemble(app: Arc<App>, api: Router<Arc<App>>) -> Router {
+    let api = if app.settings.log_bodies { api.layer(from_fn(transcript::record)) } else { api };
     let api = api.layer(from_fn_with_state(app.clone(), admission::admit));
     let router = Router::new()
         .nest("/v1", api.clone())
