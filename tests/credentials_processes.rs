@@ -14,6 +14,7 @@
 mod credentials_support;
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -21,9 +22,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use codex_proxy::credentials::TokenSupplier;
 use codex_proxy::credentials::detached::{self, DetachedRefresh};
 use codex_proxy::credentials::file::FileStore;
+use codex_proxy::credentials::{AuthDocument, CredentialStore as _, TokenSupplier};
 use credentials_support::{World, oauth, read_json, token, write_private};
 use serde_json::json;
 
@@ -43,8 +44,14 @@ fn child() {
     let mut kept = supplier();
     println!("\nready");
     for line in std::io::stdin().lines() {
-        if line.unwrap() == "anew" {
-            kept = supplier();
+        match line.unwrap().as_str() {
+            "anew" => kept = supplier(),
+            "copy" => {
+                let copy = FileStore::xdg(Path::new(path).with_file_name("made").join("deeper").join("auth.json"));
+                let document = AuthDocument::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
+                runtime.block_on(async { copy.write(&document, &copy.lock().await.unwrap()).await.unwrap() });
+            }
+            _ => {}
         }
         let answer = runtime.block_on(async { kept.access().await });
         match answer {
@@ -76,9 +83,13 @@ struct Other {
 
 impl Other {
     fn start(path: &Path, auth_url: &str, shell: &str) -> Self {
-        let mut process = Command::new("sh")
-            .args(["-c", &format!("{shell} exec \"$0\" --exact child --nocapture")])
-            .arg(std::env::current_exe().unwrap())
+        let program = std::env::current_exe().unwrap();
+        let mut command = Command::new(if shell.is_empty() { program.as_path() } else { Path::new("sh") });
+        if !shell.is_empty() {
+            command.arg("-c").arg(format!("{shell} exec \"$0\" \"$@\"")).arg(&program);
+        }
+        let mut process = command
+            .args(["--exact", "child", "--nocapture"])
             .env(CHILD, format!("{}\n{auth_url}", path.display()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -139,6 +150,27 @@ async fn two_processes_on_one_file_refresh_once_a_round() {
         assert!(world.simulator.accepts_access_token(access), "round {round}");
         let counters = world.simulator.counters();
         assert_eq!((counters.refreshes, counters.reuse_attempts), (round, 0), "round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_made_is_private_whatever_the_umask() {
+    let world = World::new().await;
+    world.sign_in(&world.path(), -60);
+    std::fs::set_permissions(world.path(), std::fs::Permissions::from_mode(0o666)).unwrap();
+    let mut other = Other::start(&world.path(), &world.running.auth_url(), "umask 000;");
+    other.tell("copy");
+    assert!(other.line("token").starts_with("token "));
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let made = world.path().with_file_name("made");
+    for directory in [&made, &made.join("deeper")] {
+        assert_eq!(mode(directory), 0o700, "{}", directory.display());
+    }
+    let file = made.join("deeper").join("auth.json");
+    for file in
+        [&world.path(), &world.path().with_file_name("auth.json.lock"), &file, &file.with_extension("json.lock")]
+    {
+        assert_eq!(mode(file), 0o600, "{}", file.display());
     }
 }
 
