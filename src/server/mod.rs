@@ -26,6 +26,7 @@ mod models;
 mod notices;
 pub mod observe;
 mod refusals;
+mod replay;
 mod responses;
 pub mod settings;
 
@@ -38,6 +39,7 @@ use tokio::sync::Semaphore;
 
 use self::metrics::Metrics;
 use self::notices::Notices;
+use self::replay::Replay;
 use self::settings::Settings;
 use crate::credentials::TokenSupplier;
 use crate::models::Models;
@@ -57,6 +59,8 @@ pub struct App {
     pub supplier: TokenSupplier,
     /// The way to the backend.
     pub upstream: Upstream,
+    /// Reasoning kept between the turns of chats.
+    replay: Replay,
     /// What has been said once and is not said again.
     notices: Notices,
     /// One permit for each request that may still be let in.
@@ -76,13 +80,27 @@ impl App {
         let counted = metrics.clone();
         let upstream = Upstream::new(upstream, client, supplier.clone(), move |incident| counted.incident(incident));
         let places = Arc::new(Semaphore::new(settings.max_concurrent.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { settings, models, upstream, supplier, metrics, notices: Notices::default(), places })
+        Ok(Self {
+            settings,
+            models,
+            upstream,
+            supplier,
+            metrics,
+            replay: Replay::default(),
+            notices: Notices::default(),
+            places,
+        })
     }
 }
 
 /// Every route of `app`.
 pub fn router(app: Arc<App>) -> Router {
-    let api = api().layer(from_fn_with_state(app.clone(), admission::admit));
+    assemble(app, api())
+}
+
+/// The routes of `api`, with and without `/v1`, those that stand once, and everything around them.
+fn assemble(app: Arc<App>, api: Router<Arc<App>>) -> Router {
+    let api = api.layer(from_fn_with_state(app.clone(), admission::admit));
     let router = Router::new()
         .nest("/v1", api.clone())
         .merge(api)
@@ -113,3 +131,6 @@ fn api() -> Router<Arc<App>> {
         .route("/models/{*id}", get(models::find))
         .merge(refusals::routes())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,15 @@
 //! The proxy in front of the simulated backend, as a client sees it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs, reason = "tests")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test runs on a laptop and may panic"
+)]
 
 mod answers;
 mod chat_requests;

@@ -1,1 +1,194 @@
-//! x
+//! The Responses API through the proxy.
+
+use codex_proxy::simulator::{Ending, IncompleteReason, Scenario};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::harness::Proxy;
+
+async fn sent(proxy: &Proxy, body: &Value) -> Value {
+    let answer = proxy.post("/v1/responses", body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    proxy.last_sent()
+}
+
+#[tokio::test]
+async fn a_string_becomes_a_user_message() {
+    let proxy = Proxy::start().await;
+    let sent = sent(&proxy, &json!({ "input": "hi", "model": "gpt-5.1" })).await;
+    assert_eq!(sent["instructions"], "");
+    assert_eq!((&sent["store"], &sent["stream"]), (&json!(false), &json!(true)));
+    assert_eq!(sent["include"], json!(["reasoning.encrypted_content"]));
+    assert_eq!(sent["reasoning"], json!({ "effort": "low" }));
+    let expected = json!([{ "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "hi" }] }]);
+    assert_eq!(sent["input"], expected);
+}
+
+#[tokio::test]
+async fn items_lose_their_ids_and_nothing_else() {
+    let proxy = Proxy::start().await;
+    let body = json!({
+        "model": "gpt-5.5",
+        "instructions": "be brief",
+        "include": ["web_search_call.action.sources"],
+        "reasoning": { "effort": "xhigh", "summary": "auto", "context": "all_turns" },
+        "text": { "verbosity": "low" },
+        "input": [
+            { "role": "system", "content": "sys" },
+            { "type": "message", "id": "msg_1", "role": "assistant", "content": "said", "phase": "commentary" },
+            { "type": "item_reference", "id": "rs_1" },
+            { "type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}" },
+            { "type": "function_call_output", "id": "o", "call_id": "c", "output": "x" },
+            { "type": "reasoning", "id": "rs_2", "summary": [] },
+            { "role": "user", "content": [{ "type": "input_text", "text": "hi" }] },
+        ],
+        "tools": [{ "type": "function", "name": "f", "parameters": {}, "strict": false }, { "type": "web_search_preview" }],
+    });
+    let answer = proxy.post("/v1/responses", &body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    assert_eq!(answer.header("x-codex-proxy-ignored"), "input[5]");
+    let sent = proxy.last_sent();
+    assert_eq!(sent["instructions"], "be brief");
+    assert_eq!(sent["reasoning"], body["reasoning"]);
+    assert_eq!(sent["text"], body["text"]);
+    assert_eq!(sent["tools"][0], body["tools"][0]);
+    assert_eq!(sent["tools"][1], json!({ "type": "web_search" }));
+    assert_eq!(sent["include"], json!(["web_search_call.action.sources", "reasoning.encrypted_content"]));
+    let expected = json!([
+        { "type": "message", "role": "developer", "content": [{ "type": "input_text", "text": "sys" }] },
+        { "type": "message", "role": "assistant", "content": [{ "type": "output_text", "text": "said" }], "phase": "commentary" },
+        { "type": "function_call", "call_id": "c", "name": "f", "arguments": "{}" },
+        { "type": "function_call_output", "call_id": "c", "output": "x" },
+        { "type": "message", "role": "user", "content": [{ "type": "input_text", "text": "hi" }] },
+    ]);
+    assert_eq!(sent["input"], expected);
+}
+
+#[tokio::test]
+async fn bad_requests_name_the_field() {
+    let proxy = Proxy::start().await;
+    for (body, param) in [
+        (json!({}), "input"),
+        (json!({ "input": 5 }), "input"),
+        (json!({ "input": [5] }), "input[0]"),
+        (json!({ "input": [{ "content": "x" }] }), "input[0].type"),
+        (json!({ "input": [{ "type": "item_reference", "id": "m", "content": "x" }] }), "input[0].content"),
+        (json!({ "input": "x", "previous_response_id": "resp_1" }), "previous_response_id"),
+        (json!({ "input": "x", "background": true }), "background"),
+        (json!({ "input": "x", "stream": 1 }), "stream"),
+        (json!({ "input": "x", "tools": "all" }), "tools"),
+        (json!({ "input": "x", "reasoning": "hard" }), "reasoning"),
+    ] {
+        let answer = proxy.post("/v1/responses", &body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}: {}", answer.text);
+        assert_eq!(answer.error()["param"], param, "{body}");
+    }
+    assert_eq!(proxy.calls(), 0);
+}
+
+#[tokio::test]
+async fn parameters_without_counterpart_are_named() {
+    let proxy = Proxy::start().await;
+    let body = json!({ "input": "hi", "temperature": 1, "max_output_tokens": 9, "store": true, "truncation": null });
+    let answer = proxy.post("/v1/responses", &body).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.header("x-codex-proxy-ignored"), "temperature, max_output_tokens, store");
+}
+
+#[tokio::test]
+async fn a_stream_is_relayed_without_the_backends_own_events() {
+    let proxy = Proxy::start().await;
+    for scenario in [Scenario::Default, Scenario::InterleavedCalls, Scenario::WebSearch] {
+        let mut body = json!({ "input": "hi", "stream": true });
+        body["tools"] = json!([{ "type": "function", "name": "f", "parameters": {}, "strict": false }]);
+        proxy.next(scenario);
+        let answer = proxy.post("/v1/responses", &body).await;
+        let events = answer.events();
+        let names: Vec<&str> = answer.text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+        assert_eq!(names.len(), events.len(), "each event keeps its line");
+        for (name, event) in names.iter().zip(&events) {
+            assert_eq!(*name, event["type"]);
+            assert!(!name.starts_with("codex.") && *name != "keepalive" && *name != "response.metadata", "{name}");
+        }
+        assert_eq!(names[0], "response.created");
+        assert!(names.iter().any(|name| name.contains("simulation")), "unknown events are passed on: {names:?}");
+        let done: Vec<&Value> = events
+            .iter()
+            .filter(|event| event["type"] == "response.output_item.done")
+            .map(|event| &event["item"])
+            .collect();
+        let last = events.last().unwrap();
+        assert_eq!(last["type"], "response.completed");
+        let output = last["response"]["output"].as_array().unwrap();
+        assert_eq!(output.len(), done.len());
+        assert!(done.iter().all(|item| output.contains(item)));
+    }
+}
+
+#[tokio::test]
+async fn buffered_and_streamed_end_in_the_same_object() {
+    let proxy = Proxy::start().await;
+    for scenario in [
+        Scenario::Default,
+        Scenario::Ending(Ending::NullOutput),
+        Scenario::Ending(Ending::FullOutput),
+        Scenario::Refusal,
+    ] {
+        let [buffered, streamed] = proxy.both_responses(scenario.clone(), &json!({ "input": "hi" })).await;
+        let (buffered, last) = (buffered.json(), streamed.events().pop().unwrap());
+        assert_eq!(buffered["object"], "response");
+        assert_eq!(buffered["status"], "completed");
+        let texts = |response: &Value| {
+            response
+                .pointer("/output")
+                .unwrap()
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|item| item["content"].clone())
+                .collect::<Vec<_>>()
+        };
+        assert!(!texts(&buffered).is_empty());
+        assert_eq!(texts(&buffered), texts(&last["response"]), "{scenario:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_incomplete_answer_is_an_answer() {
+    let proxy = Proxy::start().await;
+    let scenario = Scenario::Incomplete(IncompleteReason::MaxOutputTokens);
+    let [buffered, streamed] = proxy.both_responses(scenario, &json!({ "input": "hi" })).await;
+    assert_eq!(buffered.status, StatusCode::OK);
+    assert_eq!(buffered.json()["status"], "incomplete");
+    assert!(!buffered.json()["output"].as_array().unwrap().is_empty());
+    assert_eq!(streamed.events().pop().unwrap()["type"], "response.incomplete");
+}
+
+#[tokio::test]
+async fn compaction_is_forwarded_as_json() {
+    let proxy = Proxy::start().await;
+    let body = json!({ "model": "gpt-5.5", "instructions": "x", "input": [{ "role": "user", "content": "hi" }], "store": false });
+    let answer = proxy.post("/v1/responses/compact", &body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    assert!(answer.json()["output"].is_array());
+    let request = proxy.simulator.requests_to("/responses/compact").pop().unwrap();
+    assert!(request.json().get("store").is_none() && request.json().get("stream").is_none());
+    assert_eq!(request.header("accept"), "application/json");
+}
+
+#[tokio::test]
+async fn a_codex_client_keeps_its_own_headers_but_not_its_key() {
+    let proxy = Proxy::start().await;
+    let request = proxy.http.post(format!("{}/v1/responses", proxy.base)).header("content-type", "application/json");
+    let request = request
+        .header("user-agent", "codex_exec/0.169.0 (Debian)")
+        .header("authorization", "Bearer sk-mine")
+        .header("session-id", "s-1")
+        .header("x-codex-window-id", "w-1");
+    let answer = request.body(json!({ "input": "hi" }).to_string()).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let request = proxy.simulator.requests_to("/responses").pop().unwrap();
+    assert_eq!((request.header("session-id"), request.header("x-codex-window-id")), ("s-1", "w-1"));
+    assert!(!request.header("authorization").contains("sk-mine"));
+    assert!(request.header("user-agent").starts_with("codex-proxy/"));
+}

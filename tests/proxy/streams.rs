@@ -1,1 +1,149 @@
-//! x
+//! The life of a stream: quiet ones, huge ones, abandoned ones.
+
+use std::time::Duration;
+
+use codex_proxy::server::settings::Settings;
+use codex_proxy::simulator::{Delivery, Outcome, Scenario, Stage};
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+
+use super::client::Answer;
+use super::harness::{Proxy, Setup, user};
+
+const LONG: Duration = Duration::from_secs(20);
+
+async fn quick_keepalives() -> Proxy {
+    let settings = Settings { keepalive: Duration::from_millis(50), ..Settings::default() };
+    Proxy::with(Setup { settings, ..Setup::default() }).await
+}
+
+fn streaming() -> Value {
+    let mut body = user("hi");
+    body["stream"] = true.into();
+    body
+}
+
+#[tokio::test]
+async fn a_quiet_stream_is_kept_alive_without_blank_lines() {
+    let proxy = quick_keepalives().await;
+    for stage in [Stage::Head, Stage::Output, Stage::Middle, Stage::Terminal] {
+        proxy.next(Scenario::Stall(Duration::from_millis(400), stage));
+        let answer = proxy.chat(&streaming()).await;
+        let keepalives = answer.text.lines().filter(|line| *line == ": keepalive").count();
+        assert!((2..=8).contains(&keepalives), "{stage:?}: {keepalives}\n{}", answer.text);
+        assert!(!answer.text.contains(": keepalive\n\n"), "a comment is not an event of its own");
+        answer.message();
+    }
+}
+
+#[tokio::test]
+async fn a_lively_stream_needs_no_keepalives() {
+    let proxy = Proxy::start().await;
+    assert!(!proxy.chat(&streaming()).await.text.contains("keepalive"));
+}
+
+#[tokio::test]
+async fn the_answer_ends_with_the_last_event_though_the_connection_stays_open() {
+    let proxy = Proxy::start().await;
+    proxy.next(Scenario::Default.delivered(Delivery { hold_open: true, ..Delivery::default() }));
+    tokio::time::timeout(LONG, proxy.chat(&streaming())).await.unwrap().message();
+    proxy.next(Scenario::Default.delivered(Delivery { hold_open: true, ..Delivery::default() }));
+    tokio::time::timeout(LONG, proxy.chat(&user("hi"))).await.unwrap().message();
+}
+
+#[tokio::test]
+async fn the_backend_may_cut_and_frame_as_it_likes() {
+    let proxy = Proxy::start().await;
+    let strip = |text: &str| text.to_owned();
+    for delivery in [
+        Delivery::split(1),
+        Delivery::split(7),
+        Delivery { crlf: true, ..Delivery::default() },
+        Delivery { multi_line: true, ..Delivery::default() },
+    ] {
+        proxy.next(Scenario::SeveralMessages.delivered(delivery.clone()));
+        let streamed = proxy.chat(&streaming()).await.message();
+        proxy.next(Scenario::SeveralMessages);
+        assert_eq!(strip(&streamed.content), proxy.chat(&user("hi")).await.message().content, "{delivery:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_call() {
+    let proxy = Proxy::start().await;
+    for (stage, stream) in [(Stage::Head, true), (Stage::Head, false), (Stage::Middle, true), (Stage::Middle, false)] {
+        proxy.simulator.forget_requests();
+        proxy.next(Scenario::Stall(LONG, stage));
+        let mut body = user("hi");
+        body["stream"] = stream.into();
+        let request = proxy.http.post(format!("{}/v1/chat/completions", proxy.base));
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let asking = tokio::spawn(request.send());
+        assert!(proxy.simulator.wait_until(LONG, |simulator| !simulator.requests_to("/responses").is_empty()).await);
+        if stage == Stage::Middle && stream {
+            let mut pieces = asking.await.unwrap().unwrap().bytes_stream();
+            assert!(pieces.next().await.is_some());
+        } else {
+            asking.abort();
+        }
+        let left = |simulator: &codex_proxy::simulator::Simulator| {
+            simulator.requests_to("/responses").iter().all(|request| request.outcome == Outcome::Disconnected)
+        };
+        assert!(proxy.simulator.wait_until(Duration::from_secs(1), left).await, "{stage:?} {stream}");
+    }
+}
+
+#[tokio::test]
+async fn a_five_megabyte_image_arrives_whole() {
+    let proxy = Proxy::start().await;
+    let size = 5 << 20;
+    proxy.next(Scenario::HugeImage(size));
+    let streamed = proxy.chat(&streaming()).await.message();
+    assert_eq!(streamed.images.len(), 1);
+    assert!(streamed.images[0].len() > size / 2);
+    proxy.next(Scenario::HugeImage(size));
+    assert_eq!(proxy.chat(&user("hi")).await.message().images, streamed.images);
+}
+
+#[tokio::test]
+async fn many_numbered_deltas_come_in_order_and_none_is_lost() {
+    let proxy = Proxy::start().await;
+    proxy.next(Scenario::Paced(2_000, Duration::ZERO));
+    let answer = proxy.chat(&streaming()).await;
+    let numbers: Vec<u64> = answer.message().content.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert_eq!(numbers.len(), 2_000, "{}", &answer.text[..500]);
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1));
+}
+
+#[tokio::test]
+async fn reasoning_in_every_format() {
+    use codex_proxy::translate::chat::ReasoningFormat;
+    for (format, field) in [
+        (ReasoningFormat::ReasoningContent, Some("reasoning_content")),
+        (ReasoningFormat::Reasoning, Some("reasoning")),
+        (ReasoningFormat::ThinkTags, None),
+        (ReasoningFormat::None, None),
+    ] {
+        let settings = Settings { reasoning_format: format, ..Settings::default() };
+        let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
+        proxy.next(Scenario::SeveralReasoningItems);
+        let message = proxy.chat(&user("hi")).await.json()["choices"][0]["message"].clone();
+        for name in ["reasoning_content", "reasoning"] {
+            assert_eq!(message.get(name).is_some(), field == Some(name), "{format:?} {name}");
+        }
+        let content = message["content"].as_str().unwrap();
+        let thinks = content.starts_with("<think>\n") && content.contains("\n</think>\n\nThis is a simulation");
+        assert_eq!(thinks, format == ReasoningFormat::ThinkTags, "{content}");
+        proxy.next(Scenario::SeveralReasoningItems);
+        assert_eq!(proxy.chat(&streaming()).await.message().content, content);
+    }
+}
+
+#[tokio::test]
+async fn answers_are_told_apart_by_their_content_type() {
+    let proxy = Proxy::start().await;
+    let read = |answer: &Answer| answer.header("content-type").to_owned();
+    assert_eq!(read(&proxy.chat(&streaming()).await), "text/event-stream");
+    assert_eq!(read(&proxy.chat(&user("hi")).await), "application/json");
+    assert_eq!(read(&proxy.post("/v1/responses", &json!({ "input": "hi" })).await), "application/json");
+}

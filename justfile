@@ -1,0 +1,85 @@
+# Every task of the project, for people and for CI alike. `just` alone lists them.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+set windows-shell := ["bash", "-euo", "pipefail", "-c"]
+
+[private]
+default:
+    @just --list --unsorted
+
+# Build the release binary at target/release/codex-proxy
+build:
+    cargo build --locked --release
+
+# Run the proxy; flags go through: just run --port 3000
+run *args:
+    cargo run --locked --release -- {{ args }}
+
+# Run the proxy against the built-in simulator: no login, no network
+demo *args:
+    cargo run --locked --release -- demo {{ args }}
+
+# Run every test (with cargo-nextest where it is installed), then the documentation's examples
+test *args:
+    @if cargo nextest --version >/dev/null 2>&1; then \
+        cargo nextest run --locked --no-tests=fail {{ args }}; \
+    else \
+        cargo test --locked --lib --bins --tests {{ args }}; \
+    fi
+    cargo test --locked --doc
+
+# Type-check everything, the quickest answer
+check:
+    cargo check --locked --all-targets
+
+# Format the code
+fmt:
+    cargo fmt --all
+
+# Fail if the code is not formatted
+fmt-check:
+    cargo fmt --all -- --check
+
+# Lint every target; a warning is an error
+lint:
+    cargo clippy --locked --all-targets -- -D warnings
+
+# Build the documentation, private items included; a broken link is an error
+doc *args:
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --document-private-items {{ args }}
+
+# Compile the library for wasm32-unknown-unknown, as the edge needs it
+check-wasm:
+    scripts/check-wasm.sh
+
+# Check licences, sources and duplicate versions of the dependencies (needs cargo-deny)
+deny:
+    cargo deny --locked check --hide-inclusion-graph bans licenses sources
+
+# Check the dependencies against the public advisory database (needs cargo-deny and the internet)
+audit:
+    cargo deny --locked check advisories
+
+# Measure which lines the tests reach (needs cargo-llvm-cov); the report is at target/llvm-cov/html
+coverage:
+    cargo llvm-cov --locked --html
+
+# Run real clients against the demo: just conformance aider llm
+conformance *args:
+    cargo build --locked --release
+    python3 tests/conformance/run.py {{ args }}
+
+# Pack the release binary, its licences and a checksum into dist/
+package name: build
+    rm -rf "dist/codex-proxy-{{ name }}" && mkdir -p "dist/codex-proxy-{{ name }}"
+    cp target/release/codex-proxy{{ if os() == "windows" { ".exe" } else { "" } }} README.md LICENSE-* "dist/codex-proxy-{{ name }}/"
+    tar -C dist -czf "dist/codex-proxy-{{ name }}.tar.gz" "codex-proxy-{{ name }}"
+    rm -r "dist/codex-proxy-{{ name }}"
+    cd dist && if command -v sha256sum >/dev/null; then sha256sum codex-proxy-{{ name }}.tar.gz; else shasum -a 256 codex-proxy-{{ name }}.tar.gz; fi > "codex-proxy-{{ name }}.sha256"
+
+# Install what the recipes above need beyond the Rust toolchain, at the versions CI uses
+tools:
+    python3 -m pip install --requirement .ci/requirements.txt
+
+# Everything that must be true of a commit
+ci: fmt-check lint test doc check-wasm deny conformance

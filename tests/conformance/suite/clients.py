@@ -1,0 +1,74 @@
+"""The clients that are checked: what is installed for each, and the script that checks it.
+
+The script runs inside the client's own environment when the client is a library, and beside it when it is a program;
+either way it prints one JSON line a fact, as the `checks` modules do.
+"""
+
+import os
+import pathlib
+import shutil
+import sys
+from dataclasses import dataclass
+
+from .environments import Environment
+
+SCRIPTS = pathlib.Path(__file__).resolve().parent.parent / "clients"
+
+
+@dataclass(frozen=True)
+class Client:
+    """One client: its short name, its package and where that is installed, and its script."""
+
+    name: str
+    title: str
+    package: str
+    environment: Environment
+    script: str
+    #: The longest the whole script may take, in seconds.
+    limit: int = 120
+
+    @property
+    def version(self):
+        """The pinned version of the client's package."""
+        return self.environment.version(self.package)
+
+    def command(self, cache):
+        """The command that runs the script."""
+        if self.script.endswith(".mjs"):
+            return [shutil.which("node") or "node", self._beside_packages(cache)]
+        python = self.environment.programs(cache) / "python" if self.is_library else sys.executable
+        return [python, SCRIPTS / self.script]
+
+    @property
+    def is_library(self):
+        """Whether the script imports the client rather than starting it."""
+        return not self.script.endswith("_cli.py")
+
+    def _beside_packages(self, cache):
+        """Node looks for packages next to the script, so the scripts go where the packages are."""
+        folder = self.environment.folder(cache)
+        for source in SCRIPTS.glob("*.mjs"):
+            copy = folder / f".{source.name}.{os.getpid()}"
+            shutil.copy(source, copy)
+            copy.replace(folder / source.name)
+        return folder / self.script
+
+
+PYTHON_SDK = Environment("python-sdk")
+NODE_SDK = Environment("node-sdk")
+
+CLIENTS = (
+    Client("openai-python", "openai (Python)", "openai", PYTHON_SDK, "openai_python.py"),
+    Client("openai-node", "openai (Node)", "openai", NODE_SDK, "openai_node.mjs"),
+    Client("ai-sdk", "AI SDK", "ai", NODE_SDK, "ai_sdk.mjs"),
+    Client("litellm", "LiteLLM", "litellm", PYTHON_SDK, "litellm_sdk.py"),
+    Client("langchain", "LangChain", "langchain-openai", PYTHON_SDK, "langchain_openai_chat.py"),
+    Client("agents", "OpenAI Agents", "openai-agents", PYTHON_SDK, "openai_agents.py"),
+    Client("pydantic-ai", "Pydantic AI", "pydantic-ai-slim", PYTHON_SDK, "pydantic_ai_agent.py"),
+    Client("codex", "Codex CLI", "@openai/codex", Environment("codex"), "codex_cli.py"),
+    Client("opencode", "OpenCode", "opencode-ai", Environment("opencode"), "opencode_cli.py", limit=180),
+    Client("pi", "pi", "@mariozechner/pi-coding-agent", Environment("pi"), "pi_cli.py"),
+    Client("continue", "Continue", "@continuedev/cli", Environment("continue"), "continue_cli.py"),
+    Client("aider", "Aider", "aider-chat", Environment("aider"), "aider_cli.py"),
+    Client("llm", "llm", "llm", PYTHON_SDK, "llm_cli.py"),
+)
