@@ -63,12 +63,13 @@ use_debian_compiler() {
   sysroot="$(wasm_sysroot)"
   linker="$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | awk '/^host:/ {print $2}')/bin/rust-lld"
   export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$linker"
-  export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="--sysroot $sysroot"
+  export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="-Dwarnings --sysroot $sysroot"
   export RUSTC=/usr/bin/rustc
 }
 
 if has_rustup_target; then
   say "using the target installed with rustup"
+  export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="-Dwarnings"
 else
   use_debian_compiler
   say "using $($RUSTC --version)"
