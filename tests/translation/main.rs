@@ -9,6 +9,7 @@
     reason = "a test may panic and say what it skipped"
 )]
 
+mod captures;
 mod fold;
 mod histories;
 mod oracle;

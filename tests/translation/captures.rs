@@ -1,0 +1,105 @@
+//! What real clients send, held against the backend's rules.
+//!
+//! The captured requests are not part of the project: the folder is named by `CODEX_PROXY_CAPTURES` and otherwise looked for
+//! beside the checkout. Without it these tests say so and pass.
+
+use std::path::PathBuf;
+
+use codex_proxy::models::Models;
+use codex_proxy::openai::chat::ChatRequest;
+use codex_proxy::openai::responses::ResponsesRequest;
+use codex_proxy::simulator::Simulator;
+use codex_proxy::translate::backend::{BackendRequest, Context, no_reasoning};
+use codex_proxy::translate::chat;
+use codex_proxy::translate::responses::request::{Endpoint, translate};
+use serde_json::Value;
+
+struct Capture {
+    client: String,
+    path: String,
+    body: Vec<u8>,
+}
+
+/// Every POST of every client but the official one, which talks to the backend itself.
+fn captures() -> Vec<Capture> {
+    let folder = std::env::var_os("CODEX_PROXY_CAPTURES")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/captures")), PathBuf::from);
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        println!("no captured requests in {}", folder.display());
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        let client = path.file_stem().unwrap().to_string_lossy().into_owned();
+        if client.ends_with("-chatgpt") {
+            continue;
+        }
+        for line in std::fs::read_to_string(&path).unwrap().lines() {
+            let mut capture: Value = serde_json::from_str(line).unwrap();
+            if capture["method"] == "POST" && capture["body"].is_object() {
+                let path = capture["path"].as_str().unwrap().to_owned();
+                // Some were sent to models that have been retired since; it is the shape that counts here.
+                capture["body"]["model"] = "gpt-5.5".into();
+                found.push(Capture { client: client.clone(), path, body: capture["body"].to_string().into_bytes() });
+            }
+        }
+    }
+    found
+}
+
+fn translated(capture: &Capture) -> Option<BackendRequest> {
+    let models = Models::default();
+    let context = |model| Context { model, session_header: None, instructions: None, reasoning: &no_reasoning };
+    if capture.path.ends_with("/chat/completions") {
+        let request = ChatRequest::parse(&capture.body).unwrap_or_else(|error| panic!("{}: {error}", capture.client));
+        let model = models.resolve(request.model.as_deref(), request.effort.as_deref());
+        return Some(chat::request::translate(&request, &context(&model)));
+    }
+    if capture.path.ends_with("/responses") {
+        let request =
+            ResponsesRequest::parse(&capture.body).unwrap_or_else(|error| panic!("{}: {error}", capture.client));
+        let model = models.resolve(request.model.as_deref(), request.effort.as_deref());
+        return Some(translate(&request, &context(&model), Endpoint::Responses).unwrap());
+    }
+    None
+}
+
+#[test]
+fn every_captured_request_becomes_one_the_backend_accepts() {
+    let simulator = Simulator::new();
+    let mut checked = 0;
+    for capture in captures() {
+        let Some(request) = translated(&capture) else { continue };
+        let refusal = simulator.refusal_of(&request.body);
+        assert_eq!(refusal, None, "{} {}", capture.client, String::from_utf8_lossy(&request.body));
+        checked += 1;
+    }
+    println!("{checked} captured requests are accepted");
+}
+
+/// Requests of one client whose messages continue one another are turns of one conversation.
+#[test]
+fn turns_of_a_captured_conversation_keep_its_cache_key() {
+    let captures = captures();
+    let history = |capture: &Capture| {
+        let body: Value = serde_json::from_slice(&capture.body).unwrap();
+        let items = body.get("messages").or_else(|| body.get("input")).and_then(Value::as_array).cloned();
+        items.unwrap_or_default()
+    };
+    let mut turns = 0;
+    for pair in captures.windows(2) {
+        let (earlier, later) = (history(&pair[0]), history(&pair[1]));
+        let continues = pair[0].client == pair[1].client
+            && pair[0].path == pair[1].path
+            && !earlier.is_empty()
+            && later.len() > earlier.len()
+            && later[..earlier.len()] == earlier[..];
+        if !continues {
+            continue;
+        }
+        let (Some(first), Some(second)) = (translated(&pair[0]), translated(&pair[1])) else { continue };
+        assert_eq!(first.session_key, second.session_key, "{}", pair[0].client);
+        turns += 1;
+    }
+    println!("{turns} turns keep their key");
+}
