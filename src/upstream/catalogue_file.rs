@@ -4,6 +4,7 @@
 //!   fetched again.
 //! * The directory is made 0700, the file 0600: what an account may use is nobody else's business.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -26,10 +27,14 @@ impl CatalogueFile {
         Self { path: directory.join(FILE_NAME) }
     }
 
-    /// The file in this program's part of the user's cache directory: `$XDG_CACHE_HOME/codex-proxy` or
-    /// `~/.cache/codex-proxy` on Linux, the platform's own elsewhere. `None` for a user without a home.
-    pub fn of_this_user() -> Option<Self> {
-        directories::ProjectDirs::from("", "", "codex-proxy").map(|directories| Self::new(directories.cache_dir()))
+    /// The file in this program's part of the user's cache directory: `$XDG_CACHE_HOME`, else `%LOCALAPPDATA%` on
+    /// Windows and `~/.cache` elsewhere, read through `variable`. `None` for a user without a home.
+    pub fn of_this_user(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
+        let path = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let platform = || if cfg!(windows) { path("LOCALAPPDATA") } else { None };
+        let home = || path("HOME").or_else(|| path("USERPROFILE")).map(|home| home.join(".cache"));
+        let caches = path("XDG_CACHE_HOME").or_else(platform).or_else(home)?;
+        Some(Self::new(&caches.join("codex-proxy")))
     }
 }
 
@@ -89,3 +94,23 @@ const FILE_NAME: &str = "models.json";
 
 /// More than any list is long; what is larger is no list.
 const LARGEST: u64 = 16 * 1024 * 1024;
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_follows_the_variables() {
+        let place = |variables: &[(&str, &str)]| {
+            let variable =
+                |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value));
+            CatalogueFile::of_this_user(variable).map(|file| format!("{file:?}"))
+        };
+        let home = Some("/home/u/.cache/codex-proxy/models.json".to_owned());
+        assert_eq!(place(&[("HOME", "/home/u")]), home);
+        assert_eq!(place(&[("HOME", "/home/u"), ("XDG_CACHE_HOME", "relative")]), home);
+        let stated = [("HOME", "/home/u"), ("XDG_CACHE_HOME", "/c")];
+        assert_eq!(place(&stated), Some("/c/codex-proxy/models.json".to_owned()));
+        assert_eq!(place(&[]), None);
+    }
+}
