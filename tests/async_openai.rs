@@ -4,6 +4,7 @@
 //! * The demo runs as its users run it, as a process of its own, on a free port.
 
 #![cfg(not(target_arch = "wasm32"))]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};

@@ -151,6 +151,7 @@ async fn a_directory_that_cannot_be_written_keeps_the_old_file_and_the_work_goin
         supplier.look_after().await;
     }
     assert_eq!(read_json(&world.path()), old, "the old file survives");
+    assert!(supplier.status().await.error.unwrap().contains("cannot write"));
     assert_eq!(log.count("could not be stored"), 1, "{}", log.text());
     // The next refresh uses the token in memory, not the spent one in the file.
     let second = supplier.renew(&access).await.unwrap();

@@ -59,19 +59,39 @@ fn an_item_is_written_read_and_removed() {
     if is_inside("an_item_is_written_read_and_removed", UNLOCKED) {
         block_on(async {
             let directory = tempfile::tempdir().unwrap();
-            let store = KeychainStore::own(directory.path());
-            assert_eq!(store.read().await.unwrap(), None);
-            // As long as a real one: three tokens of two thousand characters each.
-            let document = AuthDocument::from_access_token(&"x".repeat(6_000), Some("acc"));
-            let lock = store.lock().await.unwrap();
-            store.write(&document, &lock).await.unwrap();
-            assert_eq!(store.read().await.unwrap(), Some(document));
-            store.probe(&lock).await.unwrap();
-            assert!(store.delete(&lock).await.unwrap());
-            assert!(!store.delete(&lock).await.unwrap());
-            assert_eq!(store.read().await.unwrap(), None);
+            let whole = KeychainStore::own(directory.path());
+            let parted = KeychainStore::own(directory.path()).with_part_size(2_500);
+            for store in [&whole, &parted, &whole] {
+                written_read_and_removed(store).await;
+            }
+            // From one form to the other, shorter and longer, without a rest.
+            let lock = whole.lock().await.unwrap();
+            for (store, length) in
+                [(&parted, 9_000), (&parted, 3_000), (&whole, 9_000), (&parted, 10), (&parted, 6_000)]
+            {
+                let document = AuthDocument::from_access_token(&"y".repeat(length), Some("acc"));
+                store.write(&document, &lock).await.unwrap();
+                assert_eq!(whole.read().await.unwrap(), Some(document), "{length}");
+            }
+            assert!(parted.delete(&lock).await.unwrap());
+            for part in ["auth.json.0.0", "auth.json.1.0", "auth.json.0.3"] {
+                assert!(matches!(Entry::new("codex-proxy", part).unwrap().get_secret(), Err(keyring::Error::NoEntry)));
+            }
         });
     }
+}
+
+async fn written_read_and_removed(store: &KeychainStore) {
+    assert_eq!(store.read().await.unwrap(), None);
+    // As long as a real one: three tokens of two thousand characters each.
+    let document = AuthDocument::from_access_token(&"x".repeat(6_000), Some("acc"));
+    let lock = store.lock().await.unwrap();
+    store.write(&document, &lock).await.unwrap();
+    assert_eq!(store.read().await.unwrap(), Some(document));
+    store.probe(&lock).await.unwrap();
+    assert!(store.delete(&lock).await.unwrap());
+    assert!(!store.delete(&lock).await.unwrap());
+    assert_eq!(store.read().await.unwrap(), None);
 }
 
 #[test]

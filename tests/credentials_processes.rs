@@ -14,6 +14,7 @@
 mod credentials_support;
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -21,30 +22,38 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use codex_proxy::credentials::TokenSupplier;
 use codex_proxy::credentials::detached::{self, DetachedRefresh};
 use codex_proxy::credentials::file::FileStore;
+use codex_proxy::credentials::{AuthDocument, CredentialStore as _, TokenSupplier};
 use credentials_support::{World, oauth, read_json, token, write_private};
 use serde_json::json;
 
-/// Holds the login file and the issuer's address, in two lines, in a process that is to be the other one.
+/// Holds the login file, the issuer's address, and `detached` or `inside` for where refreshes are done, a line each, in a
+/// process that is to be the other one.
 const CHILD: &str = "CODEX_PROXY_TEST_CHILD";
 
 /// Not a test of its own: what the other processes run. Answers each line of its input with one line.
 #[test]
 fn child() {
     let Ok(order) = std::env::var(CHILD) else { return };
-    let (path, auth_url) = order.split_once('\n').unwrap();
+    let [path, auth_url, refresh] = order.split('\n').collect::<Vec<_>>().try_into().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let client = oauth(auth_url);
     let supplier = || {
-        let supplier = TokenSupplier::new(Arc::new(FileStore::xdg(PathBuf::from(path))), oauth(auth_url));
-        supplier.with_detached_refresh(this_program())
+        let supplier = TokenSupplier::new(Arc::new(FileStore::xdg(PathBuf::from(path))), client.clone());
+        if refresh == "detached" { supplier.with_detached_refresh(this_program()) } else { supplier }
     };
     let mut kept = supplier();
     println!("\nready");
     for line in std::io::stdin().lines() {
-        if line.unwrap() == "anew" {
-            kept = supplier();
+        match line.unwrap().as_str() {
+            "anew" => kept = supplier(),
+            "copy" => {
+                let copy = FileStore::xdg(Path::new(path).with_file_name("made").join("deeper").join("auth.json"));
+                let document = AuthDocument::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
+                runtime.block_on(async { copy.write(&document, &copy.lock().await.unwrap()).await.unwrap() });
+            }
+            _ => {}
         }
         let answer = runtime.block_on(async { kept.access().await });
         match answer {
@@ -75,11 +84,15 @@ struct Other {
 }
 
 impl Other {
-    fn start(path: &Path, auth_url: &str, shell: &str) -> Self {
-        let mut process = Command::new("sh")
-            .args(["-c", &format!("{shell} exec \"$0\" --exact child --nocapture")])
-            .arg(std::env::current_exe().unwrap())
-            .env(CHILD, format!("{}\n{auth_url}", path.display()))
+    fn start(path: &Path, auth_url: &str, refresh: &str, shell: &str) -> Self {
+        let program = std::env::current_exe().unwrap();
+        let mut command = Command::new(if shell.is_empty() { program.as_path() } else { Path::new("sh") });
+        if !shell.is_empty() {
+            command.arg("-c").arg(format!("{shell} exec \"$0\" \"$@\"")).arg(&program);
+        }
+        let mut process = command
+            .args(["--exact", "child", "--nocapture"])
+            .env(CHILD, format!("{}\n{auth_url}\n{refresh}", path.display()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -87,9 +100,12 @@ impl Other {
             .unwrap();
         let input = process.stdin.take().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
-        let mut other = Self { process, input, output };
-        assert_eq!(other.line("ready"), "ready");
-        other
+        Self { process, input, output }
+    }
+
+    fn ready(mut self) -> Self {
+        assert_eq!(self.line("ready"), "ready");
+        self
     }
 
     fn tell(&mut self, order: &str) {
@@ -127,7 +143,7 @@ fn expire(path: &Path) {
 async fn two_processes_on_one_file_refresh_once_a_round() {
     let world = World::new().await;
     world.sign_in(&world.path(), -60);
-    let mut others = [(); 2].map(|()| Other::start(&world.path(), &world.running.auth_url(), ""));
+    let mut others = [(); 2].map(|()| Other::start(&world.path(), &world.running.auth_url(), "inside", "").ready());
     for round in 1..=200 {
         expire(&world.path());
         for other in &mut others {
@@ -143,21 +159,47 @@ async fn two_processes_on_one_file_refresh_once_a_round() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_made_is_private_whatever_the_umask() {
+    let world = World::new().await;
+    world.sign_in(&world.path(), -60);
+    std::fs::set_permissions(world.path(), std::fs::Permissions::from_mode(0o666)).unwrap();
+    let mut other = Other::start(&world.path(), &world.running.auth_url(), "detached", "umask 000;").ready();
+    other.tell("copy");
+    assert!(other.line("token").starts_with("token "));
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let made = world.path().with_file_name("made");
+    for directory in [&made, &made.join("deeper")] {
+        assert_eq!(mode(directory), 0o700, "{}", directory.display());
+    }
+    let file = made.join("deeper").join("auth.json");
+    for file in
+        [&world.path(), &world.path().with_file_name("auth.json.lock"), &file, &file.with_extension("json.lock")]
+    {
+        assert_eq!(mode(file), 0o600, "{}", file.display());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_keeps_the_old_file_and_the_work_going() {
     let world = World::new().await;
     world.sign_in(&world.path(), -60);
-    let before = std::fs::read(world.path()).unwrap();
-    // No file may grow beyond nothing, as on a disk without room.
-    let mut other = Other::start(&world.path(), &world.running.auth_url(), "trap '' XFSZ; ulimit -f 0;");
-    let mut seen = Vec::new();
-    for _ in 0..3 {
-        other.tell("again");
-        seen.push(other.line("token"));
+    for refresh in ["inside", "detached"] {
+        world.sign_in(&world.path(), -60);
+        let before = std::fs::read(world.path()).unwrap();
+        let refreshes = world.simulator.counters().refreshes;
+        // No file may grow beyond nothing, as on a disk without room.
+        let limit = "trap '' XFSZ; ulimit -f 0;";
+        let mut other = Other::start(&world.path(), &world.running.auth_url(), refresh, limit).ready();
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            other.tell("again");
+            seen.push(other.line("token"));
+        }
+        assert!(seen.iter().all(|line| line == &seen[0] && line.starts_with("token ")), "{refresh}: {seen:?}");
+        assert!(world.simulator.accepts_access_token(&seen[0]["token ".len()..]));
+        assert_eq!(world.simulator.counters().refreshes, refreshes + 1, "{refresh}");
+        assert_eq!(std::fs::read(world.path()).unwrap(), before, "{refresh}");
     }
-    assert!(seen.iter().all(|line| line == &seen[0] && line.starts_with("token ")), "{seen:?}");
-    assert!(world.simulator.accepts_access_token(&seen[0]["token ".len()..]));
-    assert_eq!(world.simulator.counters().refreshes, 1);
-    assert_eq!(std::fs::read(world.path()).unwrap(), before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -168,10 +210,13 @@ async fn a_kill_at_any_moment_of_a_refresh_loses_nothing() {
     // The exchange has happened while its answer is still on the way: the moment that loses logins.
     world.simulator.configure(|settings| settings.issuer.delay = Duration::from_millis(10));
     let mut kills = [0; 3];
+    let client = world.oauth();
+    let start = || Other::start(&world.path(), &auth_url, "detached", "");
+    let mut next = start();
     for round in 0..200_u64 {
         expire(&world.path());
         let rotations = world.simulator.counters().refreshes;
-        let mut other = Other::start(&world.path(), &auth_url, "");
+        let mut other = std::mem::replace(&mut next, start()).ready();
         other.tell("anew");
         // Spread over the refresh, in an order that looks random and is the same in every run.
         std::thread::sleep(Duration::from_micros(round * 7919 % 40_000));
@@ -180,7 +225,8 @@ async fn a_kill_at_any_moment_of_a_refresh_loses_nothing() {
         let was_exchanged = world.simulator.counters().refreshes > rotations;
         let is_stored = world.simulator.accepts_refresh_token(token(&read_json(&world.path()), "refresh_token"));
         kills[usize::from(was_exchanged) + usize::from(was_exchanged && is_stored)] += 1;
-        let access = world.supplier().access().await.unwrap_or_else(|error| panic!("round {round}: {error}"));
+        let supplier = TokenSupplier::new(Arc::new(FileStore::xdg(world.path())), client.clone());
+        let access = supplier.access().await.unwrap_or_else(|error| panic!("round {round}: {error}"));
         assert!(world.simulator.accepts_access_token(access.token.expose()), "round {round}");
     }
     println!("killed before the exchange, between it and the file, after both: {kills:?}");

@@ -1,9 +1,114 @@
-//! The commands, each a function of typed options that writes for a person to whatever it is given.
+//! The command line: what a person types, and what comes of it.
 //!
-//! * [`login`], [`logout`], [`status`]: the user's login.
+//! * [`args`] is what is written, [`layers`] adds environment and configuration file, [`config`] makes sense of it all.
+//! * One file a command; each writes for a person to whatever it is given.
+//! * A failure is one line on stderr that says what to do; the exit code is 1, or 2 where the command line is wrong.
 
+mod account;
+pub mod args;
+pub mod config;
+mod demo;
+mod doctor;
+pub mod error;
+pub mod layers;
+mod logging;
 pub mod login;
 pub mod logout;
+mod models;
+mod serve;
 pub mod status;
 pub mod usage;
+pub mod value;
 pub mod words;
+
+use std::env;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use self::args::{Command, CommandLine, Options};
+use self::config::{Config, config_file};
+use self::error::CliError;
+use crate::credentials::{Environment, detached};
+
+/// Does what the process's command line says.
+pub fn main() -> ExitCode {
+    if env::args_os().nth(1).is_some_and(|first| first == detached::ARGUMENT) {
+        return detached::answer(&mut io::stdin(), &mut io::stdout());
+    }
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) if error.use_stderr() => return fail(&usage(&error.to_string()), ExitCode::from(2)),
+        Err(help) => return help.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
+    };
+    match run(line) {
+        Ok(()) | Err(CliError::Output(_)) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.to_string(), error.exit_code()),
+    }
+}
+
+fn run(line: CommandLine) -> Result<(), CliError> {
+    let command = line.command.clone().unwrap_or_default();
+    let mut output = io::stdout();
+    if let Command::Completions(completions) = command {
+        let mut script = Vec::new();
+        clap_complete::generate(completions.shell, &mut CommandLine::command(), "codex-proxy", &mut script);
+        return Ok(output.write_all(&script)?);
+    }
+    let options = options(line, &command)?;
+    start_log(&options, &command)?;
+    let config = Config::resolve(options, |name| env::var_os(name))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        match command {
+            Command::Serve => serve::serve(&config, &mut output).await,
+            Command::Demo => demo::demo(config, &mut output).await,
+            Command::Models(format) => models::list(&config, format, &mut output),
+            Command::Status(format) => account::show(&config, format, &mut output).await,
+            Command::Login(login) => account::log_in(&config, login, &mut output).await,
+            Command::Logout(logout) => account::log_out(&config, logout, &mut output).await,
+            Command::Doctor => doctor::examine(&config, &mut output).await,
+            Command::Completions(_) => Ok(()),
+        }
+    });
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    outcome
+}
+
+/// What flags, environment and configuration file say together. The demo reads no file that it is not told to.
+fn options(line: CommandLine, command: &Command) -> Result<Options, CliError> {
+    let variable = |name: &str| env::var(name).ok();
+    let environment = Environment::from_variables(|name| env::var_os(name));
+    let named = line.config.or_else(|| variable("CODEX_PROXY_CONFIG").filter(|path| !path.is_empty()).map(Into::into));
+    let path = if named.is_none() && *command == Command::Demo { None } else { config_file(named, &environment) };
+    let file = path.map(|path| Options::from_file(&path)).transpose()?.unwrap_or_default();
+    Ok(line.options.or(Options::from_environment(variable)?).or(file))
+}
+
+/// Commands that end soon speak for themselves: only warnings are worth a line beside their output.
+fn start_log(options: &Options, command: &Command) -> Result<(), CliError> {
+    let usual = if matches!(command, Command::Serve | Command::Demo) { "info" } else { "warn" };
+    let production = env::var("ENV").is_ok_and(|value| value.trim().eq_ignore_ascii_case("production"));
+    logging::start(options.log_level.as_deref().unwrap_or(usual), production)
+}
+
+fn fail(message: &str, code: ExitCode) -> ExitCode {
+    if !message.is_empty() {
+        // A closed stderr leaves nobody to tell.
+        let _ = writeln!(io::stderr(), "codex-proxy: {message}");
+    }
+    code
+}
+
+/// The parser's message on one line.
+fn usage(message: &str) -> String {
+    let parts = message.lines().map(str::trim);
+    let parts = parts.filter(|part| !part.is_empty() && !part.starts_with("Usage:") && !part.starts_with("For more"));
+    let parts: Vec<_> = parts.map(|part| part.strip_prefix("error: ").unwrap_or(part)).collect();
+    format!("{}; see codex-proxy --help", parts.join("; "))
+}
+
+#[cfg(test)]
+mod tests;

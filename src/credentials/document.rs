@@ -286,3 +286,76 @@ const USER_ID: &str = "userID";
 const TRUSTED_WITHOUT_EXPIRY: u64 = 8 * 24 * 60 * 60;
 /// How long before its end an access token is renewed, in seconds.
 const REFRESH_MARGIN: u64 = 60 * 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(text: &str) -> AuthDocument {
+        AuthDocument::parse(text).unwrap()
+    }
+
+    fn jwt(account: &str) -> String {
+        use base64::Engine as _;
+        let payload =
+            format!(r#"{{"exp":9999999999,"https://api.openai.com/auth":{{"chatgpt_account_id":"{account}"}}}}"#);
+        format!("e30.{}.s", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(payload))
+    }
+
+    #[test]
+    fn tokens_decide_and_not_the_mode_or_a_key() {
+        for mode in ["chatgpt", "apikey", "chatgptAuthTokens", "new-mode"] {
+            let text = format!(
+                r#"{{"auth_mode":"{mode}","OPENAI_API_KEY":"sk-1","agent_identity":"x","tokens":{{"access_token":"t","account_id":"acc"}}}}"#
+            );
+            assert_eq!(document(&text).login().unwrap().access.account_id, "acc");
+        }
+        for tokens in ["null", "{}", "[]", "7", r#"{"access_token":""}"#] {
+            let text = format!(r#"{{"OPENAI_API_KEY":"sk-1","tokens":{tokens}}}"#);
+            assert_eq!(document(&text).login(), Err(Unusable::NoTokens("an OpenAI API key")), "{tokens}");
+        }
+    }
+
+    #[test]
+    fn the_account_is_the_stated_one_then_the_claims() {
+        let account =
+            |tokens: &str| document(&format!(r#"{{"tokens":{tokens}}}"#)).login().map(|login| login.access.account_id);
+        let (id, access) = (jwt("of-id"), jwt("of-access"));
+        let all = format!(r#"{{"id_token":"{id}","access_token":"{access}","account_id":"stated"}}"#);
+        assert_eq!(account(&all).unwrap(), "stated");
+        let null = format!(r#"{{"id_token":"{id}","access_token":"{access}","account_id":null}}"#);
+        assert_eq!(account(&null).unwrap(), "of-id");
+        assert_eq!(account(&format!(r#"{{"id_token":"no jwt","access_token":"{access}"}}"#)).unwrap(), "of-access");
+        assert_eq!(account(r#"{"access_token":"opaque"}"#), Err(Unusable::NoAccount));
+    }
+
+    #[test]
+    fn an_empty_refresh_token_is_none() {
+        let text = r#"{"tokens":{"access_token":"t","refresh_token":"","account_id":"a"}}"#;
+        assert_eq!(document(text).login().unwrap().refresh_token, None);
+    }
+
+    #[test]
+    fn a_refresh_makes_an_old_statement_false() {
+        let mut document =
+            document(r#"{"expiresAt":1000,"tokens":{"access_token":"t","account_id":"a","expiresAt":2}}"#);
+        assert_eq!(document.login().unwrap().expires_at, Some(1));
+        let tokens = TokenSet { access_token: Some(Secret::new("new")), expires_in: Some(60), ..TokenSet::default() };
+        document.apply_refresh(&tokens, 1_000_000);
+        assert_eq!(document.login().unwrap().expires_at, Some(1_000_060));
+    }
+
+    #[test]
+    fn debug_output_names_fields_and_shows_no_value() {
+        let text = format!("{:?}", document(r#"{"tokens":{"access_token":"canary"},"OPENAI_API_KEY":"canary"}"#));
+        assert_eq!(text, r#"{"tokens", "OPENAI_API_KEY"}"#);
+    }
+
+    #[test]
+    fn what_is_no_object_says_where() {
+        let error = AuthDocument::parse("{\n \"a\": canary}").unwrap_err();
+        assert_eq!((error.line, error.reason.contains("canary")), (2, false));
+        assert!(AuthDocument::parse("[]").is_err());
+        assert!(AuthDocument::parse("").is_err());
+    }
+}

@@ -72,7 +72,11 @@ impl Shared {
         let state = self.read_state();
         if let (Some(held), Some(unsaved)) = (&state.held, &state.unsaved) {
             let document = held.document.to_text().to_string();
-            return Report::Unsaved { document, reason: unsaved.reason.clone() };
+            let reason = match &unsaved.error {
+                CredentialError::Unwritable { reason, .. } => reason.clone(),
+                error => error.to_string(),
+            };
+            return Report::Unsaved { document, reason };
         }
         match result {
             Ok(_) => Report::Stored,

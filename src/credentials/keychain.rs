@@ -14,14 +14,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use keyring::Entry;
 use sha2::{Digest as _, Sha256};
-use zeroize::Zeroizing;
 
 use super::detached::StoreAddress;
 use super::document::AuthDocument;
 use super::error::CredentialError;
 use super::file::create_private_directory;
+use super::keychain_item::Item;
 use super::lock;
 use super::store::{CredentialStore, Place, StoreLock, StoreName};
 
@@ -33,13 +32,6 @@ pub struct KeychainStore {
     limit: Duration,
     /// Calls that have not come back, those given up included.
     pending: Arc<AtomicUsize>,
-}
-
-/// What names an item.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Item {
-    service: String,
-    account: String,
 }
 
 impl KeychainStore {
@@ -60,9 +52,16 @@ impl KeychainStore {
         self
     }
 
+    /// The same item in parts of at most `size` bytes.
+    #[must_use]
+    pub fn with_part_size(mut self, size: usize) -> Self {
+        self.item.part_size = Some(size.max(1));
+        self
+    }
+
     fn of_item(service: &str, account: String, directory: &Path) -> Self {
         Self {
-            item: Item { service: service.to_owned(), account },
+            item: Item { service: service.to_owned(), account, part_size: PART_SIZE },
             lock_file: directory.join("keychain.lock"),
             limit: CALL_LIMIT,
             pending: Arc::default(),
@@ -72,15 +71,10 @@ impl KeychainStore {
     /// Runs `work` on the item, in a thread that may be left behind.
     async fn call<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Entry) -> keyring::Result<T> + Send + 'static,
+        work: impl FnOnce(&Item) -> Result<T, String> + Send + 'static,
     ) -> Result<T, String> {
         let item = self.item.clone();
-        within(self.limit, &self.pending, move || {
-            Entry::store_status().as_ref().map_err(|error| format!("there is no keychain here: {error}"))?;
-            let entry = Entry::new(&item.service, &item.account).map_err(|error| error.to_string())?;
-            work(&entry).map_err(|error| error.to_string())
-        })
-        .await
+        within(self.limit, &self.pending, move || work(&item)).await
     }
 
     fn unreadable(&self, reason: String) -> CredentialError {
@@ -92,8 +86,7 @@ impl KeychainStore {
     }
 
     async fn read_item(&self) -> Result<Option<AuthDocument>, CredentialError> {
-        let secret = self.call(|entry| present(entry.get_secret())).await;
-        let Some(secret) = secret.map_err(|reason| self.unreadable(reason))?.map(Zeroizing::new) else {
+        let Some(secret) = self.call(Item::get).await.map_err(|reason| self.unreadable(reason))? else {
             return Ok(None);
         };
         let text = std::str::from_utf8(&secret).map_err(|_| self.unreadable("it is not text".to_owned()))?;
@@ -134,18 +127,14 @@ impl CredentialStore for KeychainStore {
     fn write<'a>(&'a self, document: &'a AuthDocument, _: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>> {
         let text = document.to_text();
         async move {
-            let written = self.call(move |entry| entry.set_secret(text.as_bytes())).await;
+            let written = self.call(move |item| item.set(text.as_bytes())).await;
             written.map_err(|reason| self.unwritable(reason))
         }
         .boxed()
     }
 
     fn delete<'a>(&'a self, _: &'a StoreLock) -> BoxFuture<'a, Result<bool, CredentialError>> {
-        async {
-            let deleted = self.call(|entry| present(entry.delete_credential())).await;
-            deleted.map(|deleted| deleted.is_some()).map_err(|reason| self.unwritable(reason))
-        }
-        .boxed()
+        async { self.call(Item::delete).await.map_err(|reason| self.unwritable(reason)) }.boxed()
     }
 
     /// A keychain has no room to run out of; that it answers is all there is to know beforehand.
@@ -164,15 +153,6 @@ pub fn codex_account(codex_home: &Path) -> String {
     let digest = Sha256::digest(canonical.to_string_lossy().as_bytes());
     let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("cli|{hex}")
-}
-
-/// An item that is not there is no error.
-fn present<T>(result: keyring::Result<T>) -> keyring::Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(keyring::Error::NoEntry) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// Runs `work` in a thread of its own and waits for it up to `limit`. The runtime's own blocking threads would not do:
@@ -203,6 +183,8 @@ async fn within<T: Send + 'static>(
     }
 }
 
+/// Below what the Windows Credential Manager takes; the others know no limit that matters.
+const PART_SIZE: Option<usize> = if cfg!(windows) { Some(2_500) } else { None };
 const OWN_SERVICE: &str = "codex-proxy";
 const OWN_ACCOUNT: &str = "auth.json";
 const CODEX_SERVICE: &str = "Codex Auth";

@@ -45,7 +45,7 @@ fn open(lock_file: &Path) -> std::io::Result<File> {
     options.open(lock_file)
 }
 
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
 mod tests {

@@ -22,6 +22,8 @@ pub mod file;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod keychain;
 #[cfg(not(target_arch = "wasm32"))]
+mod keychain_item;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod lock;
 pub mod memory;
 #[cfg(not(target_arch = "wasm32"))]

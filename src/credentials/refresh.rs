@@ -112,9 +112,12 @@ impl Shared {
         refresh_token.is_some_and(|token| state.blocked(token, &self.store.place()).is_none())
     }
 
-    /// What keeps the login in memory from being renewed.
+    /// What keeps the login in memory from being stored or renewed.
     pub(super) fn known_problem(&self) -> Option<CredentialError> {
         let state = self.read_state();
+        if let Some(unsaved) = &state.unsaved {
+            return Some(unsaved.error.clone());
+        }
         let refresh_token = state.held.as_ref()?.login.refresh_token.as_ref()?;
         state.blocked(refresh_token, &self.store.place())
     }
@@ -282,7 +285,7 @@ impl Shared {
                     );
                 }
                 let stored = state.unsaved.take().map_or(spent, |unsaved| unsaved.stored);
-                Some(Unsaved { stored, reason: error.to_string() })
+                Some(Unsaved { stored, error })
             }
         };
         state.renewed(renewed, unsaved);

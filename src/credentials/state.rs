@@ -51,7 +51,7 @@ pub(super) struct Unsaved {
     /// What the store held then.
     pub(super) stored: Option<Secret>,
     /// Why it could not take the new one.
-    pub(super) reason: String,
+    pub(super) error: CredentialError,
 }
 
 #[derive(Debug)]

@@ -15,6 +15,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::error::IssuerError;
 use super::{CLIENT_ID, TokenSet};
@@ -183,7 +184,7 @@ impl Client {
     async fn send(&self, request: http::Request<Bytes>, limit: Duration) -> Result<Answer, IssuerError> {
         let call = async {
             let (head, mut body) = self.http.send(request).await?.into_parts();
-            let mut bytes = Vec::new();
+            let mut bytes = Zeroizing::new(Vec::new());
             while let Some(chunk) = body.next().await {
                 bytes.extend_from_slice(&chunk?);
                 if bytes.len() > MAX_ANSWER {
@@ -199,11 +200,11 @@ impl Client {
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
-    body: Vec<u8>,
+    body: Zeroizing<Vec<u8>>,
 }
 
 impl Answer {
-    fn success(self) -> Result<Vec<u8>, IssuerError> {
+    fn success(self) -> Result<Zeroizing<Vec<u8>>, IssuerError> {
         if self.status.is_success() {
             return Ok(self.body);
         }

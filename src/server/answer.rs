@@ -25,7 +25,6 @@ use super::observe::RequestLog;
 use crate::openai::error::ApiError;
 use crate::platform::{Instant, Timer, sleep};
 use crate::translate::Machine;
-use crate::translate::event::Usage;
 use crate::upstream::exchange::{Progress, Rest};
 use crate::upstream::{Call, Head, Opened};
 
@@ -79,7 +78,7 @@ impl Exchange {
                 }
             }
         }
-        self.account(rest.machine().usage());
+        self.settle(rest.machine_mut());
         Ok(respond("application/json", &head, ignored_header(&self.ignored), Body::from(document)))
     }
 
@@ -144,11 +143,15 @@ impl Exchange {
         }
     }
 
-    fn account(&self, usage: Option<Usage>) {
-        if let Some(usage) = usage {
+    /// A whole answer goes into the books, and its reasoning is kept for the next turn.
+    fn settle(&self, machine: &mut impl Machine) {
+        if let Some(usage) = machine.usage() {
             let counts =
                 TokenCounts { input: usage.input_tokens, cached: usage.cached_tokens(), output: usage.output_tokens };
             self.log.tokens(&self.model, counts);
+        }
+        if self.app.settings.reasoning_replay {
+            self.app.replay.keep(machine.take_reasoning());
         }
     }
 }
@@ -213,7 +216,7 @@ impl<M: Machine> Events<M> {
     fn advance(&mut self, mut rest: Rest<M>, progress: Progress, out: &mut Vec<u8>) {
         match progress {
             Progress::Continue => self.phase = Phase::Reading(rest),
-            Progress::Complete => self.exchange.account(rest.machine().usage()),
+            Progress::Complete => self.exchange.settle(rest.machine_mut()),
             Progress::Failed { refusal, reported } => {
                 self.exchange.log.failed(&refusal.error);
                 if !reported {

@@ -10,6 +10,7 @@ use super::incoming::Incoming;
 use crate::openai::chat::ChatRequest;
 use crate::openai::error::ApiError;
 use crate::platform::unix_now;
+use crate::translate::backend::Context;
 use crate::translate::chat::{AnswerMeta, ChatMachine, Chunks, Fold, request};
 use crate::upstream::Accept;
 
@@ -27,8 +28,15 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
             legacy_functions: chat.legacy_functions,
             reasoning: incoming.app.settings.reasoning_format,
         };
-        let translated = request::translate(&chat, &incoming.context(&model));
-        (incoming.exchange("responses", Accept::Events, translated, model), meta, chat.stream)
+        let context = incoming.context(&model);
+        let recall = |id: &str| incoming.app.replay.recall(id);
+        let reasoning: &dyn Fn(&str) -> Vec<String> =
+            if incoming.app.settings.reasoning_replay { &recall } else { context.reasoning };
+        let translated = request::translate(&chat, &Context { reasoning, ..context });
+        let without = translated.replayed.then(|| request::translate(&chat, &context).body.into());
+        let mut exchange = incoming.exchange("responses", Accept::Events, translated, model.clone());
+        exchange.call.without_reasoning = without;
+        (exchange, meta, chat.stream)
     };
     if stream {
         exchange.stream(move || ChatMachine::new(&meta, Chunks::new(meta.clone()))).await

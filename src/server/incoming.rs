@@ -11,7 +11,7 @@ use super::observe::RequestLog;
 use super::{App, body};
 use crate::models::Resolution;
 use crate::openai::error::ApiError;
-use crate::translate::backend::{BackendRequest, Context};
+use crate::translate::backend::{BackendRequest, Context, no_reasoning};
 use crate::upstream::{Accept, Call};
 
 /// A request whose body has been read.
@@ -48,7 +48,8 @@ impl Incoming {
     /// What a translation needs beside the body.
     pub(super) fn context<'c>(&'c self, model: &'c Resolution) -> Context<'c> {
         let session = SESSION_HEADERS.iter().find_map(|name| self.headers.get(*name)?.to_str().ok());
-        Context { model, session_header: session, instructions: self.app.settings.instructions.as_deref() }
+        let instructions = self.app.settings.instructions.as_deref();
+        Context { model, session_header: session, instructions, reasoning: &no_reasoning }
     }
 
     /// The call for a translated request.
@@ -60,13 +61,13 @@ impl Incoming {
         model: Resolution,
     ) -> Exchange {
         self.app.catalogue.keep_current();
-        let BackendRequest { body, session_key, ignored } = translated;
+        let BackendRequest { body, session_key, ignored, .. } = translated;
         if !ignored.is_empty() {
             self.log.ignored(&ignored.join(", "));
         }
         // Only the Responses API is the Codex CLI's own.
         let client_headers = Call::passed_headers(&self.headers);
-        let call = Call { path, body: body.into(), session_key, accept, client_headers };
+        let call = Call { path, body: body.into(), without_reasoning: None, session_key, accept, client_headers };
         Exchange { app: self.app.clone(), log: self.log.clone(), call, model: model.model, ignored }
     }
 }

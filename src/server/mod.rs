@@ -26,18 +26,21 @@ mod models;
 mod notices;
 pub mod observe;
 mod refusals;
+mod replay;
 mod responses;
 pub mod settings;
+mod transcript;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
 use self::metrics::Metrics;
 use self::notices::Notices;
+use self::replay::Replay;
 use self::settings::Settings;
 use crate::credentials::TokenSupplier;
 use crate::models::Models;
@@ -59,6 +62,8 @@ pub struct App {
     pub supplier: TokenSupplier,
     /// The way to the backend.
     pub upstream: Upstream,
+    /// Reasoning kept between the turns of chats.
+    replay: Replay,
     /// What has been said once and is not said again.
     notices: Notices,
     /// One permit for each request that may still be let in.
@@ -80,7 +85,17 @@ impl App {
         let models = Arc::new(models);
         let catalogue = Catalogue::new(upstream.clone(), models.clone());
         let places = Arc::new(Semaphore::new(settings.max_concurrent.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { settings, models, catalogue, upstream, supplier, metrics, notices: Notices::default(), places })
+        Ok(Self {
+            settings,
+            models,
+            catalogue,
+            upstream,
+            supplier,
+            metrics,
+            replay: Replay::default(),
+            notices: Notices::default(),
+            places,
+        })
     }
 
     /// The same, with the account's models as `cache` last had them. What comes of them later is kept there too.
@@ -93,7 +108,13 @@ impl App {
 
 /// Every route of `app`.
 pub fn router(app: Arc<App>) -> Router {
-    let api = api().layer(from_fn_with_state(app.clone(), admission::admit));
+    assemble(app, api())
+}
+
+/// The routes of `api`, with and without `/v1`, those that stand once, and everything around them.
+fn assemble(app: Arc<App>, api: Router<Arc<App>>) -> Router {
+    let api = if app.settings.log_bodies { api.layer(from_fn(transcript::record)) } else { api };
+    let api = api.layer(from_fn_with_state(app.clone(), admission::admit));
     let router = Router::new()
         .nest("/v1", api.clone())
         .merge(api)
@@ -124,3 +145,6 @@ fn api() -> Router<Arc<App>> {
         .route("/models/{*id}", get(models::find))
         .merge(refusals::routes())
 }
+
+#[cfg(test)]
+mod tests;

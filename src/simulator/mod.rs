@@ -202,6 +202,18 @@ impl Simulator {
         locked(&self.inner.plays).push_back(play.into());
     }
 
+    /// Why the backend would refuse this body of a request for an answer, in its words; `None` if it would not. No request is
+    /// recorded and no queued play is taken.
+    pub fn refusal_of(&self, body: &[u8]) -> Option<Value> {
+        let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
+            return Some(json!({ "detail": "Input must be a JSON object" }));
+        };
+        let settings = self.settings();
+        let vault = &self.inner.vault;
+        let context = validate::Context { catalogue: &settings.catalogue, vault, account_id: "", lite: false };
+        validate::request(&body, context).err().map(|refusal| refusal.body)
+    }
+
     /// How many queued plays have not been taken yet.
     pub fn queued(&self) -> usize {
         locked(&self.inner.plays).len()

@@ -12,10 +12,12 @@ pub struct BackendRequest {
     pub session_key: String,
     /// Parameters of the client's that change nothing.
     pub ignored: Vec<String>,
+    /// Kept reasoning stands in the body, so the backend may refuse it for that alone.
+    pub replayed: bool,
 }
 
 /// What a translation needs beside the client's body.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Context<'c> {
     /// The model and effort to send.
     pub model: &'c Resolution,
@@ -23,6 +25,19 @@ pub struct Context<'c> {
     pub session_header: Option<&'c str>,
     /// The operator's own instructions, sent in place of the client's.
     pub instructions: Option<&'c str>,
+    /// The reasoning items that led to the call with an id, as JSON objects; none for most.
+    pub reasoning: &'c dyn Fn(&str) -> Vec<String>,
+}
+
+impl std::fmt::Debug for Context<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Context").field("model", self.model).finish_non_exhaustive()
+    }
+}
+
+/// No reasoning was kept.
+pub fn no_reasoning(_call_id: &str) -> Vec<String> {
+    Vec::new()
 }
 
 impl Context<'_> {

@@ -17,6 +17,7 @@ pub mod session;
 pub mod sse;
 mod usage;
 
+use chat::KeptReasoning;
 use event::Usage;
 use failure::Failure;
 use sse::{Frame, Framer};
@@ -37,6 +38,11 @@ pub trait Machine: Send + Unpin {
 
     /// The tokens used, once the backend has said so.
     fn usage(&self) -> Option<Usage>;
+
+    /// Reasoning that the client cannot return and the model should have back; none unless the API is one of those.
+    fn take_reasoning(&mut self) -> Vec<KeptReasoning> {
+        Vec::new()
+    }
 }
 
 /// What a frame did to the answer.

@@ -10,6 +10,8 @@ pub struct Call {
     pub path: &'static str,
     /// The JSON body.
     pub body: Bytes,
+    /// The body without the reasoning that was put back into it, should the backend refuse that.
+    pub without_reasoning: Option<Bytes>,
     /// The conversation's cache key, for the `session-id` header.
     pub session_key: String,
     /// What kind of answer is expected.

@@ -1,5 +1,6 @@
 //! From a call to the first event worth showing, as many attempts as it takes.
 
+use std::borrow::Cow;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -69,8 +70,8 @@ impl<M: Machine> Rest<M> {
     }
 
     /// What translates the answer.
-    pub fn machine(&self) -> &M {
-        self.transcoder.machine()
+    pub fn machine_mut(&mut self) -> &mut M {
+        self.transcoder.machine_mut()
     }
 
     /// Appends `error` as the stream's last event.
@@ -101,11 +102,19 @@ impl Upstream {
     /// Sends `call` and reads until there is something to show. `machine` makes the translator of one attempt.
     pub async fn open<M: Machine>(&self, call: &Call, machine: impl Fn() -> M) -> Result<Opened<M>, ApiError> {
         let mut retries = Retries::default();
+        let mut call = Cow::Borrowed(call);
         loop {
-            let refusal = match self.attempt(call, machine()).await {
+            let refusal = match self.attempt(&call, machine()).await {
                 Ok(opened) => return Ok(opened),
                 Err(refusal) => refusal,
             };
+            if refusal.error.code() == Some(REASONING_REFUSED)
+                && let Some(body) = call.to_mut().without_reasoning.take()
+            {
+                tracing::info!("the backend refuses reasoning of an earlier turn; trying again without it");
+                call.to_mut().body = body;
+                continue;
+            }
             self.pause(refusal, &mut retries).await?;
         }
     }
@@ -151,11 +160,11 @@ impl Upstream {
                 sample.extend_from_slice(bytes.get(..LARGEST_REFUSAL.saturating_sub(sample.len())).unwrap_or(bytes));
             }
             match rest.take(item, &mut first) {
-                Progress::Continue if !rest.machine().visible() => {}
+                Progress::Continue if !rest.transcoder.machine().visible() => {}
                 Progress::Failed { .. } if !rest.transcoder.is_event_stream() && !sample.is_empty() => {
                     return Err(Refusal::answered(parts.status, &parts.headers, &sample));
                 }
-                Progress::Failed { mut refusal, .. } if !rest.machine().visible() => {
+                Progress::Failed { mut refusal, .. } if !rest.transcoder.machine().visible() => {
                     refusal.error.headers = head.passed;
                     return Err(refusal);
                 }
@@ -215,6 +224,9 @@ fn is_document(headers: &HeaderMap) -> bool {
 fn jitter() -> f64 {
     f64::from(unix_now().subsec_micros()) / 1e6
 }
+
+/// The code of a refusal of encrypted reasoning.
+const REASONING_REFUSED: &str = "invalid_encrypted_content";
 
 /// How much of a refusal's body is read.
 const LARGEST_REFUSAL: usize = 64 * 1024;

@@ -202,3 +202,47 @@ async fn arguments_that_are_no_string_become_one() {
     assert_eq!(sent["input"][1]["arguments"], r#"{"n":1}"#);
     assert_eq!(sent["input"][2]["arguments"], "");
 }
+
+/// A turn that ends in a call, and the messages with which a client goes on.
+async fn tool_round(proxy: &Proxy) -> Value {
+    let mut body = json!({ "model": "gpt-5.5", "messages": [user("use f")], "tools": [super::harness::tool("f")] });
+    let message = proxy.chat(&body).await.json()["choices"][0]["message"].clone();
+    let id = message["tool_calls"][0]["id"].as_str().unwrap().to_owned();
+    body["messages"].as_array_mut().unwrap().extend([message, output(&id, "1")]);
+    body
+}
+
+fn kinds(sent: &Value) -> Vec<&str> {
+    sent["input"].as_array().unwrap().iter().map(|item| item["type"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn reasoning_comes_back_before_the_call_it_led_to() {
+    let proxy = Proxy::start().await;
+    let next = tool_round(&proxy).await;
+    let sent = proxy.sent(&next).await;
+    assert_eq!(kinds(&sent), ["message", "reasoning", "function_call", "function_call_output"]);
+    assert!(sent["input"][1]["encrypted_content"].is_string());
+    assert!(sent["input"][1].get("id").is_none());
+}
+
+#[tokio::test]
+async fn refused_reasoning_is_left_out_once() {
+    use codex_proxy::simulator::{HttpFault, Scenario};
+    let proxy = Proxy::start().await;
+    let next = tool_round(&proxy).await;
+    proxy.simulator.forget_requests();
+    proxy.next(Scenario::Http(HttpFault::InvalidEncryptedContent));
+    proxy.chat(&next).await.message();
+    assert_eq!(proxy.calls(), 2);
+    assert_eq!(kinds(&proxy.last_sent()), ["message", "function_call", "function_call_output"]);
+}
+
+#[tokio::test]
+async fn reasoning_replay_can_be_turned_off() {
+    use codex_proxy::server::settings::Settings;
+    let settings = Settings { reasoning_replay: false, ..Settings::default() };
+    let proxy = Proxy::with(super::harness::Setup { settings, ..Default::default() }).await;
+    let next = tool_round(&proxy).await;
+    assert_eq!(kinds(&proxy.sent(&next).await), ["message", "function_call", "function_call_output"]);
+}

@@ -10,5 +10,7 @@
 )]
 
 mod fold;
+mod histories;
+mod oracle;
 mod recordings;
 mod splits;

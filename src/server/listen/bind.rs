@@ -8,7 +8,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use tokio::net::{TcpListener, lookup_host};
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
 /// Why there is nothing to listen on.
 #[derive(Debug, thiserror::Error)]
@@ -56,19 +56,19 @@ pub async fn bind(host: &str, port: u16, has_key: bool) -> Result<Vec<TcpListene
     }
     let mut attempts_left = if port == 0 { ANY_PORT_ATTEMPTS } else { 0 };
     loop {
-        match bind_all(&addresses, port).await {
+        match bind_all(&addresses, port) {
             Err(BindError::InUse { .. }) if attempts_left > 0 => attempts_left -= 1,
             outcome => return outcome,
         }
     }
 }
 
-async fn bind_all(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, BindError> {
+fn bind_all(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, BindError> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     for &address in addresses {
         let first = listeners.first().and_then(|listener| listener.local_addr().ok());
         let wanted = SocketAddr::new(address, first.map_or(port, |first| first.port()));
-        match TcpListener::bind(wanted).await {
+        match listen(wanted) {
             Ok(listener) => listeners.push(listener),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 return Err(BindError::InUse { address, port: wanted.port() });
@@ -78,6 +78,15 @@ async fn bind_all(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, B
         }
     }
     Ok(listeners)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A port whose last connections are still being wound up may be taken again at once.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn addresses(host: &str) -> Result<Vec<IpAddr>, BindError> {
@@ -98,6 +107,8 @@ async fn addresses(host: &str) -> Result<Vec<IpAddr>, BindError> {
 
 /// How often another free port is tried for when the first is taken on the second address.
 const ANY_PORT_ATTEMPTS: u32 = 20;
+/// Connections that may wait to be taken; a burst of clients must not have to try again after a second.
+const BACKLOG: u32 = 1024;
 
 #[cfg(test)]
 mod tests {

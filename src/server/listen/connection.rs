@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use futures_util::future::select;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -15,6 +16,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
+
+use super::asked_to_stop;
 
 /// What a client may take before it is cut off.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +37,7 @@ impl Default for Limits {
 }
 
 /// Serves `socket` until either side is done, or `stopped` and no answer is under way.
-pub(super) async fn serve(socket: TcpStream, router: Router, mut stopped: watch::Receiver<bool>, limits: Limits) {
+pub(super) async fn serve(socket: TcpStream, router: Router, stopped: watch::Receiver<bool>, limits: Limits) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "cannot turn off Nagle's algorithm");
     }
@@ -45,7 +48,7 @@ pub(super) async fn serve(socket: TcpStream, router: Router, mut stopped: watch:
         .max_header_size(limits.head_size)
         .max_buf_size(READ_BUFFER)
         .serve_connection(TokioIo::new(socket), service);
-    let mut stopping = pin!(async move { stopped.wait_for(|&stopped| stopped).await.is_ok() });
+    let mut stopping = pin!(asked_to_stop(stopped.clone()));
     let mut is_stopping = false;
     let outcome = poll_fn(|context| {
         if !is_stopping && stopping.as_mut().poll(context).is_ready() {
@@ -59,7 +62,9 @@ pub(super) async fn serve(socket: TcpStream, router: Router, mut stopped: watch:
         tracing::debug!(%error, "a connection broke");
         return;
     }
-    linger(connection.into_parts().io.into_inner(), limits.linger).await;
+    let lingering = linger(connection.into_parts().io.into_inner(), limits.linger);
+    // A server that stops does not wait for clients that have their answer.
+    select(pin!(lingering), pin!(asked_to_stop(stopped))).await;
 }
 
 /// Closes in both directions, but reads what the client still sends first: closing with bytes unread would reset the

@@ -12,6 +12,7 @@ mod connection;
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
@@ -46,16 +47,24 @@ pub async fn run(listeners: Vec<TcpListener>, router: Router, shutdown: impl Fut
 /// Takes connections until `stopped`, then waits for those there are.
 async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
-    let mut own = stopped.clone();
+    let mut stopping = pin!(asked_to_stop(stopped.clone()));
+    let mut is_struggling = false;
     loop {
         tokio::select! {
-            () = told(&mut own) => break,
+            () = &mut stopping => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((socket, _)) => {
+                    is_struggling = false;
                     connections.spawn(connection::serve(socket, router.clone(), stopped.clone(), Limits::default()));
                 }
-                Err(error) => recover(&error).await,
+                Err(error) if is_gone(&error) => {}
+                Err(error) => {
+                    if !std::mem::replace(&mut is_struggling, true) {
+                        tracing::error!(%error, "cannot take connections at the moment");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
             },
         }
     }
@@ -63,20 +72,17 @@ async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Recei
     while connections.join_next().await.is_some() {}
 }
 
-/// Ready once `stopped` holds.
-async fn told(stopped: &mut watch::Receiver<bool>) {
-    // The outcome borrows the channel and must not outlive this; an error is as good as a stop.
+/// Ready once the server is stopping.
+async fn asked_to_stop(mut stopped: watch::Receiver<bool>) {
+    // An error says that the server is gone, which is as good.
     let _ = stopped.wait_for(|&stopped| stopped).await;
 }
 
-/// A connection that ended before it was taken is nothing; anything else (no descriptors, no memory) needs time.
-async fn recover(error: &io::Error) {
+/// Whether a connection ended before it was taken, which is nothing. Any other failure (no descriptors, no memory)
+/// needs time.
+fn is_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
-        return;
-    }
-    tracing::error!(%error, "cannot take connections at the moment");
-    sleep(ACCEPT_PAUSE).await;
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

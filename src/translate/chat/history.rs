@@ -25,7 +25,15 @@ pub(super) enum Item<'m, 'a> {
     /// What the assistant said, and refused to say.
     Assistant { content: &'m Content<'a>, refusal: Option<Text<'a>> },
     /// A call.
-    Call { id: Cow<'m, str>, custom: bool, name: Text<'a>, payload: Payload<'a> },
+    Call {
+        /// As it is sent.
+        id: Cow<'m, str>,
+        /// As the client knows it.
+        original_id: Option<Text<'a>>,
+        custom: bool,
+        name: Text<'a>,
+        payload: Payload<'a>,
+    },
     /// A call's output.
     Output { id: Cow<'m, str>, custom: bool, content: &'m Content<'a> },
     /// The output that a call never got.
@@ -135,8 +143,8 @@ impl<'m, 'a> PairedCall<'m, 'a> {
     }
 
     fn item(&self) -> Item<'m, 'a> {
-        let Call { custom, name, payload, .. } = self.call;
-        Item::Call { id: self.id.clone(), custom: *custom, name: *name, payload: *payload }
+        let Call { id: original_id, custom, name, payload } = *self.call;
+        Item::Call { id: self.id.clone(), original_id, custom, name, payload }
     }
 }
 

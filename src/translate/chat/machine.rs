@@ -6,12 +6,13 @@
 //! * Only calls the client runs itself become calls: searches and image generation are the backend's own business.
 //! * An event that is not understood is skipped; only the backend's last event ends the answer.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::citation;
 use super::items::{Call, Items, Key, PartKind};
 use super::sink::{AnswerMeta, CallHead, CallKind, FinishReason, ReasoningFormat, Sink};
+use super::thoughts::{KeptReasoning, Thoughts};
+use super::views::{ItemView, PartView};
 use crate::openai::error::ApiError;
 use crate::openai::json::Text;
 use crate::translate::event::{Event, ResponseView, Usage};
@@ -37,6 +38,7 @@ pub struct ChatMachine<S> {
     /// Characters of content passed on.
     content_length: u64,
     usage: Option<Usage>,
+    thoughts: Thoughts,
 }
 
 impl<S: Sink> ChatMachine<S> {
@@ -55,6 +57,7 @@ impl<S: Sink> ChatMachine<S> {
             thinking: false,
             content_length: 0,
             usage: None,
+            thoughts: Thoughts::default(),
         }
     }
 
@@ -274,7 +277,7 @@ impl<S: Sink> ChatMachine<S> {
     /// Passes on what has not been of a finished message part.
     fn message_part(&mut self, position: usize, index: u64, part: &RawValue, out: &mut Vec<u8>) {
         let Ok(part) = serde_json::from_str::<PartView<'_>>(part.get()) else { return };
-        if let Some(text) = part.text.and_then(Text::of).filter(|_| part.kind.is_some_and(is_output_text)) {
+        if let Some(text) = part.output_text() {
             self.whole_part(position, PartKind::Text, index, text, out);
         }
         if let Some(refusal) = part.refusal.and_then(Text::of) {
@@ -310,6 +313,7 @@ impl<S: Sink> ChatMachine<S> {
         let initial = view.payload(kind).map(|text| text.escaped().to_owned()).unwrap_or_default();
         item.call = Some(Call { index, kind, sent: false, initial });
         self.calls += 1;
+        self.thoughts.led_to_call(id);
         self.end_thinking(out);
         self.visible = true;
         if !(self.legacy_functions && index > 0) {
@@ -343,11 +347,13 @@ impl<S: Sink> ChatMachine<S> {
         let content = || (0..).zip(view.content.iter().flatten().copied());
         match view.kind.and_then(Text::of).map(Text::escaped) {
             Some("message") => {
+                self.thoughts.led_elsewhere();
                 for (index, part) in content() {
                     self.message_part(position, index, part, out);
                 }
             }
             Some("reasoning") => {
+                self.thoughts.add(view);
                 for (index, part) in (0..).zip(view.summary.iter().flatten().copied()) {
                     self.reasoning_part(position, PartKind::Summary, index, part, out);
                 }
@@ -442,80 +448,16 @@ impl<S: Sink> Machine for ChatMachine<S> {
     fn usage(&self) -> Option<Usage> {
         self.usage
     }
+
+    fn take_reasoning(&mut self) -> Vec<KeptReasoning> {
+        self.thoughts.take()
+    }
 }
 
 impl<'a> Event<'a> {
     fn key(&self) -> Key<'a> {
         Key { id: self.item_id, output_index: self.output_index }
     }
-}
-
-/// What is read of an item.
-#[derive(Debug, Default, Deserialize)]
-struct ItemView<'a> {
-    #[serde(borrow, default, rename = "type")]
-    kind: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    call_id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    arguments: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    input: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    content: Option<Vec<&'a RawValue>>,
-    #[serde(borrow, default)]
-    summary: Option<Vec<&'a RawValue>>,
-    #[serde(borrow, default)]
-    result: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    output_format: Option<&'a RawValue>,
-}
-
-impl<'a> ItemView<'a> {
-    fn parse(raw: &'a RawValue) -> Option<Self> {
-        serde_json::from_str(raw.get()).ok()
-    }
-
-    fn key(&self, output_index: Option<u64>) -> Key<'a> {
-        Key { id: self.id, output_index }
-    }
-
-    fn call_kind(&self) -> Option<CallKind> {
-        match self.kind.and_then(Text::of).map(Text::escaped) {
-            Some("function_call") => Some(CallKind::Function),
-            Some("custom_tool_call") => Some(CallKind::Custom),
-            _ => None,
-        }
-    }
-
-    fn payload(&self, kind: CallKind) -> Option<Text<'a>> {
-        match kind {
-            CallKind::Function => self.arguments,
-            CallKind::Custom => self.input,
-        }
-        .and_then(Text::of)
-    }
-}
-
-/// What is read of a part of a message or of reasoning.
-#[derive(Debug, Default, Deserialize)]
-struct PartView<'a> {
-    #[serde(borrow, default, rename = "type")]
-    kind: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    annotations: Option<Vec<&'a RawValue>>,
-}
-
-fn is_output_text(kind: &RawValue) -> bool {
-    Text::of(kind).is_some_and(|kind| kind.escaped() == "output_text")
 }
 
 fn failed(failure: Failure) -> Step {

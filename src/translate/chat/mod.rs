@@ -14,9 +14,12 @@ mod items;
 pub mod machine;
 pub mod request;
 pub mod sink;
+mod thoughts;
 mod tools;
+mod views;
 
 pub use chunks::Chunks;
 pub use fold::Fold;
 pub use machine::ChatMachine;
 pub use sink::{AnswerMeta, ReasoningFormat};
+pub use thoughts::KeptReasoning;

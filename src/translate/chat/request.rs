@@ -23,7 +23,7 @@ pub fn translate(request: &ChatRequest<'_>, context: &Context<'_>) -> BackendReq
     let mut writer = ObjectWriter::begin(&mut body);
     writer.string("model", &context.model.model);
     writer.text("instructions", Text::from_escaped(&prompt.instructions));
-    write_input(&prompt, writer.key("input"));
+    let replayed = write_input(&prompt, context, writer.key("input"));
     write_tools(request, &mut writer);
     write_reasoning(context.model, summary(request, context), None, &mut writer);
     writer.boolean("store", false).boolean("stream", true).json("include", r#"["reasoning.encrypted_content"]"#);
@@ -37,7 +37,7 @@ pub fn translate(request: &ChatRequest<'_>, context: &Context<'_>) -> BackendReq
     writer.string("prompt_cache_key", &session_key);
     write_text(request, &mut writer);
     writer.end();
-    BackendRequest { body, session_key, ignored }
+    BackendRequest { body, session_key, ignored, replayed }
 }
 
 /// The conversation, divided into what goes before it and itself.
@@ -83,7 +83,9 @@ fn escape(plain: &str) -> String {
     quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
 }
 
-fn write_input(prompt: &Prompt<'_, '_>, out: &mut Vec<u8>) {
+/// Writes the conversation; says whether reasoning was put back into it.
+fn write_input(prompt: &Prompt<'_, '_>, context: &Context<'_>, out: &mut Vec<u8>) -> bool {
+    let mut replayed = false;
     let mut input = ArrayWriter::begin(out);
     if let Some(text) = &prompt.displaced {
         write_message("developer", input.element(), |out| {
@@ -93,9 +95,16 @@ fn write_input(prompt: &Prompt<'_, '_>, out: &mut Vec<u8>) {
         });
     }
     for item in history::normalise(prompt.messages) {
+        if let Item::Call { original_id: Some(id), .. } = &item {
+            for reasoning in (context.reasoning)(&id.decode()) {
+                input.element().extend_from_slice(reasoning.as_bytes());
+                replayed = true;
+            }
+        }
         write_item(&item, &mut input);
     }
     input.end();
+    replayed
 }
 
 fn write_item(item: &Item<'_, '_>, input: &mut ArrayWriter<'_>) {
@@ -118,7 +127,7 @@ fn write_item(item: &Item<'_, '_>, input: &mut ArrayWriter<'_>) {
                 parts.end();
             });
         }
-        Item::Call { id, custom, name, payload } => write_call(id, *custom, *name, *payload, input.object()),
+        Item::Call { id, custom, name, payload, .. } => write_call(id, *custom, *name, *payload, input.object()),
         Item::Output { id, custom, content } => {
             let mut output = begin_output(id, *custom, input);
             content::write_output(content, output.key("output"));

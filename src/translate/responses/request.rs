@@ -63,7 +63,7 @@ pub fn translate(
         writer.raw("client_metadata", metadata);
     }
     writer.end();
-    Ok(BackendRequest { body, session_key, ignored })
+    Ok(BackendRequest { body, session_key, ignored, replayed: false })
 }
 
 /// Parameters of the client's that change nothing: those the backend refuses, and a wish to store the answer.

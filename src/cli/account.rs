@@ -1,0 +1,54 @@
+//! `login`, `logout` and `status`, with the configuration applied.
+
+use std::io::{self, BufReader, Write};
+
+use super::args::{Format, Login, Logout};
+use super::config::Config;
+use super::error::CliError;
+use super::login::{CredentialContext, LoginOptions, Method};
+use super::logout::LogoutOptions;
+use super::serve::{CONNECT_TIMEOUT, issuer};
+use super::status::StatusOptions;
+use super::usage::Asker;
+use super::{login, logout, status};
+use crate::credentials::open_store;
+use crate::platform::HttpClient;
+
+/// Signs in.
+pub(super) async fn log_in(config: &Config, arguments: Login, output: &mut (dyn Write + Send)) -> Result<(), CliError> {
+    let method = match arguments {
+        Login { device: true, .. } => Method::Device,
+        Login { no_browser: true, .. } => Method::Paste,
+        Login { .. } => Method::Browser,
+    };
+    let options = LoginOptions { method, ..LoginOptions::default() };
+    let input = Box::new(BufReader::new(io::stdin()));
+    Ok(login::login(&options, &context(config)?, input, output).await?)
+}
+
+/// Signs out.
+pub(super) async fn log_out(
+    config: &Config,
+    arguments: Logout,
+    output: &mut (dyn Write + Send),
+) -> Result<(), CliError> {
+    Ok(logout::logout(LogoutOptions { revoke: arguments.revoke }, &context(config)?, output).await?)
+}
+
+/// Shows the login. Fails where there is none that works, having said so.
+pub(super) async fn show(config: &Config, format: Format, output: &mut (dyn Write + Send)) -> Result<(), CliError> {
+    let asker = Asker {
+        http: HttpClient::new(CONNECT_TIMEOUT)?,
+        upstream_url: config.upstream.base_url.clone(),
+        originator: config.upstream.originator.clone(),
+        user_agent: config.upstream.user_agent.clone(),
+    };
+    let options = StatusOptions { json: format.json, usage: Some(asker) };
+    let works = status::status(&options, &context(config)?, output).await?;
+    if works { Ok(()) } else { Err(CliError::Reported) }
+}
+
+fn context(config: &Config) -> Result<CredentialContext, CliError> {
+    let client = HttpClient::new(CONNECT_TIMEOUT)?;
+    Ok(CredentialContext { store: open_store(&config.store, &config.environment), oauth: issuer(config, &client) })
+}

@@ -1,0 +1,262 @@
+//! What the program works with: every option resolved, checked and defaulted, once.
+//!
+//! * Everything that can be wrong about an option is found here, before anything is opened or sent.
+//! * Plain `http` is accepted for loopback hosts only: the login would travel in the clear.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use http::Uri;
+
+use super::args::{CredsStore, Options, Reasoning};
+use super::error::CliError;
+use crate::credentials::{Environment, StoreChoice, StoreOptions};
+use crate::models::Models;
+use crate::server::guard::Guard;
+use crate::server::guard::host::HostPolicy;
+use crate::server::guard::key::Keys;
+use crate::server::guard::origin::OriginPolicy;
+use crate::server::settings::Settings;
+use crate::translate::chat::ReasoningFormat;
+use crate::upstream;
+
+/// Every decision of the operator.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the login is kept.
+    pub store: StoreOptions,
+    /// What the process's environment says about logins.
+    pub environment: Environment,
+    /// The address to listen on.
+    pub host: String,
+    /// The port to listen on; 0 for any.
+    pub port: u16,
+    /// Whether the API needs a key.
+    pub has_key: bool,
+    /// Limits, rules and formats of the server.
+    pub server: Settings,
+    /// From → to, for model names.
+    pub aliases: Vec<(String, String)>,
+    /// The model for requests that name none.
+    pub default_model: Option<String>,
+    /// Where the backend is and how to introduce this program to it.
+    pub upstream: upstream::Settings,
+    /// Where the token issuer is.
+    pub auth_url: String,
+}
+
+impl Config {
+    /// The decisions that `options` and the environment come to.
+    pub fn resolve(options: Options, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, CliError> {
+        let environment = Environment::from_variables(&variable);
+        let admin_key = variable("ADMIN_API_KEY").and_then(|key| key.into_string().ok()).unwrap_or_default();
+        let host = options.host.clone().unwrap_or_else(|| "localhost".to_owned());
+        let guard = guard(&options, &host, &admin_key)?;
+        Ok(Self {
+            store: store(&options),
+            port: options.port.unwrap_or(DEFAULT_PORT),
+            has_key: !guard.api_keys.is_empty(),
+            server: server(&options, guard, &environment)?,
+            aliases: options.model_alias.into_iter().map(|alias| (alias.from, alias.to)).collect(),
+            default_model: options.default_model,
+            upstream: upstream::Settings {
+                base_url: url("--upstream-url", options.upstream_url.as_deref().unwrap_or(UPSTREAM_URL))?,
+                originator: header_text("--originator", options.originator.unwrap_or_else(|| ORIGINATOR.to_owned()))?,
+                client_version: header_text(
+                    "--client-version",
+                    options.client_version.unwrap_or_else(|| CLIENT_VERSION.to_owned()),
+                )?,
+                user_agent: upstream::Settings::user_agent(),
+                idle_timeout: upstream::Settings::IDLE_TIMEOUT,
+            },
+            auth_url: url("--auth-url", options.auth_url.as_deref().unwrap_or(AUTH_URL))?,
+            environment,
+            host,
+        })
+    }
+
+    /// The models, as far as they are known without asking.
+    pub fn models(&self) -> Models {
+        Models::new(self.aliases.clone(), self.default_model.clone())
+    }
+}
+
+/// The configuration file to read: the one that was named, else the usual one if it is there.
+pub fn config_file(named: Option<PathBuf>, environment: &Environment) -> Option<PathBuf> {
+    let usual = || Some(environment.own_directory().join("config.toml")).filter(|path| path.exists());
+    named.map(|path| environment.expand(&path)).or_else(usual)
+}
+
+fn store(options: &Options) -> StoreOptions {
+    let choice = match options.creds_store.unwrap_or(CredsStore::Auto) {
+        CredsStore::Auto => StoreChoice::Auto,
+        CredsStore::Xdg => StoreChoice::Xdg,
+        CredsStore::Legacy => StoreChoice::Legacy,
+        CredsStore::Keychain => StoreChoice::Keychain,
+        CredsStore::Env => StoreChoice::Env,
+    };
+    StoreOptions {
+        choice,
+        path: options.creds_path.clone(),
+        migrate_refresh: !options.disable_migrate_refresh,
+        ..StoreOptions::default()
+    }
+}
+
+fn guard(options: &Options, host: &str, admin_key: &str) -> Result<Guard, CliError> {
+    let wrong = |option: &str, problem: String| CliError::Option { option: option.to_owned(), problem };
+    // An IPv6 address is written in brackets wherever a host may have a port.
+    let own = if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
+    let hosts = options.allow_host.iter().map(String::as_str);
+    let allowed = HostPolicy::new(hosts.chain([own.as_str()])).map_err(|host| {
+        wrong("--allow-host", format!("{host:?} is no host name; write it like proxy.lan, without a scheme or path"))
+    })?;
+    let origins = OriginPolicy::new(options.allow_origin.iter().map(String::as_str)).map_err(|origin| {
+        wrong("--allow-origin", format!("{origin:?} is no origin; name each one like https://app.example"))
+    })?;
+    let api_keys = Keys::new(options.api_key.iter().map(String::as_str));
+    if api_keys.is_empty() && !options.api_key.is_empty() {
+        return Err(wrong("--api-key", "a key must not be blank".to_owned()));
+    }
+    Ok(Guard { hosts: allowed, origins, api_keys, admin_keys: Keys::new([admin_key]) })
+}
+
+fn server(options: &Options, guard: Guard, environment: &Environment) -> Result<Settings, CliError> {
+    let defaults = Settings::default();
+    let reasoning_format = match options.reasoning_format {
+        None => defaults.reasoning_format,
+        Some(Reasoning::ReasoningContent) => ReasoningFormat::ReasoningContent,
+        Some(Reasoning::Reasoning) => ReasoningFormat::Reasoning,
+        Some(Reasoning::ThinkTags) => ReasoningFormat::ThinkTags,
+        Some(Reasoning::None) => ReasoningFormat::None,
+    };
+    let instructions = options.instructions_file.as_deref().map(|path| instructions(&environment.expand(path)));
+    let max_concurrent = options.max_concurrent.unwrap_or(defaults.max_concurrent);
+    if max_concurrent == 0 {
+        let problem = "0 would refuse every request; the least is 1".to_owned();
+        return Err(CliError::Option { option: "--max-concurrent".to_owned(), problem });
+    }
+    Ok(Settings {
+        guard,
+        max_body_size: options.max_body_size.map_or(defaults.max_body_size, |size| size.0),
+        max_concurrent,
+        reasoning_format,
+        reasoning_replay: !options.no_reasoning_replay,
+        instructions: instructions.transpose()?,
+        log_bodies: options.log_bodies,
+        ..defaults
+    })
+}
+
+fn instructions(path: &Path) -> Result<Arc<str>, CliError> {
+    let error = |error| CliError::File { option: "--instructions-file", path: path.to_owned(), error };
+    std::fs::read_to_string(path).map(Arc::from).map_err(error)
+}
+
+/// `text` as a base URL without a slash at its end.
+fn url(option: &str, text: &str) -> Result<String, CliError> {
+    let wrong = |problem: &str| CliError::Option { option: option.to_owned(), problem: format!("{text:?} {problem}") };
+    let url: Uri = text.trim().parse().map_err(|_| wrong("is no URL"))?;
+    let text = text.trim().trim_end_matches('/');
+    let host = url.host().filter(|host| !host.is_empty()).ok_or_else(|| wrong("is no URL with a host"))?;
+    if url.query().is_some() || url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(wrong("must have neither a query nor a user name"));
+    }
+    match url.scheme_str() {
+        Some("https") => Ok(text.to_owned()),
+        Some("http") if is_loopback(host) => Ok(text.to_owned()),
+        Some("http") => Err(wrong("would send your login in the clear; plain http is for loopback hosts only")),
+        _ => Err(wrong("must begin with https://")),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || literal.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+fn header_text(option: &str, text: String) -> Result<String, CliError> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        return Ok(text);
+    }
+    let problem = format!("{text:?} cannot be sent in a header; use visible ASCII characters");
+    Err(CliError::Option { option: option.to_owned(), problem })
+}
+
+const DEFAULT_PORT: u16 = 9879;
+const UPSTREAM_URL: &str = "https://chatgpt.com/backend-api/codex";
+const AUTH_URL: &str = "https://auth.openai.com";
+const ORIGINATOR: &str = "codex-proxy";
+/// The backend hides models that are newer than the version it is told.
+const CLIENT_VERSION: &str = "0.169.0";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(options: Options) -> Result<Config, CliError> {
+        Config::resolve(options, |name| (name == "HOME").then(|| OsString::from("/home/u")))
+    }
+
+    fn problem(options: Options) -> String {
+        resolve(options).expect_err("a problem").to_string()
+    }
+
+    #[test]
+    fn defaults() {
+        let config = resolve(Options::default()).expect("a configuration");
+        assert_eq!((config.host.as_str(), config.port, config.has_key), ("localhost", 9879, false));
+        assert_eq!(config.upstream.base_url, "https://chatgpt.com/backend-api/codex");
+        assert_eq!((config.server.max_body_size, config.server.max_concurrent), (64 << 20, 512));
+        assert!(config.server.guard.admin_keys.is_empty() && config.server.reasoning_replay);
+        assert!(config.store.migrate_refresh);
+    }
+
+    #[test]
+    fn urls_must_not_give_the_login_away() {
+        let table = [
+            ("https://proxy.example/codex/", Ok("https://proxy.example/codex")),
+            ("http://localhost:1/x", Ok("http://localhost:1/x")),
+            ("http://127.0.0.1", Ok("http://127.0.0.1")),
+            ("http://[::1]:9", Ok("http://[::1]:9")),
+            ("http://proxy.example", Err("in the clear")),
+            ("http://127.0.0.1.nip.io", Err("in the clear")),
+            ("http://localhost.evil", Err("in the clear")),
+            ("ftp://localhost", Err("https://")),
+            ("chatgpt.com", Err("https://")),
+            ("https://", Err("no URL")),
+            ("https://u:p@chatgpt.com", Err("user name")),
+            ("https://chatgpt.com?x=1", Err("query")),
+        ];
+        for (text, expected) in table {
+            match (url("--upstream-url", text), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+                (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{text}: {error}"),
+                (found, _) => panic!("{text}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_flag() {
+        let text = |text: &str| vec![text.to_owned()];
+        assert!(problem(Options { allow_host: text("http://x"), ..Options::default() }).starts_with("--allow-host: "));
+        assert!(problem(Options { allow_origin: text("*"), ..Options::default() }).starts_with("--allow-origin: "));
+        assert!(problem(Options { api_key: text(" "), ..Options::default() }).starts_with("--api-key: "));
+        assert!(problem(Options { max_concurrent: Some(0), ..Options::default() }).starts_with("--max-concurrent: "));
+        assert!(
+            problem(Options { originator: Some("a\n".into()), ..Options::default() }).starts_with("--originator: ")
+        );
+        let missing = Options { instructions_file: Some("~/no/such".into()), ..Options::default() };
+        assert!(problem(missing).starts_with("--instructions-file: cannot read /home/u/no/such: "));
+    }
+
+    #[test]
+    fn the_configured_host_is_an_allowed_one() {
+        for host in ["proxy.lan", "0.0.0.0", "2001:db8::1"] {
+            assert!(resolve(Options { host: Some(host.to_owned()), ..Options::default() }).is_ok(), "{host}");
+        }
+    }
+}

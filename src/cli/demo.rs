@@ -1,0 +1,68 @@
+//! `demo`: the proxy against a simulated backend in the same process. No account, no network, no files.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use super::config::Config;
+use super::error::CliError;
+use super::serve::{self, Signals};
+use crate::credentials::memory::MemoryStore;
+use crate::credentials::{AuthDocument, TokenSupplier};
+use crate::platform::HttpClient;
+use crate::server::listen;
+use crate::simulator::{Login, Simulator};
+
+/// Serves with throw-away credentials until a signal.
+pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<(), CliError> {
+    let mut signals = Signals::new()?;
+    let listeners = listen::bind(&config.host, config.port, config.has_key).await?;
+    let simulator = Simulator::new();
+    let running = simulator.start().await?;
+    config.upstream.base_url = running.upstream_url();
+    config.auth_url = running.auth_url();
+    let login = simulator.issue_login(Login::default()).to_string();
+    let login = AuthDocument::parse(&login).map_err(|error| CliError::Internal(error.to_string()))?;
+    let client = HttpClient::new(serve::CONNECT_TIMEOUT)?;
+    let store = Arc::new(MemoryStore::new(Some(login)));
+    let supplier = Arc::new(TokenSupplier::new(store, serve::issuer(&config, &client)));
+    let url = serve::announce(&listeners, output)?;
+    output.write_all(banner(&url).as_bytes())?;
+    output.flush()?;
+    serve::run(&config, listeners, client, supplier, &mut signals).await
+}
+
+fn banner(url: &str) -> String {
+    format!(
+        r#"
+THIS IS A SIMULATION: no model answers, nothing leaves this machine, nothing is stored.
+
+Try it:
+  curl -N {url}/v1/chat/completions -H 'content-type: application/json' \
+    -d '{{"messages":[{{"role":"user","content":"Hello!"}}],"stream":true}}'
+
+OpenAI SDKs and most tools:
+  export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=anything
+
+OpenCode (opencode.json):
+  {{"model":"codex-proxy/gpt-5.5","provider":{{"codex-proxy":{{"npm":"@ai-sdk/openai-compatible",
+    "options":{{"baseURL":"{url}/v1","apiKey":"anything"}},
+    "models":{{"gpt-5.5":{{"reasoning":true,"tool_call":true,"attachment":true}}}}}}}}}}
+
+Stop it with Ctrl-C. For real answers: codex-proxy login, then codex-proxy.
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_banner_says_what_it_is_and_holds_valid_json() {
+        let text = banner("http://127.0.0.1:9879");
+        assert!(text.contains("SIMULATION") && text.contains("http://127.0.0.1:9879/v1/chat/completions"));
+        let config = &text[text.find("{\"model\"").expect("a configuration")..text.find("\n\nStop").expect("an end")];
+        let config: serde_json::Value = serde_json::from_str(config).expect("JSON");
+        assert_eq!(config["provider"]["codex-proxy"]["options"]["baseURL"], "http://127.0.0.1:9879/v1");
+    }
+}

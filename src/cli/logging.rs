@@ -1,0 +1,67 @@
+//! The log: always on stderr, for a person or, with `ENV=production`, one JSON object a line.
+//!
+//! * Any other value of `ENV` means a person reads it: shells use a variable of that name for other things.
+//! * A panic is a line of the log like any other.
+
+use std::io::{self, IsTerminal as _};
+use std::panic;
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Directive;
+use tracing_subscriber::fmt;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::error::CliError;
+
+/// Starts the log. `filter` is a level, or directives like `info,codex_proxy=debug`.
+pub(super) fn start(filter: &str, production: bool) -> Result<(), CliError> {
+    let filter = parse(filter)?;
+    let builder = fmt().with_writer(io::stderr).with_env_filter(filter);
+    let started = if production {
+        builder.json().flatten_event(true).with_span_list(false).finish().try_init()
+    } else {
+        builder.with_target(false).with_ansi(io::stderr().is_terminal()).finish().try_init()
+    };
+    started.map_err(|error| CliError::Internal(error.to_string()))?;
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let payload = panic.payload();
+        let text =
+            payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(|text| &**text));
+        tracing::error!(place, "panic: {}", text.unwrap_or("unknown"));
+    }));
+    Ok(())
+}
+
+/// Directives, where a word alone has to be a level: it would silently mean a module of that name otherwise.
+fn parse(text: &str) -> Result<EnvFilter, CliError> {
+    let wrong = |part: &str| CliError::Option {
+        option: "--log-level (RUST_LOG)".to_owned(),
+        problem: format!("{part:?} is none of off, error, warn, info, debug, trace, nor like codex_proxy=debug"),
+    };
+    let mut filter = EnvFilter::default();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let is_word = !part.contains(['=', '[', ':']);
+        if is_word && part.parse::<LevelFilter>().is_err() {
+            return Err(wrong(part));
+        }
+        filter = filter.add_directive(part.parse::<Directive>().map_err(|_| wrong(part))?);
+    }
+    Ok(filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters() {
+        for right in ["info", "OFF", "warn,codex_proxy=trace", "codex_proxy::server[request]=debug", ""] {
+            assert!(parse(right).is_ok(), "{right}");
+        }
+        for wrong in ["loud", "info,verbose", "codex_proxy=loud", "=info="] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

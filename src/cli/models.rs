@@ -1,0 +1,41 @@
+//! `models`: the table of models and their efforts.
+
+use std::io::Write;
+
+use super::args::Format;
+use super::config::Config;
+use super::error::CliError;
+use crate::models::entry::Entry;
+
+/// Writes every listed model.
+pub(super) fn list(config: &Config, format: Format, output: &mut impl Write) -> Result<(), CliError> {
+    let entries = config.models().list();
+    if format.json {
+        let list = serde_json::json!({ "object": "list", "data": entries });
+        let text = serde_json::to_string_pretty(&list).map_err(|error| CliError::Internal(error.to_string()))?;
+        writeln!(output, "{text}")?;
+        return Ok(());
+    }
+    let bases: Vec<_> = entries.iter().filter(|entry| !is_variant(entry, &entries)).collect();
+    let width = bases.iter().map(|entry| entry.id.len()).max().unwrap_or_default();
+    writeln!(output, "{:width$}  {:>7}  {:7}  efforts", "model", "context", "default")?;
+    for entry in bases {
+        let efforts: Vec<_> = entry.supported_reasoning_efforts.iter().map(|effort| effort.as_str()).collect();
+        let default = entry.default_reasoning_effort.map_or("-", |effort| effort.as_str());
+        let context = format!("{}k", entry.context_window / 1000);
+        writeln!(output, "{:width$}  {context:>7}  {default:7}  {}", entry.id, efforts.join(" "))?;
+    }
+    writeln!(output, "\nA name may end in an effort: {}", example(&entries))?;
+    Ok(())
+}
+
+/// Whether an entry only adds an effort to another's name.
+fn is_variant(entry: &Entry, entries: &[Entry]) -> bool {
+    let Some((stem, word)) = entry.id.rsplit_once('-') else { return false };
+    let base = entries.iter().find(|base| base.id == stem);
+    base.is_some_and(|base| base.supported_reasoning_efforts.iter().any(|effort| effort.as_str() == word))
+}
+
+fn example(entries: &[Entry]) -> &str {
+    entries.iter().find(|entry| is_variant(entry, entries)).map_or("gpt-5-high", |entry| entry.id.as_str())
+}

@@ -1,0 +1,125 @@
+//! `serve`: the daemon from its first line to its last.
+//!
+//! * The port comes first: whoever has it already is the likeliest problem.
+//! * The first line on stdout says where it listens, and is written once requests are answered.
+//! * SIGTERM or SIGINT ends it in good order, a second one at once; both with exit code 0. A token refresh that is under
+//!   way is waited for, since its tokens exist nowhere else; a third signal does not wait for that either.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::config::Config;
+use super::error::CliError;
+use crate::credentials::detached::DetachedRefresh;
+use crate::credentials::{TokenSupplier, open_supplier};
+use crate::oauth::Client;
+use crate::platform::{self, HttpClient};
+use crate::server::{App, listen, router};
+
+/// Serves until a signal.
+pub(super) async fn serve(config: &Config, output: &mut impl Write) -> Result<(), CliError> {
+    let mut signals = Signals::new()?;
+    let listeners = listen::bind(&config.host, config.port, config.has_key).await?;
+    let client = HttpClient::new(CONNECT_TIMEOUT)?;
+    let mut store = config.store.clone();
+    store.detached_refresh = DetachedRefresh::this_program().ok();
+    let supplier = open_supplier(&store, &config.environment, issuer(config, &client)).await;
+    announce(&listeners, output)?;
+    run(config, listeners, client, supplier, &mut signals).await
+}
+
+/// Serves `listeners` with the login of `supplier` until a signal.
+pub(super) async fn run(
+    config: &Config,
+    listeners: Vec<TcpListener>,
+    client: HttpClient,
+    supplier: Arc<TokenSupplier>,
+    signals: &mut Signals,
+) -> Result<(), CliError> {
+    platform::spawn(supplier.clone().keep_fresh());
+    let login = TokenSupplier::clone(&supplier);
+    let app = App::new(config.server.clone(), config.models(), login, config.upstream.clone(), client);
+    let app = Arc::new(app.map_err(|error| CliError::Internal(error.to_string()))?);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopping = async {
+        let _ = stopped.await;
+    };
+    let signalled = async {
+        signals.next().await;
+        let _ = stop.send(());
+        signals.next().await;
+    };
+    tokio::select! {
+        () = listen::run(listeners, router(app), stopping, GRACE) => {}
+        () = signalled => tracing::warn!("second signal: answers under way are cut off"),
+    }
+    tokio::select! {
+        () = supplier.settle() => {}
+        () = signals.next() => tracing::warn!("not waiting for the token refresh"),
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Who issues the tokens.
+pub(super) fn issuer(config: &Config, client: &HttpClient) -> Client {
+    Client::new(client.clone(), &config.auth_url, &config.upstream.originator, &config.upstream.user_agent)
+}
+
+/// Writes where the server listens, as an address a client can use.
+pub(super) fn announce(listeners: &[TcpListener], output: &mut impl Write) -> Result<String, CliError> {
+    let address = listeners.first().map(TcpListener::local_addr).transpose()?;
+    let address = address.ok_or_else(|| CliError::Internal("nothing to listen on".to_owned()))?;
+    let url = format!("http://{address}");
+    writeln!(output, "listening on {url}")?;
+    output.flush()?;
+    Ok(url)
+}
+
+/// What asks the process to end.
+#[derive(Debug)]
+pub(super) struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// From now on signals come here instead of ending the process.
+    #[cfg(unix)]
+    pub(super) fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// From now on Ctrl-C comes here instead of ending the process.
+    #[cfg(not(unix))]
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+/// For a connection to the backend or the issuer.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For answers that are under way when the process is asked to end.
+const GRACE: Duration = Duration::from_secs(10);

@@ -1,0 +1,125 @@
+//! A text in a keychain: in one item, or in several where the system limits their size.
+//!
+//! * Windows takes 2,560 bytes an item, and a login has three tokens of about that size each.
+//! * In parts, the item itself only says how many there are and under which of two names. New parts are written under
+//!   the name not in use, then the item is changed, then the old parts go: at every moment the item leads to a whole text.
+//! * The calls block.
+
+use keyring::{Entry, Error};
+use zeroize::Zeroizing;
+
+/// What names an item, and how much fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Item {
+    pub(super) service: String,
+    pub(super) account: String,
+    /// The most bytes an item may have.
+    pub(super) part_size: Option<usize>,
+}
+
+/// Where the parts of a text are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Parts {
+    generation: u8,
+    count: usize,
+}
+
+impl Item {
+    /// The text; `None` where there is no item.
+    pub(super) fn get(&self) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+        let Some(head) = self.read(&self.account)? else { return Ok(None) };
+        let Some(parts) = Parts::parse(&head) else { return Ok(Some(head)) };
+        let mut text = Zeroizing::new(Vec::new());
+        for index in 0..parts.count {
+            let part = self.read(&self.part_name(parts.generation, index))?;
+            text.extend_from_slice(&part.ok_or("a part of it is missing")?);
+        }
+        Ok(Some(text))
+    }
+
+    /// Replaces the text.
+    pub(super) fn set(&self, text: &[u8]) -> Result<(), String> {
+        let old = self.read(&self.account)?.and_then(|head| Parts::parse(&head));
+        match self.part_size.filter(|size| text.len() > *size) {
+            None => self.write(&self.account, text)?,
+            Some(size) => {
+                let generation = old.map_or(0, |old| old.generation ^ 1);
+                for (index, part) in text.chunks(size).enumerate() {
+                    self.write(&self.part_name(generation, index), part)?;
+                }
+                let head = Parts { generation, count: text.len().div_ceil(size) };
+                self.write(&self.account, head.to_text().as_bytes())?;
+            }
+        }
+        self.remove_parts(old)
+    }
+
+    /// Removes the text; `false` where there was none.
+    pub(super) fn delete(&self) -> Result<bool, String> {
+        let old = self.read(&self.account)?.and_then(|head| Parts::parse(&head));
+        let deleted = present(self.entry(&self.account)?.delete_credential())?.is_some();
+        self.remove_parts(old)?;
+        Ok(deleted)
+    }
+
+    fn remove_parts(&self, parts: Option<Parts>) -> Result<(), String> {
+        let Some(parts) = parts else { return Ok(()) };
+        for index in 0..parts.count {
+            present(self.entry(&self.part_name(parts.generation, index))?.delete_credential())?;
+        }
+        Ok(())
+    }
+
+    fn read(&self, account: &str) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+        Ok(present(self.entry(account)?.get_secret())?.map(Zeroizing::new))
+    }
+
+    fn write(&self, account: &str, secret: &[u8]) -> Result<(), String> {
+        self.entry(account)?.set_secret(secret).map_err(|error| error.to_string())
+    }
+
+    fn entry(&self, account: &str) -> Result<Entry, String> {
+        Entry::store_status().as_ref().map_err(|error| format!("there is no keychain here: {error}"))?;
+        Entry::new(&self.service, account).map_err(|error| error.to_string())
+    }
+
+    fn part_name(&self, generation: u8, index: usize) -> String {
+        format!("{}.{generation}.{index}", self.account)
+    }
+}
+
+impl Parts {
+    fn parse(head: &[u8]) -> Option<Self> {
+        let (generation, count) = std::str::from_utf8(head).ok()?.strip_prefix(PARTS)?.split_once(' ')?;
+        Some(Self { generation: generation.parse().ok()?, count: count.parse().ok()? })
+    }
+
+    fn to_text(self) -> String {
+        format!("{PARTS}{} {}", self.generation, self.count)
+    }
+}
+
+/// An item that is not there is no error.
+fn present<T>(result: keyring::Result<T>) -> Result<Option<T>, String> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::NoEntry) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+const PARTS: &str = "in parts: ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_not_taken_for_a_list_of_parts() {
+        let parts = Parts { generation: 1, count: 4 };
+        assert_eq!(Parts::parse(parts.to_text().as_bytes()), Some(parts));
+        for head in ["{\"tokens\":{}}", "in parts: ", "in parts: 1", "in parts: x 2", ""] {
+            assert_eq!(Parts::parse(head.as_bytes()), None, "{head}");
+        }
+    }
+}

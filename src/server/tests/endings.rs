@@ -1,0 +1,89 @@
+//! How requests, connections and the server end.
+
+use super::*;
+
+#[tokio::test]
+async fn a_client_that_leaves_takes_its_handler_along() {
+    let server = Server::start(Settings::default()).await;
+    let socket = server.post("/v1/wait", "", "{}").await;
+    within(server.begun.notified()).await;
+    drop(socket);
+    within(server.dropped.notified()).await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_takes_its_stream_along() {
+    let server = Server::start(Settings::default()).await;
+    let socket = server.post("/v1/drip", "", "{}").await;
+    within(server.begun.notified()).await;
+    drop(socket);
+    within(server.dropped.notified()).await;
+}
+
+#[tokio::test]
+async fn shutdown_lets_streams_end_and_takes_no_new_connection() {
+    let server = Server::start(Settings::default()).await;
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        streams.push(server.post("/v1/drip", "", "{}").await);
+        within(server.begun.notified()).await;
+    }
+    let mut idle = server.connect().await;
+    let mut used = server.connect().await;
+    used.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("written");
+    assert!(used.read(&mut [0; 1024]).await.expect("an answer") > 0);
+
+    server.stop.send(()).expect("running");
+    assert_eq!(rest(&mut idle).await, "", "an idle connection is closed");
+    assert_eq!(rest(&mut used).await, "", "a connection between two requests is closed");
+    assert!(TcpStream::connect(server.address).await.is_err(), "nobody listens any more");
+    assert!(!server.run.is_finished());
+    for stream in &mut streams {
+        server.release.notify_one();
+        let answer = rest(stream).await;
+        assert!(answer.contains("first ") && answer.contains("last") && answer.ends_with("0\r\n\r\n"), "{answer}");
+    }
+    within(server.run).await.expect("an orderly end");
+}
+
+#[tokio::test]
+async fn shutdown_does_not_wait_longer_than_the_grace_time() {
+    let server = Server::start_with_grace(Settings::default(), Duration::from_millis(20)).await;
+    let mut stream = server.post("/v1/drip", "", "{}").await;
+    within(server.begun.notified()).await;
+    server.stop.send(()).expect("running");
+    within(server.run).await.expect("an orderly end");
+    within(server.dropped.notified()).await;
+    let mut text = Vec::new();
+    let _ = within(stream.read_to_end(&mut text)).await;
+    assert!(!String::from_utf8_lossy(&text).contains("last"));
+}
+
+#[tokio::test]
+async fn dropping_the_run_ends_everything_at_once() {
+    let server = Server::start(Settings::default()).await;
+    let _stream = server.post("/v1/drip", "", "{}").await;
+    within(server.begun.notified()).await;
+    server.run.abort();
+    within(server.dropped.notified()).await;
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn requests_are_counted_from_head_to_end() {
+    let server = Server::start(Settings::default()).await;
+    let mut stream = server.post("/v1/drip", "", "{}").await;
+    within(server.begun.notified()).await;
+    let text = || server.app.metrics.render(server.app.supplier.refresh_counts()).expect("text");
+    assert!(text().contains("codex_proxy_requests_in_flight 1\n"), "{}", text());
+    assert!(text().contains(r#"codex_proxy_requests_total{route="/drip",status="200"} 1"#), "{}", text());
+    server.release.notify_one();
+    rest(&mut stream).await;
+    within(async {
+        while !text().contains("codex_proxy_requests_in_flight 0\n") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(text().contains(r#"codex_proxy_request_duration_seconds_count{route="/drip"} 1"#), "{}", text());
+}

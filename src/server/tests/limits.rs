@@ -1,0 +1,95 @@
+//! Sizes, counts and times, and what a panic does.
+
+use super::*;
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_while_its_client_still_sends() {
+    let server = Server::start(Settings { max_body_size: 1000, ..Settings::default() }).await;
+    let mut socket = server.connect().await;
+    let head = "POST /v1/echo HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+                content-length: 100000000\r\n\r\n";
+    socket.write_all(head.as_bytes()).await.expect("written");
+    // More than any buffer on the way holds: the answer has to come although most of this is never read by a handler.
+    let _ = socket.write_all(&vec![b'x'; 8 << 20]).await;
+    let answer = rest(&mut socket).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(answer.contains(r#""code":"request_too_large""#), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_within_the_limit_comes_back() {
+    let server = Server::start(Settings { max_body_size: 1000, ..Settings::default() }).await;
+    let body = "x".repeat(1000);
+    let answer = rest(&mut server.post("/echo", "", &body).await).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&body), "{answer}");
+}
+
+#[tokio::test]
+async fn a_silent_body_is_given_up() {
+    let settings = Settings { body_silence: Duration::from_millis(50), ..Settings::default() };
+    let server = Server::start(settings).await;
+    let mut socket = server.connect().await;
+    let head =
+        "POST /v1/echo HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
+    socket.write_all(head.as_bytes()).await.expect("written");
+    let answer = rest(&mut socket).await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_head_over_the_limit_is_refused() {
+    let server = Server::start(Settings::default()).await;
+    let mut socket = server.connect().await;
+    let head = format!("GET /health HTTP/1.1\r\nhost: localhost\r\nx-large: {}\r\n\r\n", "x".repeat(70_000));
+    let _ = socket.write_all(head.as_bytes()).await;
+    let answer = rest(&mut socket).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+#[tokio::test]
+async fn requests_beyond_the_limit_are_sent_away_until_a_place_is_free() {
+    let server = Server::start(Settings { max_concurrent: 1, ..Settings::default() }).await;
+    let mut first = server.post("/v1/wait", "", "{}").await;
+    within(server.begun.notified()).await;
+    let refused = rest(&mut server.post("/v1/echo", "", "{}").await).await;
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("retry-after: 1\r\n"), "{refused}");
+    assert!(refused.contains(r#""code":"too_many_concurrent_requests""#), "{refused}");
+    let mut health = server.connect().await;
+    health.write_all(b"GET /health HTTP/1.0\r\nhost: localhost\r\n\r\n").await.expect("written");
+    assert!(rest(&mut health).await.contains(" 200 "), "health is not limited");
+
+    server.release.notify_one();
+    assert!(rest(&mut first).await.ends_with("released"));
+    let answer = rest(&mut server.post("/v1/echo", "", "{}").await).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_place_is_held_until_a_stream_has_ended() {
+    let server = Server::start(Settings { max_concurrent: 1, ..Settings::default() }).await;
+    let stream = server.post("/v1/drip", "", "{}").await;
+    within(server.begun.notified()).await;
+    let refused = rest(&mut server.post("/v1/echo", "", "{}").await).await;
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+
+    drop(stream);
+    within(server.dropped.notified()).await;
+    within(async {
+        while server.app.places.available_permits() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_panic_is_one_requests_500() {
+    let server = Server::start(Settings::default()).await;
+    let mut other = server.post("/v1/wait", "", "{}").await;
+    within(server.begun.notified()).await;
+    let answer = rest(&mut server.post("/v1/panic", "x-request-id: mine\r\n", "{}").await).await;
+    assert!(answer.starts_with("HTTP/1.1 500 ") && answer.contains("x-request-id: mine\r\n"), "{answer}");
+    assert!(answer.contains(r#""code":"internal_error""#) && !answer.contains("a defect"), "{answer}");
+    server.release.notify_one();
+    assert!(rest(&mut other).await.ends_with("released"));
+}

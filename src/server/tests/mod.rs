@@ -1,0 +1,172 @@
+//! The shell around the routes, seen over real sockets with routes made for the purpose.
+
+mod endings;
+mod limits;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::post;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+
+use super::{App, Settings, api, assemble, body, listen};
+use crate::credentials::TokenSupplier;
+use crate::credentials::memory::MemoryStore;
+use crate::models::Models;
+use crate::oauth::Client;
+use crate::openai::error::ApiError;
+use crate::platform::HttpClient;
+use crate::upstream;
+
+/// Longer than anything here takes, shorter than a test may.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An app without a login, whose backend is a port nobody listens on.
+fn app(settings: Settings) -> Arc<App> {
+    let client = HttpClient::new(PATIENCE).expect("a client");
+    let oauth = Client::new(client.clone(), "http://127.0.0.1:9", "test", "test");
+    let supplier = TokenSupplier::new(Arc::new(MemoryStore::default()), oauth);
+    let upstream = upstream::Settings {
+        base_url: "http://127.0.0.1:9".to_owned(),
+        originator: "test".to_owned(),
+        client_version: "0.0.0".to_owned(),
+        user_agent: "test".to_owned(),
+        idle_timeout: PATIENCE,
+    };
+    Arc::new(App::new(settings, Models::default(), supplier, upstream, client).expect("an app"))
+}
+
+/// A server with the routes `echo`, `panic`, `wait` and `drip` beside the usual ones.
+struct Server {
+    address: SocketAddr,
+    app: Arc<App>,
+    /// Wakes one `wait`, or lets one `drip` end.
+    release: Arc<Notify>,
+    /// Woken when `wait` or `drip` has begun.
+    begun: Arc<Notify>,
+    /// Woken when `wait` or `drip` was dropped.
+    dropped: Arc<Notify>,
+    stop: oneshot::Sender<()>,
+    run: JoinHandle<()>,
+}
+
+struct NotifyOnDrop(Arc<Notify>);
+
+impl Drop for NotifyOnDrop {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+impl Server {
+    async fn start(settings: Settings) -> Self {
+        Self::start_with_grace(settings, PATIENCE).await
+    }
+
+    async fn start_with_grace(settings: Settings, grace: Duration) -> Self {
+        let app = app(settings);
+        let (release, begun, dropped) = <(Arc<Notify>, Arc<Notify>, Arc<Notify>)>::default();
+        let wait = waiting(&release, &begun, &dropped);
+        let drip = dripping(&release, &begun, &dropped);
+        let routes = api()
+            .route("/echo", post(echo))
+            .route(
+                "/panic",
+                post(|| async {
+                    if true {
+                        panic!("a defect")
+                    }
+                }),
+            )
+            .route("/wait", post(wait))
+            .route("/drip", post(drip));
+        let listeners = listen::bind("127.0.0.1", 0, false).await.expect("a listener");
+        let address = listeners[0].local_addr().expect("bound");
+        let (stop, stopped) = oneshot::channel();
+        let router: Router = assemble(app.clone(), routes);
+        let shutdown = async {
+            let _ = stopped.await;
+        };
+        #[expect(clippy::disallowed_methods, reason = "the test waits for its end")]
+        let run = tokio::spawn(listen::run(listeners, router, shutdown, grace));
+        Self { address, app, release, begun, dropped, stop, run }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("connected")
+    }
+
+    /// Posts `body` to `path` with these further header lines, and returns the open connection.
+    async fn post(&self, path: &str, lines: &str, body: &str) -> TcpStream {
+        let mut socket = self.connect().await;
+        let length = body.len();
+        let text = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n{lines}\r\n{body}"
+        );
+        socket.write_all(text.as_bytes()).await.expect("written");
+        socket
+    }
+}
+
+async fn echo(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let body = body::read(request, app.settings.max_body_size, app.settings.body_silence).await?;
+    Ok(Response::new(Body::from(body)))
+}
+
+type Answer = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// Answers once released.
+fn waiting(release: &Arc<Notify>, begun: &Arc<Notify>, dropped: &Arc<Notify>) -> impl Fn() -> Answer + Clone + use<> {
+    let (release, begun, dropped) = (release.clone(), begun.clone(), dropped.clone());
+    move || {
+        let (release, begun, dropped) = (release.clone(), begun.clone(), NotifyOnDrop(dropped.clone()));
+        Box::pin(async move {
+            let _dropped = dropped;
+            begun.notify_one();
+            release.notified().await;
+            Response::new(Body::from("released"))
+        })
+    }
+}
+
+/// Sends one piece at once, and a last one when released.
+fn dripping(release: &Arc<Notify>, begun: &Arc<Notify>, dropped: &Arc<Notify>) -> impl Fn() -> Answer + Clone + use<> {
+    let (release, begun, dropped) = (release.clone(), begun.clone(), dropped.clone());
+    move || {
+        let (release, begun, dropped) = (release.clone(), begun.clone(), NotifyOnDrop(dropped.clone()));
+        Box::pin(async move {
+            let first = futures_util::stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"first ")) });
+            let last = futures_util::stream::once(async move {
+                let _dropped = dropped;
+                begun.notify_one();
+                release.notified().await;
+                Ok(Bytes::from_static(b"last"))
+            });
+            Response::new(Body::from_stream(first.chain(last)))
+        })
+    }
+}
+
+/// Everything `socket` still gives.
+async fn rest(socket: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut text)).await.expect("an end in time");
+    read.expect("an orderly end");
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("in time")
+}

@@ -1,0 +1,276 @@
+//! The program as a process: what it prints, how it ends.
+
+#![cfg(unix)]
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// A home of its own for each process, and nothing else of the environment.
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_codex-proxy"));
+        command.args(arguments).env_clear().env("HOME", self.0.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("it runs")
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.0.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        std::fs::write(path, text).expect("written");
+    }
+}
+
+/// A running daemon; killed with its owner.
+struct Daemon {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    address: SocketAddr,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Daemon {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut output = BufReader::new(child.stdout.take().expect("its output"));
+        let mut first = String::new();
+        output.read_line(&mut first).expect("a first line");
+        let Some(address) = first.trim().strip_prefix("listening on http://") else {
+            let mut errors = String::new();
+            let _ = child.stderr.take().expect("its errors").read_to_string(&mut errors);
+            panic!("{first:?} {errors}");
+        };
+        Self { address: address.parse().expect("an address"), child, output }
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(name).arg(self.child.id().to_string()).status().expect("kill runs");
+        assert!(status.success());
+    }
+
+    fn send(&self, text: &str) -> TcpStream {
+        let mut socket = TcpStream::connect(self.address).expect("connected");
+        socket.set_read_timeout(Some(Duration::from_secs(30))).expect("a time limit");
+        socket.write_all(text.as_bytes()).expect("written");
+        socket
+    }
+
+    fn ask(&self, text: &str) -> String {
+        let mut answer = String::new();
+        self.send(text).read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+
+    fn chat(&self, body: &str) -> TcpStream {
+        let length = body.len();
+        self.send(&format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        ))
+    }
+
+    /// Waits for the end; its exit code and what it wrote to stderr.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut errors = String::new();
+        self.child.stderr.take().expect("its errors").read_to_string(&mut errors).expect("text");
+        (self.child.wait().expect("an end").code(), errors)
+    }
+}
+
+const HEALTH: &str = "GET /health HTTP/1.0\r\nhost: localhost\r\n\r\n";
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+#[test]
+fn a_wrong_command_line_is_one_line_and_exit_code_2() {
+    let home = Home::new();
+    for arguments in [
+        &["--prot", "1"][..],
+        &["--port", "99999"],
+        &["nonsense"],
+        &["--allow-origin", "*"],
+        &["--upstream-url", "http://chatgpt.com"],
+        &["--log-level", "loud"],
+        &["login", "--device", "--no-browser"],
+    ] {
+        let output = home.run(arguments);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
+        assert!(errors.starts_with("codex-proxy: ") && errors.lines().count() == 1, "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn a_failure_is_one_line_and_exit_code_1() {
+    let home = Home::new();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("bound").port().to_string();
+    home.write("bad.toml", "port = 1\nhots = \"x\"\n");
+    for (arguments, part) in [
+        (&["--port", port.as_str()][..], "in use"),
+        (&["demo", "--port", port.as_str()], "in use"),
+        (&["--host", "0.0.0.0", "--port", "0"], "without a key"),
+        (&["--host", "no-such-host.invalid", "--port", "0"], "no-such-host.invalid"),
+        (&["--config", "/no/such.toml"], "/no/such.toml"),
+        (&["--config", "~/bad.toml"], "unknown field `hots`"),
+        (&["--instructions-file", "/no/such.md"], "/no/such.md"),
+    ] {
+        let output = home.run(arguments);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {errors}");
+        assert!(errors.lines().count() == 1 && errors.contains(part), "{arguments:?}: {errors}");
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_usual_configuration_file_is_read_and_flags_beat_it() {
+    let home = Home::new();
+    home.write(".config/codex-proxy/config.toml", "default-model = \"gpt-5.5\"\nmax-concurrent = 0\n");
+    let output = home.run(&["models"]);
+    assert!(text(&output.stderr).contains("--max-concurrent"), "{output:?}");
+    assert!(home.run(&["models", "--max-concurrent", "1"]).status.success());
+}
+
+#[test]
+fn small_commands_answer() {
+    let home = Home::new();
+    assert!(text(&home.run(&["--help"]).stdout).contains("Examples:"));
+    assert!(text(&home.run(&["--version"]).stdout).starts_with("codex-proxy "));
+    assert!(text(&home.run(&["completions", "bash"]).stdout).contains("complete -F"));
+    assert!(text(&home.run(&["models"]).stdout).contains("gpt-5.1-codex-max"));
+    let json: serde_json::Value = serde_json::from_slice(&home.run(&["models", "--json"]).stdout).expect("JSON");
+    assert_eq!(json["data"][0]["id"], "gpt-5");
+    let status = home.run(&["status"]);
+    assert_eq!(status.status.code(), Some(1));
+    assert!(text(&status.stdout).contains("codex-proxy login"), "{status:?}");
+}
+
+#[test]
+fn the_doctor_makes_every_check_whatever_it_finds() {
+    let home = Home::new();
+    let nobody = "http://127.0.0.1:9";
+    let output = home.run(&["doctor", "--port", "0", "--upstream-url", nobody, "--auth-url", nobody]);
+    let found = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{found}");
+    for part in ["✅ port", "❌ login", "codex-proxy login", "❌ backend", "❌ issuer"] {
+        assert!(found.contains(part), "{part} is not in\n{found}");
+    }
+}
+
+#[test]
+fn the_demo_answers_and_says_what_it_is() {
+    let home = Home::new();
+    let mut demo = Daemon::start(home.command(&["demo", "--port", "0"]));
+    let mut banner = String::new();
+    while !banner.contains("Stop it") {
+        assert!(demo.output.read_line(&mut banner).expect("a line") > 0, "{banner}");
+    }
+    assert!(banner.contains("THIS IS A SIMULATION"), "{banner}");
+    assert!(demo.ask(HEALTH).contains(r#""credentials":"ok""#));
+    let mut answer = String::new();
+    let body = r#"{"messages":[{"role":"user","content":"Hello!"}],"stream":true}"#;
+    demo.chat(body).read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("data: [DONE]"), "{answer}");
+    demo.signal("-TERM");
+    assert_eq!(demo.end().0, Some(0));
+    let left: Vec<_> = std::fs::read_dir(home.0.path()).expect("a directory").collect();
+    assert!(left.is_empty(), "the demo writes no files: {left:?}");
+}
+
+#[test]
+fn a_signal_ends_it_in_good_order_and_a_second_one_at_once() {
+    let home = Home::new();
+    let daemon = Daemon::start(home.command(&["--port", "0"]));
+    assert!(daemon.ask(HEALTH).contains(r#""credentials":"missing""#));
+    daemon.signal("-INT");
+    let (code, log) = daemon.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("stopped"), "{log}");
+
+    let demo = Daemon::start(home.command(&["demo", "--port", "0"]));
+    let body = r#"{"messages":[{"role":"user","content":"[[simulate:stall-mid-stream]]"}],"stream":true}"#;
+    let mut stream = demo.chat(body);
+    let mut first = [0; 1];
+    stream.read_exact(&mut first).expect("an answer has begun");
+    demo.signal("-TERM");
+    while TcpStream::connect(demo.address).is_ok() {
+        std::thread::yield_now();
+    }
+    demo.signal("-TERM");
+    let (code, log) = demo.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("second signal"), "{log}");
+}
+
+#[test]
+fn in_production_every_line_of_the_log_is_a_json_object() {
+    let home = Home::new();
+    let mut command = home.command(&["--port", "0"]);
+    command.env("ENV", "production");
+    let daemon = Daemon::start(command);
+    daemon.ask("GET /v1/models HTTP/1.0\r\nhost: localhost\r\nx-request-id: look-for-me\r\n\r\n");
+    daemon.signal("-TERM");
+    let (_, log) = daemon.end();
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
+    let own = lines.iter().find(|line| line["span"]["request_id"] == "look-for-me").expect("the request's line");
+    assert_eq!((&own["span"]["route"], &own["span"]["status"]), (&"/models".into(), &200.into()));
+    assert!(own["span"]["duration_ms"].is_number(), "{own}");
+}
+
+#[test]
+fn bodies_are_logged_only_on_demand_and_without_credentials() {
+    let home = Home::new();
+    let body = r#"{"messages":[{"role":"user","content":"look-for-me eyJhbGciOiJIUzI1NiJ9.e30.canary"}]}"#;
+    for (arguments, is_logged) in
+        [(&["demo", "--port", "0"][..], false), (&["demo", "--port", "0", "--log-bodies"], true)]
+    {
+        let demo = Daemon::start(home.command(arguments));
+        let mut answer = String::new();
+        demo.chat(body).read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        demo.signal("-TERM");
+        let (_, log) = demo.end();
+        assert_eq!(log.contains("look-for-me"), is_logged, "{log}");
+        assert_eq!(log.contains("chat.completion"), is_logged, "{log}");
+        assert!(!log.contains("canary"), "{log}");
+    }
+}
+
+#[test]
+fn a_lack_of_file_descriptors_is_survived() {
+    let home = Home::new();
+    let mut command = Command::new("sh");
+    let program = env!("CARGO_BIN_EXE_codex-proxy");
+    command.arg("-c").arg(format!("ulimit -n 64 && exec {program} --port 0"));
+    command.env_clear().env("HOME", home.0.path()).env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+    let daemon = Daemon::start(command);
+    let clients: Vec<_> = (0..200).map(|_| TcpStream::connect(daemon.address).expect("queued")).collect();
+    drop(clients);
+    assert!(daemon.ask(HEALTH).contains(r#""status":"ok""#));
+    daemon.signal("-TERM");
+    assert_eq!(daemon.end().0, Some(0));
+}

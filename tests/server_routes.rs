@@ -1,0 +1,141 @@
+//! What every route answers, with and without `/v1`.
+
+mod common;
+
+use codex_proxy::server::guard::Guard;
+use codex_proxy::server::guard::key::Keys;
+use codex_proxy::server::settings::Settings;
+use common::Proxy;
+
+#[tokio::test]
+async fn health_says_that_it_serves_and_that_there_is_no_login() {
+    let proxy = Proxy::start(Settings::default()).await;
+    let answer = proxy.get("/health").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.json(),
+        serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "credentials": "missing"})
+    );
+}
+
+#[tokio::test]
+async fn models_are_listed_and_found() {
+    let proxy = Proxy::start(Settings::default()).await;
+    let list = proxy.get("/v1/models").await.json();
+    assert_eq!(list["object"], "list");
+    assert_eq!(list["data"][0]["id"], "gpt-5");
+    assert_eq!(list["data"][0]["capabilities"]["vision"], true);
+    assert_eq!(proxy.get("/models").await.json(), list);
+
+    let one = proxy.get("/v1/models/gpt-5.1-codex-max-xhigh").await;
+    assert_eq!((one.status, one.json()["default_reasoning_effort"].as_str()), (200, Some("xhigh")));
+    let none = proxy.get("/v1/models/claude/opus").await;
+    assert_eq!((none.status, none.error_code().as_str()), (404, "model_not_found"));
+    assert_eq!(none.json()["error"]["param"], "model");
+}
+
+#[tokio::test]
+async fn what_is_not_there_says_why() {
+    let proxy = Proxy::start(Settings::default()).await;
+    for (target, status, code) in [
+        ("/", 404, "not_found"),
+        ("/v1", 404, "not_found"),
+        ("/v2/models", 404, "not_found"),
+        ("/v1/responses/resp_1", 404, "not_found"),
+        ("/v1/responses/resp_1/input_items", 404, "not_found"),
+        ("/v1/chat/completions/chatcmpl-1", 404, "not_found"),
+        ("/v1/embeddings", 501, "not_implemented"),
+        ("/v1/completions", 501, "not_implemented"),
+        ("/v1/audio/speech", 501, "not_implemented"),
+        ("/embeddings", 501, "not_implemented"),
+    ] {
+        let answer = proxy.get(target).await;
+        assert_eq!((answer.status, answer.error_code().as_str()), (status, code), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_names_the_right_ones() {
+    let proxy = Proxy::start(Settings::default()).await;
+    let answer = proxy.send(&["DELETE /v1/models", "host: localhost"], "").await;
+    assert_eq!((answer.status, answer.error_code().as_str()), (405, "method_not_allowed"));
+    assert_eq!(answer.header("allow"), Some("GET,HEAD"));
+    let options = proxy.send(&["OPTIONS /v1/models", "host: localhost"], "").await;
+    assert_eq!((options.status, options.header("allow")), (204, Some("GET,HEAD")));
+    assert_eq!(options.header("access-control-allow-origin"), None);
+    let head = proxy.send(&["HEAD /health", "host: localhost"], "").await;
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+}
+
+#[tokio::test]
+async fn websocket_is_sent_to_post_at_once() {
+    let proxy = Proxy::start(Settings::default()).await;
+    for target in ["GET /v1/responses", "GET /responses"] {
+        let upgrade = [target, "host: localhost", "upgrade: WebSocket", "sec-websocket-version: 13"];
+        let answer = proxy.send(&upgrade, "").await;
+        assert_eq!((answer.status, answer.error_code().as_str()), (426, "upgrade_required"), "{target}");
+        let plain = proxy.send(&[target, "host: localhost"], "").await;
+        assert_eq!(plain.status, 405, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_a_request_id_and_a_sane_one_is_kept() {
+    let proxy = Proxy::start(Settings::default()).await;
+    let mut seen = std::collections::HashSet::new();
+    for target in ["/health", "/nowhere", "/v1/models", "/v1/models"] {
+        let id = proxy.get(target).await.header("x-request-id").expect("an id").to_owned();
+        assert!(id.starts_with("req_") && seen.insert(id));
+    }
+    let kept = proxy.send(&["GET /health", "host: localhost", "x-request-id: 0ea-7.B_c:9"], "").await;
+    assert_eq!(kept.header("x-request-id"), Some("0ea-7.B_c:9"));
+    for wild in
+        ["x-request-id: ", "x-request-id: a b", "x-request-id: {}", &format!("x-request-id: {}", "a".repeat(129))]
+    {
+        let answer = proxy.send(&["GET /health", "host: localhost", wild], "").await;
+        assert!(answer.header("x-request-id").is_some_and(|id| id.starts_with("req_")), "{wild}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_count_what_was_answered() {
+    let proxy = Proxy::start(Settings::default()).await;
+    proxy.get("/v1/models").await;
+    proxy.get("/models").await;
+    proxy.get("/nowhere").await;
+    let answer = proxy.get("/metrics").await;
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4"));
+    for line in [
+        r#"codex_proxy_requests_total{route="/models",status="200"} 2"#,
+        r#"codex_proxy_requests_total{route="other",status="404"} 1"#,
+        "codex_proxy_requests_in_flight 1",
+    ] {
+        assert!(answer.body.lines().any(|found| found == line), "{line} is not in\n{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn credentials_are_given_and_seen_through_the_admin_api() {
+    let guard = Guard { admin_keys: Keys::new(["boss"]), ..Guard::default() };
+    let proxy = Proxy::start(Settings { guard, ..Settings::default() }).await;
+    let status = ["GET /admin/credentials/status", "host: localhost", "x-api-key: boss"];
+    let before = proxy.send(&status, "").await.json();
+    assert_eq!((&before["type"], &before["hasCredentials"]), (&"oauth".into(), &false.into()));
+
+    let post =
+        ["POST /admin/credentials", "host: localhost", "authorization: Bearer boss", "content-type: application/json"];
+    let wrong = proxy.send(&post, r#"{"accessToken":7}"#).await;
+    assert_eq!(wrong.status, 400);
+    let message = wrong.json()["error"]["message"].to_string();
+    assert!(["accessToken", "refreshToken", "expiresAt"].iter().all(|field| message.contains(field)), "{message}");
+
+    let body = r#"{"accessToken":"canary-a","refreshToken":"canary-r","expiresAt":4102444800000,"userID":"u","accountID":"acc"}"#;
+    let stored = proxy.send(&post, body).await;
+    assert_eq!((stored.status, stored.json()["status"].as_str()), (200, Some("success")), "{stored:?}");
+    let after = proxy.send(&status, "").await;
+    let json = after.json();
+    assert_eq!((&json["hasCredentials"], &json["userID"]), (&true.into(), &"u".into()));
+    assert_eq!((&json["expiresAt"], &json["isExpired"]), (&4_102_444_800_000_u64.into(), &false.into()));
+    assert!(!after.body.contains("canary"), "{after:?}");
+    assert_eq!(proxy.get("/health").await.json()["credentials"], "ok");
+}
