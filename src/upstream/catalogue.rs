@@ -52,6 +52,13 @@ pub enum CatalogueError {
     Empty(String),
 }
 
+impl CatalogueError {
+    /// Whether it is only that nobody is logged in.
+    pub const fn is_no_login(&self) -> bool {
+        matches!(self, Self::Login(CredentialError::Missing { .. }))
+    }
+}
+
 /// Keeps [`Models`] up to date. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
@@ -104,6 +111,11 @@ impl Catalogue {
         &self.inner.models
     }
 
+    /// Begins the first fetch, which finds out by itself whether there is a login. Never waits.
+    pub fn start(&self) {
+        self.begin(None);
+    }
+
     /// Begins a fetch if there is a login and the copy is older than five minutes. Never waits.
     pub fn keep_current(&self) {
         let is_due = self.inner.state().is_due(Instant::now());
@@ -145,8 +157,10 @@ impl Catalogue {
     }
 
     async fn fetch_in_background(inner: Arc<Inner>, announced: Option<String>, _turn: OwnedMutexGuard<()>) {
-        if let Err(error) = inner.fetch(announced).await {
-            tracing::warn!("{error}; going on with the models known so far");
+        match inner.fetch(announced).await {
+            Ok(()) => {}
+            Err(error) if error.is_no_login() => tracing::debug!("{error}; the models stay those known so far"),
+            Err(error) => tracing::warn!("{error}; going on with the models known so far"),
         }
     }
 }
@@ -176,7 +190,10 @@ impl Inner {
         let news = match outcome {
             Ok(news) => news,
             Err(error) => {
-                self.state().failed = Some(Instant::now());
+                // The request after a sign-in is not to wait for the end of a rest.
+                if !error.is_no_login() {
+                    self.state().failed = Some(Instant::now());
+                }
                 return Err(error);
             }
         };

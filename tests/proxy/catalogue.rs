@@ -28,7 +28,7 @@ impl Proxy {
 
     /// Fetches as a starting daemon does, and waits for it.
     async fn begin(&self) {
-        self.app.catalogue.keep_current();
+        self.app.catalogue.start();
         self.app.catalogue.settle().await;
     }
 
