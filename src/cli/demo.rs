@@ -10,13 +10,14 @@ use crate::credentials::memory::MemoryStore;
 use crate::credentials::{AuthDocument, TokenSupplier};
 use crate::platform::HttpClient;
 use crate::server::listen;
-use crate::simulator::{Login, Simulator};
+use crate::simulator::{Login, Settings, Simulator};
 
 /// Serves with throw-away credentials until a signal.
 pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<(), CliError> {
     let mut signals = Signals::new()?;
     let listeners = listen::bind(&config.host, config.port, config.has_key).await?;
-    let simulator = Simulator::new();
+    // Client libraries with closed lists of events would stumble over ones of the simulator's own.
+    let simulator = Simulator::with_settings(Settings { unknown_events: false, ..Settings::default() });
     let running = simulator.start().await?;
     config.upstream.base_url = running.upstream_url();
     config.auth_url = running.auth_url();
@@ -27,8 +28,8 @@ pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<
     let store = Arc::new(MemoryStore::new(Some(login)));
     let supplier = Arc::new(TokenSupplier::new(store, serve::issuer(&config, &client)));
     let url = serve::announce(&listeners, output)?;
-    output.write_all(banner(&url).as_bytes())?;
-    output.flush()?;
+    // Whoever wanted only the address may have closed the pipe by now; that is no reason to stop.
+    let _ = output.write_all(banner(&url).as_bytes()).and_then(|()| output.flush());
     serve::run(&config, listeners, client, supplier, &mut signals).await
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn streams() -> Vec<(String, Vec<u8>)> {
 fn plain_reading(events: &[Value]) -> Option<Answer> {
     let mut answer = Answer::default();
     let mut texts = Vec::new();
-    for event in events.iter().filter(|event| event["type"] == "response.output_item.done") {
+    for event in finished(events) {
         let item = &event["item"];
         let string = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
         let place = &event["output_index"];
@@ -80,6 +80,13 @@ fn plain_reading(events: &[Value]) -> Option<Answer> {
     Some(answer)
 }
 
+/// The events that finish an item, in the order of their places in the answer.
+fn finished(events: &[Value]) -> Vec<&Value> {
+    let mut found: Vec<_> = events.iter().filter(|event| event["type"] == "response.output_item.done").collect();
+    found.sort_by_key(|event| event["output_index"].as_u64());
+    found
+}
+
 fn said(events: &[Value], kind: &str, place: &Value, part: Option<usize>, finished: Option<&str>) -> String {
     let deltas: String = events
         .iter()
@@ -118,11 +125,7 @@ fn chat_gives_what_a_plain_reading_gives_in_both_modes() {
 fn responses_are_relayed_to_the_byte_and_collected_with_their_items() {
     for (name, stream) in streams() {
         let events = data(&stream);
-        let items: Vec<&Value> = events
-            .iter()
-            .filter(|event| event["type"] == "response.output_item.done")
-            .map(|event| &event["item"])
-            .collect();
+        let items: Vec<&Value> = finished(&events).into_iter().map(|event| &event["item"]).collect();
         let (relayed, step) = relay(&[&stream]);
         if step != Step::Complete {
             continue;
