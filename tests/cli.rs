@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
+use codex_proxy::simulator::{Login, Simulator};
 use tempfile::TempDir;
 
 /// A home of its own for each process, and nothing else of the environment.
@@ -273,4 +274,28 @@ fn a_lack_of_file_descriptors_is_survived() {
     assert!(daemon.ask(HEALTH).contains(r#""status":"ok""#));
     daemon.signal("-TERM");
     assert_eq!(daemon.end().0, Some(0));
+}
+
+#[test]
+fn the_accounts_models_are_listed_and_remembered() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let simulator = Simulator::new();
+    let running = runtime.block_on(simulator.start()).expect("it listens");
+    let upstream_url = running.upstream_url();
+    let home = Home::new();
+    let list = || {
+        let arguments = ["models", "--upstream-url", &upstream_url, "--client-version", "0.160.0"];
+        let output = home.run(&arguments);
+        assert!(output.status.success());
+        (text(&output.stdout).lines().nth(1).expect("a model").to_owned(), text(&output.stderr))
+    };
+    let (first, errors) = list();
+    assert!(first.starts_with("gpt-5 ") && errors.is_empty(), "without a login: {first} {errors}");
+    home.write(".config/codex-proxy/auth.json", &simulator.issue_login(Login::default()).to_string());
+    let (first, errors) = list();
+    assert!(first.starts_with("gpt-6-sol "), "{first} {errors}");
+    drop(running);
+    let (first, errors) = list();
+    assert!(first.starts_with("gpt-6-sol ") && errors.contains("cannot be fetched"), "{first} {errors}");
 }

@@ -20,7 +20,7 @@ use crate::server::guard::key::Keys;
 use crate::server::guard::origin::OriginPolicy;
 use crate::server::settings::Settings;
 use crate::translate::chat::ReasoningFormat;
-use crate::upstream;
+use crate::upstream::{self, CatalogueFile};
 
 /// Every decision of the operator.
 #[derive(Debug, Clone)]
@@ -43,6 +43,8 @@ pub struct Config {
     pub default_model: Option<String>,
     /// Where the backend is and how to introduce this program to it.
     pub upstream: upstream::Settings,
+    /// Where the account's list of models is kept between two runs.
+    pub catalogue_cache: Option<CatalogueFile>,
     /// Where the token issuer is.
     pub auth_url: String,
 }
@@ -72,6 +74,7 @@ impl Config {
                 idle_timeout: upstream::Settings::IDLE_TIMEOUT,
             },
             auth_url: url("--auth-url", options.auth_url.as_deref().unwrap_or(AUTH_URL))?,
+            catalogue_cache: CatalogueFile::of_this_user(&variable),
             environment,
             host,
         })

@@ -21,6 +21,7 @@ pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<
     let running = simulator.start().await?;
     config.upstream.base_url = running.upstream_url();
     config.auth_url = running.auth_url();
+    config.catalogue_cache = None;
     let login = simulator.issue_login(Login::default()).to_string();
     let login = AuthDocument::parse(&login).map_err(|error| CliError::Internal(error.to_string()))?;
     let client = HttpClient::new(serve::CONNECT_TIMEOUT)?;

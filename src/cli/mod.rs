@@ -65,7 +65,7 @@ fn run(line: CommandLine) -> Result<(), CliError> {
         match command {
             Command::Serve => serve::serve(&config, &mut output).await,
             Command::Demo => demo::demo(config, &mut output).await,
-            Command::Models(format) => models::list(&config, format, &mut output),
+            Command::Models(format) => models::list(&config, format, &mut output).await,
             Command::Status(format) => account::show(&config, format, &mut output).await,
             Command::Login(login) => account::log_in(&config, login, &mut output).await,
             Command::Logout(logout) => account::log_out(&config, logout, &mut output).await,

@@ -1,15 +1,20 @@
-//! `models`: the table of models and their efforts.
+//! `models`: the account's models and their efforts, or the built-in table where nobody is logged in.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use super::args::Format;
 use super::config::Config;
 use super::error::CliError;
+use super::serve::{CONNECT_TIMEOUT, issuer};
+use crate::credentials::{TokenSupplier, open_store};
 use crate::models::entry::Entry;
+use crate::platform::HttpClient;
+use crate::upstream::{Catalogue, Upstream};
 
 /// Writes every listed model.
-pub(super) fn list(config: &Config, format: Format, output: &mut impl Write) -> Result<(), CliError> {
-    let entries = config.models().list();
+pub(super) async fn list(config: &Config, format: Format, output: &mut impl Write) -> Result<(), CliError> {
+    let entries = entries(config).await?;
     if format.json {
         let list = serde_json::json!({ "object": "list", "data": entries });
         let text = serde_json::to_string_pretty(&list).map_err(|error| CliError::Internal(error.to_string()))?;
@@ -27,6 +32,27 @@ pub(super) fn list(config: &Config, format: Format, output: &mut impl Write) -> 
     }
     writeln!(output, "\nA name may end in an effort: {}", example(&entries))?;
     Ok(())
+}
+
+/// What the backend lists; where it cannot be asked, what it listed last.
+async fn entries(config: &Config) -> Result<Vec<Entry>, CliError> {
+    let client = HttpClient::new(CONNECT_TIMEOUT)?;
+    let store = open_store(&config.store, &config.environment);
+    let supplier = TokenSupplier::new(store, issuer(config, &client));
+    let upstream = Upstream::new(config.upstream.clone(), client, supplier.clone(), |_| ());
+    let mut catalogue = Catalogue::new(upstream, Arc::new(config.models()));
+    if let Some(cache) = config.catalogue_cache.clone() {
+        catalogue = catalogue.with_cache(Box::new(cache));
+    }
+    let outcome = catalogue.refresh().await;
+    // A token that was renewed on the way exists nowhere else until it is stored.
+    supplier.settle().await;
+    match outcome {
+        Err(error) if error.is_no_login() => return Ok(config.models().list()),
+        Err(error) => tracing::warn!("{error}; listing the models known so far"),
+        Ok(()) => {}
+    }
+    Ok(catalogue.models().list())
 }
 
 /// Whether an entry only adds an effort to another's name.

@@ -43,7 +43,12 @@ pub(super) async fn run(
     platform::spawn(supplier.clone().keep_fresh());
     let login = TokenSupplier::clone(&supplier);
     let app = App::new(config.server.clone(), config.models(), login, config.upstream.clone(), client);
-    let app = Arc::new(app.map_err(|error| CliError::Internal(error.to_string()))?);
+    let mut app = app.map_err(|error| CliError::Internal(error.to_string()))?;
+    if let Some(cache) = config.catalogue_cache.clone() {
+        app = app.with_catalogue_cache(Box::new(cache));
+    }
+    let app = Arc::new(app);
+    app.catalogue.start();
     let (stop, stopped) = oneshot::channel::<()>();
     let stopping = async {
         let _ = stopped.await;

@@ -52,6 +52,8 @@ pub struct Model {
     pub priority: bool,
     /// Whether it is listed.
     pub visibility: Visibility,
+    /// The model that takes its place, where the account's catalogue names one; [`successor`] knows more.
+    pub upgrade: Option<String>,
 }
 
 impl Model {
@@ -101,6 +103,7 @@ impl Model {
             vision: true,
             priority: true,
             visibility: Visibility::Listed,
+            upgrade: None,
         }
     }
 
@@ -126,6 +129,11 @@ pub fn built_in(id: &str) -> Option<&'static Model> {
     TABLE.iter().find(|model| model.id == id)
 }
 
+/// The model that took the place of `id` (lower case) when it was retired.
+pub fn successor(id: &str) -> Option<&'static str> {
+    SUCCESSORS.iter().find(|(retired, _)| *retired == id).map(|(_, successor)| *successor)
+}
+
 /// Input and output tokens together, of every model that has not said otherwise.
 pub(super) const CONTEXT_WINDOW: u64 = 272_000;
 /// Output tokens of every model.
@@ -135,6 +143,9 @@ const TO_HIGH: &[Effort] = &[Low, Medium, High];
 const TO_XHIGH: &[Effort] = &[Low, Medium, High, Xhigh];
 const OFF_TO_XHIGH: &[Effort] = &[Off, Low, Medium, High, Xhigh];
 const OFF_TO_MAX: &[Effort] = &[Off, Low, Medium, High, Xhigh, Max];
+
+/// Retired models whose successor the backend has named.
+const SUCCESSORS: [(&str, &str); 2] = [("gpt-5.4", "gpt-5.6-terra"), ("gpt-5.4-mini", "gpt-5.6-luna")];
 
 /// Every built-in model: the original seven in their order, then the newer ones.
 pub static TABLE: [Model; 22] = [

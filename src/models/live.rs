@@ -80,6 +80,8 @@ struct ModelInfo {
     context_window: Option<u64>,
     #[serde(default, deserialize_with = "lenient")]
     input_modalities: Option<Vec<Value>>,
+    #[serde(default, deserialize_with = "lenient")]
+    upgrade: Option<Value>,
 }
 
 impl ModelInfo {
@@ -108,6 +110,7 @@ impl ModelInfo {
                 None => known.is_none_or(|model| model.vision),
             },
             priority: self.priority_tier(known),
+            upgrade: self.upgrade(),
             visibility: match self.visibility.as_deref() {
                 None | Some("list") => Visibility::Listed,
                 Some(_) => Visibility::Hidden,
@@ -139,6 +142,11 @@ impl ModelInfo {
         self.default_reasoning_level.as_deref().and_then(Effort::parse)
     }
 
+    fn upgrade(&self) -> Option<String> {
+        let name = name_of(self.upgrade.as_ref()?)?.trim();
+        (!name.is_empty()).then(|| name.to_ascii_lowercase())
+    }
+
     fn priority_tier(&self, known: Option<&Model>) -> bool {
         let lists = [&self.service_tiers, &self.additional_speed_tiers];
         if lists.iter().all(|list| list.is_none()) {
@@ -148,9 +156,9 @@ impl ModelInfo {
     }
 }
 
-/// The name of a list's element, which is either the word itself or an object that holds it.
+/// The name in a value, which is either the word itself or an object that holds it.
 fn name_of(element: &Value) -> Option<&str> {
-    ["id", "effort"].iter().find_map(|key| element.get(key)).unwrap_or(element).as_str()
+    ["id", "effort", "model"].iter().find_map(|key| element.get(key)).unwrap_or(element).as_str()
 }
 
 /// A value of another type than expected counts as absent.
@@ -183,8 +191,9 @@ mod tests {
               {"slug":"gpt-7-nova","display_name":"GPT-7 Nova","priority":5,"visibility":"list",
                "default_reasoning_level":"medium","context_window":400000,"input_modalities":["text"],
                "supported_reasoning_levels":[{"effort":"low","description":"x"},{"effort":"galactic"},{"effort":"max"},{"effort":"ultra"}],
-               "service_tiers":[{"id":"priority","name":"Fast"}]},
-              {"slug":"GPT-7-Hidden","priority":1,"visibility":"hide","supported_reasoning_levels":["high"]}
+               "service_tiers":[{"id":"priority","name":"Fast"}],"upgrade":null},
+              {"slug":"GPT-7-Hidden","priority":1,"visibility":"hide","supported_reasoning_levels":["high"],
+               "upgrade":{"model":"GPT-7-Nova","migration_markdown":"x"}}
             ],"etag":"x"}"#,
         );
         let names: Vec<_> = live.models().iter().map(|model| model.id.as_ref()).collect();
@@ -193,7 +202,9 @@ mod tests {
         assert_eq!(nova.efforts.as_ref(), [Off, Low, Max]);
         assert_eq!((nova.default_effort, nova.unspecified), (Some(Medium), None));
         assert_eq!((nova.context_window, nova.vision, nova.priority), (400_000, false, true));
-        assert_eq!(live.find("gpt-7-hidden").expect("hidden").efforts.as_ref(), [Off, High]);
+        let hidden = live.find("gpt-7-hidden").expect("hidden");
+        assert_eq!(hidden.efforts.as_ref(), [Off, High]);
+        assert_eq!((hidden.upgrade.as_deref(), nova.upgrade.as_deref()), (Some("gpt-7-nova"), None));
         assert_eq!(live.listed().count(), 1);
     }
 
@@ -207,7 +218,7 @@ mod tests {
     fn missing_and_mistyped_fields_fall_back_to_the_built_in_entry() {
         let live = parse(
             r#"{"models":[{"slug":"gpt-5.5","priority":"first","context_window":"big","service_tiers":7,
-                "supported_reasoning_levels":null,"input_modalities":{}},{"name":"nameless"},{"slug":" "},4]}"#,
+                "supported_reasoning_levels":null,"input_modalities":{},"upgrade":{"model":5}},{"name":"nameless"},{"slug":" "},4]}"#,
         );
         let built_in = catalogue::built_in("gpt-5.5").expect("built in");
         assert_eq!(live.models(), std::slice::from_ref(built_in));

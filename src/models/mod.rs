@@ -125,6 +125,15 @@ impl Models {
         live.listed().chain(built_in).map(|model| model.id.clone().into_owned()).collect()
     }
 
+    /// The model that takes the place of `id`, where a catalogue names one that the account can be expected to have.
+    pub fn upgrade_of(&self, id: &str) -> Option<String> {
+        let live = self.live();
+        let id = id.trim().to_ascii_lowercase();
+        let named = live.find(&id).and_then(|model| model.upgrade.as_deref());
+        let upgrade = named.or_else(|| catalogue::successor(&id))?;
+        (live.is_empty() || live.find(upgrade).is_some()).then(|| upgrade.to_owned())
+    }
+
     /// The entry called `id`: a listed one, a hidden model, or either with an effort it allows.
     pub fn find(&self, id: &str) -> Option<Entry> {
         let live = self.live();

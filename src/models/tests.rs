@@ -137,6 +137,20 @@ fn the_live_catalogue_adds_names_levels_and_a_default() {
 }
 
 #[test]
+fn an_upgrade_is_named_only_where_the_account_has_it() {
+    let models = Models::default();
+    assert_eq!(models.upgrade_of(" GPT-5.4 ").as_deref(), Some("gpt-5.6-terra"));
+    assert_eq!(models.upgrade_of("gpt-5"), None);
+    assert_eq!(models.upgrade_of("unheard-of"), None);
+    models.set_live(live(
+        r#"{"models":[{"slug":"nova"},{"slug":"old","upgrade":{"model":"nova"}},{"slug":"odd","upgrade":"gone"}]}"#,
+    ));
+    assert_eq!(models.upgrade_of("old").as_deref(), Some("nova"));
+    assert_eq!(models.upgrade_of("odd"), None);
+    assert_eq!(models.upgrade_of("gpt-5.4"), None);
+}
+
+#[test]
 fn the_list_begins_with_the_original_seven_each_with_its_variants() {
     let entries = Models::default().list();
     let ids: Vec<_> = entries.iter().map(|entry| entry.id.as_str()).collect();

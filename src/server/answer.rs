@@ -100,11 +100,18 @@ impl Exchange {
 
     /// Adds to a refused model what the account could use instead.
     fn explain(&self, mut error: ApiError) -> ApiError {
+        self.note_etag(&error.headers);
         if error.message.contains(MODEL_REFUSED) {
-            let usable = self.app.models.usable_names();
+            let mut usable = self.app.models.usable_names();
+            let mut successor = String::new();
+            if let Some(upgrade) = self.app.models.upgrade_of(&self.model) {
+                successor = format!(" Its successor is {upgrade}.");
+                usable.retain(|name| *name != upgrade);
+                usable.insert(0, upgrade);
+            }
             let example = usable.first().map_or("MODEL", String::as_str);
             error.message = format!(
-                "{} Models of this account: {}. Use one of them, or map the name: --model-alias {}={example}",
+                "{}{successor} Models of this account: {}. Use one of them, or map the name: --model-alias {}={example}",
                 error.message,
                 usable.join(", "),
                 self.model,
@@ -114,7 +121,16 @@ impl Exchange {
         error
     }
 
+    /// Any answer, a refusal too, says which list of models the backend has.
+    fn note_etag(&self, headers: &[(HeaderName, HeaderValue)]) {
+        let named = headers.iter().find(|(name, _)| *name == MODELS_ETAG);
+        if let Some(etag) = named.and_then(|(_, value)| value.to_str().ok()) {
+            self.app.catalogue.announced(etag);
+        }
+    }
+
     fn note_head(&self, head: &Head) {
+        self.note_etag(&head.passed);
         if let Some(id) = &head.request_id {
             self.log.upstream_request_id(id);
         }
@@ -262,6 +278,7 @@ fn ignored_header(names: &[String]) -> Option<HeaderValue> {
     HeaderValue::try_from(list).ok()
 }
 
+const MODELS_ETAG: HeaderName = HeaderName::from_static("x-models-etag");
 const IGNORED: HeaderName = HeaderName::from_static("x-codex-proxy-ignored");
 
 /// No blank line after it: some client libraries take a lone comment for an event.

@@ -60,6 +60,7 @@ impl Incoming {
         translated: BackendRequest,
         model: Resolution,
     ) -> Exchange {
+        self.app.catalogue.keep_current();
         let BackendRequest { body, session_key, ignored, .. } = translated;
         if !ignored.is_empty() {
             self.log.ignored(&ignored.join(", "));

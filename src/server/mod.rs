@@ -45,7 +45,7 @@ use self::settings::Settings;
 use crate::credentials::TokenSupplier;
 use crate::models::Models;
 use crate::platform::HttpClient;
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, Catalogue, CatalogueCache, Upstream};
 
 /// What all requests share.
 #[derive(Debug)]
@@ -53,7 +53,9 @@ pub struct App {
     /// What the operator decided.
     pub settings: Settings,
     /// Which models there are and what their names mean.
-    pub models: Models,
+    pub models: Arc<Models>,
+    /// Keeps them up to date with what the account has.
+    pub catalogue: Catalogue,
     /// Numbers about what happens.
     pub metrics: Arc<Metrics>,
     /// The login: its tokens, its state, and the way to replace it.
@@ -69,7 +71,7 @@ pub struct App {
 }
 
 impl App {
-    /// An app that has served nothing yet, and calls the backend at `upstream` through `client`.
+    /// An app that has served nothing yet and knows only the built-in models, and calls the backend at `upstream` through `client`.
     pub fn new(
         settings: Settings,
         models: Models,
@@ -80,10 +82,13 @@ impl App {
         let metrics = Arc::new(Metrics::new()?);
         let counted = metrics.clone();
         let upstream = Upstream::new(upstream, client, supplier.clone(), move |incident| counted.incident(incident));
+        let models = Arc::new(models);
+        let catalogue = Catalogue::new(upstream.clone(), models.clone());
         let places = Arc::new(Semaphore::new(settings.max_concurrent.min(Semaphore::MAX_PERMITS)));
         Ok(Self {
             settings,
             models,
+            catalogue,
             upstream,
             supplier,
             metrics,
@@ -91,6 +96,13 @@ impl App {
             notices: Notices::default(),
             places,
         })
+    }
+
+    /// The same, with the account's models as `cache` last had them. What comes of them later is kept there too.
+    #[must_use]
+    pub fn with_catalogue_cache(mut self, cache: Box<dyn CatalogueCache>) -> Self {
+        self.catalogue = self.catalogue.with_cache(cache);
+        self
     }
 }
 

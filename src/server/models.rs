@@ -14,11 +14,13 @@ use crate::openai::error::{ApiError, ErrorKind};
 
 /// Every model that is listed.
 pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
+    app.catalogue.keep_current();
     json(&List { object: "list", data: app.models.list() })
 }
 
 /// One model, listed or not.
 pub(super) async fn find(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, ApiError> {
+    app.catalogue.keep_current();
     let Some(entry) = app.models.find(&id) else {
         let message = format!("there is no model {id:?}; GET /v1/models lists those there are");
         return Err(ApiError::new(ErrorKind::ModelNotFound, message).with_param("model"));

@@ -65,6 +65,9 @@ impl Simulator {
 
     /// `GET …/models`.
     pub(super) fn models(&self, call: &Call) -> ScriptedAnswer {
+        if let Some(answer) = locked(&self.inner.models_answers).pop_front() {
+            return answer;
+        }
         if let Err(refusal) = self.authorize(call) {
             return refusal.into();
         }

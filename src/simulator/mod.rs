@@ -82,6 +82,7 @@ struct Inner {
     ledger: Mutex<login::Ledger>,
     grants: Mutex<issuer::Grants>,
     token_answers: Mutex<VecDeque<ScriptedAnswer>>,
+    models_answers: Mutex<VecDeque<ScriptedAnswer>>,
     plays: Mutex<VecDeque<Play>>,
     /// Input tokens of the last request, by prompt cache key.
     prompt_cache: Mutex<HashMap<String, u64>>,
@@ -120,6 +121,7 @@ impl Simulator {
                 ledger: Mutex::default(),
                 grants: Mutex::default(),
                 token_answers: Mutex::default(),
+                models_answers: Mutex::default(),
                 plays: Mutex::default(),
                 prompt_cache: Mutex::default(),
                 journal: record::Journal::new(),
@@ -220,6 +222,11 @@ impl Simulator {
     /// The next request to the token endpoint gets this answer instead of an exchange. Queued in order.
     pub fn script_token_answer(&self, answer: ScriptedAnswer) {
         locked(&self.inner.token_answers).push_back(answer);
+    }
+
+    /// The next request for the list of models gets this answer. Queued in order.
+    pub fn script_models_answer(&self, answer: ScriptedAnswer) {
+        locked(&self.inner.models_answers).push_back(answer);
     }
 
     /// Approves the device that shows `user_code`, as its owner would. Says whether there is such a device.

@@ -201,7 +201,7 @@ impl Upstream {
 }
 
 /// Up to `limit` bytes of a body that is not an event stream.
-async fn collect(body: ByteStream, silence: Duration, limit: usize) -> Result<Bytes, StreamError> {
+pub(super) async fn collect(body: ByteStream, silence: Duration, limit: usize) -> Result<Bytes, StreamError> {
     let mut stream = Watched::new(body, silence);
     let mut collected = Vec::new();
     while let Some(bytes) = stream.next().await {

@@ -31,7 +31,7 @@ impl Head {
     }
 }
 
-/// Fills in a request's headers. An error is the name of the login's part that no header can hold.
+/// Fills in a call's headers. An error is the name of the login's part that no header can hold.
 pub(super) fn write(
     headers: &mut HeaderMap,
     settings: &Settings,
@@ -39,6 +39,20 @@ pub(super) fn write(
     call: &Call,
 ) -> Result<(), &'static str> {
     headers.extend(call.client_headers.clone());
+    identify(headers, settings, access)?;
+    headers.insert(ACCEPT, HeaderValue::from_static(call.accept.as_str()));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if !headers.contains_key(SESSION_ID)
+        && let Ok(session) = HeaderValue::try_from(&call.session_key)
+    {
+        headers.insert(SESSION_ID, session);
+    }
+    Ok(())
+}
+
+/// Fills in whose request it is and which program sends it. An error is the name of the login's part that no header can
+/// hold.
+pub(super) fn identify(headers: &mut HeaderMap, settings: &Settings, access: &Access) -> Result<(), &'static str> {
     let mut bearer = HeaderValue::try_from(format!("Bearer {}", access.token.expose())).map_err(|_| "access token")?;
     bearer.set_sensitive(true);
     headers.insert(AUTHORIZATION, bearer);
@@ -46,8 +60,6 @@ pub(super) fn write(
     if access.fedramp {
         headers.insert(FEDRAMP, HeaderValue::from_static("true"));
     }
-    headers.insert(ACCEPT, HeaderValue::from_static(call.accept.as_str()));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // What the operator or the client chose goes as far as a header can hold it; no call fails for want of it.
     for (name, value) in
         [(USER_AGENT, &settings.user_agent), (ORIGINATOR, &settings.originator), (VERSION, &settings.client_version)]
@@ -55,11 +67,6 @@ pub(super) fn write(
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);
         }
-    }
-    if !headers.contains_key(SESSION_ID)
-        && let Ok(session) = HeaderValue::try_from(&call.session_key)
-    {
-        headers.insert(SESSION_ID, session);
     }
     Ok(())
 }

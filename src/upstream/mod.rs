@@ -6,8 +6,14 @@
 //! * A 401 first reloads the login, then renews it; other failures are mapped in [`refusal`] and tried again as [`retry`]
 //!   says.
 //! * Dropping what these return closes the connection to the backend.
+//! * [`catalogue`] keeps the account's own list of models up to date beside all that; `catalogue_file` (native) keeps it
+//!   between two runs.
 
 pub mod call;
+pub mod catalogue;
+mod catalogue_copy;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod catalogue_file;
 pub mod exchange;
 mod head;
 pub mod idle;
@@ -21,6 +27,10 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 
 pub use call::{Accept, Call};
+pub use catalogue::{Catalogue, CatalogueError};
+pub use catalogue_copy::CatalogueCache;
+#[cfg(not(target_arch = "wasm32"))]
+pub use catalogue_file::CatalogueFile;
 pub use exchange::Opened;
 pub use head::Head;
 

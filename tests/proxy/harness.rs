@@ -1,5 +1,6 @@
 //! One proxy, one simulated backend, one client, all in this process and on loopback.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,10 @@ use super::client::Answer;
 
 pub(crate) struct Proxy {
     pub(crate) simulator: Simulator,
+    pub(crate) app: Arc<App>,
     pub(crate) base: String,
+    /// Where the proxy finds the backend.
+    pub(crate) upstream_url: String,
     pub(crate) http: reqwest::Client,
     _running: RunningSimulator,
     _stop: oneshot::Sender<()>,
@@ -34,6 +38,11 @@ pub(crate) struct Setup {
     pub(crate) idle_timeout: Duration,
     /// Another backend than the simulator.
     pub(crate) upstream_url: Option<String>,
+    pub(crate) client_version: &'static str,
+    /// Whether there is a login.
+    pub(crate) login: bool,
+    /// Where the list of models is kept between two runs.
+    pub(crate) cache_directory: Option<PathBuf>,
 }
 
 impl Default for Setup {
@@ -43,6 +52,9 @@ impl Default for Setup {
             models: Models::default(),
             idle_timeout: upstream::Settings::IDLE_TIMEOUT,
             upstream_url: None,
+            client_version: "0.160.0",
+            login: true,
+            cache_directory: None,
         }
     }
 }
@@ -56,26 +68,31 @@ impl Proxy {
         let simulator = Simulator::new();
         let running = simulator.start().await.unwrap();
         let client = HttpClient::new(Duration::from_secs(10)).unwrap();
-        let login = simulator.issue_login(Login::default());
-        let store = MemoryStore::new(Some(AuthDocument::parse(&login.to_string()).unwrap()));
+        let issue = || AuthDocument::parse(&simulator.issue_login(Login::default()).to_string()).unwrap();
+        let store = MemoryStore::new(setup.login.then(issue));
         let issuer = oauth::Client::new(client.clone(), &running.auth_url(), "codex-proxy", "codex-proxy/test");
         let supplier = TokenSupplier::new(Arc::new(store), issuer);
+        let upstream_url = setup.upstream_url.unwrap_or_else(|| running.upstream_url());
         let backend = upstream::Settings {
-            base_url: setup.upstream_url.unwrap_or_else(|| running.upstream_url()),
+            base_url: upstream_url.clone(),
             originator: "codex-proxy".to_owned(),
-            client_version: "0.160.0".to_owned(),
+            client_version: setup.client_version.to_owned(),
             user_agent: upstream::Settings::user_agent(),
             idle_timeout: setup.idle_timeout,
         };
-        let app = App::new(setup.settings, setup.models, supplier, backend, client).unwrap();
+        let mut app = App::new(setup.settings, setup.models, supplier, backend, client).unwrap();
+        if let Some(directory) = setup.cache_directory {
+            app = app.with_catalogue_cache(Box::new(upstream::CatalogueFile::new(&directory)));
+        }
+        let app = Arc::new(app);
         let listeners = listen::bind("127.0.0.1", 0, false).await.unwrap();
         let base = format!("http://{}", listeners[0].local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async {
             let _ = stopped.await;
         };
-        tokio::spawn(listen::run(listeners, router(Arc::new(app)), shutdown, Duration::ZERO));
-        Self { simulator, base, http: reqwest::Client::new(), _running: running, _stop: stop }
+        tokio::spawn(listen::run(listeners, router(app.clone()), shutdown, Duration::ZERO));
+        Self { simulator, app, base, upstream_url, http: reqwest::Client::new(), _running: running, _stop: stop }
     }
 
     /// The simulator's next answer.
@@ -87,6 +104,10 @@ impl Proxy {
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         let request = self.http.post(format!("{}{path}", self.base)).header("content-type", "application/json");
         Answer::read(request.body(body.to_string()).send().await.unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::read(self.http.get(format!("{}{path}", self.base)).send().await.unwrap()).await
     }
 
     pub(crate) async fn chat(&self, body: &Value) -> Answer {

@@ -12,6 +12,7 @@
 )]
 
 mod answers;
+mod catalogue;
 mod chat_requests;
 mod client;
 mod failures;
