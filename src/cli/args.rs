@@ -5,6 +5,7 @@
 
 #![expect(clippy::doc_markdown, reason = "the comments are the help text, where backticks would show")]
 #![allow(rustdoc::bare_urls, reason = "so would angle brackets")]
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
