@@ -80,7 +80,7 @@ impl Refusal {
     /// The backend reported a failure inside a stream.
     pub(super) fn in_stream(failure: &Failure) -> Self {
         let error = describe(kind_of(failure).unwrap_or(ErrorKind::UpstreamServerError), failure);
-        Self { retry: retry_of(&error), error }
+        Self { retry: retry_of(&error), error: paused(error) }
     }
 
     /// The backend answered with a status other than 200, or with something else than events.
@@ -94,8 +94,9 @@ impl Refusal {
         };
         if error.retry_after.is_none() {
             error.retry_after = match error.kind {
-                ErrorKind::RateLimited => Some(retry_after_header(headers).unwrap_or(PAUSE)),
-                ErrorKind::Overloaded | ErrorKind::UsageLimitReached => retry_after_header(headers),
+                ErrorKind::RateLimited | ErrorKind::Overloaded | ErrorKind::UsageLimitReached => {
+                    retry_after_header(headers)
+                }
                 _ => None,
             };
         }
@@ -104,8 +105,16 @@ impl Refusal {
             ErrorKind::UpstreamServerError if is_passing(status) => Retry::Soon,
             _ => retry_of(&error),
         };
-        Self { error, retry }
+        Self { error: paused(error), retry }
     }
+}
+
+/// A refusal for speed that names no time gets one, since clients come back at once otherwise.
+fn paused(mut error: ApiError) -> ApiError {
+    if error.kind == ErrorKind::RateLimited {
+        error.retry_after = error.retry_after.or(Some(PAUSE));
+    }
+    error
 }
 
 /// What a failure's code means, or its type where it has no code.
