@@ -119,7 +119,10 @@ impl AdminStatus {
         Self {
             r#type: "oauth",
             has_credentials: login.is_some(),
-            expires_at: expires_at.map(|seconds| seconds.saturating_mul(1000)),
+            expires_at: login
+                .as_ref()
+                .and_then(|login| login.stated_expiry_ms)
+                .or(expires_at.map(|seconds| seconds.saturating_mul(1000))),
             minutes_until_expiry: expires_at.map(|seconds| seconds.saturating_sub(now) / 60),
             is_expired: login.as_ref().is_some_and(|login| login.is_expired(now)),
             needs_refresh_soon: login.as_ref().is_some_and(|login| login.needs_refresh_soon(now)),

@@ -3,7 +3,8 @@
 //! * It is edited as JSON, never through a struct: a field this program does not know keeps its value and its place.
 //! * What a document means is read by [`AuthDocument::login`]: `tokens` decide, not `auth_mode` and not whether
 //!   `OPENAI_API_KEY` has a value (a browser login stores a platform key beside its tokens).
-//! * When the access token expires: its own `exp`, else `expiresAt` (ms), else eight days after `last_refresh`.
+//! * When the access token expires: what `expiresAt` (ms) states, else its own `exp`, else eight days after `last_refresh`.
+//!   A refresh removes the statement, so it never outlives the token it was made about.
 //! * The text of every value is wiped when the document is dropped, and `Debug` shows field names only.
 
 use std::fmt;
@@ -45,6 +46,8 @@ pub struct Login {
     pub refresh_token: Option<Secret>,
     /// When the access token expires, in Unix seconds; absent where nothing tells.
     pub expires_at: Option<u64>,
+    /// `expiresAt` as it stands in the document, in Unix milliseconds.
+    pub stated_expiry_ms: Option<u64>,
     /// The user's mail address.
     pub email: Option<String>,
     /// The user's id.
@@ -109,11 +112,16 @@ impl AuthDocument {
             .or(id_claims.account_id)
             .or(claims.account_id)
             .ok_or(Unusable::NoAccount)?;
+        let stated_expiry_ms = self.stated_expiry_ms();
         let user_id = self.fields.get(USER_ID).and_then(Value::as_str).map(str::to_owned);
         Ok(Login {
             access: Access { token: Secret::new(token), account_id, fedramp: id_claims.fedramp || claims.fedramp },
             refresh_token: self.token("refresh_token").map(Secret::new),
-            expires_at: claims.expires_at.or_else(|| self.stated_expiry()),
+            expires_at: stated_expiry_ms
+                .map(|milliseconds| milliseconds / 1000)
+                .or(claims.expires_at)
+                .or_else(|| self.implied_expiry()),
+            stated_expiry_ms,
             email: id_claims.email.or(claims.email),
             user_id: user_id.or(id_claims.user_id).or(claims.user_id),
             plan: id_claims.plan.or(claims.plan),
@@ -193,11 +201,11 @@ impl AuthDocument {
         }
     }
 
-    /// `expiresAt` in seconds, at the top or beside the tokens; else what `last_refresh` implies.
-    fn stated_expiry(&self) -> Option<u64> {
+    /// `expiresAt`, at the top or beside the tokens.
+    fn stated_expiry_ms(&self) -> Option<u64> {
         let tokens = self.fields.get("tokens").and_then(Value::as_object);
         let stated = [Some(&self.fields), tokens].into_iter().flatten().find_map(|object| object.get("expiresAt"));
-        stated.and_then(Value::as_u64).map(|milliseconds| milliseconds / 1000).or_else(|| self.implied_expiry())
+        stated.and_then(Value::as_u64)
     }
 
     fn implied_expiry(&self) -> Option<u64> {

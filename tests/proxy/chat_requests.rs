@@ -239,6 +239,10 @@ async fn effort_and_summary() {
         ),
         (json!({ "model": "gpt-5.5", "reasoning_effort": "none" }), json!({ "effort": "none" })),
         (json!({ "model": "gpt-5", "reasoning_effort": "enormous" }), json!({ "summary": "auto" })),
+        (
+            json!({ "model": "gpt-5", "reasoning_effort": "enormous", "reasoning": { "effort": "high" } }),
+            json!({ "effort": "high", "summary": "auto" }),
+        ),
     ];
     for (fields, expected) in cases {
         let mut body = user("hi");

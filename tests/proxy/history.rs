@@ -246,3 +246,23 @@ async fn reasoning_replay_can_be_turned_off() {
     let next = tool_round(&proxy).await;
     assert_eq!(kinds(&proxy.sent(&next).await), ["message", "function_call", "function_call_output"]);
 }
+
+#[tokio::test]
+async fn two_calls_of_one_id_in_one_message_keep_their_outputs_apart() {
+    let proxy = Proxy::start().await;
+    let messages =
+        json!([user("q"), assistant(&[call("d", "first"), call("d", "second")]), output("d", "1"), output("d", "2")]);
+    assert_eq!(items(&proxy, messages).await, ["user: q", "d> first", "d_2> second", "d= 1", "d_2= 2"]);
+}
+
+#[tokio::test]
+async fn what_an_assistant_cannot_hold_is_not_lost() {
+    let proxy = Proxy::start().await;
+    let image = "data:image/png;base64,iVBORw0KGgo=";
+    let content = json!([{ "type": "text", "text": "t" }, { "type": "image_url", "image_url": { "url": image } }]);
+    let messages = json!([user("q"), { "role": "assistant", "content": content }, user("n")]);
+    let sent = proxy.sent(&json!({ "messages": messages })).await;
+    assert_eq!(sent["input"][1]["content"], json!([{ "type": "output_text", "text": "t" }]));
+    assert_eq!(sent["input"][2]["role"], "user");
+    assert_eq!(sent["input"][2]["content"], json!([{ "type": "input_image", "image_url": image }]));
+}

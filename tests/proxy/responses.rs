@@ -192,3 +192,20 @@ async fn a_codex_client_keeps_its_own_headers_but_not_its_key() {
     assert!(!request.header("authorization").contains("sk-mine"));
     assert!(request.header("user-agent").starts_with("codex-proxy/"));
 }
+
+#[tokio::test]
+async fn a_call_id_that_is_too_long_fits_on_both_sides() {
+    let proxy = Proxy::start().await;
+    let long = "c".repeat(80);
+    let sent = sent(
+        &proxy,
+        &json!({ "input": [
+        { "role": "user", "content": "hi" },
+        { "type": "function_call", "call_id": long, "name": "f", "arguments": "{}" },
+        { "type": "function_call_output", "call_id": long, "output": "x" },
+    ] }),
+    )
+    .await;
+    assert_eq!(sent["input"][1]["call_id"].as_str().unwrap().len(), 64);
+    assert_eq!(sent["input"][1]["call_id"], sent["input"][2]["call_id"]);
+}

@@ -17,14 +17,16 @@ use tool::{Tool, ToolChoice};
 
 use super::error::ApiError;
 use super::json::{self, Object, Path, Text};
+use crate::models::effort::Effort;
 
 /// A chat request whose shape is sound.
 #[derive(Debug)]
 pub struct ChatRequest<'a> {
     /// The model's name as the client wrote it.
     pub model: Option<Cow<'a, str>>,
-    /// `reasoning_effort`, else `reasoning.effort`.
+    /// `reasoning_effort` if it is a word that means something, else `reasoning.effort`.
     pub effort: Option<Cow<'a, str>>,
+    nested_effort: Option<Cow<'a, str>>,
     /// `reasoning.summary`.
     pub reasoning_summary: Option<Text<'a>>,
     /// The conversation.
@@ -74,6 +76,9 @@ impl<'a> ChatRequest<'a> {
                 request.field(key, value)?;
             }
         }
+        if request.effort.as_deref().and_then(Effort::parse).is_none() {
+            request.effort = request.nested_effort.take();
+        }
         if object.find("messages").is_none() {
             return Err(ApiError::invalid("messages", "'messages' is missing"));
         }
@@ -84,6 +89,7 @@ impl<'a> ChatRequest<'a> {
         Self {
             model: None,
             effort: None,
+            nested_effort: None,
             reasoning_summary: None,
             messages: Vec::new(),
             stream: false,
@@ -139,8 +145,8 @@ impl<'a> ChatRequest<'a> {
 
     fn reasoning(&mut self, value: &'a RawValue, path: &Path<'_>) -> Result<(), ApiError> {
         let reasoning = json::object(value, path)?;
-        if let (None, Some(effort)) = (&self.effort, reasoning.find("effort")) {
-            self.effort = Some(json::string(effort, &path.key("effort"))?);
+        if let Some(effort) = reasoning.find("effort") {
+            self.nested_effort = Some(json::string(effort, &path.key("effort"))?);
         }
         if let Some(summary) = reasoning.find("summary") {
             self.reasoning_summary = Some(json::text(summary, &path.key("summary"))?);

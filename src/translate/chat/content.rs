@@ -31,6 +31,24 @@ pub(super) fn assistant_texts<'a>(content: &Content<'a>, refusal: Option<Text<'a
     (!texts.is_empty()).then_some(texts)
 }
 
+/// Whether what the assistant said has parts that only a user's message can hold.
+pub(super) fn has_media(content: &Content<'_>) -> bool {
+    content.parts().iter().any(is_media)
+}
+
+/// Writes those parts.
+pub(super) fn write_media(content: &Content<'_>, out: &mut Vec<u8>) {
+    let mut parts = ArrayWriter::begin(out);
+    for part in content.parts().iter().filter(|part| is_media(part)) {
+        write_part(part, &mut parts);
+    }
+    parts.end();
+}
+
+fn is_media(part: &Part<'_>) -> bool {
+    matches!(part, Part::Image { .. } | Part::File { .. })
+}
+
 /// Writes the value of a call's `output`: a string where there is only text, otherwise parts.
 pub(super) fn write_output(content: &Content<'_>, out: &mut Vec<u8>) {
     match joined_text(content) {

@@ -107,11 +107,15 @@ impl<'m, 'a> Calls<'m, 'a> {
 
     fn call_for(&mut self, reference: CallReference<'a>, position: usize) -> Option<&mut PairedCall<'m, 'a>> {
         let open = |call: &PairedCall<'m, 'a>| call.output.is_none() && call.is_named_by(reference);
-        let found = match reference {
-            CallReference::Id(_) => self.calls.iter().rposition(|call| call.position < position && open(call)),
+        let earlier = |call: &PairedCall<'m, 'a>| call.position < position && open(call);
+        let nearest = match reference {
+            CallReference::Id(_) => self.calls.iter().rfind(|call| earlier(call)).map(|call| call.position),
             // Without ids, two calls of one function are answered in the order they were made.
-            CallReference::Name(_) => self.calls.iter().position(|call| call.position < position && open(call)),
+            CallReference::Name(_) => self.calls.iter().find(|call| earlier(call)).map(|call| call.position),
         };
+        // Within one message, the first call of the id comes first.
+        let found =
+            nearest.and_then(|nearest| self.calls.iter().position(|call| call.position == nearest && open(call)));
         let found = found.or_else(|| self.calls.iter().position(open))?;
         self.calls.get_mut(found)
     }

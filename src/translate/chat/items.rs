@@ -95,7 +95,11 @@ impl Items {
     /// The position of the item that `key` names.
     pub(super) fn find(&mut self, key: Key<'_>) -> Option<usize> {
         let id = key.id();
-        let same_id = |item: &Item| id.is_some() && item.id.as_deref() == id;
+        // Events that name nothing at all can only mean one item.
+        let names_something = id.is_some() || key.output_index.is_some();
+        let same_id = |item: &Item| {
+            item.id.as_deref() == id && (id.is_some() || (!names_something && item.output_index.is_none()))
+        };
         if self.items.get(self.recent).is_some_and(same_id) {
             return Some(self.recent);
         }

@@ -118,14 +118,19 @@ fn write_item(item: &Item<'_, '_>, input: &mut ArrayWriter<'_>) {
             }
         }
         Item::Assistant { content, refusal } => {
-            let Some(texts) = content::assistant_texts(content, *refusal) else { return };
-            write_message("assistant", input.element(), |out| {
-                let mut parts = ArrayWriter::begin(out);
-                for text in texts {
-                    content::write_text("output_text", text, &mut parts);
-                }
-                parts.end();
-            });
+            if let Some(texts) = content::assistant_texts(content, *refusal) {
+                write_message("assistant", input.element(), |out| {
+                    let mut parts = ArrayWriter::begin(out);
+                    for text in texts {
+                        content::write_text("output_text", text, &mut parts);
+                    }
+                    parts.end();
+                });
+            }
+            // The backend takes images and files from users only; better from the wrong mouth than lost.
+            if content::has_media(content) {
+                write_message("user", input.element(), |out| content::write_media(content, out));
+            }
         }
         Item::Call { id, custom, name, payload, .. } => write_call(id, *custom, *name, *payload, input.object()),
         Item::Output { id, custom, content } => {

@@ -1,12 +1,15 @@
 //! From a Responses request to the backend's body.
 //!
 //! * Items, tools and content parts keep their JSON: what is unknown here may well be known there.
-//! * Changed is only what the backend refuses: item ids, references to stored items, the `system` role, plain-text input, the
+//! * Changed is only what the backend refuses: item ids, call ids that are too long, references to stored items, the `system` role, plain-text input, the
 //!   preview name of web search, parameters outside its list.
+
+use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
 use super::super::backend::{BackendRequest, Context, ServiceTier, write_reasoning};
+use super::super::call_id;
 use super::super::session::{SessionKey, given_key};
 use crate::openai::chat::tool;
 use crate::openai::error::ApiError;
@@ -136,7 +139,10 @@ fn write_item(
         _ => {
             let mut object = input.object();
             for (key, value) in item.iter().filter(|(key, _)| *key != "id") {
-                object.raw(key, value);
+                match Text::of(value).filter(|_| key == "call_id").map(|id| call_id::fit(id.decode())) {
+                    Some(Cow::Owned(id)) => object.string(key, &id),
+                    Some(Cow::Borrowed(_)) | None => object.raw(key, value),
+                };
             }
             object.end();
         }
