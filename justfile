@@ -64,6 +64,14 @@ audit:
 coverage:
     cargo llvm-cov --locked --html
 
+# Fuzz every target for so many seconds: just fuzz 60, or some of them: just fuzz 600 streams
+fuzz seconds="60" *targets:
+    scripts/fuzz.sh {{ seconds }} {{ targets }}
+
+# Run streams through a real process for ten minutes, every event counted: just soak, or just soak SECONDS STREAMS
+soak *args:
+    cargo bench --locked --bench soak -- {{ args }}
+
 # Run real clients against the demo: just conformance aider llm
 conformance *args:
     cargo build --locked --release
