@@ -60,9 +60,9 @@ deny:
 audit:
     cargo deny --locked check advisories
 
-# Measure which lines the tests reach (needs cargo-llvm-cov); the report is at target/llvm-cov/html
-coverage:
-    cargo llvm-cov --locked --html
+# Measure which lines the tests reach: in all, in the translation and in the credentials (needs cargo-llvm-cov)
+coverage *args:
+    scripts/coverage.sh {{ args }}
 
 # Fuzz every target for so many seconds: just fuzz 60, or some of them: just fuzz 600 streams
 fuzz seconds="60" *targets:

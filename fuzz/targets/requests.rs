@@ -13,6 +13,7 @@ use codex_proxy::translate::chat::request;
 use codex_proxy::translate::responses::request::{Endpoint, translate};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 fuzz_target!(|body: &[u8]| {
     let models = Models::default();
@@ -33,8 +34,11 @@ fuzz_target!(|body: &[u8]| {
     }
 });
 
+/// The body, read and looked over. Half a surrogate pair is passed on as the client wrote it, and no Rust string can hold
+/// it: such a body is well-formed, and that is all that can be said.
 fn checked(body: &[u8]) -> Value {
-    let body: Value = serde_json::from_slice(body).expect("the body is JSON");
+    serde_json::from_slice::<&RawValue>(body).expect("the body is JSON");
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return Value::Null };
     assert_eq!((&body["store"], &body["stream"]), (&false.into(), &true.into()));
     assert!(body["instructions"].is_string() && body["model"].is_string() && body["prompt_cache_key"].is_string());
     assert!(body["input"].is_array());
@@ -43,7 +47,7 @@ fn checked(body: &[u8]) -> Value {
 
 fn check_history(body: &Value) {
     let mut calls: HashMap<&str, (u32, u32)> = HashMap::new();
-    for item in body["input"].as_array().expect("an array") {
+    for item in body["input"].as_array().into_iter().flatten() {
         let id = item["call_id"].as_str().unwrap_or_default();
         match item["type"].as_str().expect("every item has a type") {
             "function_call" | "custom_tool_call" => calls.entry(id).or_default().0 += 1,
