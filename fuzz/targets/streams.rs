@@ -16,7 +16,11 @@ fuzz_target!(|input: &[u8]| {
     let streamed = run(ChatMachine::new(&meta, Chunks::new(meta.clone())), &[stream]);
     assert_eq!(streamed, run(ChatMachine::new(&meta, Chunks::new(meta.clone())), &cuts), "cutting changes the chunks");
     let buffered = run(ChatMachine::new(&meta, Fold::new(meta.clone())), &[stream]);
-    assert_eq!(buffered, run(ChatMachine::new(&meta, Fold::new(meta.clone())), &cuts), "cutting changes the completion");
+    assert_eq!(
+        buffered,
+        run(ChatMachine::new(&meta, Fold::new(meta.clone())), &cuts),
+        "cutting changes the completion"
+    );
     assert_eq!(streamed.1, buffered.1, "both modes end alike");
     if streamed.1 == Step::Complete
         && let (Some(chunks), Some(completion)) = (Answer::of_chunks(&streamed.0), Answer::of_completion(&buffered.0))
