@@ -107,6 +107,8 @@ impl Answer {
             self.function_call.resize(1, String::new());
             self.function_call[0] += call["name"].as_str().unwrap_or_default();
             self.function_call[0] += call["arguments"].as_str().unwrap_or_default();
+            // A custom call has no legacy form: where it turns up all the same, its payload may be under its own name.
+            self.function_call[0] += call["input"].as_str().unwrap_or_default();
         }
         for (position, call) in delta["tool_calls"].as_array().into_iter().flatten().enumerate() {
             let index = call["index"].as_u64().map_or(position, |index| usize::try_from(index).expect("small"));
