@@ -60,9 +60,17 @@ deny:
 audit:
     cargo deny --locked check advisories
 
-# Measure which lines the tests reach (needs cargo-llvm-cov); the report is at target/llvm-cov/html
-coverage:
-    cargo llvm-cov --locked --html
+# Measure which lines the tests reach: in all, in the translation and in the credentials (needs cargo-llvm-cov)
+coverage *args:
+    scripts/coverage.sh {{ args }}
+
+# Fuzz every target for so many seconds: just fuzz 60, or some of them: just fuzz 600 streams
+fuzz seconds="60" *targets:
+    scripts/fuzz.sh {{ seconds }} {{ targets }}
+
+# Run streams through a real process for ten minutes, every event counted: just soak, or just soak SECONDS STREAMS
+soak *args:
+    cargo bench --locked --bench soak -- {{ args }}
 
 # Run real clients against the demo: just conformance aider llm
 conformance *args:

@@ -277,6 +277,15 @@ fn a_lack_of_file_descriptors_is_survived() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn no_core_dump_holds_a_token() {
+    let daemon = Daemon::start(Home::new().command(&["--port", "0"]));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.child.id())).expect("it runs");
+    let line = limits.lines().find(|line| line.starts_with("Max core file size")).expect("the limit");
+    assert_eq!(line.split_whitespace().nth(4), Some("0"), "{line}");
+}
+
+#[test]
 fn the_accounts_models_are_listed_and_remembered() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");

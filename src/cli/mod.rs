@@ -1,6 +1,7 @@
 //! The command line: what a person types, and what comes of it.
 //!
 //! * [`args`] is what is written, [`layers`] adds environment and configuration file, [`config`] makes sense of it all.
+//! * Before anything else, dumps of this process are forbidden: it holds tokens.
 //! * One file a command; each writes for a person to whatever it is given.
 //! * A failure is one line on stderr that says what to do; the exit code is 1, or 2 where the command line is wrong.
 
@@ -10,6 +11,7 @@ pub mod config;
 mod demo;
 mod doctor;
 pub mod error;
+mod hardening;
 pub mod layers;
 mod logging;
 pub mod login;
@@ -35,6 +37,7 @@ use crate::credentials::{Environment, detached};
 
 /// Does what the process's command line says.
 pub fn main() -> ExitCode {
+    hardening::forbid_dumps();
     if env::args_os().nth(1).is_some_and(|first| first == detached::ARGUMENT) {
         return detached::answer(&mut io::stdin(), &mut io::stdout());
     }

@@ -1,7 +1,8 @@
 //! The laptop's side: reqwest over rustls, tokio's timers and tasks.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -84,7 +85,7 @@ fn transport_error(error: &reqwest::Error) -> TransportError {
     TransportError { kind: transport_error_kind(error, &causes), message }
 }
 
-/// reqwest tells a connect error apart but not its stage; the resolver and rustls name themselves in the chain.
+/// reqwest tells a connect error apart but not its stage; the resolver names itself in the chain, and rustls is in it.
 fn transport_error_kind(error: &reqwest::Error, causes: &[String]) -> TransportErrorKind {
     let mentions =
         |words: &[&str]| causes.iter().any(|cause| words.iter().any(|word| cause.to_ascii_lowercase().contains(word)));
@@ -94,9 +95,20 @@ fn transport_error_kind(error: &reqwest::Error, causes: &[String]) -> TransportE
         TransportErrorKind::Interrupted
     } else if mentions(&["dns", "lookup address", "name or service"]) {
         TransportErrorKind::Dns
-    } else if mentions(&["tls", "certificate", "handshake", "invalid peer"]) {
+    } else if is_tls(error) || mentions(&["tls handshake"]) {
         TransportErrorKind::Tls
     } else {
         TransportErrorKind::Connect
     }
+}
+
+/// Whether rustls gave up the connection.
+fn is_tls(error: &reqwest::Error) -> bool {
+    std::iter::successors(error.source(), |&cause| cause.source()).any(is_from_rustls)
+}
+
+/// Errors travel inside I/O errors, often several, which do not show them as their source.
+fn is_from_rustls(cause: &(dyn Error + 'static)) -> bool {
+    let inside = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    cause.is::<rustls::Error>() || inside.is_some_and(|inner| is_from_rustls(inner))
 }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, StatusCode};
 
 use super::head::Head;
@@ -183,7 +184,11 @@ fn without_words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiErr
     if is_challenge(headers, &text) || (status == StatusCode::FORBIDDEN && is_page(&text)) {
         return ApiError::new(ErrorKind::UpstreamBlocked, BLOCKED);
     }
-    let answered = format!("the backend answered {}", status.as_u16());
+    let mut answered = format!("the backend answered {}", status.as_u16());
+    if let Some(encoding) = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()) {
+        answered.push_str(&format!(" in the encoding {encoding}, which it was not asked for"));
+        return ApiError::new(kind_of_status(status), answered);
+    }
     match (kind_of_status(status), body.is_empty()) {
         (ErrorKind::ModelNotFound, _) => ApiError::new(
             ErrorKind::UpstreamBlocked,

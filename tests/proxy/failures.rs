@@ -11,7 +11,11 @@ use super::client::Answer;
 use super::harness::{Proxy, Setup, user};
 
 /// The four ways to ask, each with the same play before every attempt.
-async fn ask_everywhere(proxy: &Proxy, play: impl Into<Play>, attempts: usize) -> Vec<(&'static str, Answer)> {
+pub(crate) async fn ask_everywhere(
+    proxy: &Proxy,
+    play: impl Into<Play>,
+    attempts: usize,
+) -> Vec<(&'static str, Answer)> {
     let play = play.into();
     let mut answers = Vec::new();
     for (path, body, stream) in [
@@ -34,7 +38,7 @@ async fn ask_everywhere(proxy: &Proxy, play: impl Into<Play>, attempts: usize) -
 }
 
 /// The one error of an answer that began: the last event on either API, and no success after it.
-fn in_stream_code(answer: &Answer) -> String {
+pub(crate) fn in_stream_code(answer: &Answer) -> String {
     assert_eq!(answer.status, StatusCode::OK);
     if answer.data().last() == Some(&"[DONE]") {
         let events = answer.events();

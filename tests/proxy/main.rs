@@ -16,6 +16,7 @@ mod catalogue;
 mod chat_requests;
 mod client;
 mod failures;
+mod faults;
 mod harness;
 mod history;
 mod responses;

@@ -4,8 +4,10 @@
 //!   as it stands: escapes, number digits and key order survive because nothing re-encodes them.
 //! * [`Object`] reads one level of an object in order; a key given twice counts with its last value.
 //! * [`Path`] remembers where a value stands and is spelled out only when something is wrong with it.
+//! * A request body nested beyond reason is refused, however little of it is looked at here.
 //! * [`ObjectWriter`] writes one object into a byte buffer from raw and plain values.
 
+mod depth;
 mod path;
 mod text;
 mod value;

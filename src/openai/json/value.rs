@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Path, Text};
+use super::{Path, Text, depth};
 use crate::openai::error::{ApiError, ErrorKind};
 
 /// One level of a JSON object: its keys in order, each with its raw value.
@@ -56,16 +56,21 @@ impl<'de> Visitor<'de> for ObjectVisitor {
 #[derive(serde::Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The object that a request body must be.
+/// The object that a request body must be, nested no deeper than [`DEEPEST`].
 pub fn body(bytes: &[u8]) -> Result<Object<'_>, ApiError> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    let object = serde_json::from_slice(bytes).map_err(|error| {
         let message = match error.classify() {
             serde_json::error::Category::Data => "the request body must be a JSON object".to_owned(),
             _ if bytes.is_empty() => "the request body is empty; it must be a JSON object".to_owned(),
             _ => format!("the request body is not valid JSON: {error}"),
         };
         ApiError::new(ErrorKind::InvalidRequest, message)
-    })
+    })?;
+    if depth::is_within(bytes, DEEPEST) {
+        return Ok(object);
+    }
+    let message = format!("the request body is nested more than {DEEPEST} levels deep");
+    Err(ApiError::new(ErrorKind::InvalidRequest, message))
 }
 
 /// The value that `object`, which stands at `path`, must have under `name`.
@@ -125,6 +130,9 @@ fn is_null(raw: &RawValue) -> bool {
 fn mismatch(raw: &RawValue, path: &Path<'_>, expected: &str) -> ApiError {
     ApiError::invalid(path.to_string(), format!("'{path}' must be {expected}, but is {}", kind(raw)))
 }
+
+/// How deep a request body may be nested: as deep as common JSON parsers follow.
+const DEEPEST: usize = 127;
 
 #[cfg(test)]
 mod tests {

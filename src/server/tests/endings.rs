@@ -24,7 +24,7 @@ async fn a_client_that_leaves_takes_its_stream_along() {
 async fn shutdown_lets_streams_end_and_takes_no_new_connection() {
     let server = Server::start(Settings::default()).await;
     let mut streams = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..100 {
         streams.push(server.post("/v1/drip", "", "{}").await);
         within(server.begun.notified()).await;
     }

@@ -52,7 +52,7 @@ impl Machine for Relay {
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
         let Some(name) = Name::parse(&frame.data) else { return Step::Continue };
         if let Some(number) = name.sequence_number {
-            self.next_sequence_number = number + 1;
+            self.next_sequence_number = number.saturating_add(1);
         }
         if is_internal(&name) {
             return Step::Continue;

@@ -1,0 +1,34 @@
+//! Keeping tokens out of what a crash leaves behind.
+//!
+//! * No core dump of this process is written: neither to a file nor, on Linux, to a crash reporter's pipe, which no size
+//!   limit stops.
+//! * On Linux no other process of the same user can attach to it or read its memory either, administrators aside.
+//! * Programs that it starts, such as the browser, may raise their own limit again.
+//! * Where the system refuses any of this, the program runs all the same: nothing it promises elsewhere depends on it.
+
+/// Forbids dumps of this process's memory.
+#[cfg(unix)]
+pub(super) fn forbid_dumps() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let Rlimit { maximum, .. } = getrlimit(Resource::Core);
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum });
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+/// Windows writes no dump of a process unless an administrator has asked for them.
+#[cfg(not(unix))]
+pub(super) fn forbid_dumps() {}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::process::{DumpableBehavior, Resource, dumpable_behavior, getrlimit};
+
+    #[test]
+    fn memory_is_neither_dumped_nor_shown() {
+        super::forbid_dumps();
+        assert_eq!(getrlimit(Resource::Core).current, Some(0));
+        assert_eq!(dumpable_behavior().ok(), Some(DumpableBehavior::NotDumpable));
+    }
+}

@@ -1,0 +1,190 @@
+//! A backend that sends without end: what a client does not take is not fetched, and a client that leaves ends it.
+//!
+//! The program runs as a process of its own, so that its memory is its own.
+
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test may panic, and says what it measured"
+)]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Longer than anything takes, shorter than a test may.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What the backend would send to a client that takes everything.
+const WHOLE: u64 = 100 << 20;
+
+/// A backend that answers every call with events until nobody takes them, or [`WHOLE`] bytes are out.
+struct Backend {
+    address: SocketAddr,
+    /// Bytes of events handed to the system.
+    sent: Arc<AtomicU64>,
+    /// Calls whose connection was found closed.
+    closed: Arc<AtomicU64>,
+}
+
+impl Backend {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let (sent, closed) = <(Arc<AtomicU64>, Arc<AtomicU64>)>::default();
+        let backend = Self { address: listener.local_addr().expect("bound"), sent, closed };
+        let (sent, closed) = (backend.sent.clone(), backend.closed.clone());
+        std::thread::spawn(move || {
+            for socket in listener.incoming().map_while(Result::ok) {
+                let (sent, closed) = (sent.clone(), closed.clone());
+                std::thread::spawn(move || serve(socket, &sent, &closed));
+            }
+        });
+        backend
+    }
+
+    /// Waits until nothing has been sent for a second.
+    fn sent_when_quiet(&self) -> u64 {
+        let begun = Instant::now();
+        let mut before = self.sent.load(Ordering::Relaxed);
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            let now = self.sent.load(Ordering::Relaxed);
+            if now == before && now > 0 {
+                return now;
+            }
+            assert!(begun.elapsed() < PATIENCE, "still sending");
+            before = now;
+        }
+    }
+}
+
+fn serve(mut socket: TcpStream, sent: &AtomicU64, closed: &AtomicU64) {
+    let mut reader = BufReader::new(socket.try_clone().expect("a second handle"));
+    let (mut first, mut length) = (String::new(), 0);
+    reader.read_line(&mut first).expect("a request");
+    let mut line = first.clone();
+    while line.trim() != "" {
+        line.clear();
+        reader.read_line(&mut line).expect("a head");
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a length");
+        }
+    }
+    reader.read_exact(&mut vec![0; length]).expect("a body");
+    if !first.starts_with("POST ") {
+        let _ = socket.write_all(b"HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+        return;
+    }
+    let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n");
+    let event = format!(
+        "data: {{\"type\":\"response.output_text.delta\",\"item_id\":\"m\",\"output_index\":0,\"content_index\":0,\
+         \"delta\":\"{}\"}}\n\n",
+        "x".repeat(1000)
+    );
+    let mut out = 0;
+    while out < WHOLE {
+        if socket.write_all(event.as_bytes()).is_err() {
+            closed.fetch_add(1, Ordering::SeqCst);
+            return;
+        }
+        out += event.len() as u64;
+        sent.fetch_add(event.len() as u64, Ordering::Relaxed);
+    }
+}
+
+/// The program; killed with its owner.
+struct Daemon {
+    child: Child,
+    address: SocketAddr,
+    _home: tempfile::TempDir,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Daemon {
+    fn start(backend: &Backend) -> Self {
+        let home = tempfile::tempdir().expect("a directory");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_codex-proxy"));
+        command.args(["--port", "0", "--upstream-url", &format!("http://{}/codex", backend.address)]);
+        command.env_clear().env("HOME", home.path()).env("CREDS_STORE", "env");
+        command.env("ACCESS_TOKEN", "token").env("ACCOUNT_ID", "account");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("it starts");
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut first).expect("a first line");
+        let address = first.trim().strip_prefix("listening on http://").expect("the address").parse();
+        Self { child, address: address.expect("an address"), _home: home }
+    }
+
+    /// Asks for a stream and reads the first byte of the answer, and nothing more.
+    fn begin(&self) -> TcpStream {
+        let body = r#"{"messages":[{"role":"user","content":"hi"}],"stream":true}"#;
+        let mut socket = TcpStream::connect(self.address).expect("connected");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json";
+        write!(socket, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).expect("written");
+        socket.read_exact(&mut [0]).expect("an answer has begun");
+        socket
+    }
+
+    /// KiB in memory.
+    fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+}
+
+#[test]
+fn a_client_that_reads_nothing_costs_no_memory_and_one_that_leaves_ends_the_call() {
+    let backend = Backend::start();
+    let daemon = Daemon::start(&backend);
+    // The first stream warms up what a process allocates once.
+    drop(daemon.begin());
+    wait_for_closed(&backend, 1);
+    backend.sent.store(0, Ordering::Relaxed);
+    let before = daemon.resident();
+    let stalled = daemon.begin();
+    let sent = backend.sent_when_quiet();
+    let grown = daemon.resident().saturating_sub(before);
+    println!("the backend could send {sent} bytes; the program grew by {grown} KiB");
+    assert!(sent < WHOLE / 2, "what nobody takes is not fetched: {sent} bytes");
+    assert!(grown <= 1024, "{grown} KiB more for one client that reads nothing");
+    drop(stalled);
+    wait_for_closed(&backend, 2);
+}
+
+#[test]
+fn a_client_that_leaves_closes_the_call_within_a_tenth_of_a_second() {
+    let backend = Backend::start();
+    let daemon = Daemon::start(&backend);
+    // Other programs may hold the machine up, this one may not: the best of several counts.
+    let times = (1..=8).map(|nth| {
+        let stream = daemon.begin();
+        let left = Instant::now();
+        drop(stream);
+        wait_for_closed(&backend, nth);
+        left.elapsed()
+    });
+    let best = times.min().expect("some");
+    println!("the call was closed {best:?} after its client");
+    assert!(best <= Duration::from_millis(100), "{best:?}");
+}
+
+fn wait_for_closed(backend: &Backend, count: u64) {
+    let begun = Instant::now();
+    while backend.closed.load(Ordering::SeqCst) < count {
+        assert!(begun.elapsed() < PATIENCE, "the call to the backend stays open");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
