@@ -44,9 +44,9 @@ fmt-check:
 lint:
     cargo clippy --locked --all-targets -- -D warnings
 
-# Build the documentation, private items included; a broken link is an error
+# Build the documentation, private items included (so links to them lead somewhere); a broken link is an error
 doc *args:
-    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib --document-private-items {{ args }}
+    RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --no-deps --lib --document-private-items {{ args }}
 
 # Compile the library for wasm32-unknown-unknown, as the edge needs it
 check-wasm:

@@ -4,6 +4,7 @@
 //! * What is not given is `None` or empty here; defaults are [`super::config`]'s.
 
 #![expect(clippy::doc_markdown, reason = "the comments are the help text, where backticks would show")]
+#![allow(rustdoc::bare_urls, reason = "so would angle brackets")]
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! The user's login: where it is kept, and one supplier that hands out a fresh token.
 //!
 //! * [`supplier`]: what the rest of the program asks; refreshes before a token expires, once, and stores before use.
-//! * [`store`]: the one trait behind it. [`env`] and [`memory`] are portable; `file`, `keychain` are native.
+//! * [`store`]: the one trait behind it. [`mod@env`] and [`memory`] are portable; `file`, `keychain` are native.
 //! * [`document`]: the `auth.json` all of them hold, edited as JSON so that nothing unknown is lost.
 //! * `open`, `migration` (native): from the chosen store to a supplier, importing another tool's login on first use.
 //! * `detached` (native): a refresh in a process of its own, which outlives a killed daemon.

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use serde_json::value::RawValue;
 
 use super::head::Head;
@@ -143,14 +142,14 @@ impl Upstream {
 
     async fn attempt<M: Machine>(&self, call: &Call, machine: M) -> Result<Opened<M>, Refusal> {
         let response = self.send(call).await?;
-        if response.status() != StatusCode::OK || is_document(response.headers()) {
+        if response.status() != StatusCode::OK {
             return Err(self.refused(response).await);
         }
         let (parts, body) = response.into_parts();
         let head = Head::read(&parts.headers);
         let mut rest = Rest::new(Watched::new(body, self.settings.idle_timeout), machine);
         let mut first = Vec::new();
-        // The beginning of the body, should it turn out to be no event stream.
+        // The beginning of the body, should it turn out to be no event stream: its content type says nothing.
         let mut sample = Vec::new();
         loop {
             let item = rest.stream.next().await;
@@ -212,12 +211,6 @@ pub(super) async fn collect(body: ByteStream, silence: Duration, limit: usize) -
         }
     }
     Ok(collected.into())
-}
-
-/// The backend usually names no content type at all; one that says document, though, means it.
-fn is_document(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    ["application/json", "text/html"].iter().any(|document| content_type.starts_with(document))
 }
 
 /// A number from 0 to 1: enough that clients that failed together do not come back together.

@@ -193,8 +193,16 @@ fn without_words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiErr
         ),
         (kind, true) => ApiError::new(kind, format!("{answered} with an empty body")),
         (kind, false) if is_page(&text) => ApiError::new(kind, format!("{answered} with a page instead of data")),
-        (kind, false) => ApiError::new(kind, format!("{answered}: {}", text.trim())),
+        (kind, false) if is_readable(&text) => ApiError::new(kind, format!("{answered}: {}", text.trim())),
+        (kind, false) => ApiError::new(kind, format!("{answered} with something that is neither text nor data")),
     }
+}
+
+/// Whether a body is a sentence or two that a person can be shown.
+fn is_readable(text: &str) -> bool {
+    text.len() <= LONGEST_QUOTE
+        && !text.contains(|character: char| character.is_control() && !character.is_whitespace())
+        && !text.contains(char::REPLACEMENT_CHARACTER)
 }
 
 fn is_page(text: &str) -> bool {
@@ -246,6 +254,9 @@ fn retry_after_header(headers: &HeaderMap) -> Option<Duration> {
 
 /// How much of a body is looked at.
 const SNIFFED: usize = 4096;
+
+/// How long a body may be to be quoted.
+const LONGEST_QUOTE: usize = 500;
 
 /// The pause after a refusal for speed that names none.
 const PAUSE: Duration = Duration::from_secs(5);

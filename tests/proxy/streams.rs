@@ -147,3 +147,18 @@ async fn answers_are_told_apart_by_their_content_type() {
     assert_eq!(read(&proxy.chat(&user("hi")).await), "application/json");
     assert_eq!(read(&proxy.post("/v1/responses", &json!({ "input": "hi" })).await), "application/json");
 }
+
+#[tokio::test]
+async fn the_content_type_of_the_backends_answer_says_nothing() {
+    use codex_proxy::simulator::ScriptedAnswer;
+    use http::StatusCode;
+    use http::header::CONTENT_TYPE;
+    let proxy = Proxy::start().await;
+    let stream = include_bytes!("../fixtures/streams/text.sse");
+    for content_type in ["application/json", "text/html; charset=utf-8", "text/event-stream"] {
+        let answer = ScriptedAnswer::status(StatusCode::OK).header(CONTENT_TYPE, content_type).bytes(&stream[..]);
+        proxy.next(answer);
+        let content = proxy.chat(&user("hi")).await.message().content;
+        assert!(content.contains("Grüße"), "{content_type}: {content}");
+    }
+}

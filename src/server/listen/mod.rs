@@ -1,6 +1,6 @@
 //! Taking connections, serving them, and ending in good order.
 //!
-//! * [`bind`] gets the sockets, [`run`] serves them until `shutdown` is ready; both are given their inputs from outside,
+//! * [`bind()`] gets the sockets, [`run`] serves them until `shutdown` is ready; both are given their inputs from outside,
 //!   so that tests drive them in process.
 //! * Nagle's algorithm is off: it would hold back the first token by up to 40 ms.
 //! * Shutdown: no new connection, idle ones are closed, answers under way get the grace time. Dropping [`run`]'s future

@@ -1,0 +1,134 @@
+//! No token or key is ever seen: the whole life of a login, logged as finely as can be, with every secret looked for.
+
+#![cfg(unix)]
+#![allow(clippy::disallowed_methods, clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use codex_proxy::simulator::{HttpFault, Login, Scenario, Simulator};
+use serde_json::{Value, json};
+
+const API_KEY: &str = "canary-api-key-0123456789";
+const ADMIN_KEY: &str = "canary-admin-key-0123456789";
+
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Every token in the document at `path`.
+fn tokens(path: &Path) -> Vec<String> {
+    let document: Value = serde_json::from_slice(&std::fs::read(path).expect("the login")).expect("JSON");
+    ["access_token", "refresh_token", "id_token"]
+        .iter()
+        .filter_map(|name| document["tokens"][*name].as_str().map(str::to_owned))
+        .collect()
+}
+
+/// A secret, and pieces of it that must not be seen either: a token's parts are secrets of their own.
+fn pieces(secret: &str) -> Vec<String> {
+    let longest = secret.split('.').max_by_key(|part| part.len()).unwrap_or(secret);
+    let middle: String = longest.chars().skip(longest.len() / 2).take(24).collect();
+    vec![secret.to_owned(), middle]
+}
+
+// The simulator must go on answering while the test waits for the process.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_seen_in_any_log_answer_or_number() {
+    let simulator = Simulator::new();
+    let running = simulator.start().await.expect("a simulator");
+    let home = tempfile::tempdir().expect("a directory");
+    let legacy = home.path().join(".codex/auth.json");
+    let stored = home.path().join(".config/codex-proxy/auth.json");
+    std::fs::create_dir_all(legacy.parent().expect("a parent")).expect("a directory");
+    let login = simulator.issue_login(Login::default());
+    std::fs::write(&legacy, login.to_string()).expect("written");
+    let mut secrets = tokens(&legacy);
+
+    let child = Command::new(env!("CARGO_BIN_EXE_codex-proxy"))
+        .args(["--port", "0", "--host", "127.0.0.1", "--log-level", "trace", "--log-bodies", "--api-key", API_KEY])
+        .args(["--upstream-url", &running.upstream_url(), "--auth-url", &running.auth_url()])
+        .env_clear()
+        .envs([("HOME", home.path().to_str().expect("a path")), ("ADMIN_API_KEY", ADMIN_KEY)])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut daemon = Daemon(child);
+    let mut errors = daemon.0.stderr.take().expect("its errors");
+    let log = std::thread::spawn(move || {
+        let mut log = String::new();
+        errors.read_to_string(&mut log).expect("text");
+        log
+    });
+    let mut first = String::new();
+    let mut output = BufReader::new(daemon.0.stdout.take().expect("its output"));
+    output.read_line(&mut first).expect("a first line");
+    let base = first.trim().strip_prefix("listening on ").expect("an address").to_owned();
+    let http =
+        codex_proxy::platform::HttpClient::new(std::time::Duration::from_secs(5)).map(|_| reqwest::Client::new());
+    let http = http.expect("a client");
+    let mut seen = String::new();
+    let chat = json!({ "messages": [{ "role": "user", "content": "hi" }] }).to_string();
+    let ask = |path: &str, key: &str, body: Option<String>| {
+        let url = format!("{base}{path}");
+        let request = match body {
+            Some(body) => http.post(url).header("content-type", "application/json").body(body),
+            None => http.get(url),
+        };
+        let request = request.header("authorization", format!("Bearer {key}"));
+        async {
+            let answer = request.send().await.expect("an answer");
+            format!("{} {:?} {}\n", answer.status(), answer.headers().clone(), answer.text().await.expect("a body"))
+        }
+    };
+
+    // An imported login, a wrong key, a renewal, a login that is refused for good, credentials by hand.
+    seen += &ask("/v1/chat/completions", API_KEY, Some(chat.clone())).await;
+    seen += &ask("/v1/chat/completions", "canary-wrong-key-987654321", Some(chat.clone())).await;
+    secrets.extend(tokens(&stored));
+    simulator.invalidate_access_tokens();
+    seen += &ask("/v1/chat/completions", API_KEY, Some(chat.clone())).await;
+    secrets.extend(tokens(&stored));
+    for _ in 0..3 {
+        simulator.queue(Scenario::Http(HttpFault::TokenInvalidated));
+    }
+    simulator.invalidate_refresh_tokens();
+    seen += &ask("/v1/chat/completions", API_KEY, Some(chat.clone())).await;
+    let fresh = simulator.issue_login(Login::default());
+    let by_hand = json!({
+        "accessToken": fresh["tokens"]["access_token"],
+        "refreshToken": fresh["tokens"]["refresh_token"],
+        "expiresAt": 4_102_444_800_000_u64,
+    });
+    seen += &ask("/admin/credentials", ADMIN_KEY, Some(by_hand.to_string())).await;
+    secrets.extend(tokens(&stored));
+    seen += &ask("/admin/credentials", ADMIN_KEY, Some(json!({ "accessToken": 5 }).to_string())).await;
+    for (path, key) in [("/admin/credentials/status", ADMIN_KEY), ("/health", API_KEY), ("/metrics", API_KEY)] {
+        seen += &ask(path, key, None).await;
+    }
+    seen += &ask("/v1/chat/completions", API_KEY, Some(chat)).await;
+    assert!(seen.contains("200 OK") && seen.contains("401 Unauthorized"), "{seen}");
+    assert!(seen.contains("codex_proxy_requests_total"), "{seen}");
+
+    let stop = Command::new("kill").arg(daemon.0.id().to_string()).status().expect("kill runs");
+    assert!(stop.success() && daemon.0.wait().expect("an end").success());
+    seen += &log.join().expect("a log");
+    assert!(seen.contains("TRACE"), "logged as finely as can be");
+    secrets.extend([API_KEY, ADMIN_KEY, "canary-wrong-key-987654321"].map(str::to_owned));
+    secrets.sort();
+    secrets.dedup();
+    assert!(secrets.len() >= 9, "{} secrets", secrets.len());
+    for secret in &secrets {
+        for piece in pieces(secret) {
+            let found = seen.lines().find(|line| line.contains(&piece));
+            assert_eq!(found, None, "a secret of {} characters is seen", secret.len());
+        }
+    }
+}
