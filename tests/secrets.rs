@@ -6,8 +6,9 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
-use codex_proxy::simulator::{HttpFault, Login, Scenario, Simulator};
+use codex_proxy::simulator::{HttpFault, Login, RunningSimulator, Scenario, Simulator};
 use serde_json::{Value, json};
 
 const API_KEY: &str = "canary-api-key-0123456789";
@@ -19,6 +20,33 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+impl Daemon {
+    /// Starts one that logs everything; its address, and the thread that reads its log to the end.
+    fn start(home: &Path, backend: &RunningSimulator) -> (Self, String, JoinHandle<String>) {
+        let child = Command::new(env!("CARGO_BIN_EXE_codex-proxy"))
+            .args(["--port", "0", "--host", "127.0.0.1", "--log-level", "trace", "--log-bodies", "--api-key", API_KEY])
+            .args(["--upstream-url", &backend.upstream_url(), "--auth-url", &backend.auth_url()])
+            .env_clear()
+            .envs([("HOME", home.to_str().expect("a path")), ("ADMIN_API_KEY", ADMIN_KEY)])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut daemon = Self(child);
+        let mut errors = daemon.0.stderr.take().expect("its errors");
+        let log = std::thread::spawn(move || {
+            let mut log = String::new();
+            errors.read_to_string(&mut log).expect("text");
+            log
+        });
+        let mut first = String::new();
+        let mut output = BufReader::new(daemon.0.stdout.take().expect("its output"));
+        output.read_line(&mut first).expect("a first line");
+        let base = first.trim().strip_prefix("listening on ").expect("an address").to_owned();
+        (daemon, base, log)
     }
 }
 
@@ -51,26 +79,7 @@ async fn no_secret_is_seen_in_any_log_answer_or_number() {
     std::fs::write(&legacy, login.to_string()).expect("written");
     let mut secrets = tokens(&legacy);
 
-    let child = Command::new(env!("CARGO_BIN_EXE_codex-proxy"))
-        .args(["--port", "0", "--host", "127.0.0.1", "--log-level", "trace", "--log-bodies", "--api-key", API_KEY])
-        .args(["--upstream-url", &running.upstream_url(), "--auth-url", &running.auth_url()])
-        .env_clear()
-        .envs([("HOME", home.path().to_str().expect("a path")), ("ADMIN_API_KEY", ADMIN_KEY)])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let mut daemon = Daemon(child);
-    let mut errors = daemon.0.stderr.take().expect("its errors");
-    let log = std::thread::spawn(move || {
-        let mut log = String::new();
-        errors.read_to_string(&mut log).expect("text");
-        log
-    });
-    let mut first = String::new();
-    let mut output = BufReader::new(daemon.0.stdout.take().expect("its output"));
-    output.read_line(&mut first).expect("a first line");
-    let base = first.trim().strip_prefix("listening on ").expect("an address").to_owned();
+    let (mut daemon, base, log) = Daemon::start(home.path(), &running);
     let http =
         codex_proxy::platform::HttpClient::new(std::time::Duration::from_secs(5)).map(|_| reqwest::Client::new());
     let http = http.expect("a client");

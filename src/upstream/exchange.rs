@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use http::{Response, StatusCode};
 use serde_json::value::RawValue;
 
@@ -89,7 +89,11 @@ impl<M: Machine> Rest<M> {
         };
         match step {
             Step::Continue => Progress::Continue,
-            Step::Complete => Progress::Complete,
+            Step::Complete => {
+                // The end of the body is often there already; a connection that has been read to its end is used again.
+                let _ = self.stream.next().now_or_never();
+                Progress::Complete
+            }
             Step::Failed { failure, reported } => {
                 Progress::Failed { refusal: Refusal::in_stream(failure), reported: *reported }
             }

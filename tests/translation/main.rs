@@ -12,6 +12,7 @@
 mod captures;
 mod fold;
 mod histories;
+mod modes;
 mod oracle;
 mod recordings;
 mod splits;
