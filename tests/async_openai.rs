@@ -7,7 +7,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use async_openai::Client;
 use async_openai::config::OpenAIConfig;
@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 /// A running demo and a client for it; the process ends with it.
 struct Demo {
     process: Child,
+    /// Kept open: the demo prints more than the line that is read, and ends when it cannot.
+    _stdout: BufReader<ChildStdout>,
     client: Client<OpenAIConfig>,
 }
 
@@ -33,12 +35,13 @@ impl Demo {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("listening on ").expect("the address comes first");
         // An error only says that a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = OpenAIConfig::new().with_api_base(format!("{address}/v1")).with_api_key("any");
-        Self { process, client: Client::with_config(config) }
+        Self { process, _stdout: stdout, client: Client::with_config(config) }
     }
 
     async fn chat_stream(&self, request: Value) -> Result<Vec<CreateChatCompletionStreamResponse>, OpenAIError> {
