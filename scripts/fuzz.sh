@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every fuzz target for so many seconds: scripts/fuzz.sh SECONDS [TARGET...]
 # The instrumentation is asked of the compiler directly, so the toolchain at hand is enough and cargo-fuzz is not needed.
+# FUZZ_FLAGS goes to libFuzzer as it is: CI fixes seed and number of runs there, so that a failure is seen again.
 # What is found on the way is kept under fuzz/target/found, and starts the next run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,6 +24,7 @@ for target in "${targets[@]}"; do
   echo "fuzzing $target for $seconds s"
   "fuzz/target/$host/release/$target" -max_total_time="$seconds" -max_len=32768 -timeout=10 -rss_limit_mb=1024 \
     -dict="fuzz/dictionary" -print_final_stats=1 -artifact_prefix="fuzz/target/failures/$target-" \
+    ${FUZZ_FLAGS:-} \
     "fuzz/target/found/$target" "fuzz/corpus/$target" "tests/fixtures/streams" 2>&1 |
     { grep -E 'panicked|ERROR|SUMMARY|left:|right:|assertion|Test unit|stat::(number_of_executed_units|average_exec_per_sec|peak_rss_mb)' || true; }
 done
