@@ -28,6 +28,10 @@ test *args:
     fi
     cargo test --locked --doc
 
+# Write the kept translations of tests/fixtures/streams anew; read the difference before committing it
+snapshots:
+    INSTA_UPDATE=always cargo test --locked --test translation snapshots
+
 # Type-check everything, the quickest answer
 check:
     cargo check --locked --all-targets

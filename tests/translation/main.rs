@@ -15,4 +15,5 @@ mod histories;
 mod modes;
 mod oracle;
 mod recordings;
+mod snapshots;
 mod splits;
