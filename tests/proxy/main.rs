@@ -12,6 +12,7 @@
 )]
 
 mod answers;
+mod both_modes;
 mod catalogue;
 mod chat_requests;
 mod client;
@@ -19,5 +20,6 @@ mod failures;
 mod faults;
 mod harness;
 mod history;
+mod promises;
 mod responses;
 mod streams;

@@ -71,12 +71,15 @@ async fn the_backend_may_cut_and_frame_as_it_likes() {
 #[tokio::test]
 async fn a_client_that_leaves_ends_the_call() {
     let proxy = Proxy::start().await;
-    for (stage, stream) in [(Stage::Head, true), (Stage::Head, false), (Stage::Middle, true), (Stage::Middle, false)] {
+    for case in 0..8 {
+        let stage = if case & 1 == 0 { Stage::Head } else { Stage::Middle };
+        let stream = case & 2 == 0;
+        let (path, mut body) =
+            if case & 4 == 0 { ("chat/completions", user("hi")) } else { ("responses", json!({ "input": "hi" })) };
         proxy.simulator.forget_requests();
         proxy.next(Scenario::Stall(LONG, stage));
-        let mut body = user("hi");
         body["stream"] = stream.into();
-        let request = proxy.http.post(format!("{}/v1/chat/completions", proxy.base));
+        let request = proxy.http.post(format!("{}/v1/{path}", proxy.base));
         let request = request.header("content-type", "application/json").body(body.to_string());
         let asking = tokio::spawn(request.send());
         assert!(proxy.simulator.wait_until(LONG, |simulator| !simulator.requests_to("/responses").is_empty()).await);
@@ -89,7 +92,7 @@ async fn a_client_that_leaves_ends_the_call() {
         let left = |simulator: &codex_proxy::simulator::Simulator| {
             simulator.requests_to("/responses").iter().all(|request| request.outcome == Outcome::Disconnected)
         };
-        assert!(proxy.simulator.wait_until(Duration::from_secs(1), left).await, "{stage:?} {stream}");
+        assert!(proxy.simulator.wait_until(Duration::from_secs(1), left).await, "{path} {stage:?} {stream}");
     }
 }
 
