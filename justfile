@@ -81,6 +81,11 @@ conformance *args:
     cargo build --locked --release
     python3 tests/conformance/run.py {{ args }}
 
+# Compare our answers to recorded streams with those of openai-oauth
+differential *args:
+    cargo build --locked --release
+    python3 tests/conformance/differential.py {{ args }}
+
 # Pack the release binary, its licences and a checksum into dist/
 package name: build
     rm -rf "dist/codex-proxy-{{ name }}" && mkdir -p "dist/codex-proxy-{{ name }}"
