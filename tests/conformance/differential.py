@@ -2,7 +2,8 @@
 """Lets codex-proxy and openai-oauth answer the same recorded streams, and compares what a chat client has in the end.
 
 * Both stand before one backend that plays a recorded stream, on loopback and with a made-up login.
-* A difference is a failure unless `differential.json` names it, with the reason why it is the other's fault.
+* A difference is a failure unless ours is what the stream's own events say, read off them here without either program,
+  and `differential.json` names it, with the reason why it is the other's fault.
 * The recordings beside the checkout are read where they are; the project's own streams always.
 * The last line is `N passed, N failed`; the exit code is 0 only when nothing failed.
 """
@@ -26,6 +27,7 @@ from suite.environments import Environment, default_cache
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+TERMINAL = ("response.completed", "response.incomplete", "response.failed", "error")
 FIELDS = ("status", "text", "refusal", "calls", "finish", "usage")
 
 
@@ -100,15 +102,16 @@ def _compare(path, mode, ports, known):
     Backend.stream = path.read_bytes()
     body = _request(Backend.stream, mode == "streamed")
     ours, theirs = (_answer(port, body) for port in ports)
+    expected = _reading(Backend.stream)
     failed = False
     for field in FIELDS:
         if ours.get(field) == theirs.get(field) or (field != "status" and ours["status"] != theirs["status"]):
             continue
         reason = next((rule["reason"] for rule in known if _applies(rule, Backend.stream.decode(), mode, field)), None)
-        if reason is None:
+        if reason is None or ours.get(field) != expected.get(field):
             failed = True
             print(f"{path.name} {mode}: {field} differs\n    ours   {_short(ours.get(field))}"
-                  f"\n    theirs {_short(theirs.get(field))}")
+                  f"\n    theirs {_short(theirs.get(field))}\n    events {_short(expected.get(field))}")
     return failed
 
 
@@ -118,6 +121,50 @@ def _applies(rule, stream, mode, field):
     holds = any(text in compact for text in rule.get("holds", [""]))
     lacks = not any(text in compact for text in rule.get("lacks", []))
     return holds and lacks and mode in rule["modes"] and field in rule["fields"]
+
+
+def _reading(stream):
+    """What the events say: a text is its deltas, or its item where it has none; calls in the order of their places."""
+    events = []
+    for frame in stream.decode().replace("\r\n", "\n").split("\n\n"):
+        data = "\n".join(line[5:].removeprefix(" ") for line in frame.split("\n") if line.startswith("data:"))
+        with contextlib.suppress(ValueError):
+            events.append(json.loads(data))
+    last = next((event for event in events if event.get("type") in TERMINAL), None)
+    if last is None or last["type"] not in ("response.completed", "response.incomplete"):
+        return {"status": "error"}
+    answer = {"status": "ok", "text": "", "refusal": "", "calls": [], "finish": "stop", "usage": None}
+    done = [event for event in events if event.get("type") == "response.output_item.done"]
+    texts = []
+    for event in sorted(done, key=lambda event: event.get("output_index", 0)):
+        item, place = event["item"], event.get("output_index")
+
+        def said(kind, finished, part=None):
+            deltas = [other["delta"] for other in events if other.get("type") == f"response.{kind}.delta"
+                      and other.get("output_index") == place and part in (None, other.get("content_index"))]
+            return "".join(deltas) or finished or ""
+
+        if item["type"] == "message":
+            parts = list(enumerate(item["content"]))
+            texts.append("".join(said("output_text", part.get("text"), index) for index, part in parts))
+            answer["refusal"] += "".join(said("refusal", part.get("refusal"), index) for index, part in parts)
+        elif item["type"] == "function_call":
+            arguments = said("function_call_arguments", item["arguments"])
+            answer["calls"].append([item["call_id"], item["name"], arguments])
+        elif item["type"] == "custom_tool_call":
+            answer["calls"].append([item["call_id"], item["name"], said("custom_tool_call_input", item["input"])])
+    for call in answer["calls"]:
+        with contextlib.suppress(ValueError):
+            call[2] = json.loads(call[2])
+    answer["text"] = "\n\n".join(filter(None, texts))
+    if last["type"] == "response.incomplete":
+        reason = (last["response"].get("incomplete_details") or {}).get("reason")
+        answer["finish"] = "content_filter" if reason == "content_filter" else "length"
+    elif answer["calls"]:
+        answer["finish"] = "tool_calls"
+    if usage := last["response"].get("usage"):
+        answer["usage"] = [usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]]
+    return answer
 
 
 def _short(value):
