@@ -223,7 +223,7 @@ async fn what_is_no_stream_is_explained() {
 
 #[tokio::test]
 async fn silence_beyond_the_limit_is_a_timeout() {
-    let proxy = Proxy::with(Setup { idle_timeout: Duration::from_millis(300), ..Setup::default() }).await;
+    let proxy = Proxy::with(Setup { idle_timeout: Duration::from_millis(700), ..Setup::default() }).await;
     let long = Duration::from_secs(30);
     for stage in [Stage::Head, Stage::Output] {
         for (path, answer) in ask_everywhere(&proxy, Scenario::Stall(long, stage), 1).await {

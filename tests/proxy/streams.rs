@@ -27,10 +27,10 @@ fn streaming() -> Value {
 async fn a_quiet_stream_is_kept_alive_without_blank_lines() {
     let proxy = quick_keepalives().await;
     for stage in [Stage::Head, Stage::Output, Stage::Middle, Stage::Terminal] {
-        proxy.next(Scenario::Stall(Duration::from_millis(400), stage));
+        proxy.next(Scenario::Stall(Duration::from_millis(800), stage));
         let answer = proxy.chat(&streaming()).await;
         let keepalives = answer.text.lines().filter(|line| *line == ": keepalive").count();
-        assert!((2..=8).contains(&keepalives), "{stage:?}: {keepalives}\n{}", answer.text);
+        assert!(keepalives >= 2, "{stage:?}: {keepalives}\n{}", answer.text);
         assert!(!answer.text.contains(": keepalive\n\n"), "a comment is not an event of its own");
         answer.message();
     }
