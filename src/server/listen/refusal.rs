@@ -48,7 +48,7 @@ pub(super) async fn write(refusal: &ApiError, socket: &mut TcpStream) -> io::Res
 /// The bytes of an answer after which nothing follows.
 async fn as_text(response: Response) -> Vec<u8> {
     let (mut head, body) = response.into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     let date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + unix_now());
