@@ -118,8 +118,12 @@ impl Shared {
         if let Some(unsaved) = &state.unsaved {
             return Some(unsaved.error.clone());
         }
-        let refresh_token = state.held.as_ref()?.login.refresh_token.as_ref()?;
-        state.blocked(refresh_token, &self.store.place())
+        let login = &state.held.as_ref()?.login;
+        let place = self.store.place();
+        match login.refresh_token.as_ref().filter(|_| !self.store.is_read_only()) {
+            Some(refresh_token) => state.blocked(refresh_token, &place),
+            None => login.is_expired(now()).then_some(CredentialError::NotRenewable { place }),
+        }
     }
 
     /// What a store that can answer at once holds; `None` where it cannot.
