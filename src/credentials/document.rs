@@ -156,6 +156,13 @@ impl AuthDocument {
         }
     }
 
+    /// Every token the document holds.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let tokens = self.fields.object(TOKENS).unwrap_or_default();
+        let names = ["access_token", "refresh_token", "id_token"];
+        names.into_iter().filter_map(|name| tokens.text(name)).map(Secret::new).collect()
+    }
+
     /// Names the account, over what the claims say.
     pub fn set_account_id(&mut self, account_id: &str) {
         self.set_token("account_id", account_id);

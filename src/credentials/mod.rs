@@ -26,6 +26,7 @@ pub mod keychain;
 mod keychain_item;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod lock;
+mod mask;
 pub mod memory;
 #[cfg(not(target_arch = "wasm32"))]
 mod migration;

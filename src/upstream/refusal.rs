@@ -1,7 +1,7 @@
 //! What the backend's failures mean: one place from its codes and statuses to the error a client sees.
 //!
 //! * The code says more than the status, so it is looked at first; the type stands in where there is no code.
-//! * The backend's own words, code and parameter are kept. Pages made for browsers are not: they are explained instead.
+//! * The backend's own words, code and parameter are kept, but for tokens of ours that it quotes. Pages made for browsers are not: they are explained instead.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 use super::head::Head;
 use super::idle::StreamError;
 use super::retry::Retry;
+use crate::credentials::TokenSupplier;
 use crate::credentials::error::CredentialError;
 use crate::openai::error::{ApiError, ErrorKind};
 use crate::platform::{TransportError, TransportErrorKind, unix_now};
@@ -107,6 +108,19 @@ impl Refusal {
             _ => retry_of(&error),
         };
         Self { error: paused(error), retry }
+    }
+}
+
+impl Refusal {
+    /// The same in words without the tokens of `supplier`'s login, which the backend may have quoted.
+    #[must_use]
+    pub(super) fn masked(mut self, supplier: &TokenSupplier) -> Self {
+        let mask = |text: &str| supplier.mask(text).into_owned();
+        let error = &mut self.error;
+        error.message = mask(&error.message);
+        error.param = error.param.as_deref().map(mask);
+        error.code = error.code.as_deref().map(mask).map(Into::into);
+        self
     }
 }
 
