@@ -1,33 +1,32 @@
-//! Encrypted reasoning kept in memory between the turns of a chat.
+//! Items of earlier answers, kept in memory because the backend stores none.
 //!
-//! * Keyed by the ids of the calls it led to; a client gives those back with the calls.
-//! * Bounded in bytes: what was used longest ago goes first. Losing an entry costs the model some thinking, nothing else.
+//! * Two uses: encrypted reasoning by the id of the call it led to, for chat clients, which cannot return it; and whole
+//!   items by their own id, for clients of the Responses API that refer to an item instead of sending it again.
+//! * Bounded in bytes: what was used longest ago goes first.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
 
-use crate::translate::chat::KeptReasoning;
-
-/// The kept reasoning of all conversations.
+/// Items by the id they are asked for with, each a JSON object.
 #[derive(Debug, Default)]
-pub(super) struct Replay(Mutex<Kept>);
+pub(super) struct Memory(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// Call id → items; used longest ago first.
+    /// Used longest ago first.
     entries: IndexMap<String, Vec<String>>,
     bytes: usize,
 }
 
-impl Replay {
+impl Memory {
     /// Keeps what an answer gave.
-    pub(super) fn keep(&self, reasoning: Vec<KeptReasoning>) {
+    pub(super) fn keep(&self, entries: impl IntoIterator<Item = (String, Vec<String>)>) {
         let mut kept = self.kept();
-        for KeptReasoning { call_id, items } in reasoning {
-            kept.remove(&call_id);
-            kept.bytes += size(&call_id, &items);
-            kept.entries.insert(call_id, items);
+        for (id, items) in entries {
+            kept.remove(&id);
+            kept.bytes += size(&id, &items);
+            kept.entries.insert(id, items);
         }
         while kept.bytes > MOST_BYTES
             && let Some((oldest, items)) = kept.entries.shift_remove_index(0)
@@ -36,7 +35,7 @@ impl Replay {
         }
     }
 
-    /// The items that led to the call `id`.
+    /// The items kept for `id`.
     pub(super) fn recall(&self, id: &str) -> Vec<String> {
         let mut kept = self.kept();
         let Some((id, items)) = kept.entries.shift_remove_entry(id) else { return Vec::new() };
@@ -68,19 +67,19 @@ const MOST_BYTES: usize = 8 << 20;
 mod tests {
     use super::*;
 
-    fn reasoning(id: &str, bytes: usize) -> Vec<KeptReasoning> {
-        vec![KeptReasoning { call_id: id.to_owned(), items: vec!["x".repeat(bytes)] }]
+    fn entry(id: &str, bytes: usize) -> [(String, Vec<String>); 1] {
+        [(id.to_owned(), vec!["x".repeat(bytes)])]
     }
 
     #[test]
     fn what_was_used_longest_ago_goes_first() {
-        let replay = Replay::default();
-        replay.keep(reasoning("a", MOST_BYTES / 2 - 8));
-        replay.keep(reasoning("b", MOST_BYTES / 2 - 8));
-        assert_eq!(replay.recall("a").len(), 1);
-        replay.keep(reasoning("c", 100));
-        assert_eq!((replay.recall("a").len(), replay.recall("b").len(), replay.recall("c").len()), (1, 0, 1));
-        replay.keep(reasoning("c", 200));
-        assert_eq!(replay.recall("c")[0].len(), 200);
+        let memory = Memory::default();
+        memory.keep(entry("a", MOST_BYTES / 2 - 8));
+        memory.keep(entry("b", MOST_BYTES / 2 - 8));
+        assert_eq!(memory.recall("a").len(), 1);
+        memory.keep(entry("c", 100));
+        assert_eq!((memory.recall("a").len(), memory.recall("b").len(), memory.recall("c").len()), (1, 0, 1));
+        memory.keep(entry("c", 200));
+        assert_eq!(memory.recall("c")[0].len(), 200);
     }
 }
