@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::delta::Delta;
 use crate::openai::json::Text;
 
 /// One event. Which fields are present depends on `kind`.
@@ -84,7 +85,10 @@ pub struct Name<'a> {
 impl<'a> Name<'a> {
     /// The name of the event in a frame's data; `None` for anything that is not a JSON object with a `type`.
     pub fn parse(data: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(data).ok()
+        match Delta::read_name(data) {
+            Some((kind, sequence_number)) => Some(Self { kind: Cow::Borrowed(kind.event()), sequence_number }),
+            None => serde_json::from_slice(data).ok(),
+        }
     }
 }
 
