@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use super::unfinished::{Unfinished, id_of};
 use crate::openai::json::{ArrayWriter, Object, ObjectWriter};
+use crate::translate::delta::Delta;
 use crate::translate::event::Event;
 
 /// The items of an answer.
@@ -23,6 +24,11 @@ struct Item {
 }
 
 impl Output {
+    /// Takes note of a delta.
+    pub(super) fn note_delta(&mut self, delta: &Delta<'_>) {
+        self.unfinished.note_delta(delta);
+    }
+
     /// Takes note of what `event` says of an item.
     pub(super) fn note(&mut self, event: &Event<'_>) {
         self.unfinished.note(event);
@@ -67,6 +73,12 @@ impl Output {
             self.write_items(writer.key("output"));
         }
         writer.end();
+    }
+
+    /// Id and JSON of every item that has an id.
+    pub(super) fn take_items(&mut self) -> Vec<(String, String)> {
+        let id = |item: &Item| serde_json::from_str::<String>(item.id.as_deref()?).ok();
+        std::mem::take(&mut self.items).into_iter().filter_map(|item| Some((id(&item)?, item.json))).collect()
     }
 
     fn write_items(&self, out: &mut Vec<u8>) {
