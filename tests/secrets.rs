@@ -140,7 +140,8 @@ async fn a_body_that_is_refused_is_not_quoted_in_the_log() {
     let message = |role: &str| json!({ "messages": [{ "role": role, "content": "hi" }] });
     let answer = ask(&base, "/v1/chat/completions", &message("look-for-me")).await;
     assert!(answer.starts_with("400 ") && answer.contains("look-for-me"), "{answer}");
-    let error = ScriptedAnswer::error(StatusCode::BAD_REQUEST, "invalid_request_error", None, "bad value 'look-for-me'");
+    let error =
+        ScriptedAnswer::error(StatusCode::BAD_REQUEST, "invalid_request_error", None, "bad value 'look-for-me'");
     simulator.queue(error);
     let answer = ask(&base, "/v1/chat/completions", &message("user")).await;
     assert!(answer.starts_with("400 ") && answer.contains("look-for-me"), "{answer}");

@@ -249,7 +249,9 @@ mod tests {
         let text = |text: &str| vec![text.to_owned()];
         assert!(problem(Options { allow_host: text("http://x"), ..Options::default() }).starts_with("--allow-host: "));
         let host = |host: &str| Some(host.to_owned());
-        assert!(problem(Options { host: host("not a host"), ..Options::default() }).starts_with("--host: \"not a host\""));
+        assert!(
+            problem(Options { host: host("not a host"), ..Options::default() }).starts_with("--host: \"not a host\"")
+        );
         assert!(problem(Options { allow_origin: text("*"), ..Options::default() }).starts_with("--allow-origin: "));
         assert!(problem(Options { api_key: text(" "), ..Options::default() }).starts_with("--api-key: "));
         assert!(problem(Options { max_concurrent: Some(0), ..Options::default() }).starts_with("--max-concurrent: "));

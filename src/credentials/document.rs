@@ -103,10 +103,8 @@ impl AuthDocument {
         let claims = Claims::of(token.expose());
         let id_token = stated("id_token").map(Secret::new);
         let id_claims = id_token.map(|token| Claims::of(token.expose())).unwrap_or_default();
-        let account_id = stated("account_id")
-            .or(id_claims.account_id)
-            .or(claims.account_id)
-            .ok_or(Unusable::NoAccount)?;
+        let account_id =
+            stated("account_id").or(id_claims.account_id).or(claims.account_id).ok_or(Unusable::NoAccount)?;
         let states_expiry = if self.fields.has(EXPIRES_AT) { &self.fields } else { &tokens };
         let stated_expiry_ms = states_expiry.unsigned(EXPIRES_AT);
         Ok(Login {

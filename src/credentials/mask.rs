@@ -40,7 +40,10 @@ mod tests {
             ("xeyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE4MDAwMDAwMDB9.c2lny", "x***y"),
             ("no eyJhbGciOiJIUzI1NiJ9.eyJl... here", "no ***... here"),
             ("its part \"eyJleHAiOjE4MDAwMDAwMDB9\"", "its part \"***\""),
-            ("short eyJhbGci of another eyJhbGciOiJSUzI1NiJ9aaaaaaa", "short eyJhbGci of another eyJhbGciOiJSUzI1NiJ9aaaaaaa"),
+            (
+                "short eyJhbGci of another eyJhbGciOiJSUzI1NiJ9aaaaaaa",
+                "short eyJhbGci of another eyJhbGciOiJSUzI1NiJ9aaaaaaa",
+            ),
             ("", ""),
         ] {
             assert_eq!(mask(text, &secrets), masked);

@@ -144,10 +144,7 @@ impl ErrorKind {
 
     /// Whether the contents of the request's body are at fault, by this program's judgement or by the backend's.
     pub const fn is_about_the_body(self) -> bool {
-        matches!(
-            self,
-            Self::InvalidRequest | Self::UnsupportedParameter | Self::ContextLengthExceeded | Self::Refused
-        )
+        matches!(self, Self::InvalidRequest | Self::UnsupportedParameter | Self::ContextLengthExceeded | Self::Refused)
     }
 
     /// The table.

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::head::Head;
 use super::idle::{StreamError, Watched};
-use super::refusal::Refusal;
+use super::refusal::{LARGEST_REFUSAL, Refusal};
 use super::retry::Retries;
 use super::{Call, Incident, Upstream};
 use crate::credentials::TokenSupplier;
@@ -232,9 +232,6 @@ fn jitter() -> f64 {
 
 /// The code of a refusal of encrypted reasoning.
 const REASONING_REFUSED: &str = "invalid_encrypted_content";
-
-/// How much of a refusal's body is read.
-const LARGEST_REFUSAL: usize = 64 * 1024;
 
 /// How large a JSON document may be.
 const LARGEST_DOCUMENT: usize = 64 * 1024 * 1024;

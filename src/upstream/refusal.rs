@@ -87,7 +87,7 @@ impl Refusal {
 
     /// The backend answered with a status other than 200, or with something else than events.
     pub(super) fn answered(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
-        let failure = Failure::from_body(body);
+        let failure = Failure::from_body(body).filter(|failure| !is_of_no_route(status, failure));
         let known = failure.as_ref().and_then(|failure| Some((kind_of(failure)?, failure)));
         let mut error = match (known, &failure) {
             (Some((kind, failure)), _) => describe(kind, failure),
@@ -223,7 +223,10 @@ fn without_words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiErr
     match (kind_of_status(status), body.is_empty()) {
         (ErrorKind::ModelNotFound, _) => ApiError::new(
             ErrorKind::UpstreamBlocked,
-            format!("{answered} without a reason: something in front of it blocks this path"),
+            format!(
+                "{answered} without a reason: there is nothing at this path, or something in front of it blocks it; if \
+                 you have set --upstream-url, check it"
+            ),
         ),
         (ErrorKind::RateLimited, _) => {
             ApiError::new(ErrorKind::RateLimited, format!("{answered}: too many requests in too short a time"))
@@ -238,9 +241,22 @@ fn without_words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiErr
         ),
         (kind, true) => ApiError::new(kind, format!("{answered} with an empty body")),
         (kind, false) if is_page(&text) => ApiError::new(kind, format!("{answered} with a page instead of data")),
+        (kind, false) if body.len() >= LARGEST_REFUSAL => ApiError::new(
+            kind,
+            format!("{answered} with more than {} KiB, of which only the beginning was read", LARGEST_REFUSAL >> 10),
+        ),
         (kind, false) if is_readable(&text) => ApiError::new(kind, format!("{answered}: {}", text.trim())),
         (kind, false) => ApiError::new(kind, format!("{answered} with something that is neither text nor data")),
     }
+}
+
+/// Whether it is what a web framework says of a path that it does not know, rather than of a model.
+fn is_of_no_route(status: StatusCode, failure: &Failure) -> bool {
+    let words = failure.message.as_deref().unwrap_or_default();
+    status == StatusCode::NOT_FOUND
+        && failure.code.is_none()
+        && failure.r#type.is_none()
+        && words.trim_end_matches('.').eq_ignore_ascii_case("not found")
 }
 
 /// Whether a body is a sentence or two that a person can be shown.
@@ -296,6 +312,9 @@ fn try_again_in(message: &str) -> Option<Duration> {
 fn retry_after_header(headers: &HeaderMap) -> Option<Duration> {
     headers.get("retry-after")?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
+
+/// How much of a refusal's body is read.
+pub(super) const LARGEST_REFUSAL: usize = 1024 * 1024;
 
 /// How much of a body is looked at.
 const SNIFFED: usize = 4096;
