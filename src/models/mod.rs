@@ -141,8 +141,9 @@ impl Models {
         if let Some((Name::Known(target), hint)) = name::aliased(id, &self.aliases, holds) {
             let model = find(&live, &target)?;
             let effort = hint.and_then(|hint| model.clamp(Some(hint)));
-            let entry = effort.map_or_else(|| Entry::of(model), |effort| Entry::variant(model, effort));
-            return Some(Entry { id: id.trim().to_owned(), ..entry });
+            let mut entry = effort.map_or_else(|| Entry::of(model), |effort| Entry::variant(model, effort));
+            id.trim().clone_into(&mut entry.id);
+            return Some(entry);
         }
         let id = id.trim().to_ascii_lowercase();
         if let Some(model) = find(&live, &id) {
