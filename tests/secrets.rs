@@ -81,8 +81,14 @@ async fn signed_in() -> (Simulator, RunningSimulator, tempfile::TempDir, PathBuf
     (simulator, running, home, stored)
 }
 
+/// A client of the kind the proxy has: making that one chooses the TLS library for both.
+fn client() -> reqwest::Client {
+    let http = codex_proxy::platform::HttpClient::new(std::time::Duration::from_secs(5));
+    http.map(|_| reqwest::Client::new()).expect("a client")
+}
+
 async fn ask(base: &str, path: &str, body: &Value) -> String {
-    let request = reqwest::Client::new().post(format!("{base}{path}")).header("content-type", "application/json");
+    let request = client().post(format!("{base}{path}")).header("content-type", "application/json");
     let request = request.header("authorization", format!("Bearer {API_KEY}")).body(body.to_string());
     let answer = request.send().await.expect("an answer");
     format!("{} {}\n", answer.status(), answer.text().await.expect("a body"))
@@ -163,9 +169,7 @@ async fn no_secret_is_seen_in_any_log_answer_or_number() {
     let mut secrets = tokens(&legacy);
 
     let (mut daemon, base, log) = Daemon::start(home.path(), &running, &["--log-bodies"]);
-    let http =
-        codex_proxy::platform::HttpClient::new(std::time::Duration::from_secs(5)).map(|_| reqwest::Client::new());
-    let http = http.expect("a client");
+    let http = client();
     let mut seen = String::new();
     let chat = json!({ "messages": [{ "role": "user", "content": "hi" }] }).to_string();
     let ask = |path: &str, key: &str, body: Option<String>| {
