@@ -3,6 +3,7 @@
 #![cfg(unix)]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -21,7 +22,7 @@ impl Home {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_codex-proxy"));
-        command.args(arguments).env_clear().env("HOME", self.0.path()).stdin(Stdio::null());
+        command.args(arguments).env_clear().env("HOME", self.0.path()).envs(coverage()).stdin(Stdio::null());
         command
     }
 
@@ -35,6 +36,13 @@ impl Home {
         std::fs::write(path, text).expect("written");
     }
 }
+
+/// Where a process measured for coverage leaves what it has seen; nothing of it in other runs.
+fn coverage() -> Option<(&'static str, OsString)> {
+    std::env::var_os(COVERAGE).map(|file| (COVERAGE, file))
+}
+
+const COVERAGE: &str = "LLVM_PROFILE_FILE";
 
 /// A running daemon; killed with its owner.
 struct Daemon {
@@ -267,7 +275,7 @@ fn a_lack_of_file_descriptors_is_survived() {
     let mut command = Command::new("sh");
     let program = env!("CARGO_BIN_EXE_codex-proxy");
     command.arg("-c").arg(format!("ulimit -n 64 && exec {program} --port 0"));
-    command.env_clear().env("HOME", home.0.path()).env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+    command.env_clear().env("HOME", home.0.path()).env("PATH", "/usr/bin:/bin").envs(coverage()).stdin(Stdio::null());
     let daemon = Daemon::start(command);
     let clients: Vec<_> = (0..200).map(|_| TcpStream::connect(daemon.address).expect("queued")).collect();
     drop(clients);
