@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
-use codex_proxy::simulator::{Login, Simulator};
+use codex_proxy::simulator::{Login, RunningSimulator, Simulator, Window};
 use tempfile::TempDir;
 
 /// A home of its own for each process, and nothing else of the environment.
@@ -295,10 +295,7 @@ fn no_core_dump_holds_a_token() {
 
 #[test]
 fn the_accounts_models_are_listed_and_remembered() {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let simulator = Simulator::new();
-    let running = runtime.block_on(simulator.start()).expect("it listens");
+    let (_runtime, simulator, running) = simulated();
     let upstream_url = running.upstream_url();
     let home = Home::new();
     let list = || {
@@ -315,4 +312,120 @@ fn the_accounts_models_are_listed_and_remembered() {
     drop(running);
     let (first, errors) = list();
     assert!(first.starts_with("gpt-6-sol ") && errors.contains("cannot be fetched"), "{first} {errors}");
+}
+
+/// A backend and issuer beside the commands that are run; whoever holds the runtime keeps it alive.
+fn simulated() -> (tokio::runtime::Runtime, Simulator, RunningSimulator) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let simulator = Simulator::new();
+    let running = runtime.block_on(simulator.start()).expect("it listens");
+    (runtime, simulator, running)
+}
+
+fn pointed_at<'a>(command: &[&'a str], upstream: &'a str, issuer: &'a str) -> Vec<&'a str> {
+    [command, &["--upstream-url", upstream, "--auth-url", issuer]].concat()
+}
+
+const LOGIN_FILE: &str = ".config/codex-proxy/auth.json";
+
+#[test]
+fn signing_in_looking_and_signing_out() {
+    let (_runtime, simulator, running) = simulated();
+    simulator.configure(|settings| {
+        settings.issuer.device_interval = "1".to_owned();
+        settings.issuer.device_pending_polls = Some(0);
+        settings.limits.secondary = Some(Window { used_percent: 40.0, minutes: 300, resets_in_seconds: 7_230 });
+    });
+    let (upstream, issuer) = (running.upstream_url(), running.auth_url());
+    let home = Home::new();
+    let login = home.run(&pointed_at(&["login", "--device"], &upstream, &issuer));
+    assert!(login.status.success(), "{login:?}");
+    assert!(text(&login.stdout).contains("Signed in as simulated@example.com"), "{login:?}");
+
+    let status = home.run(&pointed_at(&["status"], &upstream, &issuer));
+    assert!(status.status.success(), "{status:?}");
+    for words in ["plus", "weekly: 12 % used", "5-hour: 40 % used, starts anew in 2 hours"] {
+        assert!(text(&status.stdout).contains(words), "{words} is not in\n{}", text(&status.stdout));
+    }
+    let status = home.run(&pointed_at(&["status", "--json"], &upstream, &issuer));
+    let json: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    assert_eq!((&json["planType"], &json["windows"][1]["window_seconds"]), (&"plus".into(), &18_000.into()));
+
+    let logout = home.run(&pointed_at(&["logout", "--revoke"], &upstream, &issuer));
+    assert!(logout.status.success() && text(&logout.stdout).contains("is revoked"), "{logout:?}");
+    assert!(!home.0.path().join(LOGIN_FILE).exists());
+    assert_eq!(simulator.counters().revoked_chains, 1);
+}
+
+#[test]
+fn status_says_so_where_the_usage_is_not_known() {
+    let (_runtime, simulator, running) = simulated();
+    let home = Home::new();
+    home.write(LOGIN_FILE, &simulator.issue_login(Login::default()).to_string());
+    let issuer = running.auth_url();
+    for (upstream, words) in [
+        (format!("{issuer}/elsewhere/codex"), "the backend answered 404"),
+        ("http://127.0.0.1:9".to_owned(), "refused"),
+    ] {
+        let status = home.run(&pointed_at(&["status"], &upstream, &issuer));
+        let said = text(&status.stdout);
+        assert!(status.status.success(), "the login works all the same: {said}");
+        assert!(said.contains("Usage    not known: ") && said.contains(words), "{words}: {said}");
+    }
+    home.write(LOGIN_FILE, &simulator.issue_login(Login::default().expiring_in(-60)).to_string());
+    let said = text(&home.run(&pointed_at(&["status"], &running.upstream_url(), &issuer)).stdout);
+    assert!(said.contains("not known: the access token has expired"), "{said}");
+}
+
+#[test]
+fn the_doctor_finds_nothing_where_there_is_nothing() {
+    let (_runtime, simulator, running) = simulated();
+    let (upstream, issuer) = (running.upstream_url(), running.auth_url());
+    let home = Home::new();
+    home.write(LOGIN_FILE, &simulator.issue_login(Login::default()).to_string());
+    let protect = |mode: u32| {
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(home.0.path().join(LOGIN_FILE), permissions).expect("a mode");
+    };
+    protect(0o600);
+    let daemon = Daemon::start(home.command(&pointed_at(&["--port", "0", "--host", "127.0.0.1"], &upstream, &issuer)));
+    let port = daemon.address.port().to_string();
+    let examine = || {
+        let output = home.run(&pointed_at(&["doctor", "--host", "127.0.0.1", "--port", &port], &upstream, &issuer));
+        (output.status.code(), text(&output.stdout))
+    };
+    let (code, found) = examine();
+    assert_eq!(code, Some(0), "{found}");
+    for part in ["is serving on", "more minutes", "is yours alone", "✅ backend", "✅ issuer", "✅ clock"] {
+        assert!(found.contains(part), "{part} is not in\n{found}");
+    }
+    assert!(!found.contains('❌') && !found.contains('⚠'), "{found}");
+    // What others may read and what has expired still work, and are said.
+    home.write(LOGIN_FILE, &simulator.issue_login(Login::default().expiring_in(-60)).to_string());
+    protect(0o644);
+    let (code, found) = examine();
+    assert_eq!(code, Some(0), "{found}");
+    assert!(found.contains("chmod 600") && found.contains("has expired"), "{found}");
+    daemon.signal("-TERM");
+    assert_eq!(daemon.end().0, Some(0));
+    let (_, found) = examine();
+    assert!(found.contains("is free"), "{found}");
+}
+
+#[test]
+fn another_program_on_the_port_is_not_taken_for_this_one() {
+    let home = Home::new();
+    let other = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = other.local_addr().expect("bound").port().to_string();
+    let answers = std::thread::spawn(move || {
+        let (mut socket, _) = other.accept().expect("a question");
+        let _ = socket.read(&mut [0; 1024]);
+        let _ = socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    });
+    let nobody = "http://127.0.0.1:9";
+    let output = home.run(&pointed_at(&["doctor", "--host", "127.0.0.1", "--port", &port], nobody, nobody));
+    let found = text(&output.stdout);
+    assert!(found.contains("❌ port") && found.contains("in use"), "{found}");
+    answers.join().expect("asked once");
 }
