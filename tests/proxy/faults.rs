@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use codex_proxy::credentials::AuthDocument;
+use codex_proxy::server::settings::Settings;
 use codex_proxy::simulator::{HttpFault, Scenario, ScriptedAnswer, Step};
 use http::StatusCode;
 use http::header::CONTENT_ENCODING;
@@ -214,4 +215,24 @@ async fn a_login_that_no_header_can_hold_is_said_to_be_the_matter() {
         assert!(!answer.text.contains("acc\\u0000") && !answer.text.contains("ken\""), "{}", answer.text);
         assert_eq!(proxy.calls(), 0);
     }
+}
+
+#[tokio::test]
+async fn a_late_refusal_keeps_its_parameter_and_invents_no_code() {
+    let settings = Settings { keepalive: Duration::from_millis(50), ..Settings::default() };
+    let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
+    let error =
+        json!({ "error": { "type": "invalid_request_error", "code": null, "param": "input[0]", "message": "no" } });
+    let late = ScriptedAnswer::json(StatusCode::BAD_REQUEST, &error).delayed(Duration::from_millis(400));
+    proxy.next(late.clone());
+    let answer = proxy.post("/v1/responses", &json!({ "input": "hi", "stream": true })).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let mut last = answer.events().pop().unwrap();
+    last.as_object_mut().unwrap().remove("sequence_number");
+    assert_eq!(last, json!({ "type": "error", "code": null, "message": "no", "param": "input[0]" }));
+    let mut body = user("hi");
+    body["stream"] = true.into();
+    proxy.next(late);
+    let error = proxy.chat(&body).await.events().pop().unwrap()["error"].clone();
+    assert_eq!((&error["code"], &error["param"]), (&serde_json::Value::Null, &json!("input[0]")));
 }
