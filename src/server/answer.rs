@@ -20,6 +20,7 @@ use http::{HeaderName, HeaderValue};
 use http_body::Frame;
 
 use super::App;
+use super::cut_off::CutOff;
 use super::metrics::TokenCounts;
 use super::observe::RequestLog;
 use crate::openai::error::ApiError;
@@ -179,6 +180,9 @@ enum Phase<M> {
 impl<M: Machine> Events<M> {
     /// The next bytes for the client, `None` at the end.
     fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
+        if self.exchange.app.cut_off.is_reached() {
+            return Poll::Ready(self.cut_off());
+        }
         loop {
             let mut out = Vec::new();
             match std::mem::replace(&mut self.phase, Phase::Ended) {
@@ -211,6 +215,23 @@ impl<M: Machine> Events<M> {
                 return Poll::Ready(Some(out));
             }
         }
+    }
+
+    /// What a stream that can no longer be waited for ends with; `None` if it has ended.
+    fn cut_off(&mut self) -> Option<Vec<u8>> {
+        let error = CutOff::error();
+        let mut out = Vec::new();
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Opening(_, mut machine) => machine.fail(&error, &mut out),
+            Phase::Beginning(first, mut rest) => {
+                out = first;
+                rest.fail(&error, &mut out);
+            }
+            Phase::Reading(mut rest) => rest.fail(&error, &mut out),
+            Phase::Ended => return None,
+        }
+        self.exchange.log.failed(&error);
+        Some(out)
     }
 
     fn advance(&mut self, mut rest: Rest<M>, progress: Progress, out: &mut Vec<u8>) {

@@ -15,6 +15,7 @@ mod admission;
 mod answer;
 pub mod body;
 mod chat;
+pub mod cut_off;
 mod error;
 pub mod guard;
 mod health;
@@ -38,6 +39,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
+use self::cut_off::CutOff;
 use self::metrics::Metrics;
 use self::notices::Notices;
 use self::replay::Replay;
@@ -62,6 +64,8 @@ pub struct App {
     pub supplier: TokenSupplier,
     /// The way to the backend.
     pub upstream: Upstream,
+    /// Whether answers under way have to end.
+    pub cut_off: CutOff,
     /// Reasoning kept between the turns of chats.
     replay: Replay,
     /// What has been said once and is not said again.
@@ -92,6 +96,7 @@ impl App {
             upstream,
             supplier,
             metrics,
+            cut_off: CutOff::default(),
             replay: Replay::default(),
             notices: Notices::default(),
             places,

@@ -171,6 +171,30 @@ async fn an_incomplete_answer_is_an_answer() {
 }
 
 #[tokio::test]
+async fn items_that_never_ended_are_in_the_answer_all_the_same() {
+    let proxy = Proxy::start().await;
+    let message = json!({ "id": "m", "type": "message", "status": "in_progress", "role": "assistant", "content": [] });
+    let call = json!({ "id": "f", "type": "function_call", "status": "in_progress", "call_id": "c", "name": "n", "arguments": "" });
+    let events = [
+        json!({ "type": "response.created", "response": { "id": "resp_1" } }),
+        json!({ "type": "response.output_item.added", "output_index": 0, "item": message }),
+        json!({ "type": "response.output_text.delta", "output_index": 0, "content_index": 0, "item_id": "m", "delta": "Hel" }),
+        json!({ "type": "response.output_text.delta", "output_index": 0, "content_index": 0, "item_id": "m", "delta": "lo" }),
+        json!({ "type": "response.output_item.added", "output_index": 1, "item": call }),
+        json!({ "type": "response.function_call_arguments.done", "output_index": 1, "item_id": "f", "arguments": "{}" }),
+        json!({ "type": "response.completed", "response": { "id": "resp_1", "object": "response", "status": "completed", "output": [] } }),
+    ];
+    let stream: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let answer = ScriptedAnswer::stream().bytes(stream);
+    let [buffered, streamed] = proxy.both_responses(answer, &json!({ "input": "hi" })).await;
+    let (buffered, last) = (buffered.json(), streamed.events().pop().unwrap());
+    assert_eq!(buffered, last["response"]);
+    assert_eq!(buffered["output"][0]["content"][0]["text"], "Hello");
+    assert_eq!(buffered["output"][1]["arguments"], "{}");
+    assert_eq!(buffered["output"][1]["status"], "completed");
+}
+
+#[tokio::test]
 async fn compaction_is_forwarded_as_json() {
     let proxy = Proxy::start().await;
     let body = json!({ "model": "gpt-5.5", "instructions": "x", "input": [{ "role": "user", "content": "hi" }], "store": false });
