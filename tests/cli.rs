@@ -429,3 +429,21 @@ fn another_program_on_the_port_is_not_taken_for_this_one() {
     assert!(found.contains("❌ port") && found.contains("in use"), "{found}");
     answers.join().expect("asked once");
 }
+
+#[test]
+fn a_model_of_somebody_elses_is_answered_by_the_default_and_said_once() {
+    let demo = Daemon::start(Home::new().command(&["demo", "--port", "0"]));
+    for model in ["gpt-4o", "gpt-4o", "claude-opus"] {
+        let mut answer = String::new();
+        let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]}}"#);
+        demo.chat(&body).read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.contains(r#""model":"gpt-"#) && !answer.contains(model), "{answer}");
+    }
+    demo.signal("-TERM");
+    let (_, log) = demo.end();
+    let said = |model: &str| {
+        log.lines().filter(|line| line.contains("no model of this backend") && line.contains(model)).count()
+    };
+    assert_eq!((said("gpt-4o"), said("claude-opus")), (1, 1), "{log}");
+}
