@@ -152,8 +152,10 @@ impl Exchange {
             self.log.tokens(&self.model, counts);
         }
         if self.app.settings.reasoning_replay {
-            self.app.replay.keep(machine.take_reasoning());
+            let kept = machine.take_reasoning().into_iter();
+            self.app.replay.keep(kept.map(|reasoning| (reasoning.call_id, reasoning.items)));
         }
+        self.app.answered.keep(machine.take_items().into_iter().map(|(id, item)| (id, vec![item])));
     }
 }
 

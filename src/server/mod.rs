@@ -22,12 +22,12 @@ mod health;
 mod incoming;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod listen;
+mod memory;
 pub mod metrics;
 mod models;
 mod notices;
 pub mod observe;
 mod refusals;
-mod replay;
 mod responses;
 pub mod settings;
 mod transcript;
@@ -40,9 +40,9 @@ use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
 use self::cut_off::CutOff;
+use self::memory::Memory;
 use self::metrics::Metrics;
 use self::notices::Notices;
-use self::replay::Replay;
 use self::settings::Settings;
 use crate::credentials::TokenSupplier;
 use crate::models::Models;
@@ -66,8 +66,10 @@ pub struct App {
     pub upstream: Upstream,
     /// Whether answers under way have to end.
     pub cut_off: CutOff,
-    /// Reasoning kept between the turns of chats.
-    replay: Replay,
+    /// Reasoning kept between the turns of chats, by the calls it led to.
+    replay: Memory,
+    /// Items of Responses answers, by their ids.
+    answered: Memory,
     /// What has been said once and is not said again.
     notices: Notices,
     /// One permit for each request that may still be let in.
@@ -97,7 +99,8 @@ impl App {
             supplier,
             metrics,
             cut_off: CutOff::default(),
-            replay: Replay::default(),
+            replay: Memory::default(),
+            answered: Memory::default(),
             notices: Notices::default(),
             places,
         })

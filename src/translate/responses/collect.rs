@@ -54,4 +54,8 @@ impl Machine for Collect {
     fn usage(&self) -> Option<Usage> {
         self.usage
     }
+
+    fn take_items(&mut self) -> Vec<(String, String)> {
+        self.output.take_items()
+    }
 }

@@ -69,6 +69,12 @@ impl Output {
         writer.end();
     }
 
+    /// Id and JSON of every item that has an id.
+    pub(super) fn take_items(&mut self) -> Vec<(String, String)> {
+        let id = |item: &Item| serde_json::from_str::<String>(item.id.as_deref()?).ok();
+        std::mem::take(&mut self.items).into_iter().filter_map(|item| Some((id(&item)?, item.json))).collect()
+    }
+
     fn write_items(&self, out: &mut Vec<u8>) {
         let mut array = ArrayWriter::begin(out);
         for item in &self.items {

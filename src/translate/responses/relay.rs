@@ -108,6 +108,10 @@ impl Machine for Relay {
     fn usage(&self) -> Option<Usage> {
         self.usage
     }
+
+    fn take_items(&mut self) -> Vec<(String, String)> {
+        self.output.take_items()
+    }
 }
 
 /// Writes the event anew, everything but its `response` as it was.
