@@ -262,4 +262,31 @@ mod tests {
             assert!(resolve(Options { host: Some(host.to_owned()), ..Options::default() }).is_ok(), "{host}");
         }
     }
+
+    #[test]
+    fn every_word_means_the_store_or_format_of_its_name() {
+        for (word, expected) in [
+            (CredsStore::Auto, StoreChoice::Auto),
+            (CredsStore::Xdg, StoreChoice::Xdg),
+            (CredsStore::Legacy, StoreChoice::Legacy),
+            (CredsStore::Keychain, StoreChoice::Keychain),
+            (CredsStore::Env, StoreChoice::Env),
+        ] {
+            let options = Options { creds_store: Some(word), ..Options::default() };
+            assert_eq!(resolve(options).expect("a configuration").store.choice, expected);
+        }
+        for (word, expected) in [
+            (None, ReasoningFormat::ReasoningContent),
+            (Some(Reasoning::ReasoningContent), ReasoningFormat::ReasoningContent),
+            (Some(Reasoning::Reasoning), ReasoningFormat::Reasoning),
+            (Some(Reasoning::ThinkTags), ReasoningFormat::ThinkTags),
+            (Some(Reasoning::None), ReasoningFormat::None),
+        ] {
+            let options = Options { reasoning_format: word, ..Options::default() };
+            assert_eq!(resolve(options).expect("a configuration").server.reasoning_format, expected);
+        }
+        assert!(
+            problem(Options { client_version: Some("ü".into()), ..Options::default() }).contains("--client-version")
+        );
+    }
 }

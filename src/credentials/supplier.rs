@@ -42,17 +42,6 @@ pub enum CredentialHealth {
     Expired,
 }
 
-impl CredentialHealth {
-    /// The word shown to clients.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Missing => "missing",
-            Self::Expired => "expired",
-        }
-    }
-}
-
 /// How many refreshes this process has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RefreshCounts {
