@@ -190,6 +190,38 @@ fn the_doctor_makes_every_check_whatever_it_finds() {
 }
 
 #[test]
+fn the_doctor_tells_an_expired_login_that_can_be_renewed_from_one_that_cannot() {
+    let simulator = Simulator::new();
+    let mut document = simulator.issue_login(Login::default().expiring_in(-60));
+    let token = document["tokens"]["access_token"].as_str().expect("a token").to_owned();
+    let examine = |home: &Home, store: &str| {
+        let nobody = "http://127.0.0.1:9";
+        let mut command = home.command(&["doctor", "--creds-store", store, "--port", "0"]);
+        command.args(["--upstream-url", nobody, "--auth-url", nobody]).env("ACCESS_TOKEN", &token);
+        let found = text(&command.output().expect("it runs").stdout);
+        let line = found.lines().find(|line| line.contains(" login ")).expect("a line about the login");
+        line.to_owned()
+    };
+    let home = Home::new();
+    let line = examine(&home, "env");
+    assert!(line.starts_with("❌") && line.contains("set ACCESS_TOKEN to a new token"), "{line}");
+
+    home.write(".config/codex-proxy/auth.json", &document.to_string());
+    let line = examine(&home, "xdg");
+    assert!(line.starts_with("⚠️") && line.contains("it is renewed on the next start"), "{line}");
+
+    document["tokens"]["refresh_token"] = serde_json::Value::Null;
+    home.write(".config/codex-proxy/auth.json", &document.to_string());
+    for store in ["xdg", "auto"] {
+        let line = examine(&home, store);
+        assert!(line.starts_with("❌") && line.contains("run `codex-proxy login`"), "{line}");
+    }
+    let status = home.run(&["status"]);
+    assert_eq!(status.status.code(), Some(1), "{status:?}");
+    assert!(text(&status.stdout).contains("cannot be renewed"), "{status:?}");
+}
+
+#[test]
 fn the_demo_answers_and_says_what_it_is() {
     let home = Home::new();
     let mut demo = Daemon::start(home.command(&["demo", "--port", "0"]));

@@ -101,6 +101,19 @@ async fn unknown_fields_and_the_order_of_fields_stay() {
 }
 
 #[tokio::test]
+async fn numbers_of_unknown_fields_keep_every_digit() {
+    let world = World::new().await;
+    let document = world.sign_in(&world.path(), -60);
+    let tokens = document["tokens"].to_string().replacen('{', r#"{"inner":-0.10e+300,"#, 1);
+    let unknown = r#"[1,12345678901234567890123]"#;
+    write_private(&world.path(), &format!(r#"{{"unknown_field":{unknown},"tokens":{tokens}}}"#));
+    let renewed = world.supplier().access().await.unwrap();
+    let text = std::fs::read_to_string(world.path()).unwrap();
+    assert!(text.contains(renewed.token.expose()) && text.contains(unknown), "the unknown field is altered");
+    assert!(text.contains(r#""inner": -0.10e+300"#), "the unknown token field is altered");
+}
+
+#[tokio::test]
 async fn what_the_answer_leaves_out_stays() {
     let world = World::new().await;
     let old = world.sign_in(&world.path(), -60);

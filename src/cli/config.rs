@@ -112,10 +112,12 @@ fn guard(options: &Options, host: &str, admin_key: &str) -> Result<Guard, CliErr
     let wrong = |option: &str, problem: String| CliError::Option { option: option.to_owned(), problem };
     // An IPv6 address is written in brackets wherever a host may have a port.
     let own = if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
+    let no_host = |host: &str| format!("{host:?} is no host name; write it like proxy.lan, without a scheme or path");
+    if HostPolicy::new([own.as_str()]).is_err() {
+        return Err(wrong("--host", no_host(host)));
+    }
     let hosts = options.allow_host.iter().map(String::as_str);
-    let allowed = HostPolicy::new(hosts.chain([own.as_str()])).map_err(|host| {
-        wrong("--allow-host", format!("{host:?} is no host name; write it like proxy.lan, without a scheme or path"))
-    })?;
+    let allowed = HostPolicy::new(hosts.chain([own.as_str()])).map_err(|host| wrong("--allow-host", no_host(&host)))?;
     let origins = OriginPolicy::new(options.allow_origin.iter().map(String::as_str)).map_err(|origin| {
         wrong("--allow-origin", format!("{origin:?} is no origin; name each one like https://app.example"))
     })?;
@@ -246,6 +248,10 @@ mod tests {
     fn what_is_wrong_is_named_with_its_flag() {
         let text = |text: &str| vec![text.to_owned()];
         assert!(problem(Options { allow_host: text("http://x"), ..Options::default() }).starts_with("--allow-host: "));
+        let host = |host: &str| Some(host.to_owned());
+        assert!(
+            problem(Options { host: host("not a host"), ..Options::default() }).starts_with("--host: \"not a host\"")
+        );
         assert!(problem(Options { allow_origin: text("*"), ..Options::default() }).starts_with("--allow-origin: "));
         assert!(problem(Options { api_key: text(" "), ..Options::default() }).starts_with("--api-key: "));
         assert!(problem(Options { max_concurrent: Some(0), ..Options::default() }).starts_with("--max-concurrent: "));

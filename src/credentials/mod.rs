@@ -2,7 +2,7 @@
 //!
 //! * [`supplier`]: what the rest of the program asks; refreshes before a token expires, once, and stores before use.
 //! * [`store`]: the one trait behind it. [`mod@env`] and [`memory`] are portable; `file`, `keychain` are native.
-//! * [`document`]: the `auth.json` all of them hold, edited as JSON so that nothing unknown is lost.
+//! * [`document`]: the `auth.json` all of them hold, edited as JSON so that nothing unknown is lost or altered.
 //! * `open`, `migration` (native): from the chosen store to a supplier, importing another tool's login on first use.
 //! * `detached` (native): a refresh in a process of its own, which outlives a killed daemon.
 //! * [`admin`]: credentials as the admin API takes and shows them.
@@ -17,6 +17,7 @@ pub mod document;
 mod elsewhere;
 pub mod env;
 pub mod error;
+mod fields;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod file;
 #[cfg(not(target_arch = "wasm32"))]
@@ -25,6 +26,7 @@ pub mod keychain;
 mod keychain_item;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod lock;
+mod mask;
 pub mod memory;
 #[cfg(not(target_arch = "wasm32"))]
 mod migration;

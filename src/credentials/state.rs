@@ -39,6 +39,8 @@ impl Held {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) held: Option<Held>,
+    /// The login that was in use before: calls that carry its token may still be on their way.
+    former: Option<AuthDocument>,
     pub(super) unsaved: Option<Unsaved>,
     /// Until when a login that still works is not renewed because the store would not take the new one.
     postponed: Option<Instant>,
@@ -89,7 +91,7 @@ impl State {
             self.failure = None;
         }
         self.unsaved = None;
-        self.held = Some(held);
+        self.hold(held);
     }
 
     /// Puts off renewing a login that still works; `true` the first time.
@@ -109,15 +111,27 @@ impl State {
             self.postponed = None;
         }
         self.unsaved = unsaved;
-        self.held = Some(held);
+        self.hold(held);
     }
 
     /// Forgets a login that is no longer in the store.
     pub(super) fn forget(&mut self) {
         if self.unsaved.is_none() {
-            self.held = None;
+            self.former = self.held.take().map(|old| old.document).or(self.former.take());
             self.failure = None;
         }
+    }
+
+    /// Every token that may be on its way to somebody.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let documents = self.held.as_ref().map(|held| &held.document).into_iter().chain(&self.former);
+        documents.flat_map(AuthDocument::secrets).collect()
+    }
+
+    fn hold(&mut self, held: Held) {
+        let token = held.login.access.token.clone();
+        let replaced = self.held.replace(held).filter(|old| old.login.access.token != token);
+        self.former = replaced.map(|old| old.document).or(self.former.take());
     }
 
     /// Whether the store still holds what it held when it could not take the login in memory.

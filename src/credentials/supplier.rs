@@ -8,6 +8,7 @@
 //!   answer with another account's login.
 //! * A process that ends should wait for [`TokenSupplier::settle`], so that no refresh is cut off.
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLockReadGuard};
 use std::time::Duration;
@@ -149,6 +150,11 @@ impl TokenSupplier {
     /// Stores the result of a sign-in in place of the present login.
     pub async fn store_sign_in(&self, tokens: &TokenSet) -> Result<(), CredentialError> {
         self.replace(|document| document.replace_login(tokens, now())).await
+    }
+
+    /// `text` with `***` in place of this login's tokens: for what others say of a call that carried one.
+    pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.shared.mask(text)
     }
 
     /// Where the login is kept.
