@@ -6,6 +6,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/wasm-compiler.sh
 
-use_wasm_compiler
+use_wasm_compiler -Dwarnings
 cargo build --locked --lib --target "$target" --profile "${WASM_PROFILE:-dev}" --target-dir "${WASM_TARGET_DIR:-target/wasm}"
 say "the library compiles for $target"

@@ -57,16 +57,17 @@ use_debian_compiler() {
   sysroot="$(wasm_sysroot)"
   linker="$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | awk '/^host:/ {print $2}')/bin/rust-lld"
   export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$linker"
-  export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="-Dwarnings --sysroot $sysroot"
+  export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$* --sysroot $sysroot"
   export RUSTC=/usr/bin/rustc
 }
 
+# The arguments are flags for the compiler.
 use_wasm_compiler() {
   if has_rustup_target; then
     say "using the target installed with rustup"
-    export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="-Dwarnings"
+    export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$*"
   else
-    use_debian_compiler
+    use_debian_compiler "$@"
     say "using $($RUSTC --version)"
   fi
 }
