@@ -46,13 +46,15 @@ impl Shared {
     async fn take_report(&self, report: Report, held: &Held, need: &Need) -> Result<Login, CredentialError> {
         let place = self.store.place();
         match report {
-            Report::Stored => {
+            Report::Stored | Report::Known => {
                 let held = self.current_or_missing().await?;
                 if !held.serves(need.replaces.as_ref(), super::supplier::now()) {
                     return Err(self.fail(IssuerError::Invalid("it is of no use".into())));
                 }
-                self.succeeded.fetch_add(1, Ordering::Relaxed);
-                tracing::info!("the login in {place} is renewed");
+                if report == Report::Stored {
+                    self.succeeded.fetch_add(1, Ordering::Relaxed);
+                    tracing::info!("the login in {place} is renewed");
+                }
                 Ok(held.login)
             }
             Report::Unsaved { document, reason } => {

@@ -99,8 +99,13 @@ impl KvStore {
             place: place(),
             reason: format!("the Durable Object that keeps the login does not answer: {error}"),
         })?;
+        let is_news = self.known().revision < answer.edition.revision;
         self.learn(answer.edition);
-        Ok(answer.outcome)
+        match answer.outcome {
+            // Of the requests that waited for one refresh, the first counts it.
+            Outcome::Renewal(Report::Stored) if !is_news => Ok(Outcome::Renewal(Report::Known)),
+            outcome => Ok(outcome),
+        }
     }
 
     async fn send(&self, order: &Order) -> worker::Result<Answer> {

@@ -14,6 +14,8 @@ use crate::platform::{TransportError, TransportErrorKind};
 pub enum Report {
     /// The store holds a token that serves.
     Stored,
+    /// It did so before, and whoever asked has been told already.
+    Known,
     /// There are new tokens, and the store could not take them.
     Unsaved {
         /// The whole document with them.

@@ -66,13 +66,11 @@ async fn responses_are_relayed_and_filled_in() {
 async fn the_first_event_arrives_while_the_backend_still_sends() {
     let Some(world) = World::start().await else { return };
     world.next(Scenario::Paced(40, Duration::from_millis(100)));
-    let begun = Instant::now();
     let mut body = world.begin(HERE, CHAT, &streaming("hi")).await.bytes_stream();
     let mut text = String::new();
     while text.matches("chat.completion.chunk").count() < 3 {
         text += std::str::from_utf8(&body.next().await.unwrap().unwrap()).unwrap();
     }
-    let first = begun.elapsed();
     assert_eq!(last_call(&world.simulator), Outcome::Open, "{text}");
     let mut pieces = 0;
     while let Some(bytes) = body.next().await {
@@ -81,7 +79,6 @@ async fn the_first_event_arrives_while_the_backend_still_sends() {
     }
     assert!(pieces > 10, "{pieces} pieces for 40 events");
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
-    assert!(first * 2 < begun.elapsed(), "{first:?} of {:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,6 +168,17 @@ async fn silence_is_bridged_before_and_within_an_answer() {
         assert_eq!(answer.text.matches(": keepalive\n").count(), 1, "{}", answer.text);
         answer.message();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_panic_the_program_starts_anew_and_keeps_its_login() {
+    let Some(world) = World::start().await else { return };
+    for life in ["1", "2"] {
+        world.chat().await.message();
+        let marked = world.request("GET", HERE, "/health", "").header("x-test-panic", "1");
+        assert_eq!(Answer::read(marked.send().await.unwrap()).await.text, life);
+    }
+    world.chat().await.message();
 }
 
 async fn silent(world: &World, stage: Stage) -> Answer {

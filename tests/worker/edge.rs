@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -87,8 +87,11 @@ fn line(output: &mut BufReader<ChildStdout>) -> Value {
 
 /// What keeps the Worker from running.
 fn missing() -> Option<&'static str> {
-    if !built().join("index_bg.wasm").exists() {
+    let built = modified(&built().join("index_bg.wasm"));
+    if built.is_none() {
         Some("the Worker is not built")
+    } else if newest(&root().join("src")) > built {
+        Some("the Worker is older than its source")
     } else if !fixture().join("node_modules/miniflare").exists() {
         Some("the packages of tests/worker/fixture are not installed")
     } else if !Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success()) {
@@ -96,6 +99,16 @@ fn missing() -> Option<&'static str> {
     } else {
         None
     }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+/// When the youngest file below `directory` was written.
+fn newest(directory: &Path) -> Option<SystemTime> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter_map(|path| if path.is_dir() { newest(&path) } else { modified(&path) }).max()
 }
 
 /// The Worker as `wrangler.toml` describes it.

@@ -68,6 +68,8 @@ async fn an_expired_token_is_renewed_once_and_the_next_one_saved() {
         answer.message();
     }
     assert_eq!(world.simulator.counters().refreshes, 1);
+    let metrics = world.get("/metrics").await.text;
+    assert!(metrics.contains("codex_proxy_token_refreshes_total{outcome=\"ok\"} 1\n"), "{metrics}");
     let second = world.edge.document();
     assert_ne!(token(&second, "refresh_token"), token(&first, "refresh_token"));
     assert_eq!(bearer(&world.simulator), token(&second, "access_token"));
