@@ -12,11 +12,13 @@ mod credentials_support;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use codex_proxy::credentials::file::FileStore;
 use codex_proxy::credentials::memory::MemoryStore;
 use codex_proxy::credentials::open::open_importing;
 use codex_proxy::credentials::{AuthDocument, CredentialStore, StoreOptions, TokenSupplier};
+use codex_proxy::oauth::Client;
 use codex_proxy::simulator::Login;
 use credentials_support::{Log, Unwritable, World, read_json, token, write_private};
 
@@ -26,12 +28,22 @@ fn legacy(world: &World) -> PathBuf {
 
 /// Opens the xdg store of `world` with the Codex CLI's file and `keychain` as sources.
 async fn launch(world: &World, keychain: Option<AuthDocument>, refresh: bool) -> (Arc<TokenSupplier>, Vec<String>) {
+    launch_with(world, keychain, refresh, world.oauth()).await
+}
+
+/// The same with another issuer.
+async fn launch_with(
+    world: &World,
+    keychain: Option<AuthDocument>,
+    refresh: bool,
+    oauth: Client,
+) -> (Arc<TokenSupplier>, Vec<String>) {
     let (log, guard) = Log::capture();
     let sources: Vec<Arc<dyn CredentialStore>> =
         vec![Arc::new(FileStore::legacy(legacy(world))), Arc::new(MemoryStore::new(keychain))];
     let store = Arc::new(FileStore::xdg(world.path()));
     let options = StoreOptions { migrate_refresh: refresh, ..StoreOptions::default() };
-    let supplier = open_importing(store, &sources, &options, world.oauth()).await;
+    let supplier = open_importing(store, &sources, &options, oauth).await;
     drop(guard);
     (supplier, log.lines())
 }
@@ -184,6 +196,21 @@ async fn a_refused_refresh_is_only_a_warning() {
     world.simulator.invalidate_refresh_tokens();
     let (supplier, lines) = launch(&world, None, true).await;
     assert!(marks(&lines).ends_with("🔄⚠"), "{lines:#?}");
+    assert_eq!(supplier.access().await.unwrap().token.expose(), token(&source, "access_token"));
+    assert_eq!(read_json(&world.path()), source);
+}
+
+#[tokio::test]
+async fn an_issuer_that_does_not_answer_holds_up_nobody() {
+    let world = World::new().await;
+    let source = world.sign_in(&legacy(&world), 86_400);
+    // Connections are taken by the system, and never answered.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let issuer = credentials_support::oauth(&format!("http://{}", silent.local_addr().unwrap()));
+    let launch = launch_with(&world, None, true, issuer);
+    let (supplier, lines) =
+        tokio::time::timeout(Duration::from_secs(20), launch).await.expect("well before the issuer is given up");
+    assert_eq!(marks(&lines), "🔍🔍📄💾✅🔄⚠", "{lines:#?}");
     assert_eq!(supplier.access().await.unwrap().token.expose(), token(&source, "access_token"));
     assert_eq!(read_json(&world.path()), source);
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use codex_proxy::models::Models;
 use codex_proxy::openai::chat::ChatRequest;
 use codex_proxy::openai::responses::ResponsesRequest;
-use codex_proxy::translate::backend::{Context, no_reasoning};
+use codex_proxy::translate::backend::Context;
 use codex_proxy::translate::chat::request;
 use codex_proxy::translate::responses::request::{Endpoint, translate};
 use libfuzzer_sys::fuzz_target;
@@ -19,7 +19,7 @@ fuzz_target!(|body: &[u8]| {
     let models = Models::default();
     if let Ok(chat) = ChatRequest::parse(body) {
         let model = models.resolve(chat.model.as_deref(), chat.effort.as_deref());
-        let context = Context { model: &model, session_header: None, instructions: None, reasoning: &no_reasoning };
+        let context = Context::new(&model);
         let translated = request::translate(&chat, &context);
         let again = request::translate(&chat, &context);
         assert_eq!(translated, again, "the same request is the same body");
@@ -27,7 +27,7 @@ fuzz_target!(|body: &[u8]| {
     }
     if let Ok(responses) = ResponsesRequest::parse(body) {
         let model = models.resolve(responses.model.as_deref(), responses.effort.as_deref());
-        let context = Context { model: &model, session_header: None, instructions: None, reasoning: &no_reasoning };
+        let context = Context::new(&model);
         if let Ok(translated) = translate(&responses, &context, Endpoint::Responses) {
             checked(&translated.body);
         }

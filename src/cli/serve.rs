@@ -49,6 +49,7 @@ pub(super) async fn run(
     }
     let app = Arc::new(app);
     app.catalogue.start();
+    let cut_off = app.cut_off.clone();
     let (stop, stopped) = oneshot::channel::<()>();
     let stopping = async {
         let _ = stopped.await;
@@ -59,7 +60,7 @@ pub(super) async fn run(
         signals.next().await;
     };
     tokio::select! {
-        () = listen::run(listeners, router(app), stopping, GRACE) => {}
+        () = listen::run(listeners, router(app), stopping, GRACE, cut_off) => {}
         () = signalled => tracing::warn!("second signal: answers under way are cut off"),
     }
     tokio::select! {

@@ -6,6 +6,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::detached::DetachedRefresh;
 use super::env::EnvStore;
@@ -16,6 +20,7 @@ use super::secret::Secret;
 use super::store::CredentialStore;
 use super::supplier::TokenSupplier;
 use crate::oauth::Client;
+use crate::platform::spawn;
 
 /// Where the login is to be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -156,9 +161,23 @@ pub async fn open_importing(
     let store = if let Outcome::Fallback(source) = outcome { source } else { store };
     let supplier = supplier(store);
     if is_imported && options.migrate_refresh {
-        migration::make_independent(&supplier).await;
+        renew_imported(&supplier).await;
     }
     supplier
+}
+
+/// Renews an imported login, and waits for it only so long: the copied token goes on working, and an issuer that takes its
+/// time is to hold up nobody.
+async fn renew_imported(supplier: &Arc<TokenSupplier>) {
+    let (supplier, (done, waiting)) = (Arc::clone(supplier), oneshot::channel());
+    spawn(async move {
+        migration::make_independent(&supplier).await;
+        // Nobody may be waiting any more.
+        let _ = done.send(());
+    });
+    if timeout(RENEWAL_PATIENCE, waiting).await.is_err() {
+        tracing::warn!("⚠️ The token issuer takes its time; starting with the copied credentials meanwhile");
+    }
 }
 
 /// Where a first launch finds another tool's login, in this order.
@@ -173,6 +192,9 @@ fn import_sources(choice: StoreChoice, environment: &Environment) -> Vec<Arc<dyn
         StoreChoice::Xdg | StoreChoice::Legacy | StoreChoice::Env => Vec::new(),
     }
 }
+
+/// How long a first launch waits for a login of its own.
+const RENEWAL_PATIENCE: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {

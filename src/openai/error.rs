@@ -45,6 +45,8 @@ pub enum ErrorKind {
     Conflict,
     /// The body is larger than allowed.
     PayloadTooLarge,
+    /// The request line and headers are larger than allowed.
+    HeadTooLarge,
     /// The body is of a type a browser may send across sites.
     UnsupportedMediaType,
     /// WebSocket is not spoken here.
@@ -73,6 +75,8 @@ pub enum ErrorKind {
     Overloaded,
     /// This proxy serves as many requests as it is allowed to.
     Busy,
+    /// This proxy is ending.
+    ShuttingDown,
     /// The backend was silent for too long.
     UpstreamTimeout,
 }
@@ -103,7 +107,7 @@ pub struct Row {
 
 impl ErrorKind {
     /// Every kind, in the order of the table.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::InvalidRequest,
         Self::UnsupportedParameter,
         Self::ContextLengthExceeded,
@@ -119,6 +123,7 @@ impl ErrorKind {
         Self::RequestTimeout,
         Self::Conflict,
         Self::PayloadTooLarge,
+        Self::HeadTooLarge,
         Self::UnsupportedMediaType,
         Self::UpgradeRequired,
         Self::UsageLimitReached,
@@ -133,6 +138,7 @@ impl ErrorKind {
         Self::UpstreamInterrupted,
         Self::Overloaded,
         Self::Busy,
+        Self::ShuttingDown,
         Self::UpstreamTimeout,
     ];
 
@@ -159,6 +165,9 @@ impl ErrorKind {
             Self::RequestTimeout => row(S::REQUEST_TIMEOUT, REQUEST, Some("request_timeout"), Info),
             Self::Conflict => row(S::CONFLICT, REQUEST, Some("read_only_store"), Info),
             Self::PayloadTooLarge => row(S::PAYLOAD_TOO_LARGE, REQUEST, Some("request_too_large"), Info),
+            Self::HeadTooLarge => {
+                row(S::REQUEST_HEADER_FIELDS_TOO_LARGE, REQUEST, Some("request_head_too_large"), Info)
+            }
             Self::UnsupportedMediaType => row(S::UNSUPPORTED_MEDIA_TYPE, REQUEST, Some("unsupported_media_type"), Info),
             Self::UpgradeRequired => row(S::UPGRADE_REQUIRED, REQUEST, Some("upgrade_required"), Info),
             Self::UsageLimitReached => {
@@ -177,6 +186,7 @@ impl ErrorKind {
             Self::UpstreamInterrupted => row(S::BAD_GATEWAY, SERVER, Some("upstream_stream_interrupted"), Warn),
             Self::Overloaded => row(S::SERVICE_UNAVAILABLE, SERVER, Some("server_is_overloaded"), Warn),
             Self::Busy => row(S::SERVICE_UNAVAILABLE, SERVER, Some("too_many_concurrent_requests"), Warn),
+            Self::ShuttingDown => row(S::SERVICE_UNAVAILABLE, SERVER, Some("shutting_down"), Warn),
             Self::UpstreamTimeout => row(S::GATEWAY_TIMEOUT, SERVER, Some("upstream_timeout"), Warn),
         }
     }

@@ -3,13 +3,16 @@
 //! * Every other room is written against this one; none of them names `tokio::spawn`, `std::time::Instant`
 //!   or an HTTP client.
 //! * Futures are `Send` on both sides, so one set of trait bounds serves the daemon and the Worker.
-//! * A stream of bytes yields whatever one read gave; nothing here buffers or re-frames it.
+//! * A stream of bytes yields whatever one read gave; nothing here buffers or re-frames it. A packed answer is unpacked,
+//!   which the edge does by itself.
 
 use std::pin::Pin;
 
 use bytes::Bytes;
 use futures_util::Stream;
 
+#[cfg(not(target_arch = "wasm32"))]
+mod inflate;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
 #[cfg(target_arch = "wasm32")]

@@ -13,6 +13,7 @@ use http_body_util::BodyDataStream;
 pub use tokio::time::Instant;
 pub use tokio::time::sleep;
 
+use super::inflate::inflate;
 use super::{ByteStream, TransportError, TransportErrorKind};
 
 /// One pooled client for the backend and the token issuer: HTTP/2 where TLS negotiates it, `HTTPS_PROXY` and
@@ -41,9 +42,10 @@ impl HttpClient {
     pub async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<ByteStream>, TransportError> {
         let request = reqwest::Request::try_from(request).map_err(|error| transport_error(&error))?;
         let response = self.inner.execute(request).await.map_err(|error| transport_error(&error))?;
-        let response = http::Response::<reqwest::Body>::from(response);
-        Ok(response
-            .map(|body| -> ByteStream { Box::pin(BodyDataStream::new(body).map_err(|error| transport_error(&error))) }))
+        let (mut head, body) = http::Response::<reqwest::Body>::from(response).into_parts();
+        let body = Box::pin(BodyDataStream::new(body).map_err(|error| transport_error(&error)));
+        let body = inflate(&mut head.headers, body);
+        Ok(http::Response::from_parts(head, body))
     }
 }
 

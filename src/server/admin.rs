@@ -16,6 +16,8 @@ pub(super) async fn store(State(app): State<Arc<App>>, request: Request) -> Resu
     let body = body::read(request, CREDENTIALS_SIZE, app.settings.body_silence).await?;
     let credentials = AdminCredentials::parse(&body)?;
     app.supplier.store_tokens(&credentials).await?;
+    // Another account may have other models.
+    app.catalogue.start();
     tracing::info!("credentials were replaced through the admin API");
     Ok(json(&Stored { status: "success", message: "credentials stored" }))
 }

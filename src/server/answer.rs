@@ -20,6 +20,7 @@ use http::{HeaderName, HeaderValue};
 use http_body::Frame;
 
 use super::App;
+use super::cut_off::CutOff;
 use super::metrics::TokenCounts;
 use super::observe::RequestLog;
 use crate::openai::error::ApiError;
@@ -151,8 +152,10 @@ impl Exchange {
             self.log.tokens(&self.model, counts);
         }
         if self.app.settings.reasoning_replay {
-            self.app.replay.keep(machine.take_reasoning());
+            let kept = machine.take_reasoning().into_iter();
+            self.app.replay.keep(kept.map(|reasoning| (reasoning.call_id, reasoning.items)));
         }
+        self.app.answered.keep(machine.take_items().into_iter().map(|(id, item)| (id, vec![item])));
     }
 }
 
@@ -179,6 +182,9 @@ enum Phase<M> {
 impl<M: Machine> Events<M> {
     /// The next bytes for the client, `None` at the end.
     fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
+        if self.exchange.app.cut_off.is_reached() {
+            return Poll::Ready(self.cut_off());
+        }
         loop {
             let mut out = Vec::new();
             match std::mem::replace(&mut self.phase, Phase::Ended) {
@@ -211,6 +217,23 @@ impl<M: Machine> Events<M> {
                 return Poll::Ready(Some(out));
             }
         }
+    }
+
+    /// What a stream that can no longer be waited for ends with; `None` if it has ended.
+    fn cut_off(&mut self) -> Option<Vec<u8>> {
+        let error = CutOff::error();
+        let mut out = Vec::new();
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Opening(_, mut machine) => machine.fail(&error, &mut out),
+            Phase::Beginning(first, mut rest) => {
+                out = first;
+                rest.fail(&error, &mut out);
+            }
+            Phase::Reading(mut rest) => rest.fail(&error, &mut out),
+            Phase::Ended => return None,
+        }
+        self.exchange.log.failed(&error);
+        Some(out)
     }
 
     fn advance(&mut self, mut rest: Rest<M>, progress: Progress, out: &mut Vec<u8>) {

@@ -10,7 +10,7 @@ use super::incoming::Incoming;
 use crate::openai::chat::ChatRequest;
 use crate::openai::error::ApiError;
 use crate::platform::unix_now;
-use crate::translate::backend::Context;
+use crate::translate::backend::{Context, Recall};
 use crate::translate::chat::{AnswerMeta, ChatMachine, Chunks, Fold, request};
 use crate::upstream::Accept;
 
@@ -30,8 +30,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
         };
         let context = incoming.context(&model);
         let recall = |id: &str| incoming.app.replay.recall(id);
-        let reasoning: &dyn Fn(&str) -> Vec<String> =
-            if incoming.app.settings.reasoning_replay { &recall } else { context.reasoning };
+        let reasoning: Recall<'_> = if incoming.app.settings.reasoning_replay { &recall } else { context.reasoning };
         let translated = request::translate(&chat, &Context { reasoning, ..context });
         let without = translated.replayed.then(|| request::translate(&chat, &context).body.into());
         let mut exchange = incoming.exchange("responses", Accept::Events, translated, model.clone());

@@ -11,7 +11,7 @@ use super::observe::RequestLog;
 use super::{App, body};
 use crate::models::Resolution;
 use crate::openai::error::ApiError;
-use crate::translate::backend::{BackendRequest, Context, no_reasoning};
+use crate::translate::backend::{BackendRequest, Context};
 use crate::upstream::{Accept, Call};
 
 /// A request whose body has been read.
@@ -49,7 +49,12 @@ impl Incoming {
     pub(super) fn context<'c>(&'c self, model: &'c Resolution) -> Context<'c> {
         let session = SESSION_HEADERS.iter().find_map(|name| self.headers.get(*name)?.to_str().ok());
         let instructions = self.app.settings.instructions.as_deref();
-        Context { model, session_header: session, instructions, reasoning: &no_reasoning }
+        Context { session_header: session, instructions, ..Context::new(model) }
+    }
+
+    /// What a Codex CLI says in its headers, for the one API it speaks; nothing from any other client.
+    pub(super) fn codex_headers(&self) -> HeaderMap {
+        Call::passed_headers(&self.headers)
     }
 
     /// The call for a translated request.
@@ -65,8 +70,7 @@ impl Incoming {
         if !ignored.is_empty() {
             self.log.ignored(&ignored.join(", "));
         }
-        // Only the Responses API is the Codex CLI's own.
-        let client_headers = Call::passed_headers(&self.headers);
+        let client_headers = HeaderMap::new();
         let call = Call { path, body: body.into(), without_reasoning: None, session_key, accept, client_headers };
         Exchange { app: self.app.clone(), log: self.log.clone(), call, model: model.model, ignored }
     }

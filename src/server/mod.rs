@@ -15,18 +15,19 @@ mod admission;
 mod answer;
 pub mod body;
 mod chat;
+pub mod cut_off;
 mod error;
 pub mod guard;
 mod health;
 mod incoming;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod listen;
+mod memory;
 pub mod metrics;
 mod models;
 mod notices;
 pub mod observe;
 mod refusals;
-mod replay;
 mod responses;
 pub mod settings;
 mod transcript;
@@ -38,9 +39,10 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
+use self::cut_off::CutOff;
+use self::memory::Memory;
 use self::metrics::Metrics;
 use self::notices::Notices;
-use self::replay::Replay;
 use self::settings::Settings;
 use crate::credentials::TokenSupplier;
 use crate::models::Models;
@@ -62,8 +64,12 @@ pub struct App {
     pub supplier: TokenSupplier,
     /// The way to the backend.
     pub upstream: Upstream,
-    /// Reasoning kept between the turns of chats.
-    replay: Replay,
+    /// Whether answers under way have to end.
+    pub cut_off: CutOff,
+    /// Reasoning kept between the turns of chats, by the calls it led to.
+    replay: Memory,
+    /// Items of Responses answers, by their ids.
+    answered: Memory,
     /// What has been said once and is not said again.
     notices: Notices,
     /// One permit for each request that may still be let in.
@@ -92,7 +98,9 @@ impl App {
             upstream,
             supplier,
             metrics,
-            replay: Replay::default(),
+            cut_off: CutOff::default(),
+            replay: Memory::default(),
+            answered: Memory::default(),
             notices: Notices::default(),
             places,
         })

@@ -170,8 +170,11 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     app.metrics.begin();
     let mut ending = Ending { log: log.clone(), outcome: CLIENT_LEFT, _permit: None };
     request.extensions_mut().insert(log.clone());
-    let answer = AssertUnwindSafe(next.run(request).instrument(log.span().clone())).catch_unwind().await;
-    let mut response = answer.unwrap_or_else(|panic| panicked(&log, &*panic));
+    let answer = AssertUnwindSafe(app.cut_off.bound(next.run(request)).instrument(log.span().clone()));
+    let mut response = match answer.catch_unwind().await {
+        Ok(answer) => answer.unwrap_or_else(ApiError::into_response),
+        Err(panic) => panicked(&log, &*panic),
+    };
     if let Some(error) = response.extensions().get() {
         log.failed(error);
     }
@@ -241,7 +244,7 @@ impl Drop for Observed {
 }
 
 /// The client's own id where it can stand in a log, else a new one.
-fn request_id(headers: &HeaderMap) -> HeaderValue {
+pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     let is_sane = |id: &&HeaderValue| {
         let id = id.as_bytes();
         (1..=128).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))

@@ -26,7 +26,19 @@ pub struct Context<'c> {
     /// The operator's own instructions, sent in place of the client's.
     pub instructions: Option<&'c str>,
     /// The reasoning items that led to the call with an id, as JSON objects; none for most.
-    pub reasoning: &'c dyn Fn(&str) -> Vec<String>,
+    pub reasoning: Recall<'c>,
+    /// The item of an earlier answer with an id, as a JSON object; none for one nobody remembers.
+    pub answered: Recall<'c>,
+}
+
+/// Items by an id.
+pub type Recall<'c> = &'c dyn Fn(&str) -> Vec<String>;
+
+impl<'c> Context<'c> {
+    /// `model`, and nothing beside it.
+    pub fn new(model: &'c Resolution) -> Self {
+        Self { model, session_header: None, instructions: None, reasoning: &nothing, answered: &nothing }
+    }
 }
 
 impl std::fmt::Debug for Context<'_> {
@@ -35,8 +47,7 @@ impl std::fmt::Debug for Context<'_> {
     }
 }
 
-/// No reasoning was kept.
-pub fn no_reasoning(_call_id: &str) -> Vec<String> {
+fn nothing(_id: &str) -> Vec<String> {
     Vec::new()
 }
 

@@ -17,6 +17,9 @@ pub struct Event<'a> {
     /// The event's name, such as `response.output_text.delta`.
     #[serde(borrow, rename = "type")]
     pub kind: Cow<'a, str>,
+    /// The event's number in its stream.
+    #[serde(default)]
+    pub sequence_number: Option<u64>,
     /// The item a delta belongs to.
     #[serde(borrow, default)]
     pub item_id: Option<&'a RawValue>,
@@ -70,15 +73,12 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Just the name of an event, for streams that are passed on.
+/// Just the name of an event: what can be read of one whose other fields are not what they should be.
 #[derive(Debug, Deserialize)]
 pub struct Name<'a> {
     /// The event's name.
     #[serde(borrow, rename = "type")]
     pub kind: Cow<'a, str>,
-    /// The event's number in its stream.
-    #[serde(default)]
-    pub sequence_number: Option<u64>,
 }
 
 impl<'a> Name<'a> {

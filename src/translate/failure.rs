@@ -20,6 +20,8 @@ pub struct Failure {
     pub message: Option<String>,
     /// The request field at fault.
     pub param: Option<String>,
+    /// The HTTP status the failure would have had, where it says so itself.
+    pub status: Option<u16>,
     /// When a usage window opens again: seconds from now.
     pub resets_in_seconds: Option<u64>,
     /// When a usage window opens again: Unix seconds.
@@ -33,7 +35,9 @@ impl Failure {
         let detail = value.get("detail");
         let error = value.get("error").or_else(|| detail.filter(|detail| detail.is_object()));
         if let Some(error) = error {
-            return Some(Self::from_error(error));
+            let mut failure = Self::from_error(error);
+            failure.status = failure.status.or_else(|| status_of(&value));
+            return Some(failure);
         }
         detail.map(|detail| Self { message: Some(plain_text(detail)), ..Self::default() })
     }
@@ -42,7 +46,11 @@ impl Failure {
     pub fn from_error_event(data: &[u8]) -> Self {
         let value: Value = serde_json::from_slice(data).unwrap_or_default();
         match value.get("error") {
-            Some(error) if !error.is_null() => Self::from_error(error),
+            Some(error) if !error.is_null() => {
+                let mut failure = Self::from_error(error);
+                failure.status = failure.status.or_else(|| status_of(&value));
+                failure
+            }
             _ => {
                 let mut failure = Self::from_error(&value);
                 // The flat form's `type` is the event's own name.
@@ -71,6 +79,7 @@ impl Failure {
             r#type: string("type"),
             message: string("message").or_else(|| error.as_str().map(str::to_owned)),
             param: string("param"),
+            status: status_of(error),
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
@@ -85,6 +94,11 @@ impl Failure {
             resets_at: number("resets_at").map(|seconds| seconds.ceil() as u64),
         }
     }
+}
+
+fn status_of(value: &Value) -> Option<u16> {
+    let status = ["status", "status_code"].iter().find_map(|name| value.get(*name)?.as_u64())?;
+    u16::try_from(status).ok().filter(|status| (400..600).contains(status))
 }
 
 /// A string as it is, anything else as JSON.

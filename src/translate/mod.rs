@@ -43,6 +43,11 @@ pub trait Machine: Send + Unpin {
     fn take_reasoning(&mut self) -> Vec<KeptReasoning> {
         Vec::new()
     }
+
+    /// Id and JSON of the answer's items, which its client may refer to later; none unless the API is one of those.
+    fn take_items(&mut self) -> Vec<(String, String)> {
+        Vec::new()
+    }
 }
 
 /// What a frame did to the answer.

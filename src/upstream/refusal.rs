@@ -80,7 +80,7 @@ impl Refusal {
 
     /// The backend reported a failure inside a stream.
     pub(super) fn in_stream(failure: &Failure) -> Self {
-        let error = describe(kind_of(failure).unwrap_or(ErrorKind::UpstreamServerError), failure);
+        let error = describe(kind_in_200(failure).unwrap_or(ErrorKind::UpstreamServerError), failure);
         Self { retry: retry_of(&error), error: paused(error) }
     }
 
@@ -90,7 +90,10 @@ impl Refusal {
         let known = failure.as_ref().and_then(|failure| Some((kind_of(failure)?, failure)));
         let mut error = match (known, &failure) {
             (Some((kind, failure)), _) => describe(kind, failure),
-            (None, Some(failure)) => describe(kind_of_status(status), failure),
+            (None, Some(failure)) => {
+                let said = if status.is_success() { kind_in_200(failure) } else { None };
+                describe(said.unwrap_or_else(|| kind_of_status(status)), failure)
+            }
             (None, None) => without_words(status, headers, body),
         };
         if error.retry_after.is_none() {
@@ -137,6 +140,20 @@ fn kind_of(failure: &Failure) -> Option<ErrorKind> {
     let of_code = failure.code.as_deref().and_then(by_name);
     // An `invalid_request_error` is the type of nearly everything: only a real code or a status says more.
     of_code.or_else(|| failure.r#type.as_deref().filter(|name| *name != "invalid_request_error").and_then(by_name))
+}
+
+/// What a failure means that came with no status of its own: by its code, else by the status it names, else by its type.
+fn kind_in_200(failure: &Failure) -> Option<ErrorKind> {
+    let by_status = || Some(kind_of_status(StatusCode::from_u16(failure.status?).ok()?));
+    let by_type = || match failure.r#type.as_deref()? {
+        "invalid_request_error" => Some(ErrorKind::InvalidRequest),
+        "authentication_error" => Some(ErrorKind::UpstreamAuth),
+        "permission_error" => Some(ErrorKind::Forbidden),
+        "not_found_error" => Some(ErrorKind::NotFound),
+        "rate_limit_error" | "requests" | "tokens" => Some(ErrorKind::RateLimited),
+        _ => None,
+    };
+    kind_of(failure).or_else(by_status).or_else(by_type)
 }
 
 fn kind_of_status(status: StatusCode) -> ErrorKind {

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use codex_proxy::models::Models;
-use codex_proxy::simulator::{ScriptedAnswer, Step};
+use codex_proxy::server::guard::Guard;
+use codex_proxy::server::guard::key::Keys;
+use codex_proxy::server::settings::Settings;
+use codex_proxy::simulator::{Login, ScriptedAnswer, Step};
 use codex_proxy::upstream::CatalogueError;
 use http::StatusCode;
 use http::header::ETAG;
@@ -405,4 +408,23 @@ async fn a_refusal_names_the_successor_first() {
              them, or map the name: --model-alias gpt-5.5=gpt-5.6-luna"
         )
     );
+}
+
+#[tokio::test]
+async fn credentials_given_by_hand_bring_their_models_along() {
+    let guard = Guard { admin_keys: Keys::new(["boss"]), ..Guard::default() };
+    let settings = Settings { guard, ..Settings::default() };
+    let proxy = Proxy::with(Setup { settings, login: false, ..Setup::default() }).await;
+    proxy.begin().await;
+    assert_eq!(proxy.lists(), 0, "there is nothing to ask with");
+    let login = proxy.simulator.issue_login(Login::default());
+    let by_hand = json!({
+        "accessToken": login["tokens"]["access_token"],
+        "refreshToken": login["tokens"]["refresh_token"],
+        "expiresAt": 4_000_000_000_000_u64,
+    });
+    let request = proxy.http.post(format!("{}/admin/credentials", proxy.base)).header("x-api-key", "boss");
+    assert_eq!(request.json(&by_hand).send().await.unwrap().status(), StatusCode::OK);
+    proxy.app.catalogue.settle().await;
+    assert_eq!(proxy.lists(), 1);
 }

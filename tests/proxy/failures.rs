@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use codex_proxy::server::settings::Settings;
 use codex_proxy::simulator::{Failure, FailureShape, HttpFault, Moment, Play, Scenario, ScriptedAnswer, Stage};
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::Answer;
 use super::harness::{Proxy, Setup, user};
@@ -130,6 +130,37 @@ async fn failures_before_output_are_statuses_although_the_backend_said_200() {
                 assert_eq!(answer.status.as_u16(), status, "{code} {shape:?} {path}: {}", answer.text);
                 let error = answer.error();
                 assert_eq!((error["code"].as_str(), error["message"].as_str()), (Some(code), Some(words.as_str())));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_without_a_known_code_is_told_by_its_status_or_its_type() {
+    let proxy = Proxy::start().await;
+    let created = json!({ "type": "response.created", "response": { "id": "resp_1" } });
+    for (kind, code, status, expected) in [
+        ("invalid_request_error", Value::Null, Value::Null, 400),
+        ("invalid_request_error", "some_new_code".into(), Value::Null, 400),
+        ("invalid_request_error", Value::Null, 404.into(), 404),
+        ("some_new_error", Value::Null, 400.into(), 400),
+        ("permission_error", Value::Null, Value::Null, 403),
+        ("not_found_error", Value::Null, Value::Null, 404),
+        ("rate_limit_error", Value::Null, Value::Null, 429),
+        ("tokens", Value::Null, Value::Null, 429),
+        ("authentication_error", Value::Null, Value::Null, 401),
+        ("some_new_error", Value::Null, Value::Null, 502),
+    ] {
+        let error = json!({ "type": kind, "code": code, "message": "words", "param": "input" });
+        let event = json!({ "type": "error", "status": status, "error": error });
+        let stream = ScriptedAnswer::stream().bytes(format!("data: {created}\n\ndata: {event}\n\n"));
+        let document = ScriptedAnswer::json(StatusCode::OK, &json!({ "error": error, "status": status }));
+        for play in [stream, document] {
+            for (path, answer) in ask_everywhere(&proxy, play, 1).await {
+                assert_eq!(answer.status.as_u16(), expected, "{kind} {code} {status} {path}: {}", answer.text);
+                let error = answer.error();
+                assert!(error["message"].as_str().unwrap().ends_with("words"), "{error}");
+                assert!(!code.is_string() || error["code"] == code, "{error}");
             }
         }
     }

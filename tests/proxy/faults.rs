@@ -1,8 +1,11 @@
 //! Faults below and beside HTTP: names, handshakes, encodings, broken bytes; and requests nested without end.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use codex_proxy::simulator::{HttpFault, Scenario, ScriptedAnswer, Step};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::StatusCode;
 use http::header::CONTENT_ENCODING;
 use serde_json::json;
@@ -72,15 +75,33 @@ async fn refusals_of_the_account_keep_their_meaning() {
 }
 
 #[tokio::test]
-async fn an_encoding_nobody_asked_for_is_explained() {
+async fn a_packed_answer_is_unpacked() {
     let proxy = Proxy::start().await;
-    let packed: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x4b, 0x49, 0x2c, 0x49, 0xb4, 0x52, 0, 0];
-    let answer = ScriptedAnswer::stream().header(CONTENT_ENCODING, "gzip").bytes(packed);
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    let delta =
+        r#"{"type":"response.output_text.delta","item_id":"m","output_index":0,"content_index":0,"delta":"packed"}"#;
+    let end = r#"{"type":"response.completed","response":{"id":"resp_1","output":[]}}"#;
+    write!(packed, "data: {delta}\n\ndata: {end}\n\n").unwrap();
+    let packed = packed.finish().unwrap();
+    let answer = |bytes: &[u8]| ScriptedAnswer::stream().header(CONTENT_ENCODING, "gzip").bytes(bytes.to_vec());
+    for answer in proxy.both(answer(&packed), &user("hi")).await {
+        assert_eq!(answer.message().content, "packed");
+    }
+    for (path, answer) in ask_everywhere(&proxy, answer(&packed[..30]), 3).await {
+        assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{path}: {}", answer.text);
+        assert_eq!(answer.error()["code"], "upstream_stream_interrupted", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_encoding_nobody_knows_is_explained() {
+    let proxy = Proxy::start().await;
+    let answer = ScriptedAnswer::stream().header(CONTENT_ENCODING, "br").bytes(&b"\x0b\x02\x80packed\x03"[..]);
     for (path, answer) in ask_everywhere(&proxy, answer, 1).await {
         assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{path}: {}", answer.text);
         let error = answer.error();
         assert_eq!(error["code"], "upstream_invalid_response", "{path}");
-        assert!(error["message"].as_str().unwrap().contains("gzip"), "{error}");
+        assert!(error["message"].as_str().unwrap().contains("encoding br"), "{error}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! One proxy, one simulated backend, one client, all in this process and on loopback.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use codex_proxy::credentials::TokenSupplier;
@@ -28,7 +28,8 @@ pub(crate) struct Proxy {
     pub(crate) upstream_url: String,
     pub(crate) http: reqwest::Client,
     _running: RunningSimulator,
-    _stop: oneshot::Sender<()>,
+    /// Gone once the proxy is to end; it also ends with its owner.
+    stop: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 /// What a test may want different.
@@ -91,8 +92,21 @@ impl Proxy {
         let shutdown = async {
             let _ = stopped.await;
         };
-        tokio::spawn(listen::run(listeners, router(app.clone()), shutdown, Duration::ZERO));
-        Self { simulator, app, base, upstream_url, http: reqwest::Client::new(), _running: running, _stop: stop }
+        tokio::spawn(listen::run(listeners, router(app.clone()), shutdown, Duration::ZERO, app.cut_off.clone()));
+        Self {
+            simulator,
+            app,
+            base,
+            upstream_url,
+            http: reqwest::Client::new(),
+            _running: running,
+            stop: Mutex::new(Some(stop)),
+        }
+    }
+
+    /// Asks the proxy to end; answers under way are cut off at once.
+    pub(crate) fn stop(&self) {
+        self.stop.lock().unwrap().take();
     }
 
     /// The simulator's next answer.

@@ -70,7 +70,7 @@ async fn a_second_output_and_one_without_a_call_are_quoted() {
             "user: q",
             "a> f",
             "a= 1",
-            "user: Output of the unknown tool call a:\nagain",
+            "user: Another output of the tool call a:\nagain",
             "user: Output of the unknown tool call x:\nlost\nline",
         ]
     );
@@ -265,4 +265,21 @@ async fn what_an_assistant_cannot_hold_is_not_lost() {
     assert_eq!(sent["input"][1]["content"], json!([{ "type": "output_text", "text": "t" }]));
     assert_eq!(sent["input"][2]["role"], "user");
     assert_eq!(sent["input"][2]["content"], json!([{ "type": "input_image", "image_url": image }]));
+
+    let shown = json!({ "type": "image_url", "image_url": { "url": image } });
+    let text = |text: &str| json!({ "type": "text", "text": text });
+    let content = json!([text("A"), text("B"), shown, shown, text(""), text("C")]);
+    let spoken = json!({ "role": "assistant", "content": content, "refusal": "D", "tool_calls": [call("a", "f")] });
+    let sent = proxy.sent(&json!({ "messages": [user("q"), spoken, output("a", "1")] })).await;
+    let input = sent["input"].as_array().unwrap();
+    let roles: Vec<&Value> = input.iter().map(|item| item.get("role").unwrap_or(&item["type"])).collect();
+    assert_eq!(
+        roles,
+        ["user", "assistant", "user", "assistant", "function_call", "function_call_output"],
+        "its order is kept"
+    );
+    let said =
+        |item: &Value| item["content"].as_array().unwrap().iter().map(|part| part["text"].clone()).collect::<Vec<_>>();
+    assert_eq!((said(&input[1]), input[2]["content"].as_array().unwrap().len()), (vec!["A".into(), "B".into()], 2));
+    assert_eq!(said(&input[3]), ["C", "D"]);
 }

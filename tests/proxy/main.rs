@@ -22,4 +22,5 @@ mod harness;
 mod history;
 mod promises;
 mod responses;
+mod shutdown;
 mod streams;

@@ -1,6 +1,6 @@
 //! The Responses API through the proxy.
 
-use codex_proxy::simulator::{Ending, IncompleteReason, Scenario};
+use codex_proxy::simulator::{Ending, IncompleteReason, Scenario, ScriptedAnswer};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ async fn items_lose_their_ids_and_nothing_else() {
     });
     let answer = proxy.post("/v1/responses", &body).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
-    assert_eq!(answer.header("x-codex-proxy-ignored"), "input[5]");
+    assert_eq!(answer.header("x-codex-proxy-ignored"), "input[2], input[5]");
     let sent = proxy.last_sent();
     assert_eq!(sent["instructions"], "be brief");
     assert_eq!(sent["reasoning"], body["reasoning"]);
@@ -73,6 +73,12 @@ async fn bad_requests_name_the_field() {
         (json!({ "input": [5] }), "input[0]"),
         (json!({ "input": [{ "content": "x" }] }), "input[0].type"),
         (json!({ "input": [{ "type": "item_reference", "id": "m", "content": "x" }] }), "input[0].content"),
+        (
+            json!({ "input": [{ "role": "user", "content": "x" }, { "type": "item_reference", "id": "msg_1" }] }),
+            "input[1]",
+        ),
+        (json!({ "input": [{ "type": "item_reference", "id": "fc_1" }] }), "input[0]"),
+        (json!({ "input": [{ "type": "item_reference", "id": 1 }] }), "input[0].id"),
         (json!({ "input": "x", "previous_response_id": "resp_1" }), "previous_response_id"),
         (json!({ "input": "x", "background": true }), "background"),
         (json!({ "input": "x", "stream": 1 }), "stream"),
@@ -165,6 +171,30 @@ async fn an_incomplete_answer_is_an_answer() {
 }
 
 #[tokio::test]
+async fn items_that_never_ended_are_in_the_answer_all_the_same() {
+    let proxy = Proxy::start().await;
+    let message = json!({ "id": "m", "type": "message", "status": "in_progress", "role": "assistant", "content": [] });
+    let call = json!({ "id": "f", "type": "function_call", "status": "in_progress", "call_id": "c", "name": "n", "arguments": "" });
+    let events = [
+        json!({ "type": "response.created", "response": { "id": "resp_1" } }),
+        json!({ "type": "response.output_item.added", "output_index": 0, "item": message }),
+        json!({ "type": "response.output_text.delta", "output_index": 0, "content_index": 0, "item_id": "m", "delta": "Hel" }),
+        json!({ "type": "response.output_text.delta", "output_index": 0, "content_index": 0, "item_id": "m", "delta": "lo" }),
+        json!({ "type": "response.output_item.added", "output_index": 1, "item": call }),
+        json!({ "type": "response.function_call_arguments.done", "output_index": 1, "item_id": "f", "arguments": "{}" }),
+        json!({ "type": "response.completed", "response": { "id": "resp_1", "object": "response", "status": "completed", "output": [] } }),
+    ];
+    let stream: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let answer = ScriptedAnswer::stream().bytes(stream);
+    let [buffered, streamed] = proxy.both_responses(answer, &json!({ "input": "hi" })).await;
+    let (buffered, last) = (buffered.json(), streamed.events().pop().unwrap());
+    assert_eq!(buffered, last["response"]);
+    assert_eq!(buffered["output"][0]["content"][0]["text"], "Hello");
+    assert_eq!(buffered["output"][1]["arguments"], "{}");
+    assert_eq!(buffered["output"][1]["status"], "completed");
+}
+
+#[tokio::test]
 async fn compaction_is_forwarded_as_json() {
     let proxy = Proxy::start().await;
     let body = json!({ "model": "gpt-5.5", "instructions": "x", "input": [{ "role": "user", "content": "hi" }], "store": false });
@@ -174,6 +204,67 @@ async fn compaction_is_forwarded_as_json() {
     let request = proxy.simulator.requests_to("/responses/compact").pop().unwrap();
     assert!(request.json().get("store").is_none() && request.json().get("stream").is_none());
     assert_eq!(request.header("accept"), "application/json");
+}
+
+#[tokio::test]
+async fn an_item_of_an_earlier_answer_takes_the_place_of_its_reference() {
+    let proxy = Proxy::start().await;
+    let tool = json!({ "type": "function", "name": "f", "parameters": {}, "strict": false });
+    let question = json!({ "role": "user", "content": "hi" });
+    for answer in
+        proxy.both_responses(Scenario::InterleavedCalls, &json!({ "input": [question], "tools": [tool] })).await
+    {
+        let items = match answer.header("content-type") {
+            "text/event-stream" => answer.events().pop().unwrap()["response"]["output"].clone(),
+            _ => answer.json()["output"].clone(),
+        };
+        let items = items.as_array().unwrap();
+        let calls = items.iter().filter(|item| item["type"] == "function_call");
+        let outputs =
+            calls.map(|call| json!({ "type": "function_call_output", "call_id": call["call_id"], "output": "1" }));
+        let references = items.iter().map(|item| json!({ "type": "item_reference", "id": item["id"] }));
+        let input: Vec<Value> = std::iter::once(question.clone()).chain(references).chain(outputs).collect();
+        let sent = sent(&proxy, &json!({ "input": input, "tools": [tool] })).await;
+        let sent = sent["input"].as_array().unwrap();
+        assert_eq!(sent.len(), input.len());
+        for (item, sent) in items.iter().zip(&sent[1..]) {
+            let mut whole = item.clone();
+            whole.as_object_mut().unwrap().remove("id");
+            assert_eq!(*sent, whole);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_has_one_key_however_it_is_written() {
+    let proxy = Proxy::start().await;
+    let mut keys = Vec::new();
+    for input in [
+        json!("hi"),
+        json!([{ "role": "user", "content": "hi" }]),
+        json!([{ "role": "user", "content": [{ "type": "input_text", "text": "hi" }] }]),
+        json!([{ "role": "user", "content": "hi" }, { "role": "assistant", "content": "ho" }, { "role": "user", "content": "ha" }]),
+        json!([{ "role": "developer", "content": "A" }, { "role": "user", "content": "hi" }]),
+        json!([{ "role": "developer", "content": "B" }, { "role": "user", "content": "hi" }]),
+        json!([{ "role": "user", "content": "ho" }]),
+    ] {
+        keys.push(sent(&proxy, &json!({ "input": input })).await["prompt_cache_key"].clone());
+    }
+    assert!(keys[..4].iter().all(|key| *key == keys[0]), "{keys:?}");
+    let others: std::collections::HashSet<&Value> = keys[3..].iter().collect();
+    assert_eq!(others.len(), 4, "{keys:?}");
+}
+
+#[tokio::test]
+async fn what_a_codex_client_says_in_a_chat_stays_here() {
+    let proxy = Proxy::start().await;
+    let request =
+        proxy.http.post(format!("{}/v1/chat/completions", proxy.base)).header("user-agent", "codex_exec/0.169.0");
+    let request =
+        request.header("x-codex-turn-metadata", "m").header("thread-id", "t").json(&super::harness::user("hi"));
+    assert_eq!(request.send().await.unwrap().status(), StatusCode::OK);
+    let request = proxy.simulator.requests_to("/responses").pop().unwrap();
+    assert_eq!((request.header("x-codex-turn-metadata"), request.header("thread-id")), ("", ""));
 }
 
 #[tokio::test]

@@ -97,6 +97,34 @@ async fn a_client_that_leaves_ends_the_call() {
 }
 
 #[tokio::test]
+async fn clients_that_leave_leave_no_task_behind() {
+    let proxy = Proxy::start().await;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let quiet_at = async |most: usize| {
+        let begun = tokio::time::Instant::now();
+        while tasks() > most && begun.elapsed() < LONG {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tasks()
+    };
+    proxy.chat(&streaming()).await.message();
+    proxy.app.catalogue.settle().await;
+    let before = tasks();
+    let mut streams = Vec::new();
+    for nth in 0..20 {
+        proxy.next(Scenario::Stall(10 * LONG, if nth % 2 == 0 { Stage::Middle } else { Stage::Terminal }));
+        let request = proxy.http.post(format!("{}/v1/chat/completions", proxy.base)).json(&streaming());
+        let mut pieces = request.send().await.unwrap().bytes_stream();
+        assert!(pieces.next().await.is_some());
+        streams.push(pieces);
+    }
+    assert!(tasks() >= before + 20, "each stream is somebody's work: {before} before, {} now", tasks());
+    drop(streams);
+    let after = quiet_at(before).await;
+    assert!(after <= before, "{before} tasks before, {after} after");
+}
+
+#[tokio::test]
 async fn a_five_megabyte_image_arrives_whole() {
     let proxy = Proxy::start().await;
     let size = 5 << 20;

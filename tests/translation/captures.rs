@@ -9,7 +9,7 @@ use codex_proxy::models::Models;
 use codex_proxy::openai::chat::ChatRequest;
 use codex_proxy::openai::responses::ResponsesRequest;
 use codex_proxy::simulator::Simulator;
-use codex_proxy::translate::backend::{BackendRequest, Context, no_reasoning};
+use codex_proxy::translate::backend::{BackendRequest, Context};
 use codex_proxy::translate::chat;
 use codex_proxy::translate::responses::request::{Endpoint, translate};
 use serde_json::Value;
@@ -49,7 +49,7 @@ fn captures() -> Vec<Capture> {
 
 fn translated(capture: &Capture) -> Option<BackendRequest> {
     let models = Models::default();
-    let context = |model| Context { model, session_header: None, instructions: None, reasoning: &no_reasoning };
+    let context = Context::new;
     if capture.path.ends_with("/chat/completions") {
         let request = ChatRequest::parse(&capture.body).unwrap_or_else(|error| panic!("{}: {error}", capture.client));
         let model = models.resolve(request.model.as_deref(), request.effort.as_deref());

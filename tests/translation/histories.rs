@@ -3,7 +3,7 @@
 use codex_proxy::models::Models;
 use codex_proxy::openai::chat::ChatRequest;
 use codex_proxy::simulator::Simulator;
-use codex_proxy::translate::backend::{Context, no_reasoning};
+use codex_proxy::translate::backend::Context;
 use codex_proxy::translate::chat::request::translate;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -104,7 +104,7 @@ proptest! {
         ] }).to_string();
         let request = ChatRequest::parse(body.as_bytes()).unwrap();
         let model = Models::default().resolve(request.model.as_deref(), None);
-        let context = Context { model: &model, session_header: None, instructions: None, reasoning: &no_reasoning };
+        let context = Context::new(&model);
         let translated = translate(&request, &context);
         prop_assert_eq!(simulator.refusal_of(&translated.body), None);
         let sent: Value = serde_json::from_slice(&translated.body).unwrap();

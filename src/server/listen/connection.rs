@@ -2,11 +2,12 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use futures_util::future::select;
+use futures_util::future::{TryFutureExt as _, select};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,15 +18,16 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
-use super::asked_to_stop;
+use super::line::{Activity, Answer, Line};
+use super::{Stage, asked_to_stop, reached, refusal};
 
 /// What a client may take before it is cut off.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// For the whole head of a request, and between two requests of a connection.
-    head: Duration,
+    pub(super) head: Duration,
     /// Bytes of a request's head.
-    head_size: usize,
+    pub(super) head_size: usize,
     /// For a client to read an answer that was given before its request was over.
     linger: Duration,
 }
@@ -37,34 +39,48 @@ impl Default for Limits {
 }
 
 /// Serves `socket` until either side is done, or `stopped` and no answer is under way.
-pub(super) async fn serve(socket: TcpStream, router: Router, stopped: watch::Receiver<bool>, limits: Limits) {
+pub(super) async fn serve(socket: TcpStream, router: Router, stopped: watch::Receiver<Stage>, limits: Limits) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "cannot turn off Nagle's algorithm");
     }
-    let service = service_fn(move |request: http::Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
+    let activity = Activity::default();
+    let answering = activity.clone();
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let under_way = answering.begin();
+        let answer = router.clone().oneshot(request.map(Body::new));
+        answer.map_ok(|response| response.map(|body| Answer::new(body, under_way)))
+    });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_header_size(limits.head_size)
         .max_buf_size(READ_BUFFER)
-        .serve_connection(TokioIo::new(socket), service);
+        .serve_connection(TokioIo::new(Line::new(socket, activity.clone())), service);
     let mut stopping = pin!(asked_to_stop(stopped.clone()));
-    let mut is_stopping = false;
+    let mut cutting_off = pin!(reached(stopped.clone(), Stage::CuttingOff));
+    let (mut is_stopping, mut is_cut_off) = (false, false);
     let outcome = poll_fn(|context| {
         if !is_stopping && stopping.as_mut().poll(context).is_ready() {
             is_stopping = true;
             Pin::new(&mut connection).graceful_shutdown();
         }
-        connection.poll_without_shutdown(context)
+        if is_stopping && !is_cut_off {
+            // Being woken is all there is to do: the answer is looked at below, and sees for itself.
+            is_cut_off = cutting_off.as_mut().poll(context).is_ready();
+        }
+        let polled = connection.poll_without_shutdown(context);
+        // A request whose head is not whole is nobody's loss; waiting for the rest could take the whole grace time.
+        if is_stopping && !activity.is_open() { Poll::Ready(Ok(())) } else { polled }
     })
     .await;
+    let mut socket = connection.into_parts().io.into_inner().into_socket();
     if let Err(error) = outcome {
         tracing::debug!(%error, "a connection broke");
-        return;
+        let Some(refusal) = refusal::of(&error, &activity, limits) else { return };
+        let Ok(Ok(())) = timeout(limits.linger, refusal::write(&refusal, &mut socket)).await else { return };
     }
-    let lingering = linger(connection.into_parts().io.into_inner(), limits.linger);
     // A server that stops does not wait for clients that have their answer.
-    select(pin!(lingering), pin!(asked_to_stop(stopped))).await;
+    select(pin!(linger(socket, limits.linger)), pin!(asked_to_stop(stopped))).await;
 }
 
 /// Closes in both directions, but reads what the client still sends first: closing with bytes unread would reset the
@@ -82,3 +98,37 @@ async fn linger(mut socket: TcpStream, patience: Duration) {
 
 /// Bytes read at once at most, and written before a client must have taken some.
 const READ_BUFFER: usize = 128 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What a client gets that sends `text` and waits.
+    async fn answer_to(text: &str) -> String {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a listener");
+        let mut client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
+        let (socket, _) = listener.accept().await.expect("accepted");
+        client.write_all(text.as_bytes()).await.expect("written");
+        let (_running, stopped) = watch::channel(Stage::Serving);
+        let limits = Limits { head: Duration::from_millis(100), ..Limits::default() };
+        let mut answer = String::new();
+        let (read, ()) =
+            tokio::join!(client.read_to_string(&mut answer), serve(socket, Router::new(), stopped, limits));
+        read.expect("an orderly end");
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_come_is_refused_and_an_idle_client_just_let_go() {
+        let answer = answer_to("GET / HTTP/1.1\r\nhost: loc").await;
+        assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
+        assert!(answer.contains(r#""code":"request_timeout""#), "{answer}");
+        assert_eq!(answer_to("").await, "");
+        let answer = answer_to("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 404 ") && answer.matches("HTTP/1.1 ").count() == 1, "{answer}");
+    }
+}

@@ -3,12 +3,15 @@
 //! * [`bind()`] gets the sockets, [`run`] serves them until `shutdown` is ready; both are given their inputs from outside,
 //!   so that tests drive them in process.
 //! * Nagle's algorithm is off: it would hold back the first token by up to 40 ms.
-//! * Shutdown: no new connection, idle ones are closed, answers under way get the grace time. Dropping [`run`]'s future
-//!   ends everything at once.
+//! * Shutdown: no new connection, idle ones are closed, answers under way get the grace time, and after it the time to say
+//!   that they are cut off. Dropping [`run`]'s future ends everything at once.
+//! * A head that cannot be read is refused in the shape of every other error, although it never reaches the router.
 //! * Running out of file descriptors pauses accepting, and ends nothing.
 
 mod bind;
 mod connection;
+mod line;
+mod refusal;
 
 use std::future::Future;
 use std::io;
@@ -23,29 +26,40 @@ use tokio::task::JoinSet;
 
 pub use self::bind::{BindError, bind};
 use self::connection::Limits;
+use super::cut_off::CutOff;
 use crate::platform::sleep;
 
-/// Serves `router` on all of `listeners` until `shutdown` is ready and the answers under way have ended, or `grace` has
-/// passed.
-pub async fn run(listeners: Vec<TcpListener>, router: Router, shutdown: impl Future<Output = ()>, grace: Duration) {
-    let (stop, stopped) = watch::channel(false);
+/// Serves `router` on all of `listeners` until `shutdown` is ready and the answers under way have ended. Those that have
+/// not after `grace` are cut off.
+pub async fn run(
+    listeners: Vec<TcpListener>,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+    grace: Duration,
+    cut_off: CutOff,
+) {
+    let (stop, stopped) = watch::channel(Stage::Serving);
     let accepting =
         join_all(listeners.into_iter().map(|listener| accept_all(listener, router.clone(), stopped.clone())));
     let stopping = async {
         shutdown.await;
         tracing::info!("stopping: no new connections, answers under way may end");
         // Nobody listens only where nothing was served.
-        let _ = stop.send(true);
+        let _ = stop.send(Stage::Stopping);
         sleep(grace).await;
+        tracing::warn!("stopping: the grace time has passed, answers under way are cut off");
+        cut_off.reach();
+        let _ = stop.send(Stage::CuttingOff);
+        sleep(LAST_WORDS).await;
     };
     tokio::select! {
         _ = accepting => {}
-        () = stopping => tracing::warn!("stopping: the grace time has passed, answers under way are cut off"),
+        () = stopping => {}
     }
 }
 
 /// Takes connections until `stopped`, then waits for those there are.
-async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Receiver<bool>) {
+async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Receiver<Stage>) {
     let mut connections = JoinSet::new();
     let mut stopping = pin!(asked_to_stop(stopped.clone()));
     let mut is_struggling = false;
@@ -72,10 +86,26 @@ async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Recei
     while connections.join_next().await.is_some() {}
 }
 
+/// How far a server's end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// It has not begun.
+    Serving,
+    /// Answers under way may end.
+    Stopping,
+    /// They have to.
+    CuttingOff,
+}
+
 /// Ready once the server is stopping.
-async fn asked_to_stop(mut stopped: watch::Receiver<bool>) {
+async fn asked_to_stop(stopped: watch::Receiver<Stage>) {
+    reached(stopped, Stage::Stopping).await;
+}
+
+/// Ready once the server has come as far as `stage`.
+async fn reached(mut stopped: watch::Receiver<Stage>, stage: Stage) {
     // An error says that the server is gone, which is as good.
-    let _ = stopped.wait_for(|&stopped| stopped).await;
+    let _ = stopped.wait_for(|&reached| reached >= stage).await;
 }
 
 /// Whether a connection ended before it was taken, which is nothing. Any other failure (no descriptors, no memory)
@@ -85,4 +115,6 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
+/// For the last event of answers that are cut off to reach their clients.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -47,6 +47,25 @@ async fn shutdown_lets_streams_end_and_takes_no_new_connection() {
 }
 
 #[tokio::test]
+async fn shutdown_does_not_wait_for_the_rest_of_a_head() {
+    let server = Server::start(Settings::default()).await;
+    let mut fresh = server.connect().await;
+    fresh.write_all(b"GET /health HTTP/1.1\r\nhost: loc").await.expect("written");
+    let mut used = server.connect().await;
+    used.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("written");
+    assert!(within(used.read(&mut [0; 1024])).await.expect("an answer") > 0);
+    used.write_all(b"POST /v1/echo HTTP/1.1\r\n").await.expect("written");
+    server.stop.send(()).expect("running");
+    within(server.run).await.expect("an end long before the grace time is over");
+    for mut socket in [fresh, used] {
+        let mut left = Vec::new();
+        // A reset is as good an end: the head was never read.
+        let _ = within(socket.read_to_end(&mut left)).await;
+        assert!(left.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn shutdown_does_not_wait_longer_than_the_grace_time() {
     let server = Server::start_with_grace(Settings::default(), Duration::from_millis(20)).await;
     let mut stream = server.post("/v1/drip", "", "{}").await;

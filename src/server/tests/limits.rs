@@ -44,6 +44,44 @@ async fn a_head_over_the_limit_is_refused() {
     let _ = socket.write_all(head.as_bytes()).await;
     let answer = rest(&mut socket).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    assert!(answer.contains("\r\nx-request-id: req_") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert!(answer.contains("\r\ncontent-type: application/json\r\n"), "{answer}");
+    assert!(answer.contains(r#""code":"request_head_too_large""#), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_refused_in_the_shape_of_every_error() {
+    let server = Server::start(Settings::default()).await;
+    for (head, words) in [
+        ("\u{16}\u{3}\u{1} TLS\r\n\r\n", "invalid HTTP method"),
+        ("GET /health HTTP/9.9\r\n\r\n", "invalid HTTP version"),
+        ("GET /health HTTP/1.1\r\nno colon\r\n\r\n", "invalid HTTP header"),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP version"),
+        ("GET /he\u{0}alth HTTP/1.1\r\n\r\n", "invalid"),
+    ] {
+        let mut socket = server.connect().await;
+        socket.write_all(head.as_bytes()).await.expect("written");
+        let answer = rest(&mut socket).await;
+        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head:?}: {answer}");
+        assert!(answer.contains("\r\nx-request-id: req_") && answer.contains(words), "{head:?}: {answer}");
+        let body = answer.split_once("\r\n\r\n").expect("a body").1;
+        let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        assert_eq!(body["error"]["type"], "invalid_request_error", "{head:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_head_leaves_the_answer_before_it_alone() {
+    let server = Server::start(Settings::default()).await;
+    let mut socket = server.connect().await;
+    let good = "GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    socket.write_all(good.as_bytes()).await.expect("written");
+    let mut first = [0; 4096];
+    let length = within(socket.read(&mut first)).await.expect("an answer");
+    assert!(first[..length].starts_with(b"HTTP/1.1 200 "));
+    socket.write_all(b"nonsense\r\n\r\n").await.expect("written");
+    let answer = rest(&mut socket).await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.matches("HTTP/1.1 ").count() == 2, "{answer}");
 }
 
 #[tokio::test]

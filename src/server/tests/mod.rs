@@ -99,7 +99,7 @@ impl Server {
             let _ = stopped.await;
         };
         #[expect(clippy::disallowed_methods, reason = "the test waits for its end")]
-        let run = tokio::spawn(listen::run(listeners, router, shutdown, grace));
+        let run = tokio::spawn(listen::run(listeners, router, shutdown, grace, app.cut_off.clone()));
         Self { address, app, release, begun, dropped, stop, run }
     }
 

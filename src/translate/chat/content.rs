@@ -1,5 +1,6 @@
 //! The content of messages in the backend's form.
 
+use super::history::Orphan;
 use crate::openai::chat::content::{Content, Part};
 use crate::openai::chat::message::CallReference;
 use crate::openai::json::{ArrayWriter, ObjectWriter, Text};
@@ -16,37 +17,51 @@ pub(super) fn write_input(content: &Content<'_>, out: &mut Vec<u8>) {
     parts.end();
 }
 
-/// Writes an array of parts for what the assistant said; `None` if it said nothing.
-pub(super) fn assistant_texts<'a>(content: &Content<'a>, refusal: Option<Text<'a>>) -> Option<Vec<Text<'a>>> {
-    let mut texts = Vec::new();
+/// A stretch of what the assistant said.
+#[derive(Debug)]
+pub(super) enum Stretch<'p, 'a> {
+    /// Texts and refusals.
+    Said(Vec<Text<'a>>),
+    /// Parts that the backend takes from users only.
+    Shown(Vec<&'p Part<'a>>),
+}
+
+/// What the assistant said, in its order; nothing for empty texts.
+pub(super) fn stretches<'p, 'a>(content: &'p Content<'a>, refusal: Option<Text<'a>>) -> Vec<Stretch<'p, 'a>> {
+    let mut stretches = Vec::new();
+    let say = |text: Text<'a>, stretches: &mut Vec<Stretch<'p, 'a>>| match stretches.last_mut() {
+        _ if text.is_empty() => {}
+        Some(Stretch::Said(texts)) => texts.push(text),
+        _ => stretches.push(Stretch::Said(vec![text])),
+    };
     if let Content::Text(text) = content {
-        texts.push(*text);
+        say(*text, &mut stretches);
     }
-    texts.extend(content.parts().iter().filter_map(|part| match part {
-        Part::Text(text) | Part::Refusal(text) => Some(*text),
-        Part::Image { .. } | Part::File { .. } => None,
-    }));
-    texts.extend(refusal);
-    texts.retain(|text| !text.is_empty());
-    (!texts.is_empty()).then_some(texts)
+    for part in content.parts() {
+        match (part, stretches.last_mut()) {
+            (Part::Text(text) | Part::Refusal(text), _) => say(*text, &mut stretches),
+            (Part::Image { .. } | Part::File { .. }, Some(Stretch::Shown(parts))) => parts.push(part),
+            (Part::Image { .. } | Part::File { .. }, _) => stretches.push(Stretch::Shown(vec![part])),
+        }
+    }
+    if let Some(refusal) = refusal {
+        say(refusal, &mut stretches);
+    }
+    stretches
 }
 
-/// Whether what the assistant said has parts that only a user's message can hold.
-pub(super) fn has_media(content: &Content<'_>) -> bool {
-    content.parts().iter().any(is_media)
-}
-
-/// Writes those parts.
-pub(super) fn write_media(content: &Content<'_>, out: &mut Vec<u8>) {
+/// Writes an array of what the assistant said.
+pub(super) fn write_said(texts: &[Text<'_>], out: &mut Vec<u8>) {
     let mut parts = ArrayWriter::begin(out);
-    for part in content.parts().iter().filter(|part| is_media(part)) {
-        write_part(part, &mut parts);
-    }
+    texts.iter().for_each(|text| write_text("output_text", *text, &mut parts));
     parts.end();
 }
 
-fn is_media(part: &Part<'_>) -> bool {
-    matches!(part, Part::Image { .. } | Part::File { .. })
+/// Writes an array of what the assistant showed.
+pub(super) fn write_shown(shown: &[&Part<'_>], out: &mut Vec<u8>) {
+    let mut parts = ArrayWriter::begin(out);
+    shown.iter().for_each(|part| write_part(part, &mut parts));
+    parts.end();
 }
 
 /// Writes the value of a call's `output`: a string where there is only text, otherwise parts.
@@ -61,11 +76,12 @@ pub(super) fn write_output(content: &Content<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes the parts of a user message that quotes an output no call asked for.
-pub(super) fn write_orphan(reference: CallReference<'_>, content: &Content<'_>, out: &mut Vec<u8>) {
-    let (what, name) = match reference {
-        CallReference::Id(id) => ("Output of the unknown tool call", id),
-        CallReference::Name(name) => ("Output of the function", name),
+/// Writes the parts of a user message that quotes an output no call is waiting for.
+pub(super) fn write_orphan(orphan: &Orphan<'_>, content: &Content<'_>, out: &mut Vec<u8>) {
+    let (what, name) = match *orphan {
+        Orphan { reference: CallReference::Id(id), is_known: true } => ("Another output of the tool call", id),
+        Orphan { reference: CallReference::Id(id), is_known: false } => ("Output of the unknown tool call", id),
+        Orphan { reference: CallReference::Name(name), .. } => ("Output of the function", name),
     };
     let heading = format!("{what} {}:", name.escaped());
     let mut parts = ArrayWriter::begin(out);

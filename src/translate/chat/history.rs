@@ -39,7 +39,15 @@ pub(super) enum Item<'m, 'a> {
     /// The output that a call never got.
     MissingOutput { id: Cow<'m, str>, custom: bool },
     /// An output that answers no call.
-    Orphan { reference: CallReference<'a>, content: &'m Content<'a> },
+    Orphan { orphan: Orphan<'a>, content: &'m Content<'a> },
+}
+
+/// Which call an output without one claims to answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Orphan<'a> {
+    pub(super) reference: CallReference<'a>,
+    /// There is such a call; it has an output already.
+    pub(super) is_known: bool,
 }
 
 /// Puts `messages` in the order and the pairs that the backend accepts.
@@ -56,7 +64,8 @@ pub(super) fn normalise<'m, 'a>(messages: &'m [Message<'a>]) -> Vec<Item<'m, 'a>
             }
             Message::ToolOutput { call, content } => {
                 if calls.orphans.contains(&position) {
-                    items.push(Item::Orphan { reference: *call, content });
+                    let is_known = calls.calls.iter().any(|known| known.is_named_by(*call));
+                    items.push(Item::Orphan { orphan: Orphan { reference: *call, is_known }, content });
                 }
             }
         }

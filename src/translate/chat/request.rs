@@ -3,8 +3,9 @@
 //! The body is built from the list of what the backend accepts; a client's object is never copied with deletions. System and
 //! developer messages at the beginning become `instructions`; later ones stay where they are.
 
+use super::content::{self, Stretch};
 use super::history::{self, Item};
-use super::{content, tools};
+use super::tools;
 use crate::models::effort::Effort;
 use crate::openai::chat::message::{Message, Payload};
 use crate::openai::chat::tool::Tool;
@@ -118,18 +119,16 @@ fn write_item(item: &Item<'_, '_>, input: &mut ArrayWriter<'_>) {
             }
         }
         Item::Assistant { content, refusal } => {
-            if let Some(texts) = content::assistant_texts(content, *refusal) {
-                write_message("assistant", input.element(), |out| {
-                    let mut parts = ArrayWriter::begin(out);
-                    for text in texts {
-                        content::write_text("output_text", text, &mut parts);
+            for stretch in content::stretches(content, *refusal) {
+                match stretch {
+                    Stretch::Said(texts) => {
+                        write_message("assistant", input.element(), |out| content::write_said(&texts, out));
                     }
-                    parts.end();
-                });
-            }
-            // The backend takes images and files from users only; better from the wrong mouth than lost.
-            if content::has_media(content) {
-                write_message("user", input.element(), |out| content::write_media(content, out));
+                    // The backend takes images and files from users only; better from the wrong mouth than lost.
+                    Stretch::Shown(parts) => {
+                        write_message("user", input.element(), |out| content::write_shown(&parts, out));
+                    }
+                }
             }
         }
         Item::Call { id, custom, name, payload, .. } => write_call(id, *custom, *name, *payload, input.object()),
@@ -143,8 +142,8 @@ fn write_item(item: &Item<'_, '_>, input: &mut ArrayWriter<'_>) {
             output.string("output", MISSING_OUTPUT);
             output.end();
         }
-        Item::Orphan { reference, content } => {
-            write_message("user", input.element(), |out| content::write_orphan(*reference, content, out));
+        Item::Orphan { orphan, content } => {
+            write_message("user", input.element(), |out| content::write_orphan(orphan, content, out));
         }
     }
 }

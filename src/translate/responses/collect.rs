@@ -1,7 +1,7 @@
 //! A Responses answer as one JSON document: the final `response` object, its `output` filled.
 
 use super::output::Output;
-use super::{is_internal, is_preamble};
+use super::{is_internal, is_preamble, status_at};
 use crate::openai::error::ApiError;
 use crate::translate::event::{Event, Name, ResponseView, Usage};
 use crate::translate::failure::Failure;
@@ -19,13 +19,14 @@ pub struct Collect {
 impl Machine for Collect {
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
         let Some(name) = Name::parse(&frame.data) else { return Step::Continue };
-        match name.kind.as_ref() {
+        let kind = name.kind.as_ref();
+        match kind {
             "response.completed" | "response.incomplete" => {
                 let Some(response) = Event::parse(&frame.data).and_then(|event| event.response) else {
                     return Step::Continue;
                 };
                 self.usage = ResponseView::parse(response).usage;
-                self.output.fill(response, out);
+                self.output.fill(response, status_at(kind), out);
                 return Step::Complete;
             }
             "response.failed" | "response.cancelled" => {
@@ -33,10 +34,13 @@ impl Machine for Collect {
                 return Step::Failed { failure, reported: false };
             }
             "error" => return Step::Failed { failure: Failure::from_error_event(&frame.data), reported: false },
-            "response.output_item.done" => self.output.keep(&frame.data),
-            _ => {}
+            _ => {
+                if let Some(event) = Event::parse(&frame.data) {
+                    self.output.note(&event);
+                }
+            }
         }
-        self.visible |= !is_preamble(&name) && !is_internal(&name);
+        self.visible |= !is_preamble(kind) && !is_internal(kind);
         Step::Continue
     }
 
@@ -49,5 +53,9 @@ impl Machine for Collect {
 
     fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    fn take_items(&mut self) -> Vec<(String, String)> {
+        self.output.take_items()
     }
 }

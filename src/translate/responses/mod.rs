@@ -2,25 +2,29 @@
 //!
 //! * Request: [`request`] makes a client's body acceptable to the backend without touching what it does not have to.
 //! * Answer: [`relay`] passes the backend's events on as they are, [`collect`] waits for the whole answer. Both fill the
-//!   final object's `output`, which the backend leaves empty, from the finished items ([`output`]).
+//!   final object's `output`, which the backend leaves empty, from the finished items ([`output`]), and from what there is of
+//!   items that never ended ([`unfinished`]).
 
 pub mod collect;
 mod output;
 pub mod relay;
 pub mod request;
+mod unfinished;
 
 pub use collect::Collect;
 pub use relay::Relay;
 
-use super::event::Name;
-
 /// Events of the backend's own that no client library knows; some crash on them.
-fn is_internal(event: &Name<'_>) -> bool {
-    let kind = event.kind.as_ref();
+fn is_internal(kind: &str) -> bool {
     matches!(kind, "keepalive" | "response.metadata") || kind.starts_with("codex.") || kind.starts_with("responsesapi.")
 }
 
+/// The status of items that had not ended when the answer did.
+fn status_at(last: &str) -> &'static str {
+    if last == "response.completed" { "completed" } else { "incomplete" }
+}
+
 /// Events that say only that work has begun: after them a failure can still be answered with a status.
-fn is_preamble(event: &Name<'_>) -> bool {
-    matches!(event.kind.as_ref(), "response.created" | "response.in_progress" | "response.queued")
+fn is_preamble(kind: &str) -> bool {
+    matches!(kind, "response.created" | "response.in_progress" | "response.queued")
 }

@@ -1,44 +1,58 @@
-//! The finished items of an answer, kept to fill the final object's `output`.
+//! The items of an answer, kept to fill the final object's `output`.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::unfinished::{Unfinished, id_of};
 use crate::openai::json::{ArrayWriter, Object, ObjectWriter};
+use crate::translate::event::Event;
 
-/// The items of an answer, each as the backend's own JSON.
+/// The items of an answer.
 #[derive(Debug, Default)]
 pub(super) struct Output {
-    /// Place in the answer and JSON text.
-    items: Vec<(u64, String)>,
+    /// Those that have ended, each as the backend's own JSON.
+    items: Vec<Item>,
+    /// Those that have not.
+    unfinished: Unfinished,
+}
+
+#[derive(Debug)]
+struct Item {
+    place: u64,
+    id: Option<String>,
+    json: String,
 }
 
 impl Output {
-    /// Keeps the item of an `output_item.done` event.
-    pub(super) fn keep(&mut self, event: &[u8]) {
-        #[derive(Deserialize)]
-        struct Done<'a> {
-            #[serde(default)]
-            output_index: Option<u64>,
-            #[serde(borrow)]
-            item: &'a RawValue,
-        }
-        let Ok(done) = serde_json::from_slice::<Done<'_>>(event) else { return };
-        let place = done.output_index.unwrap_or(self.items.len() as u64);
-        let item = done.item.get().to_owned();
-        match self.items.iter_mut().find(|(known, _)| *known == place) {
-            Some(entry) => entry.1 = item,
-            None => self.items.push((place, item)),
+    /// Takes note of what `event` says of an item.
+    pub(super) fn note(&mut self, event: &Event<'_>) {
+        self.unfinished.note(event);
+        if let (Some(item), "response.output_item.done") = (event.item, event.kind.as_ref()) {
+            self.keep(item, event.output_index);
         }
     }
 
-    /// Writes `response` with its `output` filled, if it is empty and there is something to fill it with.
-    pub(super) fn fill(&mut self, response: &RawValue, out: &mut Vec<u8>) {
+    /// Two items of one place are two, unless they say themselves that they are one.
+    fn keep(&mut self, item: &RawValue, place: Option<u64>) {
+        let place = place.unwrap_or(self.items.len() as u64);
+        let id = id_of(item).map(|id| id.get().to_owned());
+        let json = item.get().to_owned();
+        match self.items.iter_mut().find(|known| known.place == place && (known.id == id || id.is_none())) {
+            Some(known) => known.json = json,
+            None => self.items.push(Item { place, id, json }),
+        }
+    }
+
+    /// Writes `response`, the answer's last word, with its `output` filled if it is empty and there is something to fill it
+    /// with. `status` is that of items of which the end never came.
+    pub(super) fn fill(&mut self, response: &RawValue, status: &str, out: &mut Vec<u8>) {
         let object = serde_json::from_str::<Object<'_>>(response.get()).unwrap_or_default();
+        let unfinished = std::mem::take(&mut self.unfinished).finish(status);
+        self.items.extend(unfinished.map(|(place, json)| Item { place, id: None, json }));
         if self.items.is_empty() || !object.find("output").is_none_or(is_empty_array) {
             out.extend_from_slice(response.get().as_bytes());
             return;
         }
-        self.items.sort_by_key(|(place, _)| *place);
+        self.items.sort_by_key(|item| item.place);
         let mut writer = ObjectWriter::begin(out);
         let mut filled = false;
         for (key, value) in object.iter() {
@@ -55,10 +69,16 @@ impl Output {
         writer.end();
     }
 
+    /// Id and JSON of every item that has an id.
+    pub(super) fn take_items(&mut self) -> Vec<(String, String)> {
+        let id = |item: &Item| serde_json::from_str::<String>(item.id.as_deref()?).ok();
+        std::mem::take(&mut self.items).into_iter().filter_map(|item| Some((id(&item)?, item.json))).collect()
+    }
+
     fn write_items(&self, out: &mut Vec<u8>) {
         let mut array = ArrayWriter::begin(out);
-        for (_, item) in &self.items {
-            array.element().extend_from_slice(item.as_bytes());
+        for item in &self.items {
+            array.element().extend_from_slice(item.json.as_bytes());
         }
         array.end();
     }
@@ -75,11 +95,12 @@ mod tests {
     fn filled(events: &[&str], response: &str) -> String {
         let mut output = Output::default();
         for event in events {
-            output.keep(event.as_bytes());
+            let event = format!(r#"{{"type":"response.output_item.done",{}"#, &event[1..]);
+            output.note(&Event::parse(event.as_bytes()).unwrap());
         }
         let response: &RawValue = serde_json::from_str(response).unwrap();
         let mut out = Vec::new();
-        output.fill(response, &mut out);
+        output.fill(response, "completed", &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -91,6 +112,16 @@ mod tests {
         assert_eq!(filled(&events, r#"{"id":"r","output":[ ],"x":1}"#), format!(r#"{{"id":"r",{items},"x":1}}"#));
         assert_eq!(filled(&events, r#"{"output":null}"#), format!("{{{items}}}"));
         assert_eq!(filled(&events, r#"{"id":"r"}"#), format!(r#"{{"id":"r",{items}}}"#));
+    }
+
+    #[test]
+    fn items_that_claim_one_place_are_told_apart_by_their_ids() {
+        let events = [
+            r#"{"output_index":0,"item":{"id":"a","v":1}}"#,
+            r#"{"output_index":0,"item":{"id":"b"}}"#,
+            r#"{"output_index":0,"item":{"id":"a","v":2}}"#,
+        ];
+        assert_eq!(filled(&events, r#"{"output":[]}"#), r#"{"output":[{"id":"a","v":2},{"id":"b"}]}"#);
     }
 
     #[test]

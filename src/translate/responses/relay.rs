@@ -4,7 +4,7 @@
 //! * Left out are events internal to the backend; rewritten is only a final event whose `output` is empty.
 
 use super::output::Output;
-use super::{is_internal, is_preamble};
+use super::{is_internal, is_preamble, status_at};
 use crate::openai::error::ApiError;
 use crate::openai::json::{Object, ObjectWriter};
 use crate::translate::event::{Event, Name, ResponseView, Usage};
@@ -30,13 +30,28 @@ impl Relay {
         };
         self.usage = ResponseView::parse(response).usage;
         let mut filled = Vec::new();
-        self.output.fill(response, &mut filled);
+        self.output.fill(response, status_at(&event.kind), &mut filled);
         if filled == response.get().as_bytes() {
             out.extend_from_slice(frame.raw);
         } else {
             write_event(event, frame, &filled, out);
         }
         Step::Complete
+    }
+
+    /// An event of which nothing but its name can be read is passed on, unless it would have to be acted on.
+    fn unreadable(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
+        let Some(Name { kind }) = Name::parse(&frame.data) else { return Step::Continue };
+        match kind.as_ref() {
+            "error" => return self.failed(Failure::from_error_event(&frame.data), frame, out),
+            "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {}
+            kind if is_internal(kind) => {}
+            kind => {
+                self.visible |= !is_preamble(kind);
+                out.extend_from_slice(frame.raw);
+            }
+        }
+        Step::Continue
     }
 
     /// A failure is shown in the backend's own event once something was; before that it becomes a status.
@@ -50,28 +65,20 @@ impl Relay {
 
 impl Machine for Relay {
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
-        let Some(name) = Name::parse(&frame.data) else { return Step::Continue };
-        if let Some(number) = name.sequence_number {
+        let Some(event) = Event::parse(&frame.data) else { return self.unreadable(frame, out) };
+        if let Some(number) = event.sequence_number {
             self.next_sequence_number = number.saturating_add(1);
         }
-        if is_internal(&name) {
-            return Step::Continue;
-        }
-        match name.kind.as_ref() {
-            "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
-                let Some(event) = Event::parse(&frame.data) else { return Step::Continue };
-                return match name.kind.as_ref() {
-                    "response.failed" | "response.cancelled" => {
-                        self.failed(Failure::from_failed_response(&event), frame, out)
-                    }
-                    _ => self.complete(frame, &event, out),
-                };
+        match event.kind.as_ref() {
+            kind if is_internal(kind) => return Step::Continue,
+            "response.completed" | "response.incomplete" => return self.complete(frame, &event, out),
+            "response.failed" | "response.cancelled" => {
+                return self.failed(Failure::from_failed_response(&event), frame, out);
             }
             "error" => return self.failed(Failure::from_error_event(&frame.data), frame, out),
-            "response.output_item.done" => self.output.keep(&frame.data),
-            _ => {}
+            kind => self.visible |= !is_preamble(kind),
         }
-        self.visible |= !is_preamble(&name);
+        self.output.note(&event);
         out.extend_from_slice(frame.raw);
         Step::Continue
     }
@@ -100,6 +107,10 @@ impl Machine for Relay {
 
     fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    fn take_items(&mut self) -> Vec<(String, String)> {
+        self.output.take_items()
     }
 }
 

@@ -1,8 +1,8 @@
 //! From a Responses request to the backend's body.
 //!
 //! * Items, tools and content parts keep their JSON: what is unknown here may well be known there.
-//! * Changed is only what the backend refuses: item ids, call ids that are too long, references to stored items, the `system` role, plain-text input, the
-//!   preview name of web search, parameters outside its list.
+//! * Changed is only what the backend refuses: item ids, call ids that are too long, references to items, which it
+//!   does not store, the `system` role, plain-text input, the preview name of web search, parameters outside its list.
 
 use std::borrow::Cow;
 
@@ -96,7 +96,7 @@ fn write_input(
         Input::Items(items) => {
             let root = Path::Root.key("input");
             for (index, item) in items.iter().enumerate() {
-                write_item(item, &root.index(index), &mut input, ignored)?;
+                write_item(item, &root.index(index), context, &mut input, ignored)?;
             }
         }
     }
@@ -121,6 +121,7 @@ fn write_text_content(role: &str, text: Text<'_>, message: &mut ObjectWriter<'_>
 fn write_item(
     raw: &RawValue,
     path: &Path<'_>,
+    context: &Context<'_>,
     input: &mut ArrayWriter<'_>,
     ignored: &mut Vec<String>,
 ) -> Result<(), ApiError> {
@@ -129,7 +130,7 @@ fn write_item(
     let kind = item.find("type").map(|kind| json::string(kind, &path.key("type"))).transpose()?;
     match kind.as_deref().unwrap_or(if role.is_some() { "message" } else { "" }) {
         "message" => write_message(&item, role, input.object()),
-        "item_reference" => return refuse_content(&item, path),
+        "item_reference" => return write_referenced(&item, path, context, input, ignored),
         // Its text alone cannot be given back to the model.
         "reasoning" if item.find("encrypted_content").is_none() => ignored.push(path.to_string()),
         "" => {
@@ -150,19 +151,38 @@ fn write_item(
     Ok(())
 }
 
-/// A bare reference is dropped, since what it names is not stored anywhere; one with content would lose it.
-fn refuse_content(item: &Object<'_>, path: &Path<'_>) -> Result<(), ApiError> {
-    match item.iter().find(|(key, value)| !matches!(*key, "type" | "id") && value.get() != "null") {
-        None => Ok(()),
-        Some((key, _)) => {
-            let path = path.key(key);
-            Err(ApiError::invalid(
-                path.to_string(),
-                format!(
-                    "'{path}': items are not stored upstream, so send the item itself instead of an item_reference"
-                ),
-            ))
+/// What a reference names takes its place, if it is remembered. Reasoning that is not is left out, since a model can do
+/// without; anything else would be a hole in the conversation.
+fn write_referenced(
+    reference: &Object<'_>,
+    path: &Path<'_>,
+    context: &Context<'_>,
+    input: &mut ArrayWriter<'_>,
+    ignored: &mut Vec<String>,
+) -> Result<(), ApiError> {
+    let refuse = |path: &Path<'_>| {
+        let reason = "items are not stored upstream, so send the item itself instead of an item_reference";
+        Err(ApiError::invalid(path.to_string(), format!("'{path}': {reason} (in many libraries: store: false)")))
+    };
+    if let Some((key, _)) =
+        reference.iter().find(|(key, value)| !matches!(*key, "type" | "id") && value.get() != "null")
+    {
+        return refuse(&path.key(key));
+    }
+    let id = reference.find("id").map(|id| json::string(id, &path.key("id"))).transpose()?.unwrap_or_default();
+    let remembered = (context.answered)(&id);
+    for item in &remembered {
+        if let Ok(item) = serde_json::from_str::<&RawValue>(item) {
+            write_item(item, path, context, input, ignored)?;
         }
+    }
+    match remembered.is_empty() {
+        false => Ok(()),
+        true if id.starts_with("rs_") => {
+            ignored.push(path.to_string());
+            Ok(())
+        }
+        true => refuse(path),
     }
 }
 
@@ -248,21 +268,37 @@ fn derived_key(request: &ResponsesRequest<'_>, context: &Context<'_>) -> String 
     }
     match &request.input {
         Input::Text(text) => key.add(text.escaped()),
-        Input::Items(items) => {
-            if let Some(content) = items.iter().find_map(|item| user_content(item)) {
-                key.add(content);
-            }
-        }
+        Input::Items(items) => add_beginning(items, &mut key),
     }
     key.finish()
 }
 
-/// The content of a user message, as raw JSON; of a plain text, what stands between its quotes.
-fn user_content(item: &RawValue) -> Option<&str> {
-    let item = serde_json::from_str::<Object<'_>>(item.get()).ok()?;
-    let is_user = item.find("role").and_then(Text::of).is_some_and(|role| role.escaped() == "user");
-    let content = item.find("content").filter(|_| is_user)?;
-    Some(Text::of(content).map_or(content.get(), Text::escaped))
+/// Adds what a conversation begins with: instructions that are messages, and the first message of the user's.
+fn add_beginning(items: &[&RawValue], key: &mut SessionKey) {
+    for item in items {
+        let item = serde_json::from_str::<Object<'_>>(item.get()).unwrap_or_default();
+        let role = item.find("role").and_then(Text::of).map(Text::escaped);
+        let content = item.find("content");
+        if let (Some("system" | "developer" | "user"), Some(content)) = (role, content) {
+            add_content(content, key);
+        }
+        if role == Some("user") {
+            return;
+        }
+    }
+}
+
+/// A text counts the same whether it stands alone or as a part.
+fn add_content(content: &RawValue, key: &mut SessionKey) {
+    if let Some(text) = Text::of(content) {
+        return key.add(text.escaped());
+    }
+    for part in serde_json::from_str::<Vec<&RawValue>>(content.get()).unwrap_or_default() {
+        let object = serde_json::from_str::<Object<'_>>(part.get()).unwrap_or_default();
+        let is_text = object.find("type").and_then(Text::of).is_some_and(|kind| kind.escaped() == "input_text");
+        let text = object.find("text").and_then(Text::of).filter(|_| is_text);
+        key.add(text.map_or(part.get(), Text::escaped));
+    }
 }
 
 const ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
