@@ -16,7 +16,8 @@
 //! * **The last word is the operator's.** Credentials set through the admin API wait for a refresh under way, replace what
 //!   the keeper holds and become the next edition; a refresh that was asked for before and comes after finds a token that
 //!   serves, and does nothing.
-//! * A document that somebody put into KV by hand is edition 0. It counts as long as the keeper has none of its own.
+//! * A document that somebody put into KV by hand is edition 0. The keeper takes it up as long as it has none of its own;
+//!   isolates that know of no other use its access token at most until it has to be renewed.
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
