@@ -85,6 +85,14 @@ fuzz seconds="60" *targets:
 soak *args:
     cargo bench --locked --bench soak -- {{ args }}
 
+# Measure beside nginx: just bench; or: just bench open 1000, just bench image, just bench translation
+bench *args:
+    cargo bench --locked --bench measure -- {{ args }}
+
+# Count what repeats exactly (size, memory, instructions, allocations, system calls); too much of one is an error
+gates *args: build
+    python3 scripts/gates.py {{ args }}
+
 # Run real clients against the demo: just conformance aider llm
 conformance *args:
     cargo build --locked --release
@@ -108,4 +116,4 @@ tools:
     python3 -m pip install --requirement .ci/requirements.txt
 
 # Everything that must be true of a commit
-ci: fmt-check lint test doc check-wasm test-worker deny conformance
+ci: fmt-check lint test doc check-wasm test-worker deny gates conformance

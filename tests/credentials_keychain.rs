@@ -19,7 +19,9 @@ use codex_proxy::credentials::{
 use codex_proxy::platform::Instant;
 use codex_proxy::simulator::Login;
 use credentials_support::{Log, World, read_json, token};
-use keyring::Entry;
+use dbus_secret_service_keyring_store::Store;
+use keyring_core::api::CredentialStoreApi as _;
+use keyring_core::{Entry, Error};
 
 const INSIDE: &str = "CODEX_PROXY_TEST_KEYCHAIN";
 
@@ -51,6 +53,11 @@ fn is_inside(test: &str, start_keyring: &str) -> bool {
     false
 }
 
+/// An item as any other program sees it.
+fn entry(service: &str, account: &str) -> Entry {
+    Store::new().unwrap().build(service, account, None).unwrap()
+}
+
 const UNLOCKED: &str = "printf password | gnome-keyring-daemon --unlock --components=secrets >/dev/null";
 const LOCKED: &str = "gnome-keyring-daemon --start --components=secrets >/dev/null";
 
@@ -75,7 +82,7 @@ fn an_item_is_written_read_and_removed() {
             }
             assert!(parted.delete(&lock).await.unwrap());
             for part in ["auth.json.0.0", "auth.json.1.0", "auth.json.0.3"] {
-                assert!(matches!(Entry::new("codex-proxy", part).unwrap().get_secret(), Err(keyring::Error::NoEntry)));
+                assert!(matches!(entry("codex-proxy", part).get_secret(), Err(Error::NoEntry)));
             }
         });
     }
@@ -103,7 +110,7 @@ fn the_codex_clis_item_is_imported_and_stays() {
                 let world = World::new().await;
                 let codex_home = world.directory.path().join("codex");
                 std::fs::create_dir(&codex_home).unwrap();
-                let item = Entry::new("Codex Auth", &codex_account(&codex_home)).unwrap();
+                let item = entry("Codex Auth", &codex_account(&codex_home));
                 let source = world.simulator.issue_login(Login::default());
                 item.set_password(&source.to_string()).unwrap();
                 let environment = Environment {

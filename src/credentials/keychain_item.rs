@@ -5,7 +5,9 @@
 //!   the name not in use, then the item is changed, then the old parts go: at every moment the item leads to a whole text.
 //! * The calls block.
 
-use keyring::{Entry, Error};
+use std::sync::{Arc, LazyLock};
+
+use keyring_core::{CredentialStore, Entry, Error};
 use zeroize::Zeroizing;
 
 /// What names an item, and how much fits.
@@ -79,8 +81,8 @@ impl Item {
     }
 
     fn entry(&self, account: &str) -> Result<Entry, String> {
-        Entry::store_status().as_ref().map_err(|error| format!("there is no keychain here: {error}"))?;
-        Entry::new(&self.service, account).map_err(|error| error.to_string())
+        let keychain = KEYCHAIN.as_ref().map_err(|error| format!("there is no keychain here: {error}"))?;
+        keychain.build(&self.service, account, None).map_err(|error| error.to_string())
     }
 
     fn part_name(&self, generation: u8, index: usize) -> String {
@@ -100,13 +102,26 @@ impl Parts {
 }
 
 /// An item that is not there is no error.
-fn present<T>(result: keyring::Result<T>) -> Result<Option<T>, String> {
+fn present<T>(result: keyring_core::Result<T>) -> Result<Option<T>, String> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(Error::NoEntry) => Ok(None),
         Err(error) => Err(error.to_string()),
     }
 }
+
+/// This system's own kind of keychain.
+fn keychain() -> keyring_core::Result<Arc<CredentialStore>> {
+    #[cfg(target_os = "macos")]
+    let keychain = apple_native_keyring_store::keychain::Store::new()?;
+    #[cfg(windows)]
+    let keychain = windows_native_keyring_store::Store::new()?;
+    #[cfg(all(unix, not(target_os = "macos")))]
+    let keychain = dbus_secret_service_keyring_store::Store::new()?;
+    Ok(keychain)
+}
+
+static KEYCHAIN: LazyLock<keyring_core::Result<Arc<CredentialStore>>> = LazyLock::new(keychain);
 
 const PARTS: &str = "in parts: ";
 

@@ -59,7 +59,7 @@ impl Exchange {
             Either::Right(((), opening)) => (Phase::Opening(opening, machine()), Head::default()),
         };
         let timer = Timer::after(interval.saturating_sub(accepted.elapsed()));
-        let body = Events { exchange: self, phase, timer, last_sent: accepted };
+        let body = Events { exchange: self, phase, timer, last_sent: accepted, scratch: Vec::new() };
         Ok(respond("text/event-stream", &head, ignored, Body::new(body)))
     }
 
@@ -166,6 +166,8 @@ struct Events<M> {
     /// Looked at only when it fires, so that an event costs no timer.
     timer: Timer,
     last_sent: Instant,
+    /// Empty between two polls: where small pieces are put together, so that each costs one allocation of its exact size.
+    scratch: Vec<u8>,
 }
 
 enum Phase<M> {
@@ -181,12 +183,12 @@ enum Phase<M> {
 
 impl<M: Machine> Events<M> {
     /// The next bytes for the client, `None` at the end.
-    fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
+    fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.exchange.app.cut_off.is_reached() {
             return Poll::Ready(self.cut_off());
         }
         loop {
-            let mut out = Vec::new();
+            let mut out = std::mem::take(&mut self.scratch);
             match std::mem::replace(&mut self.phase, Phase::Ended) {
                 Phase::Opening(mut opening, mut machine) => match opening.as_mut().poll(context) {
                     Poll::Ready(Ok(opened)) => self.phase = Phase::Beginning(opened.first, opened.rest),
@@ -207,6 +209,7 @@ impl<M: Machine> Events<M> {
                     Poll::Ready(progress) => self.advance(rest, progress, &mut out),
                     Poll::Pending => {
                         self.phase = Phase::Reading(rest);
+                        self.scratch = out;
                         return self.poll_keepalive(context).map(Some);
                     }
                 },
@@ -214,13 +217,14 @@ impl<M: Machine> Events<M> {
             }
             if !out.is_empty() {
                 self.last_sent = Instant::now();
-                return Poll::Ready(Some(out));
+                return Poll::Ready(Some(self.hand_out(out)));
             }
+            self.scratch = out;
         }
     }
 
     /// What a stream that can no longer be waited for ends with; `None` if it has ended.
-    fn cut_off(&mut self) -> Option<Vec<u8>> {
+    fn cut_off(&mut self) -> Option<Bytes> {
         let error = CutOff::error();
         let mut out = Vec::new();
         match std::mem::replace(&mut self.phase, Phase::Ended) {
@@ -233,7 +237,17 @@ impl<M: Machine> Events<M> {
             Phase::Ended => return None,
         }
         self.exchange.log.failed(&error);
-        Some(out)
+        Some(out.into())
+    }
+
+    fn hand_out(&mut self, mut out: Vec<u8>) -> Bytes {
+        if out.capacity() > LARGEST_SCRATCH {
+            return out.into();
+        }
+        let bytes = Bytes::copy_from_slice(&out);
+        out.clear();
+        self.scratch = out;
+        bytes
     }
 
     fn advance(&mut self, mut rest: Rest<M>, progress: Progress, out: &mut Vec<u8>) {
@@ -249,7 +263,7 @@ impl<M: Machine> Events<M> {
         }
     }
 
-    fn poll_keepalive(&mut self, context: &mut Context<'_>) -> Poll<Vec<u8>> {
+    fn poll_keepalive(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
         let interval = self.exchange.app.settings.keepalive;
         loop {
             std::task::ready!(self.timer.poll(context));
@@ -258,7 +272,7 @@ impl<M: Machine> Events<M> {
             if now >= due {
                 self.last_sent = now;
                 self.timer.reset(now + interval);
-                return Poll::Ready(KEEPALIVE.to_vec());
+                return Poll::Ready(Bytes::from_static(KEEPALIVE));
             }
             self.timer.reset(due);
         }
@@ -273,7 +287,7 @@ impl<M: Machine + Unpin> http_body::Body for Events<M> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.poll_bytes(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes.into()))))
+        self.poll_bytes(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 
@@ -306,6 +320,9 @@ const IGNORED: HeaderName = HeaderName::from_static("x-codex-proxy-ignored");
 
 /// No blank line after it: some client libraries take a lone comment for an event.
 const KEEPALIVE: &[u8] = b": keepalive\n";
+
+/// An open stream keeps no more than this for its next piece.
+const LARGEST_SCRATCH: usize = 1024;
 
 const LONGEST_HEADER: usize = 2048;
 

@@ -1,6 +1,7 @@
 //! The translation: chat and Responses requests into the backend's, the backend's events into answers.
 //!
-//! * [`sse`] cuts bytes into frames, [`event`] looks at one, [`failure`] reads what went wrong.
+//! * [`sse`] cuts bytes into frames, [`event`] looks at one, [`delta`] at those that come most; [`failure`] reads what went
+//!   wrong.
 //! * [`chat`] is Chat Completions, [`responses`] the Responses API; each has a request side and an answer side.
 //! * An answer is made by a [`Machine`], fed through a [`Transcoder`]: bytes in, bytes out, the same for streaming and
 //!   buffered answers. A buffered machine writes its one JSON document when the answer is complete.
@@ -10,6 +11,7 @@
 pub mod backend;
 mod call_id;
 pub mod chat;
+pub mod delta;
 pub mod event;
 pub mod failure;
 pub mod responses;

@@ -23,7 +23,8 @@ impl<'a> Frame<'a> {
     /// The frame in `raw`, or `None` if it has no `data` line (a comment, a bare `event`).
     fn parse(raw: &'a [u8]) -> Option<Self> {
         let mut data: Option<Cow<'a, [u8]>> = None;
-        for line in lines(raw) {
+        // Nothing stands in the blank line.
+        for line in lines(raw.strip_suffix(b"\n\n").unwrap_or(raw)) {
             let Some(value) = data_value(line) else { continue };
             data = Some(match data {
                 None => Cow::Borrowed(value),
@@ -115,7 +116,10 @@ impl Scan {
                 }
                 continue;
             }
-            let blank = self.at_line_start && (next == b'\n' || next == b'\r');
+            if self.at_line_start && next == b'\n' {
+                return Some(position + 1);
+            }
+            let blank = self.at_line_start && next == b'\r';
             let Some(offset) = memchr2(b'\n', b'\r', bytes.get(position..)?) else {
                 self.at_line_start = false;
                 return None;
@@ -125,8 +129,6 @@ impl Scan {
             if bytes.get(position - 1) == Some(&b'\r') {
                 self.after_carriage_return = true;
                 self.after_blank_line = blank;
-            } else if blank {
-                return Some(position);
             }
         }
         None

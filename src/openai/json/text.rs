@@ -36,6 +36,22 @@ impl<'a> Text<'a> {
         self.0.is_empty()
     }
 
+    /// How many characters there are.
+    pub fn length(self) -> usize {
+        let (mut count, mut bytes) = (0, self.0.bytes());
+        while let Some(byte) = bytes.next() {
+            count += usize::from(byte & 0b1100_0000 != 0b1000_0000);
+            if byte == b'\\' && bytes.next() == Some(b'u') {
+                // Two halves of a surrogate pair are one character, and half a one is a question of its own.
+                if matches!(bytes.next(), Some(b'd' | b'D')) {
+                    return self.decode().chars().count();
+                }
+                bytes.nth(2);
+            }
+        }
+        count
+    }
+
     /// The characters themselves. Half a surrogate pair, which no Rust string can hold, becomes U+FFFD; so use this to look
     /// at a text, never to pass it on.
     pub fn decode(self) -> Cow<'a, str> {
@@ -86,6 +102,16 @@ mod tests {
         let text = Text::of(&value).unwrap();
         assert_eq!(text.escaped(), r#"a\u2028\"b"#);
         assert_eq!(text.decode(), "a\u{2028}\"b");
+    }
+
+    #[test]
+    fn a_length_counts_characters() {
+        for escaped in
+            ["", "aé\u{1f600}", r"\n\u00e4\\\\\u0041", r"\ud83d\ude00x", r"\ud83dx", r"\uD7FFx\ud7ff", r#"\"\/\t"#]
+        {
+            let text = Text::from_escaped(escaped);
+            assert_eq!(text.length(), text.decode().chars().count(), "{escaped}");
+        }
     }
 
     #[test]

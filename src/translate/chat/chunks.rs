@@ -14,17 +14,21 @@ use crate::translate::usage;
 pub struct Chunks {
     meta: AnswerMeta,
     id: String,
-    /// `data: {…,"choices":[` of every chunk, made when the first one is written.
-    envelope: Vec<u8>,
-    /// What closes a chunk after its choices.
-    tail: &'static [u8],
+    /// `data: {…,"choices":[{"index":0,"delta":{` of every chunk, made when the first one is written.
+    prefix: Vec<u8>,
+    /// What follows the delta in every chunk but the last.
+    suffix: &'static [u8],
 }
 
 impl Chunks {
     /// A stream that has not begun.
     pub fn new(meta: AnswerMeta) -> Self {
-        let tail: &[u8] = if meta.include_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" };
-        Self { id: meta.fallback_id.clone(), meta, envelope: Vec::new(), tail }
+        let suffix: &[u8] = if meta.include_usage {
+            b"},\"finish_reason\":null}],\"usage\":null}\n\n"
+        } else {
+            b"},\"finish_reason\":null}]}\n\n"
+        };
+        Self { id: meta.fallback_id.clone(), meta, prefix: Vec::new(), suffix }
     }
 
     /// Writes one chunk whose delta is what `write` appends. The first chunk is preceded by the one that names the role.
@@ -34,34 +38,40 @@ impl Chunks {
     }
 
     fn open(&mut self, out: &mut Vec<u8>) {
-        if self.envelope.is_empty() {
-            self.envelope = self.build_envelope();
+        if self.prefix.is_empty() {
+            self.prefix = self.build_prefix();
             self.delta(out, |out| out.extend_from_slice(br#""role":"assistant","content":"""#));
         }
     }
 
     fn delta(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-        out.extend_from_slice(&self.envelope);
-        out.extend_from_slice(br#"{"index":0,"delta":{"#);
+        out.extend_from_slice(&self.prefix);
         write(out);
-        out.extend_from_slice(br#"},"finish_reason":null}"#);
-        out.extend_from_slice(self.tail);
+        out.extend_from_slice(self.suffix);
     }
 
-    fn build_envelope(&self) -> Vec<u8> {
-        let mut envelope = b"data: ".to_vec();
-        let mut object = ObjectWriter::begin(&mut envelope);
+    /// `data: {…,"choices":[`, up to where a choice would stand.
+    fn envelope(&self) -> &[u8] {
+        self.prefix.strip_suffix(CHOICE).unwrap_or_default()
+    }
+
+    fn build_prefix(&self) -> Vec<u8> {
+        let mut prefix = b"data: ".to_vec();
+        let mut object = ObjectWriter::begin(&mut prefix);
         object
             .string("id", &self.id)
             .string("object", "chat.completion.chunk")
             .unsigned("created", self.meta.created)
             .string("model", &self.meta.model);
-        object.key("choices").push(b'[');
-        envelope
+        let choices = object.key("choices");
+        choices.push(b'[');
+        choices.extend_from_slice(CHOICE);
+        prefix.shrink_to_fit();
+        prefix
     }
 
     fn usage_chunk(&self, usage: Usage, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.envelope);
+        out.extend_from_slice(self.envelope());
         out.extend_from_slice(b"],\"usage\":");
         usage::write_chat(usage, out);
         out.extend_from_slice(b"}\n\n");
@@ -70,7 +80,7 @@ impl Chunks {
 
 impl Sink for Chunks {
     fn identify(&mut self, id: &str) {
-        if self.envelope.is_empty() {
+        if self.prefix.is_empty() {
             self.id = format!("chatcmpl-{id}");
         }
     }
@@ -148,11 +158,10 @@ impl Sink for Chunks {
 
     fn finish(&mut self, reason: FinishReason, usage: Option<Usage>, out: &mut Vec<u8>) {
         self.open(out);
-        out.extend_from_slice(&self.envelope);
-        out.extend_from_slice(br#"{"index":0,"delta":{},"finish_reason":""#);
+        out.extend_from_slice(&self.prefix);
+        out.extend_from_slice(br#"},"finish_reason":""#);
         out.extend_from_slice(reason.as_str().as_bytes());
-        out.extend_from_slice(b"\"}");
-        out.extend_from_slice(self.tail);
+        out.extend_from_slice(if self.meta.include_usage { b"\"}],\"usage\":null}\n\n" } else { b"\"}]}\n\n" });
         if let Some(usage) = usage.filter(|_| self.meta.include_usage) {
             self.usage_chunk(usage, out);
         }
@@ -185,4 +194,5 @@ fn string_field(out: &mut Vec<u8>, name: &str, text: Text<'_>) {
     out.push(b'"');
 }
 
+const CHOICE: &[u8] = br#"{"index":0,"delta":{"#;
 const DONE: &[u8] = b"data: [DONE]\n\n";

@@ -3,8 +3,6 @@
 //! * An item is found by its id, else by its place in the answer: some backends change an item's id from event to event.
 //! * Argument deltas that come before their item wait here until it appears.
 
-use serde_json::value::RawValue;
-
 use super::sink::CallKind;
 use crate::openai::json::Text;
 
@@ -76,14 +74,9 @@ struct EarlyArguments {
 /// How an event names its item.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Key<'a> {
-    pub(super) id: Option<&'a RawValue>,
+    /// As JSON.
+    pub(super) id: Option<&'a str>,
     pub(super) output_index: Option<u64>,
-}
-
-impl Key<'_> {
-    fn id(&self) -> Option<&str> {
-        self.id.map(RawValue::get)
-    }
 }
 
 impl Items {
@@ -94,7 +87,7 @@ impl Items {
 
     /// The position of the item that `key` names.
     pub(super) fn find(&mut self, key: Key<'_>) -> Option<usize> {
-        let id = key.id();
+        let id = key.id;
         // Events that name nothing at all can only mean one item.
         let names_something = id.is_some() || key.output_index.is_some();
         let same_id = |item: &Item| {
@@ -117,7 +110,7 @@ impl Items {
     pub(super) fn find_or_add(&mut self, key: Key<'_>) -> usize {
         self.find(key).unwrap_or_else(|| {
             self.items.push(Item {
-                id: key.id().map(str::to_owned),
+                id: key.id.map(str::to_owned),
                 output_index: key.output_index,
                 parts: Vec::new(),
                 call: None,
@@ -140,7 +133,7 @@ impl Items {
 
     /// Keeps arguments whose item has not appeared.
     pub(super) fn keep_early(&mut self, key: Key<'_>, arguments: Text<'_>) {
-        let id = key.id().map(str::to_owned);
+        let id = key.id.map(str::to_owned);
         let waiting = self.early.iter_mut().find(|early| early.id == id && early.output_index == key.output_index);
         match waiting {
             Some(early) => early.escaped.push_str(arguments.escaped()),
@@ -154,7 +147,7 @@ impl Items {
 
     /// The arguments that have waited for the item that `key` names.
     pub(super) fn take_early(&mut self, key: Key<'_>) -> Option<String> {
-        let position = self.early.iter().position(|early| match (early.id.as_deref(), key.id()) {
+        let position = self.early.iter().position(|early| match (early.id.as_deref(), key.id) {
             (Some(early_id), Some(id)) => early_id == id,
             _ => early.output_index.is_some() && early.output_index == key.output_index,
         })?;

@@ -15,6 +15,7 @@ use super::thoughts::{KeptReasoning, Thoughts};
 use super::views::{ItemView, PartView};
 use crate::openai::error::ApiError;
 use crate::openai::json::Text;
+use crate::translate::delta::{Delta, DeltaKind};
 use crate::translate::event::{Event, ResponseView, Usage};
 use crate::translate::failure::Failure;
 use crate::translate::sse::Frame;
@@ -62,16 +63,11 @@ impl<S: Sink> ChatMachine<S> {
     }
 
     fn event(&mut self, event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) -> Step {
+        if let Some(delta) = Delta::of(event) {
+            self.delta(&delta, out);
+            return Step::Continue;
+        }
         match event.kind.as_ref() {
-            "response.output_text.delta" => self.part_delta(event, PartKind::Text, event.content_index, out),
-            "response.refusal.delta" => self.part_delta(event, PartKind::Refusal, event.content_index, out),
-            "response.reasoning_summary_text.delta" => {
-                self.part_delta(event, PartKind::Summary, event.summary_index, out);
-            }
-            "response.reasoning_text.delta" => self.part_delta(event, PartKind::Reasoning, event.content_index, out),
-            "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
-                self.arguments_delta(event, out);
-            }
             "response.output_text.done" => self.part_done(event, PartKind::Text, event.content_index, event.text, out),
             "response.refusal.done" => {
                 self.part_done(event, PartKind::Refusal, event.content_index, event.refusal, out);
@@ -111,11 +107,17 @@ impl<S: Sink> ChatMachine<S> {
         }
     }
 
-    fn part_delta(&mut self, event: &Event<'_>, kind: PartKind, index: Option<u64>, out: &mut Vec<u8>) {
-        if let Some(text) = event.delta() {
-            let item = self.items.find_or_add(event.key());
-            self.part_text(item, kind, index.unwrap_or(0), text, out);
-        }
+    fn delta(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) {
+        let key = Key { id: delta.item_id, output_index: delta.output_index };
+        let (kind, index) = match delta.kind {
+            DeltaKind::Text => (PartKind::Text, delta.content_index),
+            DeltaKind::Refusal => (PartKind::Refusal, delta.content_index),
+            DeltaKind::Summary => (PartKind::Summary, delta.summary_index),
+            DeltaKind::Reasoning => (PartKind::Reasoning, delta.content_index),
+            DeltaKind::Arguments | DeltaKind::Input => return self.arguments_delta(key, delta.text, out),
+        };
+        let item = self.items.find_or_add(key);
+        self.part_text(item, kind, index.unwrap_or(0), delta.text, out);
     }
 
     fn part_done(
@@ -186,7 +188,7 @@ impl<S: Sink> ChatMachine<S> {
 
     fn content(&mut self, text: Text<'_>, out: &mut Vec<u8>) {
         self.visible = true;
-        self.content_length += text.decode().chars().count() as u64;
+        self.content_length += text.length() as u64;
         self.sink.content(text, out);
     }
 
@@ -212,9 +214,7 @@ impl<S: Sink> ChatMachine<S> {
         }
     }
 
-    fn arguments_delta(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
-        let Some(text) = event.delta() else { return };
-        let key = event.key();
+    fn arguments_delta(&mut self, key: Key<'_>, text: Text<'_>, out: &mut Vec<u8>) {
         let found =
             self.items.find(key).filter(|position| self.items.item(*position).is_some_and(|item| item.call.is_some()));
         match found {
@@ -434,6 +434,10 @@ impl<S: Sink> ChatMachine<S> {
 
 impl<S: Sink> Machine for ChatMachine<S> {
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
+        if let Some(delta) = Delta::read(&frame.data) {
+            self.delta(&delta, out);
+            return Step::Continue;
+        }
         Event::parse(&frame.data).map_or(Step::Continue, |event| self.event(&event, &frame.data, out))
     }
 
@@ -456,7 +460,7 @@ impl<S: Sink> Machine for ChatMachine<S> {
 
 impl<'a> Event<'a> {
     fn key(&self) -> Key<'a> {
-        Key { id: self.item_id, output_index: self.output_index }
+        Key { id: self.item_id.map(RawValue::get), output_index: self.output_index }
     }
 }
 

@@ -40,7 +40,7 @@ impl<'a> ItemView<'a> {
     }
 
     pub(super) fn key(&self, output_index: Option<u64>) -> Key<'a> {
-        Key { id: self.id, output_index }
+        Key { id: self.id.map(RawValue::get), output_index }
     }
 
     pub(super) fn call_kind(&self) -> Option<CallKind> {

@@ -3,6 +3,7 @@
 use super::output::Output;
 use super::{is_internal, is_preamble, status_at};
 use crate::openai::error::ApiError;
+use crate::translate::delta::Delta;
 use crate::translate::event::{Event, Name, ResponseView, Usage};
 use crate::translate::failure::Failure;
 use crate::translate::sse::Frame;
@@ -18,6 +19,11 @@ pub struct Collect {
 
 impl Machine for Collect {
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
+        if let Some(delta) = Delta::read(&frame.data) {
+            self.visible = true;
+            self.output.note_delta(&delta);
+            return Step::Continue;
+        }
         let Some(name) = Name::parse(&frame.data) else { return Step::Continue };
         let kind = name.kind.as_ref();
         match kind {

@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use super::unfinished::{Unfinished, id_of};
 use crate::openai::json::{ArrayWriter, Object, ObjectWriter};
+use crate::translate::delta::Delta;
 use crate::translate::event::Event;
 
 /// The items of an answer.
@@ -23,6 +24,11 @@ struct Item {
 }
 
 impl Output {
+    /// Takes note of a delta.
+    pub(super) fn note_delta(&mut self, delta: &Delta<'_>) {
+        self.unfinished.note_delta(delta);
+    }
+
     /// Takes note of what `event` says of an item.
     pub(super) fn note(&mut self, event: &Event<'_>) {
         self.unfinished.note(event);

@@ -7,6 +7,7 @@ use super::output::Output;
 use super::{is_internal, is_preamble, status_at};
 use crate::openai::error::ApiError;
 use crate::openai::json::{Object, ObjectWriter};
+use crate::translate::delta::Delta;
 use crate::translate::event::{Event, Name, ResponseView, Usage};
 use crate::translate::failure::Failure;
 use crate::translate::sse::Frame;
@@ -22,6 +23,12 @@ pub struct Relay {
 }
 
 impl Relay {
+    fn count(&mut self, sequence_number: Option<u64>) {
+        if let Some(number) = sequence_number {
+            self.next_sequence_number = number.saturating_add(1);
+        }
+    }
+
     fn complete(&mut self, frame: &Frame<'_>, event: &Event<'_>, out: &mut Vec<u8>) -> Step {
         self.visible = true;
         let Some(response) = event.response else {
@@ -65,10 +72,15 @@ impl Relay {
 
 impl Machine for Relay {
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
-        let Some(event) = Event::parse(&frame.data) else { return self.unreadable(frame, out) };
-        if let Some(number) = event.sequence_number {
-            self.next_sequence_number = number.saturating_add(1);
+        if let Some(delta) = Delta::read(&frame.data) {
+            self.count(delta.sequence_number);
+            self.visible = true;
+            self.output.note_delta(&delta);
+            out.extend_from_slice(frame.raw);
+            return Step::Continue;
         }
+        let Some(event) = Event::parse(&frame.data) else { return self.unreadable(frame, out) };
+        self.count(event.sequence_number);
         match event.kind.as_ref() {
             kind if is_internal(kind) => return Step::Continue,
             "response.completed" | "response.incomplete" => return self.complete(frame, &event, out),

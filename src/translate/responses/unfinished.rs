@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::openai::json::{ArrayWriter, Object, ObjectWriter, Text};
+use crate::translate::delta::{Delta, DeltaKind};
 use crate::translate::event::Event;
 
 /// The items that are under way, in order of appearance.
@@ -28,40 +29,43 @@ struct Begun {
 /// One text of an item.
 #[derive(Debug)]
 struct Piece {
-    kind: PieceKind,
+    kind: DeltaKind,
     index: u64,
     escaped: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PieceKind {
-    OutputText,
-    Refusal,
-    Summary,
-    Reasoning,
-    Arguments,
-    Input,
-}
-
 impl Unfinished {
+    /// Takes note of a delta.
+    pub(super) fn note_delta(&mut self, delta: &Delta<'_>) {
+        let index = match delta.kind {
+            DeltaKind::Text | DeltaKind::Refusal | DeltaKind::Reasoning => delta.content_index,
+            DeltaKind::Summary => delta.summary_index,
+            DeltaKind::Arguments | DeltaKind::Input => None,
+        };
+        let piece = self.begun(delta.item_id, delta.output_index).piece(delta.kind, index.unwrap_or_default());
+        piece.escaped.push_str(delta.text.escaped());
+    }
+
     /// Takes note of what `event` says of an item.
     pub(super) fn note(&mut self, event: &Event<'_>) {
+        if let Some(delta) = Delta::of(event) {
+            return self.note_delta(&delta);
+        }
         match event.kind.as_ref() {
             "response.output_item.added" => {
                 let Some(item) = event.item else { return };
-                self.begun(id_of(item), event.output_index).item = Some(item.get().to_owned());
+                self.begun(id_of(item).map(RawValue::get), event.output_index).item = Some(item.get().to_owned());
             }
             "response.output_item.done" => {
-                let id = event.item.and_then(id_of);
+                let id = event.item.and_then(id_of).map(RawValue::get);
                 if let Some(position) = self.find(id, event.output_index) {
                     self.items.remove(position);
                 }
             }
             kind => {
-                let Some((kind, index, text)) = piece_of(kind, event) else { return };
-                let is_delta = event.delta.is_some();
-                let piece = self.begun(event.item_id, event.output_index).piece(kind, index);
-                if is_delta || piece.escaped.is_empty() {
+                let Some((kind, index, text)) = finished_text(kind, event) else { return };
+                let piece = self.begun(event.item_id.map(RawValue::get), event.output_index).piece(kind, index);
+                if piece.escaped.is_empty() {
                     piece.escaped.push_str(text.escaped());
                 }
             }
@@ -73,16 +77,15 @@ impl Unfinished {
         self.items.into_iter().filter_map(move |begun| Some((begun.place.unwrap_or(u64::MAX), begun.written(status)?)))
     }
 
-    fn find(&self, id: Option<&RawValue>, place: Option<u64>) -> Option<usize> {
-        let id = id.map(RawValue::get);
+    fn find(&self, id: Option<&str>, place: Option<u64>) -> Option<usize> {
         let same_id = |begun: &Begun| id.is_some() && begun.id.as_deref() == id;
         let same_place = |begun: &Begun| place.is_some() && begun.place == place;
         self.items.iter().position(same_id).or_else(|| self.items.iter().position(same_place))
     }
 
-    fn begun(&mut self, id: Option<&RawValue>, place: Option<u64>) -> &mut Begun {
+    fn begun(&mut self, id: Option<&str>, place: Option<u64>) -> &mut Begun {
         let position = self.find(id, place).unwrap_or_else(|| {
-            let id = id.map(|id| id.get().to_owned());
+            let id = id.map(str::to_owned);
             self.items.push(Begun { id, place, ..Begun::default() });
             self.items.len() - 1
         });
@@ -91,7 +94,7 @@ impl Unfinished {
 }
 
 impl Begun {
-    fn piece(&mut self, kind: PieceKind, index: u64) -> &mut Piece {
+    fn piece(&mut self, kind: DeltaKind, index: u64) -> &mut Piece {
         let same = |piece: &Piece| piece.kind == kind && piece.index == index;
         let position = self.pieces.iter().position(same).unwrap_or_else(|| {
             self.pieces.push(Piece { kind, index, escaped: String::new() });
@@ -102,17 +105,17 @@ impl Begun {
 
     /// The item with its texts in place.
     fn written(mut self, status: &str) -> Option<String> {
-        use PieceKind::{Arguments, Input, OutputText, Reasoning, Refusal, Summary};
+        use DeltaKind::{Arguments, Input, Reasoning, Refusal, Summary, Text};
         self.pieces.sort_by_key(|piece| piece.index);
         let item = match self.item.take() {
             Some(item) => item,
-            None if self.has(&[OutputText, Refusal]) => r#"{"type":"message","role":"assistant"}"#.to_owned(),
+            None if self.has(&[Text, Refusal]) => r#"{"type":"message","role":"assistant"}"#.to_owned(),
             None if self.has(&[Summary, Reasoning]) => r#"{"type":"reasoning"}"#.to_owned(),
             None => return None,
         };
         let object = serde_json::from_str::<Object<'_>>(&item).ok()?;
-        let replaced: Vec<(&str, &[PieceKind])> = [
-            ("content", &[OutputText, Refusal, Reasoning][..]),
+        let replaced: Vec<(&str, &[DeltaKind])> = [
+            ("content", &[Text, Refusal, Reasoning][..]),
             ("summary", &[Summary]),
             ("arguments", &[Arguments]),
             ("input", &[Input]),
@@ -135,14 +138,14 @@ impl Begun {
         String::from_utf8(out).ok()
     }
 
-    fn has(&self, kinds: &[PieceKind]) -> bool {
+    fn has(&self, kinds: &[DeltaKind]) -> bool {
         self.pieces.iter().any(|piece| kinds.contains(&piece.kind))
     }
 
     /// The texts of `kinds`: an array of parts, or the one string of a call.
-    fn write_texts(&self, kinds: &[PieceKind], out: &mut Vec<u8>) {
+    fn write_texts(&self, kinds: &[DeltaKind], out: &mut Vec<u8>) {
         let pieces = self.pieces.iter().filter(|piece| kinds.contains(&piece.kind));
-        if matches!(kinds, [PieceKind::Arguments | PieceKind::Input]) {
+        if matches!(kinds, [DeltaKind::Arguments | DeltaKind::Input]) {
             out.push(b'"');
             pieces.for_each(|piece| out.extend_from_slice(piece.escaped.as_bytes()));
             out.push(b'"');
@@ -153,12 +156,10 @@ impl Begun {
             let text = Text::from_escaped(&piece.escaped);
             let mut part = parts.object();
             match piece.kind {
-                PieceKind::OutputText => {
-                    part.string("type", "output_text").text("text", text).json("annotations", "[]")
-                }
-                PieceKind::Refusal => part.string("type", "refusal").text("refusal", text),
-                PieceKind::Summary => part.string("type", "summary_text").text("text", text),
-                PieceKind::Reasoning | PieceKind::Arguments | PieceKind::Input => {
+                DeltaKind::Text => part.string("type", "output_text").text("text", text).json("annotations", "[]"),
+                DeltaKind::Refusal => part.string("type", "refusal").text("refusal", text),
+                DeltaKind::Summary => part.string("type", "summary_text").text("text", text),
+                DeltaKind::Reasoning | DeltaKind::Arguments | DeltaKind::Input => {
                     part.string("type", "reasoning_text").text("text", text)
                 }
             };
@@ -168,24 +169,18 @@ impl Begun {
     }
 }
 
-/// Which text of its item an event adds to or finishes.
-fn piece_of<'a>(name: &str, event: &Event<'a>) -> Option<(PieceKind, u64, Text<'a>)> {
-    let (stem, step) = name.strip_prefix("response.")?.rsplit_once('.')?;
-    let (kind, index, whole) = match stem {
-        "output_text" => (PieceKind::OutputText, event.content_index, event.text),
-        "refusal" => (PieceKind::Refusal, event.content_index, event.refusal),
-        "reasoning_summary_text" => (PieceKind::Summary, event.summary_index, event.text),
-        "reasoning_text" => (PieceKind::Reasoning, event.content_index, event.text),
-        "function_call_arguments" => (PieceKind::Arguments, None, event.arguments),
-        "custom_tool_call_input" => (PieceKind::Input, None, event.input),
+/// Which text of its item an event finishes.
+fn finished_text<'a>(name: &str, event: &Event<'a>) -> Option<(DeltaKind, u64, Text<'a>)> {
+    let (kind, index, whole) = match name {
+        "response.output_text.done" => (DeltaKind::Text, event.content_index, event.text),
+        "response.refusal.done" => (DeltaKind::Refusal, event.content_index, event.refusal),
+        "response.reasoning_summary_text.done" => (DeltaKind::Summary, event.summary_index, event.text),
+        "response.reasoning_text.done" => (DeltaKind::Reasoning, event.content_index, event.text),
+        "response.function_call_arguments.done" => (DeltaKind::Arguments, None, event.arguments),
+        "response.custom_tool_call_input.done" => (DeltaKind::Input, None, event.input),
         _ => return None,
     };
-    let text = match step {
-        "delta" => event.delta,
-        "done" => whole,
-        _ => None,
-    };
-    Some((kind, index.unwrap_or_default(), text.and_then(Text::of)?))
+    Some((kind, index.unwrap_or_default(), whole.and_then(Text::of)?))
 }
 
 /// The id of an item, as it is written.

@@ -1,0 +1,145 @@
+//! The backend of the comparison: answers every call with the stream its prompt asks for, and costs as little as possible.
+//!
+//! * A prompt holds `plan:COUNT:MICROSECONDS`: so many deltas, so far apart; 0 means all at once. `plan:image:BYTES` is one
+//!   generated image of that size.
+//! * Each delta carries the moment it was written, by the clock that all processes share, between two `@`.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Nanoseconds of the clock that all processes of a machine share.
+pub(crate) fn now() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    u64::try_from(time.tv_sec).expect("after the start") * 1_000_000_000
+        + u64::try_from(time.tv_nsec).expect("positive")
+}
+
+/// Serves for as long as the process lives; the first line it prints is its address.
+pub(crate) async fn serve() {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let listener: TcpListener = socket.listen(4096).expect("a listener");
+    println!("{}", listener.local_addr().expect("bound"));
+    loop {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        stream.set_nodelay(true).expect("no delay");
+        tokio::spawn(async move {
+            // A client that leaves is no news.
+            let _ = connection(stream).await;
+        });
+    }
+}
+
+async fn connection(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut received = Vec::with_capacity(1024);
+    loop {
+        let Some(length) = request_length(&received) else {
+            if stream.read_buf(&mut received).await? == 0 {
+                return Ok(());
+            }
+            continue;
+        };
+        let request = String::from_utf8_lossy(&received[..length]).into_owned();
+        received.drain(..length);
+        match Plan::of(&request) {
+            Some(plan) => answer(&mut stream, plan).await?,
+            None => stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}").await?,
+        }
+    }
+}
+
+/// The length of a whole request with its body, once it has arrived.
+fn request_length(received: &[u8]) -> Option<usize> {
+    let head = memchr::memmem::find(received, b"\r\n\r\n")? + 4;
+    let text = String::from_utf8_lossy(&received[..head]).to_ascii_lowercase();
+    let declared = text.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let length = head + declared.map_or(0, |length| length.trim().parse().expect("a length"));
+    (received.len() >= length).then_some(length)
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Plan {
+    Deltas { count: usize, pause: Duration },
+    Image(usize),
+}
+
+impl Plan {
+    fn of(request: &str) -> Option<Self> {
+        let mut words = request.split_once("plan:")?.1.split(|letter: char| !letter.is_ascii_alphanumeric());
+        match (words.next()?, words.next()?.parse::<usize>().ok()?) {
+            ("image", size) => Some(Self::Image(size)),
+            (count, pause) => {
+                Some(Self::Deltas { count: count.parse().ok()?, pause: Duration::from_micros(pause as u64) })
+            }
+        }
+    }
+}
+
+async fn answer(stream: &mut TcpStream, plan: Plan) -> std::io::Result<()> {
+    let mut out = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+    chunk(&mut out, &[CREATED, ADDED].concat());
+    match plan {
+        Plan::Deltas { count, pause } if pause.is_zero() => {
+            let mut left = count;
+            while left > 0 {
+                let some = left.min(BURST);
+                let events: String = (0..some).map(|_| delta()).collect();
+                chunk(&mut out, events.as_bytes());
+                stream.write_all(&out).await?;
+                out.clear();
+                left -= some;
+            }
+        }
+        Plan::Deltas { count, pause } => {
+            let mut ticks = interval(pause);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+            for _ in 0..count {
+                ticks.tick().await;
+                chunk(&mut out, delta().as_bytes());
+                stream.write_all(&out).await?;
+                out.clear();
+            }
+        }
+        Plan::Image(size) => {
+            let result = "A".repeat(size);
+            let item = format!(r#"{{"type":"image_generation_call","id":"ig_1","result":"{result}"}}"#);
+            let event = format!(r#"{{"type":"response.output_item.done","output_index":1,"item":{item}}}"#);
+            chunk(&mut out, format!("data: {event}\n\n").as_bytes());
+        }
+    }
+    chunk(&mut out, COMPLETED);
+    out.extend_from_slice(b"0\r\n\r\n");
+    stream.write_all(&out).await
+}
+
+fn chunk(out: &mut Vec<u8>, data: &[u8]) {
+    out.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
+    out.extend_from_slice(data);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn delta() -> String {
+    let stamp = now();
+    format!(
+        "event: response.output_text.delta\ndata: {{\"type\":\"response.output_text.delta\",\"content_index\":0,\
+         \"delta\":\"@{stamp}@ the quick\",\"item_id\":\"msg_7ae93b306a22ed7f54e225d6db82a13c325daea5cc23209f\",\
+         \"logprobs\":[],\"obfuscation\":\"aZ3kQ9xW1mB\",\"output_index\":0,\"sequence_number\":123}}\n\n"
+    )
+}
+
+/// Deltas a write in a burst.
+const BURST: usize = 50;
+const CREATED: &[u8] =
+    b"event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\",\
+    \"status\":\"in_progress\",\"output\":[]},\"sequence_number\":0}\n\n";
+const ADDED: &[u8] = b"event: response.output_item.added\ndata: {\"type\":\"response.output_item.added\",\
+    \"output_index\":0,\"item\":{\"type\":\"message\",\"id\":\"msg_7ae93b306a22ed7f54e225d6db82a13c325daea5cc23209f\",\
+    \"role\":\"assistant\",\"content\":[]},\"sequence_number\":1}\n\n";
+const COMPLETED: &[u8] =
+    b"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\",\
+    \"status\":\"completed\",\"output\":[],\"usage\":{\"input_tokens\":5,\"output_tokens\":7,\"total_tokens\":12}},\
+    \"sequence_number\":999}\n\n";
