@@ -43,6 +43,16 @@ pub trait CredentialStore: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Has the login renewed by whoever keeps it, in place of `replaces`; `None` where that is the caller itself.
+    #[cfg(target_arch = "wasm32")]
+    fn renew_at_keeper(
+        &self,
+        _replaces: Option<&super::secret::Secret>,
+        _is_rejected: bool,
+    ) -> Option<BoxFuture<'_, super::report::Report>> {
+        None
+    }
+
     /// Whether writes are refused by nature.
     fn is_read_only(&self) -> bool {
         false
@@ -85,6 +95,8 @@ pub enum StoreName {
     Env,
     /// Only this process's memory.
     Memory,
+    /// A Worker's KV namespace and the Durable Object that owns it.
+    Kv,
 }
 
 impl StoreName {
@@ -96,6 +108,7 @@ impl StoreName {
             Self::Keychain => "keychain",
             Self::Env => "env",
             Self::Memory => "memory",
+            Self::Kv => "kv",
         }
     }
 
@@ -109,6 +122,7 @@ impl StoreName {
                 "set ACCESS_TOKEN to a new token and start again, or choose another store and run `codex-proxy login`"
             }
             Self::Memory => "start again",
+            Self::Kv => "store new credentials with POST /admin/credentials",
         }
     }
 }

@@ -157,6 +157,18 @@ impl TokenSupplier {
         self.shared.mask(text)
     }
 
+    /// Stores `document` in place of the present one.
+    #[cfg(target_arch = "wasm32")]
+    pub(super) async fn store_document(&self, document: AuthDocument) -> Result<(), CredentialError> {
+        self.replace(|present| *present = document).await
+    }
+
+    /// Renews the login unless it serves already, and says so for somebody else to read.
+    #[cfg(target_arch = "wasm32")]
+    pub(super) async fn renew_and_report(&self, need: &Need) -> super::report::Report {
+        self.shared.renew_and_report(need).await
+    }
+
     /// Where the login is kept.
     pub fn place(&self) -> Place {
         self.shared.store.place()
