@@ -56,6 +56,15 @@ doc *args:
 check-wasm:
     scripts/check-wasm.sh
 
+# Build the Cloudflare Worker into build/worker
+worker:
+    scripts/build-worker.sh
+
+# Test the built Worker in workerd (needs Node): just test-worker, or some of it: just test-worker login
+test-worker *args: worker
+    cd tests/worker/fixture && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund; }
+    CODEX_PROXY_REQUIRE_WORKER=1 cargo test --locked --test worker {{ args }}
+
 # Check licences, sources and duplicate versions of the dependencies (needs cargo-deny)
 deny:
     cargo deny --locked check --hide-inclusion-graph bans licenses sources
@@ -64,7 +73,7 @@ deny:
 audit:
     cargo deny --locked check advisories
 
-# Measure which lines the tests reach: in all, in the translation and in the credentials (needs cargo-llvm-cov)
+# Measure which lines the tests reach, and fail below 90 % in all or 95 % of translation or credentials (needs cargo-llvm-cov and LLVM's tools)
 coverage *args:
     scripts/coverage.sh {{ args }}
 
@@ -107,4 +116,4 @@ tools:
     python3 -m pip install --requirement .ci/requirements.txt
 
 # Everything that must be true of a commit
-ci: fmt-check lint test doc check-wasm deny gates conformance
+ci: fmt-check lint test doc check-wasm test-worker deny gates conformance

@@ -12,11 +12,13 @@
 //! * [`server`]: the HTTP surface, which is routes, guards, limits, errors as answers, numbers, and the accept loop.
 //! * [`platform`]: what differs between a laptop and the edge: sending, sleeping, spawning, the time.
 //! * `cli`: flags, configuration and commands; one file a command (native).
+//! * `worker`: the entry of the Cloudflare Worker, and the Durable Object that keeps its login (edge).
 //! * `simulator`: a stand-in for backend and issuer, as strict as the real ones, for tests and the demo (native).
 //!
 //! Pure rooms know nothing but each other: no runtime, no clock, no I/O. `upstream` knows `credentials`, `oauth`, `platform`
-//! and drives `translate`; `server` knows all of those; `cli` stands on top. Nobody knows `server` or `cli`. Everything but
-//! `cli`, `simulator` and the native stores compiles for `wasm32-unknown-unknown`.
+//! and drives `translate`; `server` knows all of those; `cli` and `worker` stand on top, each on its own side. Nobody knows
+//! `server`, `cli` or `worker`. Everything but `cli`, `simulator` and the native stores compiles for
+//! `wasm32-unknown-unknown`, and so do `worker` and its stores alone.
 //!
 //! # The way of one request
 //!
@@ -38,3 +40,5 @@ pub mod server;
 pub mod simulator;
 pub mod translate;
 pub mod upstream;
+#[cfg(target_arch = "wasm32")]
+pub mod worker;

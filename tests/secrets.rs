@@ -35,6 +35,7 @@ impl Daemon {
             .args(["--upstream-url", &backend.upstream_url(), "--auth-url", &backend.auth_url()])
             .env_clear()
             .envs([("HOME", home.to_str().expect("a path")), ("ADMIN_API_KEY", ADMIN_KEY)])
+            .envs(std::env::var_os("LLVM_PROFILE_FILE").map(|file| ("LLVM_PROFILE_FILE", file)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

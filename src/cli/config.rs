@@ -1,14 +1,10 @@
 //! What the program works with: every option resolved, checked and defaulted, once.
 //!
 //! * Everything that can be wrong about an option is found here, before anything is opened or sent.
-//! * Plain `http` is accepted for loopback hosts only: the login would travel in the clear.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use http::Uri;
 
 use super::args::{CredsStore, Options, Reasoning};
 use super::error::CliError;
@@ -20,7 +16,7 @@ use crate::server::guard::key::Keys;
 use crate::server::guard::origin::OriginPolicy;
 use crate::server::settings::Settings;
 use crate::translate::chat::ReasoningFormat;
-use crate::upstream::{self, CatalogueFile};
+use crate::upstream::{self, CatalogueFile, written};
 
 /// Every decision of the operator.
 #[derive(Debug, Clone)]
@@ -64,16 +60,19 @@ impl Config {
             aliases: options.model_alias.into_iter().map(|alias| (alias.from, alias.to)).collect(),
             default_model: options.default_model,
             upstream: upstream::Settings {
-                base_url: url("--upstream-url", options.upstream_url.as_deref().unwrap_or(UPSTREAM_URL))?,
-                originator: header_text("--originator", options.originator.unwrap_or_else(|| ORIGINATOR.to_owned()))?,
+                base_url: url("--upstream-url", options.upstream_url.as_deref().unwrap_or(written::UPSTREAM_URL))?,
+                originator: header_text(
+                    "--originator",
+                    options.originator.unwrap_or_else(|| written::ORIGINATOR.to_owned()),
+                )?,
                 client_version: header_text(
                     "--client-version",
-                    options.client_version.unwrap_or_else(|| CLIENT_VERSION.to_owned()),
+                    options.client_version.unwrap_or_else(|| written::CLIENT_VERSION.to_owned()),
                 )?,
                 user_agent: upstream::Settings::user_agent(),
                 idle_timeout: upstream::Settings::IDLE_TIMEOUT,
             },
-            auth_url: url("--auth-url", options.auth_url.as_deref().unwrap_or(AUTH_URL))?,
+            auth_url: url("--auth-url", options.auth_url.as_deref().unwrap_or(written::AUTH_URL))?,
             catalogue_cache: CatalogueFile::of_this_user(&variable),
             environment,
             host,
@@ -125,7 +124,7 @@ fn guard(options: &Options, host: &str, admin_key: &str) -> Result<Guard, CliErr
     if api_keys.is_empty() && !options.api_key.is_empty() {
         return Err(wrong("--api-key", "a key must not be blank".to_owned()));
     }
-    Ok(Guard { hosts: allowed, origins, api_keys, admin_keys: Keys::new([admin_key]) })
+    Ok(Guard { hosts: allowed, origins, api_keys, needs_key: false, admin_keys: Keys::new([admin_key]) })
 }
 
 fn server(options: &Options, guard: Guard, environment: &Environment) -> Result<Settings, CliError> {
@@ -160,42 +159,15 @@ fn instructions(path: &Path) -> Result<Arc<str>, CliError> {
     std::fs::read_to_string(path).map(Arc::from).map_err(error)
 }
 
-/// `text` as a base URL without a slash at its end.
 fn url(option: &str, text: &str) -> Result<String, CliError> {
-    let wrong = |problem: &str| CliError::Option { option: option.to_owned(), problem: format!("{text:?} {problem}") };
-    let url: Uri = text.trim().parse().map_err(|_| wrong("is no URL"))?;
-    let text = text.trim().trim_end_matches('/');
-    let host = url.host().filter(|host| !host.is_empty()).ok_or_else(|| wrong("is no URL with a host"))?;
-    if url.query().is_some() || url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err(wrong("must have neither a query nor a user name"));
-    }
-    match url.scheme_str() {
-        Some("https") => Ok(text.to_owned()),
-        Some("http") if is_loopback(host) => Ok(text.to_owned()),
-        Some("http") => Err(wrong("would send your login in the clear; plain http is for loopback hosts only")),
-        _ => Err(wrong("must begin with https://")),
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let literal = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || literal.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    written::base_url(text).map_err(|problem| CliError::Option { option: option.to_owned(), problem })
 }
 
 fn header_text(option: &str, text: String) -> Result<String, CliError> {
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
-        return Ok(text);
-    }
-    let problem = format!("{text:?} cannot be sent in a header; use visible ASCII characters");
-    Err(CliError::Option { option: option.to_owned(), problem })
+    written::header_text(text).map_err(|problem| CliError::Option { option: option.to_owned(), problem })
 }
 
 const DEFAULT_PORT: u16 = 9879;
-const UPSTREAM_URL: &str = "https://chatgpt.com/backend-api/codex";
-const AUTH_URL: &str = "https://auth.openai.com";
-const ORIGINATOR: &str = "codex-proxy";
-/// The backend hides models that are newer than the version it is told.
-const CLIENT_VERSION: &str = "0.169.0";
 
 #[cfg(test)]
 mod tests {
@@ -267,5 +239,32 @@ mod tests {
         for host in ["proxy.lan", "0.0.0.0", "2001:db8::1"] {
             assert!(resolve(Options { host: Some(host.to_owned()), ..Options::default() }).is_ok(), "{host}");
         }
+    }
+
+    #[test]
+    fn every_word_means_the_store_or_format_of_its_name() {
+        for (word, expected) in [
+            (CredsStore::Auto, StoreChoice::Auto),
+            (CredsStore::Xdg, StoreChoice::Xdg),
+            (CredsStore::Legacy, StoreChoice::Legacy),
+            (CredsStore::Keychain, StoreChoice::Keychain),
+            (CredsStore::Env, StoreChoice::Env),
+        ] {
+            let options = Options { creds_store: Some(word), ..Options::default() };
+            assert_eq!(resolve(options).expect("a configuration").store.choice, expected);
+        }
+        for (word, expected) in [
+            (None, ReasoningFormat::ReasoningContent),
+            (Some(Reasoning::ReasoningContent), ReasoningFormat::ReasoningContent),
+            (Some(Reasoning::Reasoning), ReasoningFormat::Reasoning),
+            (Some(Reasoning::ThinkTags), ReasoningFormat::ThinkTags),
+            (Some(Reasoning::None), ReasoningFormat::None),
+        ] {
+            let options = Options { reasoning_format: word, ..Options::default() };
+            assert_eq!(resolve(options).expect("a configuration").server.reasoning_format, expected);
+        }
+        assert!(
+            problem(Options { client_version: Some("ü".into()), ..Options::default() }).contains("--client-version")
+        );
     }
 }

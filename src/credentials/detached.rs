@@ -17,17 +17,17 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::file::FileStore;
 use super::keychain::KeychainStore;
 use super::refresh::{Need, Shared};
+use super::report::{IssuerReport, Report};
 use super::secret::Secret;
 use super::store::CredentialStore;
-use crate::oauth::{Client, Ended, IssuerError};
-use crate::platform::{HttpClient, TransportError, TransportErrorKind};
+use crate::oauth::Client;
+use crate::platform::HttpClient;
 
 /// The first argument of a process that is to do one refresh.
 pub const ARGUMENT: &str = "refresh-login-once";
@@ -60,36 +60,6 @@ pub(super) struct Order {
     pub(super) user_agent: String,
     pub(super) replaces: Option<String>,
     pub(super) is_rejected: bool,
-}
-
-/// What came of it.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Report {
-    /// The store holds a token that serves.
-    Stored,
-    /// There are new tokens, and the store could not take them.
-    Unsaved { document: String, reason: String },
-    /// The store would not take new tokens, and the old ones still work.
-    Unwritable { reason: String },
-    /// The issuer gave none.
-    Refused(IssuerReport),
-    /// Something about the store that a look at it tells better.
-    Store,
-}
-
-/// An [`IssuerError`] on its way between two processes.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum IssuerReport {
-    Expired,
-    Reused,
-    Invalidated,
-    Refused { status: u16, code: Option<String>, message: Option<String>, retry_after: Option<u64> },
-    Blocked { status: u16 },
-    Transport { kind: String, message: String },
-    Timeout { seconds: u64 },
-    Invalid { what: String },
 }
 
 impl DetachedRefresh {
@@ -178,63 +148,9 @@ impl StoreAddress {
     }
 }
 
-impl From<IssuerError> for IssuerReport {
-    fn from(error: IssuerError) -> Self {
-        match error {
-            IssuerError::Ended(Ended::Expired) => Self::Expired,
-            IssuerError::Ended(Ended::Reused) => Self::Reused,
-            IssuerError::Ended(Ended::Invalidated) => Self::Invalidated,
-            IssuerError::Refused { status, code, message, retry_after } => Self::Refused {
-                status: status.as_u16(),
-                code,
-                message,
-                retry_after: retry_after.map(|delay| delay.as_secs()),
-            },
-            IssuerError::Blocked { status } => Self::Blocked { status: status.as_u16() },
-            IssuerError::Transport(error) => {
-                Self::Transport { kind: format!("{:?}", error.kind), message: error.message }
-            }
-            IssuerError::Timeout(limit) => Self::Timeout { seconds: limit.as_secs() },
-            IssuerError::Invalid(what) => Self::Invalid { what: what.into_owned() },
-        }
-    }
-}
-
-impl From<IssuerReport> for IssuerError {
-    fn from(report: IssuerReport) -> Self {
-        let status = |status| StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-        match report {
-            IssuerReport::Expired => Self::Ended(Ended::Expired),
-            IssuerReport::Reused => Self::Ended(Ended::Reused),
-            IssuerReport::Invalidated => Self::Ended(Ended::Invalidated),
-            IssuerReport::Refused { status: code_number, code, message, retry_after } => Self::Refused {
-                status: status(code_number),
-                code,
-                message,
-                retry_after: retry_after.map(Duration::from_secs),
-            },
-            IssuerReport::Blocked { status: number } => Self::Blocked { status: status(number) },
-            IssuerReport::Transport { kind, message } => {
-                let known = TRANSPORT_KINDS.into_iter().find(|known| format!("{known:?}") == kind);
-                let kind = known.unwrap_or(TransportErrorKind::Interrupted);
-                Self::Transport(TransportError { kind, message })
-            }
-            IssuerReport::Timeout { seconds } => Self::Timeout(Duration::from_secs(seconds)),
-            IssuerReport::Invalid { what } => Self::Invalid(what.into()),
-        }
-    }
-}
-
 const BEGUN: &str = "refresh begun";
 const REPORT: &str = "refresh report ";
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-const TRANSPORT_KINDS: [TransportErrorKind; 5] = [
-    TransportErrorKind::Dns,
-    TransportErrorKind::Connect,
-    TransportErrorKind::Tls,
-    TransportErrorKind::Request,
-    TransportErrorKind::Interrupted,
-];
 /// A process group of its own and no window.
 #[cfg(windows)]
 const DETACHED: u32 = 0x0800_0200;
@@ -242,31 +158,6 @@ const DETACHED: u32 = 0x0800_0200;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_refusal_survives_the_way() {
-        let transport =
-            TRANSPORT_KINDS.map(|kind| IssuerError::Transport(TransportError { kind, message: "m".to_owned() }));
-        let others = [
-            IssuerError::Ended(Ended::Expired),
-            IssuerError::Ended(Ended::Reused),
-            IssuerError::Ended(Ended::Invalidated),
-            IssuerError::Refused {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                code: Some("c".to_owned()),
-                message: None,
-                retry_after: Some(Duration::from_secs(7)),
-            },
-            IssuerError::Blocked { status: StatusCode::FORBIDDEN },
-            IssuerError::Timeout(Duration::from_secs(30)),
-            IssuerError::Invalid("x".into()),
-        ];
-        for error in transport.into_iter().chain(others) {
-            let text = serde_json::to_string(&Report::Refused(error.clone().into())).unwrap();
-            let Report::Refused(report) = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
-            assert_eq!(IssuerError::from(report), error);
-        }
-    }
 
     #[test]
     fn an_order_that_makes_no_sense_is_not_begun() {

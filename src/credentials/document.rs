@@ -337,4 +337,42 @@ mod tests {
         assert!(AuthDocument::parse("").is_err());
         assert!(AuthDocument::parse(r#"{"a":1} canary"#).is_err());
     }
+
+    #[test]
+    fn what_is_there_instead_of_tokens_is_named() {
+        for (text, found) in [
+            (r#"{"personal_access_token":"p","OPENAI_API_KEY":"k"}"#, "a personal access token"),
+            (r#"{"agent_identity":{}}"#, "an agent identity"),
+            (r#"{"bedrock_api_key":"b"}"#, "an Amazon Bedrock key"),
+            (r#"{"OPENAI_API_KEY":null,"bedrock_api_key":null}"#, "no tokens"),
+        ] {
+            assert_eq!(document(text).login(), Err(Unusable::NoTokens(found)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_may_be_set_where_tokens_is_no_object() {
+        let mut document = document(r#"{"tokens":[1],"kept":true}"#);
+        document.set_account_id("acc");
+        assert_eq!(*document.to_text(), "{\n  \"tokens\": {\n    \"account_id\": \"acc\"\n  },\n  \"kept\": true\n}\n");
+    }
+
+    #[test]
+    fn a_new_document_is_what_the_codex_cli_would_write() {
+        let tokens = TokenSet {
+            id_token: Some(Secret::new(jwt("of-id"))),
+            access_token: Some(Secret::new("opaque")),
+            refresh_token: Some(Secret::new("r")),
+            expires_in: None,
+        };
+        let document = AuthDocument::from_sign_in(&tokens, 0);
+        let login = document.login().unwrap();
+        assert_eq!((login.access.account_id.as_str(), login.refresh_token), ("of-id", Some(Secret::new("r"))));
+        let text = document.to_text();
+        for part in
+            [r#""auth_mode": "chatgpt""#, r#""OPENAI_API_KEY": null"#, r#""last_refresh": "1970-01-01T00:00:00Z""#]
+        {
+            assert!(text.contains(part), "{part} is not in {}", *text);
+        }
+    }
 }

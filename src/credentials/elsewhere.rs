@@ -1,12 +1,15 @@
-//! The two ends of a refresh in another process: who has it done, and who does it.
+//! The two ends of a refresh that somebody else does: who has it done, and who does it. On a laptop that is another
+//! process, on the edge the keeper of the login.
 
 use std::sync::atomic::Ordering;
 
 use super::Login;
-use super::detached::{Order, Report};
+#[cfg(not(target_arch = "wasm32"))]
+use super::detached::Order;
 use super::document::AuthDocument;
 use super::error::CredentialError;
 use super::refresh::{Need, Shared};
+use super::report::Report;
 use super::secret::Secret;
 use super::state::Held;
 use crate::oauth::IssuerError;
@@ -14,6 +17,7 @@ use crate::oauth::IssuerError;
 impl Shared {
     /// Has another process renew the login `held`, where that is wanted and possible; else `None`. A login that only
     /// this process has is renewed here.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(super) async fn renew_elsewhere(&self, held: &Held, need: &Need) -> Option<Result<Login, CredentialError>> {
         let detached = self.detached.as_ref()?;
         let store = self.store.address()?;
@@ -32,16 +36,25 @@ impl Shared {
         Some(self.take_report(report, held, need).await)
     }
 
+    /// Has the login renewed by whoever keeps it; `None` where that is this supplier itself.
+    #[cfg(target_arch = "wasm32")]
+    pub(super) async fn renew_elsewhere(&self, held: &Held, need: &Need) -> Option<Result<Login, CredentialError>> {
+        let report = self.store.renew_at_keeper(need.replaces.as_ref(), need.is_rejected)?.await;
+        Some(self.take_report(report, held, need).await)
+    }
+
     async fn take_report(&self, report: Report, held: &Held, need: &Need) -> Result<Login, CredentialError> {
         let place = self.store.place();
         match report {
-            Report::Stored => {
+            Report::Stored | Report::Known => {
                 let held = self.current_or_missing().await?;
                 if !held.serves(need.replaces.as_ref(), super::supplier::now()) {
                     return Err(self.fail(IssuerError::Invalid("it is of no use".into())));
                 }
-                self.succeeded.fetch_add(1, Ordering::Relaxed);
-                tracing::info!("the login in {place} is renewed");
+                if report == Report::Stored {
+                    self.succeeded.fetch_add(1, Ordering::Relaxed);
+                    tracing::info!("the login in {place} is renewed");
+                }
                 Ok(held.login)
             }
             Report::Unsaved { document, reason } => {

@@ -5,6 +5,8 @@
 //! * [`document`]: the `auth.json` all of them hold, edited as JSON so that nothing unknown is lost or altered.
 //! * `open`, `migration` (native): from the chosen store to a supplier, importing another tool's login on first use.
 //! * `detached` (native): a refresh in a process of its own, which outlives a killed daemon.
+//! * `kv`, `keeper` (edge): a Worker's login, published in KV and owned by a Durable Object; [`edition`] is what they say
+//!   to each other, [`report`] what comes of a refresh that somebody else did.
 //! * [`admin`]: credentials as the admin API takes and shows them.
 //! * [`error`]: one enum; every message says which command helps.
 //! * [`secret`]: tokens print as `***` and are wiped on drop.
@@ -13,17 +15,21 @@ pub mod admin;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod detached;
 pub mod document;
-#[cfg(not(target_arch = "wasm32"))]
+pub mod edition;
 mod elsewhere;
 pub mod env;
 pub mod error;
 mod fields;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod file;
+#[cfg(target_arch = "wasm32")]
+pub mod keeper;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod keychain;
 #[cfg(not(target_arch = "wasm32"))]
 mod keychain_item;
+#[cfg(target_arch = "wasm32")]
+pub mod kv;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod lock;
 mod mask;
@@ -33,6 +39,7 @@ mod migration;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod open;
 mod refresh;
+pub mod report;
 pub mod secret;
 mod state;
 pub mod store;

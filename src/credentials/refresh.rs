@@ -1,6 +1,7 @@
 //! One errand to the store and, if need be, to the issuer.
 //!
-//! * An errand runs once for all who wait for it, driven by a task of its own.
+//! * An errand runs once for all who wait for it, driven by a task of its own. Not on the edge, where a request must not
+//!   wait for what belongs to another: there each runs its own, and the keeper of the login lets one of them refresh.
 //! * The store is read before the lock is taken and again under it; a token that serves is adopted, not renewed.
 //! * New tokens are stored before anybody gets them. Where the store cannot take them the old document stays, work goes
 //!   on with the tokens in memory, the log says so once, and storing is tried again later.
@@ -93,7 +94,9 @@ impl Shared {
         }
         .boxed()
         .shared();
-        *slot = Some(running.clone());
+        if IS_SHARED {
+            *slot = Some(running.clone());
+        }
         spawn(running.clone().map(drop));
         running
     }
@@ -177,7 +180,6 @@ impl Shared {
             return Ok(held.login);
         }
         self.check_renewable(&held)?;
-        #[cfg(not(target_arch = "wasm32"))]
         if let Some(result) = self.renew_elsewhere(&held, need).await {
             return result;
         }
@@ -383,6 +385,8 @@ impl Shared {
     }
 }
 
+/// Whether several requests may wait for one errand.
+const IS_SHARED: bool = cfg!(not(target_arch = "wasm32"));
 /// A program that writes without a lock may have used the token and not stored the next one yet.
 const LOOKS_AFTER_REUSE: u32 = 6;
 const LOOK_AFTER_REUSE: Duration = Duration::from_millis(250);

@@ -180,3 +180,53 @@ impl State {
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 const LONGEST_REQUESTED_DELAY: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::credentials::store::StoreName;
+
+    fn refused(retry_after: Option<u64>) -> IssuerError {
+        let retry_after = retry_after.map(Duration::from_secs);
+        IssuerError::Refused { status: StatusCode::BAD_GATEWAY, code: None, message: None, retry_after }
+    }
+
+    fn held(refresh_token: &str) -> Held {
+        let text = format!(r#"{{"tokens":{{"access_token":"t","account_id":"a","refresh_token":"{refresh_token}"}}}}"#);
+        let place = Place { store: StoreName::Memory, location: String::new() };
+        Held::new(AuthDocument::parse(&text).unwrap(), &place).unwrap()
+    }
+
+    #[test]
+    fn the_pause_doubles_up_to_a_minute_and_begins_anew_after_a_success() {
+        let mut state = State::default();
+        let pauses: Vec<u64> = (0..8).map(|_| state.failed(refused(None)).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        state.renewed(held("r"), None);
+        assert_eq!(state.failed(IssuerError::Timeout(Duration::from_secs(30))), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn the_issuer_may_ask_for_a_longer_pause_but_not_for_an_hour() {
+        let mut state = State::default();
+        assert_eq!(state.failed(refused(Some(90))), Duration::from_secs(90));
+        assert_eq!(state.failed(refused(Some(3600))), Duration::from_secs(600));
+        assert_eq!(state.failed(refused(Some(1))), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn a_token_that_ended_is_blocked_until_another_is_there() {
+        let place = Place { store: StoreName::Memory, location: String::new() };
+        let mut state = State::default();
+        state.adopt(held("old"));
+        state.ended(Secret::new("old"), Ended::Reused);
+        assert!(matches!(state.blocked(&Secret::new("old"), &place), Some(CredentialError::Ended { .. })));
+        assert_eq!(state.blocked(&Secret::new("new"), &place), None);
+        state.adopt(held("old"));
+        assert!(state.blocked(&Secret::new("old"), &place).is_some(), "the same document changes nothing");
+        state.adopt(held("new"));
+        assert_eq!(state.blocked(&Secret::new("old"), &place), None);
+    }
+}

@@ -43,6 +43,16 @@ pub trait CredentialStore: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Has the login renewed by whoever keeps it, in place of `replaces`; `None` where that is the caller itself.
+    #[cfg(target_arch = "wasm32")]
+    fn renew_at_keeper(
+        &self,
+        _replaces: Option<&super::secret::Secret>,
+        _is_rejected: bool,
+    ) -> Option<BoxFuture<'_, super::report::Report>> {
+        None
+    }
+
     /// Whether writes are refused by nature.
     fn is_read_only(&self) -> bool {
         false
@@ -85,6 +95,8 @@ pub enum StoreName {
     Env,
     /// Only this process's memory.
     Memory,
+    /// A Worker's KV namespace and the Durable Object that owns it.
+    Kv,
 }
 
 impl StoreName {
@@ -96,6 +108,7 @@ impl StoreName {
             Self::Keychain => "keychain",
             Self::Env => "env",
             Self::Memory => "memory",
+            Self::Kv => "kv",
         }
     }
 
@@ -109,6 +122,7 @@ impl StoreName {
                 "set ACCESS_TOKEN to a new token and start again, or choose another store and run `codex-proxy login`"
             }
             Self::Memory => "start again",
+            Self::Kv => "store new credentials with POST /admin/credentials",
         }
     }
 }
@@ -125,5 +139,26 @@ pub struct Place {
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.location)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_shows_nothing_of_what_it_holds() {
+        assert_eq!(format!("{:?}", StoreLock::holding("secret")), "StoreLock");
+    }
+
+    #[test]
+    fn each_remedy_leads_to_the_store_it_is_for() {
+        for name in [StoreName::Legacy, StoreName::Keychain] {
+            let command = format!("codex-proxy login --creds-store {}", name.as_str());
+            assert!(name.remedy().contains(&command), "{name:?}: {}", name.remedy());
+        }
+        assert!(StoreName::Xdg.remedy().contains("`codex-proxy login`"));
+        assert!(StoreName::Env.remedy().contains("ACCESS_TOKEN"));
+        assert!(!StoreName::Memory.remedy().contains("login"), "nobody can sign in to a process's memory");
     }
 }

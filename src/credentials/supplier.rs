@@ -43,17 +43,6 @@ pub enum CredentialHealth {
     Expired,
 }
 
-impl CredentialHealth {
-    /// The word shown to clients.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Missing => "missing",
-            Self::Expired => "expired",
-        }
-    }
-}
-
 /// How many refreshes this process has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RefreshCounts {
@@ -166,6 +155,18 @@ impl TokenSupplier {
     /// `text` with `***` in place of this login's tokens: for what others say of a call that carried one.
     pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.shared.mask(text)
+    }
+
+    /// Stores `document` in place of the present one.
+    #[cfg(target_arch = "wasm32")]
+    pub(super) async fn store_document(&self, document: AuthDocument) -> Result<(), CredentialError> {
+        self.replace(|present| *present = document).await
+    }
+
+    /// Renews the login unless it serves already, and says so for somebody else to read.
+    #[cfg(target_arch = "wasm32")]
+    pub(super) async fn renew_and_report(&self, need: &Need) -> super::report::Report {
+        self.shared.renew_and_report(need).await
     }
 
     /// Where the login is kept.

@@ -146,9 +146,12 @@ fn unpack(decoder: impl Read, limit: usize) -> Result<Bytes, ApiError> {
 }
 
 fn too_large(limit: usize) -> ApiError {
-    let message = format!(
-        "the request body is larger than {limit} bytes; start the proxy with a larger --max-body-size to send it"
-    );
+    let advice = if cfg!(target_arch = "wasm32") {
+        "a Worker has no room for more"
+    } else {
+        "start the proxy with a larger --max-body-size to send it"
+    };
+    let message = format!("the request body is larger than {limit} bytes; {advice}");
     ApiError::new(ErrorKind::PayloadTooLarge, message)
 }
 

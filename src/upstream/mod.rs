@@ -5,6 +5,7 @@
 //! * [`Upstream::fetch`] is the same for answers that are one JSON document.
 //! * A 401 first reloads the login, then renews it; other failures are mapped in [`refusal`] and tried again as [`retry`]
 //!   says.
+//! * [`written`]: where the backend is by default, and checks of what an operator writes instead.
 //! * Dropping what these return closes the connection to the backend.
 //! * [`catalogue`] keeps the account's own list of models up to date beside all that; `catalogue_file` (native) keeps it
 //!   between two runs.
@@ -19,6 +20,7 @@ mod head;
 pub mod idle;
 pub mod refusal;
 pub mod retry;
+pub mod written;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +64,8 @@ impl Settings {
 
     /// This program's honest name: `codex-proxy/<version> (<os>; <architecture>)`.
     pub fn user_agent() -> String {
-        use std::env::consts::{ARCH, OS};
+        use std::env::consts::ARCH;
+        const OS: &str = if cfg!(target_arch = "wasm32") { "Cloudflare Workers" } else { std::env::consts::OS };
         format!("codex-proxy/{} ({OS}; {ARCH})", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! * Allowed: `localhost`, loopback addresses written as such, and the names the operator gave. Any port.
 //! * Everything the request says of its target must be allowed: every `Host` header and the URI's own authority.
+//! * A Worker answers to any: which names lead to it is its host's to decide, and no page can re-point one.
 //! * No `Host`, two of them, one with a user name, or one that is no host at all is refused.
 
 use std::net::IpAddr;
@@ -13,6 +14,7 @@ use http::{HeaderMap, Uri, header};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostPolicy {
     names: Vec<String>,
+    any: bool,
 }
 
 impl HostPolicy {
@@ -20,11 +22,19 @@ impl HostPolicy {
     /// no host.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let names = names.into_iter().map(|name| host_of(name.trim()).ok_or_else(|| name.to_owned()));
-        Ok(Self { names: names.collect::<Result<_, _>>()? })
+        Ok(Self { names: names.collect::<Result<_, _>>()?, any: false })
+    }
+
+    /// Every name: for a server that is reached only under names that are its own.
+    pub const fn any() -> Self {
+        Self { names: Vec::new(), any: true }
     }
 
     /// Whether a request with these headers and this URI is addressed to an allowed host.
     pub fn admits(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+        if self.any {
+            return true;
+        }
         let mut hosts = headers.get_all(header::HOST).iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
         let target = uri.authority().is_none_or(|authority| self.admits_host(authority.as_str()));
@@ -141,6 +151,12 @@ mod tests {
         assert!(admits(&policy, "http://127.0.0.1:9879/v1/models", &["localhost"]));
         assert!(!admits(&policy, "http://evil.example/v1/models", &["localhost"]));
         assert!(!admits(&policy, "http://localhost/v1/models", &["evil.example"]));
+    }
+
+    #[test]
+    fn where_every_name_leads_here_none_is_refused() {
+        assert!(admits(&HostPolicy::any(), "https://proxy.user.workers.dev/v1/models", &["proxy.user.workers.dev"]));
+        assert!(admits(&HostPolicy::any(), "/v1/models", &[]));
     }
 
     #[test]

@@ -31,8 +31,10 @@ pub struct Guard {
     pub hosts: HostPolicy,
     /// Which web pages may call.
     pub origins: OriginPolicy,
-    /// The keys of the API; none leaves it open to whoever reaches the port.
+    /// The keys of the API; none leaves it open to whoever reaches the port, unless it needs one.
     pub api_keys: Keys,
+    /// Whether the API is closed as long as it has no key.
+    pub needs_key: bool,
     /// The keys of `/admin`; none closes it.
     pub admin_keys: Keys,
 }
@@ -89,6 +91,10 @@ impl Guard {
         }
         if is_admin(path) {
             self.admin(request)?;
+        } else if self.needs_key && self.api_keys.is_empty() {
+            let message = "the API is closed, for it would give the subscription to anybody; to open it, set the secret \
+                           API_KEY or ADMIN_API_KEY";
+            return Err(ApiError::new(ErrorKind::Forbidden, message).with_code("api_disabled"));
         } else if !self.api_keys.is_empty() && !self.api_keys.open(request.headers()) {
             return Err(invalid_key());
         }

@@ -1,0 +1,46 @@
+//! What an operator writes about the backend and the issuer, checked, and what counts where nothing is written.
+//!
+//! * Plain `http` is accepted for loopback hosts only: the login would travel in the clear.
+
+use std::net::IpAddr;
+
+use http::Uri;
+
+/// The backend's base URL.
+pub const UPSTREAM_URL: &str = "https://chatgpt.com/backend-api/codex";
+/// The token issuer's base URL.
+pub const AUTH_URL: &str = "https://auth.openai.com";
+/// The name this program goes by.
+pub const ORIGINATOR: &str = "codex-proxy";
+/// The client version. The backend hides models that are newer than the version it is told.
+pub const CLIENT_VERSION: &str = "0.169.0";
+
+/// `text` as a base URL without a slash at its end. The error says what is wrong with it.
+pub fn base_url(text: &str) -> Result<String, String> {
+    let wrong = |problem: &str| format!("{text:?} {problem}");
+    let url: Uri = text.trim().parse().map_err(|_| wrong("is no URL"))?;
+    let text = text.trim().trim_end_matches('/');
+    let host = url.host().filter(|host| !host.is_empty()).ok_or_else(|| wrong("is no URL with a host"))?;
+    if url.query().is_some() || url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(wrong("must have neither a query nor a user name"));
+    }
+    match url.scheme_str() {
+        Some("https") => Ok(text.to_owned()),
+        Some("http") if is_loopback(host) => Ok(text.to_owned()),
+        Some("http") => Err(wrong("would send your login in the clear; plain http is for loopback hosts only")),
+        _ => Err(wrong("must begin with https://")),
+    }
+}
+
+/// `text`, if a header can hold it. The error says why not.
+pub fn header_text(text: String) -> Result<String, String> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        return Ok(text);
+    }
+    Err(format!("{text:?} cannot be sent in a header; use visible ASCII characters"))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || literal.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}

@@ -1,0 +1,117 @@
+//! The Cloudflare Worker: the daemon's own router, translation and token supplier behind `fetch`.
+//!
+//! * An isolate is set up by its first request and serves many; what they share holds no connection and no timer of any.
+//! * An isolate looks at the login in KV when it has not for half a minute, so that a new one is noticed.
+//! * A login is renewed by the Durable Object [`LoginKeeper`] alone.
+//! * A Worker that is set up wrongly says so to every request, and in its log what is wrong.
+
+mod departure;
+mod log;
+mod login_keeper;
+mod settings;
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::IntoResponse as _;
+use futures_util::future::{Either, select};
+use tower::ServiceExt as _;
+use worker::{Context, Env, HttpRequest, event};
+
+use self::departure::Client;
+pub use self::login_keeper::LoginKeeper;
+use self::settings::Settings;
+use crate::credentials::TokenSupplier;
+use crate::credentials::kv::KvStore;
+use crate::models::Models;
+use crate::oauth;
+use crate::openai::error::{ApiError, ErrorKind};
+use crate::platform::{HttpClient, Instant};
+use crate::server::{App, router};
+
+/// Answers one request.
+#[event(fetch)]
+pub async fn answer(request: HttpRequest, env: Env, _: Context) -> worker::Result<http::Response<Body>> {
+    match ISOLATE.get_or_init(|| Isolate::new(&env)) {
+        Ok(isolate) => Ok(isolate.answer(request).await),
+        Err(problem) => Ok(misconfigured(problem)),
+    }
+}
+
+/// What all requests of one isolate share.
+struct Isolate {
+    app: Arc<App>,
+    router: Router,
+    store: Arc<KvStore>,
+    looked: Mutex<Option<Instant>>,
+}
+
+impl Isolate {
+    fn new(env: &Env) -> Result<Self, String> {
+        let settings = Settings::from_environment(env)?;
+        log::start(settings.log_level);
+        let client = client()?;
+        let store = Arc::new(KvStore::new(env).map_err(|error| error.to_string())?);
+        let supplier = TokenSupplier::new(store.clone(), issuer(&settings, &client));
+        let models = Models::new(Vec::new(), settings.default_model);
+        let app = App::new(settings.server, models, supplier, settings.upstream, client);
+        let app = Arc::new(app.map_err(|error| error.to_string())?);
+        Ok(Self { router: router(app.clone()), app, store, looked: Mutex::default() })
+    }
+
+    /// The answer, unless the client leaves before there is one: what was done for it ends then.
+    async fn answer(&self, request: HttpRequest) -> http::Response<Body> {
+        let client = Client::of(&request);
+        let answer = pin!(async {
+            self.look(&request).await;
+            self.router.clone().oneshot(request.map(Body::new)).await
+        });
+        match select(answer, pin!(client.clone().left())).await {
+            Either::Left((Ok(answer), _)) => answer.map(|body| client.attend(body)),
+            Either::Right(_) => http::Response::default(),
+        }
+    }
+
+    /// Takes note of what the store holds. Failures show where the login is used.
+    async fn look(&self, request: &HttpRequest) {
+        let is_admin = self.app.settings.guard.admin_keys.open(request.headers());
+        if is_admin && request.uri().path().starts_with("/admin/") {
+            // Who has just set credentials wants to see them, and not what this place has heard of them.
+            let _ = self.store.consult_keeper().await;
+        } else if self.is_due() {
+            let _ = self.app.supplier.login().await;
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        let now = Instant::now();
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = looked.is_none_or(|at| now.saturating_duration_since(at) >= LOOK_INTERVAL);
+        if is_due {
+            *looked = Some(now);
+        }
+        is_due
+    }
+}
+
+fn client() -> Result<HttpClient, String> {
+    HttpClient::new(CONNECT_TIMEOUT).map_err(|error| error.to_string())
+}
+
+fn issuer(settings: &Settings, client: &HttpClient) -> oauth::Client {
+    oauth::Client::new(client.clone(), &settings.auth_url, &settings.upstream.originator, &settings.upstream.user_agent)
+}
+
+/// What is wrong may hold what should not be shown to everybody; the log has it.
+fn misconfigured(problem: &str) -> http::Response<Body> {
+    worker::console_error!("this Worker is not set up right: {}", problem);
+    ApiError::new(ErrorKind::Internal, "this Worker is not set up right; its log says more").into_response()
+}
+
+static ISOLATE: OnceLock<Result<Isolate, String>> = OnceLock::new();
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const LOOK_INTERVAL: Duration = Duration::from_secs(30);

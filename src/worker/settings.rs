@@ -1,0 +1,69 @@
+//! What the operator decided, from the Worker's variables and secrets. They are named like the daemon's variables.
+//!
+//! * The API needs a key in any case: the Worker is open to the whole internet.
+
+use std::time::Duration;
+
+use tracing::level_filters::LevelFilter;
+use worker::Env;
+
+use crate::server;
+use crate::server::guard::Guard;
+use crate::server::guard::host::HostPolicy;
+use crate::server::guard::key::Keys;
+use crate::server::guard::origin::OriginPolicy;
+use crate::upstream::{self, written};
+
+/// Every decision.
+pub(super) struct Settings {
+    pub(super) server: server::settings::Settings,
+    pub(super) upstream: upstream::Settings,
+    pub(super) auth_url: String,
+    pub(super) default_model: Option<String>,
+    pub(super) log_level: LevelFilter,
+}
+
+impl Settings {
+    /// Reads the variables of `env`; an empty one counts as unset. The error names the variable and what is wrong.
+    pub(super) fn from_environment(env: &Env) -> Result<Self, String> {
+        let set =
+            |name: &str| env.var(name).ok().map(|value| value.to_string()).filter(|value| !value.trim().is_empty());
+        let or = |name: &str, usual: &str| set(name).unwrap_or_else(|| usual.to_owned());
+        let checked = |name: &str, usual: &str, check: fn(String) -> Result<String, String>| {
+            check(or(name, usual)).map_err(|problem| format!("{name}: {problem}"))
+        };
+        let admin_key = set("ADMIN_API_KEY").unwrap_or_default();
+        let api_keys = set("API_KEY").unwrap_or_else(|| admin_key.clone());
+        let guard = Guard {
+            hosts: HostPolicy::any(),
+            origins: OriginPolicy::default(),
+            api_keys: Keys::new(api_keys.split(',')),
+            needs_key: true,
+            admin_keys: Keys::new([admin_key.as_str()]),
+        };
+        let level = or("RUST_LOG", "info");
+        Ok(Self {
+            server: server::settings::Settings {
+                guard,
+                max_body_size: MAX_BODY_SIZE,
+                // The host decides how much one isolate gets.
+                max_concurrent: usize::MAX,
+                ..server::settings::Settings::default()
+            },
+            upstream: upstream::Settings {
+                base_url: checked("CODEX_UPSTREAM_URL", written::UPSTREAM_URL, |text| written::base_url(&text))?,
+                originator: checked("CODEX_ORIGINATOR", written::ORIGINATOR, written::header_text)?,
+                client_version: checked("CODEX_CLIENT_VERSION", written::CLIENT_VERSION, written::header_text)?,
+                user_agent: upstream::Settings::user_agent(),
+                idle_timeout: IDLE_TIMEOUT,
+            },
+            auth_url: checked("CODEX_AUTH_URL", written::AUTH_URL, |text| written::base_url(&text))?,
+            default_model: set("DEFAULT_MODEL"),
+            log_level: level.parse().map_err(|_| format!("RUST_LOG: {level:?} is no level; write it like info"))?,
+        })
+    }
+}
+
+const IDLE_TIMEOUT: Duration = upstream::Settings::IDLE_TIMEOUT;
+/// An isolate has 128 MB, and a body is held more than once while it is translated.
+const MAX_BODY_SIZE: usize = 16 << 20;

@@ -1,0 +1,13 @@
+//! The Cloudflare Worker as it will run: the built program in workerd, between a client and the simulator.
+//!
+//! `just test-worker` builds what is needed and fails where something is missing; `just test` skips these tests then.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
+
+mod answers;
+#[path = "../proxy/client.rs"]
+mod client;
+mod edge;
+mod keys;
+mod login;
+mod world;
