@@ -83,6 +83,8 @@ async fn signed_in() -> (Simulator, RunningSimulator, tempfile::TempDir, PathBuf
 }
 
 async fn ask(base: &str, path: &str, body: &Value) -> String {
+    // An error only says that a provider is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let request = reqwest::Client::new().post(format!("{base}{path}")).header("content-type", "application/json");
     let request = request.header("authorization", format!("Bearer {API_KEY}")).body(body.to_string());
     let answer = request.send().await.expect("an answer");
