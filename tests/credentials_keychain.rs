@@ -178,7 +178,7 @@ fn what_is_no_document_is_said_to_be_and_stays() {
         block_on(async {
             let directory = tempfile::tempdir().unwrap();
             let store = KeychainStore::own(directory.path());
-            let item = Entry::new("codex-proxy", "auth.json").unwrap();
+            let item = entry("codex-proxy", "auth.json");
             for (secret, words) in [
                 (&b"\xff\xfe"[..], "not text"),
                 (b"{\"tokens\": ", "line 1"),
