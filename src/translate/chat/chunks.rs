@@ -3,7 +3,7 @@
 //! What is the same in every chunk is built once; a text delta costs the copy of two constant pieces around the backend's own
 //! escaped characters.
 
-use super::sink::{AnswerMeta, CallHead, CallKind, FinishReason, Sink};
+use super::sink::{AnswerMeta, CallHead, CallKind, FinishReason, Image, Sink};
 use crate::openai::error::ApiError;
 use crate::openai::json::{ObjectWriter, Text};
 use crate::translate::event::Usage;
@@ -150,12 +150,12 @@ impl Sink for Chunks {
         });
     }
 
-    fn image(&mut self, url: Text<'_>, out: &mut Vec<u8>) {
+    fn image(&mut self, image: Image<'_>, out: &mut Vec<u8>) {
         let index = self.images;
         self.images += 1;
         self.chunk(out, |out| {
             out.extend_from_slice(br#""images":["#);
-            write_image(index, url, out);
+            write_image(index, |out| image.write_url(out), out);
             out.push(b']');
         });
     }
@@ -181,11 +181,14 @@ impl Sink for Chunks {
 }
 
 /// One generated image in the shape that multi-provider gateways have made usual.
-pub(super) fn write_image(index: usize, url: Text<'_>, out: &mut Vec<u8>) {
+pub(super) fn write_image(index: usize, write_url: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
     let mut image = ObjectWriter::begin(out);
     image.string("type", "image_url").unsigned("index", index as u64);
     let mut location = ObjectWriter::begin(image.key("image_url"));
-    location.text("url", url);
+    let out = location.key("url");
+    out.push(b'"');
+    write_url(out);
+    out.push(b'"');
     location.end();
     image.end();
 }

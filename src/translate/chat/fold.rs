@@ -4,7 +4,7 @@
 //! got, one chunk after the other.
 
 use super::chunks::write_image;
-use super::sink::{AnswerMeta, CallHead, CallKind, FinishReason, ReasoningFormat, Sink};
+use super::sink::{AnswerMeta, CallHead, CallKind, FinishReason, Image, ReasoningFormat, Sink};
 use crate::openai::error::ApiError;
 use crate::openai::json::{ArrayWriter, ObjectWriter, Text};
 use crate::translate::event::Usage;
@@ -21,7 +21,8 @@ pub struct Fold {
     calls: Vec<Call>,
     /// Citations, each a JSON object.
     annotations: Vec<Vec<u8>>,
-    images: Vec<String>,
+    /// The data URL of each.
+    images: Vec<Vec<u8>>,
 }
 
 /// One call; every text is escaped.
@@ -74,7 +75,7 @@ impl Fold {
         if !self.images.is_empty() {
             let mut images = ArrayWriter::begin(message.key("images"));
             for (index, url) in self.images.iter().enumerate() {
-                write_image(index, Text::from_escaped(url), images.element());
+                write_image(index, |out| out.extend_from_slice(url), images.element());
             }
             images.end();
         }
@@ -146,8 +147,10 @@ impl Sink for Fold {
         self.annotations.push(json.to_vec());
     }
 
-    fn image(&mut self, url: Text<'_>, _out: &mut Vec<u8>) {
-        self.images.push(url.escaped().to_owned());
+    fn image(&mut self, image: Image<'_>, _out: &mut Vec<u8>) {
+        let mut url = Vec::new();
+        image.write_url(&mut url);
+        self.images.push(url);
     }
 
     fn finish(&mut self, reason: FinishReason, usage: Option<Usage>, out: &mut Vec<u8>) {

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::citation;
 use super::items::{Call, Items, Key, PartKind};
 use super::passed::Passed;
-use super::sink::{AnswerMeta, CallHead, CallKind, FinishReason, ReasoningFormat, Sink};
+use super::sink::{AnswerMeta, CallHead, CallKind, FinishReason, Image, ReasoningFormat, Sink};
 use super::thoughts::{KeptReasoning, Thoughts};
 use super::views::{ItemView, PartView};
 use crate::openai::error::ApiError;
@@ -394,12 +394,11 @@ impl<S: Sink> ChatMachine<S> {
     }
 
     fn image(&mut self, view: &ItemView<'_>, out: &mut Vec<u8>) {
-        let Some(result) = view.result.and_then(Text::of).filter(|result| !result.is_empty()) else { return };
-        let format = view.output_format.and_then(Text::of).map_or("png", Text::escaped);
+        let Some(base64) = view.result.and_then(Text::of).filter(|result| !result.is_empty()) else { return };
+        let format = view.output_format.and_then(Text::of).unwrap_or(PNG);
         self.end_thinking(out);
         self.visible = true;
-        let url = format!("data:image/{format};base64,{}", result.escaped());
-        self.sink.image(Text::from_escaped(&url), out);
+        self.sink.image(Image { format, base64 }, out);
     }
 
     fn incomplete_reason(&self, event: &Event<'_>) -> FinishReason {
@@ -487,6 +486,7 @@ fn failed(failure: Failure) -> Step {
     Step::Failed { failure, reported: false }
 }
 
+const PNG: Text<'static> = Text::from_escaped("png");
 const BLANK_LINE: Text<'static> = Text::from_escaped(r"\n\n");
 const THINK_BEGIN: Text<'static> = Text::from_escaped(r"<think>\n");
 const THINK_END: Text<'static> = Text::from_escaped(r"\n</think>\n\n");

@@ -85,6 +85,24 @@ pub struct CallHead<'a> {
     pub name: Text<'a>,
 }
 
+/// A generated image. It may be long, so it is copied only to where it goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Image<'a> {
+    /// The format's name, such as `png`.
+    pub format: Text<'a>,
+    /// The image in base64.
+    pub base64: Text<'a>,
+}
+
+impl Image<'_> {
+    /// Appends the data URL of the image, escaped as a JSON string's inside.
+    pub fn write_url(&self, out: &mut Vec<u8>) {
+        for piece in ["data:image/", self.format.escaped(), ";base64,", self.base64.escaped()] {
+            out.extend_from_slice(piece.as_bytes());
+        }
+    }
+}
+
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FinishReason {
@@ -129,8 +147,8 @@ pub trait Sink: Send + Unpin {
     fn arguments(&mut self, index: usize, kind: CallKind, text: Text<'_>, out: &mut Vec<u8>);
     /// A citation, as a JSON object in chat's shape.
     fn annotation(&mut self, json: &[u8], out: &mut Vec<u8>);
-    /// A generated image, as a data URL.
-    fn image(&mut self, url: Text<'_>, out: &mut Vec<u8>);
+    /// A generated image.
+    fn image(&mut self, image: Image<'_>, out: &mut Vec<u8>);
     /// The answer is whole.
     fn finish(&mut self, reason: FinishReason, usage: Option<Usage>, out: &mut Vec<u8>);
     /// The answer has failed after some of it was sent.
