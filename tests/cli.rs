@@ -3,12 +3,13 @@
 #![cfg(unix)]
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
-use codex_proxy::simulator::{Login, Simulator};
+use codex_proxy::simulator::{Login, RunningSimulator, Simulator, Window};
 use tempfile::TempDir;
 
 /// A home of its own for each process, and nothing else of the environment.
@@ -21,7 +22,7 @@ impl Home {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_codex-proxy"));
-        command.args(arguments).env_clear().env("HOME", self.0.path()).stdin(Stdio::null());
+        command.args(arguments).env_clear().env("HOME", self.0.path()).envs(coverage()).stdin(Stdio::null());
         command
     }
 
@@ -35,6 +36,13 @@ impl Home {
         std::fs::write(path, text).expect("written");
     }
 }
+
+/// Where a process measured for coverage leaves what it has seen; nothing of it in other runs.
+fn coverage() -> Option<(&'static str, OsString)> {
+    std::env::var_os(COVERAGE).map(|file| (COVERAGE, file))
+}
+
+const COVERAGE: &str = "LLVM_PROFILE_FILE";
 
 /// A running daemon; killed with its owner.
 struct Daemon {
@@ -182,6 +190,38 @@ fn the_doctor_makes_every_check_whatever_it_finds() {
 }
 
 #[test]
+fn the_doctor_tells_an_expired_login_that_can_be_renewed_from_one_that_cannot() {
+    let simulator = Simulator::new();
+    let mut document = simulator.issue_login(Login::default().expiring_in(-60));
+    let token = document["tokens"]["access_token"].as_str().expect("a token").to_owned();
+    let examine = |home: &Home, store: &str| {
+        let nobody = "http://127.0.0.1:9";
+        let mut command = home.command(&["doctor", "--creds-store", store, "--port", "0"]);
+        command.args(["--upstream-url", nobody, "--auth-url", nobody]).env("ACCESS_TOKEN", &token);
+        let found = text(&command.output().expect("it runs").stdout);
+        let line = found.lines().find(|line| line.contains(" login ")).expect("a line about the login");
+        line.to_owned()
+    };
+    let home = Home::new();
+    let line = examine(&home, "env");
+    assert!(line.starts_with("❌") && line.contains("set ACCESS_TOKEN to a new token"), "{line}");
+
+    home.write(".config/codex-proxy/auth.json", &document.to_string());
+    let line = examine(&home, "xdg");
+    assert!(line.starts_with("⚠️") && line.contains("it is renewed on the next start"), "{line}");
+
+    document["tokens"]["refresh_token"] = serde_json::Value::Null;
+    home.write(".config/codex-proxy/auth.json", &document.to_string());
+    for store in ["xdg", "auto"] {
+        let line = examine(&home, store);
+        assert!(line.starts_with("❌") && line.contains("run `codex-proxy login`"), "{line}");
+    }
+    let status = home.run(&["status"]);
+    assert_eq!(status.status.code(), Some(1), "{status:?}");
+    assert!(text(&status.stdout).contains("cannot be renewed"), "{status:?}");
+}
+
+#[test]
 fn the_demo_answers_and_says_what_it_is() {
     let home = Home::new();
     let mut demo = Daemon::start(home.command(&["demo", "--port", "0"]));
@@ -267,7 +307,7 @@ fn a_lack_of_file_descriptors_is_survived() {
     let mut command = Command::new("sh");
     let program = env!("CARGO_BIN_EXE_codex-proxy");
     command.arg("-c").arg(format!("ulimit -n 64 && exec {program} --port 0"));
-    command.env_clear().env("HOME", home.0.path()).env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+    command.env_clear().env("HOME", home.0.path()).env("PATH", "/usr/bin:/bin").envs(coverage()).stdin(Stdio::null());
     let daemon = Daemon::start(command);
     let clients: Vec<_> = (0..200).map(|_| TcpStream::connect(daemon.address).expect("queued")).collect();
     drop(clients);
@@ -287,10 +327,7 @@ fn no_core_dump_holds_a_token() {
 
 #[test]
 fn the_accounts_models_are_listed_and_remembered() {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let simulator = Simulator::new();
-    let running = runtime.block_on(simulator.start()).expect("it listens");
+    let (_runtime, simulator, running) = simulated();
     let upstream_url = running.upstream_url();
     let home = Home::new();
     let list = || {
@@ -307,4 +344,138 @@ fn the_accounts_models_are_listed_and_remembered() {
     drop(running);
     let (first, errors) = list();
     assert!(first.starts_with("gpt-6-sol ") && errors.contains("cannot be fetched"), "{first} {errors}");
+}
+
+/// A backend and issuer beside the commands that are run; whoever holds the runtime keeps it alive.
+fn simulated() -> (tokio::runtime::Runtime, Simulator, RunningSimulator) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let simulator = Simulator::new();
+    let running = runtime.block_on(simulator.start()).expect("it listens");
+    (runtime, simulator, running)
+}
+
+fn pointed_at<'a>(command: &[&'a str], upstream: &'a str, issuer: &'a str) -> Vec<&'a str> {
+    [command, &["--upstream-url", upstream, "--auth-url", issuer]].concat()
+}
+
+const LOGIN_FILE: &str = ".config/codex-proxy/auth.json";
+
+#[test]
+fn signing_in_looking_and_signing_out() {
+    let (_runtime, simulator, running) = simulated();
+    simulator.configure(|settings| {
+        settings.issuer.device_interval = "1".to_owned();
+        settings.issuer.device_pending_polls = Some(0);
+        settings.limits.secondary = Some(Window { used_percent: 40.0, minutes: 300, resets_in_seconds: 7_230 });
+    });
+    let (upstream, issuer) = (running.upstream_url(), running.auth_url());
+    let home = Home::new();
+    let login = home.run(&pointed_at(&["login", "--device"], &upstream, &issuer));
+    assert!(login.status.success(), "{login:?}");
+    assert!(text(&login.stdout).contains("Signed in as simulated@example.com"), "{login:?}");
+
+    let status = home.run(&pointed_at(&["status"], &upstream, &issuer));
+    assert!(status.status.success(), "{status:?}");
+    for words in ["plus", "weekly: 12 % used", "5-hour: 40 % used, starts anew in 2 hours"] {
+        assert!(text(&status.stdout).contains(words), "{words} is not in\n{}", text(&status.stdout));
+    }
+    let status = home.run(&pointed_at(&["status", "--json"], &upstream, &issuer));
+    let json: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    assert_eq!((&json["planType"], &json["windows"][1]["window_seconds"]), (&"plus".into(), &18_000.into()));
+
+    let logout = home.run(&pointed_at(&["logout", "--revoke"], &upstream, &issuer));
+    assert!(logout.status.success() && text(&logout.stdout).contains("is revoked"), "{logout:?}");
+    assert!(!home.0.path().join(LOGIN_FILE).exists());
+    assert_eq!(simulator.counters().revoked_chains, 1);
+}
+
+#[test]
+fn status_says_so_where_the_usage_is_not_known() {
+    let (_runtime, simulator, running) = simulated();
+    let home = Home::new();
+    home.write(LOGIN_FILE, &simulator.issue_login(Login::default()).to_string());
+    let issuer = running.auth_url();
+    for (upstream, words) in [
+        (format!("{issuer}/elsewhere/codex"), "the backend answered 404"),
+        ("http://127.0.0.1:9".to_owned(), "refused"),
+    ] {
+        let status = home.run(&pointed_at(&["status"], &upstream, &issuer));
+        let said = text(&status.stdout);
+        assert!(status.status.success(), "the login works all the same: {said}");
+        assert!(said.contains("Usage    not known: ") && said.contains(words), "{words}: {said}");
+    }
+    home.write(LOGIN_FILE, &simulator.issue_login(Login::default().expiring_in(-60)).to_string());
+    let said = text(&home.run(&pointed_at(&["status"], &running.upstream_url(), &issuer)).stdout);
+    assert!(said.contains("not known: the access token has expired"), "{said}");
+}
+
+#[test]
+fn the_doctor_finds_nothing_where_there_is_nothing() {
+    let (_runtime, simulator, running) = simulated();
+    let (upstream, issuer) = (running.upstream_url(), running.auth_url());
+    let home = Home::new();
+    home.write(LOGIN_FILE, &simulator.issue_login(Login::default()).to_string());
+    let protect = |mode: u32| {
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(home.0.path().join(LOGIN_FILE), permissions).expect("a mode");
+    };
+    protect(0o600);
+    let daemon = Daemon::start(home.command(&pointed_at(&["--port", "0", "--host", "127.0.0.1"], &upstream, &issuer)));
+    let port = daemon.address.port().to_string();
+    let examine = || {
+        let output = home.run(&pointed_at(&["doctor", "--host", "127.0.0.1", "--port", &port], &upstream, &issuer));
+        (output.status.code(), text(&output.stdout))
+    };
+    let (code, found) = examine();
+    assert_eq!(code, Some(0), "{found}");
+    for part in ["is serving on", "more minutes", "is yours alone", "✅ backend", "✅ issuer", "✅ clock"] {
+        assert!(found.contains(part), "{part} is not in\n{found}");
+    }
+    assert!(!found.contains('❌') && !found.contains('⚠'), "{found}");
+    // What others may read and what has expired still work, and are said.
+    home.write(LOGIN_FILE, &simulator.issue_login(Login::default().expiring_in(-60)).to_string());
+    protect(0o644);
+    let (code, found) = examine();
+    assert_eq!(code, Some(0), "{found}");
+    assert!(found.contains("chmod 600") && found.contains("has expired"), "{found}");
+    daemon.signal("-TERM");
+    assert_eq!(daemon.end().0, Some(0));
+    let (_, found) = examine();
+    assert!(found.contains("is free"), "{found}");
+}
+
+#[test]
+fn another_program_on_the_port_is_not_taken_for_this_one() {
+    let home = Home::new();
+    let other = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = other.local_addr().expect("bound").port().to_string();
+    let answers = std::thread::spawn(move || {
+        let (mut socket, _) = other.accept().expect("a question");
+        let _ = socket.read(&mut [0; 1024]);
+        let _ = socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    });
+    let nobody = "http://127.0.0.1:9";
+    let output = home.run(&pointed_at(&["doctor", "--host", "127.0.0.1", "--port", &port], nobody, nobody));
+    let found = text(&output.stdout);
+    assert!(found.contains("❌ port") && found.contains("in use"), "{found}");
+    answers.join().expect("asked once");
+}
+
+#[test]
+fn a_model_of_somebody_elses_is_answered_by_the_default_and_said_once() {
+    let demo = Daemon::start(Home::new().command(&["demo", "--port", "0"]));
+    for model in ["gpt-4o", "gpt-4o", "claude-opus"] {
+        let mut answer = String::new();
+        let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]}}"#);
+        demo.chat(&body).read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.contains(r#""model":"gpt-"#) && !answer.contains(model), "{answer}");
+    }
+    demo.signal("-TERM");
+    let (_, log) = demo.end();
+    let said = |model: &str| {
+        log.lines().filter(|line| line.contains("no model of this backend") && line.contains(model)).count()
+    };
+    assert_eq!((said("gpt-4o"), said("claude-opus")), (1, 1), "{log}");
 }

@@ -1,6 +1,6 @@
 //! The login survives: one refresh for all, stored before use, and final refusals told from passing ones.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod credentials_support;
 
@@ -98,6 +98,19 @@ async fn unknown_fields_and_the_order_of_fields_stay() {
     assert_eq!(stored["tokens"]["added_later"], document["tokens"]["added_later"]);
     assert_eq!((&stored["alpha"]["x"], &stored["OPENAI_API_KEY"]), (&json!(true), &json!("sk-kept")));
     assert_ne!(stored["last_refresh"], "2026-01-01T00:00:00Z");
+}
+
+#[tokio::test]
+async fn numbers_of_unknown_fields_keep_every_digit() {
+    let world = World::new().await;
+    let document = world.sign_in(&world.path(), -60);
+    let tokens = document["tokens"].to_string().replacen('{', r#"{"inner":-0.10e+300,"#, 1);
+    let unknown = r#"[1,12345678901234567890123]"#;
+    write_private(&world.path(), &format!(r#"{{"unknown_field":{unknown},"tokens":{tokens}}}"#));
+    let renewed = world.supplier().access().await.unwrap();
+    let text = std::fs::read_to_string(world.path()).unwrap();
+    assert!(text.contains(renewed.token.expose()) && text.contains(unknown), "the unknown field is altered");
+    assert!(text.contains(r#""inner": -0.10e+300"#), "the unknown token field is altered");
 }
 
 #[tokio::test]
@@ -313,4 +326,42 @@ async fn no_token_reaches_log_error_or_debug_output() {
             assert!(!shown.contains(&secret[secret.len() - 24..]), "{name} shows");
         }
     }
+}
+
+#[tokio::test]
+async fn a_login_that_somebody_stores_during_a_refresh_is_not_overwritten() {
+    let world = World::new().await;
+    let path = world.directory.path().join("auth.json");
+    world.sign_in(&path, -60);
+    world.simulator.configure(|settings| settings.issuer.delay = Duration::from_millis(100));
+    let supplier = world.supplier_of(Arc::new(FileStore::legacy(path.clone())));
+    let store = async {
+        world.simulator.wait_until(PATIENCE, |simulator| simulator.counters().refreshes == 1).await;
+        world.sign_in(&path, 86_400)
+    };
+    let (access, theirs) = tokio::join!(supplier.access(), store);
+    assert_eq!(access.unwrap().token.expose(), token(&theirs, "access_token"));
+    assert_eq!(read_json(&path), theirs);
+}
+
+#[tokio::test]
+async fn a_refresh_that_brings_an_expired_token_keeps_the_chain() {
+    let world = World::new().await;
+    world.sign_in(&world.path(), -60);
+    let useless = world.simulator.issue_login(Login::default().expiring_in(-30));
+    let answer = json!({
+        "access_token": useless["tokens"]["access_token"],
+        "refresh_token": useless["tokens"]["refresh_token"],
+    });
+    world.simulator.script_token_answer(ScriptedAnswer::json(StatusCode::OK, &answer));
+    let supplier = world.supplier();
+    let error = supplier.access().await.unwrap_err();
+    assert!(error.to_string().contains("expired already"), "{error}");
+    let CredentialError::RefreshFailed { retry_after, .. } = error else { panic!("{error}") };
+    // The old refresh token is used up, so the new one is all there is.
+    assert_eq!(token(&read_json(&world.path()), "refresh_token"), token(&useless, "refresh_token"));
+    tokio::time::sleep(retry_after + Duration::from_millis(50)).await;
+    let access = supplier.access().await.unwrap();
+    assert!(world.simulator.accepts_access_token(access.token.expose()));
+    assert_eq!(world.simulator.counters().reuse_attempts, 0);
 }

@@ -235,3 +235,28 @@ async fn every_statement_about_the_end_of_a_token_counts() {
         assert_eq!(supplier.access().await.is_err(), expired, "{document}");
     }
 }
+
+#[tokio::test]
+async fn removing_removes_once_and_only_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("auth.json");
+    let store = FileStore::xdg(path.clone());
+    write(&store, &AuthDocument::from_access_token("t", Some("acc"))).await.unwrap();
+    let lock = store.lock().await.unwrap();
+    assert!(store.delete(&lock).await.unwrap());
+    assert!(!store.delete(&lock).await.unwrap());
+    assert_eq!(names(directory.path()), ["auth.json.lock"]);
+    fs::create_dir(&path).unwrap();
+    let error = store.delete(&lock).await.unwrap_err();
+    assert!(matches!(error, CredentialError::Unwritable { .. }), "{error}");
+    assert!(path.is_dir());
+}
+
+#[tokio::test]
+async fn a_file_below_a_file_cannot_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = FileStore::xdg(file.join("auth.json")).read().await.unwrap_err();
+    assert!(matches!(error, CredentialError::Unreadable { .. }), "{error}");
+}

@@ -12,9 +12,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use codex_proxy::credentials::detached::{self, DetachedRefresh};
 use codex_proxy::credentials::keychain::{KeychainStore, codex_account};
 use codex_proxy::credentials::{
-    AuthDocument, CredentialError, CredentialStore, Environment, StoreChoice, StoreOptions, open_supplier,
+    AuthDocument, CredentialError, CredentialStore, Environment, StoreChoice, StoreOptions, TokenSupplier,
+    open_supplier,
 };
 use codex_proxy::platform::Instant;
 use codex_proxy::simulator::Login;
@@ -168,4 +170,56 @@ fn without_any_keychain_the_error_says_so() {
 /// One thread, and nothing of it left waiting at the end.
 fn block_on(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
+
+#[test]
+fn what_is_no_document_is_said_to_be_and_stays() {
+    if is_inside("what_is_no_document_is_said_to_be_and_stays", UNLOCKED) {
+        block_on(async {
+            let directory = tempfile::tempdir().unwrap();
+            let store = KeychainStore::own(directory.path());
+            let item = entry("codex-proxy", "auth.json");
+            for (secret, words) in [
+                (&b"\xff\xfe"[..], "not text"),
+                (b"{\"tokens\": ", "line 1"),
+                (b"in parts: 0 2", "a part of it is missing"),
+            ] {
+                item.set_secret(secret).unwrap();
+                let error = store.read().await.unwrap_err();
+                assert!(error.to_string().contains(words), "{words}: {error}");
+                assert!(error.to_string().contains("the keychain item \"codex-proxy\" (auth.json)"), "{error}");
+                assert_eq!(item.get_secret().unwrap(), secret);
+            }
+        });
+    }
+}
+
+/// Not a test: what does one refresh, as the program itself does when it is asked to.
+#[test]
+fn refresher() {
+    if std::env::args().any(|argument| argument == detached::ARGUMENT) {
+        detached::answer(&mut std::io::stdin(), &mut std::io::stdout());
+    }
+}
+
+#[test]
+fn another_process_renews_a_login_in_the_keychain() {
+    if is_inside("another_process_renews_a_login_in_the_keychain", UNLOCKED) {
+        block_on(async {
+            let world = World::new().await;
+            let store = Arc::new(KeychainStore::own(world.directory.path()));
+            let source = world.simulator.issue_login(Login::default().expiring_in(-60));
+            let document = AuthDocument::parse(&source.to_string()).unwrap();
+            store.write(&document, &store.lock().await.unwrap()).await.unwrap();
+            let program = std::env::current_exe().unwrap();
+            let arguments = ["--exact", "refresher", "--nocapture", detached::ARGUMENT];
+            let supplier = TokenSupplier::new(store.clone(), world.oauth())
+                .with_detached_refresh(DetachedRefresh::new(program, arguments));
+            let access = supplier.access().await.unwrap();
+            assert!(world.simulator.accepts_access_token(access.token.expose()));
+            let stored = store.read().await.unwrap().unwrap().login().unwrap();
+            assert_eq!(stored.access, access);
+            assert_eq!(world.simulator.counters().refreshes, 1);
+        });
+    }
 }

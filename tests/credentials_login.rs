@@ -23,10 +23,12 @@ use codex_proxy::credentials::env::EnvStore;
 use codex_proxy::credentials::file::FileStore;
 use codex_proxy::credentials::secret::Secret;
 use codex_proxy::credentials::{CredentialHealth, CredentialStore};
+use codex_proxy::oauth::IssuerError;
+use codex_proxy::oauth::pkce::SignInError;
 use codex_proxy::platform::HttpClient;
-use codex_proxy::simulator::Login;
+use codex_proxy::simulator::{Login, ScriptedAnswer};
 use credentials_support::{World, read_json, token, write_private};
-use http::Request;
+use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
 /// A terminal whose text can be read while a command writes to it.
@@ -289,4 +291,172 @@ async fn a_token_from_the_environment_is_used_until_it_expires() {
         supplier.look_after().await;
     }
     assert_eq!(world.simulator.requests().len(), 0);
+}
+
+/// What the browser brings when the user says no there.
+fn denied(callback: &str) -> String {
+    let state = callback.split(['?', '&']).find(|pair| pair.starts_with("state=")).unwrap();
+    let (address, _) = callback.split_once('?').unwrap();
+    format!("{address}?error=access_denied&error_description=No+way&{state}")
+}
+
+#[tokio::test]
+async fn a_no_in_the_browser_ends_the_sign_in_and_stores_nothing() {
+    let world = World::new().await;
+    world.simulator.configure(|settings| settings.issuer.any_redirect_port = true);
+    let (context, terminal) = (context(&world), Terminal::default());
+    let mut output = terminal.clone();
+    let browser_options = options(Method::Browser);
+    let browser = async {
+        let (_, callback) = open(&address(&terminal).await).await;
+        let callback = callback.unwrap();
+        let (origin, _) = callback.split_once("/auth/").unwrap();
+        assert_eq!(open(&format!("{origin}/favicon.ico")).await.0, 404);
+        assert_eq!(open(&denied(&callback)).await.0, 200);
+    };
+    let (done, ()) = tokio::join!(login(&browser_options, &context, no_input(), &mut output), browser);
+    let error = done.unwrap_err();
+    assert!(matches!(error, LoginError::SignIn(SignInError::Refused(_))), "{error}");
+    assert!(error.to_string().contains("No way"), "{error}");
+
+    let terminal = Terminal::default();
+    let (reader, mut keyboard) = std::io::pipe().unwrap();
+    let mut output = terminal.clone();
+    let paste_options = options(Method::Paste);
+    let user = async {
+        let (_, callback) = open(&address(&terminal).await).await;
+        writeln!(keyboard, "{}", denied(&callback.unwrap())).unwrap();
+    };
+    let (done, ()) = tokio::join!(login(&paste_options, &context, Box::new(BufReader::new(reader)), &mut output), user);
+    assert!(matches!(done, Err(LoginError::SignIn(SignInError::Refused(_)))), "{done:?}");
+    assert!(!world.path().exists());
+}
+
+#[tokio::test]
+async fn the_browser_may_come_back_after_the_terminal_is_closed() {
+    let world = World::new().await;
+    world.simulator.configure(|settings| settings.issuer.any_redirect_port = true);
+    let (context, terminal) = (context(&world), Terminal::default());
+    let mut output = terminal.clone();
+    let options = options(Method::Paste);
+    let browser = async {
+        let (_, callback) = open(&address(&terminal).await).await;
+        assert_eq!(open(&callback.unwrap()).await.0, 200);
+    };
+    let (done, ()) = tokio::join!(login(&options, &context, no_input(), &mut output), browser);
+    done.unwrap();
+    assert!(world.simulator.accepts_refresh_token(token(&read_json(&world.path()), "refresh_token")));
+}
+
+#[tokio::test]
+async fn without_a_port_the_browser_cannot_come_back() {
+    let world = World::new().await;
+    world.simulator.configure(|settings| settings.issuer.any_redirect_port = true);
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = busy.local_addr().unwrap().port();
+    let taken = |method| LoginOptions { ports: vec![port], ..options(method) };
+    for method in [Method::Browser, Method::Paste] {
+        let error = login(&taken(method), &context(&world), no_input(), &mut Terminal::default()).await.unwrap_err();
+        assert!(matches!(error, LoginError::Port { .. }), "{error}");
+        assert!(error.to_string().contains(&port.to_string()) && error.to_string().contains("--device"), "{error}");
+    }
+    // Pasting goes on without one.
+    let terminal = Terminal::default();
+    let (reader, mut keyboard) = std::io::pipe().unwrap();
+    let mut output = terminal.clone();
+    let (context, options) = (context(&world), taken(Method::Paste));
+    let user = async {
+        let (_, callback) = open(&address(&terminal).await).await;
+        writeln!(keyboard, "{}", callback.unwrap()).unwrap();
+    };
+    let (done, ()) = tokio::join!(login(&options, &context, Box::new(BufReader::new(reader)), &mut output), user);
+    done.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_is_waited_for_without_end() {
+    let world = World::new().await;
+    world.simulator.configure(|settings| settings.issuer.device_pending_polls = None);
+    for method in [Method::Browser, Method::Paste, Method::Device] {
+        let options = LoginOptions { limit: Duration::from_millis(50), ..options(method) };
+        let error = login(&options, &context(&world), no_input(), &mut Terminal::default()).await.unwrap_err();
+        assert!(matches!(error, LoginError::TooLate(_)), "{error}");
+    }
+    assert!(!world.path().exists());
+}
+
+#[tokio::test]
+async fn a_browser_that_does_not_open_leaves_the_address() {
+    let world = World::new().await;
+    world.simulator.configure(|settings| settings.issuer.any_redirect_port = true);
+    let (context, terminal) = (context(&world), Terminal::default());
+    let mut output = terminal.clone();
+    let options =
+        LoginOptions { open_browser: |_| Err(std::io::ErrorKind::NotFound.into()), ..options(Method::Browser) };
+    let browser = async {
+        let (_, callback) = open(&address(&terminal).await).await;
+        assert_eq!(open(&callback.unwrap()).await.0, 200);
+    };
+    let (done, ()) = tokio::join!(login(&options, &context, no_input(), &mut output), browser);
+    done.unwrap();
+}
+
+#[tokio::test]
+async fn a_sign_in_without_all_its_tokens_stores_nothing() {
+    let world = World::new().await;
+    world.simulator.configure(|settings| {
+        settings.issuer.device_interval = "1".to_owned();
+        settings.issuer.device_pending_polls = Some(0);
+    });
+    for (answer, words) in [
+        (ScriptedAnswer::json(StatusCode::OK, &json!({ "access_token": "a", "id_token": "b" })), "a token is missing"),
+        (ScriptedAnswer::json(StatusCode::OK, &json!([])), "no JSON object"),
+        (ScriptedAnswer::status(StatusCode::OK).bytes(vec![b' '; 2 << 20]), "too long"),
+        (ScriptedAnswer::cloudflare_challenge(), "Cloudflare"),
+    ] {
+        world.simulator.script_token_answer(answer);
+        let error = login(&options(Method::Device), &context(&world), no_input(), &mut Terminal::default()).await;
+        let error = error.unwrap_err();
+        assert!(matches!(error, LoginError::Issuer(_)), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(!world.path().exists());
+    }
+}
+
+#[tokio::test]
+async fn a_login_without_a_refresh_token_is_revoked_by_its_access_token() {
+    let world = World::new().await;
+    let mut document = world.simulator.issue_login(Login::default());
+    let access = token(&document, "access_token").to_owned();
+    document["tokens"].as_object_mut().unwrap().remove("refresh_token");
+    write_private(&world.path(), &document.to_string());
+    logout(LogoutOptions { revoke: true }, &context(&world), &mut Terminal::default()).await.unwrap();
+    assert!(!world.simulator.accepts_access_token(&access));
+    let sent = world.simulator.requests_to("/oauth/revoke").pop().unwrap().json();
+    assert_eq!((&sent["token"], &sent["token_type_hint"]), (&json!(access), &json!("access_token")));
+
+    // What holds no token is removed all the same.
+    write_private(&world.path(), r#"{"OPENAI_API_KEY": "sk-x"}"#);
+    let terminal = Terminal::default();
+    logout(LogoutOptions { revoke: true }, &context(&world), &mut terminal.clone()).await.unwrap();
+    assert!(terminal.text().contains("no token to revoke"), "{}", terminal.text());
+    assert!(!world.path().exists());
+    assert_eq!(world.simulator.requests_to("/oauth/revoke").len(), 1);
+}
+
+#[tokio::test]
+async fn the_issuer_may_refuse_a_device_or_be_away() {
+    let world = World::new().await;
+    let unknown = codex_proxy::oauth::client::DeviceCode {
+        device_auth_id: Secret::new("deviceauth_nobody"),
+        user_code: "NONE-0000".to_owned(),
+        interval: Duration::from_secs(1),
+    };
+    let error = world.oauth().device_authorization(&unknown).await.unwrap_err();
+    assert!(matches!(&error, IssuerError::Refused { status, .. } if status.as_u16() == 400), "{error}");
+    let away = credentials_support::oauth("http://127.0.0.1:9");
+    assert!(matches!(away.device_code().await, Err(IssuerError::Transport(_))));
+    let nowhere = credentials_support::oauth("not a url");
+    let error = nowhere.device_code().await.unwrap_err();
+    assert!(matches!(error, IssuerError::Transport(_)), "{error}");
 }

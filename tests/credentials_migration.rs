@@ -17,10 +17,12 @@ use std::time::Duration;
 use codex_proxy::credentials::file::FileStore;
 use codex_proxy::credentials::memory::MemoryStore;
 use codex_proxy::credentials::open::open_importing;
-use codex_proxy::credentials::{AuthDocument, CredentialStore, StoreOptions, TokenSupplier};
+use codex_proxy::credentials::store::{Place, StoreLock};
+use codex_proxy::credentials::{AuthDocument, CredentialError, CredentialStore, StoreOptions, TokenSupplier};
 use codex_proxy::oauth::Client;
 use codex_proxy::simulator::Login;
 use credentials_support::{Log, Unwritable, World, read_json, token, write_private};
+use futures_util::future::BoxFuture;
 
 fn legacy(world: &World) -> PathBuf {
     world.directory.path().join("codex").join("auth.json")
@@ -198,6 +200,64 @@ async fn a_refused_refresh_is_only_a_warning() {
     assert!(marks(&lines).ends_with("🔄⚠"), "{lines:#?}");
     assert_eq!(supplier.access().await.unwrap().token.expose(), token(&source, "access_token"));
     assert_eq!(read_json(&world.path()), source);
+}
+
+/// A store that is empty until its lock is taken: another process was faster.
+#[derive(Debug)]
+struct Overtaken {
+    store: MemoryStore,
+    theirs: AuthDocument,
+}
+
+impl CredentialStore for Overtaken {
+    fn place(&self) -> Place {
+        self.store.place()
+    }
+
+    fn read(&self) -> BoxFuture<'_, Result<Option<AuthDocument>, CredentialError>> {
+        self.store.read()
+    }
+
+    fn lock(&self) -> BoxFuture<'_, Result<StoreLock, CredentialError>> {
+        Box::pin(async {
+            let lock = self.store.lock().await?;
+            self.store.write(&self.theirs, &lock).await?;
+            Ok(lock)
+        })
+    }
+
+    fn write<'a>(
+        &'a self,
+        document: &'a AuthDocument,
+        lock: &'a StoreLock,
+    ) -> BoxFuture<'a, Result<(), CredentialError>> {
+        self.store.write(document, lock)
+    }
+
+    fn delete<'a>(&'a self, lock: &'a StoreLock) -> BoxFuture<'a, Result<bool, CredentialError>> {
+        self.store.delete(lock)
+    }
+
+    fn probe<'a>(&'a self, lock: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>> {
+        self.store.probe(lock)
+    }
+}
+
+#[tokio::test]
+async fn what_another_process_has_put_there_first_stays() {
+    let world = World::new().await;
+    world.sign_in(&legacy(&world), 86_400);
+    let theirs = keychain_login(&world);
+    let store = Arc::new(Overtaken { store: MemoryStore::default(), theirs: theirs.clone() });
+    let sources: Vec<Arc<dyn CredentialStore>> = vec![Arc::new(FileStore::legacy(legacy(&world)))];
+    let options = StoreOptions { migrate_refresh: true, ..StoreOptions::default() };
+    let (log, guard) = Log::capture();
+    let supplier = open_importing(store.clone(), &sources, &options, world.oauth()).await;
+    drop(guard);
+    assert_eq!(marks(&log.lines()), "🔍🔍📄✅", "{:#?}", log.lines());
+    assert_eq!(store.read().await.unwrap(), Some(theirs.clone()));
+    assert_eq!(supplier.access().await.unwrap(), theirs.login().unwrap().access);
+    assert_eq!(world.simulator.requests().len(), 0, "it is theirs to refresh");
 }
 
 #[tokio::test]

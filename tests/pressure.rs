@@ -121,6 +121,7 @@ impl Daemon {
         command.args(["--port", "0", "--upstream-url", &format!("http://{}/codex", backend.address)]);
         command.env_clear().env("HOME", home.path()).env("CREDS_STORE", "env");
         command.env("ACCESS_TOKEN", "token").env("ACCOUNT_ID", "account");
+        command.envs(std::env::var_os("LLVM_PROFILE_FILE").map(|file| ("LLVM_PROFILE_FILE", file)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("it starts");
         let mut first = String::new();

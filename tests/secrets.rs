@@ -4,11 +4,14 @@
 #![allow(clippy::disallowed_methods, clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
-use codex_proxy::simulator::{HttpFault, Login, RunningSimulator, Scenario, Simulator};
+use codex_proxy::simulator::{
+    Failure, FailureShape, HttpFault, Login, Moment, Play, RunningSimulator, Scenario, ScriptedAnswer, Simulator,
+};
+use http::StatusCode;
 use serde_json::{Value, json};
 
 const API_KEY: &str = "canary-api-key-0123456789";
@@ -25,12 +28,14 @@ impl Drop for Daemon {
 
 impl Daemon {
     /// Starts one that logs everything; its address, and the thread that reads its log to the end.
-    fn start(home: &Path, backend: &RunningSimulator) -> (Self, String, JoinHandle<String>) {
+    fn start(home: &Path, backend: &RunningSimulator, more: &[&str]) -> (Self, String, JoinHandle<String>) {
         let child = Command::new(env!("CARGO_BIN_EXE_codex-proxy"))
-            .args(["--port", "0", "--host", "127.0.0.1", "--log-level", "trace", "--log-bodies", "--api-key", API_KEY])
+            .args(["--port", "0", "--host", "127.0.0.1", "--log-level", "trace", "--api-key", API_KEY])
+            .args(more)
             .args(["--upstream-url", &backend.upstream_url(), "--auth-url", &backend.auth_url()])
             .env_clear()
             .envs([("HOME", home.to_str().expect("a path")), ("ADMIN_API_KEY", ADMIN_KEY)])
+            .envs(std::env::var_os("LLVM_PROFILE_FILE").map(|file| ("LLVM_PROFILE_FILE", file)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -66,7 +71,88 @@ fn pieces(secret: &str) -> Vec<String> {
     vec![secret.to_owned(), middle]
 }
 
+/// A simulator, a home with a login of it, and where that login is.
+async fn signed_in() -> (Simulator, RunningSimulator, tempfile::TempDir, PathBuf) {
+    let simulator = Simulator::new();
+    let running = simulator.start().await.expect("a simulator");
+    let home = tempfile::tempdir().expect("a directory");
+    let stored = home.path().join(".config/codex-proxy/auth.json");
+    std::fs::create_dir_all(stored.parent().expect("a parent")).expect("a directory");
+    std::fs::write(&stored, simulator.issue_login(Login::default()).to_string()).expect("written");
+    (simulator, running, home, stored)
+}
+
+async fn ask(base: &str, path: &str, body: &Value) -> String {
+    // An error only says that a provider is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let request = reqwest::Client::new().post(format!("{base}{path}")).header("content-type", "application/json");
+    let request = request.header("authorization", format!("Bearer {API_KEY}")).body(body.to_string());
+    let answer = request.send().await.expect("an answer");
+    format!("{} {}\n", answer.status(), answer.text().await.expect("a body"))
+}
+
+fn end(mut daemon: Daemon, log: JoinHandle<String>) -> String {
+    let stop = Command::new("kill").arg(daemon.0.id().to_string()).status().expect("kill runs");
+    assert!(stop.success() && daemon.0.wait().expect("an end").success());
+    log.join().expect("a log")
+}
+
 // The simulator must go on answering while the test waits for the process.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_the_backend_quotes_is_neither_passed_on_nor_logged() {
+    let (simulator, running, home, stored) = signed_in().await;
+    let (daemon, base, log) = Daemon::start(home.path(), &running, &[]);
+    let tokens = tokens(&stored);
+    let words = format!("bad token {}, again: {}", tokens[0], tokens[0]);
+    let detail = json!({ "detail": words });
+    let mut plays: Vec<(Play, usize)> =
+        [(StatusCode::BAD_REQUEST, 1), (StatusCode::FORBIDDEN, 1), (StatusCode::INTERNAL_SERVER_ERROR, 3)]
+            .map(|(status, attempts)| (ScriptedAnswer::json(status, &detail).into(), attempts))
+            .into();
+    for moment in [Moment::BeforeOutput, Moment::AfterOutput] {
+        for code in ["server_error", "invalid_prompt"] {
+            let failure = Failure { code: code.to_owned(), message: words.clone() };
+            plays.push((Scenario::Fail(failure, FailureShape::Failed, moment).into(), 1));
+        }
+    }
+    let mut seen = String::new();
+    for (play, attempts) in plays {
+        for stream in [false, true] {
+            let chat = json!({ "messages": [{ "role": "user", "content": "hi" }], "stream": stream });
+            let responses = json!({ "input": "hi", "stream": stream });
+            for (path, body) in [("/v1/chat/completions", chat), ("/v1/responses", responses)] {
+                (0..attempts).for_each(|_| simulator.queue(play.clone()));
+                let answer = ask(&base, path, &body).await;
+                assert!(answer.contains("bad token ***, again: ***"), "{play:?} {path} {answer}");
+                assert_eq!(simulator.queued(), 0);
+                seen += &answer;
+            }
+        }
+    }
+    seen += &end(daemon, log);
+    assert!(seen.contains("TRACE") && seen.contains("error_code=\"server_error\""), "{seen}");
+    for piece in tokens.iter().flat_map(|token| pieces(token)) {
+        assert_eq!(seen.lines().find(|line| line.contains(&piece)), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_refused_is_not_quoted_in_the_log() {
+    let (simulator, running, home, _) = signed_in().await;
+    let (daemon, base, log) = Daemon::start(home.path(), &running, &[]);
+    let message = |role: &str| json!({ "messages": [{ "role": role, "content": "hi" }] });
+    let answer = ask(&base, "/v1/chat/completions", &message("look-for-me")).await;
+    assert!(answer.starts_with("400 ") && answer.contains("look-for-me"), "{answer}");
+    let error =
+        ScriptedAnswer::error(StatusCode::BAD_REQUEST, "invalid_request_error", None, "bad value 'look-for-me'");
+    simulator.queue(error);
+    let answer = ask(&base, "/v1/chat/completions", &message("user")).await;
+    assert!(answer.starts_with("400 ") && answer.contains("look-for-me"), "{answer}");
+    let log = end(daemon, log);
+    assert!(log.contains("TRACE") && log.contains("error_param=\"messages[0].role\""), "{log}");
+    assert_eq!(log.lines().find(|line| line.contains("look-for-me")), None);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_seen_in_any_log_answer_or_number() {
     let simulator = Simulator::new();
@@ -79,7 +165,7 @@ async fn no_secret_is_seen_in_any_log_answer_or_number() {
     std::fs::write(&legacy, login.to_string()).expect("written");
     let mut secrets = tokens(&legacy);
 
-    let (mut daemon, base, log) = Daemon::start(home.path(), &running);
+    let (mut daemon, base, log) = Daemon::start(home.path(), &running, &["--log-bodies"]);
     let http =
         codex_proxy::platform::HttpClient::new(std::time::Duration::from_secs(5)).map(|_| reqwest::Client::new());
     let http = http.expect("a client");

@@ -40,6 +40,14 @@ async fn a_rebound_name_reaches_nothing() {
         assert_eq!(proxy.send(lines, "").await.status, 403, "{lines:?}");
     }
     assert_eq!(proxy.send(&["GET http://127.0.0.1/health", "host: LOCALHOST:9879"], "").await.status, 200);
+    for lines in [
+        ["GET http://evil.example/health", "host: localhost"],
+        ["GET http://localhost/health", "host: evil.example"],
+        ["GET /health", "host: evil.example"],
+    ] {
+        let answer = proxy.send(&lines, "").await;
+        assert!(answer.body.contains("evil.example"), "{lines:?}: {}", answer.body);
+    }
 }
 
 #[tokio::test]

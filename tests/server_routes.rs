@@ -139,3 +139,27 @@ async fn credentials_are_given_and_seen_through_the_admin_api() {
     assert!(!after.body.contains("canary"), "{after:?}");
     assert_eq!(proxy.get("/health").await.json()["credentials"], "ok");
 }
+
+#[tokio::test]
+async fn a_question_for_the_options_is_answered_anywhere() {
+    let proxy = Proxy::start(Settings::default()).await;
+    for target in ["/", "/v1/chat/completions", "/v1/anything"] {
+        let answer = proxy.send(&[&format!("OPTIONS {target}"), "host: localhost"], "").await;
+        assert!((200..300).contains(&answer.status), "{target}: {answer:?}");
+        assert_eq!(answer.header("access-control-allow-origin"), None, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn two_encodings_of_one_body_are_refused() {
+    let proxy = Proxy::start(Settings::default()).await;
+    let lines = [
+        "POST /v1/chat/completions",
+        "host: localhost",
+        "content-type: application/json",
+        "content-encoding: gzip",
+        "content-encoding: gzip",
+    ];
+    let answer = proxy.send(&lines, "{}").await;
+    assert_eq!((answer.status, answer.error_code().as_str()), (415, "unsupported_media_type"));
+}

@@ -111,10 +111,12 @@ fn guard(options: &Options, host: &str, admin_key: &str) -> Result<Guard, CliErr
     let wrong = |option: &str, problem: String| CliError::Option { option: option.to_owned(), problem };
     // An IPv6 address is written in brackets wherever a host may have a port.
     let own = if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
+    let no_host = |host: &str| format!("{host:?} is no host name; write it like proxy.lan, without a scheme or path");
+    if HostPolicy::new([own.as_str()]).is_err() {
+        return Err(wrong("--host", no_host(host)));
+    }
     let hosts = options.allow_host.iter().map(String::as_str);
-    let allowed = HostPolicy::new(hosts.chain([own.as_str()])).map_err(|host| {
-        wrong("--allow-host", format!("{host:?} is no host name; write it like proxy.lan, without a scheme or path"))
-    })?;
+    let allowed = HostPolicy::new(hosts.chain([own.as_str()])).map_err(|host| wrong("--allow-host", no_host(&host)))?;
     let origins = OriginPolicy::new(options.allow_origin.iter().map(String::as_str)).map_err(|origin| {
         wrong("--allow-origin", format!("{origin:?} is no origin; name each one like https://app.example"))
     })?;
@@ -218,6 +220,10 @@ mod tests {
     fn what_is_wrong_is_named_with_its_flag() {
         let text = |text: &str| vec![text.to_owned()];
         assert!(problem(Options { allow_host: text("http://x"), ..Options::default() }).starts_with("--allow-host: "));
+        let host = |host: &str| Some(host.to_owned());
+        assert!(
+            problem(Options { host: host("not a host"), ..Options::default() }).starts_with("--host: \"not a host\"")
+        );
         assert!(problem(Options { allow_origin: text("*"), ..Options::default() }).starts_with("--allow-origin: "));
         assert!(problem(Options { api_key: text(" "), ..Options::default() }).starts_with("--api-key: "));
         assert!(problem(Options { max_concurrent: Some(0), ..Options::default() }).starts_with("--max-concurrent: "));
@@ -233,5 +239,32 @@ mod tests {
         for host in ["proxy.lan", "0.0.0.0", "2001:db8::1"] {
             assert!(resolve(Options { host: Some(host.to_owned()), ..Options::default() }).is_ok(), "{host}");
         }
+    }
+
+    #[test]
+    fn every_word_means_the_store_or_format_of_its_name() {
+        for (word, expected) in [
+            (CredsStore::Auto, StoreChoice::Auto),
+            (CredsStore::Xdg, StoreChoice::Xdg),
+            (CredsStore::Legacy, StoreChoice::Legacy),
+            (CredsStore::Keychain, StoreChoice::Keychain),
+            (CredsStore::Env, StoreChoice::Env),
+        ] {
+            let options = Options { creds_store: Some(word), ..Options::default() };
+            assert_eq!(resolve(options).expect("a configuration").store.choice, expected);
+        }
+        for (word, expected) in [
+            (None, ReasoningFormat::ReasoningContent),
+            (Some(Reasoning::ReasoningContent), ReasoningFormat::ReasoningContent),
+            (Some(Reasoning::Reasoning), ReasoningFormat::Reasoning),
+            (Some(Reasoning::ThinkTags), ReasoningFormat::ThinkTags),
+            (Some(Reasoning::None), ReasoningFormat::None),
+        ] {
+            let options = Options { reasoning_format: word, ..Options::default() };
+            assert_eq!(resolve(options).expect("a configuration").server.reasoning_format, expected);
+        }
+        assert!(
+            problem(Options { client_version: Some("ü".into()), ..Options::default() }).contains("--client-version")
+        );
     }
 }

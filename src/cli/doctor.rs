@@ -89,8 +89,8 @@ async fn login(config: &Config, supplier: &TokenSupplier) -> Vec<Finding> {
 fn token(status: &AdminStatus, choice: StoreChoice, place: &impl Display) -> Finding {
     let left = status.minutes_until_expiry.unwrap_or_default();
     match &status.error {
-        Some(error) if status.has_credentials => Verdict::Doubtful.about("login", error),
-        Some(error) if choice == StoreChoice::Auto => Verdict::Broken
+        Some(error) if status.has_credentials && !status.is_expired => Verdict::Doubtful.about("login", error),
+        Some(error) if !status.has_credentials && choice == StoreChoice::Auto => Verdict::Broken
             .about("login", format!("{error}; where the Codex CLI is signed in, `codex-proxy` takes its login over")),
         Some(error) => Verdict::Broken.about("login", error),
         None if status.is_expired => Verdict::Doubtful

@@ -151,7 +151,7 @@ async fn with_paste(
     input: Box<dyn BufRead + Send>,
     output: &mut (dyn Write + Send),
 ) -> Result<AuthorizationCode, LoginError> {
-    let callback = bind(&options.ports).await.ok();
+    let callback = bind(&options.ports).await;
     let port = callback.as_ref().map_or(PORTS[0], Callback::port);
     let sign_in = SignIn::begin(port)?;
     let address = sign_in.address(context.oauth.issuer(), context.oauth.originator());
@@ -162,37 +162,41 @@ async fn with_paste(
          Paste the whole address it was sent to here:"
     )?;
     output.flush()?;
-    let browser = async {
-        match callback {
-            Some(callback) => callback.wait(&sign_in).await,
-            None => std::future::pending().await,
-        }
+    let pasted = pasted(&sign_in, input, output);
+    let callback = match callback {
+        Ok(callback) => callback,
+        // Without a port and without a terminal there is nothing left to wait for.
+        Err(error) => return pasted.await?.ok_or(error),
     };
+    let mut browser = std::pin::pin!(callback.wait(&sign_in));
     tokio::select! {
-        answer = browser => Ok(answer?),
-        pasted = pasted(&sign_in, input, output) => pasted,
+        answer = &mut browser => Ok(answer?),
+        pasted = pasted => match pasted? {
+            Some(code) => Ok(code),
+            None => Ok(browser.await?),
+        },
     }
 }
 
+/// The code in the address that is pasted; `None` when the input ends without one.
 async fn pasted(
     sign_in: &SignIn,
     input: Box<dyn BufRead + Send>,
     output: &mut (dyn Write + Send),
-) -> Result<AuthorizationCode, LoginError> {
+) -> Result<Option<AuthorizationCode>, LoginError> {
     let mut lines = lines(input);
     while let Some(line) = lines.recv().await {
         if line.trim().is_empty() {
             continue;
         }
         match sign_in.accept_pasted(&line) {
-            Ok(code) => return Ok(code),
+            Ok(code) => return Ok(Some(code)),
             Err(error @ SignInError::Refused(_)) => return Err(error.into()),
             Err(error) => writeln!(output, "{error}. Try again:")?,
         }
         output.flush()?;
     }
-    // The input has ended; the browser may still come back by itself.
-    std::future::pending().await
+    Ok(None)
 }
 
 /// The lines of `input`, read in a thread that nobody waits for.

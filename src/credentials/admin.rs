@@ -41,9 +41,12 @@ impl AdminCredentials {
         let expires_at = problems.milliseconds(&fields, "expiresAt");
         let user_id = problems.optional_text(&fields, "userID");
         let account_id = problems.optional_text(&fields, "accountID");
-        let claims = Claims::of(access_token.as_deref().unwrap_or_default());
+        let claims = access_token.as_deref().map(Claims::of);
+        let has_token = claims.is_some();
+        let claims = claims.unwrap_or_default();
         let account_id = account_id.or(claims.account_id).or_else(|| user_id.clone());
-        if account_id.is_none() {
+        // Without a token nobody knows whether it would name the account.
+        if account_id.is_none() && has_token {
             problems.add("accountID", format!("is needed: the token has no claim {ACCOUNT_CLAIM}"));
         }
         problems.into_result()?;
@@ -229,12 +232,11 @@ mod tests {
 
     #[test]
     fn lists_everything_that_is_wrong() {
-        let message = problems(r#"{"refreshToken":7,"expiresAt":"soon","userID":""}"#);
-        for field in
-            ["accessToken is missing", "refreshToken must", "expiresAt must", "userID must", "accountID is needed"]
-        {
+        let message = problems(r#"{"accessToken":"a","refreshToken":7,"expiresAt":"soon","userID":""}"#);
+        for field in ["refreshToken must", "expiresAt must", "userID must", "accountID is needed"] {
             assert!(message.contains(field), "{field}: {message}");
         }
+        assert_eq!(problems("{}"), "accessToken is missing; refreshToken is missing; expiresAt is missing");
         assert!(problems("[]").contains("JSON object"));
         assert!(problems("{").contains("not JSON"));
     }

@@ -1,6 +1,7 @@
 //! The `auth.json` document: the login as the Codex CLI and this program share it.
 //!
-//! * It is edited as JSON, never through a struct: a field this program does not know keeps its value and its place.
+//! * It is edited as JSON, never through a struct: a field this program does not know keeps its text, to the last digit
+//!   of its numbers, and its place.
 //! * What a document means is read by [`AuthDocument::login`]: `tokens` decide, not `auth_mode` and not whether
 //!   `OPENAI_API_KEY` has a value (a browser login stores a platform key beside its tokens).
 //! * When the access token expires: what `expiresAt` (ms) states, else its own `exp`, else eight days after `last_refresh`.
@@ -9,12 +10,11 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use zeroize::Zeroize as _;
 
 use super::Access;
+use super::fields::Fields;
 use super::secret::Secret;
 use crate::oauth::TokenSet;
 use crate::oauth::claims::Claims;
@@ -22,7 +22,7 @@ use crate::oauth::claims::Claims;
 /// One login document.
 #[derive(Clone, Default, PartialEq)]
 pub struct AuthDocument {
-    fields: Map<String, Value>,
+    fields: Fields,
 }
 
 /// A text that is no login document, and where it stops being one.
@@ -68,25 +68,20 @@ pub enum Unusable {
 impl AuthDocument {
     /// Reads the text of a document.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let value: Value = serde_json::from_str(text).map_err(|error| Malformed::from_json(&error))?;
-        match value {
-            Value::Object(fields) => Ok(Self { fields }),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                Err(Malformed { line: 1, column: 1, reason: "expected a JSON object".to_owned() })
-            }
-        }
+        let fields = Fields::parse(text).map_err(|error| Malformed::from_json(&error))?;
+        Ok(Self { fields })
     }
 
     /// A new document for the result of a sign-in that ended at `now` (Unix seconds).
     pub fn from_sign_in(tokens: &TokenSet, now: u64) -> Self {
-        let mut document = Self { fields: Map::new() };
+        let mut document = Self::default();
         document.replace_login(tokens, now);
         document
     }
 
     /// A document that holds just an access token, such as one given in the environment.
     pub fn from_access_token(token: &str, account_id: Option<&str>) -> Self {
-        let mut document = Self { fields: Map::new() };
+        let mut document = Self::default();
         document.set_token("access_token", token);
         if let Some(account_id) = account_id {
             document.set_account_id(account_id);
@@ -94,36 +89,34 @@ impl AuthDocument {
         document
     }
 
-    /// The text to store: pretty-printed, fields in their order, with a final newline.
+    /// The text to store: a line for each field, in their order, with a final newline.
     pub fn to_text(&self) -> zeroize::Zeroizing<String> {
-        let mut text = serde_json::to_string_pretty(&self.fields).unwrap_or_default();
-        text.push('\n');
-        zeroize::Zeroizing::new(text)
+        self.fields.to_text()
     }
 
     /// The login this document holds.
     pub fn login(&self) -> Result<Login, Unusable> {
-        let token = self.token("access_token").ok_or_else(|| Unusable::NoTokens(self.other_content()))?;
-        let claims = Claims::of(token);
-        let id_claims = self.token("id_token").map(Claims::of).unwrap_or_default();
-        let account_id = self
-            .token("account_id")
-            .map(str::to_owned)
-            .or(id_claims.account_id)
-            .or(claims.account_id)
-            .ok_or(Unusable::NoAccount)?;
-        let stated_expiry_ms = self.stated_expiry_ms();
-        let user_id = self.fields.get(USER_ID).and_then(Value::as_str).map(str::to_owned);
+        let tokens = self.fields.object(TOKENS).unwrap_or_default();
+        let stated = |name: &str| tokens.text(name).filter(|text| !text.is_empty());
+        let token = stated("access_token").map(Secret::new);
+        let token = token.ok_or_else(|| Unusable::NoTokens(self.other_content()))?;
+        let claims = Claims::of(token.expose());
+        let id_token = stated("id_token").map(Secret::new);
+        let id_claims = id_token.map(|token| Claims::of(token.expose())).unwrap_or_default();
+        let account_id =
+            stated("account_id").or(id_claims.account_id).or(claims.account_id).ok_or(Unusable::NoAccount)?;
+        let states_expiry = if self.fields.has(EXPIRES_AT) { &self.fields } else { &tokens };
+        let stated_expiry_ms = states_expiry.unsigned(EXPIRES_AT);
         Ok(Login {
-            access: Access { token: Secret::new(token), account_id, fedramp: id_claims.fedramp || claims.fedramp },
-            refresh_token: self.token("refresh_token").map(Secret::new),
+            access: Access { token, account_id, fedramp: id_claims.fedramp || claims.fedramp },
+            refresh_token: stated("refresh_token").map(Secret::new),
             expires_at: stated_expiry_ms
                 .map(|milliseconds| milliseconds / 1000)
                 .or(claims.expires_at)
                 .or_else(|| self.implied_expiry()),
             stated_expiry_ms,
             email: id_claims.email.or(claims.email),
-            user_id: user_id.or(id_claims.user_id).or(claims.user_id),
+            user_id: self.fields.text(USER_ID).or(id_claims.user_id).or(claims.user_id),
             plan: id_claims.plan.or(claims.plan),
         })
     }
@@ -148,16 +141,24 @@ impl AuthDocument {
 
     /// Makes this the document of a new sign-in; fields that do not belong to a login stay.
     pub fn replace_login(&mut self, tokens: &TokenSet, now: u64) {
-        self.set("auth_mode", Value::from("chatgpt"));
-        self.fields.entry("OPENAI_API_KEY").or_insert(Value::Null);
-        self.fields.shift_remove(USER_ID);
-        wipe_removed(self.fields.get_mut("tokens").map(Value::take));
-        self.set("tokens", Value::Object(Map::new()));
+        self.fields.set_text("auth_mode", "chatgpt");
+        if !self.fields.has(API_KEY) {
+            self.fields.set_null(API_KEY);
+        }
+        self.fields.remove(USER_ID);
+        self.fields.set_object(TOKENS, &Fields::default());
         self.apply_refresh(tokens, now);
         let claims = [&tokens.id_token, &tokens.access_token].into_iter().flatten();
         if let Some(account_id) = claims.filter_map(|token| Claims::of(token.expose()).account_id).next() {
             self.set_account_id(&account_id);
         }
+    }
+
+    /// Every token the document holds.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let tokens = self.fields.object(TOKENS).unwrap_or_default();
+        let names = ["access_token", "refresh_token", "id_token"];
+        names.into_iter().filter_map(|name| tokens.text(name)).map(Secret::new).collect()
     }
 
     /// Names the account, over what the claims say.
@@ -167,70 +168,52 @@ impl AuthDocument {
 
     /// Names the user, over what the claims say.
     pub fn set_user_id(&mut self, user_id: &str) {
-        self.set(USER_ID, Value::from(user_id));
+        self.fields.set_text(USER_ID, user_id);
     }
 
     /// States when the access token expires, in Unix milliseconds.
     pub fn set_expiry(&mut self, milliseconds: u64) {
-        self.set("expiresAt", Value::from(milliseconds));
-    }
-
-    fn token(&self, name: &str) -> Option<&str> {
-        self.fields.get("tokens")?.get(name)?.as_str().filter(|text| !text.is_empty())
+        self.fields.set_unsigned(EXPIRES_AT, milliseconds);
     }
 
     /// Writes one field of `tokens`, which becomes an object if it is none.
     fn set_token(&mut self, name: &str, text: &str) {
-        let tokens = self.fields.entry("tokens").or_insert(Value::Null);
-        if !tokens.is_object() {
-            *tokens = Value::Object(Map::new());
-        }
-        if let Some(tokens) = tokens.as_object_mut() {
-            wipe_removed(tokens.insert(name.to_owned(), Value::from(text)));
-        }
-    }
-
-    fn set(&mut self, name: &str, value: Value) {
-        wipe_removed(self.fields.insert(name.to_owned(), value));
+        let mut tokens = self.fields.object(TOKENS).unwrap_or_default();
+        tokens.set_text(name, text);
+        self.fields.set_object(TOKENS, &tokens);
     }
 
     fn set_last_refresh(&mut self, now: u64) {
         let date = i64::try_from(now).ok().and_then(|now| OffsetDateTime::from_unix_timestamp(now).ok());
         if let Some(text) = date.and_then(|date| date.format(&Rfc3339).ok()) {
-            self.set("last_refresh", Value::from(text));
+            self.fields.set_text(LAST_REFRESH, &text);
         }
     }
 
-    /// `expiresAt`, at the top or beside the tokens.
-    fn stated_expiry_ms(&self) -> Option<u64> {
-        let tokens = self.fields.get("tokens").and_then(Value::as_object);
-        let stated = [Some(&self.fields), tokens].into_iter().flatten().find_map(|object| object.get("expiresAt"));
-        stated.and_then(Value::as_u64)
-    }
-
     fn implied_expiry(&self) -> Option<u64> {
-        let text = self.fields.get("last_refresh")?.as_str()?;
-        let date = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        let text = self.fields.text(LAST_REFRESH)?;
+        let date = OffsetDateTime::parse(&text, &Rfc3339).ok()?;
         Some(u64::try_from(date.unix_timestamp()).ok()?.saturating_add(TRUSTED_WITHOUT_EXPIRY))
     }
 
     /// A new access token makes an old statement false.
     fn forget_stated_expiry(&mut self) {
-        self.fields.shift_remove("expiresAt");
-        if let Some(tokens) = self.fields.get_mut("tokens").and_then(Value::as_object_mut) {
-            tokens.shift_remove("expiresAt");
+        self.fields.remove(EXPIRES_AT);
+        if let Some(mut tokens) = self.fields.object(TOKENS) {
+            tokens.remove(EXPIRES_AT);
+            self.fields.set_object(TOKENS, &tokens);
         }
     }
 
     fn other_content(&self) -> &'static str {
-        let has = |name: &str| self.fields.get(name).is_some_and(|value| !value.is_null());
+        let has = |name: &str| self.fields.holds(name);
         if has("personal_access_token") {
             "a personal access token"
         } else if has("agent_identity") {
             "an agent identity"
         } else if has("bedrock_api_key") {
             "an Amazon Bedrock key"
-        } else if has("OPENAI_API_KEY") {
+        } else if has(API_KEY) {
             "an OpenAI API key"
         } else {
             "no tokens"
@@ -251,8 +234,12 @@ impl Login {
 }
 
 impl Malformed {
-    /// `serde_json`'s own text ends with the place, which is said separately here.
+    /// `serde_json`'s own text ends with the place, which is said separately here; of a value of the wrong kind it quotes
+    /// the value.
     fn from_json(error: &serde_json::Error) -> Self {
+        if error.is_data() {
+            return Self { line: 1, column: 1, reason: "expected a JSON object".to_owned() };
+        }
         let text = error.to_string();
         let reason = text.split(" at line ").next().unwrap_or_default().to_owned();
         Self { line: error.line(), column: error.column(), reason }
@@ -261,33 +248,14 @@ impl Malformed {
 
 impl fmt::Debug for AuthDocument {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_set().entries(self.fields.keys()).finish()
+        formatter.debug_set().entries(self.fields.names()).finish()
     }
 }
 
-impl Drop for AuthDocument {
-    fn drop(&mut self) {
-        for value in self.fields.values_mut() {
-            wipe(value);
-        }
-    }
-}
-
-fn wipe_removed(value: Option<Value>) {
-    if let Some(mut value) = value {
-        wipe(&mut value);
-    }
-}
-
-fn wipe(value: &mut Value) {
-    match value {
-        Value::String(text) => text.zeroize(),
-        Value::Array(items) => items.iter_mut().for_each(wipe),
-        Value::Object(fields) => fields.values_mut().for_each(wipe),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
+const TOKENS: &str = "tokens";
+const API_KEY: &str = "OPENAI_API_KEY";
+const EXPIRES_AT: &str = "expiresAt";
+const LAST_REFRESH: &str = "last_refresh";
 /// Where the user named through the admin API is kept.
 const USER_ID: &str = "userID";
 /// How long a token without any `exp` is trusted after `last_refresh`, in seconds: the Codex CLI's eight days.
@@ -363,7 +331,48 @@ mod tests {
     fn what_is_no_object_says_where() {
         let error = AuthDocument::parse("{\n \"a\": canary}").unwrap_err();
         assert_eq!((error.line, error.reason.contains("canary")), (2, false));
-        assert!(AuthDocument::parse("[]").is_err());
+        for text in ["[]", "\"canary\"", "7", "null"] {
+            assert_eq!(AuthDocument::parse(text).unwrap_err().reason, "expected a JSON object", "{text}");
+        }
         assert!(AuthDocument::parse("").is_err());
+        assert!(AuthDocument::parse(r#"{"a":1} canary"#).is_err());
+    }
+
+    #[test]
+    fn what_is_there_instead_of_tokens_is_named() {
+        for (text, found) in [
+            (r#"{"personal_access_token":"p","OPENAI_API_KEY":"k"}"#, "a personal access token"),
+            (r#"{"agent_identity":{}}"#, "an agent identity"),
+            (r#"{"bedrock_api_key":"b"}"#, "an Amazon Bedrock key"),
+            (r#"{"OPENAI_API_KEY":null,"bedrock_api_key":null}"#, "no tokens"),
+        ] {
+            assert_eq!(document(text).login(), Err(Unusable::NoTokens(found)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_may_be_set_where_tokens_is_no_object() {
+        let mut document = document(r#"{"tokens":[1],"kept":true}"#);
+        document.set_account_id("acc");
+        assert_eq!(*document.to_text(), "{\n  \"tokens\": {\n    \"account_id\": \"acc\"\n  },\n  \"kept\": true\n}\n");
+    }
+
+    #[test]
+    fn a_new_document_is_what_the_codex_cli_would_write() {
+        let tokens = TokenSet {
+            id_token: Some(Secret::new(jwt("of-id"))),
+            access_token: Some(Secret::new("opaque")),
+            refresh_token: Some(Secret::new("r")),
+            expires_in: None,
+        };
+        let document = AuthDocument::from_sign_in(&tokens, 0);
+        let login = document.login().unwrap();
+        assert_eq!((login.access.account_id.as_str(), login.refresh_token), ("of-id", Some(Secret::new("r"))));
+        let text = document.to_text();
+        for part in
+            [r#""auth_mode": "chatgpt""#, r#""OPENAI_API_KEY": null"#, r#""last_refresh": "1970-01-01T00:00:00Z""#]
+        {
+            assert!(text.contains(part), "{part} is not in {}", *text);
+        }
     }
 }

@@ -94,4 +94,18 @@ mod tests {
         assert!(matches!(store.lock().await, Err(CredentialError::ReadOnly { .. })));
         assert!(store.is_read_only());
     }
+
+    #[tokio::test]
+    async fn is_not_changed_by_anybody_with_a_lock() {
+        let store = EnvStore::new(Some(Secret::new("token")), Some("acc".to_owned()));
+        let lock = StoreLock::holding(());
+        let other = AuthDocument::from_access_token("other", Some("acc"));
+        for refusal in [store.write(&other, &lock).await, store.delete(&lock).await.map(drop), store.probe(&lock).await]
+        {
+            let error = refusal.unwrap_err();
+            assert!(matches!(error, CredentialError::ReadOnly { .. }), "{error}");
+            assert!(error.to_string().contains("--creds-store"), "{error}");
+        }
+        assert_eq!(store.read().await.unwrap().unwrap().login().unwrap().access.token.expose(), "token");
+    }
 }

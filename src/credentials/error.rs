@@ -165,6 +165,7 @@ fn issuer_kind(error: &IssuerError) -> ErrorKind {
 mod tests {
     use super::*;
     use crate::credentials::store::StoreName;
+    use crate::platform::TransportError;
 
     fn place(store: StoreName) -> Place {
         Place { store, location: "/somewhere/auth.json".to_owned() }
@@ -207,5 +208,60 @@ mod tests {
     fn a_missing_account_names_the_claim() {
         let error = CredentialError::NoAccount { place: place(StoreName::Legacy) };
         assert!(error.to_string().contains("https://api.openai.com/auth.chatgpt_account_id"), "{error}");
+    }
+
+    #[test]
+    fn a_refresh_that_failed_is_told_from_a_login_that_ended() {
+        let transport = |kind| IssuerError::Transport(TransportError { kind, message: "m".to_owned() });
+        let refused = IssuerError::Refused {
+            status: http::StatusCode::BAD_REQUEST,
+            code: None,
+            message: Some("try again".to_owned()),
+            retry_after: None,
+        };
+        for (error, status, code) in [
+            (refused, 502, "server_error"),
+            (IssuerError::Blocked { status: http::StatusCode::FORBIDDEN }, 502, "upstream_blocked"),
+            (transport(TransportErrorKind::Dns), 502, "upstream_unreachable"),
+            (transport(TransportErrorKind::Connect), 502, "upstream_unreachable"),
+            (transport(TransportErrorKind::Tls), 502, "upstream_unreachable"),
+            (transport(TransportErrorKind::Interrupted), 502, "upstream_stream_interrupted"),
+            (transport(TransportErrorKind::Request), 500, "internal_error"),
+            (IssuerError::Timeout(Duration::from_secs(30)), 504, "upstream_timeout"),
+            (IssuerError::Invalid("x".into()), 502, "upstream_invalid_response"),
+            (IssuerError::Ended(Ended::Reused), 401, "upstream_auth"),
+        ] {
+            let reason = error.to_string();
+            let error = CredentialError::RefreshFailed { error, retry_after: Duration::from_secs(3) };
+            let error = ApiError::from(error);
+            assert_eq!((error.status().as_u16(), error.code()), (status, Some(code)), "{reason}");
+            assert!(error.message.contains(&reason), "{}", error.message);
+            assert_eq!(error.retry_after, Some(Duration::from_secs(3)), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_the_operator_must_mend_names_the_place() {
+        let place = || place(StoreName::Xdg);
+        let malformed = crate::credentials::AuthDocument::parse("{").unwrap_err();
+        for (error, status, part) in [
+            (CredentialError::NotALogin { place: place(), found: "an OpenAI API key" }, 401, "an OpenAI API key"),
+            (CredentialError::Broken { place: place(), malformed }, 401, "line 1"),
+            (CredentialError::Unreadable { place: place(), reason: "denied".to_owned() }, 401, "denied"),
+            (CredentialError::Unwritable { place: place(), reason: "full".to_owned() }, 500, "full"),
+            (CredentialError::Locked { place: place() }, 500, "locked"),
+            (CredentialError::AccountChanged { place: place() }, 401, "another account"),
+        ] {
+            let error = ApiError::from(error);
+            assert_eq!(error.status().as_u16(), status, "{}", error.message);
+            assert!(
+                error.message.contains("/somewhere/auth.json") && error.message.contains(part),
+                "{}",
+                error.message
+            );
+        }
+        let error = ApiError::from(CredentialError::ReadOnly { place: Place { store: StoreName::Env, ..place() } });
+        assert_eq!(error.status().as_u16(), 409);
+        assert!(error.message.contains("env"), "{}", error.message);
     }
 }

@@ -46,11 +46,6 @@ impl FileStore {
         Self { name: StoreName::Legacy, path, has_warned: AtomicBool::new(false) }
     }
 
-    /// Where the file is, before links are followed.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     async fn read_patiently(&self) -> Result<Option<AuthDocument>, CredentialError> {
         let mut patience = READ_AGAIN;
         loop {

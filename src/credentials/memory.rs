@@ -53,3 +53,32 @@ impl CredentialStore for MemoryStore {
         ready(Ok(())).boxed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn holds_what_was_written_until_it_is_removed() {
+        let store = MemoryStore::default();
+        let lock = store.lock().await.unwrap();
+        assert_eq!(store.read().await.unwrap(), None);
+        let document = AuthDocument::from_access_token("token", Some("acc"));
+        store.probe(&lock).await.unwrap();
+        assert_eq!(store.read().await.unwrap(), None, "a probe changes nothing");
+        store.write(&document, &lock).await.unwrap();
+        assert_eq!(store.read().await.unwrap(), Some(document));
+        assert!(store.delete(&lock).await.unwrap());
+        assert!(!store.delete(&lock).await.unwrap());
+        assert_eq!(store.read().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn is_locked_by_one_at_a_time() {
+        let store = MemoryStore::default();
+        let first = store.lock().await.unwrap();
+        assert!(store.lock().now_or_never().is_none());
+        drop(first);
+        assert!(store.lock().now_or_never().is_some());
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! * [`supplier`]: what the rest of the program asks; refreshes before a token expires, once, and stores before use.
 //! * [`store`]: the one trait behind it. [`mod@env`] and [`memory`] are portable; `file`, `keychain` are native.
-//! * [`document`]: the `auth.json` all of them hold, edited as JSON so that nothing unknown is lost.
+//! * [`document`]: the `auth.json` all of them hold, edited as JSON so that nothing unknown is lost or altered.
 //! * `open`, `migration` (native): from the chosen store to a supplier, importing another tool's login on first use.
 //! * `detached` (native): a refresh in a process of its own, which outlives a killed daemon.
 //! * `kv`, `keeper` (edge): a Worker's login, published in KV and owned by a Durable Object; [`edition`] is what they say
@@ -19,6 +19,7 @@ pub mod edition;
 mod elsewhere;
 pub mod env;
 pub mod error;
+mod fields;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod file;
 #[cfg(target_arch = "wasm32")]
@@ -31,6 +32,7 @@ mod keychain_item;
 pub mod kv;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod lock;
+mod mask;
 pub mod memory;
 #[cfg(not(target_arch = "wasm32"))]
 mod migration;

@@ -9,6 +9,7 @@
 //! * Somebody else who writes the same document without the lock is never overwritten: what they stored in the
 //!   meantime is adopted, and a login they removed stays removed.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use super::Login;
 #[cfg(not(target_arch = "wasm32"))]
 use super::detached::DetachedRefresh;
 use super::error::CredentialError;
+use super::mask::mask;
 use super::secret::Secret;
 use super::state::{Held, State, Unsaved};
 use super::store::{CredentialStore, StoreLock};
@@ -121,8 +123,12 @@ impl Shared {
         if let Some(unsaved) = &state.unsaved {
             return Some(unsaved.error.clone());
         }
-        let refresh_token = state.held.as_ref()?.login.refresh_token.as_ref()?;
-        state.blocked(refresh_token, &self.store.place())
+        let login = &state.held.as_ref()?.login;
+        let place = self.store.place();
+        match login.refresh_token.as_ref().filter(|_| !self.store.is_read_only()) {
+            Some(refresh_token) => state.blocked(refresh_token, &place),
+            None => login.is_expired(now()).then_some(CredentialError::NotRenewable { place }),
+        }
     }
 
     /// What a store that can answer at once holds; `None` where it cannot.
@@ -223,7 +229,19 @@ impl Shared {
         }
     }
 
+    /// `text` without this login's tokens.
+    pub(super) fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        mask(text, &self.read_state().secrets())
+    }
+
     pub(super) fn fail(&self, error: IssuerError) -> CredentialError {
+        let error = match error {
+            IssuerError::Refused { status, code, message, retry_after } => {
+                let masked = |text: Option<String>| text.map(|text| self.mask(&text).into_owned());
+                IssuerError::Refused { status, code: masked(code), message: masked(message), retry_after }
+            }
+            error => error,
+        };
         let retry_after = self.write_state().failed(error.clone());
         self.failed.fetch_add(1, Ordering::Relaxed);
         tracing::warn!("the login could not be renewed: {error}; next try in {} s", retry_after.as_secs());

@@ -39,6 +39,8 @@ impl Held {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) held: Option<Held>,
+    /// The login that was in use before: calls that carry its token may still be on their way.
+    former: Option<AuthDocument>,
     pub(super) unsaved: Option<Unsaved>,
     /// Until when a login that still works is not renewed because the store would not take the new one.
     postponed: Option<Instant>,
@@ -89,7 +91,7 @@ impl State {
             self.failure = None;
         }
         self.unsaved = None;
-        self.held = Some(held);
+        self.hold(held);
     }
 
     /// Puts off renewing a login that still works; `true` the first time.
@@ -109,15 +111,27 @@ impl State {
             self.postponed = None;
         }
         self.unsaved = unsaved;
-        self.held = Some(held);
+        self.hold(held);
     }
 
     /// Forgets a login that is no longer in the store.
     pub(super) fn forget(&mut self) {
         if self.unsaved.is_none() {
-            self.held = None;
+            self.former = self.held.take().map(|old| old.document).or(self.former.take());
             self.failure = None;
         }
+    }
+
+    /// Every token that may be on its way to somebody.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        let documents = self.held.as_ref().map(|held| &held.document).into_iter().chain(&self.former);
+        documents.flat_map(AuthDocument::secrets).collect()
+    }
+
+    fn hold(&mut self, held: Held) {
+        let token = held.login.access.token.clone();
+        let replaced = self.held.replace(held).filter(|old| old.login.access.token != token);
+        self.former = replaced.map(|old| old.document).or(self.former.take());
     }
 
     /// Whether the store still holds what it held when it could not take the login in memory.
@@ -166,3 +180,53 @@ impl State {
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 const LONGEST_REQUESTED_DELAY: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::credentials::store::StoreName;
+
+    fn refused(retry_after: Option<u64>) -> IssuerError {
+        let retry_after = retry_after.map(Duration::from_secs);
+        IssuerError::Refused { status: StatusCode::BAD_GATEWAY, code: None, message: None, retry_after }
+    }
+
+    fn held(refresh_token: &str) -> Held {
+        let text = format!(r#"{{"tokens":{{"access_token":"t","account_id":"a","refresh_token":"{refresh_token}"}}}}"#);
+        let place = Place { store: StoreName::Memory, location: String::new() };
+        Held::new(AuthDocument::parse(&text).unwrap(), &place).unwrap()
+    }
+
+    #[test]
+    fn the_pause_doubles_up_to_a_minute_and_begins_anew_after_a_success() {
+        let mut state = State::default();
+        let pauses: Vec<u64> = (0..8).map(|_| state.failed(refused(None)).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        state.renewed(held("r"), None);
+        assert_eq!(state.failed(IssuerError::Timeout(Duration::from_secs(30))), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn the_issuer_may_ask_for_a_longer_pause_but_not_for_an_hour() {
+        let mut state = State::default();
+        assert_eq!(state.failed(refused(Some(90))), Duration::from_secs(90));
+        assert_eq!(state.failed(refused(Some(3600))), Duration::from_secs(600));
+        assert_eq!(state.failed(refused(Some(1))), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn a_token_that_ended_is_blocked_until_another_is_there() {
+        let place = Place { store: StoreName::Memory, location: String::new() };
+        let mut state = State::default();
+        state.adopt(held("old"));
+        state.ended(Secret::new("old"), Ended::Reused);
+        assert!(matches!(state.blocked(&Secret::new("old"), &place), Some(CredentialError::Ended { .. })));
+        assert_eq!(state.blocked(&Secret::new("new"), &place), None);
+        state.adopt(held("old"));
+        assert!(state.blocked(&Secret::new("old"), &place).is_some(), "the same document changes nothing");
+        state.adopt(held("new"));
+        assert_eq!(state.blocked(&Secret::new("old"), &place), None);
+    }
+}

@@ -141,3 +141,24 @@ impl fmt::Display for Place {
         formatter.write_str(&self.location)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_shows_nothing_of_what_it_holds() {
+        assert_eq!(format!("{:?}", StoreLock::holding("secret")), "StoreLock");
+    }
+
+    #[test]
+    fn each_remedy_leads_to_the_store_it_is_for() {
+        for name in [StoreName::Legacy, StoreName::Keychain] {
+            let command = format!("codex-proxy login --creds-store {}", name.as_str());
+            assert!(name.remedy().contains(&command), "{name:?}: {}", name.remedy());
+        }
+        assert!(StoreName::Xdg.remedy().contains("`codex-proxy login`"));
+        assert!(StoreName::Env.remedy().contains("ACCESS_TOKEN"));
+        assert!(!StoreName::Memory.remedy().contains("login"), "nobody can sign in to a process's memory");
+    }
+}

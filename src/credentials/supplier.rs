@@ -8,6 +8,7 @@
 //!   answer with another account's login.
 //! * A process that ends should wait for [`TokenSupplier::settle`], so that no refresh is cut off.
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLockReadGuard};
 use std::time::Duration;
@@ -40,17 +41,6 @@ pub enum CredentialHealth {
     Missing,
     /// There is a login, and its access token has expired.
     Expired,
-}
-
-impl CredentialHealth {
-    /// The word shown to clients.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Missing => "missing",
-            Self::Expired => "expired",
-        }
-    }
 }
 
 /// How many refreshes this process has done.
@@ -160,6 +150,11 @@ impl TokenSupplier {
     /// Stores the result of a sign-in in place of the present login.
     pub async fn store_sign_in(&self, tokens: &TokenSet) -> Result<(), CredentialError> {
         self.replace(|document| document.replace_login(tokens, now())).await
+    }
+
+    /// `text` with `***` in place of this login's tokens: for what others say of a call that carried one.
+    pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.shared.mask(text)
     }
 
     /// Stores `document` in place of the present one.

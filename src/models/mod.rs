@@ -134,9 +134,17 @@ impl Models {
         (live.is_empty() || live.find(upgrade).is_some()).then(|| upgrade.to_owned())
     }
 
-    /// The entry called `id`: a listed one, a hidden model, or either with an effort it allows.
+    /// The entry called `id`: a listed one, a hidden model, or either with an effort it allows. An alias has its model's.
     pub fn find(&self, id: &str) -> Option<Entry> {
         let live = self.live();
+        let holds = |id: &str| find(&live, id).is_some();
+        if let Some((Name::Known(target), hint)) = name::aliased(id, &self.aliases, holds) {
+            let model = find(&live, &target)?;
+            let effort = hint.and_then(|hint| model.clamp(Some(hint)));
+            let mut entry = effort.map_or_else(|| Entry::of(model), |effort| Entry::variant(model, effort));
+            id.trim().clone_into(&mut entry.id);
+            return Some(entry);
+        }
         let id = id.trim().to_ascii_lowercase();
         if let Some(model) = find(&live, &id) {
             return Some(Entry::of(model));

@@ -29,15 +29,22 @@ pub(super) fn normalise(
     aliases: &[(String, String)],
     holds: impl Fn(&str) -> bool,
 ) -> (Name, Option<Effort>) {
+    aliased(asked, aliases, &holds).unwrap_or_else(|| named(asked, &holds))
+}
+
+/// As [`normalise`], for a name that is an alias, with an effort suffix or without; `None` for any other.
+pub(super) fn aliased(
+    asked: &str,
+    aliases: &[(String, String)],
+    holds: impl Fn(&str) -> bool,
+) -> Option<(Name, Option<Effort>)> {
     let asked = asked.trim().to_ascii_lowercase();
     if let Some(target) = alias(&asked, aliases) {
-        return chosen(target, &holds);
+        return Some(chosen(target, &holds));
     }
     let (stem, hint) = split_effort(&asked);
-    if let (Some(_), Some(target)) = (hint, alias(stem, aliases)) {
-        return (chosen(target, &holds).0, hint);
-    }
-    named(&asked, &holds)
+    let target = alias(stem, aliases).filter(|_| hint.is_some())?;
+    Some((chosen(target, &holds).0, hint))
 }
 
 /// As [`normalise`], for a name the operator wrote down: one that no rule knows is sent as it is.

@@ -185,4 +185,12 @@ mod tests {
         assert_ne!(callback.port(), busy.local_addr().unwrap().port());
         assert!(Callback::bind(&[busy.local_addr().unwrap().port()]).await.is_err());
     }
+
+    #[test]
+    fn only_a_look_at_the_page_counts() {
+        let sign_in = SignIn::begin(1455).unwrap();
+        let request = Request::post("/cancel").body(()).unwrap();
+        let (page, outcome) = answer(&request, &sign_in);
+        assert_eq!((page.status(), outcome), (StatusCode::METHOD_NOT_ALLOWED, None));
+    }
 }

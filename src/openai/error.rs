@@ -142,6 +142,11 @@ impl ErrorKind {
         Self::UpstreamTimeout,
     ];
 
+    /// Whether the contents of the request's body are at fault, by this program's judgement or by the backend's.
+    pub const fn is_about_the_body(self) -> bool {
+        matches!(self, Self::InvalidRequest | Self::UnsupportedParameter | Self::ContextLengthExceeded | Self::Refused)
+    }
+
     /// The table.
     pub const fn row(self) -> Row {
         use Severity::{Error, Info, Warn};
@@ -259,6 +264,11 @@ impl ApiError {
     /// `error.code`: the backend's own, else the table's.
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref().or(self.kind.row().code)
+    }
+
+    /// The message, where it may stand in a log: one about the request's body may quote the body.
+    pub fn loggable(&self) -> Option<&str> {
+        (!self.kind.is_about_the_body()).then_some(self.message.as_str())
     }
 
     /// The JSON body `{"error":{…}}`, on one line.

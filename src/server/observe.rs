@@ -1,7 +1,8 @@
 //! One span, one log line and one set of counts a request, from its head to the end of its answer.
 //!
 //! * [`RequestLog`] travels in the request's extensions; handlers fill in what they learn, as they learn it.
-//! * Nothing here ever holds a header, a prompt or a part of an answer.
+//! * Nothing here ever holds a header, a prompt or a part of an answer. Of an error about the request's body that is the
+//!   code and the field's name: its message may quote the body.
 //! * The line is written when the answer ends, or when its client leaves before that.
 //! * Every answer carries `x-request-id`: the client's own where it is a sane one.
 //! * A handler that panics answers 500 to its own client, and to nobody else.
@@ -109,8 +110,13 @@ impl RequestLog {
     /// The answer failed: with `error` as its status, or after its status was sent.
     pub fn failed(&self, error: &ApiError) {
         let span = self.span();
-        span.record("error", error.message.as_str());
-        span.record("error_code", error.code().unwrap_or("-"));
+        if let Some(message) = error.loggable() {
+            span.record("error", message);
+        }
+        if let Some(param) = &error.param {
+            span.record("error_param", param.as_str());
+        }
+        span.record("error_code", error.code().unwrap_or(error.kind.row().r#type));
         *self.0.severity.lock().unwrap_or_else(PoisonError::into_inner) = error.kind.row().severity;
     }
 
@@ -136,6 +142,7 @@ impl RequestLog {
             tokens_cached = field::Empty,
             tokens_out = field::Empty,
             error = field::Empty,
+            error_param = field::Empty,
             error_code = field::Empty,
         );
         Self(Arc::new(Record {

@@ -251,4 +251,37 @@ mod tests {
         assert_eq!(sample(&json!({}), Fill::All), json!("simulated"));
         assert_eq!(sample(&Value::Null, Fill::Required), json!({}));
     }
+
+    #[test]
+    fn a_value_keeps_to_its_limits() {
+        for (schema, expected) in [
+            (json!({ "const": 7 }), json!(7)),
+            (json!({ "type": ["null", "integer"], "exclusiveMinimum": 4 }), json!(5)),
+            (json!({ "type": ["null"] }), Value::Null),
+            (json!({ "type": "number", "exclusiveMaximum": 1, "multipleOf": 0.25 }), json!(0)),
+            (json!({ "type": "number", "minimum": 1.2, "multipleOf": 0.5 }), json!(1.5)),
+            (json!({ "type": "string", "minLength": 12 }), json!("simulatedxxx")),
+            (json!({ "type": "string", "maxLength": 3 }), json!("sim")),
+            (json!({ "items": { "type": "boolean" }, "minItems": 2 }), json!([true, true])),
+            (
+                json!({ "allOf": [{ "properties": { "a": { "const": 1 } } }, { "properties": { "b": { "const": 2 } } }] }),
+                json!({ "a": 1, "b": 2 }),
+            ),
+            (json!({ "allOf": [{ "type": "string" }] }), json!("simulated")),
+        ] {
+            assert_eq!(sample(&schema, Fill::All), expected, "{schema}");
+        }
+    }
+
+    #[test]
+    fn a_schema_that_is_made_of_itself_ends() {
+        let schema = json!({
+            "type": "object",
+            "properties": { "children": { "type": "array", "items": { "$ref": "#" } }, "next": { "type": ["object", "null"] } },
+            "required": ["children"],
+        });
+        let value = sample(&schema, Fill::All);
+        assert!(value["children"][0]["children"].is_array(), "{value}");
+        assert!(value.to_string().len() < 1000, "{value}");
+    }
 }

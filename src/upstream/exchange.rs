@@ -11,9 +11,10 @@ use serde_json::value::RawValue;
 
 use super::head::Head;
 use super::idle::{StreamError, Watched};
-use super::refusal::Refusal;
+use super::refusal::{LARGEST_REFUSAL, Refusal};
 use super::retry::Retries;
 use super::{Call, Incident, Upstream};
+use crate::credentials::TokenSupplier;
 use crate::openai::error::ApiError;
 use crate::platform::{ByteStream, sleep, unix_now};
 use crate::translate::{Machine, Step, Transcoder};
@@ -52,11 +53,13 @@ pub struct Rest<M> {
     transcoder: Transcoder<M>,
     /// The end, where it came together with the beginning.
     outcome: Option<Progress>,
+    /// Knows which words must not be passed on.
+    supplier: TokenSupplier,
 }
 
 impl<M: Machine> Rest<M> {
-    fn new(stream: Watched, machine: M) -> Self {
-        Self { stream, transcoder: Transcoder::new(machine), outcome: None }
+    fn new(stream: Watched, machine: M, supplier: TokenSupplier) -> Self {
+        Self { stream, transcoder: Transcoder::new(machine), outcome: None, supplier }
     }
 
     /// Reads on: appends to `out` what the client gets next, and says how it went. Not to be called after the end.
@@ -95,7 +98,11 @@ impl<M: Machine> Rest<M> {
                 Progress::Complete
             }
             Step::Failed { failure, reported } => {
-                Progress::Failed { refusal: Refusal::in_stream(failure), reported: *reported }
+                if *reported && let Cow::Owned(masked) = self.supplier.mask(&String::from_utf8_lossy(out)) {
+                    *out = masked.into_bytes();
+                }
+                let refusal = Refusal::in_stream(failure).masked(&self.supplier);
+                Progress::Failed { refusal, reported: *reported }
             }
         }
     }
@@ -136,6 +143,7 @@ impl Upstream {
 
     /// Waits before the next attempt, or gives the refusal back if there is none.
     async fn pause(&self, refusal: Refusal, retries: &mut Retries) -> Result<(), ApiError> {
+        let refusal = refusal.masked(&self.supplier);
         self.failed(&refusal);
         let Some(delay) = retries.delay(refusal.retry, jitter()) else { return Err(refusal.error) };
         (self.observe)(Incident::Retried);
@@ -151,7 +159,7 @@ impl Upstream {
         }
         let (parts, body) = response.into_parts();
         let head = Head::read(&parts.headers);
-        let mut rest = Rest::new(Watched::new(body, self.settings.idle_timeout), machine);
+        let mut rest = Rest::new(Watched::new(body, self.settings.idle_timeout), machine, self.supplier.clone());
         let mut first = Vec::new();
         // The beginning of the body, should it turn out to be no event stream: its content type says nothing.
         let mut sample = Vec::new();
@@ -224,9 +232,6 @@ fn jitter() -> f64 {
 
 /// The code of a refusal of encrypted reasoning.
 const REASONING_REFUSED: &str = "invalid_encrypted_content";
-
-/// How much of a refusal's body is read.
-const LARGEST_REFUSAL: usize = 64 * 1024;
 
 /// How large a JSON document may be.
 const LARGEST_DOCUMENT: usize = 64 * 1024 * 1024;

@@ -147,6 +147,8 @@ impl Upstream {
 
     fn failed(&self, refusal: &Refusal) {
         (self.observe)(Incident::Failed(refusal.error.kind));
-        tracing::debug!(status = refusal.error.status().as_u16(), "the call failed: {}", refusal.error);
+        let error = &refusal.error;
+        let reason = error.loggable().or(error.code()).unwrap_or("the request is at fault");
+        tracing::debug!(status = error.status().as_u16(), "the call failed: {reason}");
     }
 }

@@ -1,7 +1,7 @@
 //! What the backend's failures mean: one place from its codes and statuses to the error a client sees.
 //!
 //! * The code says more than the status, so it is looked at first; the type stands in where there is no code.
-//! * The backend's own words, code and parameter are kept. Pages made for browsers are not: they are explained instead.
+//! * The backend's own words, code and parameter are kept, but for tokens of ours that it quotes. Pages made for browsers are not: they are explained instead.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 use super::head::Head;
 use super::idle::StreamError;
 use super::retry::Retry;
+use crate::credentials::TokenSupplier;
 use crate::credentials::error::CredentialError;
 use crate::openai::error::{ApiError, ErrorKind};
 use crate::platform::{TransportError, TransportErrorKind, unix_now};
@@ -86,7 +87,7 @@ impl Refusal {
 
     /// The backend answered with a status other than 200, or with something else than events.
     pub(super) fn answered(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
-        let failure = Failure::from_body(body);
+        let failure = Failure::from_body(body).filter(|failure| !is_of_no_route(status, failure));
         let known = failure.as_ref().and_then(|failure| Some((kind_of(failure)?, failure)));
         let mut error = match (known, &failure) {
             (Some((kind, failure)), _) => describe(kind, failure),
@@ -110,6 +111,19 @@ impl Refusal {
             _ => retry_of(&error),
         };
         Self { error: paused(error), retry }
+    }
+}
+
+impl Refusal {
+    /// The same in words without the tokens of `supplier`'s login, which the backend may have quoted.
+    #[must_use]
+    pub(super) fn masked(mut self, supplier: &TokenSupplier) -> Self {
+        let mask = |text: &str| supplier.mask(text).into_owned();
+        let error = &mut self.error;
+        error.message = mask(&error.message);
+        error.param = error.param.as_deref().map(mask);
+        error.code = error.code.as_deref().map(mask).map(Into::into);
+        self
     }
 }
 
@@ -209,7 +223,10 @@ fn without_words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiErr
     match (kind_of_status(status), body.is_empty()) {
         (ErrorKind::ModelNotFound, _) => ApiError::new(
             ErrorKind::UpstreamBlocked,
-            format!("{answered} without a reason: something in front of it blocks this path"),
+            format!(
+                "{answered} without a reason: there is nothing at this path, or something in front of it blocks it; if \
+                 you have set --upstream-url, check it"
+            ),
         ),
         (ErrorKind::RateLimited, _) => {
             ApiError::new(ErrorKind::RateLimited, format!("{answered}: too many requests in too short a time"))
@@ -224,9 +241,22 @@ fn without_words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiErr
         ),
         (kind, true) => ApiError::new(kind, format!("{answered} with an empty body")),
         (kind, false) if is_page(&text) => ApiError::new(kind, format!("{answered} with a page instead of data")),
+        (kind, false) if body.len() >= LARGEST_REFUSAL => ApiError::new(
+            kind,
+            format!("{answered} with more than {} KiB, of which only the beginning was read", LARGEST_REFUSAL >> 10),
+        ),
         (kind, false) if is_readable(&text) => ApiError::new(kind, format!("{answered}: {}", text.trim())),
         (kind, false) => ApiError::new(kind, format!("{answered} with something that is neither text nor data")),
     }
+}
+
+/// Whether it is what a web framework says of a path that it does not know, rather than of a model.
+fn is_of_no_route(status: StatusCode, failure: &Failure) -> bool {
+    let words = failure.message.as_deref().unwrap_or_default();
+    status == StatusCode::NOT_FOUND
+        && failure.code.is_none()
+        && failure.r#type.is_none()
+        && words.trim_end_matches('.').eq_ignore_ascii_case("not found")
 }
 
 /// Whether a body is a sentence or two that a person can be shown.
@@ -282,6 +312,9 @@ fn try_again_in(message: &str) -> Option<Duration> {
 fn retry_after_header(headers: &HeaderMap) -> Option<Duration> {
     headers.get("retry-after")?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
+
+/// How much of a refusal's body is read.
+pub(super) const LARGEST_REFUSAL: usize = 1024 * 1024;
 
 /// How much of a body is looked at.
 const SNIFFED: usize = 4096;

@@ -124,7 +124,7 @@ def _applies(rule, stream, mode, field):
 
 
 def _reading(stream):
-    """What the events say: a text is its deltas, or its item where it has none; calls in the order of their places."""
+    """What the events say: a text is its item's, unless its deltas say something else; calls in the order of their places."""
     events = []
     for frame in stream.decode().replace("\r\n", "\n").split("\n\n"):
         data = "\n".join(line[5:].removeprefix(" ") for line in frame.split("\n") if line.startswith("data:"))
@@ -142,7 +142,8 @@ def _reading(stream):
         def said(kind, finished, part=None):
             deltas = [other["delta"] for other in events if other.get("type") == f"response.{kind}.delta"
                       and other.get("output_index") == place and part in (None, other.get("content_index"))]
-            return "".join(deltas) or finished or ""
+            deltas = "".join(deltas)
+            return finished if finished and finished.startswith(deltas) else deltas
 
         if item["type"] == "message":
             parts = list(enumerate(item["content"]))

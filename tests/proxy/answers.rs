@@ -1,13 +1,13 @@
 //! What an answer holds, in both modes: nothing lost, nothing twice, nothing made up.
 
-use codex_proxy::simulator::{Ending, IncompleteReason, Scenario};
-use serde_json::json;
+use codex_proxy::simulator::{Ending, IncompleteReason, Scenario, ScriptedAnswer};
+use serde_json::{Value, json};
 
 use super::client::Message;
 use super::harness::{Proxy, tool, user};
 
 /// Both modes give the same message; this is it.
-async fn message(proxy: &Proxy, scenario: Scenario, body: &serde_json::Value) -> Message {
+async fn message(proxy: &Proxy, scenario: Scenario, body: &Value) -> Message {
     let [buffered, streamed] = proxy.both(scenario, body).await;
     let (buffered, mut streamed) = (buffered.message(), streamed.message());
     // The simulator counts the second request's cached tokens.
@@ -21,7 +21,7 @@ async fn message(proxy: &Proxy, scenario: Scenario, body: &serde_json::Value) ->
     buffered
 }
 
-fn two_tools() -> serde_json::Value {
+fn two_tools() -> Value {
     let mut body = user("use get_weather and get_time");
     body["tools"] = json!([tool("get_weather"), tool("get_time")]);
     body
@@ -46,7 +46,7 @@ async fn interleaved_parallel_calls_keep_their_places() {
     let tools = message.tools();
     assert_eq!(tools.iter().map(|tool| tool.0).collect::<Vec<_>>(), ["get_weather", "get_time"]);
     for (_, arguments) in tools {
-        assert!(serde_json::from_str::<serde_json::Value>(arguments).unwrap()["city"].is_string(), "{arguments}");
+        assert!(serde_json::from_str::<Value>(arguments).unwrap()["city"].is_string(), "{arguments}");
     }
 }
 
@@ -204,7 +204,7 @@ async fn legacy_functions_get_a_function_call() {
     assert_eq!(message.finish, "function_call");
     let (name, arguments) = message.function_call.unwrap();
     assert_eq!(name, "get_weather");
-    assert!(serde_json::from_str::<serde_json::Value>(&arguments).is_ok());
+    assert!(serde_json::from_str::<Value>(&arguments).is_ok());
     assert!(message.calls.is_empty());
     assert_eq!(proxy.last_sent()["parallel_tool_calls"], false);
 }
@@ -227,6 +227,65 @@ async fn usage_is_null_until_the_last_chunk_when_asked() {
     body["stream_options"] = json!({ "include_usage": true });
     let events = proxy.chat(&body).await.events();
     let (last, others) = events.split_last().unwrap();
-    assert!(others.iter().all(|event| event.get("usage").is_some_and(serde_json::Value::is_null)));
+    assert!(others.iter().all(|event| event.get("usage").is_some_and(Value::is_null)));
     assert!(last["usage"]["total_tokens"].is_u64());
+}
+
+/// A stream of these events.
+fn stream(events: &[Value]) -> ScriptedAnswer {
+    ScriptedAnswer::stream().bytes(events.iter().map(|event| format!("data: {event}\n\n")).collect::<String>())
+}
+
+fn completed(output: &Value) -> Value {
+    json!({ "type": "response.completed", "response": { "id": "r", "status": "completed", "output": output } })
+}
+
+fn cited(text: &str) -> Value {
+    let citation =
+        json!({ "type": "url_citation", "url": "https://a.example", "title": "A", "start_index": 0, "end_index": 2 });
+    let other =
+        json!({ "type": "url_citation", "url": "https://b.example", "title": "B", "start_index": 1, "end_index": 2 });
+    let part = json!({ "type": "output_text", "text": text, "annotations": [citation, other] });
+    json!({ "type": "message", "id": "m", "role": "assistant", "content": [part] })
+}
+
+#[tokio::test]
+async fn citations_that_only_the_finished_item_has_come_once() {
+    let proxy = Proxy::start().await;
+    let place = json!({ "item_id": "m", "output_index": 0, "content_index": 0 });
+    let event = |kind: &str, more: Value| {
+        let mut event = place.clone();
+        event["type"] = kind.into();
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    };
+    let delta = event("response.output_text.delta", json!({ "delta": "Hi" }));
+    let citation = cited("Hi")["content"][0]["annotations"][0].clone();
+    let added =
+        event("response.output_text.annotation.added", json!({ "annotation_index": 0, "annotation": citation }));
+    let done = json!({ "type": "response.output_item.done", "output_index": 0, "item": cited("Hi") });
+    for events in [vec![delta.clone(), done.clone()], vec![delta, added, done.clone()], vec![done]] {
+        let play = stream(&[events, vec![completed(&json!([]))]].concat());
+        for answer in proxy.both(play, &user("hi")).await {
+            let message = answer.message();
+            assert_eq!(message.content, "Hi");
+            let addresses: Vec<&Value> =
+                message.annotations.iter().map(|annotation| &annotation["url_citation"]["url"]).collect();
+            assert_eq!(addresses, ["https://a.example", "https://b.example"], "{}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_only_its_last_event_tells_is_whole() {
+    let proxy = Proxy::start().await;
+    let call = json!({ "type": "function_call", "call_id": "c", "name": "f", "arguments": "{\"a\":1}" });
+    let mut body = user("hi");
+    body["tools"] = json!([tool("f")]);
+    for answer in proxy.both(stream(&[completed(&json!([cited("Hi"), call]))]), &body).await {
+        let message = answer.message();
+        assert_eq!((message.content.as_str(), message.finish.as_str()), ("Hi", "tool_calls"));
+        assert_eq!(message.tools(), [("f", "{\"a\":1}")]);
+        assert_eq!(message.annotations.len(), 2);
+    }
 }

@@ -428,3 +428,22 @@ async fn credentials_given_by_hand_bring_their_models_along() {
     proxy.app.catalogue.settle().await;
     assert_eq!(proxy.lists(), 1);
 }
+
+#[tokio::test]
+async fn an_alias_is_shown_as_its_model_under_its_own_name() {
+    let alias = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+    let aliases = vec![alias("gpt-4o", "gpt-5.6-sol"), alias("Fast", "gpt-5.5-low"), alias("other", "no-such-model")];
+    let proxy = Proxy::with(Setup { models: Models::new(aliases, None), ..Setup::default() }).await;
+    let target = proxy.get("/v1/models/gpt-5.6-sol").await.json();
+    for (id, effort) in [("gpt-4o", "low"), ("GPT-4o", "low"), ("gpt-4o-high", "high"), ("fast", "low")] {
+        let answer = proxy.get(&format!("/v1/models/{id}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{id}: {}", answer.text);
+        let entry = answer.json();
+        assert_eq!((&entry["id"], &entry["default_reasoning_effort"]), (&id.into(), &effort.into()));
+        let same = entry["supported_reasoning_efforts"] == target["supported_reasoning_efforts"];
+        assert_eq!(same, id != "fast", "{id}");
+    }
+    for id in ["gpt-4.1", "gpt-5-mini", "other"] {
+        assert_eq!(proxy.get(&format!("/v1/models/{id}")).await.status, StatusCode::NOT_FOUND, "{id}");
+    }
+}

@@ -445,3 +445,125 @@ async fn what_is_no_json_object_is_told_so() {
         assert!(answer.error()["message"].as_str().unwrap().contains(words), "{body}: {}", answer.text);
     }
 }
+
+#[tokio::test]
+async fn parts_in_other_clients_spelling_mean_the_same() {
+    let proxy = Proxy::start().await;
+    let content = json!([
+        "a bare string",
+        { "type": "input_text", "text": "flat" },
+        { "type": "input_image", "image_url": PIXEL, "detail": "low" },
+        { "type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0=" },
+    ]);
+    let sent = proxy.sent(&json!({ "messages": [{ "role": "user", "content": content, "name": "Ada" }] })).await;
+    let expected = json!([
+        { "type": "input_text", "text": "a bare string" },
+        { "type": "input_text", "text": "flat" },
+        { "type": "input_image", "image_url": PIXEL, "detail": "low" },
+        { "type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0=" },
+    ]);
+    assert_eq!(sent["input"][0]["content"], expected);
+}
+
+#[tokio::test]
+async fn what_a_message_cannot_carry_is_named() {
+    let proxy = Proxy::start().await;
+    let body = json!({ "messages": [
+        { "role": "user", "content": "hi", "name": "Ada" },
+        { "role": "assistant", "content": "hello", "audio": { "id": "a" }, "images": [] },
+        { "role": "assistant", "content": "see", "images": [{ "image_url": { "url": PIXEL } }] },
+        { "role": "user", "content": "and?" },
+    ] });
+    let answer = proxy.chat(&body).await;
+    answer.message();
+    assert_eq!(answer.header("x-codex-proxy-ignored"), "messages[0].name, messages[1].audio, messages[2].images");
+}
+
+#[tokio::test]
+async fn a_choice_may_allow_tools_of_every_kind() {
+    let proxy = Proxy::start().await;
+    let mut body = user("hi");
+    body["tools"] = json!([
+        tool("a"),
+        { "type": "custom", "custom": { "name": "c", "format": { "type": "text" } } },
+        { "type": "web_search" },
+    ]);
+    body["tool_choice"] = json!({ "type": "allowed_tools", "mode": "auto", "tools": [
+        { "type": "function", "name": "a" },
+        { "type": "custom", "custom": { "name": "c" } },
+        { "type": "web_search_preview" },
+    ] });
+    let sent = proxy.sent(&body).await;
+    let tools = json!([
+        { "type": "function", "name": "a" },
+        { "type": "custom", "name": "c" },
+        { "type": "web_search" },
+    ]);
+    assert_eq!(sent["tool_choice"], json!({ "type": "allowed_tools", "mode": "auto", "tools": tools }));
+    assert_eq!(sent["tools"][1], json!({ "type": "custom", "name": "c", "format": { "type": "text" } }));
+}
+
+#[tokio::test]
+async fn a_schema_may_stand_beside_its_type_and_lack_a_name() {
+    let proxy = Proxy::start().await;
+    let schema = json!({ "type": "object", "properties": {}, "required": [], "additionalProperties": false });
+    let mut body = user("answer in JSON");
+    body["response_format"] = json!({ "type": "json_schema", "schema": schema, "strict": true });
+    let expected = json!({ "type": "json_schema", "name": "response", "schema": schema, "strict": true });
+    assert_eq!(proxy.sent(&body).await["text"]["format"], expected);
+}
+
+#[tokio::test]
+async fn what_asks_for_nothing_unusual_is_no_error_and_not_named() {
+    let proxy = Proxy::start().await;
+    let mut body = user("hi");
+    body["logprobs"] = false.into();
+    body["modalities"] = json!(["text"]);
+    body["stream_options"] = json!({});
+    body["reasoning"] = json!({});
+    // Tools in today's form go before the choice in the old one.
+    body["tools"] = json!([tool("a")]);
+    body["tool_choice"] = "required".into();
+    body["function_call"] = "none".into();
+    let answer = proxy.chat(&body).await;
+    answer.message();
+    assert_eq!(answer.header("x-codex-proxy-ignored"), "");
+    assert_eq!(proxy.last_sent()["tool_choice"], "required");
+}
+
+#[tokio::test]
+async fn the_field_at_fault_is_named_however_deep_it_stands() {
+    let proxy = Proxy::start().await;
+    let content = |part: Value| json!({ "messages": [{ "role": "user", "content": [part] }] });
+    let with = |name: &str, value: Value| {
+        let mut body = user("hi");
+        body["tools"] = json!([tool("a")]);
+        body[name] = value;
+        body
+    };
+    let allowed =
+        |tools: Value| json!({ "type": "allowed_tools", "allowed_tools": { "mode": "auto", "tools": tools } });
+    for (body, param) in [
+        (content(json!({ "type": "image_url", "image_url": { "url": "" } })), "messages[0].content[0].image_url"),
+        (content(json!({ "type": "file", "file": {} })), "messages[0].content[0].file.file_data"),
+        (content(json!({ "type": "input_file", "file_id": "f" })), "messages[0].content[0].file_id"),
+        (with("stream_options", json!({ "include_usage": "yes" })), "stream_options.include_usage"),
+        (with("reasoning", json!({ "effort": 3 })), "reasoning.effort"),
+        (with("reasoning", json!({ "summary": [] })), "reasoning.summary"),
+        (with("n", json!(-1)), "n"),
+        (with("tool_choice", json!({ "type": "function" })), "tool_choice.function"),
+        (with("tool_choice", allowed(json!([{ "type": "retrieval" }]))), "tool_choice.allowed_tools.tools[0].type"),
+        (with("tool_choice", allowed(json!("all"))), "tool_choice.allowed_tools.tools"),
+        (with("function_call", json!({})), "function_call.name"),
+        (with("functions", json!([{}])), "functions[0].name"),
+    ] {
+        let mut body = body;
+        if param.starts_with("function_call") {
+            body.as_object_mut().unwrap().remove("tool_choice");
+        }
+        let answer = proxy.chat(&body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}: {}", answer.text);
+        assert_eq!(answer.error()["param"], param, "{body}: {}", answer.text);
+    }
+    assert_eq!(proxy.calls(), 0);
+}

@@ -340,3 +340,29 @@ async fn nobody_listening_is_a_bad_gateway() {
     assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
     assert_eq!(answer.error()["code"], "upstream_unreachable");
 }
+
+#[tokio::test]
+async fn a_path_the_backend_does_not_have_is_no_missing_model() {
+    let proxy = Proxy::start().await;
+    let no_route = ScriptedAnswer::json(StatusCode::NOT_FOUND, &json!({ "detail": "Not Found" }));
+    for (path, answer) in ask_everywhere(&proxy, no_route, 1).await {
+        assert_eq!((answer.status, &answer.error()["code"]), (StatusCode::BAD_GATEWAY, &json!("upstream_blocked")));
+        assert!(answer.error()["message"].as_str().unwrap().contains("--upstream-url"), "{path}: {}", answer.text);
+    }
+    let no_model = ScriptedAnswer::json(StatusCode::NOT_FOUND, &json!({ "detail": "Model not found" }));
+    for (_, answer) in ask_everywhere(&proxy, no_model, 1).await {
+        assert_eq!((answer.status, &answer.error()["code"]), (StatusCode::NOT_FOUND, &json!("model_not_found")));
+    }
+}
+
+#[tokio::test]
+async fn a_large_refusal_is_read_and_a_larger_one_said_to_be_cut() {
+    let proxy = Proxy::start().await;
+    for (size, words) in [(200 << 10, "xxx"), (2 << 20, "more than 1024 KiB, of which only the beginning was read")] {
+        let body = json!({ "detail": "x".repeat(size) });
+        for (path, answer) in ask_everywhere(&proxy, ScriptedAnswer::json(StatusCode::BAD_REQUEST, &body), 1).await {
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
+            assert!(answer.error()["message"].as_str().unwrap().contains(words), "{path} {size}");
+        }
+    }
+}

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use codex_proxy::credentials::AuthDocument;
+use codex_proxy::server::settings::Settings;
 use codex_proxy::simulator::{HttpFault, Scenario, ScriptedAnswer, Step};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -172,4 +174,86 @@ async fn a_request_nested_beyond_reason_is_refused_and_the_next_one_served() {
     }
     assert_eq!(proxy.calls(), 0, "none of them left the proxy");
     proxy.chat(&user("hi")).await.message();
+}
+
+#[tokio::test]
+async fn an_answer_without_any_words_of_the_backends_is_explained() {
+    let proxy = Proxy::start().await;
+    let long = "x".repeat(501);
+    let cases: [(u16, Vec<u8>, u16, &str); 9] = [
+        (400, b"  upstream connect error \n".to_vec(), 400, "the backend answered 400: upstream connect error"),
+        (400, long.into_bytes(), 400, "the backend answered 400 with something that is neither text nor data"),
+        (400, vec![0, 159, 146, 150], 400, "the backend answered 400 with something that is neither text nor data"),
+        (400, Vec::new(), 400, "the backend answered 400 with an empty body"),
+        (400, b"<p>no</p>".to_vec(), 400, "the backend answered 400 with a page instead of data"),
+        (402, Vec::new(), 429, "the backend answered 402 with an empty body"),
+        (403, b"<html>Sorry".to_vec(), 502, "Cloudflare"),
+        (413, Vec::new(), 413, "the backend answered 413 with an empty body"),
+        (429, Vec::new(), 429, "too many requests"),
+    ];
+    for (given, body, status, words) in cases {
+        let play = ScriptedAnswer::status(StatusCode::from_u16(given).unwrap()).bytes(body);
+        for (path, answer) in ask_everywhere(&proxy, play, 1).await {
+            assert_eq!(answer.status.as_u16(), status, "{given} {path}: {}", answer.text);
+            assert!(answer.error()["message"].as_str().unwrap().contains(words), "{given} {path}: {}", answer.text);
+        }
+    }
+    let refused = ScriptedAnswer::status(StatusCode::UNAUTHORIZED);
+    for (path, answer) in ask_everywhere(&proxy, refused, 3).await {
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(answer.error()["code"], "upstream_auth");
+        assert!(answer.text.contains("codex-proxy login"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_without_words_says_its_code() {
+    let proxy = Proxy::start().await;
+    for (error, words) in [
+        (json!({ "code": "strange_thing" }), "the code strange_thing and no words"),
+        (json!({ "type": "strange" }), "without saying why"),
+        (json!({ "code": "rate_limit_exceeded", "message": "Please try again in 20 lightyears." }), "20 lightyears"),
+    ] {
+        let body = json!({ "error": error }).to_string();
+        let play = ScriptedAnswer::status(StatusCode::TOO_MANY_REQUESTS).bytes(body);
+        for (path, answer) in ask_everywhere(&proxy, play, 1).await {
+            assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
+            assert!(answer.error()["message"].as_str().unwrap().contains(words), "{path}: {}", answer.text);
+            assert_eq!(answer.header("retry-after"), "5");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_no_header_can_hold_is_said_to_be_the_matter() {
+    for (token, account, name) in [("to\nken", "account", "access token"), ("token", "acc\u{0}", "account id")] {
+        let login = AuthDocument::from_access_token(token, Some(account));
+        let proxy = Proxy::with(Setup { document: Some(login), ..Setup::default() }).await;
+        let answer = proxy.chat(&user("hi")).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(answer.error()["code"], "no_credentials");
+        assert!(answer.error()["message"].as_str().unwrap().contains(name), "{}", answer.text);
+        assert!(!answer.text.contains("acc\\u0000") && !answer.text.contains("ken\""), "{}", answer.text);
+        assert_eq!(proxy.calls(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_late_refusal_keeps_its_parameter_and_invents_no_code() {
+    let settings = Settings { keepalive: Duration::from_millis(50), ..Settings::default() };
+    let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
+    let error =
+        json!({ "error": { "type": "invalid_request_error", "code": null, "param": "input[0]", "message": "no" } });
+    let late = ScriptedAnswer::json(StatusCode::BAD_REQUEST, &error).delayed(Duration::from_millis(400));
+    proxy.next(late.clone());
+    let answer = proxy.post("/v1/responses", &json!({ "input": "hi", "stream": true })).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let mut last = answer.events().pop().unwrap();
+    last.as_object_mut().unwrap().remove("sequence_number");
+    assert_eq!(last, json!({ "type": "error", "code": null, "message": "no", "param": "input[0]" }));
+    let mut body = user("hi");
+    body["stream"] = true.into();
+    proxy.next(late);
+    let error = proxy.chat(&body).await.events().pop().unwrap()["error"].clone();
+    assert_eq!((&error["code"], &error["param"]), (&serde_json::Value::Null, &json!("input[0]")));
 }

@@ -42,6 +42,8 @@ pub(crate) struct Setup {
     pub(crate) client_version: &'static str,
     /// Whether there is a login.
     pub(crate) login: bool,
+    /// The login, where it is another than the simulator's.
+    pub(crate) document: Option<AuthDocument>,
     /// Where the list of models is kept between two runs.
     pub(crate) cache_directory: Option<PathBuf>,
 }
@@ -55,6 +57,7 @@ impl Default for Setup {
             upstream_url: None,
             client_version: "0.160.0",
             login: true,
+            document: None,
             cache_directory: None,
         }
     }
@@ -70,7 +73,7 @@ impl Proxy {
         let running = simulator.start().await.unwrap();
         let client = HttpClient::new(Duration::from_secs(10)).unwrap();
         let issue = || AuthDocument::parse(&simulator.issue_login(Login::default()).to_string()).unwrap();
-        let store = MemoryStore::new(setup.login.then(issue));
+        let store = MemoryStore::new(setup.document.or_else(|| setup.login.then(issue)));
         let issuer = oauth::Client::new(client.clone(), &running.auth_url(), "codex-proxy", "codex-proxy/test");
         let supplier = TokenSupplier::new(Arc::new(store), issuer);
         let upstream_url = setup.upstream_url.unwrap_or_else(|| running.upstream_url());

@@ -20,6 +20,7 @@ mod failures;
 mod faults;
 mod harness;
 mod history;
+mod odd_streams;
 mod promises;
 mod responses;
 mod shutdown;

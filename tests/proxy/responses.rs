@@ -1,10 +1,16 @@
 //! The Responses API through the proxy.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use codex_proxy::server::settings::Settings;
 use codex_proxy::simulator::{Ending, IncompleteReason, Scenario, ScriptedAnswer};
 use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
-use super::harness::Proxy;
+use super::harness::{Proxy, Setup};
 
 async fn sent(proxy: &Proxy, body: &Value) -> Value {
     let answer = proxy.post("/v1/responses", body).await;
@@ -299,4 +305,133 @@ async fn a_call_id_that_is_too_long_fits_on_both_sides() {
     .await;
     assert_eq!(sent["input"][1]["call_id"].as_str().unwrap().len(), 64);
     assert_eq!(sent["input"][1]["call_id"], sent["input"][2]["call_id"]);
+}
+
+#[tokio::test]
+async fn tier_metadata_choice_and_own_instructions_are_sent() {
+    let settings = Settings { instructions: Some("Operator.".into()), ..Settings::default() };
+    let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
+    let mut body = json!({
+        "model": "gpt-5.5",
+        "instructions": "own",
+        "input": "hi",
+        "service_tier": "fast",
+        "client_metadata": { "x-codex-installation-id": "i" },
+        "tools": [{ "type": "function", "name": "f", "parameters": {}, "strict": false }],
+        "tool_choice": "required",
+        "parallel_tool_calls": false,
+    });
+    let first = sent(&proxy, &body).await;
+    assert_eq!(first["instructions"], "Operator.");
+    let own = json!({ "type": "message", "role": "developer", "content": [{ "type": "input_text", "text": "own" }] });
+    assert_eq!(first["input"][0], own);
+    assert_eq!(first["service_tier"], "priority");
+    assert_eq!(first["client_metadata"], body["client_metadata"]);
+    assert_eq!((&first["tool_choice"], &first["parallel_tool_calls"]), (&json!("required"), &json!(false)));
+    body["service_tier"] = "flex".into();
+    let answer = proxy.post("/v1/responses", &body).await;
+    assert_eq!(answer.header("x-codex-proxy-ignored"), "service_tier");
+    assert!(proxy.last_sent().get("service_tier").is_none());
+}
+
+/// A backend that gives these answers, one a connection, and counts them.
+async fn backend_with(answers: Vec<(&'static str, &'static str)>) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/codex", listener.local_addr().unwrap());
+    let given = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&given);
+    tokio::spawn(async move {
+        let mut answers = answers.into_iter();
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut asked = Vec::new();
+            // To its end, because closing a connection with something unread may take the answer along.
+            while !asked.ends_with(if asked.starts_with(b"GET") { b"\r\n\r\n" } else { b"}" }) {
+                assert_ne!(socket.read_buf(&mut asked).await.unwrap(), 0, "a whole request");
+            }
+            // Nobody has a list of models here, which may be asked for at any time.
+            let is_call = asked.starts_with(b"POST");
+            let answer = if is_call { answers.next() } else { None };
+            let (status, body) = answer.unwrap_or(("404 Not Found", ""));
+            let length = body.len();
+            let text = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+            counter.fetch_add(usize::from(is_call), Ordering::Relaxed);
+            let _ = socket.write_all(text.as_bytes()).await;
+        }
+    });
+    (url, given)
+}
+
+#[tokio::test]
+async fn a_compaction_fails_as_any_other_call_does() {
+    let busy = ("503 Service Unavailable", "busy");
+    let half = ("200 OK", "{\"output\": [");
+    for (answers, status, words) in [
+        (vec![busy, busy, ("200 OK", "{\"output\": []}")], StatusCode::OK, "{\"output\": []}"),
+        (vec![busy, busy, busy], StatusCode::BAD_GATEWAY, "busy"),
+        (vec![half], StatusCode::BAD_GATEWAY, "the backend answered 200"),
+        (vec![("200 OK", "<html>")], StatusCode::BAD_GATEWAY, "a page instead of data"),
+    ] {
+        let expected = answers.len();
+        let (url, given) = backend_with(answers).await;
+        let proxy = Proxy::with(Setup { upstream_url: Some(url), ..Setup::default() }).await;
+        let body = json!({ "model": "gpt-5.5", "input": [{ "role": "user", "content": "hi" }] });
+        let answer = proxy.post("/v1/responses/compact", &body).await;
+        assert_eq!(answer.status, status, "{words}: {}", answer.text);
+        assert!(answer.text.contains(words), "{words}: {}", answer.text);
+        assert_eq!(given.load(Ordering::Relaxed), expected, "{words}");
+    }
+}
+
+/// A stream of these `data` lines, with their types as event names.
+fn stream(events: &[&str]) -> ScriptedAnswer {
+    let frame = |data: &&str| {
+        let kind = serde_json::from_str::<Value>(data).unwrap()["type"].as_str().unwrap().to_owned();
+        let lines: String = data.lines().map(|line| format!("data: {line}\n")).collect();
+        format!("event: {kind}\n{lines}\n")
+    };
+    ScriptedAnswer::stream().bytes(events.iter().map(frame).collect::<String>())
+}
+
+const MESSAGE: &str = r#"{"type":"response.output_item.done","output_index":0,"item":{"type":"message","role":"assistant","content":[{"type":"output_text","text":"hi"}]}}"#;
+
+#[tokio::test]
+async fn a_last_event_over_several_lines_is_filled_on_one() {
+    let proxy = Proxy::start().await;
+    let completed = "{\"type\":\"response.completed\",\n\"response\":{\"id\":\"r\",\n\"status\":\"completed\",\"output\":[],\n\"metadata\":{\n}}}";
+    let [buffered, streamed] = proxy.both_responses(stream(&[MESSAGE, completed]), &json!({ "input": "hi" })).await;
+    let last = streamed.events().pop().unwrap();
+    assert_eq!(last["response"]["output"][0]["content"][0]["text"], "hi");
+    assert_eq!(last["response"]["metadata"], json!({}));
+    assert_eq!(buffered.json(), last["response"]);
+}
+
+#[tokio::test]
+async fn an_item_without_a_place_is_kept_in_its_turn() {
+    let proxy = Proxy::start().await;
+    let item = |id: &str| json!({ "type": "response.output_item.done", "item": { "type": "x", "id": id } }).to_string();
+    let (first, second) = (item("a"), item("b"));
+    let nothing = r#"{"type":"response.output_item.done","output_index":9}"#;
+    let completed = r#"{"type":"response.completed","response":{"id":"r","status":"completed","output":null}}"#;
+    let play = stream(&[&first, nothing, &second, completed]);
+    for answer in proxy.both_responses(play, &json!({ "input": "hi" })).await {
+        let response = if answer.header("content-type") == "application/json" {
+            answer.json()
+        } else {
+            answer.events().pop().unwrap()["response"].clone()
+        };
+        assert_eq!(response["output"], json!([{ "type": "x", "id": "a" }, { "type": "x", "id": "b" }]));
+    }
+}
+
+#[tokio::test]
+async fn a_failure_of_ours_inside_a_stream_has_every_field() {
+    let proxy = Proxy::start().await;
+    let text = r#"{"type":"response.output_text.delta","item_id":"m","output_index":0,"content_index":0,"delta":"h","sequence_number":7}"#;
+    proxy.next(stream(&[text]).step(codex_proxy::simulator::Step::Cut));
+    let answer = proxy.post("/v1/responses", &json!({ "input": "hi", "stream": true })).await;
+    let last = answer.events().pop().unwrap();
+    assert_eq!((&last["type"], &last["code"]), (&json!("error"), &json!("upstream_stream_interrupted")));
+    assert_eq!((&last["param"], &last["sequence_number"]), (&Value::Null, &json!(8)));
+    assert!(last["message"].is_string());
 }

@@ -32,8 +32,8 @@ pub(crate) fn streams() -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// The answer as somebody would read it off the events with a pencil: a text is what its deltas say, or what its item says
-/// if it has none.
+/// The answer as somebody would read it off the events with a pencil: a text is what its item says, unless its deltas say
+/// something else.
 fn plain_reading(events: &[Value]) -> Option<Answer> {
     let mut answer = Answer::default();
     let mut texts = Vec::new();
@@ -94,7 +94,7 @@ fn said(events: &[Value], kind: &str, place: &Value, part: Option<usize>, finish
         .filter(|event| part.is_none_or(|part| event["content_index"] == part))
         .map(|event| event["delta"].as_str().unwrap())
         .collect();
-    if deltas.is_empty() { finished.unwrap_or_default().to_owned() } else { deltas }
+    finished.filter(|whole| whole.starts_with(&deltas)).map_or(deltas, str::to_owned)
 }
 
 #[test]

@@ -41,7 +41,8 @@ impl HostPolicy {
         target && host.to_str().is_ok_and(|host| self.admits_host(host))
     }
 
-    fn admits_host(&self, authority: &str) -> bool {
+    /// Whether `authority`, a host with or without a port, is an allowed one.
+    pub(super) fn admits_host(&self, authority: &str) -> bool {
         let Some(host) = host_of(authority) else { return false };
         let literal = host.trim_start_matches('[').trim_end_matches(']');
         let loopback = literal.parse().is_ok_and(|address: IpAddr| address.is_loopback());

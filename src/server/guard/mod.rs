@@ -63,8 +63,9 @@ impl Guard {
         let headers = request.headers();
         if !self.hosts.admits(headers, request.uri()) {
             let hosts: Vec<_> = headers.get_all(header::HOST).iter().map(HeaderValue::to_str).collect();
-            let message = match hosts.as_slice() {
-                [Ok(host)] => format!(
+            let target = request.uri().host().filter(|host| !self.hosts.admits_host(host));
+            let message = match (target, hosts.as_slice()) {
+                (Some(host), _) | (None, &[Ok(host)]) => format!(
                     "this proxy does not answer to the host name {host:?}; call it as localhost, or allow the name \
                      with --allow-host"
                 ),

@@ -25,7 +25,8 @@ pub(super) fn of(error: &hyper::Error, activity: &Activity, limits: Limits) -> O
         let message = format!("the request's head did not come within {} s", limits.head.as_secs());
         Some(ApiError::new(ErrorKind::RequestTimeout, message))
     } else if error.is_parse_too_large() {
-        let message = format!("the request's head is larger than {} KiB", limits.head_size >> 10);
+        let size = limits.head_size >> 10;
+        let message = format!("the request's head is larger than {size} KiB or has more than {MOST_HEADERS} headers");
         Some(ApiError::new(ErrorKind::HeadTooLarge, message))
     } else if error.is_parse() {
         let message = format!("the request's head is not that of an HTTP/1.1 request: {error}");
@@ -61,3 +62,6 @@ async fn as_text(response: Response) -> Vec<u8> {
     text.extend_from_slice(&body);
     text
 }
+
+/// How many headers hyper takes. Any other number would cost each request two allocations.
+const MOST_HEADERS: usize = 100;

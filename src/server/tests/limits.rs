@@ -50,6 +50,20 @@ async fn a_head_over_the_limit_is_refused() {
 }
 
 #[tokio::test]
+async fn a_head_of_too_many_headers_is_told_so() {
+    let server = Server::start(Settings::default()).await;
+    for (more, refused) in [(99, false), (100, true)] {
+        let mut socket = server.connect().await;
+        let headers = "x-header: value\r\n".repeat(more - 1);
+        let head = format!("GET /health HTTP/1.1\r\nhost: localhost\r\n{headers}connection: close\r\n\r\n");
+        socket.write_all(head.as_bytes()).await.expect("written");
+        let answer = rest(&mut socket).await;
+        assert_eq!(answer.starts_with("HTTP/1.1 431 "), refused, "{answer}");
+        assert_eq!(answer.contains("more than 100 headers"), refused, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_http_is_refused_in_the_shape_of_every_error() {
     let server = Server::start(Settings::default()).await;
     for (head, words) in [

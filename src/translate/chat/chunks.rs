@@ -18,6 +18,8 @@ pub struct Chunks {
     prefix: Vec<u8>,
     /// What follows the delta in every chunk but the last.
     suffix: &'static [u8],
+    /// How many images have been passed on.
+    images: usize,
 }
 
 impl Chunks {
@@ -28,7 +30,7 @@ impl Chunks {
         } else {
             b"},\"finish_reason\":null}]}\n\n"
         };
-        Self { id: meta.fallback_id.clone(), meta, prefix: Vec::new(), suffix }
+        Self { id: meta.fallback_id.clone(), meta, prefix: Vec::new(), suffix, images: 0 }
     }
 
     /// Writes one chunk whose delta is what `write` appends. The first chunk is preceded by the one that names the role.
@@ -149,9 +151,11 @@ impl Sink for Chunks {
     }
 
     fn image(&mut self, url: Text<'_>, out: &mut Vec<u8>) {
+        let index = self.images;
+        self.images += 1;
         self.chunk(out, |out| {
             out.extend_from_slice(br#""images":["#);
-            write_image(0, url, out);
+            write_image(index, url, out);
             out.push(b']');
         });
     }

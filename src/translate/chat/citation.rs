@@ -54,4 +54,15 @@ mod tests {
         let file: &RawValue = serde_json::from_str(r#"{"type":"file_citation","file_id":"f"}"#).unwrap();
         assert_eq!(translate(file, 0), None);
     }
+
+    #[test]
+    fn a_position_that_is_none_stays_as_it_is() {
+        let raw: &RawValue =
+            serde_json::from_str(r#"{"type":"url_citation","start_index":null,"end_index":18446744073709551615}"#)
+                .unwrap();
+        assert_eq!(
+            String::from_utf8(translate(raw, 10).unwrap()).unwrap(),
+            r#"{"type":"url_citation","url_citation":{"start_index":null,"end_index":18446744073709551615}}"#
+        );
+    }
 }

@@ -3,6 +3,7 @@
 //! * An item is found by its id, else by its place in the answer: some backends change an item's id from event to event.
 //! * Argument deltas that come before their item wait here until it appears.
 
+use super::passed::Passed;
 use super::sink::CallKind;
 use crate::openai::json::Text;
 
@@ -32,8 +33,8 @@ pub(super) struct Item {
 pub(super) struct Part {
     kind: PartKind,
     index: u64,
-    /// Some of its text has been passed on.
-    pub(super) sent: bool,
+    /// What of its text has been passed on.
+    pub(super) sent: Passed,
     /// Characters of the answer's content before this part.
     pub(super) offset: u64,
     /// How many of its citations have been passed on.
@@ -58,8 +59,8 @@ pub(super) enum PartKind {
 pub(super) struct Call {
     pub(super) index: usize,
     pub(super) kind: CallKind,
-    /// Some arguments have been passed on.
-    pub(super) sent: bool,
+    /// What of its arguments has been passed on.
+    pub(super) sent: Passed,
     /// Arguments that came with the item's first event, should no others come.
     pub(super) initial: String,
 }
@@ -145,13 +146,18 @@ impl Items {
         }
     }
 
-    /// The arguments that have waited for the item that `key` names.
-    pub(super) fn take_early(&mut self, key: Key<'_>) -> Option<String> {
-        let position = self.early.iter().position(|early| match (early.id.as_deref(), key.id) {
-            (Some(early_id), Some(id)) => early_id == id,
-            _ => early.output_index.is_some() && early.output_index == key.output_index,
-        })?;
-        Some(self.early.swap_remove(position).escaped)
+    /// The arguments that have waited for the item that `key` names; it may have had other ids before.
+    pub(super) fn take_early(&mut self, key: Key<'_>) -> String {
+        let mut arguments = String::new();
+        self.early.retain(|early| {
+            let same_id = key.id.is_some() && early.id.as_deref() == key.id;
+            let same_place = early.output_index.is_some() && early.output_index == key.output_index;
+            if same_id || same_place {
+                arguments.push_str(&early.escaped);
+            }
+            !(same_id || same_place)
+        });
+        arguments
     }
 }
 
@@ -160,14 +166,9 @@ impl Item {
     pub(super) fn part(&mut self, kind: PartKind, index: u64, offset: u64) -> &mut Part {
         let same = |part: &Part| part.kind == kind && part.index == index;
         let position = self.parts.iter().position(same).unwrap_or_else(|| {
-            self.parts.push(Part { kind, index, sent: false, offset, annotations: 0 });
+            self.parts.push(Part { kind, index, sent: Passed::default(), offset, annotations: 0 });
             self.parts.len() - 1
         });
         &mut self.parts[position]
-    }
-
-    /// Whether any text of `kind` has been passed on.
-    pub(super) fn has_sent(&self, kind: PartKind) -> bool {
-        self.parts.iter().any(|part| part.kind == kind && part.sent)
     }
 }

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::citation;
 use super::items::{Call, Items, Key, PartKind};
+use super::passed::Passed;
 use super::sink::{AnswerMeta, CallHead, CallKind, FinishReason, ReasoningFormat, Sink};
 use super::thoughts::{KeptReasoning, Thoughts};
 use super::views::{ItemView, PartView};
@@ -31,8 +32,8 @@ pub struct ChatMachine<S> {
     visible: bool,
     items: Items,
     calls: usize,
-    /// Some message's text has been passed on.
-    spoken: bool,
+    /// The message whose text has been passed on last.
+    speaking: Option<usize>,
     reasoned: bool,
     /// `<think>` has been written and not closed.
     thinking: bool,
@@ -53,7 +54,7 @@ impl<S: Sink> ChatMachine<S> {
             visible: false,
             items: Items::default(),
             calls: 0,
-            spoken: false,
+            speaking: None,
             reasoned: false,
             thinking: false,
             content_length: 0,
@@ -82,6 +83,7 @@ impl<S: Sink> ChatMachine<S> {
             "response.custom_tool_call_input.done" => self.arguments_done(event, event.input, out),
             "response.output_text.annotation.added" => self.annotation_added(event, out),
             "response.content_part.done" => self.content_part_done(event, out),
+            "response.reasoning_summary_part.done" => self.summary_part_done(event, out),
             "response.output_item.added" => self.item_added(event, out),
             "response.output_item.done" => self.item_done(event.item, event.output_index, out),
             "response.created" | "response.in_progress" => self.identify(event),
@@ -134,12 +136,12 @@ impl<S: Sink> ChatMachine<S> {
         }
     }
 
-    /// Passes on a part that is known whole, unless it has come in deltas.
+    /// Passes on what has not been of a part that is known whole.
     fn whole_part(&mut self, item: usize, kind: PartKind, index: u64, text: Text<'_>, out: &mut Vec<u8>) {
         let length = self.content_length;
-        let begun = self.items.item(item).is_some_and(|item| item.part(kind, index, length).sent);
-        if !begun {
-            self.part_text(item, kind, index, text, out);
+        let Some(part) = self.items.item(item).map(|item| item.part(kind, index, length)) else { return };
+        if let Some(rest) = part.sent.rest_of(text) {
+            self.part_text(item, kind, index, rest, out);
         }
     }
 
@@ -148,6 +150,10 @@ impl<S: Sink> ChatMachine<S> {
             return;
         }
         self.separate(position, kind, index, out);
+        let length = self.content_length;
+        if let Some(item) = self.items.item(position) {
+            item.part(kind, index, length).sent.add(text);
+        }
         match kind {
             PartKind::Text => self.content(text, out),
             PartKind::Refusal => {
@@ -158,19 +164,24 @@ impl<S: Sink> ChatMachine<S> {
         }
     }
 
-    /// What must stand before the next text of a part: nothing, unless the part begins with it.
+    /// What must stand before the next text of a part: nothing, unless the part begins with it, or another message has
+    /// spoken meanwhile.
     fn separate(&mut self, position: usize, kind: PartKind, index: u64, out: &mut Vec<u8>) {
         let length = self.content_length;
         let Some(item) = self.items.item(position) else { return };
-        let first_of_item = !item.has_sent(kind);
-        if std::mem::replace(&mut item.part(kind, index, length).sent, true) {
+        let has_begun = !item.part(kind, index, length).sent.is_empty();
+        let speaks_on = self.speaking == Some(position);
+        if has_begun && (kind != PartKind::Text || speaks_on) {
             return;
         }
         match kind {
             PartKind::Text => {
                 self.end_thinking(out);
-                if first_of_item && std::mem::replace(&mut self.spoken, true) {
+                if !speaks_on && self.speaking.replace(position).is_some() {
                     self.content(BLANK_LINE, out);
+                }
+                if has_begun {
+                    return;
                 }
                 let length = self.content_length;
                 if let Some(item) = self.items.item(position) {
@@ -229,11 +240,11 @@ impl<S: Sink> ChatMachine<S> {
         }
     }
 
-    /// Passes on arguments that are known whole, unless they have come in deltas.
+    /// Passes on what has not been of arguments that are known whole.
     fn whole_arguments(&mut self, position: usize, arguments: Option<Text<'_>>, out: &mut Vec<u8>) {
-        let sent = self.items.item(position).and_then(|item| item.call.as_ref()).is_none_or(|call| call.sent);
-        if let Some(arguments) = arguments.filter(|_| !sent) {
-            self.arguments(position, arguments, out);
+        let sent = self.items.item(position).and_then(|item| item.call.as_ref()).map(|call| call.sent);
+        if let Some(rest) = arguments.and_then(|arguments| sent?.rest_of(arguments)) {
+            self.arguments(position, rest, out);
         }
     }
 
@@ -242,7 +253,7 @@ impl<S: Sink> ChatMachine<S> {
         if text.is_empty() {
             return;
         }
-        call.sent = true;
+        call.sent.add(text);
         let (index, kind) = (call.index, call.kind);
         // The legacy form has room for one call, and the request asked for no more.
         if !(self.legacy_functions && index > 0) {
@@ -274,6 +285,13 @@ impl<S: Sink> ChatMachine<S> {
         }
     }
 
+    fn summary_part_done(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        if let Some(part) = event.part {
+            let position = self.items.find_or_add(event.key());
+            self.reasoning_part(position, PartKind::Summary, event.summary_index.unwrap_or(0), part, out);
+        }
+    }
+
     /// Passes on what has not been of a finished message part.
     fn message_part(&mut self, position: usize, index: u64, part: &RawValue, out: &mut Vec<u8>) {
         let Ok(part) = serde_json::from_str::<PartView<'_>>(part.get()) else { return };
@@ -293,7 +311,9 @@ impl<S: Sink> ChatMachine<S> {
     fn item_added(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         let Some(view) = event.item.and_then(ItemView::parse) else { return };
         let position = self.items.find_or_add(view.key(event.output_index));
-        if let Some(kind) = view.call_kind() {
+        // A name is sent once and cannot be mended: a call without one waits for the end of its item.
+        let has_name = view.name.and_then(Text::of).is_some_and(|name| !name.is_empty());
+        if let Some(kind) = view.call_kind().filter(|_| has_name) {
             self.begin_call(position, kind, &view, event.output_index, out);
         }
     }
@@ -311,7 +331,7 @@ impl<S: Sink> ChatMachine<S> {
         let index = self.calls;
         let Some(item) = self.items.item(position).filter(|item| item.call.is_none()) else { return };
         let initial = view.payload(kind).map(|text| text.escaped().to_owned()).unwrap_or_default();
-        item.call = Some(Call { index, kind, sent: false, initial });
+        item.call = Some(Call { index, kind, sent: Passed::default(), initial });
         self.calls += 1;
         self.thoughts.led_to_call(id);
         self.end_thinking(out);
@@ -319,9 +339,8 @@ impl<S: Sink> ChatMachine<S> {
         if !(self.legacy_functions && index > 0) {
             self.sink.call(CallHead { index, kind, id, name }, out);
         }
-        if let Some(early) = self.items.take_early(view.key(output_index)) {
-            self.arguments(position, Text::from_escaped(&early), out);
-        }
+        let early = self.items.take_early(view.key(output_index));
+        self.arguments(position, Text::from_escaped(&early), out);
     }
 
     /// Passes on what has not been of a finished item.
@@ -331,8 +350,9 @@ impl<S: Sink> ChatMachine<S> {
         let position = self.items.find_or_add(key);
         self.finished_texts(position, &view, out);
         if let Some(kind) = view.call_kind() {
-            // The finished item has them all, so what came early would only be half of it.
-            if self.items.item(position).is_some_and(|item| item.call.is_none()) {
+            // The finished item has them all, so what came early could only be a part of it.
+            let is_whole = view.payload(kind).is_some_and(|payload| !payload.is_empty());
+            if is_whole && self.items.item(position).is_some_and(|item| item.call.is_none()) {
                 self.items.take_early(key);
             }
             self.begin_call(position, kind, &view, output_index, out);
@@ -413,8 +433,7 @@ impl<S: Sink> ChatMachine<S> {
     fn flush_calls(&mut self, out: &mut Vec<u8>) {
         let mut waiting = Vec::new();
         for item in self.items.iter_mut() {
-            if let Some(call) = item.call.as_mut().filter(|call| !call.sent && !call.initial.is_empty()) {
-                call.sent = true;
+            if let Some(call) = item.call.as_mut().filter(|call| call.sent.is_empty() && !call.initial.is_empty()) {
                 waiting.push((call.index, call.kind, std::mem::take(&mut call.initial)));
             }
         }

@@ -12,6 +12,7 @@ pub mod fold;
 mod history;
 mod items;
 pub mod machine;
+mod passed;
 pub mod request;
 pub mod sink;
 mod thoughts;
