@@ -50,6 +50,8 @@ enum Act {
     GoAwayLater,
     /// Shows some output and waits.
     Hold,
+    /// Sends small pieces until nobody takes them any more, then ends the answer.
+    Flood,
 }
 
 /// What became of a call.
@@ -59,6 +61,8 @@ enum Seen {
     Call(usize),
     /// The client reset its stream.
     ResetByClient(Reason),
+    /// The client has taken nothing for some time.
+    Stalled,
 }
 
 struct Backend {
@@ -99,7 +103,7 @@ impl Backend {
         std::iter::from_fn(|| seen.try_recv().ok())
             .filter_map(|seen| match seen {
                 Seen::Call(connection) => Some(connection),
-                Seen::ResetByClient(_) => None,
+                Seen::ResetByClient(_) | Seen::Stalled => None,
             })
             .collect()
     }
@@ -201,10 +205,33 @@ async fn answer_call(
             let _ = tell.send(Seen::ResetByClient(reason));
         }
         _ => {
+            if matches!(act, Act::Flood) {
+                flood(&mut stream).await;
+                let _ = tell.send(Seen::Stalled);
+            }
             let completed = json!({ "type": "response.completed", "response": { "id": "resp_1", "output": [] } });
             send(&mut stream, &completed);
             let _ = stream.send_data(Bytes::new(), true);
         }
+    }
+}
+
+/// Sends one small piece after the other for as long as they are taken.
+async fn flood(stream: &mut SendStream<Bytes>) {
+    let delta = json!({ "type": "response.output_text.delta", "item_id": "m", "output_index": 0, "delta": "drop" });
+    let piece = Bytes::from(format!("data: {delta}\n\n"));
+    loop {
+        stream.reserve_capacity(piece.len());
+        let room = async {
+            while stream.capacity() < piece.len() {
+                let more = std::future::poll_fn(|context| stream.poll_capacity(context)).await;
+                more.expect("an open stream").expect("an open connection");
+            }
+        };
+        if tokio::time::timeout(Duration::from_millis(500), room).await.is_err() {
+            return;
+        }
+        stream.send_data(piece.clone(), false).expect("an open stream");
     }
 }
 
@@ -356,4 +383,22 @@ async fn a_client_that_leaves_resets_its_stream_and_no_other() {
     }
     // Other programs may hold the machine up, this one may not: the best of several counts.
     assert!(best <= Duration::from_millis(100), "{best:?}");
+}
+
+#[tokio::test]
+async fn clients_that_take_nothing_disturb_no_other() {
+    let backend = Backend::start().await;
+    let daemon = Daemon::start(&backend);
+    assert_whole(&daemon.ask(false).await);
+    backend.next([Act::Flood, Act::Flood]);
+    let stalled = [daemon.begin(true).await, daemon.begin(true).await];
+    backend.saw(&Seen::Stalled).await;
+    backend.saw(&Seen::Stalled).await;
+    backend.next([Act::Answer]);
+    assert_whole(&daemon.ask(true).await);
+    assert_eq!(backend.calls(), [0], "on the connection there was");
+    for response in stalled {
+        let text = tokio::time::timeout(PATIENCE, response.text()).await.expect("in time").expect("an orderly end");
+        assert!(text.contains("drop") && text.contains(r#""finish_reason":"stop""#), "{}", text.len());
+    }
 }

@@ -31,7 +31,8 @@ impl HttpClient {
         let inner = reqwest::Client::builder()
             .connect_timeout(connect_timeout)
             .redirect(reqwest::redirect::Policy::none())
-            .http2_adaptive_window(true)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
             .tcp_nodelay(true)
             .build()
             .map_err(|error| transport_error(&error))?;
@@ -114,3 +115,10 @@ fn is_from_rustls(cause: &(dyn Error + 'static)) -> bool {
     let inside = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     cause.is::<rustls::Error>() || inside.is_some_and(|inner| is_from_rustls(inner))
 }
+
+/// How much of one answer may be on its way to a client that takes nothing: also what it costs in memory.
+const STREAM_WINDOW: u32 = 512 * 1024;
+/// The same for all answers of a connection. The HTTP/2 library ends a connection, and with it every answer on it, once
+/// the small pieces that nobody has taken yet exceed a budget of half this size; so it is more than enough for as many
+/// clients that take nothing as there will ever be. It promises, and takes no memory by itself.
+const CONNECTION_WINDOW: u32 = 128 * 1024 * 1024;
