@@ -3,11 +3,13 @@
 
 #![no_main]
 
+use std::collections::HashMap;
+
 use codex_proxy::credentials::document::AuthDocument;
 use codex_proxy::oauth::TokenSet;
 use codex_proxy::oauth::claims::Claims;
 use libfuzzer_sys::fuzz_target;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 fuzz_target!(|input: &[u8]| {
     let Ok(text) = std::str::from_utf8(input) else { return };
@@ -24,15 +26,19 @@ fuzz_target!(|input: &[u8]| {
     read.apply_refresh(&TokenSet::parse(answer).expect("an answer"), 1_786_000_000);
     let login = read.login();
     assert!(login.is_err() || login.is_ok_and(|login| login.refresh_token.is_some_and(|token| token.expose() == "r")));
-    let (before, after) = (fields(text), fields(&read.to_text()));
-    for (name, value) in before.as_object().into_iter().flatten() {
-        let own = ["tokens", "last_refresh", "expiresAt"].contains(&name.as_str());
-        assert!(own || after[name] == *value || name.starts_with("expires"), "{name} has changed");
+    let after = read.to_text();
+    // Half a surrogate pair in a name is kept as it is written, and no Rust string can hold it.
+    let (Some(before), Some(after)) = (fields(text), fields(&after)) else { return };
+    for (name, value) in before {
+        let own = ["tokens", "last_refresh", "expiresAt"].contains(&name.as_str()) || name.starts_with("expires");
+        let kept = after.get(&name).is_some_and(|kept| kept.get() == value.get());
+        assert!(own || kept, "{name} has changed");
     }
 });
 
-fn fields(text: &str) -> Value {
-    serde_json::from_str(text).expect("JSON")
+/// The members as they are written: a number may be larger than any type of Rust's.
+fn fields(text: &str) -> Option<HashMap<String, &RawValue>> {
+    serde_json::from_str(text).ok()
 }
 
 /// base64url without padding.
