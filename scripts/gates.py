@@ -31,7 +31,7 @@ LIMITS = {
     "memory after a request, MB": 12.0,
     "instructions a text delta, in a burst": 8000,
     "allocations a text delta, in a burst": 2.0,
-    "allocations a text delta, each alone": 12.0,
+    "allocations a text delta, each alone": 2.0,
     "system calls a text delta, each alone": 2.3,
 }
 
