@@ -132,6 +132,9 @@ pub struct Options {
     #[arg(long, value_name = "FROM=TO", global = true)]
     #[serde(deserialize_with = "Aliases::entries")]
     pub model_alias: Vec<Alias>,
+    /// Refuse a request whose model is retired or exchanged by the backend, instead of naming the model that answers
+    #[arg(long, global = true)]
+    pub strict_model: bool,
     /// File whose text is sent as instructions; the client's own become a developer message [env: INSTRUCTIONS_FILE]
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true)]
     pub instructions_file: Option<PathBuf>,

@@ -148,6 +148,7 @@ fn server(options: &Options, guard: Guard, environment: &Environment) -> Result<
         max_concurrent,
         reasoning_format,
         reasoning_replay: !options.no_reasoning_replay,
+        strict_model: options.strict_model,
         instructions: instructions.transpose()?,
         log_bodies: options.log_bodies,
         ..defaults

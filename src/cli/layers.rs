@@ -68,6 +68,7 @@ impl Options {
             allow_origin: list(self.allow_origin, below.allow_origin),
             default_model: self.default_model.or(below.default_model),
             model_alias: if self.model_alias.is_empty() { below.model_alias } else { self.model_alias },
+            strict_model: self.strict_model || below.strict_model,
             instructions_file: self.instructions_file.or(below.instructions_file),
             reasoning_format: self.reasoning_format.or(below.reasoning_format),
             no_reasoning_replay: self.no_reasoning_replay || below.no_reasoning_replay,
@@ -147,6 +148,7 @@ mod tests {
             allow-host = "proxy.lan"
             allow-origin = ["https://app.example"]
             default-model = "gpt-5.5"
+            strict-model = true
             instructions-file = "i.md"
             reasoning-format = "think-tags"
             no-reasoning-replay = true

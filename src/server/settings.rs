@@ -23,6 +23,8 @@ pub struct Settings {
     pub reasoning_format: ReasoningFormat,
     /// Whether a chat's earlier reasoning is kept in memory and given back to the model on the next turn.
     pub reasoning_replay: bool,
+    /// Whether a request is refused rather than answered by another model than the one it was sent to.
+    pub strict_model: bool,
     /// Sent as `instructions` in place of the client's own, which then become a leading developer message.
     pub instructions: Option<Arc<str>>,
     /// Whether bodies are logged, without credentials.
@@ -40,6 +42,7 @@ impl Default for Settings {
             max_concurrent: 512,
             reasoning_format: ReasoningFormat::default(),
             reasoning_replay: true,
+            strict_model: false,
             instructions: None,
             log_bodies: false,
         }
