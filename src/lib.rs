@@ -9,6 +9,7 @@
 //!   failures.
 //! * [`credentials`]: the stores of the login, its document, and the one supplier of fresh tokens.
 //! * [`oauth`]: what is said to the token issuer, which is refreshing, signing in and revoking.
+//! * [`excerpt`]: text from elsewhere, made fit for a log line or a terminal. Pure.
 //! * [`server`]: the HTTP surface, which is routes, guards, limits, errors as answers, numbers, and the accept loop.
 //! * [`platform`]: what differs between a laptop and the edge: sending, sleeping, spawning, the time.
 //! * `cli`: flags, configuration and commands; one file a command (native).
@@ -31,6 +32,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cli;
 pub mod credentials;
+pub mod excerpt;
 pub mod models;
 pub mod oauth;
 pub mod openai;

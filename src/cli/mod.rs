@@ -61,7 +61,7 @@ fn run(line: CommandLine) -> Result<(), CliError> {
         return Ok(output.write_all(&script)?);
     }
     let options = options(line, &command)?;
-    start_log(&options, &command)?;
+    let _log = start_log(&options, &command)?;
     let config = Config::resolve(options, |name| env::var_os(name))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
@@ -91,7 +91,7 @@ fn options(line: CommandLine, command: &Command) -> Result<Options, CliError> {
 }
 
 /// Commands that end soon speak for themselves: only warnings are worth a line beside their output.
-fn start_log(options: &Options, command: &Command) -> Result<(), CliError> {
+fn start_log(options: &Options, command: &Command) -> Result<logging::Log, CliError> {
     let usual = if matches!(command, Command::Serve | Command::Demo) { "info" } else { "warn" };
     let production = env::var("ENV").is_ok_and(|value| value.trim().eq_ignore_ascii_case("production"));
     logging::start(options.log_level.as_deref().unwrap_or(usual), production)

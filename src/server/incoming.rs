@@ -9,6 +9,7 @@ use http::HeaderMap;
 use super::answer::Exchange;
 use super::observe::RequestLog;
 use super::{App, body};
+use crate::excerpt::Excerpt;
 use crate::models::Resolution;
 use crate::openai::error::ApiError;
 use crate::translate::backend::{BackendRequest, Context};
@@ -40,7 +41,8 @@ impl Incoming {
         if let Some(model) = model.filter(|_| resolution.foreign)
             && self.app.notices.is_new(model)
         {
-            tracing::warn!(asked = model, sent = resolution.model, "no model of this backend; sending the default one");
+            let asked = Excerpt::of(model);
+            tracing::warn!(%asked, sent = resolution.model, "no model of this backend; sending the default one");
         }
         resolution
     }

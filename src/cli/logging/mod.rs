@@ -2,9 +2,14 @@
 //!
 //! * Any other value of `ENV` means a person reads it: shells use a variable of that name for other things.
 //! * A panic is a line of the log like any other.
+//! * [`queue`] takes the lines to stderr, so that nothing waits for it; [`fields`] keeps each on one line.
+
+mod fields;
+mod queue;
 
 use std::io::{self, IsTerminal as _};
 use std::panic;
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -12,16 +17,31 @@ use tracing_subscriber::filter::Directive;
 use tracing_subscriber::fmt;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::fields::EscapedFields;
+use self::queue::LogQueue;
 use super::error::CliError;
 
+/// The running log. Dropping it waits a second at most for the lines that are on their way.
+#[derive(Debug)]
+pub(super) struct Log(LogQueue);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.flush(Duration::from_secs(1));
+    }
+}
+
 /// Starts the log. `filter` is a level, or directives like `info,codex_proxy=debug`.
-pub(super) fn start(filter: &str, production: bool) -> Result<(), CliError> {
+pub(super) fn start(filter: &str, production: bool) -> Result<Log, CliError> {
     let filter = parse(filter)?;
-    let builder = fmt().with_writer(io::stderr).with_env_filter(filter);
+    let queue = LogQueue::start(io::stderr())?;
+    // An error of its own would be written to stderr directly, which panics where stderr cannot be written.
+    let builder = fmt().with_writer(queue.clone()).with_env_filter(filter).log_internal_errors(false);
     let started = if production {
         builder.json().flatten_event(true).with_span_list(false).finish().try_init()
     } else {
-        builder.with_target(false).with_ansi(io::stderr().is_terminal()).finish().try_init()
+        let coloured = io::stderr().is_terminal();
+        builder.with_target(false).with_ansi(coloured).fmt_fields(EscapedFields).finish().try_init()
     };
     started.map_err(|error| CliError::Internal(error.to_string()))?;
     panic::set_hook(Box::new(|panic| {
@@ -31,7 +51,7 @@ pub(super) fn start(filter: &str, production: bool) -> Result<(), CliError> {
             payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(|text| &**text));
         tracing::error!(place, "panic: {}", text.unwrap_or("unknown"));
     }));
-    Ok(())
+    Ok(Log(queue))
 }
 
 /// Directives, where a word alone has to be a level: it would silently mean a module of that name otherwise.

@@ -1,0 +1,87 @@
+//! Text from elsewhere, made fit for a line of a log or of a terminal.
+//!
+//! * Control characters are escaped: a line break would forge a log line, an escape sequence would steer the terminal.
+//!   So are the characters that reorder text (<https://www.unicode.org/reports/tr9/>) and the two other line breaks.
+//! * A long text is cut, and its length told.
+
+use std::fmt::{self, Write};
+
+/// The beginning of a text, escaped.
+#[derive(Debug, Clone, Copy)]
+pub struct Excerpt<'a> {
+    text: &'a str,
+    /// Bytes at most.
+    limit: usize,
+}
+
+impl<'a> Excerpt<'a> {
+    /// The first 256 bytes of `text`: longer than any name of a model, a route, a host or a field.
+    pub const fn of(text: &'a str) -> Self {
+        Self::up_to(256, text)
+    }
+
+    /// The first `limit` bytes of `text`.
+    pub const fn up_to(limit: usize, text: &'a str) -> Self {
+        Self { text, limit }
+    }
+
+    /// The first 2,048 bytes of `text`: a sentence or two.
+    pub const fn of_message(text: &'a str) -> Self {
+        Self::up_to(2048, text)
+    }
+}
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.text.len() <= self.limit {
+            return escape_into(formatter, self.text);
+        }
+        let fits = |(start, character): &(usize, char)| start + character.len_utf8() <= self.limit;
+        let end = self.text.char_indices().take_while(fits).last().map_or(0, |(start, last)| start + last.len_utf8());
+        escape_into(formatter, self.text.get(..end).unwrap_or_default())?;
+        write!(formatter, "… ({} bytes)", self.text.len())
+    }
+}
+
+/// Writes `text` with every character escaped that would leave or reorder its line.
+pub fn escape_into(writer: &mut dyn Write, text: &str) -> fmt::Result {
+    let mut written = 0;
+    for (position, character) in text.char_indices().filter(|(_, character)| is_unsafe(*character)) {
+        writer.write_str(text.get(written..position).unwrap_or_default())?;
+        write!(writer, "{}", character.escape_default())?;
+        written = position + character.len_utf8();
+    }
+    writer.write_str(text.get(written..).unwrap_or_default())
+}
+
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
+        || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_stays_a_line_and_a_terminal_in_peace() {
+        for (text, shown) in [
+            ("gpt-6.1-sol", "gpt-6.1-sol"),
+            ("a\nb\r\tc", r"a\nb\r\tc"),
+            ("\u{1b}[2Jx\u{7}\u{9b}y\u{7f}", r"\u{1b}[2Jx\u{7}\u{9b}y\u{7f}"),
+            ("\u{202e}evil\u{2066}\u{2028}", r"\u{202e}evil\u{2066}\u{2028}"),
+            ("größer 密钥 👍🏽 \\n", "größer 密钥 👍🏽 \\n"),
+            ("", ""),
+        ] {
+            assert_eq!(Excerpt::of(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!(Excerpt::up_to(4, "密钥密").to_string(), "密… (9 bytes)");
+        assert_eq!(Excerpt::up_to(9, "密钥密").to_string(), "密钥密");
+        assert_eq!(Excerpt::up_to(0, "x").to_string(), "… (1 bytes)");
+    }
+}
