@@ -2,8 +2,8 @@
 //!
 //! * The port comes first: whoever has it already is the likeliest problem.
 //! * The first line on stdout says where it listens, and is written once requests are answered.
-//! * SIGTERM or SIGINT ends it in good order, a second one at once; both with exit code 0. A token refresh that is under
-//!   way is waited for, since its tokens exist nowhere else; a third signal does not wait for that either.
+//! * SIGTERM, SIGINT or SIGHUP (a terminal that closes) ends it in good order, a second one at once; both with exit code 0.
+//!   A token refresh that is under way is waited for in any case, since its tokens exist nowhere else.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -63,10 +63,7 @@ pub(super) async fn run(
         () = listen::run(listeners, router(app), stopping, GRACE, cut_off) => {}
         () = signalled => tracing::warn!("second signal: answers under way are cut off"),
     }
-    tokio::select! {
-        () = supplier.settle() => {}
-        () = signals.next() => tracing::warn!("not waiting for the token refresh"),
-    }
+    supplier.settle().await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -93,6 +90,8 @@ pub(super) struct Signals {
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    hang_up: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -100,7 +99,11 @@ impl Signals {
     #[cfg(unix)]
     pub(super) fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 
     /// From now on Ctrl-C comes here instead of ending the process.
@@ -114,6 +117,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            _ = self.hang_up.recv() => {}
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! * Between the moment the issuer exchanges a refresh token and the moment the new one is on the disk, the login exists
 //!   only on the way. A process that dies then would lose it. The refreshing process is small, lives for one refresh,
-//!   and stands in a process group of its own: what kills the daemon, or interrupts it at the terminal, passes it by.
+//!   stands in a session of its own and heeds no signal but SIGKILL: a service manager or a container that stops sends
+//!   its signals to every process, not to the daemon alone.
 //! * It does one whole errand: takes the store's lock, reads again, adopts or exchanges, stores. Whoever comes next
 //!   waits for its lock and finds the new login.
 //! * Orders and reports are one JSON object each, over pipes; no token stands in an argument or a variable.
@@ -91,8 +92,6 @@ impl DetachedRefresh {
     fn start(&self) -> io::Result<Child> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         #[cfg(windows)]
         std::os::windows::process::CommandExt::creation_flags(&mut command, DETACHED);
         command.spawn()
@@ -128,6 +127,9 @@ pub fn answer(input: &mut dyn io::Read, output: &mut dyn io::Write) -> ExitCode 
     let (Ok(_), Ok(order)) = (read, serde_json::from_str::<Order>(&order)) else { return ExitCode::FAILURE };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let (Ok(runtime), Ok(http)) = (runtime, HttpClient::new(CONNECT_LIMIT)) else { return ExitCode::FAILURE };
+    if stand_apart(&runtime).is_err() {
+        return ExitCode::FAILURE;
+    }
     let oauth = Client::new(http, &order.issuer, &order.originator, &order.user_agent);
     // From here on nobody else may do it. Nobody listening any more is no reason to stop.
     let _ = writeln!(output, "{BEGUN}").and_then(|()| output.flush());
@@ -136,6 +138,38 @@ pub fn answer(input: &mut dyn io::Read, output: &mut dyn io::Write) -> ExitCode 
     let report = Zeroizing::new(serde_json::to_string(&report).unwrap_or_default());
     let _ = writeln!(output, "\n{REPORT}{}", *report).and_then(|()| output.flush());
     ExitCode::SUCCESS
+}
+
+/// Leaves the daemon's session and takes every signal that can be taken, to no effect. Until then the refresh has not
+/// begun, so a signal in between costs nothing.
+#[cfg(unix)]
+fn stand_apart(runtime: &tokio::runtime::Runtime) -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    // A process that leads a group already, as in a test, has a session of its own or does without.
+    let _ = rustix::process::setsid();
+    let _guard = runtime.enter();
+    for kind in [
+        SignalKind::alarm(),
+        SignalKind::hangup(),
+        SignalKind::interrupt(),
+        SignalKind::io(),
+        SignalKind::pipe(),
+        SignalKind::quit(),
+        SignalKind::terminate(),
+        SignalKind::user_defined1(),
+        SignalKind::user_defined2(),
+    ] {
+        // A handler that has been installed stays: <https://docs.rs/tokio/latest/tokio/signal/unix/struct.Signal.html>.
+        drop(signal(kind)?);
+    }
+    Ok(())
+}
+
+/// Console signals do not reach a process without a console.
+#[cfg(not(unix))]
+fn stand_apart(_runtime: &tokio::runtime::Runtime) -> io::Result<()> {
+    Ok(())
 }
 
 impl StoreAddress {
@@ -151,7 +185,7 @@ impl StoreAddress {
 const BEGUN: &str = "refresh begun";
 const REPORT: &str = "refresh report ";
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// A process group of its own and no window.
+/// `CREATE_NEW_PROCESS_GROUP` and `CREATE_NO_WINDOW`.
 #[cfg(windows)]
 const DETACHED: u32 = 0x0800_0200;
 
