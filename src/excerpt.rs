@@ -54,7 +54,8 @@ pub fn escape_into(writer: &mut dyn Write, text: &str) -> fmt::Result {
     writer.write_str(text.get(written..).unwrap_or_default())
 }
 
-fn is_unsafe(character: char) -> bool {
+/// Whether `character` would leave or reorder its line, or steer the terminal.
+pub fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
         || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

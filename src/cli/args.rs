@@ -113,10 +113,14 @@ pub struct Options {
     /// Log request and answer bodies, without credentials (they hold your conversations)
     #[arg(long, global = true)]
     pub log_bodies: bool,
-    /// Key that clients must present; may be repeated [env: API_KEY, separated by commas]
+    /// Key that clients must present; may be repeated. Every user of this machine can read it in the process list:
+    /// better use --api-key-file or the environment [env: API_KEY, separated by commas]
     #[arg(long, value_name = "KEY", global = true)]
     #[serde(deserialize_with = "super::value::one_or_many")]
     pub api_key: Vec<String>,
+    /// File with further keys, one a line; - is standard input [env: CODEX_PROXY_API_KEY_FILE]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true)]
+    pub api_key_file: Option<PathBuf>,
     /// Host name that requests may be addressed to, beside localhost; may be repeated
     #[arg(long, value_name = "HOST", global = true)]
     #[serde(deserialize_with = "super::value::one_or_many")]
@@ -203,7 +207,7 @@ Examples:
   codex-proxy login                         sign in with ChatGPT
   codex-proxy                               serve on http://localhost:9879/v1
   codex-proxy demo                          try it without an account
-  codex-proxy --port 3000 --api-key SECRET  another port, and a key that clients must send
+  codex-proxy --api-key-file keys.txt       keys that clients must send, one a line
   codex-proxy --model-alias gpt-4o=gpt-5.5  let tools that insist on gpt-4o have gpt-5.5
   codex-proxy doctor                        find out why it does not work
 

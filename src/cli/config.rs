@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use super::args::{CredsStore, Options, Reasoning};
 use super::error::CliError;
+use super::keys;
+use super::layers::text;
 use crate::credentials::{Environment, StoreChoice, StoreOptions};
 use crate::models::Models;
 use crate::server::guard::Guard;
@@ -49,9 +51,17 @@ impl Config {
     /// The decisions that `options` and the environment come to.
     pub fn resolve(options: Options, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, CliError> {
         let environment = Environment::from_variables(&variable);
-        let admin_key = variable("ADMIN_API_KEY").and_then(|key| key.into_string().ok()).unwrap_or_default();
+        let admin_key = text("ADMIN_API_KEY", variable("ADMIN_API_KEY"))?.unwrap_or_default();
+        if !admin_key.is_empty() && admin_key.trim().is_empty() {
+            let problem = "a key must not be blank".to_owned();
+            return Err(CliError::Option { option: "ADMIN_API_KEY".to_owned(), problem });
+        }
+        for name in ["ACCESS_TOKEN", "ACCOUNT_ID"] {
+            text(name, variable(name))?;
+        }
+        check_home(&options, &environment)?;
         let host = options.host.clone().unwrap_or_else(|| "localhost".to_owned());
-        let guard = guard(&options, &host, &admin_key)?;
+        let guard = guard(&options, &host, &admin_key, &environment)?;
         Ok(Self {
             store: store(&options),
             port: options.port.unwrap_or(DEFAULT_PORT),
@@ -87,8 +97,38 @@ impl Config {
 
 /// The configuration file to read: the one that was named, else the usual one if it is there.
 pub fn config_file(named: Option<PathBuf>, environment: &Environment) -> Option<PathBuf> {
-    let usual = || Some(environment.own_directory().join("config.toml")).filter(|path| path.exists());
+    let usual = || {
+        // Without a home the directory would be one of the current directory's, and so anybody's.
+        environment.config_directory.as_ref()?;
+        Some(environment.own_directory().join("config.toml")).filter(|path| path.exists())
+    };
     named.map(|path| environment.expand(&path)).or_else(usual)
+}
+
+/// A store whose usual place is in the user's home needs one: its place would be relative to the current directory.
+fn check_home(options: &Options, environment: &Environment) -> Result<(), CliError> {
+    let relative = |option: &str, path: &Path| CliError::Option {
+        option: option.to_owned(),
+        problem: format!("{:?} is not an absolute path", path.display().to_string()),
+    };
+    if let Some(path) = environment.codex_home.as_deref().filter(|path| !path.is_absolute()) {
+        return Err(relative("CODEX_HOME", path));
+    }
+    let is_placed = match options.creds_store.unwrap_or(CredsStore::Auto) {
+        CredsStore::Env => true,
+        CredsStore::Auto | CredsStore::Xdg => options.creds_path.is_some() || environment.config_directory.is_some(),
+        CredsStore::Legacy => {
+            options.creds_path.is_some() || environment.codex_home.is_some() || environment.home.is_some()
+        }
+        CredsStore::Keychain => environment.config_directory.is_some(),
+    };
+    if is_placed {
+        return Ok(());
+    }
+    let problem = "this user has no home directory; set it to an absolute path, or name the login's file with \
+                   --creds-path"
+        .to_owned();
+    Err(CliError::Option { option: "HOME".to_owned(), problem })
 }
 
 fn store(options: &Options) -> StoreOptions {
@@ -107,7 +147,7 @@ fn store(options: &Options) -> StoreOptions {
     }
 }
 
-fn guard(options: &Options, host: &str, admin_key: &str) -> Result<Guard, CliError> {
+fn guard(options: &Options, host: &str, admin_key: &str, environment: &Environment) -> Result<Guard, CliError> {
     let wrong = |option: &str, problem: String| CliError::Option { option: option.to_owned(), problem };
     // An IPv6 address is written in brackets wherever a host may have a port.
     let own = if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
@@ -120,10 +160,12 @@ fn guard(options: &Options, host: &str, admin_key: &str) -> Result<Guard, CliErr
     let origins = OriginPolicy::new(options.allow_origin.iter().map(String::as_str)).map_err(|origin| {
         wrong("--allow-origin", format!("{origin:?} is no origin; name each one like https://app.example"))
     })?;
-    let api_keys = Keys::new(options.api_key.iter().map(String::as_str));
-    if api_keys.is_empty() && !options.api_key.is_empty() {
+    if options.api_key.iter().any(|key| key.trim().is_empty()) {
         return Err(wrong("--api-key", "a key must not be blank".to_owned()));
     }
+    let from_file = options.api_key_file.as_deref().map(|path| keys::read(&environment.expand(path)));
+    let from_file = from_file.transpose()?.unwrap_or_default();
+    let api_keys = Keys::new(options.api_key.iter().chain(&from_file).map(String::as_str));
     Ok(Guard { hosts: allowed, origins, api_keys, needs_key: false, admin_keys: Keys::new([admin_key]) })
 }
 

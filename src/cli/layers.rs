@@ -4,6 +4,7 @@
 //! * A list that is given in one place replaces the same list of the places below it.
 //! * An unknown key in the configuration file is an error that names it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -12,25 +13,29 @@ use clap::builder::PossibleValue;
 
 use super::args::Options;
 use super::error::CliError;
+use super::trust;
 
 impl Options {
-    /// What the environment says, read through `variable`.
-    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, CliError> {
-        let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
-        let api_keys = set("API_KEY").unwrap_or_default();
+    /// What the environment says, read through `variable`. A variable that is set and cannot be used is an error.
+    pub fn from_environment(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, CliError> {
+        let set = |name: &str| -> Result<Option<String>, CliError> {
+            Ok(text(name, variable(name))?.filter(|value| !value.trim().is_empty()))
+        };
+        let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Ok(Self {
-            creds_store: choice("CREDS_STORE", set("CREDS_STORE"))?,
-            creds_path: set("CREDS_PATH").map(PathBuf::from),
-            host: set("HOST"),
-            port: parsed("PORT", set("PORT"))?,
-            log_level: set("RUST_LOG"),
-            api_key: api_keys.split(',').map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect(),
-            default_model: set("DEFAULT_MODEL"),
-            instructions_file: set("INSTRUCTIONS_FILE").map(PathBuf::from),
-            upstream_url: set("CODEX_UPSTREAM_URL"),
-            auth_url: set("CODEX_AUTH_URL"),
-            originator: set("CODEX_ORIGINATOR"),
-            client_version: set("CODEX_CLIENT_VERSION"),
+            creds_store: choice("CREDS_STORE", set("CREDS_STORE")?)?,
+            creds_path: path("CREDS_PATH"),
+            host: set("HOST")?,
+            port: parsed("PORT", set("PORT")?)?,
+            log_level: set("RUST_LOG")?,
+            api_key: keys("API_KEY", text("API_KEY", variable("API_KEY"))?)?,
+            api_key_file: path("CODEX_PROXY_API_KEY_FILE"),
+            default_model: set("DEFAULT_MODEL")?,
+            instructions_file: path("INSTRUCTIONS_FILE"),
+            upstream_url: set("CODEX_UPSTREAM_URL")?,
+            auth_url: set("CODEX_AUTH_URL")?,
+            originator: set("CODEX_ORIGINATOR")?,
+            client_version: set("CODEX_CLIENT_VERSION")?,
             ..Self::default()
         })
     }
@@ -38,6 +43,7 @@ impl Options {
     /// What the configuration file at `path` says.
     pub fn from_file(path: &Path) -> Result<Self, CliError> {
         let problem = |problem| CliError::ConfigFile { path: path.to_owned(), problem };
+        trust::check_owner(path).map_err(problem)?;
         let text = std::fs::read_to_string(path).map_err(|error| problem(format!("cannot be read: {error}")))?;
         Self::from_toml(&text).map_err(problem)
     }
@@ -64,6 +70,7 @@ impl Options {
             log_level: self.log_level.or(below.log_level),
             log_bodies: self.log_bodies || below.log_bodies,
             api_key: list(self.api_key, below.api_key),
+            api_key_file: self.api_key_file.or(below.api_key_file),
             allow_host: list(self.allow_host, below.allow_host),
             allow_origin: list(self.allow_origin, below.allow_origin),
             default_model: self.default_model.or(below.default_model),
@@ -80,6 +87,24 @@ impl Options {
             client_version: self.client_version.or(below.client_version),
         }
     }
+}
+
+/// The text of the variable `name`.
+pub(super) fn text(name: &str, value: Option<OsString>) -> Result<Option<String>, CliError> {
+    let wrong =
+        |_| CliError::Option { option: name.to_owned(), problem: "it is set, but not to UTF-8 text".to_owned() };
+    value.map(|value| value.into_string().map_err(wrong)).transpose()
+}
+
+/// The keys in the variable `name`. One that is set to something and holds no key would leave the API open.
+fn keys(name: &str, value: Option<String>) -> Result<Vec<String>, CliError> {
+    let value = value.unwrap_or_default();
+    let keys: Vec<_> = value.split(',').map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect();
+    if keys.is_empty() && !value.is_empty() {
+        let problem = "it is set, but holds no key; name at least one, or unset it".to_owned();
+        return Err(CliError::Option { option: name.to_owned(), problem });
+    }
+    Ok(keys)
 }
 
 fn parsed<T: FromStr<Err: std::fmt::Display>>(name: &str, value: Option<String>) -> Result<Option<T>, CliError> {
@@ -105,7 +130,7 @@ mod tests {
 
     fn environment(pairs: &'static [(&str, &str)]) -> Result<Options, CliError> {
         Options::from_environment(|name| {
-            pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
         })
     }
 
@@ -134,6 +159,26 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_set_and_cannot_be_used_is_an_error() {
+        for blank in [" ", ",", " , ,"] {
+            let error = environment(Box::leak(Box::new([("API_KEY", blank)]))).expect_err("wrong").to_string();
+            assert!(error.starts_with("API_KEY: it is set, but holds no key"), "{error}");
+        }
+        assert_eq!(environment(&[("API_KEY", "")]).expect("unset"), Options::default());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_variable_that_is_no_text_is_an_error() {
+        use std::os::unix::ffi::OsStringExt as _;
+        for name in ["API_KEY", "HOST", "PORT", "RUST_LOG", "DEFAULT_MODEL", "CODEX_UPSTREAM_URL", "CODEX_ORIGINATOR"] {
+            let variable = |asked: &str| (asked == name).then(|| OsString::from_vec(vec![b'k', 0xff]));
+            let error = Options::from_environment(variable).expect_err("wrong").to_string();
+            assert_eq!(error, format!("{name}: it is set, but not to UTF-8 text"));
+        }
+    }
+
+    #[test]
     fn the_file_knows_every_long_flag() {
         let options = Options::from_toml(
             r#"
@@ -145,6 +190,7 @@ mod tests {
             log-level = "debug"
             log-bodies = true
             api-key = ["a", "b"]
+            api-key-file = "keys"
             allow-host = "proxy.lan"
             allow-origin = ["https://app.example"]
             default-model = "gpt-5.5"

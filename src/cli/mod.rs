@@ -12,6 +12,7 @@ mod demo;
 mod doctor;
 pub mod error;
 mod hardening;
+mod keys;
 pub mod layers;
 mod logging;
 pub mod login;
@@ -19,11 +20,14 @@ pub mod logout;
 mod models;
 mod serve;
 pub mod status;
+mod terminal;
+mod trust;
 pub mod usage;
 pub mod value;
 pub mod words;
 
 use std::env;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -60,9 +64,13 @@ fn run(line: CommandLine) -> Result<(), CliError> {
         clap_complete::generate(completions.shell, &mut CommandLine::command(), "codex-proxy", &mut script);
         return Ok(output.write_all(&script)?);
     }
-    let options = options(line, &command)?;
+    let (options, warnings) = options(line, &command)?;
     let _log = start_log(&options, &command)?;
-    let config = Config::resolve(options, |name| env::var_os(name))?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let config = Config::resolve(options, variable)?;
+    let mut output = terminal::Escaped(output);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         match command {
@@ -81,26 +89,43 @@ fn run(line: CommandLine) -> Result<(), CliError> {
 }
 
 /// What flags, environment and configuration file say together. The demo reads no file that it is not told to.
-fn options(line: CommandLine, command: &Command) -> Result<Options, CliError> {
-    let variable = |name: &str| env::var(name).ok();
-    let environment = Environment::from_variables(|name| env::var_os(name));
+/// Also what to warn of once there is a log.
+fn options(line: CommandLine, command: &Command) -> Result<(Options, Vec<String>), CliError> {
+    let environment = Environment::from_variables(variable);
     let named = line.config.or_else(|| variable("CODEX_PROXY_CONFIG").filter(|path| !path.is_empty()).map(Into::into));
     let path = if named.is_none() && *command == Command::Demo { None } else { config_file(named, &environment) };
-    let file = path.map(|path| Options::from_file(&path)).transpose()?.unwrap_or_default();
-    Ok(line.options.or(Options::from_environment(variable)?).or(file))
+    let file = path.as_deref().map(Options::from_file).transpose()?.unwrap_or_default();
+    let mut warnings = Vec::new();
+    if !line.options.api_key.is_empty() {
+        let words = "⚠️ every user of this machine can read --api-key in the process list; use --api-key-file";
+        warnings.push(words.to_owned());
+    }
+    warnings.extend(path.filter(|_| !file.api_key.is_empty()).and_then(|path| trust::exposure(&path)));
+    Ok((line.options.or(Options::from_environment(variable)?).or(file), warnings))
+}
+
+/// A variable of the process. The home directory is the user database's where `HOME` names none.
+fn variable(name: &str) -> Option<OsString> {
+    let value = env::var_os(name).filter(|value| !value.is_empty());
+    if name != "HOME" {
+        return value;
+    }
+    value.or_else(|| env::home_dir().filter(|home| home.is_absolute()).map(Into::into))
 }
 
 /// Commands that end soon speak for themselves: only warnings are worth a line beside their output.
 fn start_log(options: &Options, command: &Command) -> Result<logging::Log, CliError> {
     let usual = if matches!(command, Command::Serve | Command::Demo) { "info" } else { "warn" };
-    let production = env::var("ENV").is_ok_and(|value| value.trim().eq_ignore_ascii_case("production"));
+    let production = layers::text("ENV", variable("ENV"))?;
+    let production = production.is_some_and(|value| value.trim().eq_ignore_ascii_case("production"));
     logging::start(options.log_level.as_deref().unwrap_or(usual), production)
 }
 
+/// Says why on stderr.
 fn fail(message: &str, code: ExitCode) -> ExitCode {
     if !message.is_empty() {
         // A closed stderr leaves nobody to tell.
-        let _ = writeln!(io::stderr(), "codex-proxy: {message}");
+        let _ = writeln!(terminal::Escaped(io::stderr()), "codex-proxy: {message}");
     }
     code
 }

@@ -78,7 +78,8 @@ impl Environment {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let path = |name: &str| set(name).map(PathBuf::from);
         let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
-        let home = path("HOME").or_else(|| path("USERPROFILE"));
+        // A relative path would lead into whatever directory the program was started in.
+        let home = path("HOME").or_else(|| path("USERPROFILE")).filter(|path| path.is_absolute());
         let stated = path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
         let platform = if cfg!(windows) { path("APPDATA") } else { None };
         let config_directory = stated.or(platform).or_else(|| home.as_ref().map(|home| home.join(".config")));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, header};
@@ -19,8 +20,15 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
 }
 
 /// One model, listed or not.
-pub(super) async fn find(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, ApiError> {
+pub(super) async fn find(
+    State(app): State<Arc<App>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
     app.catalogue.keep_current();
+    let Path(id) = id.map_err(|_| {
+        let message = "the model's name in the path is not UTF-8; GET /v1/models lists those there are";
+        ApiError::new(ErrorKind::ModelNotFound, message).with_param("model")
+    })?;
     let Some(entry) = app.models.find(&id) else {
         let message = format!("there is no model {id:?}; GET /v1/models lists those there are");
         return Err(ApiError::new(ErrorKind::ModelNotFound, message).with_param("model"));

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 mod log;
+mod options;
 mod signals;
 
 use std::ffi::OsString;

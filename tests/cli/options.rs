@@ -1,0 +1,109 @@
+//! Options that are set and cannot be used, and files that are not this user's alone.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+
+fn protect(home: &Home, path: &str, mode: u32) {
+    std::fs::set_permissions(home.0.path().join(path), std::fs::Permissions::from_mode(mode)).expect("a mode");
+}
+
+fn refused(mut command: Command) -> String {
+    let output = command.output().expect("it runs");
+    let errors = text(&output.stderr);
+    assert!(!output.status.success() && text(&output.stdout).is_empty(), "{output:?}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    errors
+}
+
+#[test]
+fn a_variable_that_cannot_be_used_refuses_the_start() {
+    let home = Home::new();
+    let table: [(&str, &[u8], &str); 9] = [
+        ("API_KEY", b"k\xff", "API_KEY: "),
+        ("API_KEY", b",", "API_KEY: "),
+        ("API_KEY", b"  ", "API_KEY: "),
+        ("ADMIN_API_KEY", b"k\xff", "ADMIN_API_KEY: "),
+        ("ADMIN_API_KEY", b" ", "ADMIN_API_KEY: "),
+        ("ENV", b"\xff", "ENV: "),
+        ("ACCESS_TOKEN", b"t\xff", "ACCESS_TOKEN: "),
+        ("CODEX_HOME", b"relative", "CODEX_HOME: "),
+        ("CODEX_PROXY_API_KEY_FILE", b"/no/such/file", "/no/such/file"),
+    ];
+    for (name, value, part) in table {
+        let mut command = home.command(&["--port", "0"]);
+        command.env(name, OsStr::from_bytes(value));
+        let errors = refused(command);
+        assert!(errors.contains(part), "{name}: {errors}");
+    }
+}
+
+#[test]
+fn keys_come_from_a_file_or_from_standard_input() {
+    let home = Home::new();
+    home.write("keys", "# those of the house\n\n first \nsecond\n");
+    protect(&home, "keys", 0o600);
+    let ask = |daemon: &Daemon, key: &str| {
+        daemon.ask(&format!("GET /v1/models HTTP/1.0\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\r\n"))
+    };
+    let daemon = Daemon::start(home.command(&["--port", "0", "--api-key-file", "~/keys", "--api-key", "third"]));
+    for (key, status) in [("first", "200"), ("second", "200"), ("third", "200"), ("# those", "401"), ("", "401")] {
+        let answer = ask(&daemon, key);
+        assert!(answer.starts_with(&format!("HTTP/1.0 {status}")), "{key}: {answer}");
+    }
+    daemon.signal("-TERM");
+    let (_, log) = daemon.end();
+    assert!(log.contains("process list") && !log.contains("chmod"), "{log}");
+
+    let (read, mut write) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    write.write_all(b"piped\n").expect("written");
+    drop(write);
+    let mut command = home.command(&["--port", "0", "--api-key-file", "-"]);
+    command.stdin(std::os::fd::OwnedFd::from(read));
+    let daemon = Daemon::start(command);
+    assert!(ask(&daemon, "piped").starts_with("HTTP/1.0 200") && ask(&daemon, "first").starts_with("HTTP/1.0 401"));
+
+    home.write("keys", "# none\n");
+    assert!(refused(home.command(&["--port", "0", "--api-key-file", "~/keys"])).contains("no key"));
+    let mut command = home.command(&["--port", "0", "--api-key-file", "-"]);
+    command.stdin(Stdio::null());
+    assert!(refused(command).contains("no key"));
+}
+
+#[test]
+fn a_file_that_others_can_write_is_refused_and_one_they_can_read_is_said() {
+    let home = Home::new();
+    let config = ".config/codex-proxy/config.toml";
+    home.write(config, "api-key = \"k\"\n");
+    home.write("keys", "k\n");
+    for (path, arguments) in [(config, &["--port", "0"][..]), ("keys", &["--port", "0", "--api-key-file", "~/keys"])] {
+        protect(&home, path, 0o666);
+        let errors = refused(home.command(arguments));
+        assert!(errors.contains("can be written by others") && errors.contains(path), "{errors}");
+        protect(&home, path, 0o644);
+        let daemon = Daemon::start(home.command(arguments));
+        daemon.signal("-TERM");
+        let (_, log) = daemon.end();
+        assert!(log.contains("may be read by others") && log.contains("chmod 600"), "{path}: {log}");
+        protect(&home, path, 0o600);
+    }
+    let daemon = Daemon::start(home.command(&["--port", "0"]));
+    daemon.signal("-TERM");
+    assert!(!daemon.end().1.contains("chmod"));
+}
+
+#[test]
+fn nothing_is_read_from_the_current_directory() {
+    let home = Home::new();
+    home.write("codex-proxy/config.toml", "upstream-url = \"https://thief.example\"\nunknown = 1\n");
+    home.write(".codex/auth.json", "{");
+    for (name, value) in [("HOME", ""), ("HOME", "."), ("XDG_CONFIG_HOME", ".")] {
+        let mut command = home.command(&["models"]);
+        command.current_dir(home.0.path()).env(name, value);
+        // Whether there is a home in the user database or not: what lies here is not looked at.
+        let output = command.output().expect("it runs");
+        assert!(!text(&output.stderr).contains("unknown"), "{output:?}");
+    }
+}
