@@ -2,15 +2,17 @@
 //!
 //! * It listens on both loopback addresses of one port, because the redirect says `localhost` and that may be either.
 //! * An answer that is not this sign-in's gets a 400 and is otherwise ignored; waiting goes on.
-//! * `GET /cancel` ends the waiting: that is how another program's sign-in asks for the port.
+//! * Any web page can send a request here. What counts is addressed to this port of a loopback name, comes from no page of
+//!   another origin, is a navigation where the browser says so, and holds the state of the sign-in. `GET /cancel`, with
+//!   which the Codex CLI asks for the port, holds none: it is refused, and the CLI takes its other port.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, REFERRER_POLICY};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -72,16 +74,16 @@ impl Callback {
         loop {
             tokio::select! {
                 Some(answer) = answers.recv() => return answer,
-                connection = self.v4.accept() => Self::take(connection, sign_in, &sender),
-                connection = accept(self.v6.as_ref()) => Self::take(connection, sign_in, &sender),
+                connection = self.v4.accept() => self.take(connection, sign_in, &sender),
+                connection = accept(self.v6.as_ref()) => self.take(connection, sign_in, &sender),
             }
         }
     }
 
     /// Browsers open connections ahead of time, so one that is silent must not keep another waiting.
-    fn take(connection: io::Result<(TcpStream, SocketAddr)>, sign_in: &SignIn, sender: &mpsc::Sender<Answer>) {
+    fn take(&self, connection: io::Result<(TcpStream, SocketAddr)>, sign_in: &SignIn, sender: &mpsc::Sender<Answer>) {
         match connection {
-            Ok((stream, _)) => spawn(serve(stream, sign_in.clone(), sender.clone())),
+            Ok((stream, _)) => spawn(serve(stream, sign_in.clone(), self.port, sender.clone())),
             Err(error) => tracing::debug!("a connection from the browser failed: {error}"),
         }
     }
@@ -95,10 +97,10 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
 }
 
 /// Answers one request, and tells what it meant once the browser has the page.
-async fn serve(stream: TcpStream, sign_in: SignIn, sender: mpsc::Sender<Answer>) {
+async fn serve(stream: TcpStream, sign_in: SignIn, port: u16, sender: mpsc::Sender<Answer>) {
     let outcome = Arc::<Mutex<Option<Answer>>>::default();
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
-        let (page, answer) = answer(&request, &sign_in);
+        let (page, answer) = answer(&request, &sign_in, port);
         if let Some(answer) = answer {
             *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
         }
@@ -115,16 +117,25 @@ async fn serve(stream: TcpStream, sign_in: SignIn, sender: mpsc::Sender<Answer>)
     }
 }
 
-fn answer<B>(request: &Request<B>, sign_in: &SignIn) -> (Response<String>, Option<Answer>) {
+fn answer<B>(request: &Request<B>, sign_in: &SignIn, port: u16) -> (Response<String>, Option<Answer>) {
     if request.method() != Method::GET {
         return (page(StatusCode::METHOD_NOT_ALLOWED, "Only GET is answered here."), None);
     }
+    if !is_own(request.headers(), port) {
+        return (page(StatusCode::FORBIDDEN, "This page answers only to the sign-in that it belongs to."), None);
+    }
+    let query = request.uri().query().unwrap_or_default();
     match request.uri().path() {
         "/auth/callback" => {}
-        "/cancel" => return (page(StatusCode::OK, "The sign-in was cancelled."), Some(Err(SignInError::TakenOver))),
+        "/cancel" if sign_in.is_named_by(query) => {
+            return (page(StatusCode::OK, "The sign-in was cancelled."), Some(Err(SignInError::TakenOver)));
+        }
+        "/cancel" => {
+            return (page(StatusCode::BAD_REQUEST, "Another sign-in is under way on this port."), None);
+        }
         _ => return (page(StatusCode::NOT_FOUND, "There is nothing here."), None),
     }
-    match sign_in.accept(request.uri().query().unwrap_or_default()) {
+    match sign_in.accept(query) {
         Ok(code) => {
             let text = "You are signed in to codex-proxy. You can close this window and go back to the terminal.";
             (page(StatusCode::OK, text), Some(Ok(code)))
@@ -132,6 +143,25 @@ fn answer<B>(request: &Request<B>, sign_in: &SignIn) -> (Response<String>, Optio
         Err(error @ SignInError::Refused(_)) => (page(StatusCode::OK, &error.to_string()), Some(Err(error))),
         Err(error) => (page(StatusCode::BAD_REQUEST, &error.to_string()), None),
     }
+}
+
+/// Whether a request is what a browser sends that comes back from the issuer, rather than what a page of another origin
+/// makes it send, or a page whose name was re-pointed at this machine.
+fn is_own(headers: &HeaderMap, port: u16) -> bool {
+    let is_loopback = |authority: &str| {
+        let (host, written) = authority.rsplit_once(':').unwrap_or_default();
+        written.parse() == Ok(port) && matches!(host.to_ascii_lowercase().as_str(), "localhost" | "127.0.0.1" | "[::1]")
+    };
+    let mut hosts = headers.get_all(HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+    let says = |name: &str, expected: &str| headers.get_all(name).iter().all(|value| value == expected);
+    let is_own_origin = |origin: &HeaderValue| {
+        origin.to_str().is_ok_and(|origin| origin.strip_prefix("http://").is_some_and(is_loopback))
+    };
+    host.to_str().is_ok_and(is_loopback)
+        && headers.get_all(ORIGIN).iter().all(is_own_origin)
+        && says("sec-fetch-mode", "navigate")
+        && says("sec-fetch-dest", "document")
 }
 
 /// A page that says `text`, which may come from elsewhere.
@@ -144,9 +174,9 @@ fn page(status: StatusCode, text: &str) -> Response<String> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, http::HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
-    headers.insert(REFERRER_POLICY, http::HeaderValue::from_static("no-referrer"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 
@@ -155,9 +185,19 @@ mod tests {
     use super::*;
 
     fn ask(target: &str) -> (StatusCode, String, Option<Answer>) {
-        let sign_in = SignIn::begin(1455).unwrap();
-        let (page, answer) = answer(&Request::get(target).body(()).unwrap(), &sign_in);
+        ask_with(&SignIn::begin(1455).unwrap(), target, &[("host", "localhost:1455")])
+    }
+
+    fn ask_with(sign_in: &SignIn, target: &str, headers: &[(&str, &str)]) -> (StatusCode, String, Option<Answer>) {
+        let request = headers.iter().fold(Request::get(target), |request, (name, value)| request.header(*name, *value));
+        let (page, answer) = answer(&request.body(()).unwrap(), sign_in, 1455);
         (page.status(), page.into_body(), answer)
+    }
+
+    /// The state of `sign_in`, as the issuer gives it back.
+    fn state(sign_in: &SignIn) -> String {
+        let address = sign_in.address("https://auth.example", "codex-proxy");
+        address.split(['?', '&']).find(|pair| pair.starts_with("state=")).unwrap().to_owned()
     }
 
     #[test]
@@ -169,8 +209,50 @@ mod tests {
     }
 
     #[test]
-    fn another_sign_in_may_have_the_port() {
-        assert_eq!(ask("/cancel").2, Some(Err(SignInError::TakenOver)));
+    fn only_who_knows_the_state_may_cancel() {
+        let sign_in = SignIn::begin(1455).unwrap();
+        let host = [("host", "127.0.0.1:1455")];
+        assert_eq!(ask_with(&sign_in, "/cancel", &host).2, None);
+        assert_eq!(ask_with(&sign_in, "/cancel?state=guessed", &host).2, None);
+        let known = format!("/cancel?{}", state(&sign_in));
+        assert_eq!(ask_with(&sign_in, &known, &host).2, Some(Err(SignInError::TakenOver)));
+    }
+
+    #[test]
+    fn what_a_foreign_page_sends_does_not_count() {
+        let sign_in = SignIn::begin(1455).unwrap();
+        let targets = [format!("/auth/callback?code=c&{}", state(&sign_in)), format!("/cancel?{}", state(&sign_in))];
+        let local = ("host", "localhost:1455");
+        for target in &targets {
+            for headers in [
+                &[("host", "evil.example:1455")][..],
+                &[("host", "localhost")],
+                &[("host", "localhost:80")],
+                &[("host", "localhost.evil.example:1455")],
+                &[local, ("host", "localhost:1455")],
+                &[],
+                &[local, ("origin", "https://evil.example")],
+                &[local, ("origin", "null")],
+                &[local, ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")],
+                &[local, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
+            ] {
+                let (status, _, answer) = ask_with(&sign_in, target, headers);
+                assert_eq!((status, answer), (StatusCode::FORBIDDEN, None), "{target} {headers:?}");
+            }
+            for headers in [
+                &[local][..],
+                &[("host", "[::1]:1455")],
+                &[local, ("origin", "http://localhost:1455")],
+                &[
+                    local,
+                    ("sec-fetch-mode", "navigate"),
+                    ("sec-fetch-dest", "document"),
+                    ("sec-fetch-site", "cross-site"),
+                ],
+            ] {
+                assert!(ask_with(&sign_in, target, headers).2.is_some(), "{target} {headers:?}");
+            }
+        }
     }
 
     #[test]
@@ -190,7 +272,7 @@ mod tests {
     fn only_a_look_at_the_page_counts() {
         let sign_in = SignIn::begin(1455).unwrap();
         let request = Request::post("/cancel").body(()).unwrap();
-        let (page, outcome) = answer(&request, &sign_in);
+        let (page, outcome) = answer(&request, &sign_in, 1455);
         assert_eq!((page.status(), outcome), (StatusCode::METHOD_NOT_ALLOWED, None));
     }
 }

@@ -71,14 +71,20 @@ impl SignIn {
         format!("{}/oauth/authorize?{}", issuer.trim_end_matches('/'), query.replace('+', "%20"))
     }
 
+    /// Whether `query` holds this sign-in's state, compared in constant time.
+    pub fn is_named_by(&self, query: &str) -> bool {
+        let state = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "state");
+        let state = state.map(|(_, state)| state).unwrap_or_default();
+        state.as_bytes().ct_eq(self.state.expose().as_bytes()).into()
+    }
+
     /// Reads what the browser came back with: the query of the redirect.
     pub fn accept(&self, query: &str) -> Result<AuthorizationCode, SignInError> {
         let field = |name: &str| {
             let mut pairs = form_urlencoded::parse(query.as_bytes());
             pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
         };
-        let state = field("state").unwrap_or_default();
-        if !bool::from(state.as_bytes().ct_eq(self.state.expose().as_bytes())) {
+        if !self.is_named_by(query) {
             return Err(SignInError::WrongState);
         }
         if let Some(error) = field("error") {
