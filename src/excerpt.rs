@@ -4,6 +4,7 @@
 //!   So are the characters that reorder text (<https://www.unicode.org/reports/tr9/>) and the two other line breaks.
 //! * A long text is cut, and its length told.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 /// The beginning of a text, escaped.
@@ -15,19 +16,14 @@ pub struct Excerpt<'a> {
 }
 
 impl<'a> Excerpt<'a> {
-    /// The first 256 bytes of `text`: longer than any name of a model, a route, a host or a field.
+    /// The first [`NAME`] bytes of `text`.
     pub const fn of(text: &'a str) -> Self {
-        Self::up_to(256, text)
+        Self::up_to(NAME, text)
     }
 
     /// The first `limit` bytes of `text`.
     pub const fn up_to(limit: usize, text: &'a str) -> Self {
         Self { text, limit }
-    }
-
-    /// The first 2,048 bytes of `text`: a sentence or two.
-    pub const fn of_message(text: &'a str) -> Self {
-        Self::up_to(2048, text)
     }
 }
 
@@ -36,12 +32,30 @@ impl fmt::Display for Excerpt<'_> {
         if self.text.len() <= self.limit {
             return escape_into(formatter, self.text);
         }
-        let fits = |(start, character): &(usize, char)| start + character.len_utf8() <= self.limit;
-        let end = self.text.char_indices().take_while(fits).last().map_or(0, |(start, last)| start + last.len_utf8());
-        escape_into(formatter, self.text.get(..end).unwrap_or_default())?;
+        escape_into(formatter, beginning(self.text, self.limit))?;
         write!(formatter, "… ({} bytes)", self.text.len())
     }
 }
+
+/// The first `limit` bytes of `text`, and how long it was if that is not all of it. Nothing is escaped: for a log field that
+/// is written as a string.
+pub fn cut(text: &str, limit: usize) -> Cow<'_, str> {
+    if text.len() <= limit {
+        return text.into();
+    }
+    format!("{}… ({} bytes)", beginning(text, limit), text.len()).into()
+}
+
+fn beginning(text: &str, limit: usize) -> &str {
+    let fits = |(start, character): &(usize, char)| start + character.len_utf8() <= limit;
+    let end = text.char_indices().take_while(fits).last().map_or(0, |(start, last)| start + last.len_utf8());
+    text.get(..end).unwrap_or_default()
+}
+
+/// Bytes of a name at most: longer than that of any model, route, host or field.
+pub const NAME: usize = 256;
+/// Bytes of a message at most: some sentences.
+pub const MESSAGE: usize = 2048;
 
 /// Writes `text` with every character escaped that would leave or reorder its line.
 pub fn escape_into(writer: &mut dyn Write, text: &str) -> fmt::Result {
@@ -84,5 +98,6 @@ mod tests {
         assert_eq!(Excerpt::up_to(4, "密钥密").to_string(), "密… (9 bytes)");
         assert_eq!(Excerpt::up_to(9, "密钥密").to_string(), "密钥密");
         assert_eq!(Excerpt::up_to(0, "x").to_string(), "… (1 bytes)");
+        assert_eq!((cut("密钥", 5), cut("密钥", 6)), ("密… (6 bytes)".into(), "密钥".into()));
     }
 }

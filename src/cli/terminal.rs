@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn a_terminal_is_not_steered() {
         let mut output = Escaped(Vec::new());
-        write!(output, "a\u{1b}]0;x\u{7} {}\n", "é\u{9b}2J\r✅\u{202e}").expect("written");
+        output.write_all("a\u{1b}]0;x\u{7} é\u{9b}2J\r✅\u{202e}\n".as_bytes()).expect("written");
         assert_eq!(String::from_utf8(output.0).expect("text"), "a\\u001b]0;x\\u0007 é\\u009b2J\\u000d✅\\u202e\n");
         let mut output = Escaped(Vec::new());
         output.write_all(&"xé".as_bytes()[..2]).expect("written");

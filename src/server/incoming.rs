@@ -9,7 +9,7 @@ use http::HeaderMap;
 use super::answer::Exchange;
 use super::observe::RequestLog;
 use super::{App, body};
-use crate::excerpt::Excerpt;
+use crate::excerpt::{NAME, cut};
 use crate::models::Resolution;
 use crate::openai::error::ApiError;
 use crate::translate::backend::{BackendRequest, Context};
@@ -41,8 +41,8 @@ impl Incoming {
         if let Some(model) = model.filter(|_| resolution.foreign)
             && self.app.notices.is_new(model)
         {
-            let asked = Excerpt::of(model);
-            tracing::warn!(%asked, sent = resolution.model, "no model of this backend; sending the default one");
+            let asked = &*cut(model, NAME);
+            tracing::warn!(asked, sent = resolution.model, "no model of this backend; sending the default one");
         }
         resolution
     }

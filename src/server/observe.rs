@@ -27,7 +27,7 @@ use tracing::{Instrument as _, Span, field};
 use super::App;
 use super::admission::Permit;
 use super::metrics::TokenCounts;
-use crate::excerpt::Excerpt;
+use crate::excerpt::{Excerpt, MESSAGE, NAME, cut};
 use crate::models::Resolution;
 use crate::models::effort::Effort;
 use crate::openai::error::{ApiError, ErrorKind, Severity};
@@ -68,8 +68,8 @@ impl RequestLog {
     pub fn model(&self, asked: Option<&str>, resolution: &Resolution) {
         let word = |effort: Option<Effort>| effort.map_or("-", Effort::as_str);
         let span = self.span();
-        span.record("model_asked", field::display(Excerpt::of(asked.unwrap_or("-"))));
-        span.record("model", field::display(Excerpt::of(&resolution.model)));
+        span.record("model_asked", &*cut(asked.unwrap_or("-"), NAME));
+        span.record("model", &*cut(&resolution.model, NAME));
         span.record("effort_asked", word(resolution.asked_effort));
         span.record("effort", word(resolution.effort));
     }
@@ -81,12 +81,12 @@ impl RequestLog {
 
     /// The names of request fields that were left out.
     pub fn ignored(&self, names: &str) {
-        self.span().record("ignored", field::display(Excerpt::of_message(names)));
+        self.span().record("ignored", &*cut(names, MESSAGE));
     }
 
     /// The backend's own id of the call.
     pub fn upstream_request_id(&self, id: &str) {
-        self.span().record("upstream_request_id", field::display(Excerpt::of(id)));
+        self.span().record("upstream_request_id", &*cut(id, NAME));
     }
 
     /// The first token came. Only the first call counts, so it may be called for each.
@@ -112,13 +112,13 @@ impl RequestLog {
     pub fn failed(&self, error: &ApiError) {
         let span = self.span();
         if let Some(message) = error.loggable() {
-            span.record("error", field::display(Excerpt::of_message(message)));
+            span.record("error", &*cut(message, MESSAGE));
         }
         if let Some(param) = &error.param {
-            span.record("error_param", field::display(Excerpt::of(param)));
+            span.record("error_param", &*cut(param, NAME));
         }
         let code = error.code().unwrap_or(error.kind.row().r#type);
-        span.record("error_code", field::display(Excerpt::of(code)));
+        span.record("error_code", &*cut(code, NAME));
         *self.0.severity.lock().unwrap_or_else(PoisonError::into_inner) = error.kind.row().severity;
     }
 
