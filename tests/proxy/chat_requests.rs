@@ -253,6 +253,44 @@ async fn effort_and_summary() {
 }
 
 #[tokio::test]
+async fn effort_in_an_object_in_brackets_and_in_other_words() {
+    let proxy = Proxy::start().await;
+    let high = json!({ "effort": "high", "summary": "auto" });
+    let cases = [
+        (json!({ "reasoning_effort": { "effort": "high" } }), high.clone()),
+        (
+            json!({ "reasoning_effort": { "effort": "high", "summary": "detailed" } }),
+            json!({ "effort": "high", "summary": "detailed" }),
+        ),
+        (
+            json!({ "reasoning_effort": { "effort": "nonsense", "summary": "concise" },
+                "reasoning": { "effort": "low", "summary": "detailed" } }),
+            json!({ "effort": "low", "summary": "detailed" }),
+        ),
+        (json!({ "reasoning_effort": { "effort": null } }), json!({ "summary": "auto" })),
+        (json!({ "reasoning_effort": "Extra High" }), json!({ "effort": "xhigh", "summary": "auto" })),
+        (json!({ "reasoning_effort": "auto" }), json!({ "summary": "auto" })),
+        (json!({ "model": "gpt-6.1-sol(high)" }), high.clone()),
+        (json!({ "model": "gpt-6-1-sol:high" }), high.clone()),
+        (json!({ "model": "openai/gpt-6.1-sol (x-high)" }), json!({ "effort": "xhigh", "summary": "auto" })),
+        (json!({ "model": "gpt-6.1-sol(12000)" }), json!({ "summary": "auto" })),
+    ];
+    for (fields, expected) in cases {
+        let mut body = user("hi");
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let sent = proxy.sent(&body).await;
+        assert_eq!((&sent["model"], &sent["reasoning"]), (&json!("gpt-6.1-sol"), &expected), "{fields}");
+    }
+    let mut body = user("hi");
+    body["reasoning_effort"] = json!({ "effort": "low", "max_tokens": 5, "enabled": null });
+    assert_eq!(proxy.chat(&body).await.header("x-codex-proxy-ignored"), "reasoning_effort.max_tokens");
+    for (value, param) in [(json!(5), "reasoning_effort"), (json!({ "effort": 5 }), "reasoning_effort.effort")] {
+        body["reasoning_effort"] = value;
+        assert_eq!(proxy.chat(&body).await.error()["param"], param);
+    }
+}
+
+#[tokio::test]
 async fn every_effort_word_over_every_model_is_accepted() {
     let proxy = Proxy::before_retirements().await;
     let names: Vec<String> = Models::default().list().into_iter().map(|entry| entry.id).collect();

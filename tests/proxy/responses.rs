@@ -71,6 +71,29 @@ async fn items_lose_their_ids_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn effort_is_read_from_every_place_it_is_put() {
+    let proxy = Proxy::start().await;
+    for (fields, expected) in [
+        (json!({ "reasoning_effort": "high" }), json!({ "effort": "high" })),
+        (
+            json!({ "reasoning_effort": { "effort": "high", "summary": "auto" } }),
+            json!({ "effort": "high", "summary": "auto" }),
+        ),
+        (
+            json!({ "reasoning": { "summary": "detailed" }, "reasoning_effort": { "effort": "high", "summary": "auto" } }),
+            json!({ "effort": "high", "summary": "detailed" }),
+        ),
+        (json!({ "reasoning": { "effort": "odd" }, "reasoning_effort": "low" }), json!({ "effort": "low" })),
+        (json!({ "reasoning": { "effort": "x-high" } }), json!({ "effort": "xhigh" })),
+        (json!({ "model": "gpt-6-luna(off)" }), json!({ "effort": "none" })),
+    ] {
+        let mut body = json!({ "input": "hi" });
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        assert_eq!(sent(&proxy, &body).await["reasoning"], expected, "{fields}");
+    }
+}
+
+#[tokio::test]
 async fn bad_requests_name_the_field() {
     let proxy = Proxy::start().await;
     for (body, param) in [
@@ -90,6 +113,8 @@ async fn bad_requests_name_the_field() {
         (json!({ "input": "x", "stream": 1 }), "stream"),
         (json!({ "input": "x", "tools": "all" }), "tools"),
         (json!({ "input": "x", "reasoning": "hard" }), "reasoning"),
+        (json!({ "input": "x", "reasoning_effort": 5 }), "reasoning_effort"),
+        (json!({ "input": "x", "reasoning_effort": { "effort": [] } }), "reasoning_effort.effort"),
     ] {
         let answer = proxy.post("/v1/responses", &body).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}: {}", answer.text);
