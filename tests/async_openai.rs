@@ -196,4 +196,4 @@ fn city_schema() -> Value {
     })
 }
 
-const MODEL: &str = "gpt-5.5";
+const MODEL: &str = "gpt-6.1-sol";

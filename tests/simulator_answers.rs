@@ -294,7 +294,7 @@ async fn every_http_fault_has_its_status_and_body() {
         (402, "deactivated_workspace"),
         (403, "unsupported_country"),
         (403, "Just a moment"),
-        (404, "Model not found gpt-5.5"),
+        (404, "Model not found gpt-6.1-sol"),
         (404, ""),
         (408, "timeout"),
         (413, "too large"),
@@ -416,13 +416,13 @@ async fn models_have_a_tag_and_a_gate() {
     let backend = Backend::start().await;
     assert_eq!(backend.get("/backend-api/codex/models").await.status, 422);
     let answer = backend.get("/backend-api/codex/models?client_version=0.155.0").await;
-    assert_eq!(answer.json()["models"][0]["slug"], "gpt-6-sol");
+    assert_eq!(answer.json()["models"][0]["slug"], "gpt-6.1-sol");
     let tag = answer.header("etag").to_owned();
     assert_eq!(backend.ask(&body("Hello")).await.header("x-models-etag"), tag);
     let head = backend.head("GET", "/backend-api/codex/models?client_version=0.155.0").header("if-none-match", &tag);
     assert_eq!(send(head.body(bytes::Bytes::new()).unwrap()).await.status, 304);
     let old = backend.get("/backend-api/codex/models?client_version=0.128.0").await;
-    assert!(!old.text.contains("gpt-6") && old.text.contains("gpt-5.5"));
+    assert!(!old.text.contains("gpt-6") && old.text.contains("codex-auto-review"));
 }
 
 #[tokio::test]
@@ -436,7 +436,7 @@ async fn usage_compaction_and_upgrade() {
 
     let head = backend.head("POST", "/backend-api/codex/responses/compact").header("content-type", "application/json");
     let request =
-        json!({ "model": "gpt-5.5", "instructions": "", "input": [user("Hello")], "parallel_tool_calls": true });
+        json!({ "model": "gpt-6.1-sol", "instructions": "", "input": [user("Hello")], "parallel_tool_calls": true });
     let compacted = send(head.body(request.to_string().into()).unwrap()).await.json();
     assert_eq!(compacted["output"][1]["type"], "compaction");
     let mut request = body("Hello");

@@ -6,6 +6,7 @@ mod simulator_support;
 
 use std::io::Write as _;
 
+use codex_proxy::simulator::Catalogue;
 use serde_json::{Value, json};
 use simulator_support::{Backend, body, function, user};
 
@@ -19,6 +20,13 @@ fn with(key: &str, value: Value) -> Value {
 fn without(key: &str) -> Value {
     let mut body = body("Hello");
     body.as_object_mut().unwrap().remove(key);
+    body
+}
+
+/// A request to `model` that asks for `effort`.
+fn effort(model: &str, effort: &str) -> Value {
+    let mut body = with("model", json!(model));
+    body["reasoning"] = json!({ "effort": effort });
     body
 }
 
@@ -63,7 +71,7 @@ async fn the_front_refuses_in_its_words() {
     for tier in ["auto", "default", "flex", "fast"] {
         cases.push((with("service_tier", json!(tier)), format!("Unsupported service_tier: {tier}")));
     }
-    for model in ["gpt-4o", "gpt-5.2", "gpt-5.6", "gpt-5.5-high", "o3"] {
+    for model in ["gpt-4o", "gpt-5.2", "gpt-5.6", "gpt-6-sol-high", "o3"] {
         let text = format!("The '{model}' model is not supported when using Codex with a ChatGPT account.");
         cases.push((with("model", json!(model)), text));
     }
@@ -277,9 +285,18 @@ fn refused_parameters() -> Vec<(Value, Option<&'static str>, &'static str)> {
         (
             with("reasoning", json!({ "effort": "minimal" })),
             Some("unsupported_value"),
-            "Unsupported value: 'minimal' is not supported with the 'gpt-5.5' model. Supported values are: 'none', 'low', 'medium', 'high', and 'xhigh'.",
+            "Unsupported value: 'minimal' is not supported with the 'gpt-6.1-sol' model. Supported values are: 'low', 'medium', 'high', 'xhigh', and 'max'.",
         ),
-        (with("reasoning", json!({ "effort": "max" })), Some("unsupported_value"), "'max' is not supported"),
+        (
+            effort("gpt-6-astra", "none"),
+            Some("unsupported_value"),
+            "Unsupported value: 'none' is not supported with the 'gpt-6-astra' model. Supported values are: 'low', 'medium', 'high', 'xhigh', and 'max'.",
+        ),
+        (
+            effort("gpt-5.6-luna", "minimal"),
+            Some("unsupported_value"),
+            "Unsupported value: 'minimal' is not supported with the 'gpt-5.6-luna' model. Supported values are: 'none', 'low', 'medium', 'high', 'xhigh', and 'max'.",
+        ),
         (with("reasoning", json!({ "effort": "ultra" })), Some("invalid_value"), "Invalid value: 'ultra'"),
         (
             with("reasoning", json!({ "summary": "none" })),
@@ -340,10 +357,11 @@ async fn well_formed_requests_pass() {
     let history = [&[user("Hello")], replay.as_slice(), &[user("Go on")]].concat();
     let accepted = [
         input(&history),
-        with("model", json!("gpt-5")),
-        with("model", json!("gpt-5.1-codex-mini")),
+        with("model", json!("gpt-6-luna")),
+        with("model", json!("codex-auto-review")),
         with("service_tier", json!("priority")),
-        with("reasoning", json!({ "effort": "none" })),
+        with("reasoning", json!({ "effort": "max" })),
+        effort("gpt-6.1-terra", "none"),
         with("text", json!({ "verbosity": "low", "format": { "type": "json_object" } })),
         with("tool_choice", json!("auto")),
         tools(
@@ -414,11 +432,33 @@ async fn the_lighter_shape_is_held_to_its_rules() {
 }
 
 #[tokio::test]
-async fn older_models_can_be_retired() {
+async fn retired_models_are_refused_and_were_answered_before() {
     let backend = Backend::start().await;
-    backend.simulator.configure(|settings| settings.catalogue.retire_older());
-    let answer = backend.ask(&with("model", json!("gpt-5"))).await;
-    assert_eq!(answer.json()["detail"], "The 'gpt-5' model is not supported when using Codex with a ChatGPT account.");
+    let retired = [
+        "gpt-5",
+        "gpt-5-codex",
+        "gpt-5.1",
+        "gpt-5.1-codex",
+        "gpt-5.1-codex-max",
+        "gpt-5-codex-mini",
+        "gpt-5.1-codex-mini",
+        "gpt-5.2",
+        "gpt-5.3-codex-spark",
+        "gpt-5.4",
+        "gpt-5.4-mini",
+        "gpt-5.5",
+    ];
+    for model in retired {
+        let answer = backend.ask(&with("model", json!(model))).await;
+        let text = format!("The '{model}' model is not supported when using Codex with a ChatGPT account.");
+        assert_eq!((answer.status.as_u16(), answer.json()), (400, json!({ "detail": text })));
+    }
+    backend.simulator.configure(|settings| settings.catalogue = Catalogue::with_retired());
+    for model in retired {
+        assert_eq!(backend.ask(&with("model", json!(model))).await.status, 200, "{model}");
+    }
+    backend.simulator.configure(|settings| assert!(settings.catalogue.retire("gpt-5.5")));
+    assert_eq!(backend.ask(&with("model", json!("gpt-5.5"))).await.status, 400);
 }
 
 /// The official client's requests, recorded; the folder can be named by an environment variable.
@@ -433,6 +473,7 @@ async fn the_official_clients_requests_pass() {
         return;
     };
     let backend = Backend::start().await;
+    backend.simulator.configure(|settings| settings.catalogue = Catalogue::with_retired());
     let mut checked = 0;
     for name in ["codex-0144-chatgpt.jsonl", "codex-0130-chatgpt.jsonl"] {
         let Ok(text) = std::fs::read_to_string(format!("{folder}/{name}")) else {

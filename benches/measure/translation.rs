@@ -61,7 +61,7 @@ impl Plan {
 fn run(plan: &Plan) {
     let meta = AnswerMeta {
         created: 1_700_000_000,
-        model: "gpt-5.1-codex".to_owned(),
+        model: "gpt-6.1-sol".to_owned(),
         fallback_id: "chatcmpl-req".to_owned(),
         include_usage: true,
         legacy_functions: false,

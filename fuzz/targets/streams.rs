@@ -49,7 +49,7 @@ fn run<M: Machine>(machine: M, pieces: &[&[u8]]) -> (Vec<u8>, Step) {
 fn meta(seed: u8) -> AnswerMeta {
     AnswerMeta {
         created: 1_786_000_000,
-        model: "gpt-5".to_owned(),
+        model: "gpt-6.1-sol".to_owned(),
         fallback_id: "chatcmpl-fallback".to_owned(),
         include_usage: seed & 1 == 0,
         legacy_functions: seed & 2 != 0,

@@ -129,7 +129,7 @@ pub struct Options {
     #[arg(long, value_name = "ORIGIN", global = true)]
     #[serde(deserialize_with = "super::value::one_or_many")]
     pub allow_origin: Vec<String>,
-    /// Model for requests that name none [env: DEFAULT_MODEL] [default: gpt-5]
+    /// Model for requests that name none [env: DEFAULT_MODEL] [default: the first that the account lists]
     #[arg(long, value_name = "MODEL", global = true)]
     pub default_model: Option<String>,
     /// Let the name FROM mean the model TO; may be repeated
@@ -208,7 +208,8 @@ Examples:
   codex-proxy                               serve on http://localhost:9879/v1
   codex-proxy demo                          try it without an account
   codex-proxy --api-key-file keys.txt       keys that clients must send, one a line
-  codex-proxy --model-alias gpt-4o=gpt-5.5  let tools that insist on gpt-4o have gpt-5.5
+  codex-proxy --model-alias gpt-4o=gpt-6-luna
+                                            let tools that insist on gpt-4o have gpt-6-luna
   codex-proxy doctor                        find out why it does not work
 
 Point a client at it with OPENAI_BASE_URL=http://localhost:9879/v1 and any API key.

@@ -46,9 +46,10 @@ OpenAI SDKs and most tools:
   export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=anything
 
 OpenCode (opencode.json):
-  {{"model":"codex-proxy/gpt-5.5","provider":{{"codex-proxy":{{"npm":"@ai-sdk/openai-compatible",
+  {{"model":"codex-proxy/gpt-6.1-sol","small_model":"codex-proxy/gpt-6-luna","provider":{{"codex-proxy":{{"npm":"@ai-sdk/openai-compatible",
     "options":{{"baseURL":"{url}/v1","apiKey":"anything"}},
-    "models":{{"gpt-5.5":{{"reasoning":true,"tool_call":true,"attachment":true}}}}}}}}}}
+    "models":{{"gpt-6.1-sol":{{"reasoning":true,"tool_call":true,"attachment":true}},
+              "gpt-6-luna":{{"reasoning":true,"tool_call":true,"attachment":true}}}}}}}}}}
 
 Stop it with Ctrl-C. For real answers: codex-proxy login, then codex-proxy.
 "#

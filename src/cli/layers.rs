@@ -193,7 +193,7 @@ mod tests {
             api-key-file = "keys"
             allow-host = "proxy.lan"
             allow-origin = ["https://app.example"]
-            default-model = "gpt-5.5"
+            default-model = "gpt-6.1-sol"
             strict-model = true
             instructions-file = "i.md"
             reasoning-format = "think-tags"
@@ -206,13 +206,13 @@ mod tests {
             client-version = "1.2.3"
 
             [model-alias]
-            "gpt-4o" = "gpt-5.5"
+            "gpt-4o" = "gpt-6.1-sol"
             "#,
         )
         .expect("options");
         assert_eq!(options.reasoning_format, Some(Reasoning::ThinkTags));
         assert_eq!((options.max_body_size, options.allow_host.len()), (Some(ByteSize(1 << 20)), 1));
-        assert_eq!(options.model_alias[0].to_string(), "gpt-4o=gpt-5.5");
+        assert_eq!(options.model_alias[0].to_string(), "gpt-4o=gpt-6.1-sol");
         let list = Options::from_toml(r#"model-alias = ["a=b"]"#).expect("options");
         assert_eq!(list.model_alias[0].to_string(), "a=b");
         assert_eq!(Options::from_toml("").expect("options"), Options::default());

@@ -63,5 +63,5 @@ fn is_variant(entry: &Entry, entries: &[Entry]) -> bool {
 }
 
 fn example(entries: &[Entry]) -> &str {
-    entries.iter().find(|entry| is_variant(entry, entries)).map_or("gpt-5-high", |entry| entry.id.as_str())
+    entries.iter().find(|entry| is_variant(entry, entries)).map_or("gpt-6.1-sol-high", |entry| entry.id.as_str())
 }

@@ -64,7 +64,7 @@ impl FromStr for Alias {
             Some((from, to)) if !from.is_empty() && !to.is_empty() => {
                 Ok(Self { from: from.to_owned(), to: to.to_owned() })
             }
-            _ => Err(format!("{text:?} is no alias; write it like gpt-4o=gpt-5.5")),
+            _ => Err(format!("{text:?} is no alias; write it like gpt-4o=gpt-6.1-sol")),
         }
     }
 }
@@ -124,8 +124,8 @@ mod tests {
 
     #[test]
     fn aliases() {
-        let alias: Alias = " gpt-4o = gpt-5.5 ".parse().expect("an alias");
-        assert_eq!(alias.to_string(), "gpt-4o=gpt-5.5");
+        let alias: Alias = " gpt-4o = gpt-6.1-sol ".parse().expect("an alias");
+        assert_eq!(alias.to_string(), "gpt-4o=gpt-6.1-sol");
         for text in ["", "a", "=b", "a=", " = "] {
             assert!(text.parse::<Alias>().is_err(), "{text}");
         }

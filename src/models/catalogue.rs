@@ -1,6 +1,7 @@
 //! The one table of models: what requests, `/v1/models` and the documentation are made from.
 //!
-//! * The original seven models come first, in their fixed order; newer ones follow, newest generation first.
+//! * The original seven models come first, in their fixed order; newer ones follow in the order of the backend's own list
+//!   (Codex CLI 0.169.0, 2026-11-13), then what it hides, then what it has retired.
 //! * A model's allowed efforts are what a request is clamped to; `unspecified` is what is sent when a request asks for
 //!   no effort, which is not always the default the model itself would take.
 //! * An empty list of efforts means that nobody has said: whatever is asked for passes unchanged.
@@ -42,8 +43,10 @@ pub struct Model {
     pub default_effort: Option<Effort>,
     /// The effort sent for a request that asks for none; `None` leaves the choice to the backend.
     pub unspecified: Option<Effort>,
-    /// Tokens of input and output together.
+    /// Tokens of input and output together, as the official client counts on them.
     pub context_window: u64,
+    /// Tokens of input and output together at most.
+    pub max_context_window: u64,
     /// Tokens of one answer at most.
     pub max_output_tokens: u64,
     /// Whether images may be sent.
@@ -52,8 +55,12 @@ pub struct Model {
     pub priority: bool,
     /// Whether it is listed.
     pub visibility: Visibility,
-    /// The model that takes its place, where the account's catalogue names one; [`successor`] knows more.
+    /// The model that takes its place, where the account's own list names one.
     pub upgrade: Option<String>,
+    /// The same where it does not.
+    pub built_in_upgrade: Option<&'static str>,
+    /// ChatGPT logins are refused it by now, as far as this table knows.
+    pub retired: bool,
 }
 
 impl Model {
@@ -65,6 +72,11 @@ impl Model {
             (_, asked) => asked,
         };
         Some(wanted.nearest(&self.efforts))
+    }
+
+    /// The model that takes its place, where anybody has named one.
+    pub fn successor(&self) -> Option<&str> {
+        self.upgrade.as_deref().or(self.built_in_upgrade)
     }
 
     /// The efforts that have a name of their own, `<id>-<effort>`, in lists.
@@ -82,6 +94,7 @@ impl Model {
         model.generation = Generation::Original;
         model.unspecified = unspecified;
         model.priority = false;
+        model.max_context_window = CONTEXT_WINDOW;
         model
     }
 
@@ -99,16 +112,24 @@ impl Model {
             default_effort,
             unspecified: None,
             context_window: CONTEXT_WINDOW,
+            max_context_window: MAX_CONTEXT_WINDOW,
             max_output_tokens: MAX_OUTPUT_TOKENS,
             vision: true,
             priority: true,
             visibility: Visibility::Listed,
             upgrade: None,
+            built_in_upgrade: None,
+            retired: false,
         }
     }
 
-    const fn small_and_blind(mut self) -> Self {
-        self.context_window = 128_000;
+    const fn context(mut self, usual: u64, largest: u64) -> Self {
+        self.context_window = usual;
+        self.max_context_window = largest;
+        self
+    }
+
+    const fn blind(mut self) -> Self {
         self.vision = false;
         self
     }
@@ -122,6 +143,21 @@ impl Model {
         self.visibility = Visibility::Hidden;
         self
     }
+
+    const fn followed_by(mut self, successor: &'static str) -> Self {
+        self.built_in_upgrade = Some(successor);
+        self
+    }
+
+    /// Refused by now. An original model stays in the list all the same: its names are what this program was asked for.
+    const fn retired(mut self, successor: &'static str) -> Self {
+        self.retired = true;
+        if matches!(self.generation, Generation::Newer) {
+            self.visibility = Visibility::Hidden;
+            self.max_context_window = self.context_window;
+        }
+        self.followed_by(successor)
+    }
 }
 
 /// The built-in entry called `id` (lower case).
@@ -129,48 +165,72 @@ pub fn built_in(id: &str) -> Option<&'static Model> {
     TABLE.iter().find(|model| model.id == id)
 }
 
-/// The model that took the place of `id` (lower case) when it was retired.
-pub fn successor(id: &str) -> Option<&'static str> {
-    SUCCESSORS.iter().find(|(retired, _)| *retired == id).map(|(_, successor)| *successor)
+/// The model for a request that names none while the account's own list is unknown: the newest that is listed.
+pub fn newest() -> &'static Model {
+    TABLE.iter().find(|model| model.visibility == Visibility::Listed && !model.retired).unwrap_or(&TABLE[0])
 }
 
 /// Input and output tokens together, of every model that has not said otherwise.
 pub(super) const CONTEXT_WINDOW: u64 = 272_000;
+/// The same at most.
+pub(super) const MAX_CONTEXT_WINDOW: u64 = 872_000;
 /// Output tokens of every model.
 pub(super) const MAX_OUTPUT_TOKENS: u64 = 128_000;
 
+const MINIMAL_TO_HIGH: &[Effort] = &[Minimal, Low, Medium, High];
 const TO_HIGH: &[Effort] = &[Low, Medium, High];
 const TO_XHIGH: &[Effort] = &[Low, Medium, High, Xhigh];
+const TO_MAX: &[Effort] = &[Low, Medium, High, Xhigh, Max];
 const OFF_TO_XHIGH: &[Effort] = &[Off, Low, Medium, High, Xhigh];
 const OFF_TO_MAX: &[Effort] = &[Off, Low, Medium, High, Xhigh, Max];
 
-/// Retired models whose successor the backend has named.
-const SUCCESSORS: [(&str, &str); 2] = [("gpt-5.4", "gpt-5.6-terra"), ("gpt-5.4-mini", "gpt-5.6-luna")];
-
 /// Every built-in model: the original seven in their order, then the newer ones.
-pub static TABLE: [Model; 22] = [
-    Model::original("gpt-5", "GPT-5", &[Minimal, Low, Medium, High], None),
-    Model::original("gpt-5-codex", "GPT-5 Codex", &[Minimal, Low, Medium, High], None),
-    Model::original("gpt-5.1", "GPT-5.1", TO_HIGH, Some(Low)),
-    Model::original("gpt-5.1-codex", "GPT-5.1 Codex", TO_HIGH, Some(Low)),
-    Model::original("gpt-5.1-codex-max", "GPT-5.1 Codex Max", TO_XHIGH, Some(Low)),
-    Model::original("gpt-5-codex-mini", "GPT-5 Codex Mini", &[Medium, High], Some(Medium)),
-    Model::original("gpt-5.1-codex-mini", "GPT-5.1 Codex Mini", &[Medium, High], Some(Medium)),
-    Model::newer("gpt-6-sol", "GPT-6 Sol", OFF_TO_MAX, None),
-    Model::newer("gpt-6-luna", "GPT-6 Luna", OFF_TO_MAX, None).without_priority(),
-    Model::newer("gpt-6-astra", "GPT-6 Astra", OFF_TO_MAX, None),
-    Model::newer("gpt-5.6-sol", "GPT-5.6 Sol", OFF_TO_MAX, Some(Low)),
-    Model::newer("gpt-5.6-terra", "GPT-5.6 Terra", OFF_TO_MAX, Some(Medium)),
-    Model::newer("gpt-5.6-luna", "GPT-5.6 Luna", OFF_TO_MAX, Some(Medium)),
-    Model::newer("gpt-5.5", "GPT-5.5", OFF_TO_XHIGH, Some(Medium)),
-    Model::newer("gpt-5.3-codex-spark", "GPT-5.3 Codex Spark", OFF_TO_XHIGH, Some(High))
-        .small_and_blind()
-        .without_priority(),
-    Model::newer("gpt-5.4", "GPT-5.4", OFF_TO_XHIGH, Some(Medium)).hidden(),
-    Model::newer("gpt-5.4-mini", "GPT-5.4 Mini", OFF_TO_XHIGH, Some(Medium)).without_priority().hidden(),
-    Model::newer("gpt-5.2", "GPT-5.2", OFF_TO_XHIGH, Some(Medium)).without_priority().hidden(),
-    Model::newer("codex-auto-review", "Codex Auto Review", OFF_TO_XHIGH, Some(Medium)).without_priority().hidden(),
+///
+/// * Order, defaults, contexts, tiers and the successors of the 5.6 models and gpt-5.5 are those of the catalogue in Codex
+///   CLI 0.169.0. It lists `none` for no model: that stands only where the platform's documentation names it and nobody has
+///   reported otherwise. gpt-6-astra refuses it (NousResearch/hermes-agent#103696, Wei-Shaw/sub2api#6622), so does
+///   gpt-6.1-sol; reports on gpt-6-sol differ.
+/// * The original seven have been refused since 2026-04-14, 5.2 and 5.3-codex since 2026-06-02, 5.4 since 2026-09-08,
+///   5.3-codex-spark since about 2026-10-03, gpt-5.5 since 2026-10-14. The successors of the original seven, of the 5.2 and
+///   5.3 models and of spark are this program's choice: the model that the backend's own chain ends at, and the small one
+///   for small ones.
+pub static TABLE: [Model; 26] = [
+    Model::original("gpt-5", "GPT-5", MINIMAL_TO_HIGH, None).retired(SOL),
+    Model::original("gpt-5-codex", "GPT-5 Codex", MINIMAL_TO_HIGH, None).retired(SOL),
+    Model::original("gpt-5.1", "GPT-5.1", TO_HIGH, Some(Low)).retired(SOL),
+    Model::original("gpt-5.1-codex", "GPT-5.1 Codex", TO_HIGH, Some(Low)).retired(SOL),
+    Model::original("gpt-5.1-codex-max", "GPT-5.1 Codex Max", TO_XHIGH, Some(Low)).retired(SOL),
+    Model::original("gpt-5-codex-mini", "GPT-5 Codex Mini", &[Medium, High], Some(Medium)).retired(LUNA),
+    Model::original("gpt-5.1-codex-mini", "GPT-5.1 Codex Mini", &[Medium, High], Some(Medium)).retired(LUNA),
+    Model::newer("gpt-6.1-sol", "GPT-6.1 Sol", TO_MAX, Some(Low)),
+    Model::newer("gpt-6-astra", "GPT-6 Astra", TO_MAX, Some(Low)),
+    Model::newer(SOL, "GPT-6 Sol", TO_MAX, Some(Medium)),
+    Model::newer(LUNA, "GPT-6 Luna", OFF_TO_MAX, Some(Medium)),
+    Model::newer("gpt-5.6-sol", "GPT-5.6 Sol", OFF_TO_MAX, Some(Low)).followed_by(SOL),
+    Model::newer("gpt-6.1-terra", "GPT-6.1 Terra", OFF_TO_MAX, Some(Low)).context(500_000, MAX_CONTEXT_WINDOW),
+    Model::newer("gpt-5.6-terra", "GPT-5.6 Terra", OFF_TO_MAX, Some(Medium)).followed_by(SOL),
+    Model::newer("gpt-5.6-luna", "GPT-5.6 Luna", OFF_TO_MAX, Some(Medium)).followed_by(LUNA),
+    Model::newer("gpt-daybreak-blue-latest", "GPT Daybreak Blue", TO_MAX, Some(Low)).without_priority().hidden(),
+    Model::newer("gpt-daybreak-red-latest", "GPT Daybreak Red", TO_MAX, Some(Medium))
+        .context(372_000, 372_000)
+        .without_priority()
+        .hidden(),
+    Model::newer("codex-auto-review", "Codex Auto Review", TO_MAX, Some(Medium)).hidden(),
     Model::newer("gpt-reserve", "GPT Reserve", &[], None).without_priority().hidden(),
-    Model::newer("gpt-daybreak-blue-latest", "GPT Daybreak Blue", &[], None).without_priority().hidden(),
-    Model::newer("gpt-daybreak-red-latest", "GPT Daybreak Red", &[], None).without_priority().hidden(),
+    Model::newer("gpt-5.5", "GPT-5.5", OFF_TO_XHIGH, Some(Medium)).retired(SOL),
+    Model::newer("gpt-5.4", "GPT-5.4", OFF_TO_XHIGH, Some(Medium)).retired("gpt-5.6-terra"),
+    Model::newer("gpt-5.4-mini", "GPT-5.4 Mini", OFF_TO_XHIGH, Some(Medium)).without_priority().retired("gpt-5.6-luna"),
+    Model::newer("gpt-5.3-codex-spark", "GPT-5.3 Codex Spark", OFF_TO_XHIGH, Some(High))
+        .context(128_000, 128_000)
+        .blind()
+        .without_priority()
+        .retired(LUNA),
+    Model::newer("gpt-5.3-codex", "GPT-5.3 Codex", TO_XHIGH, Some(Medium)).without_priority().retired(SOL),
+    Model::newer("gpt-5.2-codex", "GPT-5.2 Codex", TO_XHIGH, Some(Medium)).without_priority().retired(SOL),
+    Model::newer("gpt-5.2", "GPT-5.2", OFF_TO_XHIGH, Some(Medium)).without_priority().retired("gpt-5.6-terra"),
 ];
+
+/// What the backend's own chain of successors ends at.
+const SOL: &str = "gpt-6-sol";
+/// The same for small models.
+const LUNA: &str = "gpt-6-luna";

@@ -1,6 +1,7 @@
 //! How hard a model thinks: the ladder of levels, and how a level that a model lacks becomes one it has.
 //!
-//! * Words are read case-insensitively; `ultra` is a client's name for `max` and never goes over the wire.
+//! * Words are read case-insensitively, with or without their hyphen; `ultra` is a client's name for `max` and never goes
+//!   over the wire.
 //! * A word nobody knows is no effort at all, never an error.
 //! * A level outside a model's range goes to the nearest one inside; of two equally near, the higher.
 
@@ -32,13 +33,15 @@ impl Effort {
     /// The whole ladder, lowest first.
     pub const ALL: [Self; 7] = [Self::None, Self::Minimal, Self::Low, Self::Medium, Self::High, Self::Xhigh, Self::Max];
 
-    /// The level called `word`, whatever its case and surrounding space; `None` for a word that names no level.
+    /// The level called `word`, whatever its case and the space, hyphens and underscores in it; `None` for a word that names
+    /// no level.
     pub fn parse(word: &str) -> Option<Self> {
-        let word = word.trim();
-        if word.eq_ignore_ascii_case("ultra") {
-            return Some(Self::Max);
-        }
-        Self::ALL.into_iter().find(|level| word.eq_ignore_ascii_case(level.as_str()))
+        let is_word = |known: &str| {
+            let letters = word.bytes().filter(|byte| !matches!(byte, b' ' | b'\t' | b'-' | b'_'));
+            letters.map(|byte| byte.to_ascii_lowercase()).eq(known.bytes())
+        };
+        let level = Self::ALL.into_iter().find(|level| is_word(level.as_str()));
+        level.or_else(|| SYNONYMS.into_iter().find(|(known, _)| is_word(known)).map(|(_, level)| level))
     }
 
     /// The word on the wire.
@@ -74,6 +77,20 @@ impl Serialize for Effort {
     }
 }
 
+/// What tools call the levels that the backend calls otherwise.
+const SYNONYMS: [(&str, Effort); 10] = [
+    ("off", Effort::None),
+    ("disabled", Effort::None),
+    ("min", Effort::Minimal),
+    ("minimum", Effort::Minimal),
+    ("med", Effort::Medium),
+    ("normal", Effort::Medium),
+    ("extrahigh", Effort::Xhigh),
+    ("veryhigh", Effort::Xhigh),
+    ("maximum", Effort::Max),
+    ("ultra", Effort::Max),
+];
+
 #[cfg(test)]
 mod tests {
     use super::Effort::{High, Low, Max, Medium, Minimal, None as Off, Xhigh};
@@ -88,9 +105,21 @@ mod tests {
     }
 
     #[test]
-    fn ultra_is_max_and_other_words_are_nothing() {
-        assert_eq!(Effort::parse("Ultra"), Some(Max));
-        for word in ["", " ", "auto", "extreme", "lowish", "ｈｉｇｈ"] {
+    fn synonyms_mean_a_level_and_other_words_nothing() {
+        for (word, level) in [
+            ("Ultra", Max),
+            ("maximum", Max),
+            ("x-high", Xhigh),
+            ("Extra High", Xhigh),
+            ("extra_high", Xhigh),
+            ("off", Off),
+            ("Disabled", Off),
+            ("min", Minimal),
+            ("med", Medium),
+        ] {
+            assert_eq!(Effort::parse(word), Some(level), "{word}");
+        }
+        for word in ["", " ", "-", "auto", "default", "extreme", "lowish", "ｈｉｇｈ"] {
             assert_eq!(Effort::parse(word), None, "{word:?}");
         }
     }

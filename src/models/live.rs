@@ -3,6 +3,7 @@
 //! * Read leniently: an entry without a name is skipped, an unknown effort too; a missing field falls back to the
 //!   built-in entry of that name, then to what newer models have in common.
 //! * `ultra` is a client-side word: it never becomes a level of its own here.
+//! * `none` is listed for no model and taken by some: it is added where the built-in table knows that.
 //! * Order is the backend's `priority`, lowest first.
 
 use std::borrow::Cow;
@@ -79,6 +80,8 @@ struct ModelInfo {
     #[serde(default, deserialize_with = "lenient")]
     context_window: Option<u64>,
     #[serde(default, deserialize_with = "lenient")]
+    max_context_window: Option<u64>,
+    #[serde(default, deserialize_with = "lenient")]
     input_modalities: Option<Vec<Value>>,
     #[serde(default, deserialize_with = "lenient")]
     upgrade: Option<Value>,
@@ -88,6 +91,10 @@ impl ModelInfo {
     fn into_model(self) -> Model {
         let id = self.slug.trim().to_ascii_lowercase();
         let known = catalogue::built_in(&id);
+        let context_window = self
+            .context_window
+            .filter(|&tokens| tokens > 0)
+            .unwrap_or_else(|| known.map_or(catalogue::CONTEXT_WINDOW, |model| model.context_window));
         Model {
             display_name: match self.display_name.as_deref().filter(|name| !name.trim().is_empty()) {
                 Some(name) => Cow::Owned(name.to_owned()),
@@ -100,10 +107,11 @@ impl ModelInfo {
                 _ => self.default_effort().or_else(|| known.and_then(|model| model.default_effort)),
             },
             unspecified: known.and_then(|model| model.unspecified),
-            context_window: self
-                .context_window
-                .filter(|&tokens| tokens > 0)
-                .unwrap_or_else(|| known.map_or(catalogue::CONTEXT_WINDOW, |model| model.context_window)),
+            context_window,
+            max_context_window: self
+                .max_context_window
+                .unwrap_or_else(|| known.map_or(context_window, |model| model.max_context_window))
+                .max(context_window),
             max_output_tokens: known.map_or(catalogue::MAX_OUTPUT_TOKENS, |model| model.max_output_tokens),
             vision: match &self.input_modalities {
                 Some(modalities) => modalities.iter().any(|modality| name_of(modality) == Some("image")),
@@ -111,6 +119,8 @@ impl ModelInfo {
             },
             priority: self.priority_tier(known),
             upgrade: self.upgrade(),
+            built_in_upgrade: known.and_then(|model| model.built_in_upgrade),
+            retired: known.is_some_and(|model| model.retired),
             visibility: match self.visibility.as_deref() {
                 None | Some("list") => Visibility::Listed,
                 Some(_) => Visibility::Hidden,
@@ -119,8 +129,8 @@ impl ModelInfo {
         }
     }
 
-    /// What the backend lists, and `none`, which it takes from every newer model without listing it. An original
-    /// model keeps its own range.
+    /// What the backend lists, and `none` where it is known to be taken without being listed. An original model keeps its
+    /// own range.
     fn efforts(&self, known: Option<&Model>) -> Cow<'static, [Effort]> {
         let fallback = || known.map_or(Cow::Borrowed(&[][..]), |model| model.efforts.clone());
         if known.is_some_and(|model| model.generation == Generation::Original) {
@@ -132,7 +142,9 @@ impl ModelInfo {
         if levels.is_empty() {
             return fallback();
         }
-        levels.push(Effort::None);
+        if known.is_some_and(|model| model.efforts.contains(&Effort::None)) {
+            levels.push(Effort::None);
+        }
         levels.sort_unstable();
         levels.dedup();
         Cow::Owned(levels)
@@ -199,11 +211,11 @@ mod tests {
         let names: Vec<_> = live.models().iter().map(|model| model.id.as_ref()).collect();
         assert_eq!(names, ["gpt-7-hidden", "gpt-7-nova"]);
         let nova = live.find("gpt-7-nova").expect("nova");
-        assert_eq!(nova.efforts.as_ref(), [Off, Low, Max]);
+        assert_eq!(nova.efforts.as_ref(), [Low, Max]);
         assert_eq!((nova.default_effort, nova.unspecified), (Some(Medium), None));
         assert_eq!((nova.context_window, nova.vision, nova.priority), (400_000, false, true));
         let hidden = live.find("gpt-7-hidden").expect("hidden");
-        assert_eq!(hidden.efforts.as_ref(), [Off, High]);
+        assert_eq!(hidden.efforts.as_ref(), [High]);
         assert_eq!((hidden.upgrade.as_deref(), nova.upgrade.as_deref()), (Some("gpt-7-nova"), None));
         assert_eq!(live.listed().count(), 1);
     }
@@ -217,10 +229,10 @@ mod tests {
     #[test]
     fn missing_and_mistyped_fields_fall_back_to_the_built_in_entry() {
         let live = parse(
-            r#"{"models":[{"slug":"gpt-5.5","priority":"first","context_window":"big","service_tiers":7,
+            r#"{"models":[{"slug":"gpt-5.6-luna","priority":"first","context_window":"big","service_tiers":7,
                 "supported_reasoning_levels":null,"input_modalities":{},"upgrade":{"model":5}},{"name":"nameless"},{"slug":" "},4]}"#,
         );
-        let built_in = catalogue::built_in("gpt-5.5").expect("built in");
+        let built_in = catalogue::built_in("gpt-5.6-luna").expect("built in");
         assert_eq!(live.models(), std::slice::from_ref(built_in));
     }
 

@@ -31,9 +31,6 @@ use entry::Entry;
 use live::LiveCatalogue;
 use name::Name;
 
-/// The model sent when neither the request nor the operator names one.
-pub const DEFAULT_MODEL: &str = "gpt-5";
-
 /// Every model the proxy knows of, and the operator's wishes about them.
 #[derive(Debug, Default)]
 pub struct Models {
@@ -128,10 +125,15 @@ impl Models {
     /// The model that takes the place of `id`, where a catalogue names one that the account can be expected to have.
     pub fn upgrade_of(&self, id: &str) -> Option<String> {
         let live = self.live();
-        let id = id.trim().to_ascii_lowercase();
-        let named = live.find(&id).and_then(|model| model.upgrade.as_deref());
-        let upgrade = named.or_else(|| catalogue::successor(&id))?;
-        (live.is_empty() || live.find(upgrade).is_some()).then(|| upgrade.to_owned())
+        let mut next = find(&live, &id.trim().to_ascii_lowercase())?.successor()?.to_owned();
+        // A successor may have been retired itself since.
+        for _ in 0..LONGEST_CHAIN {
+            if live.is_empty() || live.find(&next).is_some() {
+                return Some(next);
+            }
+            next = find(&live, &next)?.successor()?.to_owned();
+        }
+        None
     }
 
     /// The entry called `id`: a listed one, a hidden model, or either with an effort it allows. An alias has its model's.
@@ -162,9 +164,8 @@ impl Models {
                 return (model, hint);
             }
         }
-        let gone = !live.is_empty() && live.find(DEFAULT_MODEL).is_none();
-        let first = gone.then(|| live.listed().next()).flatten();
-        (first.map_or_else(|| DEFAULT_MODEL.to_owned(), |model| model.id.clone().into_owned()), None)
+        let first = live.listed().find(|model| !model.retired);
+        (first.unwrap_or_else(|| catalogue::newest()).id.clone().into_owned(), None)
     }
 }
 
@@ -172,6 +173,9 @@ impl Models {
 fn find<'a>(live: &'a LiveCatalogue, id: &str) -> Option<&'a Model> {
     live.find(id).or_else(|| catalogue::built_in(id))
 }
+
+/// How many successors are followed; a chain that long is a ring.
+const LONGEST_CHAIN: usize = 4;
 
 #[cfg(test)]
 mod tests;

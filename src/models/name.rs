@@ -3,14 +3,17 @@
 //! In this order, whatever the case and the surrounding space:
 //! 1. the user's aliases, for the whole name and for the name without its effort suffix; what an alias points at is
 //!    normalised once more by the rules below, but is never taken for a name of another family;
-//! 2. a name a catalogue holds stays as it is, so that `gpt-5.1-codex-max` keeps its last word;
-//! 3. one trailing effort word is taken off and kept as a hint, and a name a catalogue now holds stays;
+//! 2. a name a catalogue holds stays as it is, so that `gpt-5.1-codex-max` keeps its last word; so does one it holds with
+//!    the version's dash read as a dot (`gpt-6-1-sol`);
+//! 3. one effort at the end, written `-high`, `(high)` or `:high`, is taken off and kept as a hint, and a name a catalogue
+//!    now holds stays;
 //! 4. `gpt-5.1…` and `gpt-5-codex-mini…` become the original model with the longest matching beginning;
 //! 5. a newer generation (`gpt-5.2` and up, by number) passes in lower case, otherwise untouched;
 //! 6. any other name with `codex` in it becomes `gpt-5-codex`, any other `gpt-5…` becomes `gpt-5`;
 //! 7. a name of another family is [`Name::Foreign`].
 //!
-//! Rules 4 to 6 look behind a vendor's prefix (`openai/…`) first, then at the whole name.
+//! Rules 2 and 4 to 6 look at the whole name first where a catalogue has to hold it, and otherwise behind a vendor's prefix
+//! (`openai/…`, `openai:…`) first.
 
 use super::effort::Effort;
 
@@ -61,22 +64,61 @@ pub(super) fn chosen(target: &str, holds: impl Fn(&str) -> bool) -> (Name, Optio
 
 fn named(asked: &str, holds: impl Fn(&str) -> bool) -> (Name, Option<Effort>) {
     let asked = asked.trim().to_ascii_lowercase();
-    if holds(&asked) {
-        return (Name::Known(asked), None);
+    if let Some(name) =
+        [Some(asked.as_str()), unprefixed(&asked)].into_iter().flatten().find_map(|name| held(name, &holds))
+    {
+        return (Name::Known(name), None);
     }
     let (stem, hint) = split_effort(&asked);
-    let behind_prefix = stem.rsplit_once('/').and_then(|(_, rest)| meaning(rest, &holds));
+    let behind_prefix = unprefixed(stem).and_then(|rest| meaning(rest, &holds));
     let meaning = behind_prefix.or_else(|| meaning(stem, &holds));
     (meaning.map_or(Name::Foreign, Name::Known), hint)
 }
 
-/// `name` without one trailing `-<effort>`, and that effort.
+/// `name` without the effort at its end, and that effort. A word in brackets or behind a model's colon that is no effort is
+/// dropped with them.
 pub(super) fn split_effort(name: &str) -> (&str, Option<Effort>) {
-    let Some((stem, word)) = name.rsplit_once('-') else { return (name, None) };
-    match Effort::ALL.into_iter().find(|level| word == level.as_str()) {
-        Some(level) if !stem.is_empty() => (stem, Some(level)),
+    if let Some((stem, word)) = name.strip_suffix(')').and_then(|name| name.split_once('(')) {
+        return match stem.trim_end() {
+            "" => (name, None),
+            stem => (stem, Effort::parse(word)),
+        };
+    }
+    if let Some((stem, word)) = name.rsplit_once(':') {
+        let effort = Effort::parse(word);
+        let is_model = generation(unprefixed(stem).unwrap_or(stem)).is_some();
+        if !stem.is_empty() && (effort.is_some() || is_model) {
+            return (stem.trim_end(), effort);
+        }
+    }
+    let words = Effort::ALL.into_iter().map(|level| (level.as_str(), level));
+    let suffix = |(word, level)| Some((name.strip_suffix(word)?.strip_suffix('-')?, level));
+    match EXTRA_SUFFIXES.into_iter().chain(words).find_map(suffix) {
+        Some((stem, level)) if !stem.is_empty() => (stem, Some(level)),
         Some(_) | None => (name, None),
     }
+}
+
+/// What stands behind a vendor's prefix.
+fn unprefixed(name: &str) -> Option<&str> {
+    name.rsplit_once(['/', ':']).map(|(_, rest)| rest)
+}
+
+/// `name` as a catalogue holds it.
+fn held(name: &str, holds: impl Fn(&str) -> bool) -> Option<String> {
+    if holds(name) {
+        return Some(name.to_owned());
+    }
+    dotted(name).filter(|name| holds(name))
+}
+
+/// `gpt-6-1-sol` as `gpt-6.1-sol`: some tools allow no dot in a name. A date (`gpt-5-2025-08-07`) is no version.
+fn dotted(name: &str) -> Option<String> {
+    let (major, rest) = name.strip_prefix("gpt-")?.split_once('-')?;
+    let (minor, rest) = rest.split_at(rest.find('-').unwrap_or(rest.len()));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_version = is_number(major) && is_number(minor) && minor.len() <= 2 && !minor.starts_with('0');
+    is_version.then(|| format!("gpt-{major}.{minor}{rest}"))
 }
 
 fn alias<'a>(name: &str, aliases: &'a [(String, String)]) -> Option<&'a str> {
@@ -84,9 +126,11 @@ fn alias<'a>(name: &str, aliases: &'a [(String, String)]) -> Option<&'a str> {
 }
 
 fn meaning(name: &str, holds: impl Fn(&str) -> bool) -> Option<String> {
-    if holds(name) {
-        return Some(name.to_owned());
+    if let Some(held) = held(name, holds) {
+        return Some(held);
     }
+    let dotted = dotted(name);
+    let name = dotted.as_deref().unwrap_or(name);
     let generation = generation(name);
     let prefix = |prefixes: &[&'static str]| prefixes.iter().find(|prefix| name.starts_with(**prefix)).copied();
     let original = match generation {
@@ -110,6 +154,9 @@ fn leading_number(text: &str) -> Option<(u64, &str)> {
     let (digits, rest) = text.split_at(end);
     (!digits.is_empty()).then(|| (digits.parse().unwrap_or(u64::MAX), rest))
 }
+
+/// Levels that are written in two words.
+const EXTRA_SUFFIXES: [(&str, Effort); 2] = [("extra-high", Effort::Xhigh), ("x-high", Effort::Xhigh)];
 
 #[cfg(test)]
 mod tests {
@@ -149,13 +196,38 @@ mod tests {
             ("codex-auto-review", "codex-auto-review"),
             ("openai/gpt-5.5", "gpt-5.5"),
             ("a/b/gpt-5.1-codex-high", "gpt-5.1-codex"),
+            ("openai/gpt-5.1-codex-max", "gpt-5.1-codex-max"),
+            ("openai:gpt-6.1-sol", "gpt-6.1-sol"),
+            ("gpt-5-5", "gpt-5.5"),
+            ("gpt-6-1-sol", "gpt-6.1-sol"),
+            ("OpenAI/GPT-6-1-Terra", "gpt-6.1-terra"),
+            ("gpt-5-6-luna", "gpt-5.6-luna"),
+            ("gpt-5-1-codex-max", "gpt-5.1-codex-max"),
+            ("gpt-5-1", "gpt-5.1"),
+            ("gpt-5-3-codex-preview", "gpt-5.3-codex-preview"),
+            ("gpt-7-2-nova", "gpt-7.2-nova"),
+            ("gpt-5-08-07", "gpt-5"),
+            ("gpt-6.1-sol:latest", "gpt-6.1-sol"),
+            ("x/gpt-6-luna:free", "gpt-6-luna"),
         ];
         for (asked, meant) in table {
             assert_eq!(name(asked).as_deref(), Some(meant), "{asked}");
         }
-        for foreign in
-            ["gpt-4o", "gpt-4.1-mini", "claude-opus-4-5", "gemini-3-pro", "o3", "gpt-", "gpt-x", "high", "-high"]
-        {
+        for foreign in [
+            "gpt-4o",
+            "gpt-4.1-mini",
+            "claude-opus-4-5",
+            "gemini-3-pro",
+            "o3",
+            "gpt-",
+            "gpt-x",
+            "gpt-4-1",
+            "high",
+            "-high",
+            "(high)",
+            ":high",
+            "ft:gpt-4o:us:x",
+        ] {
             assert_eq!(name(foreign), None, "{foreign}");
         }
     }
@@ -171,10 +243,29 @@ mod tests {
             ("gpt-5-none", "gpt-5", Some(Effort::None)),
             ("gpt-7-ultra", "gpt-7-ultra", None),
             ("gpt-6-sol-max", "gpt-6-sol", Some(Effort::Max)),
+            ("gpt-5.5(high)", "gpt-5.5", Some(Effort::High)),
+            ("GPT-6.1-Sol (Extra High)", "gpt-6.1-sol", Some(Effort::Xhigh)),
+            ("gpt-6.1-sol(8192)", "gpt-6.1-sol", None),
+            ("gpt-5.5:high", "gpt-5.5", Some(Effort::High)),
+            ("openai:gpt-6-luna:off", "gpt-6-luna", Some(Effort::None)),
+            ("gpt-6-1-sol-high", "gpt-6.1-sol", Some(Effort::High)),
+            ("gpt-5-1-codex-max-low", "gpt-5.1-codex-max", Some(Effort::Low)),
+            ("gpt-6.1-sol-x-high", "gpt-6.1-sol", Some(Effort::Xhigh)),
+            ("gpt-6-sol-extra-high", "gpt-6-sol", Some(Effort::Xhigh)),
+            ("openai/gpt-6.1-sol(low)", "gpt-6.1-sol", Some(Effort::Low)),
         ];
         for (asked, meant, effort) in table {
             let (found, hint) = normalise(asked, &[], |id| catalogue::built_in(id).is_some());
             assert_eq!((found, hint), (Name::Known(meant.to_owned()), effort), "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_catalogues_own_name_wins_over_a_guess() {
+        let own = ["gpt-6-1-sol", "gpt-7:high", "gpt-7(x)", "vendor/gpt-5.1-codex-max", "gpt-6-extra-high"];
+        for name in own {
+            let (found, hint) = normalise(name, &[], |id| own.contains(&id) || catalogue::built_in(id).is_some());
+            assert_eq!((found, hint), (Name::Known(name.to_owned()), None));
         }
     }
 

@@ -49,14 +49,47 @@ fn every_effort_on_every_original_model() {
 }
 
 #[test]
-fn newer_models_take_what_they_list_and_none() {
-    assert_eq!(sent("gpt-5.6-terra", None).1, None);
-    assert_eq!(sent("gpt-5.6-terra", Some("none")).1, Some(Off));
-    assert_eq!(sent("gpt-5.6-terra", Some("minimal")).1, Some(Low));
-    assert_eq!(sent("gpt-5.6-terra", Some("ultra")).1, Some(Max));
+fn newer_models_take_what_they_list_and_some_none() {
+    let to_max = |off, minimal| [off, minimal, Low, Medium, High, Xhigh, Max].map(Some);
+    let without_none = to_max(Low, Low);
+    let with_none = to_max(Off, Low);
+    for (model, expected) in [
+        ("gpt-6.1-sol", without_none),
+        ("gpt-6-astra", without_none),
+        ("gpt-6-sol", without_none),
+        ("gpt-6-luna", with_none),
+        ("gpt-5.6-sol", with_none),
+        ("gpt-6.1-terra", with_none),
+        ("gpt-5.6-terra", with_none),
+        ("gpt-5.6-luna", with_none),
+        ("gpt-daybreak-blue-latest", without_none),
+        ("gpt-daybreak-red-latest", without_none),
+        ("codex-auto-review", without_none),
+    ] {
+        assert_eq!(sent(model, None), (model.to_owned(), None));
+        for (level, expected) in Effort::ALL.into_iter().zip(expected) {
+            assert_eq!(sent(model, Some(level.as_str())).1, expected, "{model} {level}");
+        }
+        assert_eq!(sent(model, Some("ultra")).1, Some(Max), "{model}");
+    }
     assert_eq!(sent("gpt-5.5-max", None).1, Some(Xhigh));
     assert_eq!(sent("gpt-7-unheard-of-minimal", None), ("gpt-7-unheard-of".to_owned(), Some(Minimal)));
     assert_eq!(sent("gpt-reserve", Some("max")).1, Some(Max));
+}
+
+#[test]
+fn the_live_list_adds_none_only_where_it_is_known_to_be_taken() {
+    let models = Models::default();
+    let list = |slug: &str| format!(r#"{{"slug":"{slug}","supported_reasoning_levels":["low","max"]}}"#);
+    let all = ["gpt-6.1-sol", "gpt-6-astra", "gpt-6-sol", "gpt-6-luna", "gpt-6.1-terra", "gpt-7-nova"].map(list);
+    models.set_live(live(&format!(r#"{{"models":[{}]}}"#, all.join(","))));
+    let effort = |model: &str| models.resolve(Some(model), Some("none")).effort;
+    for model in ["gpt-6.1-sol", "gpt-6-astra", "gpt-6-sol", "gpt-7-nova"] {
+        assert_eq!(effort(model), Some(Low), "{model}");
+    }
+    for model in ["gpt-6-luna", "gpt-6.1-terra"] {
+        assert_eq!(effort(model), Some(Off), "{model}");
+    }
 }
 
 #[test]
@@ -96,19 +129,28 @@ fn a_field_beats_the_suffix_and_an_unknown_word_does_not() {
 #[test]
 fn the_default_stands_in_for_no_name_and_for_other_families() {
     let plain = Models::default();
-    assert_eq!(plain.resolve(None, None).model, "gpt-5");
-    assert_eq!(plain.resolve(Some("  "), None).model, "gpt-5");
+    assert_eq!(plain.resolve(None, None).model, "gpt-6.1-sol");
+    assert_eq!(plain.resolve(Some("  "), None).model, "gpt-6.1-sol");
     assert!(!plain.resolve(None, None).foreign);
     assert!(plain.resolve(Some("claude-opus-4-5"), None).foreign);
     assert!(!plain.resolve(Some("gpt-5-mini"), None).foreign);
 
-    let wished = Models::new(vec![("house".to_owned(), "gpt-5.5-high".to_owned())], Some("House".to_owned()));
+    let wished = Models::new(vec![("house".to_owned(), "gpt-6-luna-high".to_owned())], Some("House".to_owned()));
     let resolution = wished.resolve(Some("gpt-4o"), None);
-    assert_eq!((resolution.model.as_str(), resolution.effort), ("gpt-5.5", Some(High)));
+    assert_eq!((resolution.model.as_str(), resolution.effort), ("gpt-6-luna", Some(High)));
     assert_eq!(wished.resolve(Some("gpt-4o-low"), None).effort, Some(Low));
 
     let odd = Models::new(Vec::new(), Some("my-own-model".to_owned()));
     assert_eq!(odd.resolve(None, None).model, "my-own-model");
+}
+
+#[test]
+fn no_default_is_a_retired_model() {
+    let models = Models::default();
+    models.set_live(live(r#"{"models":[{"slug":"gpt-5.5","priority":1},{"slug":"nova","priority":2}]}"#));
+    assert_eq!(models.resolve(None, None).model, "nova");
+    models.set_live(live(r#"{"models":[{"slug":"gpt-5.5","priority":1}]}"#));
+    assert_eq!(models.resolve(None, None).model, "gpt-6.1-sol");
 }
 
 #[test]
@@ -119,35 +161,56 @@ fn the_live_catalogue_adds_names_levels_and_a_default() {
           {"slug":"nova","priority":2,"visibility":"list","supported_reasoning_levels":[{"effort":"high"}],
            "service_tiers":[{"id":"priority"}]},
           {"slug":"shadow","priority":1,"visibility":"hide"},
-          {"slug":"gpt-5.5","priority":3,"service_tiers":[],"supported_reasoning_levels":[{"effort":"low"}]}
+          {"slug":"gpt-6-luna","priority":3,"service_tiers":[],"supported_reasoning_levels":[{"effort":"low"}]}
         ]}"#,
     ));
     let resolution = models.resolve(Some("Nova-low"), None);
     assert_eq!((resolution.model.as_str(), resolution.effort), ("nova", Some(High)));
     assert!(resolution.supports_priority && !resolution.foreign);
-    assert!(!models.resolve(Some("gpt-5.5"), None).supports_priority);
-    assert_eq!(models.resolve(Some("gpt-5.5-xhigh"), None).effort, Some(Low));
+    assert!(!models.resolve(Some("gpt-6-luna"), None).supports_priority);
+    assert_eq!(models.resolve(Some("gpt-6-luna-xhigh"), None).effort, Some(Low));
     assert_eq!(models.resolve(None, None).model, "nova");
     assert_eq!(models.resolve(Some("gpt-5"), None).model, "gpt-5");
 
     let ids: Vec<_> = models.list().into_iter().map(|entry| entry.id).collect();
-    assert_eq!(ids[..6], ["nova", "nova-high", "gpt-5.5", "gpt-5.5-low", "gpt-5", "gpt-5-minimal"]);
+    assert_eq!(ids[..5], ["nova", "nova-high", "gpt-6-luna", "gpt-6-luna-low", "gpt-5"]);
     assert!(!ids.contains(&"shadow".to_owned()) && !ids.contains(&"gpt-6-sol".to_owned()));
     assert!(models.find("shadow").is_some() && models.find("gpt-6-sol-max").is_some());
 }
 
 #[test]
-fn an_upgrade_is_named_only_where_the_account_has_it() {
+fn a_successor_is_named_only_where_the_account_has_it() {
     let models = Models::default();
-    assert_eq!(models.upgrade_of(" GPT-5.4 ").as_deref(), Some("gpt-5.6-terra"));
-    assert_eq!(models.upgrade_of("gpt-5"), None);
+    for (retired, successor) in [
+        (" GPT-5.4 ", "gpt-5.6-terra"),
+        ("gpt-5.2", "gpt-5.6-terra"),
+        ("gpt-5.4-mini", "gpt-5.6-luna"),
+        ("gpt-5.5", "gpt-6-sol"),
+        ("gpt-5.3-codex-spark", "gpt-6-luna"),
+        ("gpt-5", "gpt-6-sol"),
+        ("gpt-5.1-codex-mini", "gpt-6-luna"),
+    ] {
+        assert_eq!(models.upgrade_of(retired).as_deref(), Some(successor), "{retired}");
+    }
+    assert_eq!(models.upgrade_of("gpt-6.1-sol"), None);
     assert_eq!(models.upgrade_of("unheard-of"), None);
     models.set_live(live(
-        r#"{"models":[{"slug":"nova"},{"slug":"old","upgrade":{"model":"nova"}},{"slug":"odd","upgrade":"gone"}]}"#,
+        r#"{"models":[{"slug":"nova"},{"slug":"old","upgrade":{"model":"nova"}},{"slug":"odd","upgrade":"gone"},
+            {"slug":"gpt-6-sol"},{"slug":"ring","upgrade":"gone"},{"slug":"gpt-7","upgrade":"gpt-7"}]}"#,
     ));
     assert_eq!(models.upgrade_of("old").as_deref(), Some("nova"));
     assert_eq!(models.upgrade_of("odd"), None);
-    assert_eq!(models.upgrade_of("gpt-5.4"), None);
+    assert_eq!(models.upgrade_of("gpt-5.4").as_deref(), Some("gpt-6-sol"), "its successor is gone too");
+    assert_eq!(models.upgrade_of("gpt-5.4-mini"), None);
+}
+
+#[test]
+fn every_retired_model_has_a_living_successor() {
+    for model in TABLE.iter().filter(|model| model.retired) {
+        let successor = Models::default().upgrade_of(&model.id).expect("a successor");
+        let successor = catalogue::built_in(&successor).expect("one of the table");
+        assert!(!successor.retired, "{}", model.id);
+    }
 }
 
 #[test]
@@ -202,8 +265,8 @@ fn the_documented_table_is_the_codes_table() {
 }
 
 fn table_text() -> String {
-    let mut text = "| model | efforts | when none is asked for | context | images | priority tier | listed |\n\
-                    |---|---|---|---|---|---|---|\n"
+    let mut text = "| model | efforts | when none is asked for | context | images | priority tier | listed | retired | successor |\n\
+                    |---|---|---|---|---|---|---|---|---|\n"
         .to_owned();
     let yes = |value: bool| if value { "yes" } else { "no" };
     for model in &TABLE {
@@ -211,13 +274,15 @@ fn table_text() -> String {
         let efforts = if efforts.is_empty() { "any".to_owned() } else { efforts.join(" ") };
         let _ = writeln!(
             text,
-            "| `{}` | {efforts} | {} | {} | {} | {} | {} |",
+            "| `{}` | {efforts} | {} | {} | {} | {} | {} | {} | {} |",
             model.id,
             model.unspecified.map_or("left to the backend", Effort::as_str),
             model.context_window,
             yes(model.vision),
             yes(model.priority),
             yes(model.visibility == catalogue::Visibility::Listed),
+            yes(model.retired),
+            model.built_in_upgrade.map_or(String::new(), |successor| format!("`{successor}`")),
         );
     }
     text

@@ -8,19 +8,20 @@ use serde_json::value::RawValue;
 
 use super::error::ApiError;
 use super::json::{self, Object, Path, Text};
+use crate::models::effort::Effort;
 
 /// A Responses request whose deciding fields are sound.
 #[derive(Debug)]
 pub struct ResponsesRequest<'a> {
     /// The model's name as the client wrote it.
     pub model: Option<Cow<'a, str>>,
-    /// `reasoning.effort`, or chat's `reasoning_effort`.
+    /// `reasoning.effort` if it is a word that means something, else chat's `reasoning_effort`.
     pub effort: Option<Cow<'a, str>>,
     /// The client wants events.
     pub stream: bool,
     /// What the model is to answer.
     pub input: Input<'a>,
-    /// `reasoning`.
+    /// `reasoning`, or the object that stands in its place under `reasoning_effort`.
     pub reasoning: Option<Object<'a>>,
     /// `tools`.
     pub tools: Vec<&'a RawValue>,
@@ -50,12 +51,7 @@ impl<'a> ResponsesRequest<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
         let body = json::body(bytes)?;
         refuse_stored_state(&body)?;
-        let reasoning =
-            body.find("reasoning").map(|value| json::object(value, &Path::Root.key("reasoning"))).transpose()?;
-        let effort = match reasoning.as_ref().and_then(|reasoning| reasoning.find("effort")) {
-            Some(effort) => Some(json::string(effort, &Path::Root.key("reasoning").key("effort"))?),
-            None => string(&body, "reasoning_effort")?,
-        };
+        let (reasoning, effort) = reasoning(&body)?;
         Ok(Self {
             model: string(&body, "model")?,
             effort,
@@ -113,6 +109,27 @@ fn refuse_stored_state(body: &Object<'_>) -> Result<(), ApiError> {
         ));
     }
     Ok(())
+}
+
+/// What is said about reasoning, and the effort in it.
+fn reasoning<'a>(body: &Object<'a>) -> Result<(Option<Object<'a>>, Option<Cow<'a, str>>), ApiError> {
+    let (own, chat) = (Path::Root.key("reasoning"), Path::Root.key("reasoning_effort"));
+    let reasoning = body.find("reasoning").map(|value| json::object(value, &own)).transpose()?;
+    let effort_in = |object: &Object<'a>, path: &Path<'_>| {
+        object.find("effort").map(|effort| json::string(effort, &path.key("effort"))).transpose()
+    };
+    let effort = reasoning.as_ref().map(|object| effort_in(object, &own)).transpose()?.flatten();
+    let Some(value) = body.find("reasoning_effort") else { return Ok((reasoning, effort)) };
+    let (object, chat_effort) = match json::kind(value) {
+        "an object" => {
+            let object = json::object(value, &chat)?;
+            let effort = effort_in(&object, &chat)?;
+            (Some(object), effort)
+        }
+        _ => (None, Some(json::string(value, &chat)?)),
+    };
+    let effort = effort.filter(|word| Effort::parse(word).is_some()).or(chat_effort);
+    Ok((reasoning.or(object), effort))
 }
 
 fn string<'a>(body: &Object<'a>, key: &str) -> Result<Option<Cow<'a, str>>, ApiError> {

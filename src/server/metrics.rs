@@ -169,7 +169,7 @@ mod tests {
         metrics.first_token("/v1/responses", Duration::from_millis(20));
         metrics.incident(Incident::Failed(ErrorKind::Overloaded));
         metrics.incident(Incident::Retried);
-        metrics.tokens("gpt-5", TokenCounts { input: 10, cached: 4, output: 3 });
+        metrics.tokens("gpt-6.1-sol", TokenCounts { input: 10, cached: 4, output: 3 });
         metrics.limit_used("primary", 40.0);
         let refreshes = RefreshCounts { succeeded: 1, failed: 0 };
         metrics.render(refreshes).expect("text");
@@ -181,7 +181,7 @@ mod tests {
             r#"codex_proxy_upstream_errors_total{kind="server_is_overloaded"} 1"#,
             "codex_proxy_upstream_retries_total 1",
             r#"codex_proxy_token_refreshes_total{outcome="ok"} 1"#,
-            r#"codex_proxy_tokens_total{kind="cached",model="gpt-5"} 4"#,
+            r#"codex_proxy_tokens_total{kind="cached",model="gpt-6.1-sol"} 4"#,
             r#"codex_proxy_limit_used_percent{window="primary"} 40"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

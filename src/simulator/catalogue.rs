@@ -1,7 +1,8 @@
 //! The models of the simulated account.
 //!
-//! * The default is a recent account's catalogue plus the older models that clients are configured with most, so that
-//!   they are answered too; [`Catalogue::retire_older`] takes those away again, as the real backend has.
+//! * The default is the catalogue that Codex CLI 0.169 brings along, without `gpt-5.5`, which the backend has refused since
+//!   2026-10-14: what a paying account was shown in November 2026.
+//! * A retired model is in no list and is refused; [`Catalogue::with_retired`] is the same account before that.
 //! * A hidden model is callable, it only is not shown.
 
 use serde_json::{Value, json};
@@ -22,6 +23,8 @@ pub struct CatalogueModel {
     pub hidden_efforts: Vec<&'static str>,
     /// The effort used when a request names none.
     pub default_effort: &'static str,
+    /// The verbosity used when a request names none.
+    pub default_verbosity: &'static str,
     /// Tokens of context: the usual window and the largest one.
     pub context_windows: (u64, u64),
     /// The oldest client version it is shown to.
@@ -30,8 +33,12 @@ pub struct CatalogueModel {
     pub lite: bool,
     /// Whether the `priority` service tier exists for it.
     pub priority_tier: bool,
+    /// Whether the catalogue names `priority` as the tier to send unasked.
+    pub priority_by_default: bool,
     /// Whether it reads images.
     pub images: bool,
+    /// The model that is to take its place.
+    pub upgrade: Option<String>,
 }
 
 /// The models of an account.
@@ -43,19 +50,15 @@ pub struct Catalogue {
 
 impl Default for Catalogue {
     fn default() -> Self {
-        let current = CURRENT.iter().map(Row::model);
-        let older = OLDER.iter().map(|(slug, efforts, default)| CatalogueModel {
-            listed: false,
-            ..Row(slug, efforts, default, (272_000, 272_000), (0, 0, 1), false, false).model()
-        });
-        Self { models: current.chain(older).collect() }
+        Self { models: CURRENT.iter().map(Row::model).collect() }
     }
 }
 
 impl Catalogue {
-    /// Removes the older generations, which the real backend refuses by now.
-    pub fn retire_older(&mut self) {
-        self.models.retain(|model| !OLDER.iter().any(|(slug, _, _)| *slug == model.slug));
+    /// The default catalogue before any model was retired: the older ones are hidden, and can be called.
+    pub fn with_retired() -> Self {
+        let retired = RETIRED.iter().map(|row| CatalogueModel { listed: false, ..row.model() });
+        Self { models: CURRENT.iter().map(Row::model).chain(retired).collect() }
     }
 
     /// The model of that name.
@@ -63,11 +66,18 @@ impl Catalogue {
         self.models.iter().find(|model| model.slug == slug)
     }
 
+    /// Takes a model away, as the backend does when it retires one. Says whether there was such a model.
+    pub fn retire(&mut self, slug: &str) -> bool {
+        let before = self.models.len();
+        self.models.retain(|model| model.slug != slug);
+        self.models.len() < before
+    }
+
     /// What `GET …/models` answers to a client of this version.
     pub(super) fn document(&self, client_version: (u32, u32, u32)) -> Value {
         let visible =
             self.models.iter().enumerate().filter(|(_, model)| model.minimal_client_version <= client_version);
-        let models: Vec<Value> = visible.map(|(priority, model)| model.document(priority)).collect();
+        let models: Vec<Value> = visible.map(|(index, model)| model.document(index + 1)).collect();
         json!({ "models": models })
     }
 
@@ -94,6 +104,10 @@ impl CatalogueModel {
         } else {
             json!([])
         };
+        let upgrade = self.upgrade.as_ref().map(|model| {
+            let migration = format!("{model} takes the place of {}.", self.slug);
+            json!({ "model": model, "migration_markdown": migration, "retirement_at": null })
+        });
         let (major, minor, patch) = self.minimal_client_version;
         json!({
             "slug": self.slug,
@@ -106,15 +120,16 @@ impl CatalogueModel {
             "supported_in_api": true,
             "priority": priority,
             "service_tiers": tiers,
-            "additional_speed_tiers": [],
-            "upgrade": null,
+            "default_service_tier": self.priority_by_default.then_some("priority"),
+            "additional_speed_tiers": if self.priority_tier { json!(["fast"]) } else { json!([]) },
+            "upgrade": upgrade,
             "availability_nux": null,
             "base_instructions": "",
             "model_messages": { "instructions_template": INSTRUCTIONS, "instructions_variables": null },
             "supports_reasoning_summaries": true,
             "default_reasoning_summary": "none",
             "support_verbosity": true,
-            "default_verbosity": "low",
+            "default_verbosity": self.default_verbosity,
             "apply_patch_tool_type": "freeform",
             "web_search_tool_type": "text_and_image",
             "truncation_policy": { "mode": "tokens", "limit": 10000 },
@@ -142,23 +157,97 @@ pub(super) fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
     Some((major, rest(), rest()))
 }
 
-/// slug, shown efforts, default effort, context windows, minimal client version, lite, priority tier
-struct Row(&'static str, &'static [&'static str], &'static str, (u64, u64), (u32, u32, u32), bool, bool);
+/// One line of the tables below.
+struct Row {
+    slug: &'static str,
+    efforts: &'static [&'static str],
+    /// `none` is accepted, though it is not shown.
+    off: bool,
+    default_effort: &'static str,
+    /// In thousands.
+    context_windows: (u64, u64),
+    /// The minor number; the major one is 0.
+    client: (u32, u32),
+    lite: bool,
+    priority: Priority,
+    upgrade: Option<&'static str>,
+}
+
+/// Whether there is a `priority` tier.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Priority {
+    Absent,
+    Offered,
+    /// The official client sends it unasked.
+    Default,
+}
 
 impl Row {
-    fn model(&self) -> CatalogueModel {
-        let Self(slug, efforts, default_effort, context_windows, minimal_client_version, lite, priority_tier) = *self;
-        CatalogueModel {
-            slug: slug.to_owned(),
-            listed: !matches!(slug, "codex-auto-review"),
-            shown_efforts: efforts.to_vec(),
-            hidden_efforts: if OLDER.iter().any(|(older, _, _)| *older == slug) { Vec::new() } else { vec!["none"] },
+    const fn new(
+        slug: &'static str,
+        efforts: &'static [&'static str],
+        default_effort: &'static str,
+        client: (u32, u32),
+    ) -> Self {
+        Self {
+            slug,
+            efforts,
+            off: false,
             default_effort,
-            context_windows,
-            minimal_client_version,
-            lite,
-            priority_tier,
-            images: slug != "gpt-5.3-codex-spark",
+            context_windows: (272, 872),
+            client,
+            lite: true,
+            priority: Priority::Offered,
+            upgrade: None,
+        }
+    }
+
+    /// A model of before: with the classic request shape and one size of context.
+    const fn classic(slug: &'static str, efforts: &'static [&'static str]) -> Self {
+        let mut row = Self::new(slug, efforts, "medium", (0, 1));
+        row.context_windows = (272, 272);
+        row.lite = false;
+        row.priority = Priority::Absent;
+        row
+    }
+
+    const fn or_off(mut self) -> Self {
+        self.off = true;
+        self
+    }
+
+    const fn context(mut self, usual: u64, largest: u64) -> Self {
+        self.context_windows = (usual, largest);
+        self
+    }
+
+    const fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    const fn upgrade(mut self, successor: &'static str) -> Self {
+        self.upgrade = Some(successor);
+        self
+    }
+
+    fn model(&self) -> CatalogueModel {
+        let (minor, patch) = self.client;
+        let (usual, largest) = self.context_windows;
+        CatalogueModel {
+            slug: self.slug.to_owned(),
+            listed: !self.slug.contains("daybreak") && self.slug != "codex-auto-review",
+            shown_efforts: self.efforts.to_vec(),
+            hidden_efforts: if self.off { vec!["none"] } else { Vec::new() },
+            default_effort: self.default_effort,
+            default_verbosity: if self.slug == "gpt-daybreak-red-latest" { "high" } else { "low" },
+            context_windows: (usual * 1000, largest * 1000),
+            minimal_client_version: (0, minor, patch),
+            lite: self.lite,
+            priority_tier: self.priority != Priority::Absent,
+            priority_by_default: self.priority == Priority::Default,
+            images: self.slug != "gpt-5.3-codex-spark",
+            upgrade: self.upgrade.map(str::to_owned),
         }
     }
 }
@@ -166,30 +255,43 @@ impl Row {
 /// Without a text here the official client sends no instructions at all, which the backend then refuses.
 const INSTRUCTIONS: &str = "You are a simulated coding agent.";
 
+const TO_HIGH: &[&str] = &["low", "medium", "high"];
 const TO_XHIGH: &[&str] = &["low", "medium", "high", "xhigh"];
 const TO_MAX: &[&str] = &["low", "medium", "high", "xhigh", "max"];
 const TO_ULTRA: &[&str] = &["low", "medium", "high", "xhigh", "max", "ultra"];
+const FROM_MINIMAL: &[&str] = &["minimal", "low", "medium", "high"];
 
+/// The catalogue of Codex CLI 0.169.0 (2026-11-13), in its order. It shows `none` for no model; the backend takes it from
+/// those the platform's documentation names, refuses it from gpt-6-astra and gpt-6.1-sol (NousResearch/hermes-agent#103696,
+/// 2026-09; minimal alike, aebrer/dreb#508), and where reports differ or nobody has tried, it is refused here.
 const CURRENT: &[Row] = &[
-    Row("gpt-6-sol", TO_ULTRA, "medium", (272_000, 872_000), (0, 155, 0), true, true),
-    Row("gpt-6-luna", TO_MAX, "medium", (272_000, 872_000), (0, 155, 0), true, true),
-    Row("gpt-6-astra", TO_ULTRA, "medium", (272_000, 872_000), (0, 153, 0), true, true),
-    Row("gpt-5.6-sol", TO_ULTRA, "low", (272_000, 921_000), (0, 144, 0), true, true),
-    Row("gpt-5.6-terra", TO_ULTRA, "medium", (272_000, 921_000), (0, 144, 0), true, true),
-    Row("gpt-5.6-luna", TO_MAX, "medium", (272_000, 921_000), (0, 144, 0), true, true),
-    Row("gpt-5.5", TO_XHIGH, "medium", (272_000, 272_000), (0, 124, 0), false, true),
-    Row("gpt-5.3-codex-spark", TO_XHIGH, "high", (128_000, 128_000), (0, 100, 0), false, false),
-    Row("codex-auto-review", TO_XHIGH, "medium", (272_000, 921_000), (0, 98, 0), false, false),
+    Row::new("gpt-6.1-sol", TO_ULTRA, "low", (153, 0)),
+    Row::new("gpt-6-astra", TO_ULTRA, "low", (153, 0)),
+    Row::new("gpt-6-sol", TO_ULTRA, "medium", (155, 0)).priority(Priority::Default),
+    Row::new("gpt-6-luna", TO_MAX, "medium", (155, 0)).or_off().priority(Priority::Default),
+    Row::new("gpt-5.6-sol", TO_ULTRA, "low", (144, 0)).or_off().upgrade("gpt-6-sol"),
+    Row::new("gpt-6.1-terra", TO_ULTRA, "low", (153, 0)).or_off().context(500, 872),
+    Row::new("gpt-5.6-terra", TO_ULTRA, "medium", (144, 0)).or_off().upgrade("gpt-6-sol"),
+    Row::new("gpt-5.6-luna", TO_MAX, "medium", (144, 0)).or_off().upgrade("gpt-6-luna"),
+    Row::new("gpt-daybreak-blue-latest", TO_ULTRA, "low", (142, 2)).priority(Priority::Absent),
+    Row::new("gpt-daybreak-red-latest", TO_ULTRA, "medium", (142, 2)).context(372, 372).priority(Priority::Absent),
+    Row::new("codex-auto-review", TO_MAX, "medium", (98, 0)),
 ];
 
-const OLDER: &[(&str, &[&str], &str)] = &[
-    ("gpt-5", &["minimal", "low", "medium", "high"], "medium"),
-    ("gpt-5-codex", &["minimal", "low", "medium", "high"], "medium"),
-    ("gpt-5.1", &["none", "low", "medium", "high"], "medium"),
-    ("gpt-5.1-codex", &["low", "medium", "high"], "medium"),
-    ("gpt-5.1-codex-max", &["low", "medium", "high", "xhigh"], "medium"),
-    ("gpt-5-codex-mini", &["medium", "high"], "medium"),
-    ("gpt-5.1-codex-mini", &["medium", "high"], "medium"),
+/// Models that ChatGPT logins had once and are refused by now.
+const RETIRED: &[Row] = &[
+    Row::classic("gpt-5.5", TO_XHIGH).or_off().priority(Priority::Offered).upgrade("gpt-6-sol"),
+    Row::classic("gpt-5.3-codex-spark", TO_XHIGH).or_off().context(128, 128),
+    Row::classic("gpt-5.4", TO_XHIGH).or_off().priority(Priority::Offered).upgrade("gpt-5.6-terra"),
+    Row::classic("gpt-5.4-mini", TO_XHIGH).or_off().upgrade("gpt-5.6-luna"),
+    Row::classic("gpt-5.2", TO_XHIGH).or_off(),
+    Row::classic("gpt-5", FROM_MINIMAL),
+    Row::classic("gpt-5-codex", FROM_MINIMAL),
+    Row::classic("gpt-5.1", TO_HIGH).or_off(),
+    Row::classic("gpt-5.1-codex", TO_HIGH),
+    Row::classic("gpt-5.1-codex-max", TO_XHIGH),
+    Row::classic("gpt-5-codex-mini", &["medium", "high"]),
+    Row::classic("gpt-5.1-codex-mini", &["medium", "high"]),
 ];
 
 #[cfg(test)]
@@ -204,20 +306,39 @@ mod tests {
             let models = document["models"].as_array().unwrap().clone();
             models.iter().map(|model| model["slug"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
-        assert!(!slugs((0, 128, 0)).contains(&"gpt-5.6-sol".to_owned()));
-        assert!(slugs((0, 144, 0)).contains(&"gpt-5.6-sol".to_owned()));
-        assert!(slugs((0, 155, 0)).contains(&"gpt-6-sol".to_owned()));
+        assert_eq!(slugs((0, 128, 0)), ["codex-auto-review"]);
+        assert_eq!(slugs((0, 144, 0))[..2], ["gpt-5.6-sol", "gpt-5.6-terra"]);
+        assert_eq!(slugs((0, 153, 0))[..3], ["gpt-6.1-sol", "gpt-6-astra", "gpt-5.6-sol"]);
+        assert_eq!(slugs((0, 155, 0))[2], "gpt-6-sol");
         assert_eq!(parse_version("0.159.2-alpha.1"), Some((0, 159, 2)));
         assert_eq!(parse_version("new"), None);
     }
 
     #[test]
     fn retiring_changes_the_tag() {
-        let mut catalogue = Catalogue::default();
+        let mut catalogue = Catalogue::with_retired();
         let before = catalogue.etag();
         assert!(catalogue.model("gpt-5").is_some());
-        catalogue.retire_older();
+        assert!(catalogue.retire("gpt-5") && !catalogue.retire("gpt-5"));
         assert!(catalogue.model("gpt-5").is_none() && catalogue.model("gpt-5.5").is_some());
         assert_ne!(catalogue.etag(), before);
+        assert!(Catalogue::default().model("gpt-5.5").is_none());
+    }
+
+    #[test]
+    fn an_upgrade_is_an_object() {
+        let document = Catalogue::default().document((1, 0, 0));
+        let of = |slug: &str| {
+            let models = document["models"].as_array().unwrap();
+            models.iter().find(|model| model["slug"] == slug).unwrap().clone()
+        };
+        assert_eq!(of("gpt-5.6-luna")["upgrade"]["model"], "gpt-6-luna");
+        assert_eq!(of("gpt-5.6-luna")["upgrade"]["retirement_at"], Value::Null);
+        assert_eq!(of("gpt-6-luna")["default_service_tier"], "priority");
+        assert_eq!(of("gpt-6.1-sol")["default_service_tier"], Value::Null);
+        assert_eq!(
+            (&of("gpt-6.1-terra")["context_window"], &of("gpt-6.1-sol")["priority"]),
+            (&json!(500_000), &json!(1))
+        );
     }
 }

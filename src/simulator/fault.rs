@@ -171,7 +171,7 @@ impl Failure {
     /// A rate limit that asks to come back in so many seconds.
     pub fn rate_limit(seconds: f64) -> Self {
         let message = format!(
-            "Rate limit reached for gpt-5.5 in organization org-simulated on tokens per min (TPM): Limit 30000, Used \
+            "Rate limit reached for gpt-6.1-sol in organization org-simulated on tokens per min (TPM): Limit 30000, Used \
              22999, Requested 12528. Please try again in {seconds}s. Visit https://example.com/rate-limits to learn more."
         );
         Self { code: "rate_limit_exceeded".to_owned(), message }

@@ -161,7 +161,7 @@ fn a_failure_is_one_line_and_exit_code_1() {
 #[test]
 fn the_usual_configuration_file_is_read_and_flags_beat_it() {
     let home = Home::new();
-    home.write(".config/codex-proxy/config.toml", "default-model = \"gpt-5.5\"\nmax-concurrent = 0\n");
+    home.write(".config/codex-proxy/config.toml", "default-model = \"gpt-6.1-sol\"\nmax-concurrent = 0\n");
     let output = home.run(&["models"]);
     assert!(text(&output.stderr).contains("--max-concurrent"), "{output:?}");
     assert!(home.run(&["models", "--max-concurrent", "1"]).status.success());
@@ -344,10 +344,10 @@ fn the_accounts_models_are_listed_and_remembered() {
     assert!(first.starts_with("gpt-5 ") && errors.is_empty(), "without a login: {first} {errors}");
     home.write(".config/codex-proxy/auth.json", &simulator.issue_login(Login::default()).to_string());
     let (first, errors) = list();
-    assert!(first.starts_with("gpt-6-sol "), "{first} {errors}");
+    assert!(first.starts_with("gpt-6.1-sol "), "{first} {errors}");
     drop(running);
     let (first, errors) = list();
-    assert!(first.starts_with("gpt-6-sol ") && errors.contains("cannot be fetched"), "{first} {errors}");
+    assert!(first.starts_with("gpt-6.1-sol ") && errors.contains("cannot be fetched"), "{first} {errors}");
 }
 
 /// A backend and issuer beside the commands that are run; whoever holds the runtime keeps it alive.

@@ -38,7 +38,7 @@ class Backend(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        model = {"slug": "gpt-5.5", "id": "gpt-5.5", "visibility": "list", "supported_in_api": True}
+        model = {"slug": "gpt-6.1-sol", "id": "gpt-6.1-sol", "visibility": "list", "supported_in_api": True}
         self._answer(json.dumps({"models": [model]}).encode(), "application/json")
 
     def do_POST(self):
@@ -70,7 +70,7 @@ def main():
         ours = [options.binary, "serve", "--port", str(ports[0]), "--creds-store", "xdg",
                 "--creds-path", _login(scratch, "ours"), "--upstream-url", upstream]
         theirs = [environment.programs(options.cache) / "openai-oauth", "--port", str(ports[1]), "--base-url", upstream,
-                  "--oauth-file", _login(scratch, "theirs"), "--models", "gpt-5.5", "--codex-version", "0.160.0"]
+                  "--oauth-file", _login(scratch, "theirs"), "--models", "gpt-6.1-sol", "--codex-version", "0.160.0"]
         with _running(ours, ports[0], scratch), _running(theirs, ports[1], scratch):
             for path in _streams(options.streams):
                 for mode in ("streamed", "buffered"):
@@ -181,7 +181,7 @@ def _request(stream, streamed):
             item = json.loads(line[5:]).get("item") or {}
             if item.get("type") == "function_call" and item["name"] not in names:
                 names.append(item["name"])
-    body = {"model": "gpt-5.5", "messages": [{"role": "user", "content": "hi"}], "stream": streamed}
+    body = {"model": "gpt-6.1-sol", "messages": [{"role": "user", "content": "hi"}], "stream": streamed}
     if streamed:
         body["stream_options"] = {"include_usage": True}
     if names:

@@ -120,7 +120,7 @@ async fn calls_alone_have_null_content_their_finish_and_usage() {
 
 #[tokio::test]
 async fn an_answer_says_one_id_one_time_one_model_and_its_role_once() {
-    let proxy = Proxy::start().await;
+    let proxy = Proxy::before_retirements().await;
     let mut body = user("use f");
     body["tools"] = json!([tool("f")]);
     body["model"] = "GPT-5.1-codex-preview-high".into();

@@ -74,13 +74,17 @@ async fn the_start_fetches_and_the_list_begins_with_the_accounts_models() {
         std::iter::once(model.to_owned()).chain(variants).collect::<Vec<_>>()
     };
     let to_max = ["low", "medium", "high", "xhigh", "max"];
-    let mut expected = Vec::new();
-    for model in ["gpt-6-sol", "gpt-6-luna", "gpt-6-astra", "gpt-5.6-sol", "gpt-5.6-terra", "gpt-5.6-luna"] {
-        expected.extend(variants(model, &to_max));
-    }
-    for model in ["gpt-5.5", "gpt-5.3-codex-spark"] {
-        expected.extend(variants(model, &to_max[..4]));
-    }
+    let listed = [
+        "gpt-6.1-sol",
+        "gpt-6-astra",
+        "gpt-6-sol",
+        "gpt-6-luna",
+        "gpt-5.6-sol",
+        "gpt-6.1-terra",
+        "gpt-5.6-terra",
+        "gpt-5.6-luna",
+    ];
+    let mut expected: Vec<_> = listed.iter().flat_map(|model| variants(model, &to_max)).collect();
     expected.extend(variants("gpt-5", &["minimal", "low", "medium", "high"]));
     assert_eq!(names[..expected.len()], expected);
     assert_eq!(names.last().unwrap(), "gpt-5.1-codex-mini-high");
@@ -95,7 +99,7 @@ async fn a_current_copy_is_not_fetched_again_and_a_confirmed_one_stays() {
     proxy.begin().await;
     let names = proxy.names().await;
     for _ in 0..5 {
-        proxy.ask("gpt-5.5").await;
+        proxy.ask("gpt-6.1-sol").await;
         proxy.get("/v1/models").await;
     }
     assert_eq!(proxy.lists(), 1);
@@ -143,10 +147,10 @@ async fn another_tag_on_an_answer_is_followed_at_once() {
         nova.slug = "gpt-5.6-nova".to_owned();
         settings.catalogue.models.insert(0, nova);
     });
-    proxy.ask("gpt-5.5").await;
+    proxy.ask("gpt-6.1-sol").await;
     assert_eq!(proxy.lists(), 2);
     assert_eq!(proxy.names().await[0], "gpt-5.6-nova");
-    proxy.ask("gpt-5.5").await;
+    proxy.ask("gpt-6.1-sol").await;
     assert_eq!(proxy.lists(), 2);
 }
 
@@ -154,12 +158,12 @@ async fn another_tag_on_an_answer_is_followed_at_once() {
 async fn a_tag_that_never_matches_is_followed_once() {
     let proxy = Proxy::start().await;
     for _ in 0..2 {
-        let answer = scripted(json!([{ "slug": "gpt-5.5" }])).header(ETAG, "\"of its own\"");
+        let answer = scripted(json!([{ "slug": "gpt-6.1-sol" }])).header(ETAG, "\"of its own\"");
         proxy.simulator.script_models_answer(answer);
     }
     proxy.begin().await;
     for _ in 0..3 {
-        proxy.ask("gpt-5.5").await;
+        proxy.ask("gpt-6.1-sol").await;
     }
     assert_eq!(proxy.lists(), 2);
 }
@@ -180,7 +184,7 @@ async fn a_failure_changes_nothing() {
         whole(r#"{"models":{}}"#),
         whole(r#"{"models":[]}"#),
         whole(r#"{"models":[{"slug":7},null]}"#),
-        whole(r#"{"models":[{"slug":"gpt-5.5"#).step(Step::Cut),
+        whole(r#"{"models":[{"slug":"gpt-6.1-sol"#).step(Step::Cut),
     ];
     for (index, failure) in failures.into_iter().enumerate() {
         proxy.simulator.script_models_answer(failure.clone());
@@ -199,7 +203,7 @@ async fn a_failure_is_not_repeated_by_the_next_requests() {
     proxy.simulator.script_models_answer(ScriptedAnswer::status(StatusCode::INTERNAL_SERVER_ERROR));
     for _ in 0..3 {
         // Each answer also announces a tag that is not known.
-        proxy.ask("gpt-5.5").await;
+        proxy.ask("gpt-6.1-sol").await;
         assert_eq!(proxy.names().await[0], "gpt-5");
     }
     assert_eq!(proxy.lists(), 1);
@@ -231,7 +235,7 @@ async fn the_client_version_decides_what_is_there() {
     let proxy = Proxy::with(Setup { client_version: "0.128.0", ..Setup::default() }).await;
     proxy.begin().await;
     let names = proxy.names().await;
-    assert_eq!(names[0], "gpt-5.5");
+    assert_eq!(names[0], "gpt-5", "nothing is listed for so old a client");
     assert!(!names.iter().any(|name| name.starts_with("gpt-6")), "{names:?}");
     assert_eq!(proxy.simulator.requests_to("/models")[0].query, "client_version=0.128.0");
 }
@@ -244,12 +248,12 @@ async fn a_restart_knows_the_models_before_the_network_does() {
     let first = Proxy::with(with_cache(None)).await;
     first.begin().await;
     let names = first.names().await;
-    assert_eq!(names[0], "gpt-6-sol");
+    assert_eq!(names[0], "gpt-6.1-sol");
     check_file(&cache, &first);
 
     // Its login is one that the first one's backend does not know.
     let second = Proxy::with(with_cache(Some(first.upstream_url.clone()))).await;
-    assert_eq!(second.app.models.list()[0].id, "gpt-6-sol");
+    assert_eq!(second.app.models.list()[0].id, "gpt-6.1-sol");
     let error = second.app.catalogue.refresh().await.expect_err("401");
     assert!(matches!(error, CatalogueError::Status(StatusCode::UNAUTHORIZED)), "{error}");
     assert_eq!(second.names().await, names);
@@ -266,7 +270,7 @@ fn check_file(cache: &Path, proxy: &Proxy) {
     assert_eq!(copy["client_version"], "0.160.0");
     assert!(copy["fetched_at"].as_u64().unwrap() > 1_700_000_000);
     assert!(copy["etag"].as_str().unwrap().starts_with("W/"));
-    assert_eq!(copy["models"][0]["slug"], "gpt-6-sol");
+    assert_eq!(copy["models"][0]["slug"], "gpt-6.1-sol");
     let request = proxy.simulator.requests_to("/models").pop().unwrap();
     for secret in [request.header("authorization").trim_start_matches("Bearer "), request.header("chatgpt-account-id")]
     {
@@ -291,7 +295,7 @@ async fn a_kept_tag_counts_for_its_account_and_client_version_only() {
         client_version,
         ..Setup::default()
     };
-    let list = || scripted(json!([{ "slug": "gpt-5.5" }])).header(ETAG, "\"kept\"");
+    let list = || scripted(json!([{ "slug": "gpt-6.1-sol" }])).header(ETAG, "\"kept\"");
     let mut asked = Vec::new();
     for client_version in ["0.160.0", "0.160.0", "0.161.0"] {
         simulated.simulator.script_models_answer(list());
@@ -307,7 +311,7 @@ async fn a_kept_tag_counts_for_its_account_and_client_version_only() {
     std::fs::write(&path, copy.to_string()).unwrap();
     simulated.simulator.script_models_answer(list());
     let proxy = Proxy::with(setup("0.161.0")).await;
-    assert_eq!(proxy.app.models.list()[0].id, "gpt-5.5");
+    assert_eq!(proxy.app.models.list()[0].id, "gpt-6.1-sol");
     proxy.app.catalogue.refresh().await.unwrap();
     assert_eq!(simulated.simulator.requests_to("/models").pop().unwrap().header("if-none-match"), "");
 }
@@ -322,9 +326,9 @@ async fn a_broken_cache_is_no_cache() {
         let proxy = Proxy::with(setup()).await;
         assert_eq!(proxy.app.models.list()[0].id, "gpt-5", "{text:?}");
         proxy.begin().await;
-        assert_eq!(proxy.names().await[0], "gpt-6-sol", "{text:?}");
+        assert_eq!(proxy.names().await[0], "gpt-6.1-sol", "{text:?}");
         let kept: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-        assert_eq!(kept["models"][0]["slug"], "gpt-6-sol", "it has been replaced");
+        assert_eq!(kept["models"][0]["slug"], "gpt-6.1-sol", "it has been replaced");
     }
     // Neither readable nor writable.
     std::fs::remove_file(&path).unwrap();
@@ -332,40 +336,41 @@ async fn a_broken_cache_is_no_cache() {
     std::fs::write(path.join("in the way"), "").unwrap();
     let proxy = Proxy::with(setup()).await;
     proxy.begin().await;
-    assert_eq!(proxy.names().await[0], "gpt-6-sol");
+    assert_eq!(proxy.names().await[0], "gpt-6.1-sol");
 }
 
 #[tokio::test]
-async fn the_default_is_the_first_listed_model_once_gpt_5_is_gone() {
+async fn the_default_is_the_first_listed_model() {
     let proxy = Proxy::start().await;
-    assert_eq!(proxy.sent(&user("hi")).await["model"], "gpt-5");
-    proxy.app.catalogue.settle().await;
-    assert_eq!(proxy.sent(&user("hi")).await["model"], "gpt-5", "hidden, but there");
-    proxy.simulator.configure(|settings| settings.catalogue.retire_older());
+    assert_eq!(proxy.sent(&user("hi")).await["model"], "gpt-6.1-sol", "by the built-in table");
+    proxy.simulator.configure(|settings| settings.catalogue.models.swap(0, 2));
     proxy.app.catalogue.refresh().await.unwrap();
     assert_eq!(proxy.sent(&user("hi")).await["model"], "gpt-6-sol");
+    let mut foreign = user("hi");
+    foreign["model"] = "claude-opus-4-5".into();
+    assert_eq!(proxy.sent(&foreign).await["model"], "gpt-6-sol");
 
-    let models = Models::new(Vec::new(), Some("gpt-5.5".to_owned()));
+    let models = Models::new(Vec::new(), Some("gpt-6-luna".to_owned()));
     let wished = Proxy::with(Setup { models, ..Setup::default() }).await;
-    wished.simulator.configure(|settings| settings.catalogue.retire_older());
     wished.begin().await;
-    assert_eq!(wished.sent(&user("hi")).await["model"], "gpt-5.5");
+    assert_eq!(wished.sent(&user("hi")).await["model"], "gpt-6-luna");
 }
 
 #[tokio::test]
 async fn tiers_and_efforts_are_the_catalogues() {
     let proxy = Proxy::start().await;
     let mut body = user("hi");
-    body["model"] = "gpt-6-luna".into();
+    body["model"] = "gpt-daybreak-blue-latest".into();
     body["service_tier"] = "priority".into();
     body["reasoning_effort"] = "max".into();
     let built_in = proxy.sent(&body).await;
     assert_eq!((&built_in["service_tier"], &built_in["reasoning"]["effort"]), (&Value::Null, &json!("max")));
-    let live = json!([{ "slug": "gpt-6-luna", "service_tiers": [{ "id": "priority" }],
+    let live = json!([{ "slug": "gpt-daybreak-blue-latest", "service_tiers": [{ "id": "priority" }],
         "supported_reasoning_levels": [{ "effort": "low" }, { "effort": "high" }, { "effort": "ultra" }] }]);
     proxy.app.catalogue.settle().await;
     proxy.simulator.script_models_answer(scripted(live));
     proxy.app.catalogue.refresh().await.unwrap();
+    proxy.simulator.configure(|settings| settings.validate = false);
     let live = proxy.sent(&body).await;
     assert_eq!((&live["service_tier"], &live["reasoning"]["effort"]), (&json!("priority"), &json!("high")));
 }
@@ -386,7 +391,7 @@ async fn a_refusal_names_the_successor_first() {
         let message = error["message"].as_str().unwrap();
         let rest = message.strip_prefix(refused).expect("the backend's own words first");
         assert!(
-            rest.starts_with(" Its successor is gpt-5.6-terra. Models of this account: gpt-5.6-terra, gpt-6-sol, "),
+            rest.starts_with(" Its successor is gpt-5.6-terra. Models of this account: gpt-5.6-terra, gpt-6.1-sol, "),
             "{message}"
         );
         assert!(message.ends_with("--model-alias gpt-5.4=gpt-5.6-terra"), "{message}");
@@ -432,7 +437,8 @@ async fn credentials_given_by_hand_bring_their_models_along() {
 #[tokio::test]
 async fn an_alias_is_shown_as_its_model_under_its_own_name() {
     let alias = |from: &str, to: &str| (from.to_owned(), to.to_owned());
-    let aliases = vec![alias("gpt-4o", "gpt-5.6-sol"), alias("Fast", "gpt-5.5-low"), alias("other", "no-such-model")];
+    let aliases =
+        vec![alias("gpt-4o", "gpt-5.6-sol"), alias("Fast", "gpt-6.1-sol-low"), alias("other", "no-such-model")];
     let proxy = Proxy::with(Setup { models: Models::new(aliases, None), ..Setup::default() }).await;
     let target = proxy.get("/v1/models/gpt-5.6-sol").await.json();
     for (id, effort) in [("gpt-4o", "low"), ("GPT-4o", "low"), ("gpt-4o-high", "high"), ("fast", "low")] {

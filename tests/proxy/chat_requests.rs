@@ -21,7 +21,7 @@ fn message(role: &str, content: Value) -> Value {
 async fn the_fixed_part_of_every_body() {
     let proxy = Proxy::start().await;
     let sent = proxy.sent(&user("hi")).await;
-    assert_eq!(sent["model"], "gpt-5");
+    assert_eq!(sent["model"], "gpt-6.1-sol");
     assert_eq!(sent["instructions"], "");
     assert_eq!((&sent["store"], &sent["stream"]), (&json!(false), &json!(true)));
     assert_eq!(sent["include"], json!(["reasoning.encrypted_content"]));
@@ -227,7 +227,7 @@ async fn response_formats() {
 
 #[tokio::test]
 async fn effort_and_summary() {
-    let proxy = Proxy::start().await;
+    let proxy = Proxy::before_retirements().await;
     let cases = [
         (json!({ "model": "gpt-5" }), json!({ "summary": "auto" })),
         (json!({ "model": "gpt-5-high" }), json!({ "effort": "high", "summary": "auto" })),
@@ -237,7 +237,8 @@ async fn effort_and_summary() {
             json!({ "model": "gpt-5", "reasoning": { "effort": "low", "summary": "detailed" } }),
             json!({ "effort": "low", "summary": "detailed" }),
         ),
-        (json!({ "model": "gpt-5.5", "reasoning_effort": "none" }), json!({ "effort": "none" })),
+        (json!({ "model": "gpt-6-luna", "reasoning_effort": "none" }), json!({ "effort": "none" })),
+        (json!({ "model": "gpt-6.1-sol", "reasoning_effort": "none" }), json!({ "effort": "low", "summary": "auto" })),
         (json!({ "model": "gpt-5", "reasoning_effort": "enormous" }), json!({ "summary": "auto" })),
         (
             json!({ "model": "gpt-5", "reasoning_effort": "enormous", "reasoning": { "effort": "high" } }),
@@ -252,8 +253,46 @@ async fn effort_and_summary() {
 }
 
 #[tokio::test]
-async fn every_effort_word_over_every_model_is_accepted() {
+async fn effort_in_an_object_in_brackets_and_in_other_words() {
     let proxy = Proxy::start().await;
+    let high = json!({ "effort": "high", "summary": "auto" });
+    let cases = [
+        (json!({ "reasoning_effort": { "effort": "high" } }), high.clone()),
+        (
+            json!({ "reasoning_effort": { "effort": "high", "summary": "detailed" } }),
+            json!({ "effort": "high", "summary": "detailed" }),
+        ),
+        (
+            json!({ "reasoning_effort": { "effort": "nonsense", "summary": "concise" },
+                "reasoning": { "effort": "low", "summary": "detailed" } }),
+            json!({ "effort": "low", "summary": "detailed" }),
+        ),
+        (json!({ "reasoning_effort": { "effort": null } }), json!({ "summary": "auto" })),
+        (json!({ "reasoning_effort": "Extra High" }), json!({ "effort": "xhigh", "summary": "auto" })),
+        (json!({ "reasoning_effort": "auto" }), json!({ "summary": "auto" })),
+        (json!({ "model": "gpt-6.1-sol(high)" }), high.clone()),
+        (json!({ "model": "gpt-6-1-sol:high" }), high.clone()),
+        (json!({ "model": "openai/gpt-6.1-sol (x-high)" }), json!({ "effort": "xhigh", "summary": "auto" })),
+        (json!({ "model": "gpt-6.1-sol(12000)" }), json!({ "summary": "auto" })),
+    ];
+    for (fields, expected) in cases {
+        let mut body = user("hi");
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let sent = proxy.sent(&body).await;
+        assert_eq!((&sent["model"], &sent["reasoning"]), (&json!("gpt-6.1-sol"), &expected), "{fields}");
+    }
+    let mut body = user("hi");
+    body["reasoning_effort"] = json!({ "effort": "low", "max_tokens": 5, "enabled": null });
+    assert_eq!(proxy.chat(&body).await.header("x-codex-proxy-ignored"), "reasoning_effort.max_tokens");
+    for (value, param) in [(json!(5), "reasoning_effort"), (json!({ "effort": 5 }), "reasoning_effort.effort")] {
+        body["reasoning_effort"] = value;
+        assert_eq!(proxy.chat(&body).await.error()["param"], param);
+    }
+}
+
+#[tokio::test]
+async fn every_effort_word_over_every_model_is_accepted() {
+    let proxy = Proxy::before_retirements().await;
     let names: Vec<String> = Models::default().list().into_iter().map(|entry| entry.id).collect();
     assert!(names.len() > 30);
     for name in names {
@@ -290,12 +329,12 @@ async fn what_has_no_counterpart_is_named_in_a_header() {
 
 #[tokio::test]
 async fn the_fast_tier_is_sent_where_the_model_has_it() {
-    let proxy = Proxy::start().await;
+    let proxy = Proxy::before_retirements().await;
     for (tier, model, expected) in [
-        ("fast", "gpt-5.5", json!("priority")),
-        ("priority", "gpt-5.5", json!("priority")),
+        ("fast", "gpt-6.1-sol", json!("priority")),
+        ("priority", "gpt-6-luna", json!("priority")),
         ("priority", "gpt-5", Value::Null),
-        ("default", "gpt-5.5", Value::Null),
+        ("default", "gpt-6.1-sol", Value::Null),
     ] {
         let mut body = user("hi");
         body["service_tier"] = tier.into();

@@ -316,21 +316,6 @@ async fn an_invalidated_token_costs_one_refresh() {
 }
 
 #[tokio::test]
-async fn a_retired_model_is_refused_with_advice() {
-    let proxy = Proxy::start().await;
-    proxy.simulator.configure(|settings| settings.catalogue.retire_older());
-    let answer = proxy.chat(&user("hi")).await;
-    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-    let error = answer.error();
-    let message = error["message"].as_str().unwrap();
-    assert!(
-        message.starts_with("The 'gpt-5' model is not supported when using Codex with a ChatGPT account."),
-        "{message}"
-    );
-    assert!(message.contains("gpt-5.5") && message.contains("--model-alias gpt-5="), "{message}");
-}
-
-#[tokio::test]
 async fn nobody_listening_is_a_bad_gateway() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/codex", listener.local_addr().unwrap());

@@ -12,7 +12,7 @@ use codex_proxy::oauth;
 use codex_proxy::platform::HttpClient;
 use codex_proxy::server::settings::Settings;
 use codex_proxy::server::{App, listen, router};
-use codex_proxy::simulator::{Login, Play, RunningSimulator, Simulator};
+use codex_proxy::simulator::{Catalogue, Login, Play, RunningSimulator, Simulator};
 use codex_proxy::upstream;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -105,6 +105,13 @@ impl Proxy {
             _running: running,
             stop: Mutex::new(Some(stop)),
         }
+    }
+
+    /// In front of a backend that has not retired any model yet.
+    pub(crate) async fn before_retirements() -> Self {
+        let proxy = Self::start().await;
+        proxy.simulator.configure(|settings| settings.catalogue = Catalogue::with_retired());
+        proxy
     }
 
     /// Asks the proxy to end; answers under way are cut off at once.

@@ -205,7 +205,7 @@ async fn arguments_that_are_no_string_become_one() {
 
 /// A turn that ends in a call, and the messages with which a client goes on.
 async fn tool_round(proxy: &Proxy) -> Value {
-    let mut body = json!({ "model": "gpt-5.5", "messages": [user("use f")], "tools": [super::harness::tool("f")] });
+    let mut body = json!({ "model": "gpt-6.1-sol", "messages": [user("use f")], "tools": [super::harness::tool("f")] });
     let message = proxy.chat(&body).await.json()["choices"][0]["message"].clone();
     let id = message["tool_calls"][0]["id"].as_str().unwrap().to_owned();
     body["messages"].as_array_mut().unwrap().extend([message, output(&id, "1")]);

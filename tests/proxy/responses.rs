@@ -20,7 +20,7 @@ async fn sent(proxy: &Proxy, body: &Value) -> Value {
 
 #[tokio::test]
 async fn a_string_becomes_a_user_message() {
-    let proxy = Proxy::start().await;
+    let proxy = Proxy::before_retirements().await;
     let sent = sent(&proxy, &json!({ "input": "hi", "model": "gpt-5.1" })).await;
     assert_eq!(sent["instructions"], "");
     assert_eq!((&sent["store"], &sent["stream"]), (&json!(false), &json!(true)));
@@ -34,7 +34,7 @@ async fn a_string_becomes_a_user_message() {
 async fn items_lose_their_ids_and_nothing_else() {
     let proxy = Proxy::start().await;
     let body = json!({
-        "model": "gpt-5.5",
+        "model": "gpt-6.1-sol",
         "instructions": "be brief",
         "include": ["web_search_call.action.sources"],
         "reasoning": { "effort": "xhigh", "summary": "auto", "context": "all_turns" },
@@ -71,6 +71,29 @@ async fn items_lose_their_ids_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn effort_is_read_from_every_place_it_is_put() {
+    let proxy = Proxy::start().await;
+    for (fields, expected) in [
+        (json!({ "reasoning_effort": "high" }), json!({ "effort": "high" })),
+        (
+            json!({ "reasoning_effort": { "effort": "high", "summary": "auto" } }),
+            json!({ "effort": "high", "summary": "auto" }),
+        ),
+        (
+            json!({ "reasoning": { "summary": "detailed" }, "reasoning_effort": { "effort": "high", "summary": "auto" } }),
+            json!({ "effort": "high", "summary": "detailed" }),
+        ),
+        (json!({ "reasoning": { "effort": "odd" }, "reasoning_effort": "low" }), json!({ "effort": "low" })),
+        (json!({ "reasoning": { "effort": "x-high" } }), json!({ "effort": "xhigh" })),
+        (json!({ "model": "gpt-6-luna(off)" }), json!({ "effort": "none" })),
+    ] {
+        let mut body = json!({ "input": "hi" });
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        assert_eq!(sent(&proxy, &body).await["reasoning"], expected, "{fields}");
+    }
+}
+
+#[tokio::test]
 async fn bad_requests_name_the_field() {
     let proxy = Proxy::start().await;
     for (body, param) in [
@@ -90,6 +113,8 @@ async fn bad_requests_name_the_field() {
         (json!({ "input": "x", "stream": 1 }), "stream"),
         (json!({ "input": "x", "tools": "all" }), "tools"),
         (json!({ "input": "x", "reasoning": "hard" }), "reasoning"),
+        (json!({ "input": "x", "reasoning_effort": 5 }), "reasoning_effort"),
+        (json!({ "input": "x", "reasoning_effort": { "effort": [] } }), "reasoning_effort.effort"),
     ] {
         let answer = proxy.post("/v1/responses", &body).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}: {}", answer.text);
@@ -203,7 +228,7 @@ async fn items_that_never_ended_are_in_the_answer_all_the_same() {
 #[tokio::test]
 async fn compaction_is_forwarded_as_json() {
     let proxy = Proxy::start().await;
-    let body = json!({ "model": "gpt-5.5", "instructions": "x", "input": [{ "role": "user", "content": "hi" }], "store": false });
+    let body = json!({ "model": "gpt-6.1-sol", "instructions": "x", "input": [{ "role": "user", "content": "hi" }], "store": false });
     let answer = proxy.post("/v1/responses/compact", &body).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
     assert!(answer.json()["output"].is_array());
@@ -312,7 +337,7 @@ async fn tier_metadata_choice_and_own_instructions_are_sent() {
     let settings = Settings { instructions: Some("Operator.".into()), ..Settings::default() };
     let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
     let mut body = json!({
-        "model": "gpt-5.5",
+        "model": "gpt-6.1-sol",
         "instructions": "own",
         "input": "hi",
         "service_tier": "fast",
@@ -375,7 +400,7 @@ async fn a_compaction_fails_as_any_other_call_does() {
         let expected = answers.len();
         let (url, given) = backend_with(answers).await;
         let proxy = Proxy::with(Setup { upstream_url: Some(url), ..Setup::default() }).await;
-        let body = json!({ "model": "gpt-5.5", "input": [{ "role": "user", "content": "hi" }] });
+        let body = json!({ "model": "gpt-6.1-sol", "input": [{ "role": "user", "content": "hi" }] });
         let answer = proxy.post("/v1/responses/compact", &body).await;
         assert_eq!(answer.status, status, "{words}: {}", answer.text);
         assert!(answer.text.contains(words), "{words}: {}", answer.text);

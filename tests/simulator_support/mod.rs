@@ -161,7 +161,7 @@ pub(crate) fn user(text: &str) -> Value {
 /// A body the backend accepts, in which the user says `text`.
 pub(crate) fn body(text: &str) -> Value {
     json!({
-        "model": "gpt-5.5",
+        "model": "gpt-6.1-sol",
         "instructions": "",
         "input": [user(text)],
         "store": false,

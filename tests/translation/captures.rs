@@ -39,7 +39,7 @@ fn captures() -> Vec<Capture> {
             if capture["method"] == "POST" && capture["body"].is_object() {
                 let path = capture["path"].as_str().unwrap().to_owned();
                 // Some were sent to models that have been retired since; it is the shape that counts here.
-                capture["body"]["model"] = "gpt-5.5".into();
+                capture["body"]["model"] = "gpt-6.1-sol".into();
                 found.push(Capture { client: client.clone(), path, body: capture["body"].to_string().into_bytes() });
             }
         }

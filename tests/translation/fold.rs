@@ -8,7 +8,7 @@ use serde_json::Value;
 pub(crate) fn meta() -> AnswerMeta {
     AnswerMeta {
         created: 1_786_000_000,
-        model: "gpt-5".to_owned(),
+        model: "gpt-6.1-sol".to_owned(),
         fallback_id: "chatcmpl-fallback".to_owned(),
         include_usage: true,
         legacy_functions: false,

@@ -98,7 +98,7 @@ proptest! {
     #[test]
     fn any_history_leaves_well_formed_and_whole(messages in prop::collection::vec(message(), 1..12)) {
         let simulator = SIMULATOR.get_or_init(Simulator::new);
-        let body = json!({ "model": "gpt-5.5", "messages": messages, "tools": [
+        let body = json!({ "model": "gpt-6.1-sol", "messages": messages, "tools": [
             { "type": "function", "function": { "name": "f", "parameters": { "type": "object", "properties": {} } } },
             { "type": "custom", "custom": { "name": "free" } },
         ] }).to_string();

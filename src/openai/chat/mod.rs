@@ -24,10 +24,10 @@ use crate::models::effort::Effort;
 pub struct ChatRequest<'a> {
     /// The model's name as the client wrote it.
     pub model: Option<Cow<'a, str>>,
-    /// `reasoning_effort` if it is a word that means something, else `reasoning.effort`.
+    /// `reasoning_effort`, or the effort in it, if it is a word that means something, else `reasoning.effort`.
     pub effort: Option<Cow<'a, str>>,
     nested_effort: Option<Cow<'a, str>>,
-    /// `reasoning.summary`.
+    /// `reasoning.summary`, or the summary in an object under `reasoning_effort`.
     pub reasoning_summary: Option<Text<'a>>,
     /// The conversation.
     pub messages: Vec<Message<'a>>,
@@ -126,8 +126,18 @@ impl<'a> ChatRequest<'a> {
                 }
             }
             "response_format" => self.response_format = Some(ResponseFormat::parse(value, path)?),
+            // Some tools put the Responses API's object here.
+            "reasoning_effort" if json::kind(value) == "an object" => {
+                let (effort, summary) = self.reasoning(value, path)?;
+                self.effort = effort;
+                self.reasoning_summary = self.reasoning_summary.or(summary);
+            }
             "reasoning_effort" => self.effort = Some(json::string(value, path)?),
-            "reasoning" => self.reasoning(value, path)?,
+            "reasoning" => {
+                let (effort, summary) = self.reasoning(value, path)?;
+                self.nested_effort = effort;
+                self.reasoning_summary = summary.or(self.reasoning_summary);
+            }
             "verbosity" => self.verbosity = Some(json::text(value, path)?),
             "service_tier" => self.service_tier = Some(json::string(value, path)?),
             "prompt_cache_key" => self.prompt_cache_key = Some(json::string(value, path)?),
@@ -143,15 +153,19 @@ impl<'a> ChatRequest<'a> {
         Ok(())
     }
 
-    fn reasoning(&mut self, value: &'a RawValue, path: &Path<'_>) -> Result<(), ApiError> {
+    /// The effort and summary in an object; its other keys change nothing.
+    fn reasoning(
+        &mut self,
+        value: &'a RawValue,
+        path: &Path<'_>,
+    ) -> Result<(Option<Cow<'a, str>>, Option<Text<'a>>), ApiError> {
         let reasoning = json::object(value, path)?;
-        if let Some(effort) = reasoning.find("effort") {
-            self.nested_effort = Some(json::string(effort, &path.key("effort"))?);
-        }
-        if let Some(summary) = reasoning.find("summary") {
-            self.reasoning_summary = Some(json::text(summary, &path.key("summary"))?);
-        }
-        Ok(())
+        let others =
+            reasoning.iter().filter(|(key, value)| !matches!(*key, "effort" | "summary") && value.get() != "null");
+        self.ignored.extend(others.map(|(key, _)| path.key(key).to_string()));
+        let effort = reasoning.find("effort").map(|effort| json::string(effort, &path.key("effort"))).transpose()?;
+        let summary = reasoning.find("summary").map(|summary| json::text(summary, &path.key("summary"))).transpose()?;
+        Ok((effort, summary))
     }
 
     /// A parameter the backend has nothing for: refused where the client would get another answer than it asked for,

@@ -3,7 +3,7 @@
 A failure in the middle of a Responses stream is not checked: Continue shows the text so far and ends well.
 """
 
-from checks import BASE_URL, MODEL, assert_whole, check, run, scenario
+from checks import BASE_URL, assert_whole, check, run, scenario
 from command import Run
 
 
@@ -38,8 +38,9 @@ def cn(model, prompt, *options, until=None):
     return this.execute("cn", "-p", "--config", config, *options, prompt, until=until, CONTINUE_TELEMETRY_ENABLED="0")
 
 
+RESPONSES_MODEL = "gpt-5.6-terra"
 OTHER_MODEL = "some-model"
 
-_checks("responses", MODEL)
+_checks("responses", RESPONSES_MODEL)
 _checks("chat", OTHER_MODEL)
 run()

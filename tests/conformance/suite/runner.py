@@ -8,7 +8,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-MODEL = "gpt-5.5"
+MODEL = "gpt-6.1-sol"
 
 #: What a user message must hold for the simulator to play each scenario.
 SCENARIOS = {
