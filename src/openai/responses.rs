@@ -20,6 +20,8 @@ pub struct ResponsesRequest<'a> {
     pub stream: bool,
     /// What the model is to answer.
     pub input: Input<'a>,
+    /// The answer is to be a shorter form of the conversation. No field says so: it is another endpoint.
+    pub asks_for_compaction: bool,
     /// `reasoning`.
     pub reasoning: Option<Object<'a>>,
     /// `tools`.
@@ -64,6 +66,7 @@ impl<'a> ResponsesRequest<'a> {
                 None => false,
             },
             input: Input::parse(&body)?,
+            asks_for_compaction: false,
             reasoning,
             tools: array(&body, "tools")?,
             include: array(&body, "include")?,
@@ -92,6 +95,14 @@ impl<'a> Input<'a> {
             ));
         }
         json::array(value, &Path::Root.key("input")).map(Self::Items)
+    }
+
+    /// The last item.
+    pub fn last(&self) -> Option<&'a RawValue> {
+        match self {
+            Self::Text(_) => None,
+            Self::Items(items) => items.last().copied(),
+        }
     }
 }
 

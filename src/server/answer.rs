@@ -83,13 +83,6 @@ impl Exchange {
         Ok(respond("application/json", &head, ignored_header(&self.ignored), Body::from(document)))
     }
 
-    /// The backend's own JSON document.
-    pub(super) async fn fetch(self) -> Result<Response, ApiError> {
-        let (head, document) = self.app.upstream.fetch(&self.call).await.map_err(|error| self.explain(error))?;
-        self.note_head(&head);
-        Ok(respond("application/json", &head, ignored_header(&self.ignored), Body::from(document)))
-    }
-
     fn open<M: Machine + 'static>(self, machine: impl Fn() -> M + Send + Sync + 'static) -> Opening<M> {
         Box::pin(async move {
             let opened = self.app.upstream.open(&self.call, machine).await.map_err(|error| self.explain(error))?;

@@ -12,7 +12,6 @@ use crate::openai::error::ApiError;
 use crate::platform::unix_now;
 use crate::translate::backend::{Context, Recall};
 use crate::translate::chat::{AnswerMeta, ChatMachine, Chunks, Fold, request};
-use crate::upstream::Accept;
 
 /// Answers with chunks or with one completion, as the client asked.
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
@@ -33,7 +32,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
         let reasoning: Recall<'_> = if incoming.app.settings.reasoning_replay { &recall } else { context.reasoning };
         let translated = request::translate(&chat, &Context { reasoning, ..context });
         let without = translated.replayed.then(|| request::translate(&chat, &context).body.into());
-        let mut exchange = incoming.exchange("responses", Accept::Events, translated, model.clone());
+        let mut exchange = incoming.exchange(translated, model.clone());
         exchange.call.without_reasoning = without;
         (exchange, meta, chat.stream)
     };

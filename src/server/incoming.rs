@@ -12,7 +12,7 @@ use super::{App, body};
 use crate::models::Resolution;
 use crate::openai::error::ApiError;
 use crate::translate::backend::{BackendRequest, Context};
-use crate::upstream::{Accept, Call};
+use crate::upstream::Call;
 
 /// A request whose body has been read.
 #[derive(Debug)]
@@ -58,20 +58,14 @@ impl Incoming {
     }
 
     /// The call for a translated request.
-    pub(super) fn exchange(
-        &self,
-        path: &'static str,
-        accept: Accept,
-        translated: BackendRequest,
-        model: Resolution,
-    ) -> Exchange {
+    pub(super) fn exchange(&self, translated: BackendRequest, model: Resolution) -> Exchange {
         self.app.catalogue.keep_current();
         let BackendRequest { body, session_key, ignored, .. } = translated;
         if !ignored.is_empty() {
             self.log.ignored(&ignored.join(", "));
         }
         let client_headers = HeaderMap::new();
-        let call = Call { path, body: body.into(), without_reasoning: None, session_key, accept, client_headers };
+        let call = Call { body: body.into(), without_reasoning: None, session_key, client_headers };
         Exchange { app: self.app.clone(), log: self.log.clone(), call, model: model.model, ignored }
     }
 }

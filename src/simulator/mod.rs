@@ -64,7 +64,7 @@ pub use record::{Counters, Outcome, RecordedRequest};
 pub use scenario::{Ending, FailureShape, IncompleteReason, Moment, Play, Scenario, Stage};
 pub use script::{ScriptedAnswer, Step};
 pub use server::RunningSimulator;
-pub use settings::{IssuerSettings, Settings};
+pub use settings::{EncryptedRefusal, IssuerSettings, Settings};
 
 /// One simulated backend with its issuer. Clones share everything.
 #[derive(Debug, Clone)]
@@ -210,7 +210,8 @@ impl Simulator {
         };
         let settings = self.settings();
         let vault = &self.inner.vault;
-        let context = validate::Context { catalogue: &settings.catalogue, vault, account_id: "", lite: false };
+        let owner = vault::Owner { account: "", model: validate::model(&body) };
+        let context = validate::Context { catalogue: &settings.catalogue, vault, owner, lite: false };
         validate::request(&body, context).err().map(|refusal| refusal.body)
     }
 

@@ -20,6 +20,7 @@ use super::record::Guard;
 use super::scenario::{FailureShape, Moment, Play, Scenario, Stage};
 use super::script::{ScriptedAnswer, Step, play_steps};
 use super::turn::{Tool, ToolKind, Turn};
+use super::vault::Owner;
 use super::{Simulator, locked};
 
 /// Everything one answer is made of.
@@ -215,7 +216,7 @@ impl<'a> Performance<'a> {
     fn body(&self, scenario: &Scenario, outputs: &[Output]) -> Vec<Value> {
         let place = |index| Place {
             vault: &self.simulator.inner.vault,
-            account_id: &self.turn.account_id,
+            owner: Owner { account: &self.turn.account_id, model: self.turn.model() },
             index,
             long_ids: matches!(scenario, Scenario::LongIds),
         };

@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use http::{Response, StatusCode};
-use serde_json::value::RawValue;
 
 use super::head::Head;
 use super::idle::{StreamError, Watched};
@@ -129,18 +128,6 @@ impl Upstream {
         }
     }
 
-    /// Sends `call` and returns its one JSON document.
-    pub async fn fetch(&self, call: &Call) -> Result<(Head, Bytes), ApiError> {
-        let mut retries = Retries::default();
-        loop {
-            let refusal = match self.attempt_fetch(call).await {
-                Ok(answer) => return Ok(answer),
-                Err(refusal) => refusal,
-            };
-            self.pause(refusal, &mut retries).await?;
-        }
-    }
-
     /// Waits before the next attempt, or gives the refusal back if there is none.
     async fn pause(&self, refusal: Refusal, retries: &mut Retries) -> Result<(), ApiError> {
         let refusal = refusal.masked(&self.supplier);
@@ -188,21 +175,6 @@ impl Upstream {
         }
     }
 
-    async fn attempt_fetch(&self, call: &Call) -> Result<(Head, Bytes), Refusal> {
-        let response = self.send(call).await?;
-        if response.status() != StatusCode::OK {
-            return Err(self.refused(response).await);
-        }
-        let head = Head::read(response.headers());
-        let (parts, body) = response.into_parts();
-        let body = collect(body, self.settings.idle_timeout, LARGEST_DOCUMENT).await;
-        let body = body.map_err(|error| Refusal::broken(&error))?;
-        match serde_json::from_slice::<&RawValue>(&body) {
-            Ok(_) => Ok((head, body)),
-            Err(_) => Err(Refusal::answered(parts.status, &parts.headers, &body)),
-        }
-    }
-
     /// The meaning of an answer that is no answer.
     async fn refused(&self, response: Response<ByteStream>) -> Refusal {
         let (head, body) = response.into_parts();
@@ -232,6 +204,3 @@ fn jitter() -> f64 {
 
 /// The code of a refusal of encrypted reasoning.
 const REASONING_REFUSED: &str = "invalid_encrypted_content";
-
-/// How large a JSON document may be.
-const LARGEST_DOCUMENT: usize = 64 * 1024 * 1024;

@@ -2,7 +2,6 @@
 //!
 //! * [`Upstream::open`] sends a [`Call`] and reads its answer until the first event that a client would see. Until then a
 //!   failure is an error with its own status, and may be tried again; afterwards the answer belongs to the client.
-//! * [`Upstream::fetch`] is the same for answers that are one JSON document.
 //! * A 401 first reloads the login, then renews it; other failures are mapped in [`refusal`] and tried again as [`retry`]
 //!   says.
 //! * [`written`]: where the backend is by default, and checks of what an operator writes instead.
@@ -28,7 +27,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 
-pub use call::{Accept, Call};
+pub use call::Call;
 pub use catalogue::{Catalogue, CatalogueError};
 pub use catalogue_copy::CatalogueCache;
 #[cfg(not(target_arch = "wasm32"))]
@@ -133,7 +132,7 @@ impl Upstream {
     }
 
     fn request(&self, access: &Access, call: &Call) -> Result<Request<Bytes>, Refusal> {
-        let mut request = Request::post(format!("{}/{}", self.settings.base_url, call.path))
+        let mut request = Request::post(format!("{}/responses", self.settings.base_url))
             .body(call.body.clone())
             .map_err(|error| Refusal::internal(format!("the backend's URL is not usable: {error}")))?;
         head::write(request.headers_mut(), &self.settings, access, call).map_err(|name| {

@@ -11,26 +11,14 @@ use serde_json::value::RawValue;
 use super::super::backend::{BackendRequest, Context, ServiceTier, write_reasoning};
 use super::super::call_id;
 use super::super::session::{SessionKey, given_key};
+use super::compaction;
 use crate::openai::chat::tool;
 use crate::openai::error::ApiError;
 use crate::openai::json::{self, ArrayWriter, Object, ObjectWriter, Path, Text, push_string};
 use crate::openai::responses::{Input, ResponsesRequest};
 
-/// Which of the backend's endpoints the body is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Endpoint {
-    /// An answer, as events.
-    Responses,
-    /// A shorter form of the conversation, as one JSON document.
-    Compact,
-}
-
 /// Translates `request`.
-pub fn translate(
-    request: &ResponsesRequest<'_>,
-    context: &Context<'_>,
-    endpoint: Endpoint,
-) -> Result<BackendRequest, ApiError> {
+pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Result<BackendRequest, ApiError> {
     let mut ignored = ignored_parameters(&request.body);
     let mut input = Vec::new();
     write_input(request, context, &mut input, &mut ignored)?;
@@ -47,10 +35,8 @@ pub fn translate(
     write_tools(request, &mut writer);
     let summary = request.reasoning.as_ref().and_then(|reasoning| reasoning.find("summary")).and_then(Text::of);
     write_reasoning(context.model, summary, request.reasoning.as_ref(), &mut writer);
-    if endpoint == Endpoint::Responses {
-        writer.boolean("store", false).boolean("stream", true);
-        write_include(request, &mut writer);
-    }
+    writer.boolean("store", false).boolean("stream", true);
+    write_include(request, &mut writer);
     match context.service_tier(request.service_tier.as_deref()) {
         ServiceTier::Unasked => {}
         ServiceTier::Priority => {
@@ -62,7 +48,7 @@ pub fn translate(
     if let Some(text) = request.body.find("text") {
         writer.raw("text", text);
     }
-    if let Some(metadata) = request.body.find("client_metadata").filter(|_| endpoint == Endpoint::Responses) {
+    if let Some(metadata) = request.body.find("client_metadata") {
         writer.raw("client_metadata", metadata);
     }
     writer.end();
@@ -99,6 +85,9 @@ fn write_input(
                 write_item(item, &root.index(index), context, &mut input, ignored)?;
             }
         }
+    }
+    if request.asks_for_compaction && !request.input.last().is_some_and(compaction::is_trigger) {
+        input.element().extend_from_slice(compaction::TRIGGER.as_bytes());
     }
     input.end();
     Ok(())
