@@ -170,6 +170,11 @@ impl Simulator {
         locked(&self.inner.ledger).invalidate_access();
     }
 
+    /// The backend can no longer read what it encrypted so far, as happened to whole sessions (openai/codex#8119).
+    pub fn forget_encrypted(&self) {
+        self.inner.vault.forget();
+    }
+
     /// The issuer takes every refresh token issued so far for expired.
     pub fn expire_refresh_tokens(&self) {
         locked(&self.inner.ledger).expire_refresh();

@@ -53,6 +53,12 @@ impl Output {
         Self::Message { text: text.into(), phase: "final_answer", citations: Vec::new() }
     }
 
+    /// A remark on the way.
+    pub(super) fn commentary() -> Self {
+        let text = "Simulated commentary: I look around first. 🔎".to_owned();
+        Self::Message { text, phase: "commentary", citations: Vec::new() }
+    }
+
     /// The text the model spent on it, the measure of its tokens.
     pub(super) fn size(&self) -> usize {
         match self {

@@ -157,10 +157,13 @@ impl<'a> Performance<'a> {
             Scenario::ArgumentsOnlyInDone | Scenario::ArgumentsOnlyInItem => self.calls(2),
             Scenario::DeltaBeforeItem | Scenario::StrayDelta => self.calls(1),
             Scenario::CustomToolCall => vec![self.custom_call()],
+            Scenario::CommentedCall => {
+                let mut outputs = vec![answer::thoughts(), Output::commentary(), answer::thoughts()];
+                outputs.extend(self.calls(1));
+                outputs
+            }
             Scenario::SeveralMessages => {
-                let commentary = "Simulated commentary: I look around first. 🔎".to_owned();
-                let commentary = Output::Message { text: commentary, phase: "commentary", citations: Vec::new() };
-                vec![commentary, plain(), Output::answer("A second message ends the simulation.")]
+                vec![Output::commentary(), plain(), Output::answer("A second message ends the simulation.")]
             }
             Scenario::SeveralReasoningItems => vec![
                 thought(["**First thought**\n\nAlpha.", "**Second thought**\n\nBeta."], false),

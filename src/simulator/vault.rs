@@ -27,11 +27,13 @@ pub(super) struct Owner<'a> {
 pub(super) struct Vault {
     seed: String,
     counter: AtomicU64,
+    /// How often what was sealed has become unreadable.
+    epoch: AtomicU64,
 }
 
 impl Vault {
     pub(super) fn new(seed: &str) -> Self {
-        Self { seed: seed.to_owned(), counter: AtomicU64::new(0) }
+        Self { seed: seed.to_owned(), counter: AtomicU64::new(0), epoch: AtomicU64::new(0) }
     }
 
     /// A fresh id: `prefix`, an underscore and 48 hexadecimal digits.
@@ -63,6 +65,11 @@ impl Vault {
         URL_SAFE.encode(bytes)
     }
 
+    /// From now on nothing that was sealed so far opens.
+    pub(super) fn forget(&self) {
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Whether [`Vault::seal`] made `text` for `owner`.
     pub(super) fn opens(&self, text: &str, owner: Owner<'_>) -> bool {
         let Ok(bytes) = URL_SAFE.decode(text) else { return false };
@@ -70,7 +77,8 @@ impl Vault {
     }
 
     fn mark(&self, nonce: &[u8], owner: Owner<'_>) -> [u8; 32] {
-        self.digest(&["seal", owner.account, owner.model, &hex(nonce)])
+        let epoch = self.epoch.load(Ordering::Relaxed).to_string();
+        self.digest(&["seal", &epoch, owner.account, owner.model, &hex(nonce)])
     }
 
     fn next(&self) -> String {
@@ -112,6 +120,8 @@ mod tests {
         assert!(!vault.opens(&sealed, Owner { model: "n", ..owner }));
         assert!(!Vault::new("two").opens(&sealed, owner));
         assert!(!vault.opens("gAAAAAforeign", owner));
+        vault.forget();
+        assert!(!vault.opens(&sealed, owner));
         assert_ne!(vault.id("msg"), vault.id("msg"));
         assert_eq!(vault.long_id("fc").len(), 400);
     }

@@ -1,15 +1,14 @@
 //! What is asked of the backend.
 
-use bytes::Bytes;
 use http::HeaderMap;
+
+use crate::translate::body::Body;
 
 /// One request to the backend.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The JSON body.
-    pub body: Bytes,
-    /// The body without the reasoning that was put back into it, should the backend refuse that.
-    pub without_reasoning: Option<Bytes>,
+    /// The body, out of which reasoning can be cut.
+    pub body: Body,
     /// The conversation's cache key, for the `session-id` header.
     pub session_key: String,
     /// Headers of the client's own that are passed on, chosen by [`Call::passed_headers`].

@@ -31,28 +31,21 @@ pub fn is_trigger(item: &RawValue) -> bool {
 /// developer, whole and in their order. The newest fit into a budget of text and the last one is always there; what an older
 /// one said lives on in the compaction.
 pub fn retained(input: &Input<'_>) -> Vec<u8> {
-    let mut kept = Vec::new();
-    match input {
-        Input::Text(text) => {
-            let mut message = ObjectWriter::begin(&mut kept);
-            message.string("type", "message").string("role", "user").text("content", *text);
-            message.end();
+    let items = match input {
+        Input::Text(_) => return input.spoken().map(|message| message.get().as_bytes().to_owned()).unwrap_or_default(),
+        Input::Items(items) => items,
+    };
+    let mut left = RETAINED_BYTES;
+    let mut messages = Vec::new();
+    for (item, size) in items.iter().rev().filter_map(|item| Some((item, text_of_message(item)?))) {
+        if size > left && !messages.is_empty() {
+            break;
         }
-        Input::Items(items) => {
-            let mut left = RETAINED_BYTES;
-            let mut messages = Vec::new();
-            for (item, size) in items.iter().rev().filter_map(|item| Some((item, text_of_message(item)?))) {
-                if size > left && !messages.is_empty() {
-                    break;
-                }
-                left = left.saturating_sub(size);
-                messages.push(item.get());
-            }
-            messages.reverse();
-            kept = messages.join(",").into_bytes();
-        }
+        left = left.saturating_sub(size);
+        messages.push(item.get());
     }
-    kept
+    messages.reverse();
+    messages.join(",").into_bytes()
 }
 
 /// The bytes of text in a message that is kept, `None` for any other item.
