@@ -15,6 +15,7 @@ pub(super) struct Output {
     items: Vec<Item>,
     /// Those that have not.
     unfinished: Unfinished,
+    last_place: Option<u64>,
     /// The answer's own id, once its last event has come.
     id: Option<String>,
 }
@@ -45,10 +46,14 @@ impl Output {
         let place = place.unwrap_or(self.items.len() as u64);
         let id = id_of(item).map(|id| id.get().to_owned());
         let json = item.get().to_owned();
-        match self.items.iter_mut().find(|known| known.place == place && (known.id == id || id.is_none())) {
+        // Items come in the order of their places: a place beyond the last cannot be known, and is not looked for.
+        let is_new = self.last_place.is_none_or(|last| place > last);
+        let same = |known: &&mut Item| known.place == place && (known.id == id || id.is_none());
+        match if is_new { None } else { self.items.iter_mut().find(same) } {
             Some(known) => known.json = json,
             None => self.items.push(Item { place, id, json }),
         }
+        self.last_place = self.last_place.max(Some(place));
     }
 
     /// Writes `response`, the answer's last word, with its `output` filled if it is empty and there is something to fill it
