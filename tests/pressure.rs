@@ -37,14 +37,19 @@ struct Backend {
 
 impl Backend {
     fn start() -> Self {
+        Self::answering(send_without_end)
+    }
+
+    /// A backend that answers every call by `answer`.
+    fn answering(answer: impl Fn(&mut TcpStream, &AtomicU64, &AtomicU64) + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let (sent, closed) = <(Arc<AtomicU64>, Arc<AtomicU64>)>::default();
         let backend = Self { address: listener.local_addr().expect("bound"), sent, closed };
         let (sent, closed) = (backend.sent.clone(), backend.closed.clone());
         std::thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
-                let (sent, closed) = (sent.clone(), closed.clone());
-                std::thread::spawn(move || serve(socket, &sent, &closed));
+                let (sent, closed, answer) = (sent.clone(), closed.clone(), answer.clone());
+                std::thread::spawn(move || serve(socket, |socket| answer(socket, &sent, &closed)));
             }
         });
         backend
@@ -66,7 +71,7 @@ impl Backend {
     }
 }
 
-fn serve(mut socket: TcpStream, sent: &AtomicU64, closed: &AtomicU64) {
+fn serve(mut socket: TcpStream, answer: impl FnOnce(&mut TcpStream)) {
     let mut reader = BufReader::new(socket.try_clone().expect("a second handle"));
     let (mut first, mut length) = (String::new(), 0);
     reader.read_line(&mut first).expect("a request");
@@ -84,6 +89,10 @@ fn serve(mut socket: TcpStream, sent: &AtomicU64, closed: &AtomicU64) {
         return;
     }
     let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n");
+    answer(&mut socket);
+}
+
+fn send_without_end(socket: &mut TcpStream, sent: &AtomicU64, closed: &AtomicU64) {
     let event = format!(
         "data: {{\"type\":\"response.output_text.delta\",\"item_id\":\"m\",\"output_index\":0,\"content_index\":0,\
          \"delta\":\"{}\"}}\n\n",
@@ -141,6 +150,18 @@ impl Daemon {
         socket
     }
 
+    /// Asks for a whole answer of the Responses API, and returns its last bytes.
+    fn ask(&self, body: &str) -> String {
+        let mut socket = TcpStream::connect(self.address).expect("connected");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        let head =
+            "POST /v1/responses HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json";
+        write!(socket, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).expect("written");
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).expect("an answer");
+        String::from_utf8_lossy(&answer[answer.len().saturating_sub(400)..]).into_owned()
+    }
+
     /// KiB in memory.
     fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
@@ -185,6 +206,44 @@ fn a_client_that_leaves_closes_the_call_within_a_tenth_of_a_second() {
     println!("the call was closed {best:?} after its client");
     assert!(best <= Duration::from_millis(100), "{best:?}");
 }
+
+/// An answer of `ITEMS` items that are as small as items can be, each with an id of its own.
+fn send_tiny_items(socket: &mut TcpStream, sent: &AtomicU64, _: &AtomicU64) {
+    let answer = sent.fetch_add(1, Ordering::SeqCst);
+    let mut stream = String::new();
+    for index in 0..ITEMS {
+        let item = format!("{{\"id\":\"{answer}_{index}\",\"type\":\"x\"}}");
+        let place = format!("\"output_index\":{index},\"item\":{item}");
+        stream.push_str(&format!("data: {{\"type\":\"response.output_item.done\",{place}}}\n\n"));
+    }
+    let response = format!("{{\"id\":\"resp_{answer}\",\"status\":\"completed\",\"output\":[]}}");
+    stream.push_str(&format!("data: {{\"type\":\"response.completed\",\"response\":{response}}}\n\n"));
+    let _ = socket.write_all(stream.as_bytes());
+}
+
+/// What is remembered of answers is bounded in bytes of memory, however small its pieces are.
+#[test]
+fn many_tiny_items_fill_no_more_memory_than_is_set_aside_for_them() {
+    let backend = Backend::answering(send_tiny_items);
+    let daemon = Daemon::start(&backend);
+    daemon.ask(r#"{"input":"hi"}"#);
+    let before = daemon.resident();
+    let begun = Instant::now();
+    for _ in 0..ANSWERS {
+        let end = daemon.ask(r#"{"input":"hi","stream":true}"#);
+        assert!(end.contains("_19999\""), "{end}");
+    }
+    let (took, grown) = (begun.elapsed() / ANSWERS, daemon.resident().saturating_sub(before));
+    println!("{ANSWERS} answers of {ITEMS} items took {took:?} each and the program grew by {grown} KiB");
+    assert!(grown <= 64 << 10, "{grown} KiB more for 16 MiB of memory");
+    assert!(took <= Duration::from_secs(20), "{took:?} an answer");
+    let last = backend.sent.load(Ordering::SeqCst) - 1;
+    let end = daemon.ask(&format!(r#"{{"input":[{{"type":"item_reference","id":"{last}_7"}}]}}"#));
+    assert!(end.contains("_19999\""), "what came last is remembered: {end}");
+}
+
+const ITEMS: u64 = 20_000;
+const ANSWERS: u32 = 12;
 
 fn wait_for_closed(backend: &Backend, count: u64) {
     let begun = Instant::now();

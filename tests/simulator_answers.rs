@@ -426,7 +426,7 @@ async fn models_have_a_tag_and_a_gate() {
 }
 
 #[tokio::test]
-async fn usage_compaction_and_upgrade() {
+async fn usage_and_upgrade() {
     let backend = Backend::start().await;
     let weekly = Window { used_percent: 40.0, minutes: 10_080, resets_in_seconds: 60 };
     backend.simulator.configure(|settings| settings.limits = Limits { primary: weekly, secondary: None });
@@ -434,25 +434,34 @@ async fn usage_compaction_and_upgrade() {
     assert_eq!(usage["rate_limit"]["primary_window"]["used_percent"], 40.0);
     assert_eq!(usage["rate_limit"]["primary_window"]["limit_window_seconds"], 604_800);
 
-    let head = backend.head("POST", "/backend-api/codex/responses/compact").header("content-type", "application/json");
-    let request =
-        json!({ "model": "gpt-6.1-sol", "instructions": "", "input": [user("Hello")], "parallel_tool_calls": true });
-    let compacted = send(head.body(request.to_string().into()).unwrap()).await.json();
-    assert_eq!(compacted["output"][1]["type"], "compaction");
-    let mut request = body("Hello");
-    request["input"] = compacted["output"].clone();
-    request["input"].as_array_mut().unwrap().push(user("Go on"));
-    for item in request["input"].as_array_mut().unwrap() {
-        item.as_object_mut().unwrap().remove("id");
-    }
-    assert_eq!(backend.ask(&request).await.status, 200);
-    request["input"].as_array_mut().unwrap().push(json!({ "type": "compaction_trigger" }));
-    assert_eq!(backend.ask(&request).await.items()[0]["type"], "compaction");
-
     let head = backend.head("GET", "/backend-api/codex/responses").header("upgrade", "websocket");
     let head = head.header("connection", "upgrade");
     assert_eq!(send(head.body(bytes::Bytes::new()).unwrap()).await.status, 426);
     assert_eq!(backend.get("/backend-api/codex/chat/completions").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_compaction_comes_as_a_stream_and_its_endpoint_is_gone() {
+    let backend = Backend::start().await;
+    let path = "/backend-api/codex/responses/compact";
+    let head = backend.head("POST", path).header("content-type", "application/json");
+    let gone = send(head.body(body("Hello").to_string().into()).unwrap()).await;
+    assert_eq!((gone.status.as_u16(), gone.json()), (404, json!({ "detail": "Not Found" })));
+
+    let mut request = body("Hello");
+    request["input"] = json!([user("Hello"), { "type": "compaction_trigger" }]);
+    let answer = backend.ask(&request).await;
+    assert_eq!(answer.events().last().unwrap()["response"]["output"], json!([]));
+    let [compaction] = answer.items().try_into().unwrap();
+    assert_eq!(compaction["type"], "compaction");
+    assert!(compaction["encrypted_content"].as_str().unwrap().starts_with("gAAAA"));
+
+    request["input"] = json!([user("Hello"), compaction, user("Go on")]);
+    assert_eq!(backend.ask(&request).await.status, 200);
+    request["model"] = "gpt-5.1".into();
+    assert_eq!(backend.ask(&request).await.status, 200, "another model may read it");
+    request["input"][1]["encrypted_content"] = "gAAAAABforeign".into();
+    assert_eq!(backend.ask(&request).await.code(), "invalid_encrypted_content");
 }
 
 /// Every directive answers something over HTTP; those with long pauses are told to be short.

@@ -6,7 +6,7 @@ mod simulator_support;
 
 use std::io::Write as _;
 
-use codex_proxy::simulator::Catalogue;
+use codex_proxy::simulator::{Catalogue, EncryptedRefusal};
 use serde_json::{Value, json};
 use simulator_support::{Backend, body, function, user};
 
@@ -176,7 +176,22 @@ fn refused_items() -> Vec<(Value, Option<&'static str>, &'static str)> {
                 message("assistant", &json!({ "type": "output_text", "text": "a" })),
             ]),
             Some("invalid_encrypted_content"),
-            "could not be verified",
+            "The encrypted content gAAA...eign could not be verified. Reason:",
+        ),
+        (
+            input(&[json!({ "type": "compaction_trigger" }), user("Hello")]),
+            None,
+            "The 'compaction_trigger' item must be the final input item.",
+        ),
+        (
+            input(&[user("Hello"), json!({ "type": "compaction_trigger" }), json!({ "type": "compaction_trigger" })]),
+            None,
+            "must be the final input item.",
+        ),
+        (
+            input(&[user("Hello"), json!({ "type": "compaction_trigger", "id": "cmp_1" })]),
+            Some("unknown_parameter"),
+            "Unknown parameter: 'input[1].id'.",
         ),
         (
             input(&[message("user", &json!({ "type": "output_text", "text": "a" }))]),
@@ -407,9 +422,24 @@ async fn encrypted_reasoning_belongs_to_its_account_and_leads_somewhere() {
     assert!(answer.text.contains("was provided without its required following item."), "{}", answer.text);
     request["input"] = json!([user("Hello"), items[0], items[1], user("Go on")]);
     assert_eq!(backend.ask(&request).await.status, 200);
+    request["model"] = "gpt-5.1".into();
+    assert_eq!(backend.ask(&request).await.code(), "invalid_encrypted_content", "another model");
+    request["model"] = "gpt-5.5".into();
     let other = codex_proxy::simulator::Login::default().for_account("other");
     backend.login = backend.simulator.issue_login(other);
-    assert_eq!(backend.ask(&request).await.code(), "invalid_encrypted_content");
+    assert_eq!(backend.ask(&request).await.code(), "invalid_encrypted_content", "another account");
+
+    backend.simulator.configure(|settings| settings.encrypted_refusal = EncryptedRefusal::WithoutCode);
+    let answer = backend.ask(&request).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["error"]["code"]), (400, &Value::Null));
+    backend.simulator.configure(|settings| settings.encrypted_refusal = EncryptedRefusal::InStream);
+    let answer = backend.ask(&request).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.types()),
+        (200, ["response.created", "response.failed"].map(Into::into).into())
+    );
+    let error = &answer.events()[1]["response"]["error"];
+    assert!(error["code"].is_null() && error["message"].as_str().unwrap().contains("could not be verified"));
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use codex_proxy::openai::chat::ChatRequest;
 use codex_proxy::openai::responses::ResponsesRequest;
 use codex_proxy::translate::backend::Context;
 use codex_proxy::translate::chat::request;
-use codex_proxy::translate::responses::request::{Endpoint, translate};
+use codex_proxy::translate::responses::request::translate;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -28,7 +28,7 @@ fuzz_target!(|body: &[u8]| {
     if let Ok(responses) = ResponsesRequest::parse(body) {
         let model = models.resolve(responses.model.as_deref(), responses.effort.as_deref());
         let context = Context::new(&model);
-        if let Ok(translated) = translate(&responses, &context, Endpoint::Responses) {
+        if let Ok(translated) = translate(&responses, &context) {
             checked(&translated.body);
         }
     }

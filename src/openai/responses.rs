@@ -21,6 +21,10 @@ pub struct ResponsesRequest<'a> {
     pub stream: bool,
     /// What the model is to answer.
     pub input: Input<'a>,
+    /// The answer that this turn continues.
+    pub previous_response_id: Option<Cow<'a, str>>,
+    /// The answer is to be a shorter form of the conversation. No field says so: it is another endpoint.
+    pub asks_for_compaction: bool,
     /// `reasoning`, or the object that stands in its place under `reasoning_effort`.
     pub reasoning: Option<Object<'a>>,
     /// `tools`.
@@ -60,6 +64,8 @@ impl<'a> ResponsesRequest<'a> {
                 None => false,
             },
             input: Input::parse(&body)?,
+            previous_response_id: string(&body, "previous_response_id")?,
+            asks_for_compaction: false,
             reasoning,
             tools: array(&body, "tools")?,
             include: array(&body, "include")?,
@@ -89,10 +95,28 @@ impl<'a> Input<'a> {
         }
         json::array(value, &Path::Root.key("input")).map(Self::Items)
     }
+
+    /// The user's message that a text stands for, as an item; `None` for a list of items.
+    pub fn spoken(&self) -> Option<Box<RawValue>> {
+        let Self::Text(text) = self else { return None };
+        RawValue::from_string(format!(r#"{{"type":"message","role":"user","content":"{}"}}"#, text.escaped())).ok()
+    }
+
+    /// The last item.
+    pub fn last(&self) -> Option<&'a RawValue> {
+        match self {
+            Self::Text(_) => None,
+            Self::Items(items) => items.last().copied(),
+        }
+    }
 }
 
 /// Whatever needs an answer or a conversation to be kept upstream, where nothing is.
 fn refuse_stored_state(body: &Object<'_>) -> Result<(), ApiError> {
+    if body.find("previous_response_id").is_some() && body.find("conversation").is_some() {
+        let message = "'previous_response_id' and 'conversation' both say what this turn continues; send one of them";
+        return Err(ApiError::invalid("previous_response_id", message).with_code("mutually_exclusive_parameters"));
+    }
     for (key, advice) in STORED_STATE {
         if body.find(key).is_some() {
             return Err(ApiError::unsupported(
@@ -140,8 +164,7 @@ fn array<'a>(body: &Object<'a>, key: &str) -> Result<Vec<&'a RawValue>, ApiError
     body.find(key).map(|value| json::array(value, &Path::Root.key(key))).transpose().map(Option::unwrap_or_default)
 }
 
-const STORED_STATE: [(&str, &str); 3] = [
-    ("previous_response_id", "Send the whole conversation in 'input'"),
+const STORED_STATE: [(&str, &str); 2] = [
     ("conversation", "Send the whole conversation in 'input'"),
     ("prompt", "Send the text itself in 'instructions' or 'input'"),
 ];

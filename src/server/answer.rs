@@ -21,11 +21,13 @@ use http_body::Frame;
 
 use super::App;
 use super::cut_off::CutOff;
+use super::memory::{Asked, Scope};
 use super::metrics::TokenCounts;
 use super::observe::RequestLog;
 use crate::openai::error::ApiError;
 use crate::platform::{Instant, Timer, sleep};
 use crate::translate::Machine;
+use crate::translate::body::{Origin, Provenance};
 use crate::upstream::exchange::{Progress, Rest};
 use crate::upstream::{Call, Head, Opened};
 
@@ -39,6 +41,10 @@ pub(super) struct Exchange {
     pub(super) model: String,
     /// What the client asked for and does not get.
     pub(super) ignored: Vec<String>,
+    /// Whose request it is, as far as memory goes.
+    pub(super) scope: Scope,
+    /// What the answer is remembered with, if it may be referred to.
+    pub(super) asked: Option<Asked>,
 }
 
 type Opening<M> = Pin<Box<dyn Future<Output = Result<Opened<M>, ApiError>> + Send>>;
@@ -51,16 +57,19 @@ impl Exchange {
     ) -> Result<Response, ApiError> {
         let accepted = Instant::now();
         let interval = self.app.settings.keepalive;
-        let ignored = ignored_header(&self.ignored);
+        let mut ignored = self.ignored.clone();
         let opening = self.clone().open(machine.clone());
         let (phase, head) = match select(opening, pin!(sleep(interval))).await {
-            Either::Left((Ok(opened), _)) => (Phase::Beginning(opened.first, opened.rest), opened.head),
+            Either::Left((Ok(opened), _)) => {
+                ignored.extend(dropped_names(&opened.dropped));
+                (Phase::Beginning(opened.first, opened.rest), opened.head)
+            }
             Either::Left((Err(error), _)) => return Err(error),
             Either::Right(((), opening)) => (Phase::Opening(opening, machine()), Head::default()),
         };
         let timer = Timer::after(interval.saturating_sub(accepted.elapsed()));
         let body = Events { exchange: self, phase, timer, last_sent: accepted, scratch: Vec::new() };
-        Ok(respond("text/event-stream", &head, ignored, Body::new(body)))
+        Ok(respond("text/event-stream", &head, &ignored, Body::new(body)))
     }
 
     /// The answer as one JSON document, made by `machine`.
@@ -68,7 +77,7 @@ impl Exchange {
         self,
         machine: impl Fn() -> M + Send + Sync + 'static,
     ) -> Result<Response, ApiError> {
-        let Opened { head, first: mut document, mut rest } = self.clone().open(machine).await?;
+        let Opened { head, first: mut document, mut rest, dropped } = self.clone().open(machine).await?;
         loop {
             match poll_fn(|context| rest.poll(context, &mut document)).await {
                 Progress::Continue => {}
@@ -79,20 +88,19 @@ impl Exchange {
                 }
             }
         }
-        self.settle(rest.machine_mut());
-        Ok(respond("application/json", &head, ignored_header(&self.ignored), Body::from(document)))
-    }
-
-    /// The backend's own JSON document.
-    pub(super) async fn fetch(self) -> Result<Response, ApiError> {
-        let (head, document) = self.app.upstream.fetch(&self.call).await.map_err(|error| self.explain(error))?;
-        self.note_head(&head);
-        Ok(respond("application/json", &head, ignored_header(&self.ignored), Body::from(document)))
+        self.settle(&mut rest);
+        let ignored: Vec<String> = self.ignored.iter().cloned().chain(dropped_names(&dropped)).collect();
+        Ok(respond("application/json", &head, &ignored, Body::from(document)))
     }
 
     fn open<M: Machine + 'static>(self, machine: impl Fn() -> M + Send + Sync + 'static) -> Opening<M> {
         Box::pin(async move {
-            let opened = self.app.upstream.open(&self.call, machine).await.map_err(|error| self.explain(error))?;
+            let opened = self.app.upstream.open(&self.call, machine).await;
+            let mut opened = opened.map_err(|error| self.explain(error))?;
+            if !opened.dropped.is_empty() {
+                tracing::info!(items = opened.dropped.len(), "reasoning of earlier turns was not sent");
+                opened.head.passed.push((REASONING_DROPPED, HeaderValue::from_static("true")));
+            }
             self.log.first_token();
             self.note_head(&opened.head);
             Ok(opened)
@@ -144,18 +152,22 @@ impl Exchange {
         }
     }
 
-    /// A whole answer goes into the books, and its reasoning is kept for the next turn.
-    fn settle(&self, machine: &mut impl Machine) {
+    /// A whole answer goes into the books, and what later turns may need of it into memory.
+    fn settle<M: Machine>(&self, rest: &mut Rest<M>) {
+        let account = rest.account();
+        let machine = rest.machine_mut();
         if let Some(usage) = machine.usage() {
             let counts =
                 TokenCounts { input: usage.input_tokens, cached: usage.cached_tokens(), output: usage.output_tokens };
             self.log.tokens(&self.model, counts);
         }
-        if self.app.settings.reasoning_replay {
-            let kept = machine.take_reasoning().into_iter();
-            self.app.replay.keep(kept.map(|reasoning| (reasoning.call_id, reasoning.items)));
+        let provenance = || Arc::new(Provenance::new(account, self.model.clone()));
+        let reasoning = if self.app.settings.reasoning_replay { machine.take_reasoning() } else { Vec::new() };
+        if !reasoning.is_empty() {
+            self.app.replay.keep(self.scope, &provenance(), reasoning);
+        } else if let (Some(asked), Some(answer)) = (&self.asked, machine.take_answer()) {
+            self.app.answers.answered(asked.clone(), &answer, provenance());
         }
-        self.app.answered.keep(machine.take_items().into_iter().map(|(id, item)| (id, vec![item])));
     }
 }
 
@@ -253,7 +265,7 @@ impl<M: Machine> Events<M> {
     fn advance(&mut self, mut rest: Rest<M>, progress: Progress, out: &mut Vec<u8>) {
         match progress {
             Progress::Continue => self.phase = Phase::Reading(rest),
-            Progress::Complete => self.exchange.settle(rest.machine_mut()),
+            Progress::Complete => self.exchange.settle(&mut rest),
             Progress::Failed { refusal, reported } => {
                 self.exchange.log.failed(&refusal.error);
                 if !reported {
@@ -291,16 +303,24 @@ impl<M: Machine + Unpin> http_body::Body for Events<M> {
     }
 }
 
-fn respond(content_type: &'static str, head: &Head, ignored: Option<HeaderValue>, body: Body) -> Response {
+fn respond(content_type: &'static str, head: &Head, ignored: &[String], body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.extend(head.passed.iter().cloned());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    if let Some(ignored) = ignored {
+    if let Some(ignored) = ignored_header(ignored) {
         headers.insert(IGNORED, ignored);
     }
     response
+}
+
+/// The names of reasoning that the client sent and the backend did not get. What was remembered has no name.
+fn dropped_names(dropped: &[Origin]) -> impl Iterator<Item = String> {
+    dropped.iter().filter_map(|origin| match origin {
+        Origin::Client(Some(index)) => Some(format!("input[{index}]")),
+        Origin::Client(None) | Origin::Memory(_) => None,
+    })
 }
 
 /// The names of parameters that change nothing, as far as a header can hold them.
@@ -317,6 +337,9 @@ fn ignored_header(names: &[String]) -> Option<HeaderValue> {
 
 const MODELS_ETAG: HeaderName = HeaderName::from_static("x-models-etag");
 const IGNORED: HeaderName = HeaderName::from_static("x-codex-proxy-ignored");
+
+/// Says that the backend was asked without reasoning of earlier turns, which it would not or could not read.
+const REASONING_DROPPED: HeaderName = HeaderName::from_static("x-codex-proxy-reasoning-dropped");
 
 /// No blank line after it: some client libraries take a lone comment for an event.
 const KEEPALIVE: &[u8] = b": keepalive\n";

@@ -12,7 +12,6 @@ use crate::openai::error::ApiError;
 use crate::platform::unix_now;
 use crate::translate::backend::{Context, Recall};
 use crate::translate::chat::{AnswerMeta, ChatMachine, Chunks, Fold, request};
-use crate::upstream::Accept;
 
 /// Answers with chunks or with one completion, as the client asked.
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
@@ -29,13 +28,11 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
             reasoning: incoming.app.settings.reasoning_format,
         };
         let context = incoming.context(&model);
-        let recall = |id: &str| incoming.app.replay.recall(id);
-        let reasoning: Recall<'_> = if incoming.app.settings.reasoning_replay { &recall } else { context.reasoning };
+        let recall = |id: &str| incoming.app.replay.recall(incoming.scope, id);
+        let replays = incoming.app.settings.reasoning_replay;
+        let reasoning: Recall<'_, _> = if replays { &recall } else { context.reasoning };
         let translated = request::translate(&chat, &Context { reasoning, ..context });
-        let without = translated.replayed.then(|| request::translate(&chat, &context).body.into());
-        let mut exchange = incoming.exchange("responses", Accept::Events, translated, model.clone());
-        exchange.call.without_reasoning = without;
-        (exchange, meta, chat.stream)
+        (incoming.exchange(translated, model.clone(), None), meta, chat.stream)
     };
     if stream {
         exchange.stream(move || ChatMachine::new(&meta, Chunks::new(meta.clone()))).await

@@ -7,13 +7,15 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::answer::Exchange;
+use super::memory::{Asked, Scope};
 use super::observe::RequestLog;
 use super::{App, body};
 use crate::excerpt::{NAME, cut};
 use crate::models::Resolution;
 use crate::openai::error::ApiError;
 use crate::translate::backend::{BackendRequest, Context};
-use crate::upstream::{Accept, Call};
+use crate::translate::body::Body;
+use crate::upstream::Call;
 
 /// A request whose body has been read.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(super) struct Incoming {
     pub(super) app: Arc<App>,
     pub(super) log: RequestLog,
     pub(super) body: Bytes,
+    /// Whose request it is, as far as memory goes.
+    pub(super) scope: Scope,
     headers: HeaderMap,
 }
 
@@ -30,7 +34,8 @@ impl Incoming {
         let log = RequestLog::of(&app, &request);
         let headers = request.headers().clone();
         let body = body::read(request, app.settings.max_body_size, app.settings.body_silence).await?;
-        Ok(Self { app, log, body, headers })
+        let scope = Scope::of(app.settings.guard.api_keys.presented(&headers));
+        Ok(Self { app, log, body, scope, headers })
     }
 
     /// The model and effort to send; noted in the log.
@@ -59,22 +64,17 @@ impl Incoming {
         Call::passed_headers(&self.headers)
     }
 
-    /// The call for a translated request.
-    pub(super) fn exchange(
-        &self,
-        path: &'static str,
-        accept: Accept,
-        translated: BackendRequest,
-        model: Resolution,
-    ) -> Exchange {
+    /// The call for a translated request. `asked` is what its answer is remembered with, if it is.
+    pub(super) fn exchange(&self, translated: BackendRequest, model: Resolution, asked: Option<Asked>) -> Exchange {
         self.app.catalogue.keep_current();
-        let BackendRequest { body, session_key, ignored, .. } = translated;
+        let BackendRequest { body, session_key, ignored, reasoning, references: _ } = translated;
         if !ignored.is_empty() {
             self.log.ignored(&ignored.join(", "));
         }
         let client_headers = HeaderMap::new();
-        let call = Call { path, body: body.into(), without_reasoning: None, session_key, accept, client_headers };
-        Exchange { app: self.app.clone(), log: self.log.clone(), call, model: model.model, ignored }
+        let call = Call { body: Body::new(body, reasoning), session_key, client_headers };
+        let (app, log, scope) = (self.app.clone(), self.log.clone(), self.scope);
+        Exchange { app, log, scope, call, model: model.model, ignored, asked }
     }
 }
 

@@ -40,7 +40,7 @@ use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
 use self::cut_off::CutOff;
-use self::memory::Memory;
+use self::memory::{AnswerMemory, ReasoningMemory};
 use self::metrics::Metrics;
 use self::notices::Notices;
 use self::settings::Settings;
@@ -67,9 +67,9 @@ pub struct App {
     /// Whether answers under way have to end.
     pub cut_off: CutOff,
     /// Reasoning kept between the turns of chats, by the calls it led to.
-    replay: Memory,
-    /// Items of Responses answers, by their ids.
-    answered: Memory,
+    replay: ReasoningMemory,
+    /// What was asked and answered through the Responses API, by the answers' ids.
+    answers: AnswerMemory,
     /// What has been said once and is not said again.
     notices: Notices,
     /// One permit for each request that may still be let in.
@@ -99,8 +99,8 @@ impl App {
             supplier,
             metrics,
             cut_off: CutOff::default(),
-            replay: Memory::default(),
-            answered: Memory::default(),
+            replay: ReasoningMemory::default(),
+            answers: AnswerMemory::default(),
             notices: Notices::default(),
             places,
         })

@@ -4,42 +4,125 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use serde_json::value::RawValue;
 
 use super::App;
+use super::answer::Exchange;
 use super::incoming::Incoming;
-use crate::openai::error::ApiError;
-use crate::openai::responses::ResponsesRequest;
-use crate::translate::backend::Context;
-use crate::translate::responses::request::{Endpoint, translate};
-use crate::translate::responses::{Collect, Relay};
-use crate::upstream::Accept;
+use super::memory::{AnswerMemory, Asked, History};
+use crate::openai::error::{ApiError, ErrorKind};
+use crate::openai::responses::{Input, ResponsesRequest};
+use crate::translate::backend::{BackendRequest, Context};
+use crate::translate::responses::request::translate;
+use crate::translate::responses::{Collect, Compaction, Relay, compaction};
 
 /// Relays the backend's events, or answers with the final response object, as the client asked.
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
-    let recall = |id: &str| incoming.app.answered.recall(id);
-    let (mut exchange, stream) = {
-        let asked = ResponsesRequest::parse(&incoming.body)?;
-        let model = incoming.resolve(asked.model.as_deref(), asked.effort.as_deref(), asked.stream);
-        let translated =
-            translate(&asked, &Context { answered: &recall, ..incoming.context(&model) }, Endpoint::Responses)?;
-        (incoming.exchange("responses", Accept::Events, translated, model), asked.stream)
-    };
-    exchange.call.client_headers = incoming.codex_headers();
+    let Turn { exchange, stream, .. } = Turn::new(&incoming, false)?;
     if stream { exchange.stream(Relay::default).await } else { exchange.document(Collect::default).await }
 }
 
-/// Answers with the backend's shorter form of a conversation, unchanged.
+/// Answers with a shorter form of the conversation. The document is one piece, so nothing keeps the connection alive
+/// meanwhile; clients of this endpoint wait for minutes.
 pub(super) async fn compact(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
-    let recall = |id: &str| incoming.app.answered.recall(id);
-    let mut exchange = {
-        let asked = ResponsesRequest::parse(&incoming.body)?;
-        let model = incoming.resolve(asked.model.as_deref(), asked.effort.as_deref(), false);
-        let translated =
-            translate(&asked, &Context { answered: &recall, ..incoming.context(&model) }, Endpoint::Compact)?;
-        incoming.exchange("responses/compact", Accept::Json, translated, model)
-    };
-    exchange.call.client_headers = incoming.codex_headers();
-    exchange.fetch().await
+    let Turn { exchange, retained, .. } = Turn::new(&incoming, true)?;
+    exchange.document(move || Compaction::new(Arc::clone(&retained))).await
 }
+
+/// One request, ready to be sent.
+struct Turn {
+    exchange: Exchange,
+    /// The client wants events.
+    stream: bool,
+    /// The messages that a compaction keeps; nothing for any other request.
+    retained: Arc<[u8]>,
+}
+
+impl Turn {
+    /// Puts what an earlier answer led up to in front of the request's own input and translates both as one.
+    fn new(incoming: &Incoming, compacts: bool) -> Result<Self, ApiError> {
+        let (history, spoken);
+        let mut asked = ResponsesRequest::parse(&incoming.body)?;
+        asked.asks_for_compaction = compacts;
+        let model = incoming.resolve(asked.model.as_deref(), asked.effort.as_deref(), asked.stream && !compacts);
+        history = recall(incoming, &asked)?;
+        spoken = asked.input.spoken();
+        let own: Vec<&RawValue> = match &asked.input {
+            Input::Text(_) => spoken.iter().map(AsRef::as_ref).collect(),
+            Input::Items(items) => items.clone(),
+        };
+        let mut provenance = Vec::new();
+        if let Some(history) = &history {
+            let mut items = history.items();
+            provenance = history.provenance();
+            items.extend(&own);
+            asked.input = Input::Items(items);
+        }
+        let retained = if compacts { compaction::retained(&asked.input).into() } else { Arc::default() };
+        let answers = &incoming.app.answers;
+        let answered = |id: &str| answers.item(incoming.scope, id);
+        let context = Context { answered: &answered, remembered: &provenance, ..incoming.context(&model) };
+        let translated = translate(&asked, &context)?;
+        if history.is_some() || !translated.references.is_empty() {
+            check_size(translated.body.len(), incoming)?;
+        }
+        let kept = if compacts { None } else { Some(remember(answers, incoming, history.as_ref(), &own, &translated)) };
+        let stream = asked.stream;
+        let mut exchange = incoming.exchange(translated, model, kept);
+        exchange.call.client_headers = incoming.codex_headers();
+        Ok(Self { exchange, stream, retained })
+    }
+}
+
+/// The conversation that the request goes on from.
+fn recall(incoming: &Incoming, asked: &ResponsesRequest<'_>) -> Result<Option<History>, ApiError> {
+    let Some(id) = asked.previous_response_id.as_deref() else { return Ok(None) };
+    let Some(history) = incoming.app.answers.history(incoming.scope, id) else {
+        // The words and the code that OpenAI has for an answer it does not know; clients send the whole conversation then.
+        let id: String = id.chars().take(LONGEST_ID).collect();
+        let message = format!("Previous response with id '{id}' not found.");
+        return Err(ApiError::invalid("previous_response_id", message).with_code("previous_response_not_found"));
+    };
+    check_size(history.bytes(), incoming)?;
+    Ok(Some(history))
+}
+
+/// What is sent is bounded like a body that is received, whatever memory adds to it.
+fn check_size(bytes: usize, incoming: &Incoming) -> Result<(), ApiError> {
+    let most = incoming.app.settings.max_body_size;
+    if bytes <= most {
+        return Ok(());
+    }
+    let message = format!(
+        "with the items of earlier answers that it refers to, the request is larger than {most} bytes; begin a new \
+         conversation, or start the proxy with a larger --max-body-size"
+    );
+    Err(ApiError::new(ErrorKind::PayloadTooLarge, message))
+}
+
+/// What the answer is to be remembered with: the client's `own` items, with items in the place of references to them.
+fn remember(
+    answers: &AnswerMemory,
+    incoming: &Incoming,
+    history: Option<&History>,
+    own: &[&RawValue],
+    translated: &BackendRequest,
+) -> Asked {
+    if own.last().is_some_and(|item| compaction::is_trigger(item)) {
+        return AnswerMemory::asked_apart(incoming.scope);
+    }
+    let mut references = translated.references.iter().peekable();
+    let items = own.iter().enumerate().filter_map(|(index, item)| {
+        match references.next_if(|reference| reference.index == index) {
+            Some(reference) => reference.item.as_deref(),
+            None => Some(item.get()),
+        }
+    });
+    let items: Vec<&str> = items.collect();
+    answers.asked(incoming.scope, history, &translated.session_key, &items)
+}
+
+/// How much of an unknown id is repeated.
+const LONGEST_ID: usize = 128;

@@ -10,21 +10,24 @@ use serde_json::{Map, Value, json};
 use super::call::Call;
 use super::catalogue::parse_version;
 use super::fault::{expired_token, invalidated_token};
+use super::frame::Delivery;
 use super::login::{AccessRefusal, Account};
 use super::perform::Performance;
 use super::record::Guard;
 use super::script::ScriptedAnswer;
+use super::settings::EncryptedRefusal;
 use super::turn::Turn;
 use super::validate::{self, Context, Refusal};
+use super::vault::Owner;
 use super::{Inner, Simulator, locked};
 
 impl Simulator {
     /// `POST …/responses`.
     pub(super) async fn responses(&self, call: &Call, guard: Guard) -> Response<Body> {
         self.inner.journal.count(|counters| counters.responses += 1);
-        let (account, body) = match self.accept(call, validate::request) {
+        let (account, body) = match self.accept(call) {
             Ok(accepted) => accepted,
-            Err(refusal) => return self.with_headers(ScriptedAnswer::from(refusal).play(guard).await, "", None),
+            Err(refusal) => return self.with_headers(self.refused(refusal).play(guard).await, "", None),
         };
         let turn = Turn::new(body, call.bytes.len(), account.account_id.clone());
         let model = turn.model().to_owned();
@@ -38,29 +41,6 @@ impl Simulator {
             return ScriptedAnswer::json(StatusCode::UPGRADE_REQUIRED, &json!({ "detail": "Upgrade Required" }));
         }
         ScriptedAnswer::json(StatusCode::METHOD_NOT_ALLOWED, &json!({ "detail": "Method Not Allowed" }))
-    }
-
-    /// `POST …/responses/compact`: the last user message stays, everything else becomes one item.
-    pub(super) fn compact(&self, call: &Call) -> ScriptedAnswer {
-        let (account, body) = match self.accept(call, validate::compaction) {
-            Ok(accepted) => accepted,
-            Err(refusal) => return refusal.into(),
-        };
-        let input = body.get("input").and_then(Value::as_array);
-        let is_user = |item: &&Value| item.get("role") == Some(&Value::from("user"));
-        let kept = input.into_iter().flatten().rfind(is_user).cloned();
-        let sealed = self.inner.vault.seal(&account.account_id);
-        let compaction = json!({ "id": self.inner.vault.id("cmp"), "type": "compaction", "encrypted_content": sealed });
-        let output: Vec<Value> = kept.into_iter().chain([compaction]).collect();
-        let tokens = call.bytes.len().div_ceil(4);
-        let body = json!({
-            "id": self.inner.vault.id("resp"),
-            "object": "response.compaction",
-            "created_at": self.now(),
-            "output": output,
-            "usage": { "input_tokens": tokens, "output_tokens": 16, "total_tokens": tokens + 16 },
-        });
-        ScriptedAnswer::json(StatusCode::OK, &body)
     }
 
     /// `GET …/models`.
@@ -95,11 +75,7 @@ impl Simulator {
     }
 
     /// The account and body of a request that is allowed and well-formed.
-    fn accept(
-        &self,
-        call: &Call,
-        check: fn(&Map<String, Value>, Context<'_>) -> Result<(), Refusal>,
-    ) -> Result<(Account, Map<String, Value>), Refusal> {
+    fn accept(&self, call: &Call) -> Result<(Account, Map<String, Value>), Refusal> {
         let account = self.authorize(call)?;
         if call.media_type() != "application/json" {
             let body = json!({ "detail": "Unsupported content type" });
@@ -115,12 +91,34 @@ impl Simulator {
             let context = Context {
                 catalogue: &settings.catalogue,
                 vault: &self.inner.vault,
-                account_id: &account.account_id,
+                owner: Owner { account: &account.account_id, model: validate::model(&body) },
                 lite: call.header("x-openai-internal-codex-responses-lite") == "true",
             };
-            check(&body, context)?;
+            validate::request(&body, context)?;
         }
         Ok((account, body))
+    }
+
+    /// A refusal of encrypted content in the form of the settings; any other as it is.
+    fn refused(&self, mut refusal: Refusal) -> ScriptedAnswer {
+        if !refusal.is_of_encrypted_content() {
+            return refusal.into();
+        }
+        match self.settings().encrypted_refusal {
+            EncryptedRefusal::Coded => {}
+            EncryptedRefusal::WithoutCode => refusal.body["error"]["code"] = Value::Null,
+            EncryptedRefusal::InStream => {
+                let id = self.inner.vault.id("resp");
+                let response = |status: &str, error: Value| json!({ "id": id, "object": "response", "status": status, "error": error, "output": [] });
+                let error = json!({ "code": null, "message": refusal.body["error"]["message"] });
+                let events = [
+                    json!({ "type": "response.created", "response": response("in_progress", Value::Null) }),
+                    json!({ "type": "response.failed", "response": response("failed", error) }),
+                ];
+                return ScriptedAnswer::stream().bytes(events.map(|event| Delivery::default().frame(&event)).concat());
+            }
+        }
+        refusal.into()
     }
 
     fn authorize(&self, call: &Call) -> Result<Account, Refusal> {

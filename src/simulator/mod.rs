@@ -64,7 +64,7 @@ pub use record::{Counters, Outcome, RecordedRequest};
 pub use scenario::{Ending, FailureShape, IncompleteReason, Moment, Play, Scenario, Stage};
 pub use script::{ScriptedAnswer, Step};
 pub use server::RunningSimulator;
-pub use settings::{IssuerSettings, Settings};
+pub use settings::{EncryptedRefusal, IssuerSettings, Settings};
 
 /// One simulated backend with its issuer. Clones share everything.
 #[derive(Debug, Clone)]
@@ -170,6 +170,11 @@ impl Simulator {
         locked(&self.inner.ledger).invalidate_access();
     }
 
+    /// The backend can no longer read what it encrypted so far, as happened to whole sessions (openai/codex#8119).
+    pub fn forget_encrypted(&self) {
+        self.inner.vault.forget();
+    }
+
     /// The issuer takes every refresh token issued so far for expired.
     pub fn expire_refresh_tokens(&self) {
         locked(&self.inner.ledger).expire_refresh();
@@ -210,7 +215,8 @@ impl Simulator {
         };
         let settings = self.settings();
         let vault = &self.inner.vault;
-        let context = validate::Context { catalogue: &settings.catalogue, vault, account_id: "", lite: false };
+        let owner = vault::Owner { account: "", model: validate::model(&body) };
+        let context = validate::Context { catalogue: &settings.catalogue, vault, owner, lite: false };
         validate::request(&body, context).err().map(|refusal| refusal.body)
     }
 

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::vault::Vault;
+use super::vault::{Owner, Vault};
 
 /// One item the model would produce.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +40,8 @@ pub(super) struct Citation {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) vault: &'a Vault,
-    pub(super) account_id: &'a str,
+    /// Who may read what is encrypted.
+    pub(super) owner: Owner<'a>,
     pub(super) index: usize,
     /// Ids of the length that is never taken back.
     pub(super) long_ids: bool,
@@ -50,6 +51,12 @@ impl Output {
     /// A final answer.
     pub(super) fn answer(text: impl Into<String>) -> Self {
         Self::Message { text: text.into(), phase: "final_answer", citations: Vec::new() }
+    }
+
+    /// A remark on the way.
+    pub(super) fn commentary() -> Self {
+        let text = "Simulated commentary: I look around first. 🔎".to_owned();
+        Self::Message { text, phase: "commentary", citations: Vec::new() }
     }
 
     /// The text the model spent on it, the measure of its tokens.
@@ -81,8 +88,8 @@ impl Output {
             Self::WebSearch(query) => web_search(query, place),
             Self::Image(data) => image(data, place),
             Self::Compaction => {
-                let sealed = place.vault.seal(place.account_id);
-                place.whole("cmp", json!({ "type": "compaction", "encrypted_content": sealed }))
+                let sealed = place.vault.seal(Owner { model: "", ..place.owner });
+                compaction(&sealed, place)
             }
         }
     }
@@ -106,13 +113,14 @@ impl Place<'_> {
     fn done(&self, item: &Value) -> Value {
         json!({ "type": "response.output_item.done", "output_index": self.index, "item": item })
     }
+}
 
-    /// An item that comes in one piece.
-    fn whole(&self, prefix: &str, fields: Value) -> Vec<Value> {
-        let mut item = json!({ "id": self.id(prefix) });
-        extend(&mut item, fields);
-        vec![self.added(&item), self.done(&item)]
-    }
+/// A compacted conversation, which comes in one piece. The event between its ends is the public API's.
+fn compaction(sealed: &str, place: Place<'_>) -> Vec<Value> {
+    let id = place.id("cmp");
+    let item = json!({ "id": id, "type": "compaction", "encrypted_content": sealed });
+    let compacting = place.event("response.compaction.compacting", &id, json!({}));
+    vec![place.added(&item), compacting, place.done(&item)]
 }
 
 fn reasoning(parts: &[String], raw: bool, place: Place<'_>) -> Vec<Value> {
@@ -148,7 +156,7 @@ fn reasoning(parts: &[String], raw: bool, place: Place<'_>) -> Vec<Value> {
     if raw {
         item["content"] = list("reasoning_text").into();
     }
-    item["encrypted_content"] = place.vault.seal(place.account_id).into();
+    item["encrypted_content"] = place.vault.seal(place.owner).into();
     events.push(place.done(&item));
     events
 }

@@ -20,6 +20,7 @@ use super::record::Guard;
 use super::scenario::{FailureShape, Moment, Play, Scenario, Stage};
 use super::script::{ScriptedAnswer, Step, play_steps};
 use super::turn::{Tool, ToolKind, Turn};
+use super::vault::Owner;
 use super::{Simulator, locked};
 
 /// Everything one answer is made of.
@@ -156,10 +157,13 @@ impl<'a> Performance<'a> {
             Scenario::ArgumentsOnlyInDone | Scenario::ArgumentsOnlyInItem => self.calls(2),
             Scenario::DeltaBeforeItem | Scenario::StrayDelta => self.calls(1),
             Scenario::CustomToolCall => vec![self.custom_call()],
+            Scenario::CommentedCall => {
+                let mut outputs = vec![answer::thoughts(), Output::commentary(), answer::thoughts()];
+                outputs.extend(self.calls(1));
+                outputs
+            }
             Scenario::SeveralMessages => {
-                let commentary = "Simulated commentary: I look around first. 🔎".to_owned();
-                let commentary = Output::Message { text: commentary, phase: "commentary", citations: Vec::new() };
-                vec![commentary, plain(), Output::answer("A second message ends the simulation.")]
+                vec![Output::commentary(), plain(), Output::answer("A second message ends the simulation.")]
             }
             Scenario::SeveralReasoningItems => vec![
                 thought(["**First thought**\n\nAlpha.", "**Second thought**\n\nBeta."], false),
@@ -215,7 +219,7 @@ impl<'a> Performance<'a> {
     fn body(&self, scenario: &Scenario, outputs: &[Output]) -> Vec<Value> {
         let place = |index| Place {
             vault: &self.simulator.inner.vault,
-            account_id: &self.turn.account_id,
+            owner: Owner { account: &self.turn.account_id, model: self.turn.model() },
             index,
             long_ids: matches!(scenario, Scenario::LongIds),
         };

@@ -38,6 +38,8 @@ pub enum Scenario {
     TextOnlyInItem,
     /// The whole text in one delta.
     SingleDelta,
+    /// Reasoning, a commentary, more reasoning and a call.
+    CommentedCall,
     /// A commentary and two further messages.
     SeveralMessages,
     /// Two reasoning items of two parts each.
@@ -302,6 +304,7 @@ const NAMES: &[(&str, Make)] = &[
     ("text-only-in-done", |_| Scenario::TextOnlyInDone),
     ("text-only-in-item", |_| Scenario::TextOnlyInItem),
     ("single-delta", |_| Scenario::SingleDelta),
+    ("commented-call", |_| Scenario::CommentedCall),
     ("several-messages", |_| Scenario::SeveralMessages),
     ("several-reasoning-items", |_| Scenario::SeveralReasoningItems),
     ("raw-reasoning", |_| Scenario::RawReasoning),

@@ -1,6 +1,8 @@
 //! The HTTP side: routes, the listener, and a handle that stops it.
 //!
 //! * Every request is read whole, recorded, and then dispatched.
+//! * `POST …/responses/compact` is no route any more: the backend has answered 404 `{"detail":"Not Found"}` there since
+//!   2026-08-12, for every account and client version (Soju06/codex-lb#1715, openai/codex#38323).
 //! * Dropping [`RunningSimulator`] closes the listener and every connection at once.
 
 use std::convert::Infallible;
@@ -118,7 +120,6 @@ impl Simulator {
             (&Method::POST, "/codex/device") => issuer::device_approval(self, &call).play(guard).await,
             (&Method::POST, "/backend-api/codex/responses") => self.responses(&call, guard).await,
             (&Method::GET, "/backend-api/codex/responses") => Self::upgrade(&call).play(guard).await,
-            (&Method::POST, "/backend-api/codex/responses/compact") => self.compact(&call).play(guard).await,
             (&Method::GET, "/backend-api/codex/models") => self.models(&call).play(guard).await,
             (&Method::GET, "/backend-api/wham/usage") => self.usage(&call).play(guard).await,
             _ => not_found().play(guard).await,

@@ -22,8 +22,23 @@ pub struct Settings {
     pub unknown_events: bool,
     /// Whether requests are held against the backend's rules; measuring programs may turn it off.
     pub validate: bool,
+    /// The form in which encrypted content that cannot be read is refused.
+    pub encrypted_refusal: EncryptedRefusal,
     /// How many requests are kept for inspection.
     pub record_limit: usize,
+}
+
+/// The forms in which the backend refuses encrypted content. Its words are the same in each: "The encrypted content
+/// gAAA...Rg== could not be verified."
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EncryptedRefusal {
+    /// 400 with the code `invalid_encrypted_content` (openai/codex#8132).
+    #[default]
+    Coded,
+    /// 400 with no code.
+    WithoutCode,
+    /// 200 with `response.failed`, which has no code either.
+    InStream,
 }
 
 impl Default for Settings {
@@ -35,6 +50,7 @@ impl Default for Settings {
             delivery: Delivery::default(),
             unknown_events: true,
             validate: true,
+            encrypted_refusal: EncryptedRefusal::default(),
             record_limit: 4096,
         }
     }

@@ -1,7 +1,7 @@
 //! Ids and encrypted content as the backend makes them.
 //!
-//! * Encrypted content is bound to the account and to this simulator, and is recognised without being remembered: half of
-//!   it is a digest over the other half.
+//! * Encrypted content is bound to its owner and to this simulator, and is recognised without being remembered: half of it
+//!   is a digest over the other half.
 //! * Ids carry the prefix of their type and look random.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,16 +10,30 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use sha2::{Digest as _, Sha256};
 
+/// Who can read encrypted content.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Owner<'a> {
+    /// The account whose answer held it; another account's requests are refused (openai/codex#8132, BerriAI/litellm's
+    /// report of an `organization_id` that did not match).
+    pub(super) account: &'a str,
+    /// The model that thought it; empty for a compaction, which the Codex CLI takes along when it changes the model. That
+    /// reasoning is bound to its model is documented of OpenAI's models on Azure and Bedrock (openai/codex#17541,
+    /// BerriAI/litellm#41785): the strictest reading, so that what passes here passes everywhere.
+    pub(super) model: &'a str,
+}
+
 /// Makes ids and encrypted content.
 #[derive(Debug)]
 pub(super) struct Vault {
     seed: String,
     counter: AtomicU64,
+    /// How often what was sealed has become unreadable.
+    epoch: AtomicU64,
 }
 
 impl Vault {
     pub(super) fn new(seed: &str) -> Self {
-        Self { seed: seed.to_owned(), counter: AtomicU64::new(0) }
+        Self { seed: seed.to_owned(), counter: AtomicU64::new(0), epoch: AtomicU64::new(0) }
     }
 
     /// A fresh id: `prefix`, an underscore and 48 hexadecimal digits.
@@ -42,23 +56,29 @@ impl Vault {
         format!("call_{}", hex(&self.digest(&["call", &self.next()])[..12]))
     }
 
-    /// Fresh encrypted content for `account`.
-    pub(super) fn seal(&self, account: &str) -> String {
+    /// Fresh encrypted content for `owner`.
+    pub(super) fn seal(&self, owner: Owner<'_>) -> String {
         let nonce = self.digest(&["nonce", &self.next()]);
         let mut bytes = vec![0x80, 0, 0, 0, 0];
         bytes.extend_from_slice(&nonce);
-        bytes.extend_from_slice(&self.mark(&nonce, account));
+        bytes.extend_from_slice(&self.mark(&nonce, owner));
         URL_SAFE.encode(bytes)
     }
 
-    /// Whether [`Vault::seal`] made `text` for `account`.
-    pub(super) fn opens(&self, text: &str, account: &str) -> bool {
-        let Ok(bytes) = URL_SAFE.decode(text) else { return false };
-        bytes.len() == 69 && bytes[37..] == self.mark(&bytes[5..37], account)
+    /// From now on nothing that was sealed so far opens.
+    pub(super) fn forget(&self) {
+        self.epoch.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn mark(&self, nonce: &[u8], account: &str) -> [u8; 32] {
-        self.digest(&["seal", account, &hex(nonce)])
+    /// Whether [`Vault::seal`] made `text` for `owner`.
+    pub(super) fn opens(&self, text: &str, owner: Owner<'_>) -> bool {
+        let Ok(bytes) = URL_SAFE.decode(text) else { return false };
+        bytes.len() == 69 && bytes[37..] == self.mark(&bytes[5..37], owner)
+    }
+
+    fn mark(&self, nonce: &[u8], owner: Owner<'_>) -> [u8; 32] {
+        let epoch = self.epoch.load(Ordering::Relaxed).to_string();
+        self.digest(&["seal", &epoch, owner.account, owner.model, &hex(nonce)])
     }
 
     fn next(&self) -> String {
@@ -90,14 +110,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_opens_for_its_account_and_simulator_only() {
+    fn content_opens_for_its_owner_and_simulator_only() {
         let vault = Vault::new("one");
-        let sealed = vault.seal("a");
+        let owner = Owner { account: "a", model: "m" };
+        let sealed = vault.seal(owner);
         assert!(sealed.starts_with("gAAAA"));
-        assert!(vault.opens(&sealed, "a"));
-        assert!(!vault.opens(&sealed, "b"));
-        assert!(!Vault::new("two").opens(&sealed, "a"));
-        assert!(!vault.opens("gAAAAAforeign", "a"));
+        assert!(vault.opens(&sealed, owner));
+        assert!(!vault.opens(&sealed, Owner { account: "b", ..owner }));
+        assert!(!vault.opens(&sealed, Owner { model: "n", ..owner }));
+        assert!(!Vault::new("two").opens(&sealed, owner));
+        assert!(!vault.opens("gAAAAAforeign", owner));
+        vault.forget();
+        assert!(!vault.opens(&sealed, owner));
         assert_ne!(vault.id("msg"), vault.id("msg"));
         assert_eq!(vault.long_id("fc").len(), 400);
     }

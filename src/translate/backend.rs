@@ -1,5 +1,10 @@
 //! What both APIs' requests become.
 
+use std::sync::Arc;
+
+use super::body::{Provenance, Reasoning};
+use super::chat::RememberedReasoning;
+use super::responses::{Reference, RememberedItem};
 use crate::models::Resolution;
 use crate::openai::json::{Object, ObjectWriter, Text};
 
@@ -12,8 +17,10 @@ pub struct BackendRequest {
     pub session_key: String,
     /// Parameters of the client's that change nothing.
     pub ignored: Vec<String>,
-    /// Kept reasoning stands in the body, so the backend may refuse it for that alone.
-    pub replayed: bool,
+    /// The encrypted reasoning in the body, in its order: the backend may refuse the request for that alone.
+    pub reasoning: Vec<Reasoning>,
+    /// The references of the client's input, in their order.
+    pub references: Vec<Reference>,
 }
 
 /// What a translation needs beside the client's body.
@@ -25,19 +32,28 @@ pub struct Context<'c> {
     pub session_header: Option<&'c str>,
     /// The operator's own instructions, sent in place of the client's.
     pub instructions: Option<&'c str>,
-    /// The reasoning items that led to the call with an id, as JSON objects; none for most.
-    pub reasoning: Recall<'c>,
-    /// The item of an earlier answer with an id, as a JSON object; none for one nobody remembers.
-    pub answered: Recall<'c>,
+    /// The reasoning that led to the call with an id.
+    pub reasoning: Recall<'c, Arc<RememberedReasoning>>,
+    /// The item of an earlier answer with an id.
+    pub answered: Recall<'c, RememberedItem>,
+    /// For each item that an earlier turn put before the client's input, the answer it stood in; none where it was input.
+    pub remembered: &'c [Option<Arc<Provenance>>],
 }
 
-/// Items by an id.
-pub type Recall<'c> = &'c dyn Fn(&str) -> Vec<String>;
+/// What is remembered by an id; nothing for most.
+pub type Recall<'c, T> = &'c dyn Fn(&str) -> Option<T>;
 
 impl<'c> Context<'c> {
     /// `model`, and nothing beside it.
     pub fn new(model: &'c Resolution) -> Self {
-        Self { model, session_header: None, instructions: None, reasoning: &nothing, answered: &nothing }
+        Self {
+            model,
+            session_header: None,
+            instructions: None,
+            reasoning: &nothing,
+            answered: &nothing,
+            remembered: &[],
+        }
     }
 }
 
@@ -47,8 +63,8 @@ impl std::fmt::Debug for Context<'_> {
     }
 }
 
-fn nothing(_id: &str) -> Vec<String> {
-    Vec::new()
+fn nothing<T>(_id: &str) -> Option<T> {
+    None
 }
 
 impl Context<'_> {

@@ -2,6 +2,7 @@
 //!
 //! * [`sse`] cuts bytes into frames, [`event`] looks at one, [`delta`] at those that come most; [`failure`] reads what went
 //!   wrong.
+//! * [`mod@body`] is a body for the backend, out of which reasoning can be cut.
 //! * [`chat`] is Chat Completions, [`responses`] the Responses API; each has a request side and an answer side.
 //! * An answer is made by a [`Machine`], fed through a [`Transcoder`]: bytes in, bytes out, the same for streaming and
 //!   buffered answers. A buffered machine writes its one JSON document when the answer is complete.
@@ -9,6 +10,7 @@
 //! Pure: no I/O, no clock, no runtime. Whatever depends on those is handed in.
 
 pub mod backend;
+pub mod body;
 mod call_id;
 pub mod chat;
 pub mod delta;
@@ -46,10 +48,28 @@ pub trait Machine: Send + Unpin {
         Vec::new()
     }
 
-    /// Id and JSON of the answer's items, which its client may refer to later; none unless the API is one of those.
-    fn take_items(&mut self) -> Vec<(String, String)> {
-        Vec::new()
+    /// The answer, which its client may refer to later; none unless the API is one of those.
+    fn take_answer(&mut self) -> Option<Answer> {
+        None
     }
+}
+
+/// A whole answer, as a later request may refer to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Its id, such as `resp_…`.
+    pub id: Option<String>,
+    /// Its items in their order.
+    pub items: Vec<AnswerItem>,
+}
+
+/// One item of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerItem {
+    /// Its id, such as `msg_…`.
+    pub id: Option<String>,
+    /// The item, a JSON object.
+    pub json: String,
 }
 
 /// What a frame did to the answer.

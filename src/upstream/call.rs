@@ -1,42 +1,18 @@
 //! What is asked of the backend.
 
-use bytes::Bytes;
 use http::HeaderMap;
+
+use crate::translate::body::Body;
 
 /// One request to the backend.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The path below the base URL, without a slash before it.
-    pub path: &'static str,
-    /// The JSON body.
-    pub body: Bytes,
-    /// The body without the reasoning that was put back into it, should the backend refuse that.
-    pub without_reasoning: Option<Bytes>,
+    /// The body, out of which reasoning can be cut.
+    pub body: Body,
     /// The conversation's cache key, for the `session-id` header.
     pub session_key: String,
-    /// What kind of answer is expected.
-    pub accept: Accept,
     /// Headers of the client's own that are passed on, chosen by [`Call::passed_headers`].
     pub client_headers: HeaderMap,
-}
-
-/// The kinds of answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Accept {
-    /// Server-sent events.
-    Events,
-    /// One JSON document.
-    Json,
-}
-
-impl Accept {
-    /// The media type.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Events => "text/event-stream",
-            Self::Json => "application/json",
-        }
-    }
 }
 
 impl Call {

@@ -1,22 +1,23 @@
 //! From a call to the first event worth showing, as many attempts as it takes.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use http::{Response, StatusCode};
-use serde_json::value::RawValue;
 
 use super::head::Head;
 use super::idle::{StreamError, Watched};
 use super::refusal::{LARGEST_REFUSAL, Refusal};
 use super::retry::Retries;
-use super::{Call, Incident, Upstream};
+use super::{Answered, Call, Cut, Incident, Upstream, encrypted};
 use crate::credentials::TokenSupplier;
 use crate::openai::error::ApiError;
 use crate::platform::{ByteStream, sleep, unix_now};
+use crate::translate::body::Origin;
 use crate::translate::{Machine, Step, Transcoder};
 
 /// An answer that has begun.
@@ -28,6 +29,8 @@ pub struct Opened<M> {
     pub first: Vec<u8>,
     /// The rest.
     pub rest: Rest<M>,
+    /// Reasoning of the request that was not sent.
+    pub dropped: Vec<Origin>,
 }
 
 /// How far an answer has come.
@@ -55,11 +58,17 @@ pub struct Rest<M> {
     outcome: Option<Progress>,
     /// Knows which words must not be passed on.
     supplier: TokenSupplier,
+    account: Arc<str>,
 }
 
 impl<M: Machine> Rest<M> {
-    fn new(stream: Watched, machine: M, supplier: TokenSupplier) -> Self {
-        Self { stream, transcoder: Transcoder::new(machine), outcome: None, supplier }
+    fn new(stream: Watched, machine: M, supplier: TokenSupplier, account: Arc<str>) -> Self {
+        Self { stream, transcoder: Transcoder::new(machine), outcome: None, supplier, account }
+    }
+
+    /// The account that is answered.
+    pub fn account(&self) -> Arc<str> {
+        Arc::clone(&self.account)
     }
 
     /// Reads on: appends to `out` what the client gets next, and says how it went. Not to be called after the end.
@@ -112,31 +121,18 @@ impl Upstream {
     /// Sends `call` and reads until there is something to show. `machine` makes the translator of one attempt.
     pub async fn open<M: Machine>(&self, call: &Call, machine: impl Fn() -> M) -> Result<Opened<M>, ApiError> {
         let mut retries = Retries::default();
-        let mut call = Cow::Borrowed(call);
+        let mut cut = Cut::Foreign;
         loop {
-            let refusal = match self.attempt(&call, machine()).await {
+            let mut refusal = match self.attempt(call, cut, machine()).await {
                 Ok(opened) => return Ok(opened),
                 Err(refusal) => refusal,
             };
-            if refusal.error.code() == Some(REASONING_REFUSED)
-                && let Some(body) = call.to_mut().without_reasoning.take()
-            {
+            if encrypted::recognise(&mut refusal) && cut != Cut::All && call.body.has_reasoning() {
                 tracing::info!("the backend refuses reasoning of an earlier turn; trying again without it");
-                call.to_mut().body = body;
+                call.body.refuse_reasoning();
+                cut = Cut::All;
                 continue;
             }
-            self.pause(refusal, &mut retries).await?;
-        }
-    }
-
-    /// Sends `call` and returns its one JSON document.
-    pub async fn fetch(&self, call: &Call) -> Result<(Head, Bytes), ApiError> {
-        let mut retries = Retries::default();
-        loop {
-            let refusal = match self.attempt_fetch(call).await {
-                Ok(answer) => return Ok(answer),
-                Err(refusal) => refusal,
-            };
             self.pause(refusal, &mut retries).await?;
         }
     }
@@ -152,14 +148,16 @@ impl Upstream {
         Ok(())
     }
 
-    async fn attempt<M: Machine>(&self, call: &Call, machine: M) -> Result<Opened<M>, Refusal> {
-        let response = self.send(call).await?;
+    async fn attempt<M: Machine>(&self, call: &Call, cut: Cut, machine: M) -> Result<Opened<M>, Refusal> {
+        let Answered { response, account } = self.send(call, cut).await?;
         if response.status() != StatusCode::OK {
             return Err(self.refused(response).await);
         }
         let (parts, body) = response.into_parts();
         let head = Head::read(&parts.headers);
-        let mut rest = Rest::new(Watched::new(body, self.settings.idle_timeout), machine, self.supplier.clone());
+        let dropped = call.body.cut(cut.without(&account)).map(|reasoning| reasoning.origin.clone()).collect();
+        let stream = Watched::new(body, self.settings.idle_timeout);
+        let mut rest = Rest::new(stream, machine, self.supplier.clone(), account);
         let mut first = Vec::new();
         // The beginning of the body, should it turn out to be no event stream: its content type says nothing.
         let mut sample = Vec::new();
@@ -179,27 +177,12 @@ impl Upstream {
                     refusal.error.headers = head.passed;
                     return Err(refusal);
                 }
-                Progress::Continue => return Ok(Opened { head, first, rest }),
+                Progress::Continue => return Ok(Opened { head, first, rest, dropped }),
                 outcome => {
                     rest.outcome = Some(outcome);
-                    return Ok(Opened { head, first, rest });
+                    return Ok(Opened { head, first, rest, dropped });
                 }
             }
-        }
-    }
-
-    async fn attempt_fetch(&self, call: &Call) -> Result<(Head, Bytes), Refusal> {
-        let response = self.send(call).await?;
-        if response.status() != StatusCode::OK {
-            return Err(self.refused(response).await);
-        }
-        let head = Head::read(response.headers());
-        let (parts, body) = response.into_parts();
-        let body = collect(body, self.settings.idle_timeout, LARGEST_DOCUMENT).await;
-        let body = body.map_err(|error| Refusal::broken(&error))?;
-        match serde_json::from_slice::<&RawValue>(&body) {
-            Ok(_) => Ok((head, body)),
-            Err(_) => Err(Refusal::answered(parts.status, &parts.headers, &body)),
         }
     }
 
@@ -229,9 +212,3 @@ pub(super) async fn collect(body: ByteStream, silence: Duration, limit: usize) -
 fn jitter() -> f64 {
     f64::from(unix_now().subsec_micros()) / 1e6
 }
-
-/// The code of a refusal of encrypted reasoning.
-const REASONING_REFUSED: &str = "invalid_encrypted_content";
-
-/// How large a JSON document may be.
-const LARGEST_DOCUMENT: usize = 64 * 1024 * 1024;

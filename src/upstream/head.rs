@@ -40,7 +40,7 @@ pub(super) fn write(
 ) -> Result<(), &'static str> {
     headers.extend(call.client_headers.clone());
     identify(headers, settings, access)?;
-    headers.insert(ACCEPT, HeaderValue::from_static(call.accept.as_str()));
+    headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if !headers.contains_key(SESSION_ID)
         && let Ok(session) = HeaderValue::try_from(&call.session_key)

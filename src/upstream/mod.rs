@@ -2,7 +2,6 @@
 //!
 //! * [`Upstream::open`] sends a [`Call`] and reads its answer until the first event that a client would see. Until then a
 //!   failure is an error with its own status, and may be tried again; afterwards the answer belongs to the client.
-//! * [`Upstream::fetch`] is the same for answers that are one JSON document.
 //! * A 401 first reloads the login, then renews it; other failures are mapped in [`refusal`] and tried again as [`retry`]
 //!   says.
 //! * [`written`]: where the backend is by default, and checks of what an operator writes instead.
@@ -15,6 +14,7 @@ pub mod catalogue;
 mod catalogue_copy;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod catalogue_file;
+mod encrypted;
 pub mod exchange;
 mod head;
 pub mod idle;
@@ -28,7 +28,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 
-pub use call::{Accept, Call};
+pub use call::Call;
 pub use catalogue::{Catalogue, CatalogueError};
 pub use catalogue_copy::CatalogueCache;
 #[cfg(not(target_arch = "wasm32"))]
@@ -40,6 +40,7 @@ use crate::credentials::Access;
 use crate::credentials::supplier::TokenSupplier;
 use crate::openai::error::{ApiError, ErrorKind};
 use crate::platform::{ByteStream, HttpClient};
+use crate::translate::body::Without;
 use idle::within;
 use refusal::Refusal;
 
@@ -79,6 +80,30 @@ pub enum Incident {
     Retried,
 }
 
+/// An answer's head and the account that got it.
+struct Answered {
+    response: Response<ByteStream>,
+    account: Arc<str>,
+}
+
+/// Which reasoning an attempt goes without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    /// That of other accounts.
+    Foreign,
+    /// All of it, since the backend has refused it.
+    All,
+}
+
+impl Cut {
+    fn without(self, account: &str) -> Without<'_> {
+        match self {
+            Self::Foreign => Without::OthersThan(account),
+            Self::All => Without::Any,
+        }
+    }
+}
+
 /// The way to the backend. Clones share the connection pool and the login.
 #[derive(Clone)]
 pub struct Upstream {
@@ -106,35 +131,37 @@ impl Upstream {
     }
 
     /// Sends `call` with a token the backend accepts, if there is one to be had.
-    async fn send(&self, call: &Call) -> Result<Response<ByteStream>, Refusal> {
+    async fn send(&self, call: &Call, cut: Cut) -> Result<Answered, Refusal> {
         let access = self.supplier.access().await.map_err(Refusal::no_login)?;
-        let response = self.send_as(&access, call).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
+        let answered = self.send_as(&access, call, cut).await?;
+        if answered.response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(answered);
         }
         tracing::info!("the backend refuses the token; looking whether the store has another");
         let access = self.supplier.reload(&access).await.map_err(Refusal::no_login)?;
-        let response = self.send_as(&access, call).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
+        let answered = self.send_as(&access, call, cut).await?;
+        if answered.response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(answered);
         }
         tracing::info!("the backend still refuses the token; renewing it");
         let access = self.supplier.renew(&access).await.map_err(Refusal::no_login)?;
-        self.send_as(&access, call).await
+        self.send_as(&access, call, cut).await
     }
 
-    async fn send_as(&self, access: &Access, call: &Call) -> Result<Response<ByteStream>, Refusal> {
-        let request = self.request(access, call)?;
+    /// Sends `call` as the account of `access`. What other accounts thought is never sent, whichever account the body was
+    /// written for: the login may have been replaced since.
+    async fn send_as(&self, access: &Access, call: &Call, cut: Cut) -> Result<Answered, Refusal> {
+        let request = self.request(access, call, cut)?;
         match within(self.settings.idle_timeout, self.client.send(request)).await {
-            Some(Ok(response)) => Ok(response),
+            Some(Ok(response)) => Ok(Answered { response, account: Arc::from(access.account_id.as_str()) }),
             Some(Err(error)) => Err(Refusal::unreachable(&error, &self.settings.base_url)),
             None => Err(Refusal::silent(self.settings.idle_timeout)),
         }
     }
 
-    fn request(&self, access: &Access, call: &Call) -> Result<Request<Bytes>, Refusal> {
-        let mut request = Request::post(format!("{}/{}", self.settings.base_url, call.path))
-            .body(call.body.clone())
+    fn request(&self, access: &Access, call: &Call, cut: Cut) -> Result<Request<Bytes>, Refusal> {
+        let mut request = Request::post(format!("{}/responses", self.settings.base_url))
+            .body(call.body.bytes(cut.without(&access.account_id)))
             .map_err(|error| Refusal::internal(format!("the backend's URL is not usable: {error}")))?;
         head::write(request.headers_mut(), &self.settings, access, call).map_err(|name| {
             Refusal::from(ApiError::new(

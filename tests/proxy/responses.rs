@@ -1,14 +1,9 @@
 //! The Responses API through the proxy.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use codex_proxy::server::settings::Settings;
 use codex_proxy::simulator::{Ending, IncompleteReason, Scenario, ScriptedAnswer};
 use http::StatusCode;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 
 use super::harness::{Proxy, Setup};
 
@@ -226,18 +221,6 @@ async fn items_that_never_ended_are_in_the_answer_all_the_same() {
 }
 
 #[tokio::test]
-async fn compaction_is_forwarded_as_json() {
-    let proxy = Proxy::start().await;
-    let body = json!({ "model": "gpt-6.1-sol", "instructions": "x", "input": [{ "role": "user", "content": "hi" }], "store": false });
-    let answer = proxy.post("/v1/responses/compact", &body).await;
-    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
-    assert!(answer.json()["output"].is_array());
-    let request = proxy.simulator.requests_to("/responses/compact").pop().unwrap();
-    assert!(request.json().get("store").is_none() && request.json().get("stream").is_none());
-    assert_eq!(request.header("accept"), "application/json");
-}
-
-#[tokio::test]
 async fn an_item_of_an_earlier_answer_takes_the_place_of_its_reference() {
     let proxy = Proxy::start().await;
     let tool = json!({ "type": "function", "name": "f", "parameters": {}, "strict": false });
@@ -357,55 +340,6 @@ async fn tier_metadata_choice_and_own_instructions_are_sent() {
     let answer = proxy.post("/v1/responses", &body).await;
     assert_eq!(answer.header("x-codex-proxy-ignored"), "service_tier");
     assert!(proxy.last_sent().get("service_tier").is_none());
-}
-
-/// A backend that gives these answers, one a connection, and counts them.
-async fn backend_with(answers: Vec<(&'static str, &'static str)>) -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/codex", listener.local_addr().unwrap());
-    let given = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&given);
-    tokio::spawn(async move {
-        let mut answers = answers.into_iter();
-        loop {
-            let (mut socket, _) = listener.accept().await.unwrap();
-            let mut asked = Vec::new();
-            // To its end, because closing a connection with something unread may take the answer along.
-            while !asked.ends_with(if asked.starts_with(b"GET") { b"\r\n\r\n" } else { b"}" }) {
-                assert_ne!(socket.read_buf(&mut asked).await.unwrap(), 0, "a whole request");
-            }
-            // Nobody has a list of models here, which may be asked for at any time.
-            let is_call = asked.starts_with(b"POST");
-            let answer = if is_call { answers.next() } else { None };
-            let (status, body) = answer.unwrap_or(("404 Not Found", ""));
-            let length = body.len();
-            let text = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
-            counter.fetch_add(usize::from(is_call), Ordering::Relaxed);
-            let _ = socket.write_all(text.as_bytes()).await;
-        }
-    });
-    (url, given)
-}
-
-#[tokio::test]
-async fn a_compaction_fails_as_any_other_call_does() {
-    let busy = ("503 Service Unavailable", "busy");
-    let half = ("200 OK", "{\"output\": [");
-    for (answers, status, words) in [
-        (vec![busy, busy, ("200 OK", "{\"output\": []}")], StatusCode::OK, "{\"output\": []}"),
-        (vec![busy, busy, busy], StatusCode::BAD_GATEWAY, "busy"),
-        (vec![half], StatusCode::BAD_GATEWAY, "the backend answered 200"),
-        (vec![("200 OK", "<html>")], StatusCode::BAD_GATEWAY, "a page instead of data"),
-    ] {
-        let expected = answers.len();
-        let (url, given) = backend_with(answers).await;
-        let proxy = Proxy::with(Setup { upstream_url: Some(url), ..Setup::default() }).await;
-        let body = json!({ "model": "gpt-6.1-sol", "input": [{ "role": "user", "content": "hi" }] });
-        let answer = proxy.post("/v1/responses/compact", &body).await;
-        assert_eq!(answer.status, status, "{words}: {}", answer.text);
-        assert!(answer.text.contains(words), "{words}: {}", answer.text);
-        assert_eq!(given.load(Ordering::Relaxed), expected, "{words}");
-    }
 }
 
 /// A stream of these `data` lines, with their types as event names.

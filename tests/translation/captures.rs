@@ -11,7 +11,7 @@ use codex_proxy::openai::responses::ResponsesRequest;
 use codex_proxy::simulator::Simulator;
 use codex_proxy::translate::backend::{BackendRequest, Context};
 use codex_proxy::translate::chat;
-use codex_proxy::translate::responses::request::{Endpoint, translate};
+use codex_proxy::translate::responses::request::translate;
 use serde_json::Value;
 
 struct Capture {
@@ -59,7 +59,7 @@ fn translated(capture: &Capture) -> Option<BackendRequest> {
         let request =
             ResponsesRequest::parse(&capture.body).unwrap_or_else(|error| panic!("{}: {error}", capture.client));
         let model = models.resolve(request.model.as_deref(), request.effort.as_deref());
-        return Some(translate(&request, &context(&model), Endpoint::Responses).unwrap());
+        return Some(translate(&request, &context(&model)).unwrap());
     }
     None
 }

@@ -101,6 +101,11 @@ impl<'w> ArrayWriter<'w> {
         self.out
     }
 
+    /// Where the next byte goes, counted from the buffer's beginning.
+    pub fn position(&self) -> usize {
+        self.out.len()
+    }
+
     /// The next element, an object.
     pub fn object(&mut self) -> ObjectWriter<'_> {
         ObjectWriter::begin(self.element())

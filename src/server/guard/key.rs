@@ -7,7 +7,7 @@ use std::fmt;
 
 use http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
-use subtle::{Choice, ConstantTimeEq as _};
+use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
 /// A set of keys, any of which opens.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -29,16 +29,42 @@ impl Keys {
 
     /// Whether `headers` present one of the keys.
     pub fn open(&self, headers: &HeaderMap) -> bool {
+        self.presented(headers).is_some()
+    }
+
+    /// Which of the keys `headers` present, the last one if there are several. Takes as long whichever it is.
+    pub fn presented(&self, headers: &HeaderMap) -> Option<KeyIdentity> {
         let bearers = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| bearer(value.as_bytes()));
         let plain = headers.get_all(API_KEY).iter().map(|value| value.as_bytes().trim_ascii());
-        let mut found = Choice::from(0);
+        let (mut found, mut identity) = (Choice::from(0), [0; 32]);
         for presented in bearers.chain(plain) {
             let presented = digest(presented);
             for key in &self.digests {
-                found |= key.ct_eq(&presented);
+                let same = key.ct_eq(&presented);
+                found |= same;
+                for (byte, known) in identity.iter_mut().zip(key) {
+                    byte.conditional_assign(known, same);
+                }
             }
         }
-        found.into()
+        bool::from(found).then_some(KeyIdentity(identity))
+    }
+}
+
+/// Which of several keys opened, without the key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct KeyIdentity([u8; 32]);
+
+impl KeyIdentity {
+    /// The same bytes for the same key, others for another.
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for KeyIdentity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a key")
     }
 }
 
@@ -85,6 +111,19 @@ mod tests {
         }
         assert!(!opens(&[("x-api-key", "")]));
         assert!(!opens(&[]));
+    }
+
+    #[test]
+    fn a_key_is_the_same_however_it_is_presented_and_another_is_another() {
+        let keys = Keys::new(["first", "second"]);
+        let presented = |name: &'static str, value: &'static str| {
+            keys.presented(&HeaderMap::from_iter([(name.parse().unwrap(), http::HeaderValue::from_static(value))]))
+        };
+        let first = presented("authorization", "Bearer first");
+        assert!(first.is_some() && first == presented("x-api-key", "first"));
+        assert_ne!(first, presented("x-api-key", "second"));
+        assert_eq!(presented("x-api-key", "third"), None);
+        assert!(!format!("{first:?}").contains("first"));
     }
 
     #[test]

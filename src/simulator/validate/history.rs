@@ -1,13 +1,27 @@
-//! What must hold between items: calls and their outputs, reasoning and what it led to.
+//! What must hold between items: calls and their outputs, reasoning and its product, the place of a compaction's trigger.
 
 use serde_json::{Map, Value};
 
 use super::{Refusal, items};
 
-/// Checks that each call has one later output, each output its call, and that reasoning is followed by its product.
+/// Checks that each call has one later output, each output its call, that reasoning is followed by its product, and that
+/// a wish for a compaction stands last.
 pub(super) fn check(input: &[Value]) -> Result<(), Refusal> {
+    check_trigger(input)?;
     check_calls(input)?;
     check_reasoning(input)
+}
+
+/// The words are the backend's (Wei-Shaw/sub2api#6366, james-6-23/codex2api#546).
+fn check_trigger(input: &[Value]) -> Result<(), Refusal> {
+    let is_trigger = |(_, item): &(usize, &Map<String, Value>)| items::kind(item) == Some("compaction_trigger");
+    match objects(input).find(is_trigger) {
+        Some((index, _)) if index + 1 < input.len() => {
+            let message = "The 'compaction_trigger' item must be the final input item.";
+            Err(Refusal::error(None, Some("input"), message))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_calls(input: &[Value]) -> Result<(), Refusal> {

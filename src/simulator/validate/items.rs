@@ -3,6 +3,7 @@
 use http::StatusCode;
 use serde_json::{Map, Value};
 
+use super::super::vault::Owner;
 use super::tools::Declared;
 use super::{Context, Refusal, content, is_name, only_words, required_text};
 
@@ -38,6 +39,10 @@ fn check_item(item: &Map<String, Value>, path: &str, tools: &Declared, context: 
     {
         return Err(Refusal::unknown(&format!("{path}.{key}")));
     }
+    if kind == "compaction_trigger" && item.contains_key("id") {
+        // A request, not a thing of the conversation: the Codex CLI's source says that the API refuses an id of it.
+        return Err(Refusal::unknown(&format!("{path}.id")));
+    }
     check_id(item.get("id"), rule.prefix, &format!("{path}.id"))?;
     rule.texts.iter().try_for_each(|key| required_text(item, key, path).map(drop))?;
     check_call(item, path, tools)?;
@@ -45,7 +50,7 @@ fn check_item(item: &Map<String, Value>, path: &str, tools: &Declared, context: 
         "message" => check_message(item, path),
         "reasoning" => check_reasoning(item, path, context),
         "function_call_output" | "custom_tool_call_output" => content::check_output(item.get("output"), path),
-        "compaction" | "compaction_summary" => check_encrypted(item, context),
+        "compaction" | "compaction_summary" => check_encrypted(item, Owner { model: "", ..context.owner }, context),
         _ => Ok(()),
     }
 }
@@ -136,20 +141,13 @@ fn check_reasoning(item: &Map<String, Value>, path: &str, context: Context<'_>) 
             None => Refusal::missing(&format!("{path}.encrypted_content")),
         });
     }
-    check_encrypted(item, context)
+    check_encrypted(item, context.owner, context)
 }
 
-fn check_encrypted(item: &Map<String, Value>, context: Context<'_>) -> Result<(), Refusal> {
+/// Reasoning is bound to its model too; a compaction to its account alone.
+fn check_encrypted(item: &Map<String, Value>, owner: Owner<'_>, context: Context<'_>) -> Result<(), Refusal> {
     let text = item.get("encrypted_content").and_then(Value::as_str).unwrap_or_default();
-    if context.vault.opens(text, context.account_id) {
-        return Ok(());
-    }
-    let shown: String = text.chars().take(8).collect();
-    let message = format!(
-        "The encrypted content {shown}... could not be verified. Reason: Encrypted content could not be decrypted or \
-         parsed."
-    );
-    Err(Refusal::error(Some("invalid_encrypted_content"), None, message))
+    if context.vault.opens(text, owner) { Ok(()) } else { Err(Refusal::encrypted_content(text)) }
 }
 
 fn not_found(id: &str) -> Refusal {

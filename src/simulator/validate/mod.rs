@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::catalogue::Catalogue;
 use super::script::ScriptedAnswer;
-use super::vault::Vault;
+use super::vault::{Owner, Vault};
 
 mod content;
 mod history;
@@ -25,8 +25,8 @@ pub(super) struct Context<'a> {
     pub(super) catalogue: &'a Catalogue,
     /// Recognises encrypted content.
     pub(super) vault: &'a Vault,
-    /// Whose request it is.
-    pub(super) account_id: &'a str,
+    /// Whose request it is and which model it is for, which decides what encrypted content may stand in it.
+    pub(super) owner: Owner<'a>,
     /// Whether the lighter request shape was announced.
     pub(super) lite: bool,
 }
@@ -44,10 +44,9 @@ pub(super) fn request(body: &Map<String, Value>, context: Context<'_>) -> Result
     check_conversation(body, context)
 }
 
-/// Checks a request for a compaction, which has neither `stream` nor `store`.
-pub(super) fn compaction(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Refusal> {
-    parameters::check_compaction(body, context)?;
-    check_conversation(body, context)
+/// The model a request names.
+pub(super) fn model(body: &Map<String, Value>) -> &str {
+    body.get("model").and_then(Value::as_str).unwrap_or_default()
 }
 
 fn check_conversation(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Refusal> {
@@ -68,6 +67,21 @@ impl Refusal {
         let message = message.into();
         let error = json!({ "message": message, "type": "invalid_request_error", "param": param, "code": code });
         Self { status: StatusCode::BAD_REQUEST, body: json!({ "error": error }) }
+    }
+
+    /// Encrypted content that is broken or somebody else's. Only its ends are quoted (openai/codex#8132).
+    fn encrypted_content(content: &str) -> Self {
+        let head: String = content.chars().take(4).collect();
+        let tail: String = content.chars().skip(content.chars().count().saturating_sub(4)).collect();
+        let message = format!(
+            "{UNVERIFIED}{head}...{tail} could not be verified. Reason: Encrypted content could not be decrypted or parsed."
+        );
+        Self::error(Some("invalid_encrypted_content"), None, message)
+    }
+
+    /// Whether it is [`Refusal::encrypted_content`].
+    pub(super) fn is_of_encrypted_content(&self) -> bool {
+        self.body["error"]["message"].as_str().is_some_and(|message| message.starts_with(UNVERIFIED))
     }
 
     /// A required key is absent.
@@ -162,3 +176,6 @@ fn article(value: &Value) -> &'static str {
         Value::Object(_) => "an object",
     }
 }
+
+/// How a refusal of encrypted content begins.
+const UNVERIFIED: &str = "The encrypted content ";

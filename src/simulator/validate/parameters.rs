@@ -26,17 +26,6 @@ pub(super) fn check(body: &Map<String, Value>, context: Context<'_>) -> Result<(
     check_lite(body, context)
 }
 
-/// The parameters of a compaction.
-pub(super) fn check_compaction(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Refusal> {
-    if let Some(name) = body.keys().find(|name| !ALLOWED_IN_COMPACTION.contains(&name.as_str())) {
-        return Err(unsupported(name));
-    }
-    let model = check_model(body, context)?;
-    check_instructions(body, context)?;
-    check_input(body)?;
-    check_shared(body, model)
-}
-
 fn unsupported(name: &str) -> Refusal {
     Refusal::detail(format!("Unsupported parameter: {name}"))
 }
@@ -226,18 +215,6 @@ const ALLOWED: &[&str] = &[
     "prompt_cache_key",
     "text",
     "client_metadata",
-];
-
-const ALLOWED_IN_COMPACTION: &[&str] = &[
-    "model",
-    "input",
-    "instructions",
-    "tools",
-    "parallel_tool_calls",
-    "reasoning",
-    "service_tier",
-    "prompt_cache_key",
-    "text",
 ];
 
 const INCLUDES: &[&str] = &[

@@ -357,6 +357,7 @@ impl<S: Sink> ChatMachine<S> {
             }
             self.begin_call(position, kind, &view, output_index, out);
             self.whole_arguments(position, view.payload(kind), out);
+            self.thoughts.call_done(&view, kind);
         }
         if let Some(item) = self.items.item(position) {
             item.done = true;
@@ -367,7 +368,7 @@ impl<S: Sink> ChatMachine<S> {
         let content = || (0..).zip(view.content.iter().flatten().copied());
         match view.kind.and_then(Text::of).map(Text::escaped) {
             Some("message") => {
-                self.thoughts.led_elsewhere();
+                self.thoughts.led_to_message();
                 for (index, part) in content() {
                     self.message_part(position, index, part, out);
                 }

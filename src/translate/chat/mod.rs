@@ -1,7 +1,7 @@
 //! Chat Completions.
 //!
 //! * Request: [`request`] builds the backend's body from what `openai::chat` parsed; [`content`], [`history`] and [`tools`]
-//!   are its chapters.
+//!   are its chapters, and [`replay`] puts remembered reasoning back.
 //! * Answer: [`machine`] is the one state machine; [`sink`] is what it writes to, [`chunks`] for streaming clients and
 //!   [`fold`] for the others.
 
@@ -13,6 +13,7 @@ mod history;
 mod items;
 pub mod machine;
 mod passed;
+mod replay;
 pub mod request;
 pub mod sink;
 mod thoughts;
@@ -22,5 +23,6 @@ mod views;
 pub use chunks::Chunks;
 pub use fold::Fold;
 pub use machine::ChatMachine;
+pub use replay::RememberedReasoning;
 pub use sink::{AnswerMeta, ReasoningFormat};
-pub use thoughts::KeptReasoning;
+pub use thoughts::{CallDigest, KeptReasoning};

@@ -5,6 +5,7 @@
 
 use super::content::{self, Stretch};
 use super::history::{self, Item};
+use super::replay::Replay;
 use super::tools;
 use crate::models::effort::Effort;
 use crate::openai::chat::message::{Message, Payload};
@@ -12,6 +13,7 @@ use crate::openai::chat::tool::Tool;
 use crate::openai::chat::{ChatRequest, ResponseFormat};
 use crate::openai::json::{ArrayWriter, ObjectWriter, Text, push_string};
 use crate::translate::backend::{BackendRequest, Context, ServiceTier, write_reasoning};
+use crate::translate::body::Reasoning;
 use crate::translate::session::{SessionKey, given_key};
 
 /// Translates `request`.
@@ -24,7 +26,7 @@ pub fn translate(request: &ChatRequest<'_>, context: &Context<'_>) -> BackendReq
     let mut writer = ObjectWriter::begin(&mut body);
     writer.string("model", &context.model.model);
     writer.text("instructions", Text::from_escaped(&prompt.instructions));
-    let replayed = write_input(&prompt, context, writer.key("input"));
+    let reasoning = write_input(&prompt, context, writer.key("input"));
     write_tools(request, &mut writer);
     write_reasoning(context.model, summary(request, context), None, &mut writer);
     writer.boolean("store", false).boolean("stream", true).json("include", r#"["reasoning.encrypted_content"]"#);
@@ -38,7 +40,7 @@ pub fn translate(request: &ChatRequest<'_>, context: &Context<'_>) -> BackendReq
     writer.string("prompt_cache_key", &session_key);
     write_text(request, &mut writer);
     writer.end();
-    BackendRequest { body, session_key, ignored, replayed }
+    BackendRequest { body, session_key, ignored, reasoning, references: Vec::new() }
 }
 
 /// The conversation, divided into what goes before it and itself.
@@ -84,9 +86,9 @@ fn escape(plain: &str) -> String {
     quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
 }
 
-/// Writes the conversation; says whether reasoning was put back into it.
-fn write_input(prompt: &Prompt<'_, '_>, context: &Context<'_>, out: &mut Vec<u8>) -> bool {
-    let mut replayed = false;
+/// Writes the conversation; says which reasoning was put back into it.
+fn write_input(prompt: &Prompt<'_, '_>, context: &Context<'_>, out: &mut Vec<u8>) -> Vec<Reasoning> {
+    let mut replay = Replay::new(context);
     let mut input = ArrayWriter::begin(out);
     if let Some(text) = &prompt.displaced {
         write_message("developer", input.element(), |out| {
@@ -95,17 +97,13 @@ fn write_input(prompt: &Prompt<'_, '_>, context: &Context<'_>, out: &mut Vec<u8>
             parts.end();
         });
     }
-    for item in history::normalise(prompt.messages) {
-        if let Item::Call { original_id: Some(id), .. } = &item {
-            for reasoning in (context.reasoning)(&id.decode()) {
-                input.element().extend_from_slice(reasoning.as_bytes());
-                replayed = true;
-            }
-        }
-        write_item(&item, &mut input);
+    let items = history::normalise(prompt.messages);
+    for (position, item) in items.iter().enumerate() {
+        replay.before(item, items.get(position + 1), &mut input);
+        write_item(item, &mut input);
     }
     input.end();
-    replayed
+    replay.finish()
 }
 
 fn write_item(item: &Item<'_, '_>, input: &mut ArrayWriter<'_>) {

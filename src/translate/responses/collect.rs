@@ -7,7 +7,7 @@ use crate::translate::delta::Delta;
 use crate::translate::event::{Event, Name, ResponseView, Usage};
 use crate::translate::failure::Failure;
 use crate::translate::sse::Frame;
-use crate::translate::{Machine, Step};
+use crate::translate::{Answer, Machine, Step};
 
 /// Waits for the whole answer and writes it. An incomplete answer is an answer: its `status` says so.
 #[derive(Debug, Default)]
@@ -61,7 +61,7 @@ impl Machine for Collect {
         self.usage
     }
 
-    fn take_items(&mut self) -> Vec<(String, String)> {
-        self.output.take_items()
+    fn take_answer(&mut self) -> Option<Answer> {
+        Some(self.output.take_answer())
     }
 }

@@ -1,17 +1,23 @@
 //! The Responses API.
 //!
-//! * Request: [`request`] makes a client's body acceptable to the backend without touching what it does not have to.
+//! * Request: [`request`] makes a client's body acceptable to the backend without touching what it does not have to;
+//!   [`reference`] puts items in the place of references to them.
 //! * Answer: [`relay`] passes the backend's events on as they are, [`collect`] waits for the whole answer. Both fill the
 //!   final object's `output`, which the backend leaves empty, from the finished items ([`output`]), and from what there is of
 //!   items that never ended ([`unfinished`]).
+//! * [`compaction`] makes the one document of a conversation that is to be shorter.
 
 pub mod collect;
+pub mod compaction;
 mod output;
+mod reference;
 pub mod relay;
 pub mod request;
 mod unfinished;
 
 pub use collect::Collect;
+pub use compaction::Compaction;
+pub use reference::{Reference, RememberedItem};
 pub use relay::Relay;
 
 /// Events of the backend's own that no client library knows; some crash on them.

@@ -3,9 +3,10 @@
 use serde_json::value::RawValue;
 
 use super::unfinished::{Unfinished, id_of};
-use crate::openai::json::{ArrayWriter, Object, ObjectWriter};
+use crate::openai::json::{ArrayWriter, Object, ObjectWriter, Text};
 use crate::translate::delta::Delta;
 use crate::translate::event::Event;
+use crate::translate::{Answer, AnswerItem};
 
 /// The items of an answer.
 #[derive(Debug, Default)]
@@ -14,6 +15,9 @@ pub(super) struct Output {
     items: Vec<Item>,
     /// Those that have not.
     unfinished: Unfinished,
+    last_place: Option<u64>,
+    /// The answer's own id, once its last event has come.
+    id: Option<String>,
 }
 
 #[derive(Debug)]
@@ -42,10 +46,14 @@ impl Output {
         let place = place.unwrap_or(self.items.len() as u64);
         let id = id_of(item).map(|id| id.get().to_owned());
         let json = item.get().to_owned();
-        match self.items.iter_mut().find(|known| known.place == place && (known.id == id || id.is_none())) {
+        // Items come in the order of their places: a place beyond the last cannot be known, and is not looked for.
+        let is_new = self.last_place.is_none_or(|last| place > last);
+        let same = |known: &&mut Item| known.place == place && (known.id == id || id.is_none());
+        match if is_new { None } else { self.items.iter_mut().find(same) } {
             Some(known) => known.json = json,
             None => self.items.push(Item { place, id, json }),
         }
+        self.last_place = self.last_place.max(Some(place));
     }
 
     /// Writes `response`, the answer's last word, with its `output` filled if it is empty and there is something to fill it
@@ -54,6 +62,10 @@ impl Output {
         let object = serde_json::from_str::<Object<'_>>(response.get()).unwrap_or_default();
         let unfinished = std::mem::take(&mut self.unfinished).finish(status);
         self.items.extend(unfinished.map(|(place, json)| Item { place, id: None, json }));
+        self.id = object.find("id").and_then(Text::of).map(|id| id.decode().into_owned());
+        if self.items.is_empty() {
+            self.keep_all(object.find("output"));
+        }
         if self.items.is_empty() || !object.find("output").is_none_or(is_empty_array) {
             out.extend_from_slice(response.get().as_bytes());
             return;
@@ -75,10 +87,17 @@ impl Output {
         writer.end();
     }
 
-    /// Id and JSON of every item that has an id.
-    pub(super) fn take_items(&mut self) -> Vec<(String, String)> {
+    /// The items of the last event, where no other told of any.
+    fn keep_all(&mut self, output: Option<&RawValue>) {
+        let items = output.and_then(|output| serde_json::from_str::<Vec<&RawValue>>(output.get()).ok());
+        items.unwrap_or_default().into_iter().for_each(|item| self.keep(item, None));
+    }
+
+    /// The whole answer.
+    pub(super) fn take_answer(&mut self) -> Answer {
         let id = |item: &Item| serde_json::from_str::<String>(item.id.as_deref()?).ok();
-        std::mem::take(&mut self.items).into_iter().filter_map(|item| Some((id(&item)?, item.json))).collect()
+        let items = std::mem::take(&mut self.items).into_iter();
+        Answer { id: self.id.take(), items: items.map(|item| AnswerItem { id: id(&item), json: item.json }).collect() }
     }
 
     fn write_items(&self, out: &mut Vec<u8>) {

@@ -11,7 +11,7 @@ use crate::translate::delta::Delta;
 use crate::translate::event::{Event, Name, ResponseView, Usage};
 use crate::translate::failure::Failure;
 use crate::translate::sse::Frame;
-use crate::translate::{Machine, Step};
+use crate::translate::{Answer, Machine, Step};
 
 /// Passes a stream on.
 #[derive(Debug, Default)]
@@ -121,8 +121,8 @@ impl Machine for Relay {
         self.usage
     }
 
-    fn take_items(&mut self) -> Vec<(String, String)> {
-        self.output.take_items()
+    fn take_answer(&mut self) -> Option<Answer> {
+        Some(self.output.take_answer())
     }
 }
 

@@ -5,35 +5,24 @@
 //!   does not store, the `system` role, plain-text input, the preview name of web search, parameters outside its list.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
 use super::super::backend::{BackendRequest, Context, ServiceTier, write_reasoning};
+use super::super::body::{Origin, Provenance, Reasoning};
 use super::super::call_id;
 use super::super::session::{SessionKey, given_key};
+use super::compaction;
+use super::reference::{self, References, RememberedItem};
 use crate::openai::chat::tool;
 use crate::openai::error::ApiError;
 use crate::openai::json::{self, ArrayWriter, Object, ObjectWriter, Path, Text, push_string};
 use crate::openai::responses::{Input, ResponsesRequest};
 
-/// Which of the backend's endpoints the body is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Endpoint {
-    /// An answer, as events.
-    Responses,
-    /// A shorter form of the conversation, as one JSON document.
-    Compact,
-}
-
 /// Translates `request`.
-pub fn translate(
-    request: &ResponsesRequest<'_>,
-    context: &Context<'_>,
-    endpoint: Endpoint,
-) -> Result<BackendRequest, ApiError> {
-    let mut ignored = ignored_parameters(&request.body);
-    let mut input = Vec::new();
-    write_input(request, context, &mut input, &mut ignored)?;
+pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Result<BackendRequest, ApiError> {
+    let mut notes = Notes { ignored: ignored_parameters(&request.body), ..Notes::default() };
     let session_key = given_key(request.prompt_cache_key.as_deref(), context.session_header)
         .unwrap_or_else(|| derived_key(request, context));
     let mut body = Vec::new();
@@ -43,30 +32,37 @@ pub fn translate(
         Some(operator) => writer.string("instructions", operator),
         None => writer.text("instructions", request.instructions.unwrap_or(Text::EMPTY)),
     };
-    writer.key("input").extend_from_slice(&input);
+    write_input(request, context, writer.key("input"), &mut notes)?;
     write_tools(request, &mut writer);
     let summary = request.reasoning.as_ref().and_then(|reasoning| reasoning.find("summary")).and_then(Text::of);
     write_reasoning(context.model, summary, request.reasoning.as_ref(), &mut writer);
-    if endpoint == Endpoint::Responses {
-        writer.boolean("store", false).boolean("stream", true);
-        write_include(request, &mut writer);
-    }
+    writer.boolean("store", false).boolean("stream", true);
+    write_include(request, &mut writer);
     match context.service_tier(request.service_tier.as_deref()) {
         ServiceTier::Unasked => {}
         ServiceTier::Priority => {
             writer.string("service_tier", "priority");
         }
-        ServiceTier::Ignored => ignored.push("service_tier".to_owned()),
+        ServiceTier::Ignored => notes.ignored.push("service_tier".to_owned()),
     }
     writer.string("prompt_cache_key", &session_key);
     if let Some(text) = request.body.find("text") {
         writer.raw("text", text);
     }
-    if let Some(metadata) = request.body.find("client_metadata").filter(|_| endpoint == Endpoint::Responses) {
+    if let Some(metadata) = request.body.find("client_metadata") {
         writer.raw("client_metadata", metadata);
     }
     writer.end();
-    Ok(BackendRequest { body, session_key, ignored, replayed: false })
+    let Notes { ignored, reasoning, references } = notes;
+    Ok(BackendRequest { body, session_key, ignored, reasoning, references: references.finish() })
+}
+
+/// What is learnt while the input is written.
+#[derive(Debug, Default)]
+struct Notes {
+    ignored: Vec<String>,
+    reasoning: Vec<Reasoning>,
+    references: References,
 }
 
 /// Parameters of the client's that change nothing: those the backend refuses, and a wish to store the answer.
@@ -84,7 +80,7 @@ fn write_input(
     request: &ResponsesRequest<'_>,
     context: &Context<'_>,
     out: &mut Vec<u8>,
-    ignored: &mut Vec<String>,
+    notes: &mut Notes,
 ) -> Result<(), ApiError> {
     let mut input = ArrayWriter::begin(out);
     // The operator's instructions take the place of the client's, which lead the conversation instead.
@@ -94,11 +90,13 @@ fn write_input(
     match &request.input {
         Input::Text(text) => write_plain_message("user", *text, input.object()),
         Input::Items(items) => {
-            let root = Path::Root.key("input");
             for (index, item) in items.iter().enumerate() {
-                write_item(item, &root.index(index), context, &mut input, ignored)?;
+                write_item(item, Place::of(index, context), context, &mut input, notes)?;
             }
         }
+    }
+    if request.asks_for_compaction && !request.input.last().is_some_and(compaction::is_trigger) {
+        input.element().extend_from_slice(compaction::TRIGGER.as_bytes());
     }
     input.end();
     Ok(())
@@ -118,27 +116,68 @@ fn write_text_content(role: &str, text: Text<'_>, message: &mut ObjectWriter<'_>
     parts.end();
 }
 
+/// Where an item comes from.
+#[derive(Debug, Clone, Copy)]
+enum Place<'c> {
+    /// The client's input, at this index.
+    Input(usize),
+    /// A turn that is remembered: the answer, or none for what was its input.
+    Remembered(Option<&'c Arc<Provenance>>),
+}
+
+impl<'c> Place<'c> {
+    /// That of the item at `index` of the whole conversation, which begins with what is remembered.
+    fn of(index: usize, context: &Context<'c>) -> Self {
+        match context.remembered.get(index) {
+            Some(provenance) => Self::Remembered(provenance.as_ref()),
+            None => Self::Input(index - context.remembered.len()),
+        }
+    }
+
+    fn origin(self) -> Origin {
+        match self {
+            Self::Input(index) => Origin::Client(Some(index)),
+            Self::Remembered(None) => Origin::Client(None),
+            Self::Remembered(Some(provenance)) => Origin::Memory(Arc::clone(provenance)),
+        }
+    }
+
+    /// Whether reasoning of this place may be sent to `model`.
+    fn serves(self, model: &str) -> bool {
+        !matches!(self, Self::Remembered(Some(provenance)) if !provenance.serves(model))
+    }
+}
+
+/// Writes one item; `place` names it in errors.
 fn write_item(
     raw: &RawValue,
-    path: &Path<'_>,
+    place: Place<'_>,
     context: &Context<'_>,
     input: &mut ArrayWriter<'_>,
-    ignored: &mut Vec<String>,
+    notes: &mut Notes,
 ) -> Result<(), ApiError> {
+    let (root, earlier) = (Path::Root.key("input"), Path::Root.key("previous_response_id"));
+    let path = &match place {
+        Place::Input(index) => root.index(index),
+        Place::Remembered(_) => earlier,
+    };
     let item = json::object(raw, path)?;
     let role = item.find("role").and_then(Text::of);
     let kind = item.find("type").map(|kind| json::string(kind, &path.key("type"))).transpose()?;
     match kind.as_deref().unwrap_or(if role.is_some() { "message" } else { "" }) {
         "message" => write_message(&item, role, input.object()),
-        "item_reference" => return write_referenced(&item, path, context, input, ignored),
+        "item_reference" => return write_referenced(&item, place, path, context, input, notes),
         // Its text alone cannot be given back to the model.
-        "reasoning" if item.find("encrypted_content").is_none() => ignored.push(path.to_string()),
+        "reasoning" if item.find("encrypted_content").is_none() => notes.ignored.push(path.to_string()),
+        "reasoning" if !place.serves(&context.model.model) => {}
         "" => {
             let path = path.key("type");
             return Err(ApiError::invalid(path.to_string(), format!("'{path}' is missing")));
         }
-        _ => {
-            let mut object = input.object();
+        kind => {
+            let out = input.element();
+            let start = out.len();
+            let mut object = ObjectWriter::begin(out);
             for (key, value) in item.iter().filter(|(key, _)| *key != "id") {
                 match Text::of(value).filter(|_| key == "call_id").map(|id| call_id::fit(id.decode())) {
                     Some(Cow::Owned(id)) => object.string(key, &id),
@@ -146,44 +185,35 @@ fn write_item(
                 };
             }
             object.end();
+            if kind == "reasoning" {
+                notes.reasoning.push(Reasoning { range: start..input.position(), origin: place.origin() });
+            }
         }
     }
     Ok(())
 }
 
-/// What a reference names takes its place, if it is remembered. Reasoning that is not is left out, since a model can do
-/// without; anything else would be a hole in the conversation.
+/// Writes the item that takes the place of a reference.
 fn write_referenced(
     reference: &Object<'_>,
+    place: Place<'_>,
     path: &Path<'_>,
     context: &Context<'_>,
     input: &mut ArrayWriter<'_>,
-    ignored: &mut Vec<String>,
+    notes: &mut Notes,
 ) -> Result<(), ApiError> {
-    let refuse = |path: &Path<'_>| {
-        let reason = "items are not stored upstream, so send the item itself instead of an item_reference";
-        Err(ApiError::invalid(path.to_string(), format!("'{path}': {reason} (in many libraries: store: false)")))
-    };
-    if let Some((key, _)) =
-        reference.iter().find(|(key, value)| !matches!(*key, "type" | "id") && value.get() != "null")
-    {
-        return refuse(&path.key(key));
-    }
-    let id = reference.find("id").map(|id| json::string(id, &path.key("id"))).transpose()?.unwrap_or_default();
-    let remembered = (context.answered)(&id);
-    for item in &remembered {
-        if let Ok(item) = serde_json::from_str::<&RawValue>(item) {
-            write_item(item, path, context, input, ignored)?;
+    let found = notes.references.resolve(reference, path, context)?;
+    match &found {
+        Some(RememberedItem { json, provenance }) => {
+            let raw = serde_json::from_str::<&RawValue>(json).map_err(|_| reference::unknown(path))?;
+            write_item(raw, Place::Remembered(Some(provenance)), context, input, notes)?;
         }
+        None => notes.ignored.push(path.to_string()),
     }
-    match remembered.is_empty() {
-        false => Ok(()),
-        true if id.starts_with("rs_") => {
-            ignored.push(path.to_string());
-            Ok(())
-        }
-        true => refuse(path),
+    if let Place::Input(index) = place {
+        notes.references.note(index, found.map(|item| item.json));
     }
+    Ok(())
 }
 
 fn write_message(item: &Object<'_>, role: Option<Text<'_>>, mut message: ObjectWriter<'_>) {
@@ -304,7 +334,7 @@ fn add_content(content: &RawValue, key: &mut SessionKey) {
 const ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
 
 /// Parameters that are sent on, or that are decided here and need no mention.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 17] = [
     "background",
     "client_metadata",
     "include",
@@ -312,6 +342,7 @@ const KNOWN: [&str; 16] = [
     "instructions",
     "model",
     "parallel_tool_calls",
+    "previous_response_id",
     "prompt_cache_key",
     "reasoning",
     "reasoning_effort",

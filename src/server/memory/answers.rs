@@ -1,0 +1,292 @@
+//! What was asked and answered, by the id of the answer.
+//!
+//! * A conversation is a chain of [`Segment`]s, each with the input or the output of one turn and a link to those before. A
+//!   turn keeps what is new in it, so a conversation of n turns takes n parts, not n². Clients that send the whole
+//!   conversation each time are known by its cache key, and share its beginning all the same.
+//! * An id that is forgotten leaves the chain whole for ids that go on from it. What no id leads to any more is gone.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::bounded::{ALLOCATION, Bounded, Charge};
+use super::{Key, Kind, Scope};
+use crate::translate::Answer;
+use crate::translate::body::Provenance;
+use crate::translate::responses::RememberedItem;
+
+/// Answers of the Responses API and what led to them.
+#[derive(Debug)]
+pub(in crate::server) struct AnswerMemory(Bounded<Link>);
+
+/// What an id leads to.
+#[derive(Debug, Clone)]
+struct Link {
+    segment: Arc<Segment>,
+    /// The item in it, where the id is an item's.
+    item: u32,
+}
+
+/// Items of one turn: what the client sent, or what came back.
+#[derive(Debug)]
+struct Segment {
+    before: Option<Arc<Segment>>,
+    /// The items' JSON, one behind the other.
+    text: Box<str>,
+    /// Where each ends.
+    ends: Box<[u32]>,
+    /// The answer whose output this is; none for input.
+    provenance: Option<Arc<Provenance>>,
+    /// Bytes of the items here and before.
+    bytes: usize,
+    /// Items here and before.
+    count: usize,
+    _charge: Charge,
+}
+
+impl Drop for Segment {
+    /// One after the other: a chain may be longer than a stack is deep.
+    fn drop(&mut self) {
+        let mut next = self.before.take();
+        while let Some(segment) = next {
+            next = Arc::into_inner(segment).and_then(|mut segment| segment.before.take());
+        }
+    }
+}
+
+impl Segment {
+    fn items(&self) -> impl Iterator<Item = &str> {
+        (0..self.ends.len()).map(|index| self.item(index).unwrap_or_default())
+    }
+
+    fn item(&self, index: usize) -> Option<&str> {
+        let end = *self.ends.get(index)? as usize;
+        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize);
+        self.text.get(start..end)
+    }
+}
+
+/// One request, as far as its answer is to be remembered together with it.
+#[derive(Debug, Clone)]
+pub(in crate::server) struct Asked {
+    scope: Scope,
+    /// The conversation up to the answer. `None` where nothing can go on from it: it is too large, or the answer takes its
+    /// place.
+    input: Option<Arc<Segment>>,
+    conversation: Key,
+}
+
+/// A conversation up to and including an answer.
+#[derive(Debug, Clone)]
+pub(in crate::server) struct History {
+    /// From its beginning.
+    segments: Vec<Arc<Segment>>,
+}
+
+impl History {
+    fn up_to(last: Arc<Segment>) -> Self {
+        let mut segments: Vec<_> =
+            std::iter::successors(Some(last), |segment| segment.before.as_ref().map(Arc::clone)).collect();
+        segments.reverse();
+        Self { segments }
+    }
+
+    /// The bytes of its items.
+    pub(in crate::server) fn bytes(&self) -> usize {
+        self.segments.last().map_or(0, |segment| segment.bytes)
+    }
+
+    /// Its items in their order.
+    pub(in crate::server) fn items(&self) -> Vec<&RawValue> {
+        let texts = self.segments.iter().flat_map(|segment| segment.items());
+        texts.filter_map(|item| serde_json::from_str(item).ok()).collect()
+    }
+
+    /// For each item the answer it stood in, or none where it was input.
+    pub(in crate::server) fn provenance(&self) -> Vec<Option<Arc<Provenance>>> {
+        let each = |segment: &Arc<Segment>| std::iter::repeat_n(segment.provenance.clone(), segment.ends.len());
+        self.segments.iter().flat_map(each).collect()
+    }
+}
+
+impl Default for AnswerMemory {
+    fn default() -> Self {
+        Self(Bounded::new(MOST_BYTES))
+    }
+}
+
+impl AnswerMemory {
+    /// The conversation up to and including the answer `id`.
+    pub(in crate::server) fn history(&self, scope: Scope, id: &str) -> Option<History> {
+        self.0.recall(scope.key(Kind::Response, id)).map(|link| History::up_to(link.segment))
+    }
+
+    /// The item `id` of an earlier answer.
+    pub(in crate::server) fn item(&self, scope: Scope, id: &str) -> Option<RememberedItem> {
+        let Link { segment, item } = self.0.recall(scope.key(Kind::Item, id))?;
+        let json = segment.item(item as usize)?.to_owned();
+        Some(RememberedItem { json, provenance: segment.provenance.clone()? })
+    }
+
+    /// A request that asks with `items` after what is in `history`. `conversation` is its cache key.
+    pub(in crate::server) fn asked(
+        &self,
+        scope: Scope,
+        history: Option<&History>,
+        conversation: &str,
+        items: &[&str],
+    ) -> Asked {
+        let conversation = scope.key(Kind::Conversation, conversation);
+        let (before, new) = match history {
+            Some(history) => (history.segments.last().map(Arc::clone), items),
+            None => self.0.recall(conversation).and_then(|last| shared(last.segment, items)).unwrap_or((None, items)),
+        };
+        Asked { scope, input: self.segment(before, new, None), conversation }
+    }
+
+    /// A request whose answer is nothing to go on from, though its items may be referred to.
+    pub(in crate::server) fn asked_apart(scope: Scope) -> Asked {
+        Asked { scope, input: None, conversation: scope.key(Kind::Conversation, "") }
+    }
+
+    /// Keeps the `answer` to `asked`.
+    pub(in crate::server) fn answered(&self, asked: Asked, answer: &Answer, provenance: Arc<Provenance>) {
+        let Asked { scope, input, conversation } = asked;
+        let items: Vec<&str> = answer.items.iter().map(|item| item.json.as_str()).collect();
+        let Some(output) = self.segment(input.clone(), &items, Some(provenance)) else { return };
+        let link = |segment: &Arc<Segment>, item| Link { segment: Arc::clone(segment), item };
+        let named = (0..).zip(&answer.items).filter_map(|(index, item)| Some((index, item.id.as_deref()?)));
+        let named = named.map(|(index, id)| (scope.key(Kind::Item, id), link(&output, index)));
+        let whole = input.iter().flat_map(|input| {
+            let response = answer.id.as_deref().map(|id| (scope.key(Kind::Response, id), link(&output, 0)));
+            response.into_iter().chain([(conversation, link(input, 0))])
+        });
+        self.0.keep(named.chain(whole));
+    }
+
+    fn segment(
+        &self,
+        before: Option<Arc<Segment>>,
+        items: &[&str],
+        provenance: Option<Arc<Provenance>>,
+    ) -> Option<Arc<Segment>> {
+        let size: usize = items.iter().map(|item| item.len()).sum();
+        let around = size_of::<Segment>() + 3 * ALLOCATION + provenance.as_ref().map_or(0, |_| PROVENANCE);
+        let charge = self.0.charge(size + items.len() * size_of::<u32>() + around)?;
+        let mut end = 0;
+        let ends = items.iter().map(|item| {
+            end += item.len();
+            u32::try_from(end).unwrap_or(u32::MAX)
+        });
+        let ends: Box<[u32]> = ends.collect();
+        let (bytes, count) = before.as_ref().map_or((0, 0), |before| (before.bytes, before.count));
+        Some(Arc::new(Segment {
+            before,
+            text: items.concat().into(),
+            bytes: bytes + size,
+            count: count + ends.len(),
+            ends,
+            provenance,
+            _charge: charge,
+        }))
+    }
+}
+
+/// The conversation up to `last`, and those of `items` that go on from it, if they begin with all of it.
+fn shared<'i>(last: Arc<Segment>, items: &'i [&'i str]) -> Option<(Option<Arc<Segment>>, &'i [&'i str])> {
+    let (beginning, new) = items.split_at_checked(last.count)?;
+    let history = History::up_to(Arc::clone(&last));
+    let known = history.segments.iter().flat_map(|segment| segment.items());
+    known.eq(beginning.iter().copied()).then_some((Some(last), new))
+}
+
+/// Some hundreds of turns with a few pictures among them.
+const MOST_BYTES: usize = 16 << 20;
+
+/// An account and the name of a model, with what is around them.
+const PROVENANCE: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::translate::AnswerItem;
+
+    fn answer(id: &str, items: &[&str]) -> Answer {
+        let item = |json: &&str| AnswerItem { id: Some((*json).to_owned()), json: format!("\"{json}\"") };
+        Answer { id: Some(id.to_owned()), items: items.iter().map(item).collect() }
+    }
+
+    fn provenance() -> Arc<Provenance> {
+        Arc::new(Provenance::new("a".into(), "m".to_owned()))
+    }
+
+    fn scope() -> Scope {
+        Scope::of(None)
+    }
+
+    fn texts(history: &History) -> Vec<&str> {
+        history.items().into_iter().map(RawValue::get).collect()
+    }
+
+    #[test]
+    fn a_chain_is_put_together_in_its_order() {
+        let memory = AnswerMemory::default();
+        let first = memory.asked(scope(), None, "k", &["1"]);
+        memory.answered(first, &answer("r1", &["a"]), provenance());
+        let history = memory.history(scope(), "r1").unwrap();
+        let second = memory.asked(scope(), Some(&history), "k", &["2", "3"]);
+        memory.answered(second, &answer("r2", &["b"]), provenance());
+        let history = memory.history(scope(), "r2").unwrap();
+        assert_eq!(texts(&history), ["1", "\"a\"", "2", "3", "\"b\""]);
+        let from_answers: Vec<bool> = history.provenance().iter().map(Option::is_some).collect();
+        assert_eq!(from_answers, [false, true, false, false, true]);
+        assert_eq!(history.bytes(), 9);
+        assert_eq!(texts(&memory.history(scope(), "r1").unwrap()), ["1", "\"a\""], "and can be gone on from earlier");
+        assert_eq!(memory.item(scope(), "b").unwrap().json, "\"b\"");
+        assert!(memory.history(scope(), "b").is_none() && memory.item(scope(), "r2").is_none());
+    }
+
+    #[test]
+    fn whole_conversations_share_their_beginning() {
+        let memory = AnswerMemory::default();
+        let large = format!("\"{}\"", "x".repeat(100_000));
+        let items: Vec<&str> = std::iter::repeat_n(large.as_str(), 500).collect();
+        for turn in (1..30).chain([15]) {
+            let asked = memory.asked(scope(), None, "k", &items[..turn]);
+            assert_eq!(asked.input.as_ref().unwrap().count, turn);
+            memory.answered(asked, &answer(&turn.to_string(), &[]), provenance());
+        }
+        // 30 turns of up to 30 items each would be 46 MB, far beyond the limit.
+        assert!((1..30).all(|turn| memory.history(scope(), &turn.to_string()).is_some()));
+        let other = memory.asked(scope(), None, "k", &["1"]);
+        assert_eq!(other.input.unwrap().bytes, 1, "another beginning shares nothing");
+    }
+
+    #[test]
+    fn a_forgotten_id_leaves_what_goes_on_from_it_whole() {
+        let memory = AnswerMemory::default();
+        let mut history: Option<History> = None;
+        // Chains beyond what a recursive drop would survive.
+        for turn in 0..200_000_u32 {
+            let asked = memory.asked(scope(), history.as_ref(), "k", &["1"]);
+            memory.answered(asked, &answer("r", &[]), provenance());
+            history =
+                memory.0.recall(scope().key(Kind::Response, "r")).map(|link| History { segments: vec![link.segment] });
+            if history.is_none() {
+                assert!(turn > 10_000, "{turn}");
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_kept() {
+        let memory = AnswerMemory::default();
+        let large = format!("\"{}\"", "x".repeat(MOST_BYTES));
+        let asked = memory.asked(scope(), None, "k", &[&large]);
+        assert!(asked.input.is_none());
+        memory.answered(asked, &answer("r", &["a"]), provenance());
+        assert!(memory.history(scope(), "r").is_none());
+        assert!(memory.item(scope(), "a").is_some(), "its items can be referred to all the same");
+    }
+}

@@ -1,0 +1,209 @@
+//! A body for the backend, out of which reasoning can be cut without writing it again.
+//!
+//! * Encrypted reasoning is good for one account and one model. Whether the backend takes it shows only when it is sent, and
+//!   which account it is sent as may change between writing and sending: a login is replaced, a token is refused.
+//! * So the places of reasoning are noted while the body is written. As long as all of it may stay, every attempt shares one
+//!   buffer; what may not is cut out when a request is made.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+
+/// The answer that remembered reasoning stood in.
+#[derive(Debug)]
+pub struct Provenance {
+    account: Arc<str>,
+    model: String,
+    refused: AtomicBool,
+}
+
+impl Provenance {
+    /// Reasoning of an answer that `model` gave to `account`.
+    pub fn new(account: Arc<str>, model: String) -> Self {
+        Self { account, model, refused: AtomicBool::new(false) }
+    }
+
+    /// Whether `model` may be given it: the very model that thought it. What counts as the same family is nowhere
+    /// promised, and siblings of one generation refuse each other's where it is checked (openai/codex#17541 for two sizes of
+    /// one, BerriAI/litellm#41785 for Sol and Luna).
+    pub fn serves(&self, model: &str) -> bool {
+        self.model == model && !self.refused.load(Ordering::Relaxed)
+    }
+
+    /// The backend could not read it, and will not the next time.
+    pub fn refuse(&self) {
+        self.refused.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Where a piece of reasoning comes from.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// The client: the place in the `input` it sent, or none if it sent it with an earlier request.
+    Client(Option<usize>),
+    /// An answer that this program remembers.
+    Memory(Arc<Provenance>),
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Client(one), Self::Client(other)) => one == other,
+            (Self::Memory(one), Self::Memory(other)) => Arc::ptr_eq(one, other),
+            (Self::Client(_), Self::Memory(_)) | (Self::Memory(_), Self::Client(_)) => false,
+        }
+    }
+}
+
+impl Eq for Origin {}
+
+/// One reasoning item in a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reasoning {
+    /// The bytes of the item, an element of an array.
+    pub range: Range<usize>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// A JSON body and the reasoning in it.
+#[derive(Debug, Clone, Default)]
+pub struct Body {
+    json: Bytes,
+    /// In the order of the text.
+    reasoning: Vec<Reasoning>,
+}
+
+/// Which reasoning an attempt goes without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Without<'a> {
+    /// That of other accounts than this one.
+    OthersThan(&'a str),
+    /// All of it.
+    Any,
+}
+
+impl Without<'_> {
+    fn takes(self, origin: &Origin) -> bool {
+        match (self, origin) {
+            (Self::Any, _) => true,
+            (Self::OthersThan(account), Origin::Memory(provenance)) => *provenance.account != *account,
+            (Self::OthersThan(_), Origin::Client(_)) => false,
+        }
+    }
+}
+
+impl Body {
+    /// The body `json` with `reasoning` in it, in the order of the text.
+    pub fn new(json: Vec<u8>, reasoning: Vec<Reasoning>) -> Self {
+        Self { json: json.into(), reasoning }
+    }
+
+    /// Whether there is reasoning that could be cut out.
+    pub fn has_reasoning(&self) -> bool {
+        !self.reasoning.is_empty()
+    }
+
+    /// The bytes to send; the whole body's own where nothing has to go.
+    pub fn bytes(&self, without: Without<'_>) -> Bytes {
+        if self.cut(without).next().is_none() {
+            return self.json.clone();
+        }
+        let mut out = Vec::with_capacity(self.json.len());
+        let mut rest = 0;
+        for range in self.cut(without).map(|reasoning| &reasoning.range) {
+            out.extend_from_slice(self.json.get(rest..range.start).unwrap_or_default());
+            rest = range.end;
+            // One of the commas around it goes along.
+            if out.last() == Some(&b',') {
+                out.pop();
+            } else if self.json.get(rest) == Some(&b',') {
+                rest += 1;
+            }
+        }
+        out.extend_from_slice(self.json.get(rest..).unwrap_or_default());
+        out.into()
+    }
+
+    /// The reasoning that [`Body::bytes`] leaves out.
+    pub fn cut(&self, without: Without<'_>) -> impl Iterator<Item = &Reasoning> {
+        self.reasoning.iter().filter(move |reasoning| without.takes(&reasoning.origin))
+    }
+
+    /// The backend has refused the reasoning: what is remembered of it is not put into a body again.
+    pub fn refuse_reasoning(&self) {
+        for reasoning in &self.reasoning {
+            if let Origin::Memory(provenance) = &reasoning.origin {
+                provenance.refuse();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `a` and `b` are the memory's, of those accounts; `c` is the client's; anything else stays.
+    fn body(items: &[&str]) -> Body {
+        let (mut json, mut reasoning) = (b"{\"x\":[".to_vec(), Vec::new());
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 {
+                json.push(b',');
+            }
+            let range = json.len()..json.len() + item.len();
+            let memory = |account: &str| Origin::Memory(Arc::new(Provenance::new(account.into(), "m".to_owned())));
+            match *item {
+                "1" => reasoning.push(Reasoning { range, origin: memory("a") }),
+                "2" => reasoning.push(Reasoning { range, origin: memory("b") }),
+                "3" => reasoning.push(Reasoning { range, origin: Origin::Client(Some(index)) }),
+                _ => {}
+            }
+            json.extend_from_slice(item.as_bytes());
+        }
+        json.extend_from_slice(b"],\"y\":[]}");
+        Body::new(json, reasoning)
+    }
+
+    fn left(items: &[&str], without: Without<'_>) -> String {
+        let bytes = body(items).bytes(without);
+        let text = String::from_utf8(bytes.into()).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap();
+        text.strip_prefix("{\"x\":[").unwrap().strip_suffix("],\"y\":[]}").unwrap().to_owned()
+    }
+
+    #[test]
+    fn what_is_cut_takes_one_comma_along() {
+        for (items, expected) in [
+            (&["1"][..], ""),
+            (&["1", "2", "3"], ""),
+            (&["1", "9"], "9"),
+            (&["1", "2", "9", "3"], "9"),
+            (&["9", "1"], "9"),
+            (&["8", "1", "2", "9"], "8,9"),
+            (&["7", "1", "8", "3", "9"], "7,8,9"),
+            (&["8", "9"], "8,9"),
+        ] {
+            assert_eq!(left(items, Without::Any), expected, "{items:?}");
+        }
+    }
+
+    #[test]
+    fn an_account_gets_its_own_and_the_clients() {
+        assert_eq!(left(&["1", "9", "2", "9", "3"], Without::OthersThan("a")), "1,9,9,3");
+        assert_eq!(left(&["1", "9", "2", "9", "3"], Without::OthersThan("b")), "9,2,9,3");
+        let body = body(&["1", "9"]);
+        assert_eq!(body.bytes(Without::OthersThan("a")).as_ptr(), body.json.as_ptr(), "nothing is copied");
+    }
+
+    #[test]
+    fn refused_reasoning_serves_nobody_again() {
+        let provenance = Arc::new(Provenance::new("a".into(), "m".to_owned()));
+        assert!(provenance.serves("m") && !provenance.serves("n"));
+        let reasoning = Reasoning { range: 1..2, origin: Origin::Memory(provenance.clone()) };
+        Body::new(b"[1]".to_vec(), vec![reasoning]).refuse_reasoning();
+        assert!(!provenance.serves("m"));
+    }
+}

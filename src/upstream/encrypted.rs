@@ -1,0 +1,55 @@
+//! Refusals of encrypted content: reasoning or a compaction that the backend cannot read.
+//!
+//! They are recognised by their words as well as by their code, which is not always there. Seen were "The encrypted content
+//! gAAA...Rg== could not be verified." (openai/codex#8132), the same with a reason behind it or with "for item rs_…" in it
+//! (miuuyy/codex-chatgpt-web#249), and "Encrypted function output content could not be decrypted or decoded."
+
+use super::refusal::Refusal;
+use crate::openai::error::ErrorKind;
+
+/// Whether `refusal` is of encrypted content. One without a code, or with one that says less, gets the code that clients know,
+/// and the request is at fault, whatever its status was.
+pub(super) fn recognise(refusal: &mut Refusal) -> bool {
+    let error = &mut refusal.error;
+    if error.code() != Some(CODE) {
+        let words = error.message.to_ascii_lowercase();
+        if !words.contains("encrypted") || !UNREADABLE.iter().any(|reason| words.contains(reason)) {
+            return false;
+        }
+        error.code = Some(CODE.into());
+        error.kind = ErrorKind::InvalidRequest;
+    }
+    true
+}
+
+const CODE: &str = "invalid_encrypted_content";
+
+const UNREADABLE: [&str; 2] = ["could not be verified", "could not be decrypted"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::openai::error::ApiError;
+
+    fn recognised(kind: ErrorKind, message: &str) -> Option<ApiError> {
+        let mut refusal = Refusal::from(ApiError::new(kind, message));
+        recognise(&mut refusal).then_some(refusal.error)
+    }
+
+    #[test]
+    fn by_words_or_by_code() {
+        for message in [
+            "The encrypted content gAAA...Rg== could not be verified.",
+            "The encrypted content for item rs_1 could not be verified. Reason: Encrypted content could not be decrypted or parsed.",
+            "Encrypted function output content could not be decrypted or decoded.",
+        ] {
+            let error = recognised(ErrorKind::UpstreamServerError, message).unwrap();
+            assert_eq!((error.status().as_u16(), error.code()), (400, Some(CODE)), "{message}");
+        }
+        let mut coded = Refusal::from(ApiError::new(ErrorKind::InvalidRequest, "no").with_code(CODE));
+        assert!(recognise(&mut coded));
+        for other in ["The image could not be verified.", "encrypted", "Item could not be decrypted"] {
+            assert!(recognised(ErrorKind::InvalidRequest, other).is_none(), "{other}");
+        }
+    }
+}
