@@ -8,7 +8,7 @@ use super::error::CliError;
 use super::serve::{self, Signals};
 use crate::credentials::memory::MemoryStore;
 use crate::credentials::{AuthDocument, TokenSupplier};
-use crate::platform::HttpClient;
+use crate::platform::{HttpClient, Reach, TransportSettings};
 use crate::server::listen;
 use crate::simulator::{Login, Settings, Simulator};
 
@@ -24,7 +24,8 @@ pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<
     config.catalogue_cache = None;
     let login = simulator.issue_login(Login::default()).to_string();
     let login = AuthDocument::parse(&login).map_err(|error| CliError::Internal(error.to_string()))?;
-    let client = HttpClient::new(serve::CONNECT_TIMEOUT)?;
+    let client =
+        HttpClient::with_settings(TransportSettings { reach: Reach::Loopback, ..TransportSettings::default() })?;
     let store = Arc::new(MemoryStore::new(Some(login)));
     let supplier = Arc::new(TokenSupplier::new(store, serve::issuer(&config, &client)));
     let url = serve::announce(&listeners, output)?;

@@ -19,7 +19,7 @@ mod native;
 mod worker;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use native::{HttpClient, Instant, Timer, sleep, spawn};
+pub use native::{HttpClient, Instant, Reach, Timer, TransportSettings, sleep, spawn};
 #[cfg(target_arch = "wasm32")]
 pub use worker::{HttpClient, Instant, Timer, sleep, spawn};
 

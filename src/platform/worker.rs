@@ -189,10 +189,11 @@ extern "C" {
 fn unanswered(error: &JsValue) -> TransportError {
     let message = words(error);
     let mentions = |parts: &[&str]| parts.iter().any(|part| message.to_ascii_lowercase().contains(part));
-    let kind = if mentions(&["dns", "name resolution"]) {
-        TransportErrorKind::Dns
-    } else if mentions(&["tls", "ssl", "certificate"]) {
+    // A certificate's names are said to be of the kind `DNS`, too.
+    let kind = if mentions(&["tls", "ssl", "certificate"]) {
         TransportErrorKind::Tls
+    } else if mentions(&["dns", "name resolution"]) {
+        TransportErrorKind::Dns
     } else if mentions(&["refused", "connect"]) {
         TransportErrorKind::Connect
     } else {

@@ -1,0 +1,152 @@
+//! Sending one request.
+
+use std::error::Error;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use futures_util::future::{Either, select};
+use http::request::Parts;
+use http_body_util::BodyDataStream;
+
+use super::failure::transport_error;
+use super::lanes::{Lanes, Place};
+use super::outgoing::Outgoing;
+use super::settings::{Reach, TransportSettings};
+use super::{ByteStream, TransportError, inflate, proxies, sleep, trust};
+
+/// One pooled client for the backend and the token issuer: HTTP/2 where TLS negotiates it, the environment's proxies
+/// honoured, redirects never followed (they would carry the login to another host). Clones share the connections.
+///
+/// * HTTP/2 connections are watched with PINGs, whether or not calls are open on them: one that fell silent (sleep, VPN,
+///   another network) is closed within [`TransportSettings::death_noticed_within`], and its calls fail.
+/// * HTTP/1.1 has no PING. There the kernel notices what it can: data that is not acknowledged (Linux), and TCP keepalives
+///   that are not. A middlebox that acknowledges and forwards nothing goes unnoticed.
+#[derive(Debug, Clone)]
+pub struct HttpClient {
+    lanes: Arc<Lanes>,
+    turn_timeout: Duration,
+}
+
+impl HttpClient {
+    /// A client that gives up connecting after `connect_timeout` and has no limit on the time of a call.
+    pub fn new(connect_timeout: Duration) -> Result<Self, TransportError> {
+        Self::with_settings(TransportSettings { connect_timeout, ..TransportSettings::default() })
+    }
+
+    /// A client that makes and watches its connections as `settings` say. The error names the variable of the environment
+    /// that cannot be used.
+    pub fn with_settings(settings: TransportSettings) -> Result<Self, TransportError> {
+        // An error only says that a provider is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        if settings.reach == Reach::Network {
+            proxies::check(|name| std::env::var_os(name))?;
+        }
+        let tls = trust::tls(&settings)?;
+        let turn_timeout = settings.turn_timeout;
+        let lanes = Lanes::new(settings.calls_per_connection, move |builder| {
+            let builder = configured(builder, &settings).tls_backend_preconfigured(tls.clone());
+            builder.build().map_err(|error| transport_error(&error))
+        })?;
+        Ok(Self { lanes: Arc::new(lanes), turn_timeout })
+    }
+
+    /// Sends one request and returns as soon as the answer's head is there.
+    ///
+    /// A request that a server refuses to begin on (RFC 9113 8.7) is sent again, as is one that waits on a full connection.
+    pub async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<ByteStream>, TransportError> {
+        let (head, body) = request.into_parts();
+        let mut resends_left = MOST_RESENDS;
+        loop {
+            let place = self.lanes.take()?;
+            match self.send_on(&place, &head, &body).await {
+                None => self.lanes.learn(&place),
+                Some(Ok(response)) => return Ok(answer(response, place)),
+                Some(Err(error)) if resends_left > 0 && is_not_begun(&error) => resends_left -= 1,
+                Some(Err(error)) => return Err(transport_error(&error)),
+            }
+        }
+    }
+
+    /// Sends a request over the connection of `place`; `None` if that has no room for it.
+    async fn send_on(
+        &self,
+        place: &Place,
+        head: &Parts,
+        body: &Bytes,
+    ) -> Option<Result<reqwest::Response, reqwest::Error>> {
+        let body = Outgoing::new(body.clone(), place.opening().clone());
+        let request = http::Request::from_parts(head.clone(), reqwest::Body::wrap(body));
+        let mut call = match reqwest::Request::try_from(request) {
+            Ok(request) => pin!(place.client().execute(request)),
+            Err(error) => return Some(Err(error)),
+        };
+        while place.may_have_to_move() {
+            match select(&mut call, pin!(sleep(self.turn_timeout))).await {
+                Either::Left((answered, _)) => return Some(answered),
+                Either::Right(_) if place.opening().is_open() => break,
+                Either::Right(_) if place.is_connecting() => {}
+                Either::Right(_) if place.opening().withdraw() => return None,
+                Either::Right(_) => break,
+            }
+        }
+        Some(call.await)
+    }
+}
+
+/// The part of a lane's configuration that all lanes share.
+fn configured(builder: reqwest::ClientBuilder, settings: &TransportSettings) -> reqwest::ClientBuilder {
+    let builder = builder
+        .connect_timeout(settings.connect_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keep_alive_interval(settings.ping_interval)
+        .http2_keep_alive_timeout(settings.ping_timeout)
+        .http2_keep_alive_while_idle(true)
+        .tcp_keepalive(settings.ping_interval)
+        .tcp_keepalive_interval(settings.ping_timeout / TCP_KEEPALIVE_RETRIES)
+        .tcp_keepalive_retries(TCP_KEEPALIVE_RETRIES)
+        .tcp_nodelay(true);
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    let builder = builder.tcp_user_timeout(settings.death_noticed_within());
+    match settings.reach {
+        Reach::Network => builder,
+        Reach::Loopback => builder.no_proxy(),
+    }
+}
+
+/// The answer, which has its place until its body is dropped.
+fn answer(response: reqwest::Response, place: Place) -> http::Response<ByteStream> {
+    let (mut head, body) = http::Response::<reqwest::Body>::from(response).into_parts();
+    let body = BodyDataStream::new(body).map_err(move |error| {
+        let _held = &place;
+        transport_error(&error)
+    });
+    let body = inflate(&mut head.headers, Box::pin(body));
+    http::Response::from_parts(head, body)
+}
+
+/// Whether the server says that it has not begun to work on the request: it refused the stream, or is going away.
+fn is_not_begun(error: &reqwest::Error) -> bool {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.filter_map(|cause| cause.downcast_ref::<h2::Error>()).any(|error| {
+        let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        let going_away = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+        error.is_remote() && (refused || going_away)
+    })
+}
+
+/// How often a request that was not begun is sent again.
+const MOST_RESENDS: u32 = 2;
+/// Keepalives without an answer that end a connection.
+const TCP_KEEPALIVE_RETRIES: u32 = 2;
+/// How much of one answer may be on its way to a client that takes nothing: also what it costs in memory.
+const STREAM_WINDOW: u32 = 512 * 1024;
+/// The same for all answers of a connection. The HTTP/2 library ends a connection, and with it every answer on it, once
+/// the small pieces that nobody has taken yet exceed a budget of half this size; so it is more than enough for as many
+/// clients that take nothing as there will ever be. It promises, and takes no memory by itself.
+const CONNECTION_WINDOW: u32 = 128 * 1024 * 1024;

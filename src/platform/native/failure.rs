@@ -1,0 +1,131 @@
+//! reqwest's errors as this program's.
+
+use std::error::Error;
+use std::io;
+
+use rustls::CertificateError;
+
+use super::{TransportError, TransportErrorKind};
+
+/// What `error` means, in the words of its innermost cause.
+pub(super) fn transport_error(error: &reqwest::Error) -> TransportError {
+    if let Some(tls) = causes(error).find_map(rustls_error) {
+        let host = error.url().and_then(|url| url.host_str()).unwrap_or("the server");
+        return TransportError { kind: TransportErrorKind::Tls, message: tls_problem(tls, host) };
+    }
+    let gone = if causes(error).any(is_unanswered_ping) {
+        Some("it fell silent and did not answer an HTTP/2 PING")
+    } else if causes(error).any(is_dropped) {
+        Some("it was closed, or it fell silent and did not answer an HTTP/2 PING")
+    } else {
+        None
+    };
+    if let Some(message) = gone {
+        return TransportError { kind: TransportErrorKind::Interrupted, message: message.to_owned() };
+    }
+    let message = causes(error).last().map_or_else(|| error.to_string(), ToString::to_string);
+    TransportError { kind: kind_of(error), message }
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
+}
+
+/// reqwest tells a connect error apart but not its stage; the resolver names itself in the chain.
+fn kind_of(error: &reqwest::Error) -> TransportErrorKind {
+    let mentions = |words: &[&str]| {
+        causes(error).any(|cause| {
+            let text = cause.to_string().to_ascii_lowercase();
+            words.iter().any(|word| text.contains(word))
+        })
+    };
+    if error.is_builder() {
+        TransportErrorKind::Request
+    } else if !error.is_connect() {
+        TransportErrorKind::Interrupted
+    } else if mentions(&["dns error", "failed to lookup address", "name or service not known", "resolving for socks"]) {
+        TransportErrorKind::Dns
+    } else {
+        TransportErrorKind::Connect
+    }
+}
+
+/// Errors travel inside I/O errors, often several, which do not show them as their source.
+fn rustls_error<'e>(cause: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
+    let inside = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    cause.downcast_ref().or_else(|| inside.and_then(|inner| rustls_error(inner)))
+}
+
+/// hyper's own word for a connection it gave up because a PING had no answer.
+fn is_unanswered_ping(cause: &(dyn Error + 'static)) -> bool {
+    cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout)
+}
+
+/// What the HTTP/2 library says of a stream whose connection is no longer there, whoever ended that.
+fn is_dropped(cause: &(dyn Error + 'static)) -> bool {
+    let error = cause.downcast_ref::<h2::Error>().and_then(h2::Error::get_io);
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// What keeps a secure connection from being made, with `host` as the name that was asked for.
+fn tls_problem(error: &rustls::Error, host: &str) -> String {
+    let rustls::Error::InvalidCertificate(problem) = error else { return error.to_string() };
+    match problem {
+        CertificateError::NotValidForName => format!("the TLS certificate it shows is for another name than {host}"),
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            format!("the TLS certificate it shows is for {}, not for {}", names(presented), expected.to_str())
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            format!("the TLS certificate of {host} has expired, or this machine's clock is ahead")
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            format!("the TLS certificate of {host} is not valid yet, or this machine's clock is behind")
+        }
+        CertificateError::UnknownIssuer => format!(
+            "the TLS certificate of {host} is signed by nobody this machine trusts; if a company's proxy or a virus \
+             scanner opens connections, have the system trust its authority"
+        ),
+        other => format!("the TLS certificate of {host} cannot be used: {other}"),
+    }
+}
+
+/// Names of a certificate without rustls's marks of their kind, such as `DnsName("example.com")`.
+fn names(presented: &[String]) -> String {
+    let bare = |name: &String| {
+        let inside = name.split_once('(').map_or(name.as_str(), |(_, inside)| inside.trim_end_matches(')'));
+        inside.trim_matches('"').to_owned()
+    };
+    let names: Vec<_> = presented.iter().take(MOST_NAMES).map(bare).collect();
+    if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") }
+}
+
+/// Names of a certificate that are told.
+const MOST_NAMES: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_of_another_name_is_told_with_both_names() {
+        let expected = rustls::pki_types::ServerName::try_from("chatgpt.com").expect("a name");
+        let presented = vec![r#"DnsName("proxy.example")"#.to_owned(), "IpAddress(10.0.0.1)".to_owned()];
+        let problem = CertificateError::NotValidForNameContext { expected, presented };
+        let told = tls_problem(&rustls::Error::InvalidCertificate(problem), "chatgpt.com");
+        assert_eq!(told, "the TLS certificate it shows is for proxy.example, 10.0.0.1, not for chatgpt.com");
+    }
+
+    #[test]
+    fn every_problem_of_a_certificate_names_the_host() {
+        for problem in [
+            CertificateError::NotValidForName,
+            CertificateError::Expired,
+            CertificateError::NotValidYet,
+            CertificateError::UnknownIssuer,
+            CertificateError::Revoked,
+        ] {
+            let told = tls_problem(&rustls::Error::InvalidCertificate(problem), "chatgpt.com");
+            assert!(told.contains("chatgpt.com") && told.contains("certificate"), "{told}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! A request body that knows whether its request has been sent.
+//!
+//! An HTTP/2 connection whose server allows no more streams keeps further requests in a queue and says so to nobody. The
+//! body of a request is first asked for once its stream is open: until then the request can be taken back and given to
+//! another connection, and is sent once all the same.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+/// Whether a request has been sent. Clones are handles to the same.
+#[derive(Debug, Clone)]
+pub(super) struct Opening {
+    state: Arc<AtomicU8>,
+    /// Counts the requests of a connection that have been sent.
+    opened: Arc<AtomicUsize>,
+}
+
+impl Opening {
+    /// A request that is yet to be sent, to be counted in `opened` then.
+    pub(super) fn new(opened: Arc<AtomicUsize>) -> Self {
+        Self { state: Arc::new(AtomicU8::new(WAITING)), opened }
+    }
+
+    /// Takes the request back; `false` if it has been sent.
+    pub(super) fn withdraw(&self) -> bool {
+        self.leave_waiting(WITHDRAWN)
+    }
+
+    /// Whether the request has been sent.
+    pub(super) fn is_open(&self) -> bool {
+        self.state.load(Ordering::Acquire) == OPEN
+    }
+
+    /// Takes the request out of the count, if it is in it.
+    pub(super) fn close(&self) {
+        if self.state.swap(CLOSED, Ordering::AcqRel) == OPEN {
+            self.opened.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Sends the request; `false` if it has been taken back.
+    fn open(&self) -> bool {
+        // Counted first: closing it may happen at once and on another thread.
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        let opens = self.leave_waiting(OPEN);
+        if !opens {
+            self.opened.fetch_sub(1, Ordering::Relaxed);
+        }
+        opens
+    }
+
+    fn leave_waiting(&self, state: u8) -> bool {
+        self.state.compare_exchange(WAITING, state, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}
+
+const WAITING: u8 = 0;
+const OPEN: u8 = 1;
+const WITHDRAWN: u8 = 2;
+const CLOSED: u8 = 3;
+
+/// A whole body, sent in one piece.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    bytes: Bytes,
+    opening: Opening,
+}
+
+impl Outgoing {
+    /// `bytes`, which open `opening` when they are asked for.
+    pub(super) const fn new(bytes: Bytes, opening: Opening) -> Self {
+        Self { bytes, opening }
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.bytes.is_empty() {
+            return Poll::Ready(None);
+        }
+        if !self.opening.open() {
+            return Poll::Ready(Some(Err(io::Error::other("the request was given to another connection"))));
+        }
+        Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.bytes)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    fn outgoing(text: &'static str) -> (Outgoing, Opening, Arc<AtomicUsize>) {
+        let opened = Arc::<AtomicUsize>::default();
+        let opening = Opening::new(opened.clone());
+        (Outgoing::new(Bytes::from_static(text.as_bytes()), opening.clone()), opening, opened)
+    }
+
+    #[test]
+    fn a_request_is_sent_or_taken_back_but_never_both() {
+        let (body, opening, opened) = outgoing("body");
+        assert_eq!(body.size_hint().exact(), Some(4));
+        let sent = body.collect().now_or_never().expect("at once").expect("a body").to_bytes();
+        assert_eq!((sent.as_ref(), opened.load(Ordering::Relaxed)), (&b"body"[..], 1));
+        assert!(!opening.withdraw());
+        opening.close();
+        opening.close();
+        assert_eq!(opened.load(Ordering::Relaxed), 0);
+
+        let (body, opening, opened) = outgoing("body");
+        assert!(opening.withdraw());
+        assert!(body.collect().now_or_never().expect("at once").is_err());
+        opening.close();
+        assert_eq!(opened.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn no_body_is_never_asked_for() {
+        let (body, ..) = outgoing("");
+        assert!(body.is_end_stream());
+    }
+}

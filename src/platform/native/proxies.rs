@@ -1,0 +1,135 @@
+//! The proxies that the environment names: what cannot be used is told at start.
+//!
+//! The HTTP library leaves out without a word a variable that it cannot read, and would connect directly. The rules here
+//! are its own (those of curl): the name in capitals wins, an empty value means none. A value is never quoted, since it may
+//! hold a password.
+
+use std::ffi::OsString;
+
+use http::Uri;
+
+use super::{TransportError, TransportErrorKind};
+
+/// Looks at every proxy variable that counts. `variable` gives the value of one by its name.
+pub(super) fn check(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), TransportError> {
+    let mut set = None;
+    for names in VARIABLES {
+        let Some((name, value)) = names.into_iter().find_map(|name| Some((name, variable(name)?))) else { continue };
+        if value.is_empty() {
+            continue;
+        }
+        set = Some(name);
+        let problem = value.to_str().map_or(Some("it is no text"), problem_of);
+        if let Some(problem) = problem {
+            return Err(unusable(name, problem));
+        }
+    }
+    match set {
+        // Behind a web server's CGI a client's `Proxy` header becomes HTTP_PROXY, so the library then trusts none of them.
+        Some(name) if variable("REQUEST_METHOD").is_some() => {
+            Err(unusable(name, "proxies are not used while REQUEST_METHOD is set; unset one of the two"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Why the value of a proxy variable names no proxy.
+fn problem_of(value: &str) -> Option<&'static str> {
+    let Ok(uri) = value.parse::<Uri>() else {
+        return Some("it is no address of a proxy; expected one such as http://host:port or socks5h://host:port");
+    };
+    if !uri.scheme_str().is_none_or(|scheme| SCHEMES.contains(&scheme)) {
+        return Some("its scheme is none of http, https, socks4, socks4a, socks5 and socks5h");
+    }
+    let Some(authority) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
+        return Some("it names no host; expected an address such as http://host:port or socks5h://host:port");
+    };
+    let has_port = authority.as_str().rsplit('@').next().is_some_and(|place| {
+        let after_address = place.rsplit(']').next().unwrap_or(place);
+        after_address.contains(':')
+    });
+    (has_port && authority.port_u16().is_none()).then_some("its port is no number from 1 to 65535")
+}
+
+fn unusable(name: &str, problem: &str) -> TransportError {
+    let message = format!("the variable {name} cannot be used: {problem}");
+    TransportError { kind: TransportErrorKind::Request, message }
+}
+
+/// Each pair in the order in which the HTTP library looks for it.
+const VARIABLES: [[&str; 2]; 3] =
+    [["ALL_PROXY", "all_proxy"], ["HTTPS_PROXY", "https_proxy"], ["HTTP_PROXY", "http_proxy"]];
+const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(pairs: &[(&str, &str)]) -> Option<String> {
+        let variable = |name: &str| {
+            pairs.iter().find(|(set, _)| *set == name).map(|(_, value)| OsString::from((*value).to_owned()))
+        };
+        check(variable).err().map(|error| error.message)
+    }
+
+    #[test]
+    fn proxies_that_can_be_used_are_silent() {
+        for value in [
+            "",
+            "http://proxy.example:8080",
+            "http://proxy.example",
+            "https://user:p%40ss@proxy.example:8080/",
+            "proxy.example:8080",
+            "10.0.0.1:3128",
+            "http://[::1]:3128",
+            "http://[::1]",
+            "socks4://127.0.0.1:1080",
+            "socks4a://127.0.0.1:1080",
+            "socks5://127.0.0.1:1080",
+            "socks5h://user:secret@127.0.0.1:1080",
+        ] {
+            for name in VARIABLES.as_flattened() {
+                assert_eq!(told(&[(name, value)]), None, "{name}={value}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_that_cannot_be_used_is_named_and_not_quoted() {
+        for value in [
+            "ftp://u:secret@proxy.example:21",
+            "socks://u:secret@127.0.0.1:1080",
+            "http://u:secret@proxy.example:80 80",
+            "http://u:secret@proxy.example:port",
+            "http://u:secret@proxy.example:99999",
+            "http://u:secret@",
+            "http://",
+            "/secret/path",
+            " ",
+        ] {
+            for name in VARIABLES.as_flattened() {
+                let told = told(&[(name, value)]).unwrap_or_else(|| panic!("{name}={value}"));
+                assert!(told.contains(&format!("variable {name} ")) && !told.contains("secret"), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_counts_is_looked_at() {
+        assert_eq!(told(&[("HTTPS_PROXY", "http://proxy.example"), ("https_proxy", "ftp://x")]), None);
+        assert_eq!(told(&[("HTTPS_PROXY", ""), ("https_proxy", "ftp://x")]), None, "none, as curl has it");
+        let both = told(&[("HTTP_PROXY", "http://proxy.example"), ("https_proxy", "ftp://x")]);
+        assert!(both.is_some_and(|told| told.contains("https_proxy")));
+        assert_eq!(told(&[("REQUEST_METHOD", "GET")]), None);
+        let cgi = told(&[("REQUEST_METHOD", "GET"), ("ALL_PROXY", "http://proxy.example")]);
+        assert!(cgi.is_some_and(|told| told.contains("ALL_PROXY") && told.contains("REQUEST_METHOD")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_text_is_named() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let error = check(|name| (name == "https_proxy").then(|| OsString::from_vec(vec![b'h', 0xff])));
+        assert!(error.is_err_and(|error| error.message.contains("https_proxy")));
+    }
+}
