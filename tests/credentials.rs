@@ -10,7 +10,7 @@ use std::time::Duration;
 use codex_proxy::credentials::file::FileStore;
 use codex_proxy::credentials::{CredentialError, CredentialHealth};
 use codex_proxy::openai::error::ApiError;
-use codex_proxy::simulator::{Login, ScriptedAnswer};
+use codex_proxy::simulator::{Account, Login, ScriptedAnswer};
 use credentials_support::{Log, World, read_json, token, write_private};
 use http::StatusCode;
 use serde_json::json;
@@ -273,6 +273,39 @@ async fn a_request_is_not_sent_on_with_another_accounts_login() {
     let error = supplier.reload(&first).await.unwrap_err();
     assert!(matches!(error, CredentialError::AccountChanged { .. }), "{error}");
     assert_eq!(supplier.access().await.unwrap().account_id, "another");
+}
+
+#[tokio::test]
+async fn tokens_of_another_account_are_refused_and_the_login_is_kept() {
+    let world = World::new().await;
+    let others =
+        [Login::default().for_account("another-account"), Login { account: another_user(), ..Login::default() }];
+    for other in others {
+        world.sign_in(&world.path(), -60);
+        let before = std::fs::read(world.path()).unwrap();
+        world.simulator.configure(|settings| settings.issuer.refresh_as = Some(other));
+        let error = world.supplier().access().await.unwrap_err();
+        assert!(error.to_string().contains("its tokens are another account's"), "{error}");
+        assert_eq!(std::fs::read(world.path()).unwrap(), before);
+    }
+}
+
+fn another_user() -> Account {
+    Account { user_id: "user-another".to_owned(), ..Account::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_is_taken_away_ends_in_memory_within_seconds() {
+    let world = World::new().await;
+    world.sign_in(&world.path(), 864_000);
+    let supplier = world.supplier();
+    supplier.access().await.unwrap();
+    codex_proxy::platform::spawn(Arc::clone(&supplier).keep_fresh());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    std::fs::remove_file(world.path()).unwrap();
+    assert!(supplier.access().await.is_ok(), "nobody has looked yet");
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert!(matches!(supplier.access().await, Err(CredentialError::Missing { .. })));
 }
 
 #[tokio::test]

@@ -197,11 +197,14 @@ async fn logout_revokes_only_when_asked() {
     for (revoke, revoked) in [(false, 0), (true, 1)] {
         let document = world.sign_in(&world.path(), 86_400);
         let terminal = Terminal::default();
-        logout(LogoutOptions { revoke }, &context(&world), &mut terminal.clone()).await.unwrap();
+        logout(LogoutOptions { revoke, imports: false }, &context(&world), &mut terminal.clone()).await.unwrap();
         assert!(!world.path().exists());
         assert_eq!(world.simulator.accepts_refresh_token(token(&document, "refresh_token")), !revoke);
         assert_eq!(world.simulator.counters().revoked_chains, revoked);
-        assert!(terminal.text().contains("is removed from"), "{}", terminal.text());
+        let text = terminal.text();
+        assert!(text.contains("is removed from") && text.contains("within a few seconds"), "{text}");
+        assert_eq!(text.contains("stay valid at the issuer"), !revoke, "{text}");
+        assert!(!text.contains("the next start"), "{text}");
     }
     let terminal = Terminal::default();
     logout(LogoutOptions::default(), &context(&world), &mut terminal.clone()).await.unwrap();
@@ -215,9 +218,10 @@ async fn logout_goes_on_where_the_issuer_is_away() {
     let store = Arc::new(FileStore::xdg(world.path()));
     let away = CredentialContext { store, oauth: credentials_support::oauth("http://127.0.0.1:9") };
     let terminal = Terminal::default();
-    logout(LogoutOptions { revoke: true }, &away, &mut terminal.clone()).await.unwrap();
+    logout(LogoutOptions { revoke: true, imports: true }, &away, &mut terminal.clone()).await.unwrap();
     assert!(!world.path().exists());
-    assert!(terminal.text().contains("could not be revoked"), "{}", terminal.text());
+    let text = terminal.text();
+    assert!(text.contains("could not be revoked") && text.contains("the next start copies"), "{text}");
 }
 
 async fn shown(context: &CredentialContext, json: bool) -> (bool, String) {
@@ -430,7 +434,7 @@ async fn a_login_without_a_refresh_token_is_revoked_by_its_access_token() {
     let access = token(&document, "access_token").to_owned();
     document["tokens"].as_object_mut().unwrap().remove("refresh_token");
     write_private(&world.path(), &document.to_string());
-    logout(LogoutOptions { revoke: true }, &context(&world), &mut Terminal::default()).await.unwrap();
+    logout(LogoutOptions { revoke: true, imports: true }, &context(&world), &mut Terminal::default()).await.unwrap();
     assert!(!world.simulator.accepts_access_token(&access));
     let sent = world.simulator.requests_to("/oauth/revoke").pop().unwrap().json();
     assert_eq!((&sent["token"], &sent["token_type_hint"]), (&json!(access), &json!("access_token")));
@@ -438,7 +442,7 @@ async fn a_login_without_a_refresh_token_is_revoked_by_its_access_token() {
     // What holds no token is removed all the same.
     write_private(&world.path(), r#"{"OPENAI_API_KEY": "sk-x"}"#);
     let terminal = Terminal::default();
-    logout(LogoutOptions { revoke: true }, &context(&world), &mut terminal.clone()).await.unwrap();
+    logout(LogoutOptions { revoke: true, imports: true }, &context(&world), &mut terminal.clone()).await.unwrap();
     assert!(terminal.text().contains("no token to revoke"), "{}", terminal.text());
     assert!(!world.path().exists());
     assert_eq!(world.simulator.requests_to("/oauth/revoke").len(), 1);

@@ -11,7 +11,7 @@ use super::serve::{CONNECT_TIMEOUT, issuer};
 use super::status::StatusOptions;
 use super::usage::Asker;
 use super::{login, logout, status};
-use crate::credentials::open_store;
+use crate::credentials::{StoreChoice, open_store};
 use crate::platform::HttpClient;
 
 /// Signs in.
@@ -32,7 +32,9 @@ pub(super) async fn log_out(
     arguments: Logout,
     output: &mut (dyn Write + Send),
 ) -> Result<(), CliError> {
-    Ok(logout::logout(LogoutOptions { revoke: arguments.revoke }, &context(config)?, output).await?)
+    let imports = matches!(config.store.choice, StoreChoice::Auto | StoreChoice::Keychain);
+    let options = LogoutOptions { revoke: arguments.revoke, imports };
+    Ok(logout::logout(options, &context(config)?, output).await?)
 }
 
 /// Shows the login. Fails where there is none that works, having said so.

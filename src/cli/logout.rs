@@ -6,7 +6,7 @@
 use std::io::Write;
 
 use super::login::{CredentialContext, LoginError};
-use crate::credentials::{AuthDocument, StoreName};
+use crate::credentials::AuthDocument;
 use crate::oauth::IssuerError;
 
 /// What `logout` was asked to do.
@@ -14,6 +14,8 @@ use crate::oauth::IssuerError;
 pub struct LogoutOptions {
     /// Whether to end the login at the issuer too.
     pub revoke: bool,
+    /// Whether the next start fills an empty store with the Codex CLI's login.
+    pub imports: bool,
 }
 
 /// Removes the login.
@@ -31,16 +33,31 @@ pub async fn logout(
     let lock = store.lock().await?;
     // Read under the lock: what is revoked is what is removed.
     let document = store.read().await?;
+    let mut stays_valid = true;
     if let Some(document) = document.filter(|_| options.revoke) {
         match revoke(context, &document).await {
-            Ok(()) => writeln!(output, "✅ The login is revoked, for every program that shares it.")?,
+            Ok(()) => {
+                stays_valid = false;
+                writeln!(output, "✅ The login is revoked, for every program that shares it.")?;
+            }
             Err(error) => writeln!(output, "⚠️ The login could not be revoked: {error}.")?,
         }
     }
     store.delete(&lock).await?;
     writeln!(output, "✅ The login is removed from {place}.")?;
-    if place.store == StoreName::Xdg {
-        writeln!(output, "With --creds-store auto the next start copies the Codex CLI's login, where there is one.")?;
+    if store.reads_cheaply() {
+        writeln!(output, "A running codex-proxy stops using it within a few seconds.")?;
+    } else {
+        writeln!(output, "A running codex-proxy goes on using it until its access token ends; stop it too.")?;
+    }
+    if stays_valid {
+        writeln!(output, "Its tokens stay valid at the issuer until they run out; only --revoke ends them there.")?;
+    }
+    if options.imports {
+        writeln!(
+            output,
+            "With the same --creds-store the next start copies the Codex CLI's login, where there is one."
+        )?;
     }
     Ok(())
 }

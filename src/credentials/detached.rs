@@ -48,6 +48,8 @@ pub enum StoreAddress {
     Xdg(PathBuf),
     /// The Codex CLI's file.
     Legacy(PathBuf),
+    /// A file named otherwise that leads to the Codex CLI's.
+    Shared(PathBuf),
     /// This program's keychain item, with its lock in a directory.
     Keychain(PathBuf),
 }
@@ -177,6 +179,7 @@ impl StoreAddress {
         match self {
             Self::Xdg(path) => Arc::new(FileStore::xdg(path)),
             Self::Legacy(path) => Arc::new(FileStore::legacy(path)),
+            Self::Shared(path) => Arc::new(FileStore::shared(path)),
             Self::Keychain(directory) => Arc::new(KeychainStore::own(&directory)),
         }
     }

@@ -139,19 +139,42 @@ impl AuthDocument {
         self.set_last_refresh(now);
     }
 
-    /// Makes this the document of a new sign-in; fields that do not belong to a login stay.
+    /// Makes this the document of a new sign-in; fields that do not belong to a login stay. What else stands beside the
+    /// tokens, such as `login_owner_id`, stays only for the account that it was written for.
     pub fn replace_login(&mut self, tokens: &TokenSet, now: u64) {
         self.fields.set_text("auth_mode", "chatgpt");
         if !self.fields.has(API_KEY) {
             self.fields.set_null(API_KEY);
         }
         self.fields.remove(USER_ID);
-        self.fields.set_object(TOKENS, &Fields::default());
+        let mut kept = self.fields.object(TOKENS).unwrap_or_default();
+        if self.owner().is(&Owner::of(tokens)) == Some(true) {
+            KNOWN_TOKEN_FIELDS.iter().for_each(|name| kept.remove(name));
+        } else {
+            kept = Fields::default();
+        }
+        self.fields.set_object(TOKENS, &kept);
         self.apply_refresh(tokens, now);
         let claims = [&tokens.id_token, &tokens.access_token].into_iter().flatten();
         if let Some(account_id) = claims.filter_map(|token| Claims::of(token.expose()).account_id).next() {
             self.set_account_id(&account_id);
         }
+    }
+
+    /// Whether `tokens` say that they are another account's or user's.
+    pub fn is_another_owners(&self, tokens: &TokenSet) -> bool {
+        self.owner().is(&Owner::of(tokens)) == Some(false)
+    }
+
+    fn owner(&self) -> Owner {
+        let tokens = self.fields.object(TOKENS).unwrap_or_default();
+        let token = |name: &str| tokens.text(name).map(Secret::new);
+        let mut owner = Owner::named_by([token("id_token"), token("access_token")].iter().flatten());
+        // A stated account alone may be made up: the admin API takes the user's id for one.
+        if !owner.accounts.is_empty() {
+            owner.accounts.extend(tokens.text("account_id"));
+        }
+        owner
     }
 
     /// Every token the document holds.
@@ -233,6 +256,35 @@ impl Login {
     }
 }
 
+/// Whose tokens they are, as far as their claims tell.
+struct Owner {
+    accounts: Vec<String>,
+    users: Vec<String>,
+}
+
+impl Owner {
+    fn of(tokens: &TokenSet) -> Self {
+        Self::named_by([&tokens.id_token, &tokens.access_token].into_iter().flatten())
+    }
+
+    fn named_by<'t>(tokens: impl Iterator<Item = &'t Secret>) -> Self {
+        let (accounts, users): (Vec<_>, Vec<_>) =
+            tokens.map(|token| Claims::of(token.expose())).map(|claims| (claims.account_id, claims.user_id)).unzip();
+        Self { accounts: accounts.into_iter().flatten().collect(), users: users.into_iter().flatten().collect() }
+    }
+
+    /// Whether both are one person in one account; `None` where nothing tells.
+    fn is(&self, other: &Self) -> Option<bool> {
+        let same = |left: &[String], right: &[String]| {
+            (!left.is_empty() && !right.is_empty()).then(|| right.iter().any(|name| left.contains(name)))
+        };
+        match (same(&self.accounts, &other.accounts), same(&self.users, &other.users)) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (account, _) => account,
+        }
+    }
+}
+
 impl Malformed {
     /// `serde_json`'s own text ends with the place, which is said separately here; of a value of the wrong kind it quotes
     /// the value.
@@ -256,6 +308,8 @@ const TOKENS: &str = "tokens";
 const API_KEY: &str = "OPENAI_API_KEY";
 const EXPIRES_AT: &str = "expiresAt";
 const LAST_REFRESH: &str = "last_refresh";
+/// What of `tokens` a sign-in writes anew.
+const KNOWN_TOKEN_FIELDS: [&str; 5] = ["id_token", "access_token", "refresh_token", "account_id", EXPIRES_AT];
 /// Where the user named through the admin API is kept.
 const USER_ID: &str = "userID";
 /// How long a token without any `exp` is trusted after `last_refresh`, in seconds: the Codex CLI's eight days.
@@ -303,6 +357,42 @@ mod tests {
         assert_eq!(account(&null).unwrap(), "of-id");
         assert_eq!(account(&format!(r#"{{"id_token":"no jwt","access_token":"{access}"}}"#)).unwrap(), "of-access");
         assert_eq!(account(r#"{"access_token":"opaque"}"#), Err(Unusable::NoAccount));
+    }
+
+    #[test]
+    fn what_stands_beside_the_tokens_belongs_to_their_account() {
+        let sign_in = |account: &str| TokenSet { access_token: Some(Secret::new(jwt(account))), ..TokenSet::default() };
+        let text = format!(
+            r#"{{"theirs":1,"tokens":{{"access_token":"{}","account_id":"a","expiresAt":7,"login_owner_id":"o","oauth_provenance":{{"n":1.50}}}}}}"#,
+            jwt("a")
+        );
+        let mut same = document(&text);
+        same.replace_login(&sign_in("a"), 0);
+        let kept = same.to_text();
+        assert!(kept.contains(r#""login_owner_id": "o""#) && kept.contains(r#"{"n":1.50}"#), "{}", *kept);
+        assert!(!kept.contains("expiresAt") && kept.contains("theirs"), "{}", *kept);
+        for other in [sign_in("b"), TokenSet { access_token: Some(Secret::new("opaque")), ..TokenSet::default() }] {
+            let mut changed = document(&text);
+            changed.replace_login(&other, 0);
+            let text = changed.to_text();
+            assert!(!text.contains("login_owner_id") && !text.contains("oauth_provenance"), "{}", *text);
+            assert!(text.contains("theirs"), "{}", *text);
+        }
+        let mut refreshed = document(&text);
+        refreshed.apply_refresh(&sign_in("a"), 0);
+        assert!(refreshed.to_text().contains(r#"{"n":1.50}"#));
+    }
+
+    #[test]
+    fn tokens_of_another_account_are_told_from_those_that_say_nothing() {
+        let tokens = |token: &str| TokenSet { access_token: Some(Secret::new(token)), ..TokenSet::default() };
+        let named = document(&format!(r#"{{"tokens":{{"access_token":"{}","account_id":"stated"}}}}"#, jwt("a")));
+        for (token, expected) in [(jwt("a"), false), (jwt("stated"), false), (jwt("b"), true), ("t".to_owned(), false)]
+        {
+            assert_eq!(named.is_another_owners(&tokens(&token)), expected, "{token}");
+        }
+        let opaque = document(r#"{"tokens":{"access_token":"t","account_id":"user-1"}}"#);
+        assert!(!opaque.is_another_owners(&tokens(&jwt("a"))));
     }
 
     #[test]

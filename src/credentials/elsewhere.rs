@@ -67,7 +67,12 @@ impl Shared {
             Report::Unwritable { reason } => Err(self.postpone(CredentialError::Unwritable { place, reason })),
             Report::Refused(report) => match IssuerError::from(report) {
                 IssuerError::Ended(ended) => {
-                    let refresh_token = self.current_or_missing().await?.login.refresh_token;
+                    // Another program may have stored a new login since the report was written.
+                    let now_held = self.current_or_missing().await?;
+                    if now_held.serves(Some(&held.login.access.token), super::supplier::now()) {
+                        return Ok(now_held.login);
+                    }
+                    let refresh_token = now_held.login.refresh_token;
                     Err(self.end_for_good(refresh_token.unwrap_or_else(|| Secret::new("")), ended))
                 }
                 error => Err(self.fail(error)),

@@ -9,6 +9,7 @@
 //! * A document that does not parse is looked at again a few times, because the Codex CLI writes in place; then it is
 //!   an error, and the file is left as it is.
 //! * A file that others may read is used, with a warning.
+//! * A file that the Codex CLI renews too is changed under the CLI's own locks: see [`super::codex_locks`].
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -20,10 +21,11 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
 
+use super::codex_locks::CodexLocks;
 use super::detached::StoreAddress;
 use super::document::AuthDocument;
 use super::error::CredentialError;
-use super::lock;
+use super::lock::{self, Locking};
 use super::store::{CredentialStore, Place, StoreLock, StoreName};
 use crate::platform::sleep;
 
@@ -32,18 +34,43 @@ use crate::platform::sleep;
 pub struct FileStore {
     name: StoreName,
     path: PathBuf,
+    is_codex_home: bool,
     has_warned: AtomicBool,
 }
 
 impl FileStore {
     /// This program's own file at `path`.
     pub fn xdg(path: PathBuf) -> Self {
-        Self { name: StoreName::Xdg, path, has_warned: AtomicBool::new(false) }
+        Self { name: StoreName::Xdg, path, is_codex_home: false, has_warned: AtomicBool::new(false) }
     }
 
     /// The Codex CLI's file at `path`.
     pub fn legacy(path: PathBuf) -> Self {
-        Self { name: StoreName::Legacy, path, has_warned: AtomicBool::new(false) }
+        Self { name: StoreName::Legacy, path, is_codex_home: true, has_warned: AtomicBool::new(false) }
+    }
+
+    /// A file at `path` that is known to lead to the Codex CLI's.
+    pub(super) fn shared(path: PathBuf) -> Self {
+        Self { is_codex_home: true, ..Self::xdg(path) }
+    }
+
+    /// Says that the Codex CLI whose directory is `codex_home` may use the same file, under whatever name this store has it.
+    #[must_use]
+    pub fn beside_codex_home(mut self, codex_home: &Path) -> Self {
+        let directory = follow_links(&self.path).map(|target| directory_of(&target).to_owned());
+        let same = |directory: PathBuf| Some(directory.canonicalize().ok()? == codex_home.canonicalize().ok()?);
+        self.is_codex_home |= directory.ok().and_then(same).unwrap_or_default();
+        self
+    }
+
+    /// The locks to share with the Codex CLI; `None` for a file that is this program's alone.
+    fn codex_locks(&self) -> Option<CodexLocks> {
+        // The CLI does not follow a link in the place of its file.
+        if self.name == StoreName::Legacy {
+            return Some(CodexLocks::beside(&self.path));
+        }
+        let target = follow_links(&self.path).ok()?;
+        (self.is_codex_home || CodexLocks::are_beside(&target)).then(|| CodexLocks::beside(&target))
     }
 
     async fn read_patiently(&self) -> Result<Option<AuthDocument>, CredentialError> {
@@ -104,12 +131,57 @@ impl FileStore {
         let target = follow_links(&self.path).map_err(|error| self.unwritable(&error))?;
         // Where this fails, the write that needs the lock will say so.
         let _ = create_private_directory(directory_of(&target));
-        let lock = lock::acquire(&lock_path(&target), &target, LOCK_LIMIT).await;
-        let lock = lock.ok_or_else(|| CredentialError::Locked { place: self.place() })?;
+        let codex = self.codex_locks();
+        let lock = match &codex {
+            Some(codex) => codex.acquire(&target, LOCK_LIMIT).await,
+            None => lock::acquire(&lock_path(&target), Some(&target), LOCK_LIMIT).await,
+        };
+        let lock = lock.ok_or_else(|| self.locked())?;
+        let _commit = self.commit().await;
         if let Err(error) = finish_interrupted_write(&target) {
             tracing::debug!("cannot tidy up beside {}: {error}", target.display());
         }
         Ok(lock)
+    }
+
+    async fn reclaim_lock(&self, lock: &StoreLock) -> Result<(), CredentialError> {
+        match self.codex_locks() {
+            Some(codex) if !codex.reclaim(lock, LOCK_LIMIT).await => Err(self.locked()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Keeps the Codex CLI from changing the file, if it may, until the returned value is dropped.
+    async fn commit(&self) -> Option<Locking> {
+        match self.codex_locks() {
+            Some(codex) => Some(codex.commit().await),
+            None => None,
+        }
+    }
+
+    async fn write_file(&self, text: Zeroizing<String>) -> Result<(), CredentialError> {
+        let staged = self.change(move |target| stage(target, text.as_bytes())).await?;
+        let commit = self.commit().await;
+        self.change(move |target| {
+            staged.persist(target).map_err(|error| error.error)?;
+            drop(commit);
+            sync_directory(directory_of(target))
+        })
+        .await
+    }
+
+    async fn remove_file(&self) -> Result<bool, CredentialError> {
+        let commit = self.commit().await;
+        self.change(move |target| {
+            let removed = fs::remove_file(target);
+            drop(commit);
+            match removed {
+                Ok(()) => sync_directory(directory_of(target)).map(|()| true),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+        .await
     }
 
     /// Runs `work` with the real path of the file, off the async threads: syncing may take long.
@@ -120,6 +192,10 @@ impl FileStore {
         let path = self.path.clone();
         let done = tokio::task::spawn_blocking(move || work(&follow_links(&path)?)).await;
         done.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| self.unwritable(&error))
+    }
+
+    fn locked(&self) -> CredentialError {
+        CredentialError::Locked { place: self.place() }
     }
 
     fn unreadable(&self, error: &io::Error) -> CredentialError {
@@ -134,7 +210,11 @@ impl FileStore {
 impl CredentialStore for FileStore {
     fn address(&self) -> Option<StoreAddress> {
         let path = std::path::absolute(&self.path).ok()?;
-        Some(if self.name == StoreName::Legacy { StoreAddress::Legacy(path) } else { StoreAddress::Xdg(path) })
+        Some(match self.name {
+            StoreName::Legacy => StoreAddress::Legacy(path),
+            _ if self.is_codex_home => StoreAddress::Shared(path),
+            _ => StoreAddress::Xdg(path),
+        })
     }
 
     fn place(&self) -> Place {
@@ -150,17 +230,19 @@ impl CredentialStore for FileStore {
     }
 
     fn write<'a>(&'a self, document: &'a AuthDocument, _: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>> {
-        let text = document.to_text();
-        self.change(move |target| replace(target, text.as_bytes())).boxed()
+        self.write_file(document.to_text()).boxed()
     }
 
     fn delete<'a>(&'a self, _: &'a StoreLock) -> BoxFuture<'a, Result<bool, CredentialError>> {
-        self.change(|target| match fs::remove_file(target) {
-            Ok(()) => sync_directory(directory_of(target)).map(|()| true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        })
-        .boxed()
+        self.remove_file().boxed()
+    }
+
+    fn reclaim<'a>(&'a self, lock: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>> {
+        self.reclaim_lock(lock).boxed()
+    }
+
+    fn is_shared(&self) -> bool {
+        self.codex_locks().is_some()
     }
 
     fn probe<'a>(&'a self, _: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>> {
@@ -168,15 +250,13 @@ impl CredentialStore for FileStore {
     }
 }
 
-/// Puts `text` in the place of `target` in one step.
-fn replace(target: &Path, text: &[u8]) -> io::Result<()> {
-    let directory = directory_of(target);
-    create_private_directory(directory)?;
+/// A synced file beside `target` that only has to be renamed.
+fn stage(target: &Path, text: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+    create_private_directory(directory_of(target))?;
     let temporary = temporary_file(target, text)?;
     keep_owner(target, temporary.as_file());
     temporary.as_file().sync_all()?;
-    temporary.persist(target).map_err(|error| error.error)?;
-    sync_directory(directory)
+    Ok(temporary)
 }
 
 /// A file beside `target` that holds `text` and is removed when dropped.

@@ -100,7 +100,7 @@ impl KeychainStore {
             // Where this fails there is no lock to be had, and the keychain still works.
             let _ = create_private_directory(directory);
         }
-        let lock = lock::acquire(&self.lock_file, &self.lock_file, LOCK_LIMIT).await;
+        let lock = lock::acquire(&self.lock_file, None, LOCK_LIMIT).await;
         lock.ok_or_else(|| CredentialError::Locked { place: self.place() })
     }
 }

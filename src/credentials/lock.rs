@@ -3,8 +3,8 @@
 //! * The lock is the operating system's, on a file beside the document: when its owner dies, however that happens, it
 //!   is free, so there is no stale lock to clean up. The file itself stays.
 //! * Waiting is bounded and does not block a thread.
-//! * Where the lock file cannot be made, the document itself is locked; where nothing can be locked, the caller goes on
-//!   without, because a login that works now is worth more than one that may be disturbed.
+//! * Where the lock file cannot be made, another file such as the document itself is locked; where nothing can be locked,
+//!   the caller goes on without, because a login that works now is worth more than one that may be disturbed.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
@@ -13,25 +13,47 @@ use std::time::Duration;
 use super::store::StoreLock;
 use crate::platform::{Instant, sleep};
 
-/// Waits up to `limit` for the lock in `lock_file`, or on `document` where that cannot be opened.
+/// Waits up to `limit` for the lock in `lock_file`, or on `fallback` where that cannot be opened.
 /// `None` when somebody else still has it then.
-pub(super) async fn acquire(lock_file: &Path, document: &Path, limit: Duration) -> Option<StoreLock> {
-    let file = match open(lock_file).or_else(|_| File::open(document)) {
+pub(super) async fn acquire(lock_file: &Path, fallback: Option<&Path>, limit: Duration) -> Option<StoreLock> {
+    match lock(lock_file, fallback, limit).await {
+        Locking::Held(file) => Some(StoreLock::holding(file)),
+        Locking::Impossible => Some(StoreLock::holding(())),
+        Locking::Busy => None,
+    }
+}
+
+/// How an attempt to lock a file ended.
+#[derive(Debug)]
+pub(super) enum Locking {
+    /// The lock is held until the file is dropped.
+    Held(File),
+    /// There is nothing that can be locked.
+    Impossible,
+    /// Somebody else had the lock all the time.
+    Busy,
+}
+
+/// Waits up to `limit` for the lock in `lock_file`, or on `fallback` where that cannot be opened.
+pub(super) async fn lock(lock_file: &Path, fallback: Option<&Path>, limit: Duration) -> Locking {
+    // A file that somebody else made, such as root, may still be opened for reading, and that is enough to lock it.
+    let file = open(lock_file).or_else(|error| File::open(lock_file).map_err(|_| error));
+    let file = match file.or_else(|error| fallback.map_or(Err(error), File::open)) {
         Ok(file) => file,
         Err(error) => {
             tracing::debug!("cannot lock {}: {error}; going on without", lock_file.display());
-            return Some(StoreLock::holding(()));
+            return Locking::Impossible;
         }
     };
     let deadline = Instant::now() + limit;
     loop {
         match file.try_lock() {
-            Ok(()) => return Some(StoreLock::holding(file)),
+            Ok(()) => return Locking::Held(file),
             Err(TryLockError::Error(error)) => {
                 tracing::warn!("{} cannot be locked: {error}; going on without", lock_file.display());
-                return Some(StoreLock::holding(()));
+                return Locking::Impossible;
             }
-            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return None,
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return Locking::Busy,
             Err(TryLockError::WouldBlock) => sleep(POLL_INTERVAL).await,
         }
     }
@@ -55,11 +77,11 @@ mod tests {
     async fn one_at_a_time_and_bounded() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("auth.json.lock");
-        let first = acquire(&path, &path, Duration::ZERO).await;
+        let first = acquire(&path, None, Duration::ZERO).await;
         assert!(first.is_some());
-        assert!(acquire(&path, &path, Duration::from_millis(50)).await.is_none());
+        assert!(acquire(&path, None, Duration::from_millis(50)).await.is_none());
         drop(first);
-        assert!(acquire(&path, &path, Duration::ZERO).await.is_some());
+        assert!(acquire(&path, None, Duration::ZERO).await.is_some());
     }
 
     #[tokio::test]
@@ -68,8 +90,8 @@ mod tests {
         let document = directory.path().join("auth.json");
         std::fs::write(&document, "{}").unwrap();
         let impossible = document.join("auth.json.lock");
-        let first = acquire(&impossible, &document, Duration::ZERO).await;
+        let first = acquire(&impossible, Some(&document), Duration::ZERO).await;
         assert!(first.is_some());
-        assert!(acquire(&impossible, &document, Duration::from_millis(50)).await.is_none());
+        assert!(acquire(&impossible, Some(&document), Duration::from_millis(50)).await.is_none());
     }
 }

@@ -5,6 +5,7 @@
 //! * [`document`]: the `auth.json` all of them hold, edited as JSON so that nothing unknown is lost or altered.
 //! * `open`, `migration` (native): from the chosen store to a supplier, importing another tool's login on first use.
 //! * `detached` (native): a refresh in a process of its own, which outlives a killed daemon.
+//! * `codex_locks` (native): the locks of a directory that is shared with the Codex CLI.
 //! * `kv`, `keeper` (edge): a Worker's login, published in KV and owned by a Durable Object; [`edition`] is what they say
 //!   to each other, [`report`] what comes of a refresh that somebody else did.
 //! * [`admin`]: credentials as the admin API takes and shows them.
@@ -12,6 +13,8 @@
 //! * [`secret`]: tokens print as `***` and are wiped on drop.
 
 pub mod admin;
+#[cfg(not(target_arch = "wasm32"))]
+mod codex_locks;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod detached;
 pub mod document;

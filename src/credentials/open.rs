@@ -126,7 +126,10 @@ impl Environment {
 pub fn open_store(options: &StoreOptions, environment: &Environment) -> Arc<dyn CredentialStore> {
     let path = |usual: PathBuf| options.path.as_ref().map_or(usual, |path| environment.expand(path));
     match options.choice {
-        StoreChoice::Auto | StoreChoice::Xdg => Arc::new(FileStore::xdg(path(environment.xdg_path()))),
+        StoreChoice::Auto | StoreChoice::Xdg => {
+            let store = FileStore::xdg(path(environment.xdg_path()));
+            Arc::new(store.beside_codex_home(&environment.codex_directory()))
+        }
         StoreChoice::Legacy => Arc::new(FileStore::legacy(path(environment.legacy_path()))),
         StoreChoice::Keychain => Arc::new(KeychainStore::own(&environment.own_directory())),
         StoreChoice::Env => Arc::new(EnvStore::new(environment.access_token.clone(), environment.account_id.clone())),

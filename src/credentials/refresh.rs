@@ -8,14 +8,17 @@
 //! * While the present token still works, a store that would not take new ones is a reason not to ask for them.
 //! * Somebody else who writes the same document without the lock is never overwritten: what they stored in the
 //!   meantime is adopted, and a login they removed stays removed.
+//! * A program that waits for the lock to store what it was given, as the Codex CLI does, is let in as soon as the issuer
+//!   says *reused*, and in any case before long.
 
 use std::borrow::Cow;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either, select};
 
 use super::Login;
 #[cfg(not(target_arch = "wasm32"))]
@@ -193,7 +196,7 @@ impl Shared {
         if !held.login.is_expired(now()) && !need.is_rejected {
             self.check_writable(&lock).await?;
         }
-        self.spend(&held, &refresh_token, &lock).await
+        self.spend(&held, &refresh_token, lock).await
     }
 
     async fn check_writable(&self, lock: &StoreLock) -> Result<(), CredentialError> {
@@ -221,11 +224,30 @@ impl Shared {
     }
 
     /// Uses up `refresh_token`.
-    async fn spend(&self, held: &Held, refresh_token: &Secret, lock: &StoreLock) -> Result<Login, CredentialError> {
-        match self.oauth.refresh(refresh_token).await {
-            Ok(tokens) => self.keep(held, &tokens, lock).await,
-            Err(IssuerError::Ended(ended)) => self.end(held, refresh_token, ended).await,
+    async fn spend(&self, held: &Held, refresh_token: &Secret, lock: StoreLock) -> Result<Login, CredentialError> {
+        match self.exchange(refresh_token, &lock).await {
+            Ok(tokens) if held.document.is_another_owners(&tokens) => {
+                let what = "its tokens are another account's; they are not used, and the login stays as it is";
+                Err(self.fail(IssuerError::Invalid(what.into())))
+            }
+            Ok(tokens) => self.keep(held, &tokens, &lock).await,
+            Err(IssuerError::Ended(ended)) => {
+                // Another program that has used the token may be waiting for the lock to store the next one.
+                lock.let_others_in();
+                self.end(held, refresh_token, ended).await
+            }
             Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// Asks the issuer, and keeps other programs waiting for the lock only so long.
+    async fn exchange(&self, refresh_token: &Secret, lock: &StoreLock) -> Result<TokenSet, IssuerError> {
+        match select(pin!(self.oauth.refresh(refresh_token)), pin!(sleep(LONGEST_HOLD))).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right((_, exchange)) => {
+                lock.let_others_in();
+                exchange.await
+            }
         }
     }
 
@@ -264,7 +286,10 @@ impl Shared {
             Some(unsaved) => (unsaved.stored.clone(), true),
             None => (spent.clone(), false),
         };
-        let stored = self.stored().await;
+        let stored = match self.store.reclaim(lock).await {
+            Ok(()) => self.stored().await,
+            Err(error) => Err(error),
+        };
         let mut base = held.clone();
         match &stored {
             Ok(None) => {
@@ -319,7 +344,11 @@ impl Shared {
 
     /// A refresh token has ended, unless somebody else has used it and is about to store, or has stored, the next one.
     async fn end(&self, held: &Held, refresh_token: &Secret, ended: Ended) -> Result<Login, CredentialError> {
-        let looks = if ended == Ended::Reused { LOOKS_AFTER_REUSE } else { 1 };
+        let looks = match ended {
+            Ended::Reused if self.store.is_shared() => LOOKS_FOR_CODEX,
+            Ended::Reused => LOOKS_AFTER_REUSE,
+            Ended::Expired | Ended::Invalidated => 1,
+        };
         for look in 0..looks {
             if look > 0 {
                 sleep(LOOK_AFTER_REUSE).await;
@@ -389,4 +418,9 @@ impl Shared {
 const IS_SHARED: bool = cfg!(not(target_arch = "wasm32"));
 /// A program that writes without a lock may have used the token and not stored the next one yet.
 const LOOKS_AFTER_REUSE: u32 = 6;
+/// The Codex CLI may still be waiting for the issuer's answer; `codex exec` (0.169) waits for 20 s in all.
+const LOOKS_FOR_CODEX: u32 = 80;
 const LOOK_AFTER_REUSE: Duration = Duration::from_millis(250);
+/// How long other programs are kept waiting for the lock while the issuer takes its time. A Codex CLI (0.169) that was given
+/// its token at the same moment needs the lock to store it, and `codex exec` drops it after 20 s.
+const LONGEST_HOLD: Duration = Duration::from_secs(8);

@@ -3,12 +3,15 @@
 //! * [`CredentialStore::write`] and [`CredentialStore::delete`] want the guard of [`CredentialStore::lock`], so an
 //!   unlocked write does not compile.
 //! * The lock holds across processes and goes with its owner, however that ends.
+//! * A part of it may be one that the Codex CLI waits for too: that part is let go of early, and taken back for the write.
 //! * A write either replaces the whole document or leaves the old one.
 
 use std::any::Any;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
 
 use super::document::AuthDocument;
 use super::error::CredentialError;
@@ -33,6 +36,16 @@ pub trait CredentialStore: fmt::Debug + Send + Sync {
 
     /// Removes the document; `false` where there was none.
     fn delete<'a>(&'a self, lock: &'a StoreLock) -> BoxFuture<'a, Result<bool, CredentialError>>;
+
+    /// Takes back the part of `lock` that was let go of with [`StoreLock::let_others_in`]; waits for a bounded time.
+    fn reclaim<'a>(&'a self, _lock: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>> {
+        ready(Ok(())).boxed()
+    }
+
+    /// Whether the Codex CLI renews the same login, under locks of its own.
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     /// Tries whether a write would succeed now, without changing the document.
     fn probe<'a>(&'a self, lock: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>>;
@@ -66,13 +79,32 @@ pub trait CredentialStore: fmt::Debug + Send + Sync {
 
 /// The guard of a store's lock; released when dropped.
 pub struct StoreLock {
-    _guard: Box<dyn Any + Send + Sync>,
+    _guard: Guard,
+    /// The part that other programs wait for too.
+    common: Mutex<Option<Guard>>,
 }
+
+type Guard = Box<dyn Any + Send + Sync>;
 
 impl StoreLock {
     /// Holds `guard` for as long as the lock lives.
     pub fn holding(guard: impl Any + Send + Sync) -> Self {
-        Self { _guard: Box::new(guard) }
+        Self { _guard: Box::new(guard), common: Mutex::default() }
+    }
+
+    /// Holds `common` too, until it is let go of.
+    pub fn take_common(&self, common: impl Any + Send + Sync) {
+        *self.common.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(common));
+    }
+
+    /// Whether the part that other programs wait for is held.
+    pub fn holds_common(&self) -> bool {
+        self.common.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Lets go of the part that other programs wait for. The rest still keeps this program's other processes out.
+    pub fn let_others_in(&self) {
+        self.common.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 

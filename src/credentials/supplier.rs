@@ -194,7 +194,17 @@ impl TokenSupplier {
     pub async fn keep_fresh(self: Arc<Self>) {
         loop {
             self.look_after().await;
-            sleep(LOOK_INTERVAL).await;
+            for _ in 0..GLANCES {
+                sleep(GLANCE_INTERVAL).await;
+                self.notice_removal().await;
+            }
+        }
+    }
+
+    /// Forgets a login that is no longer in the store, as after `codex-proxy logout`.
+    async fn notice_removal(&self) {
+        if self.state().held.is_some() && matches!(self.shared.cheap_look(), Some(None)) {
+            let _ = self.shared.start(Errand::Reload, Need::default()).await;
         }
     }
 
@@ -244,5 +254,7 @@ pub(super) fn now() -> u64 {
     unix_now().as_secs()
 }
 
-/// How often the store is looked at for a login that another process has put there.
-const LOOK_INTERVAL: Duration = Duration::from_secs(30);
+/// How often the store is looked at for a login that has been taken away; after so many of these looks, for one that
+/// another process has put there.
+const GLANCE_INTERVAL: Duration = Duration::from_secs(5);
+const GLANCES: u32 = 6;

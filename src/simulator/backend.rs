@@ -74,6 +74,32 @@ impl Simulator {
         }
     }
 
+    /// `GET /backend-api/wham/accounts/check`: how the account's workspace is reached.
+    pub(super) fn account_check(&self, call: &Call) -> ScriptedAnswer {
+        let workspace = self.settings().workspace.clone();
+        match workspace.status {
+            200 => {}
+            404 => return ScriptedAnswer::json(StatusCode::NOT_FOUND, &json!({ "detail": "Not Found" })),
+            _ => return ScriptedAnswer::json(StatusCode::UNAUTHORIZED, &json!({ "detail": "Unauthorized" })),
+        }
+        let account = match self.bearer(call) {
+            Ok(account) => account,
+            Err(refusal) => return refusal.into(),
+        };
+        let entry = json!({
+            "id": account.account_id,
+            "name": "Simulated workspace",
+            "structure": "workspace",
+            "plan_type": account.plan,
+            "is_deactivated": workspace.is_deactivated,
+            "is_fedramp_compliant_workspace": account.fedramp,
+            "workspace_backend_origin": workspace.origin,
+            "account_routing_override": workspace.routing_override,
+        });
+        let body = json!({ "accounts": [entry], "account_ordering": [account.account_id] });
+        ScriptedAnswer::json(StatusCode::OK, &body)
+    }
+
     /// The account and body of a request that is allowed and well-formed.
     fn accept(&self, call: &Call) -> Result<(Account, Map<String, Value>), Refusal> {
         let account = self.authorize(call)?;
@@ -122,6 +148,23 @@ impl Simulator {
     }
 
     fn authorize(&self, call: &Call) -> Result<Account, Refusal> {
+        let account = self.bearer(call)?;
+        let route = self.settings().workspace.routing_override.clone();
+        if route.is_some_and(|route| call.header("x-openai-account-routing-override") != route) {
+            let message = "This workspace is not served here.";
+            let refusal = Refusal::error(Some("wrong_workspace_route"), None, message);
+            return Err(Refusal { status: StatusCode::FORBIDDEN, ..refusal });
+        }
+        if account.fedramp && call.header("x-openai-fedramp") != "true" {
+            let message = "This workspace must be used through its FedRAMP boundary.";
+            let refusal = Refusal::error(Some("fedramp_required"), None, message);
+            return Err(Refusal { status: StatusCode::FORBIDDEN, ..refusal });
+        }
+        Ok(account)
+    }
+
+    /// The account whose token and id the call carries.
+    fn bearer(&self, call: &Call) -> Result<Account, Refusal> {
         let refusal = |body| Refusal { status: StatusCode::UNAUTHORIZED, body };
         let unauthorized = || refusal(json!({ "detail": "Unauthorized" }));
         let token = call.header("authorization").strip_prefix("Bearer ").ok_or_else(unauthorized)?;
@@ -133,11 +176,6 @@ impl Simulator {
         };
         if call.header("chatgpt-account-id") != account.account_id {
             return Err(unauthorized());
-        }
-        if account.fedramp && call.header("x-openai-fedramp") != "true" {
-            let message = "This workspace must be used through its FedRAMP boundary.";
-            let refusal = Refusal::error(Some("fedramp_required"), None, message);
-            return Err(Refusal { status: StatusCode::FORBIDDEN, ..refusal });
         }
         Ok(account)
     }

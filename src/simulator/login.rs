@@ -1,8 +1,8 @@
 //! Who is logged in and what their tokens are worth.
 //!
 //! * A *chain* is one login: every token that descends from one sign-in.
-//! * A refresh token works once. Sending it again ends the whole chain, as it does at the real issuer: its refresh token
-//!   is revoked and its access tokens are invalidated.
+//! * A refresh token works once. Unless the settings say otherwise, sending it again ends the whole chain: its refresh
+//!   token is revoked and its access tokens are invalidated.
 //! * Times are unix seconds by the simulator's own clock, which tests may move.
 
 use std::collections::HashMap;
@@ -154,7 +154,7 @@ impl Ledger {
         self.mint(self.chains.len() - 1, lifetime, now, seed)
     }
 
-    /// Exchanges a refresh token. Unless it is to `stay`, it is spent: a second exchange revokes its chain.
+    /// Exchanges a refresh token. Unless it is to `stay`, it is spent: a second exchange is refused.
     pub(super) fn exchange(&mut self, token: &str, stay: bool, now: i64, seed: &str) -> Result<Tokens, RefreshRefusal> {
         if token.is_empty() {
             return Err(RefreshRefusal::Empty);
@@ -162,10 +162,7 @@ impl Ledger {
         let entry = self.refresh.get_mut(token).ok_or(RefreshRefusal::Invalidated)?;
         let chain = entry.chain;
         match entry.state {
-            RefreshState::Used => {
-                self.revoke_chain(chain);
-                return Err(RefreshRefusal::Reused);
-            }
+            RefreshState::Used => return Err(RefreshRefusal::Reused),
             RefreshState::Expired => return Err(RefreshRefusal::Expired),
             RefreshState::Invalidated => return Err(RefreshRefusal::Invalidated),
             RefreshState::Fresh if self.chains[chain].revoked => return Err(RefreshRefusal::Invalidated),
@@ -271,12 +268,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_exchange_ends_the_chain() {
+    fn a_second_exchange_is_refused_and_a_revoked_chain_is_dead() {
         let mut ledger = Ledger::default();
         let first = ledger.sign_in(Login::default(), 0, "s");
         let second = ledger.exchange(&first.refresh, false, 1, "s").unwrap();
         assert!(ledger.account(&second.access, 2).is_ok());
         assert_eq!(ledger.exchange(&first.refresh, false, 2, "s"), Err(RefreshRefusal::Reused));
+        ledger.revoke(&first.refresh);
         assert_eq!(ledger.exchange(&second.refresh, false, 3, "s"), Err(RefreshRefusal::Invalidated));
         assert_eq!(ledger.account(&second.access, 3), Err(AccessRefusal::Invalidated));
     }

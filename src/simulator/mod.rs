@@ -64,7 +64,7 @@ pub use record::{Counters, Outcome, RecordedRequest};
 pub use scenario::{Ending, FailureShape, IncompleteReason, Moment, Play, Scenario, Stage};
 pub use script::{ScriptedAnswer, Step};
 pub use server::RunningSimulator;
-pub use settings::{EncryptedRefusal, IssuerSettings, Settings};
+pub use settings::{EncryptedRefusal, IssuerSettings, Settings, Workspace};
 
 /// One simulated backend with its issuer. Clones share everything.
 #[derive(Debug, Clone)]
@@ -82,6 +82,8 @@ struct Inner {
     ledger: Mutex<login::Ledger>,
     grants: Mutex<issuer::Grants>,
     token_answers: Mutex<VecDeque<ScriptedAnswer>>,
+    /// How long the next exchanges take, before and after the token is spent.
+    token_delays: Mutex<VecDeque<(Duration, Duration)>>,
     models_answers: Mutex<VecDeque<ScriptedAnswer>>,
     plays: Mutex<VecDeque<Play>>,
     /// Input tokens of the last request, by prompt cache key.
@@ -121,6 +123,7 @@ impl Simulator {
                 ledger: Mutex::default(),
                 grants: Mutex::default(),
                 token_answers: Mutex::default(),
+                token_delays: Mutex::default(),
                 models_answers: Mutex::default(),
                 plays: Mutex::default(),
                 prompt_cache: Mutex::default(),
@@ -228,6 +231,12 @@ impl Simulator {
     /// The next request to the token endpoint gets this answer instead of an exchange. Queued in order.
     pub fn script_token_answer(&self, answer: ScriptedAnswer) {
         locked(&self.inner.token_answers).push_back(answer);
+    }
+
+    /// The next request to the token endpoint waits `before` its exchange, and its answer for so long `after` it. Queued in
+    /// order.
+    pub fn delay_token_answer(&self, before: Duration, after: Duration) {
+        locked(&self.inner.token_delays).push_back((before, after));
     }
 
     /// The next request for the list of models gets this answer. Queued in order.

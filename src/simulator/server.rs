@@ -110,7 +110,7 @@ impl Simulator {
         match (&call.head.method, path.as_str()) {
             (&Method::POST, "/oauth/token") => {
                 guard.token_request();
-                issuer::token(self, &call).play(guard).await
+                issuer::token(self, &call).await.play(guard).await
             }
             (&Method::GET, "/oauth/authorize") => issuer::authorize(self, &call).play(guard).await,
             (&Method::POST, "/oauth/revoke") => issuer::revoke(self, &call).play(guard).await,
@@ -121,6 +121,7 @@ impl Simulator {
             (&Method::POST, "/backend-api/codex/responses") => self.responses(&call, guard).await,
             (&Method::GET, "/backend-api/codex/responses") => Self::upgrade(&call).play(guard).await,
             (&Method::GET, "/backend-api/codex/models") => self.models(&call).play(guard).await,
+            (&Method::GET, "/backend-api/wham/accounts/check") => self.account_check(&call).play(guard).await,
             (&Method::GET, "/backend-api/wham/usage") => self.usage(&call).play(guard).await,
             _ => not_found().play(guard).await,
         }

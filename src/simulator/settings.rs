@@ -12,6 +12,8 @@ use super::login::Login;
 pub struct Settings {
     /// How the token issuer behaves.
     pub issuer: IssuerSettings,
+    /// How the account's workspace is reached.
+    pub workspace: Workspace,
     /// The models of the account.
     pub catalogue: Catalogue,
     /// The account's usage windows.
@@ -45,6 +47,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             issuer: IssuerSettings::default(),
+            workspace: Workspace::default(),
             catalogue: Catalogue::default(),
             limits: Limits::default(),
             delivery: Delivery::default(),
@@ -53,6 +56,25 @@ impl Default for Settings {
             encrypted_refusal: EncryptedRefusal::default(),
             record_limit: 4096,
         }
+    }
+}
+
+/// How the account's workspace is reached, as `GET /backend-api/wham/accounts/check` tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workspace {
+    /// Where it is, in place of the usual host: `https://gov.chatgpt.com`.
+    pub origin: Option<String>,
+    /// What a call must say in `x-openai-account-routing-override`.
+    pub routing_override: Option<String>,
+    /// Whether it is deactivated.
+    pub is_deactivated: bool,
+    /// The status of the answer that tells all this: 200, or 401 or 404 without telling.
+    pub status: u16,
+}
+
+impl Default for Workspace {
+    fn default() -> Self {
+        Self { origin: None, routing_override: None, is_deactivated: false, status: 200 }
     }
 }
 
@@ -69,6 +91,10 @@ pub struct IssuerSettings {
     pub delay: Duration,
     /// The status of an answer to a spent refresh token: 400 or 401.
     pub reuse_status: u16,
+    /// Whether a refresh token that is sent again ends the whole login, and not just that request.
+    pub reuse_ends_login: bool,
+    /// A refresh answers with a new login of this one instead of the sender's.
+    pub refresh_as: Option<Login>,
     /// Whether any loopback port may receive the browser's redirect; the real issuer knows 1455 and 1457 only.
     pub any_redirect_port: bool,
     /// Whether codes for devices are handed out at all.
@@ -88,6 +114,8 @@ impl Default for IssuerSettings {
             omit_id_token: false,
             delay: Duration::ZERO,
             reuse_status: 401,
+            reuse_ends_login: true,
+            refresh_as: None,
             any_redirect_port: false,
             device_enabled: true,
             device_pending_polls: Some(2),

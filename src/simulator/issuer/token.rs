@@ -1,5 +1,7 @@
 //! `POST /oauth/token`: refresh tokens and authorization codes become tokens.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
@@ -12,9 +14,20 @@ use super::super::script::ScriptedAnswer;
 use super::super::settings::IssuerSettings;
 use super::super::{Simulator, locked};
 use super::{AuthorizationCode, Redirect, refusal};
+use crate::platform;
 
-/// Answers one exchange; an answer queued by a test goes first.
-pub(in super::super) fn token(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
+/// Answers one exchange; an answer queued by a test goes first. Delays queued by a test are those before the exchange, here,
+/// and after it.
+pub(in super::super) async fn token(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
+    let delays = locked(&simulator.inner.token_delays).pop_front();
+    let (before, after) = delays.unwrap_or((Duration::ZERO, simulator.settings().issuer.delay));
+    if !before.is_zero() {
+        platform::sleep(before).await;
+    }
+    answer(simulator, call, after)
+}
+
+fn answer(simulator: &Simulator, call: &Call, delay: Duration) -> ScriptedAnswer {
     if let Some(answer) = locked(&simulator.inner.token_answers).pop_front() {
         return answer;
     }
@@ -22,21 +35,30 @@ pub(in super::super) fn token(simulator: &Simulator, call: &Call) -> ScriptedAns
         return refusal(StatusCode::UNAUTHORIZED, "invalid_client", "Invalid client specified.");
     }
     match call.field("grant_type").as_deref() {
-        Some("refresh_token") => refresh(simulator, call),
+        Some("refresh_token") => refresh(simulator, call, delay),
         Some("authorization_code") => redeem(simulator, call),
         _ => refusal(StatusCode::BAD_REQUEST, "unsupported_grant_type", "Unsupported grant type."),
     }
 }
 
-fn refresh(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
+fn refresh(simulator: &Simulator, call: &Call, delay: Duration) -> ScriptedAnswer {
     let settings = &simulator.settings().issuer;
     let Some(token) = call.field("refresh_token") else {
         let message = "Missing required parameter: 'refresh_token'.";
         return refusal(StatusCode::BAD_REQUEST, "missing_required_parameter", message);
     };
     let exchanged = {
+        let (now, seed) = (simulator.now(), &simulator.inner.seed);
         let mut ledger = locked(&simulator.inner.ledger);
-        ledger.exchange(&token, settings.omit_refresh_token, simulator.now(), &simulator.inner.seed)
+        let exchanged = ledger.exchange(&token, settings.omit_refresh_token, now, seed);
+        match (&exchanged, &settings.refresh_as) {
+            (Ok(_), Some(other)) => Ok(ledger.sign_in(other.clone(), now, seed)),
+            (Err(RefreshRefusal::Reused), _) if settings.reuse_ends_login => {
+                ledger.revoke(&token);
+                exchanged
+            }
+            _ => exchanged,
+        }
     };
     let answer = match exchanged {
         Ok(tokens) => {
@@ -50,7 +72,7 @@ fn refresh(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
             refused(cause, settings)
         }
     };
-    answer.delayed(settings.delay)
+    answer.delayed(delay)
 }
 
 fn refreshed(tokens: &Tokens, settings: &IssuerSettings) -> Value {
