@@ -299,6 +299,7 @@ async fn every_http_fault_has_its_status_and_body() {
         (408, "timeout"),
         (413, "too large"),
         (429, "resets_in_seconds"),
+        (429, "resets_in_seconds"),
         (429, "usage_not_included"),
         (429, ""),
         (400, "cyber_policy"),
@@ -309,6 +310,17 @@ async fn every_http_fault_has_its_status_and_body() {
         (503, "server_is_overloaded"),
         (503, "slow_down"),
         (504, "Gateway Time-out"),
+        (400, "misalignment_policy_violation"),
+        (400, "content_policy_violation"),
+        (400, "bio_policy"),
+        (403, "inference_hook_denied"),
+        (403, "access_program_not_enabled"),
+        (403, "workspace_access_denied"),
+        (429, "organization_usage_limit_exceeded"),
+        (429, "organization_spend_limit_exceeded"),
+        (429, "budget_reached"),
+        (503, "policy_capacity_unavailable"),
+        (400, "invalid_audio"),
     ];
     assert_eq!(expected.len(), HttpFault::NAMED.len());
     for ((status, part), (name, fault)) in expected.into_iter().zip(HttpFault::NAMED) {
@@ -320,6 +332,9 @@ async fn every_http_fault_has_its_status_and_body() {
     let limited = backend.play(Scenario::Http(HttpFault::UsageLimit(60))).await;
     assert_eq!(limited.json()["error"]["resets_in_seconds"], 60);
     assert_eq!(limited.header("x-codex-primary-used-percent"), "100");
+    let reserve = backend.play(Scenario::Http(HttpFault::ReserveLeft(60))).await;
+    assert_eq!(reserve.header("x-base-model-inference-limit-name"), "gpt-reserve");
+    assert_eq!(reserve.header("x-codex-primary-used-percent"), "100");
     assert!(backend.play(Scenario::HtmlWithOk).await.text.contains("<html>"));
     assert_eq!(backend.play(Scenario::JsonErrorWithOk).await.code(), "server_error");
     let redirect = backend.play(Scenario::Redirect(308, "https://example.com/".to_owned())).await;
@@ -429,7 +444,7 @@ async fn models_have_a_tag_and_a_gate() {
 async fn usage_and_upgrade() {
     let backend = Backend::start().await;
     let weekly = Window { used_percent: 40.0, minutes: 10_080, resets_in_seconds: 60 };
-    backend.simulator.configure(|settings| settings.limits = Limits { primary: weekly, secondary: None });
+    backend.simulator.configure(|settings| settings.limits = Limits { primary: weekly, ..Limits::default() });
     let usage = backend.get("/backend-api/wham/usage").await.json();
     assert_eq!(usage["rate_limit"]["primary_window"]["used_percent"], 40.0);
     assert_eq!(usage["rate_limit"]["primary_window"]["limit_window_seconds"], 604_800);

@@ -32,6 +32,10 @@ pub(super) enum Terminal {
         code: String,
         message: String,
     },
+    Cancelled {
+        code: String,
+        message: String,
+    },
     /// An `error` event with the fields nested or at its top.
     Error {
         code: String,
@@ -126,6 +130,10 @@ impl Envelope {
             Terminal::Failed { code, message } => {
                 let fields = json!({ "error": { "code": code, "message": message } });
                 json!({ "type": "response.failed", "response": self.response("failed", fields) })
+            }
+            Terminal::Cancelled { code, message } => {
+                let fields = json!({ "error": { "code": code, "message": message } });
+                json!({ "type": "response.cancelled", "response": self.response("cancelled", fields) })
             }
             Terminal::Error { code, message, nested: true } => {
                 let error = json!({ "type": error_type(code), "code": code, "message": message, "param": null });

@@ -4,6 +4,7 @@ use http::StatusCode;
 use http::header::{HeaderName, RETRY_AFTER};
 use serde_json::{Value, json};
 
+use super::limits::Limits;
 use super::script::ScriptedAnswer;
 
 /// An answer with an error status, in the body the backend documents by what it sends.
@@ -33,6 +34,9 @@ pub enum HttpFault {
     TooLarge,
     /// 429: the plan's window is exhausted for so many seconds.
     UsageLimit(u32),
+    /// The same, and the account's Luna Reserve is not: a separate allowance that the backend's other headers tell of
+    /// (openai/codex#45132, limit `base_model_inference`, named `gpt-reserve`).
+    ReserveLeft(u32),
     /// 429: the plan does not include Codex.
     UsageNotIncluded,
     /// 429 without a body: too many requests in too short a time.
@@ -53,6 +57,8 @@ pub enum HttpFault {
     SlowDown,
     /// 504 as a page.
     GatewayTimeout,
+    /// This status with this code, in the words of [`Failure::CODES`].
+    Coded(u16, &'static str),
 }
 
 impl HttpFault {
@@ -70,6 +76,7 @@ impl HttpFault {
         ("request-timeout", Self::RequestTimeout),
         ("too-large", Self::TooLarge),
         ("usage-limit", Self::UsageLimit(13_872)),
+        ("reserve-left", Self::ReserveLeft(13_872)),
         ("usage-not-included", Self::UsageNotIncluded),
         ("too-many-requests", Self::TooManyRequests),
         ("cyber-policy", Self::CyberPolicy),
@@ -80,6 +87,17 @@ impl HttpFault {
         ("overloaded", Self::Overloaded),
         ("slow-down", Self::SlowDown),
         ("gateway-timeout", Self::GatewayTimeout),
+        ("misalignment-policy", Self::Coded(400, "misalignment_policy_violation")),
+        ("content-policy", Self::Coded(400, "content_policy_violation")),
+        ("bio-policy", Self::Coded(400, "bio_policy")),
+        ("inference-hook-denied", Self::Coded(403, "inference_hook_denied")),
+        ("access-program", Self::Coded(403, "access_program_not_enabled")),
+        ("workspace-access-denied", Self::Coded(403, "workspace_access_denied")),
+        ("organization-usage-limit", Self::Coded(429, "organization_usage_limit_exceeded")),
+        ("organization-spend-limit", Self::Coded(429, "organization_spend_limit_exceeded")),
+        ("budget-reached", Self::Coded(429, "budget_reached")),
+        ("policy-capacity", Self::Coded(503, "policy_capacity_unavailable")),
+        ("invalid-audio", Self::Coded(400, "invalid_audio")),
     ];
 
     /// The answer; `model` and `plan` are the request's, `now` is unix seconds.
@@ -111,6 +129,10 @@ impl HttpFault {
             Self::RequestTimeout => detail(StatusCode::REQUEST_TIMEOUT, "Request timeout"),
             Self::TooLarge => detail(StatusCode::PAYLOAD_TOO_LARGE, "Request entity too large"),
             Self::UsageLimit(seconds) => usage_limit(seconds, plan, now),
+            Self::ReserveLeft(seconds) => {
+                let reserve = Limits { reserve: Some(Limits::FULL_RESERVE), ..Limits::default().exhausted() };
+                ScriptedAnswer { headers: reserve.headers(plan, now), ..usage_limit(seconds, plan, now) }
+            }
             Self::UsageNotIncluded => {
                 let error = json!({ "type": "usage_not_included", "message": "Codex is not included in this plan." });
                 json_answer(StatusCode::TOO_MANY_REQUESTS, &json!({ "error": error }))
@@ -132,6 +154,9 @@ impl HttpFault {
                 error(StatusCode::SERVICE_UNAVAILABLE, "slow_down", message_of("slow_down")).header(RETRY_AFTER, "5")
             }
             Self::GatewayTimeout => ScriptedAnswer::html(StatusCode::GATEWAY_TIMEOUT, GATEWAY_TIMEOUT),
+            Self::Coded(status, code) => {
+                error(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), code, message_of(code))
+            }
         }
     }
 }
@@ -212,6 +237,24 @@ impl Failure {
         ("image_file_not_found", "The image file was not found."),
         ("vector_store_timeout", "The vector store timed out."),
         ("data_residency_mismatch", "The data residency does not match."),
+        // Codes that the Codex CLI knows since 0.147, by its program's own strings (0.159 of 2026-09-29, 0.169 of
+        // 2026-11-13). The words of those below are guesses where no public report quotes them.
+        ("misalignment_policy_violation", "This request was blocked due to a misalignment policy violation."),
+        ("content_policy_violation", "This request was blocked by the content policy."),
+        ("inference_hook_denied", "Your workspace inference hook blocked this request."),
+        ("access_program_not_enabled", "This access program is not enabled for this organization."),
+        ("workspace_access_denied", "You do not have access to this workspace."),
+        ("organization_usage_limit_exceeded", "Your organization has reached its usage limit."),
+        ("organization_spend_limit_exceeded", "Your organization has reached its spend limit."),
+        ("budget_reached", "The budget has been reached."),
+        ("session_budget_exceeded", "The session's budget has been exceeded."),
+        ("policy_capacity_unavailable", "Policy checks have no capacity at the moment. Please try again later."),
+        ("audio_too_large", "The audio is too large."),
+        ("invalid_audio", "The audio is not valid."),
+        ("invalid_audio_data", "The audio data is not valid."),
+        ("invalid_audio_format", "The audio format is not supported."),
+        ("missing_audio_sample_rate", "The audio's sample rate is missing."),
+        ("tool_collision", "Two tools have the same name."),
     ];
 }
 

@@ -22,15 +22,24 @@ pub struct Limits {
     pub primary: Window,
     /// The second window.
     pub secondary: Option<Window>,
+    /// The Luna Reserve: a separate allowance that eligible accounts have once their windows are used up.
+    pub reserve: Option<Window>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { primary: Window { used_percent: 12.5, minutes: 10_080, resets_in_seconds: 332_661 }, secondary: None }
+        Self {
+            primary: Window { used_percent: 12.5, minutes: 10_080, resets_in_seconds: 332_661 },
+            secondary: None,
+            reserve: None,
+        }
     }
 }
 
 impl Limits {
+    /// A reserve nothing of which has been used.
+    pub const FULL_RESERVE: Window = Window { used_percent: 0.0, minutes: 10_080, resets_in_seconds: 604_800 };
+
     /// Both windows used up to the last bit.
     pub(super) fn exhausted(mut self) -> Self {
         self.primary.used_percent = 100.0;
@@ -45,12 +54,19 @@ impl Limits {
                 headers.insert(name, value);
             }
         };
-        for (name, window) in [("primary", Some(self.primary)), ("secondary", self.secondary)] {
+        for (limit, window) in [
+            ("codex-primary", Some(self.primary)),
+            ("codex-secondary", self.secondary),
+            ("base-model-inference-primary", self.reserve),
+        ] {
             let Some(window) = window else { continue };
-            add(format!("x-codex-{name}-used-percent"), window.used_percent.to_string());
-            add(format!("x-codex-{name}-window-minutes"), window.minutes.to_string());
-            add(format!("x-codex-{name}-reset-at"), (now + window.resets_in_seconds).to_string());
-            add(format!("x-codex-{name}-reset-after-seconds"), window.resets_in_seconds.to_string());
+            add(format!("x-{limit}-used-percent"), window.used_percent.to_string());
+            add(format!("x-{limit}-window-minutes"), window.minutes.to_string());
+            add(format!("x-{limit}-reset-at"), (now + window.resets_in_seconds).to_string());
+            add(format!("x-{limit}-reset-after-seconds"), window.resets_in_seconds.to_string());
+        }
+        if self.reserve.is_some() {
+            add("x-base-model-inference-limit-name".to_owned(), RESERVE.to_owned());
         }
         for (name, value) in [
             ("x-codex-plan-type", plan),
@@ -94,6 +110,16 @@ impl Limits {
             })
         };
         let reached = self.primary.used_percent >= 100.0;
+        let reserve = self.reserve.map(|reserve| {
+            let spent = reserve.used_percent >= 100.0;
+            let limit = json!({
+                "allowed": !spent,
+                "limit_reached": spent,
+                "primary_window": window(reserve),
+                "secondary_window": null,
+            });
+            json!({ "limit_name": RESERVE, "metered_feature": "base_model_inference", "rate_limit": limit })
+        });
         json!({
             "plan_type": plan,
             "rate_limit": {
@@ -107,9 +133,12 @@ impl Limits {
                 "approx_cloud_messages": null,
             },
             "spend_control": { "reached": false, "individual_limit": null },
-            "additional_rate_limits": [],
+            "additional_rate_limits": Vec::from_iter(reserve),
             "rate_limit_reached_type": null,
             "rate_limit_reset_credits": { "available_count": 0 },
         })
     }
 }
+
+/// The name of the reserve, which is also that of the model that uses it (openai/codex#45132).
+const RESERVE: &str = "gpt-reserve";

@@ -51,6 +51,7 @@ mod scenario;
 mod script;
 mod server;
 mod settings;
+mod substitution;
 mod turn;
 mod validate;
 mod vault;
@@ -65,6 +66,7 @@ pub use scenario::{Ending, FailureShape, IncompleteReason, Moment, Play, Scenari
 pub use script::{ScriptedAnswer, Step};
 pub use server::RunningSimulator;
 pub use settings::{EncryptedRefusal, IssuerSettings, Settings, Workspace};
+pub use substitution::{Substitution, Told};
 
 /// One simulated backend with its issuer. Clones share everything.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HeaderName};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -71,7 +71,12 @@ impl<'a> Performance<'a> {
             Scenario::EmptyBody => self.streamed(Vec::new()),
             other => {
                 let delay = if let Scenario::Stall(delay, Stage::Head) = other { delay } else { Duration::ZERO };
-                self.streamed(self.steps(&other)).delayed(delay)
+                let answer = self.streamed(self.steps(&other)).delayed(delay);
+                let named = if let Scenario::Substituted(substitution) = &other { substitution.header() } else { None };
+                match named {
+                    Some(model) => answer.header(HeaderName::from_static("openai-model"), model),
+                    None => answer,
+                }
             }
         }
     }
@@ -103,6 +108,12 @@ impl<'a> Performance<'a> {
         events.extend(terminals(scenario).iter().filter_map(|terminal| envelope.closing(terminal, usage)));
         if let Scenario::Ending(ending) = scenario {
             ending.change(&mut events);
+        }
+        if let Scenario::Substituted(substitution) = scenario {
+            substitution.tell(&mut events, middle);
+        }
+        if let (Scenario::ServedTier(tier), Some(last)) = (scenario, events.last_mut()) {
+            last["response"]["service_tier"] = tier.as_str().into();
         }
         number(&mut events);
         let mut steps: Vec<Step> = events.iter().map(|event| Step::Bytes(self.delivery.frame(event))).collect();
@@ -311,6 +322,7 @@ fn terminals(scenario: &Scenario) -> Vec<Terminal> {
                 FailureShape::NestedError => vec![Terminal::Error { code, message, nested: true }],
                 FailureShape::FlatError => vec![Terminal::Error { code, message, nested: false }],
                 FailureShape::ErrorThenFailed => vec![Terminal::Error { code, message, nested: true }, failed],
+                FailureShape::Cancelled => vec![Terminal::Cancelled { code, message }],
             }
         }
         _ => vec![Terminal::Completed],

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::fault::{Failure, HttpFault};
 use super::frame::Delivery;
 use super::script::ScriptedAnswer;
+use super::substitution::{Substitution, Told};
 
 /// How one answer goes.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +53,10 @@ pub enum Scenario {
     LongIds,
     /// The last event differs from the usual one.
     Ending(Ending),
+    /// Another model answers, and one place of the answer says so.
+    Substituted(Substitution),
+    /// The last event says that the answer was given at this service tier.
+    ServedTier(String),
     /// A web search with citations.
     WebSearch,
     /// A generated picture.
@@ -125,6 +130,8 @@ pub enum FailureShape {
     FlatError,
     /// A nested `error`, then `response.failed`, as overload is told.
     ErrorThenFailed,
+    /// `response.cancelled`.
+    Cancelled,
 }
 
 /// Where in the stream something happens.
@@ -244,6 +251,7 @@ fn http_fault(name: &str, value: Option<&str>) -> Option<HttpFault> {
     let (_, fault) = HttpFault::NAMED.iter().find(|(known, _)| *known == name)?;
     match (fault, value.and_then(|value| value.parse().ok())) {
         (HttpFault::UsageLimit(_), Some(seconds)) => Some(HttpFault::UsageLimit(seconds)),
+        (HttpFault::ReserveLeft(_), Some(seconds)) => Some(HttpFault::ReserveLeft(seconds)),
         (other, _) => Some(*other),
     }
 }
@@ -275,6 +283,10 @@ fn duration(value: Option<&str>, or: u64) -> Duration {
         None => value.trim_end_matches('s').parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
     });
     parsed.unwrap_or(Duration::from_millis(or))
+}
+
+fn substituted(value: Option<&str>, told: Told) -> Scenario {
+    Scenario::Substituted(Substitution::new(value.unwrap_or("gpt-6-luna"), told))
 }
 
 fn failure(value: Option<&str>) -> Failure {
@@ -314,6 +326,14 @@ const NAMES: &[(&str, Make)] = &[
     ("full-output", |_| Scenario::Ending(Ending::FullOutput)),
     ("bare-usage", |_| Scenario::Ending(Ending::BareUsage)),
     ("no-usage", |_| Scenario::Ending(Ending::NoUsage)),
+    ("model-everywhere", |value| substituted(value, Told::Everywhere)),
+    ("model-in-head", |value| substituted(value, Told::Head)),
+    ("model-in-created", |value| substituted(value, Told::Created)),
+    ("model-in-event-headers", |value| substituted(value, Told::EventHeaders)),
+    ("model-in-metadata", |value| substituted(value, Told::Metadata)),
+    ("model-in-late-metadata", |value| substituted(value, Told::LateMetadata)),
+    ("model-in-completed", |value| substituted(value, Told::Completed)),
+    ("served-tier", |value| Scenario::ServedTier(value.unwrap_or("default").to_owned())),
     ("web-search", |_| Scenario::WebSearch),
     ("image-generation", |_| Scenario::ImageGeneration),
     ("huge-image", |value| Scenario::HugeImage(value.and_then(|value| value.parse().ok()).unwrap_or(5 << 20))),
