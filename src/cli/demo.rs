@@ -11,6 +11,7 @@ use crate::credentials::{AuthDocument, TokenSupplier};
 use crate::platform::{HttpClient, Reach, TransportSettings};
 use crate::server::listen;
 use crate::simulator::{Login, Settings, Simulator};
+use crate::upstream::Routing;
 
 /// Serves with throw-away credentials until a signal.
 pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<(), CliError> {
@@ -20,6 +21,7 @@ pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<
     let simulator = Simulator::with_settings(Settings { unknown_events: false, ..Settings::default() });
     let running = simulator.start().await?;
     config.upstream.base_url = running.upstream_url();
+    config.upstream.routing = Routing::default();
     config.auth_url = running.auth_url();
     config.catalogue_cache = None;
     let login = simulator.issue_login(Login::default()).to_string();
