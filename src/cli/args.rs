@@ -21,7 +21,7 @@ pub struct CommandLine {
     /// The options, before or after the command.
     #[command(flatten)]
     pub options: Options,
-    /// Read options from this TOML file [env: CODEX_PROXY_CONFIG] [default: ~/.config/codex-proxy/config.toml]
+    /// Read options from this TOML file [env: CODEX_PROXY_CONFIG] [default: ~/.config/codex-proxy/config.toml, on Windows in %APPDATA%]
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true)]
     pub config: Option<PathBuf>,
     /// Print this help
