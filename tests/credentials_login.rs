@@ -117,7 +117,7 @@ async fn browser_sign_in_stores_an_independent_login() {
     assert!(world.simulator.accepts_access_token(token(&stored, "access_token")));
     assert!(world.simulator.accepts_refresh_token(token(&stored, "refresh_token")));
     assert!(!token(&stored, "account_id").is_empty());
-    assert!(terminal.text().contains("Signed in as simulated@example.com (plus)"), "{}", terminal.text());
+    assert!(terminal.text().contains("Signed in as simulated@example.com (Plus)"), "{}", terminal.text());
 }
 
 #[tokio::test]
@@ -240,7 +240,7 @@ async fn status_says_whose_login_and_how_long() {
     let document = world.sign_in(&world.path(), 2 * 86_400 + 3_630);
     let (works, text) = shown(&context(&world), false).await;
     assert!(works, "{text}");
-    for words in ["simulated@example.com", "plus", "expires in 2 days 1 hour", "xdg: /"] {
+    for words in ["simulated@example.com", "Plan     Plus", "expires in 2 days 1 hour", "xdg: /"] {
         assert!(text.contains(words), "{words} in {text}");
     }
     let (_, text) = shown(&context(&world), true).await;

@@ -66,7 +66,12 @@ async fn a_legacy_login_is_copied_and_made_independent() {
     let source = world.sign_in(&legacy(&world), 86_400);
     let before = std::fs::read(legacy(&world)).unwrap();
     let (supplier, lines) = launch(&world, None, true).await;
-    assert_eq!(marks(&lines), "🔍🔍📄💾✅🔄✅", "{lines:#?}");
+    assert_eq!(marks(&lines), "🔍🔍📄💾✅🔄✅⚠", "{lines:#?}");
+    let cost = lines.last().unwrap();
+    for part in ["the Codex CLI will have to sign in again", "`codex-proxy login`", "--creds-store legacy"] {
+        assert!(cost.contains(part), "{part} is not in {cost}");
+    }
+    assert!(!world.simulator.accepts_refresh_token(token(&source, "refresh_token")), "that is the cost");
     assert_eq!(std::fs::read(legacy(&world)).unwrap(), before);
     let copy = read_json(&world.path());
     assert_ne!(token(&copy, "refresh_token"), token(&source, "refresh_token"));
@@ -80,7 +85,7 @@ async fn without_the_refresh_it_is_a_plain_copy() {
     let world = World::new().await;
     let source = world.sign_in(&legacy(&world), 86_400);
     let (supplier, lines) = launch(&world, None, false).await;
-    assert_eq!(marks(&lines), "🔍🔍📄💾✅", "{lines:#?}");
+    assert_eq!(marks(&lines), "🔍🔍📄💾✅⚠", "{lines:#?}");
     assert_eq!(read_json(&world.path()), source);
     assert_eq!(supplier.access().await.unwrap().token.expose(), token(&source, "access_token"));
     assert_eq!(world.simulator.requests().len(), 0);
@@ -90,7 +95,7 @@ async fn without_the_refresh_it_is_a_plain_copy() {
 async fn the_keychain_is_the_second_source() {
     let world = World::new().await;
     let (supplier, lines) = launch(&world, Some(keychain_login(&world)), true).await;
-    assert_eq!(marks(&lines), "🔍🔍🔍📄💾✅🔄✅", "{lines:#?}");
+    assert_eq!(marks(&lines), "🔍🔍🔍📄💾✅🔄✅⚠", "{lines:#?}");
     supplier.access().await.unwrap();
     assert!(world.path().exists());
 }
@@ -100,7 +105,7 @@ async fn with_both_the_legacy_file_wins() {
     let world = World::new().await;
     let source = world.sign_in(&legacy(&world), 86_400);
     let (_, lines) = launch(&world, Some(keychain_login(&world)), false).await;
-    assert_eq!(marks(&lines), "🔍🔍📄💾✅", "{lines:#?}");
+    assert_eq!(marks(&lines), "🔍🔍📄💾✅⚠", "{lines:#?}");
     assert_eq!(read_json(&world.path()), source);
 }
 
@@ -144,7 +149,7 @@ async fn a_broken_legacy_file_is_named_and_the_keychain_tried() {
     assert_eq!(marks(&lines), "🔍🔍❌🔍⚠", "{lines:#?}");
     assert!(lines.iter().any(|line| line.contains("line 1, column 15")), "{lines:#?}");
     let (supplier, lines) = launch(&world, Some(keychain_login(&world)), true).await;
-    assert_eq!(marks(&lines), "🔍🔍❌🔍📄💾✅🔄✅", "{lines:#?}");
+    assert_eq!(marks(&lines), "🔍🔍❌🔍📄💾✅🔄✅⚠", "{lines:#?}");
     supplier.access().await.unwrap();
     assert_eq!(std::fs::read_to_string(legacy(&world)).unwrap(), "{\"tokens\": [1,}");
 }

@@ -39,12 +39,7 @@ pub(super) async fn log_out(
 
 /// Shows the login. Fails where there is none that works, having said so.
 pub(super) async fn show(config: &Config, format: Format, output: &mut (dyn Write + Send)) -> Result<(), CliError> {
-    let asker = Asker {
-        http: HttpClient::new(CONNECT_TIMEOUT)?,
-        upstream_url: config.upstream.base_url.clone(),
-        originator: config.upstream.originator.clone(),
-        user_agent: config.upstream.user_agent.clone(),
-    };
+    let asker = Asker { http: HttpClient::new(CONNECT_TIMEOUT)?, upstream: config.upstream.clone() };
     let options = StatusOptions { json: format.json, usage: Some(asker) };
     let works = status::status(&options, &context(config)?, output).await?;
     if works { Ok(()) } else { Err(CliError::Reported) }

@@ -15,13 +15,13 @@ use super::value::{Alias, Aliases, ByteSize};
 
 /// Use a ChatGPT Plus/Pro subscription from any tool that speaks the OpenAI API.
 #[derive(Debug, Parser)]
-#[command(name = "codex-proxy", version, after_help = EXAMPLES, max_term_width = 0)]
+#[command(name = "codex-proxy", version, after_help = EXAMPLES, term_width = 0)]
 #[command(override_usage = "codex-proxy [OPTIONS] [COMMAND]", help_expected = true, disable_help_flag = true)]
 pub struct CommandLine {
     /// The options, before or after the command.
     #[command(flatten)]
     pub options: Options,
-    /// Read options from this TOML file [env: CODEX_PROXY_CONFIG] [default: ~/.config/codex-proxy/config.toml]
+    /// Read options from this TOML file [env: CODEX_PROXY_CONFIG] [default: ~/.config/codex-proxy/config.toml, on Windows in %APPDATA%]
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true)]
     pub config: Option<PathBuf>,
     /// Print this help
@@ -154,9 +154,12 @@ pub struct Options {
     /// Requests worked on at once at most [default: 512]
     #[arg(long, value_name = "COUNT", global = true)]
     pub max_concurrent: Option<usize>,
-    /// Address of the backend [env: CODEX_UPSTREAM_URL] [default: https://chatgpt.com/backend-api/codex]
+    /// Address of the backend [env: CODEX_UPSTREAM_URL] [default: https://chatgpt.com/backend-api/codex, for FedRAMP workspaces https://gov.chatgpt.com/backend-api/codex]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, global = true)]
     pub upstream_url: Option<String>,
+    /// Header x-openai-account-routing-override of every call, for workspaces that need one (doctor tells) [env: CODEX_ACCOUNT_ROUTING_OVERRIDE]
+    #[arg(long, value_name = "ROUTE", global = true)]
+    pub account_routing_override: Option<String>,
     /// Address of the token issuer [env: CODEX_AUTH_URL] [default: https://auth.openai.com]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, global = true)]
     pub auth_url: Option<String>,

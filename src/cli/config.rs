@@ -69,19 +69,12 @@ impl Config {
             server: server(&options, guard, &environment)?,
             aliases: options.model_alias.into_iter().map(|alias| (alias.from, alias.to)).collect(),
             default_model: options.default_model,
-            upstream: upstream::Settings {
-                base_url: url("--upstream-url", options.upstream_url.as_deref().unwrap_or(written::UPSTREAM_URL))?,
-                originator: header_text(
-                    "--originator",
-                    options.originator.unwrap_or_else(|| written::ORIGINATOR.to_owned()),
-                )?,
-                client_version: header_text(
-                    "--client-version",
-                    options.client_version.unwrap_or_else(|| written::CLIENT_VERSION.to_owned()),
-                )?,
-                user_agent: upstream::Settings::user_agent(),
-                idle_timeout: upstream::Settings::IDLE_TIMEOUT,
-            },
+            upstream: backend(
+                options.upstream_url.as_deref(),
+                options.account_routing_override,
+                options.originator,
+                options.client_version,
+            )?,
             auth_url: url("--auth-url", options.auth_url.as_deref().unwrap_or(written::AUTH_URL))?,
             catalogue_cache: CatalogueFile::of_this_user(&variable),
             environment,
@@ -129,6 +122,29 @@ fn check_home(options: &Options, environment: &Environment) -> Result<(), CliErr
                    --creds-path"
         .to_owned();
     Err(CliError::Option { option: "HOME".to_owned(), problem })
+}
+
+/// Who names an address means it for every login; only the default differs between workspaces.
+fn backend(
+    address: Option<&str>,
+    account_override: Option<String>,
+    originator: Option<String>,
+    client_version: Option<String>,
+) -> Result<upstream::Settings, CliError> {
+    let account_override =
+        account_override.map(|route| header_text("--account-routing-override", route)).transpose()?;
+    let fedramp_url = address.is_none().then(|| written::FEDRAMP_UPSTREAM_URL.to_owned());
+    let named = |option: &str, given: Option<String>, usual: &str| {
+        header_text(option, given.unwrap_or_else(|| usual.to_owned()))
+    };
+    Ok(upstream::Settings {
+        base_url: url("--upstream-url", address.unwrap_or(written::UPSTREAM_URL))?,
+        originator: named("--originator", originator, written::ORIGINATOR)?,
+        client_version: named("--client-version", client_version, written::CLIENT_VERSION)?,
+        user_agent: upstream::Settings::user_agent(),
+        idle_timeout: upstream::Settings::IDLE_TIMEOUT,
+        routing: upstream::Routing { fedramp_url, account_override },
+    })
 }
 
 fn store(options: &Options) -> StoreOptions {
@@ -232,6 +248,24 @@ mod tests {
         assert_eq!((config.server.max_body_size, config.server.max_concurrent), (64 << 20, 512));
         assert!(config.server.guard.admin_keys.is_empty() && config.server.reasoning_replay);
         assert!(config.store.migrate_refresh);
+    }
+
+    #[test]
+    fn a_named_backend_serves_fedramp_workspaces_too() {
+        let access = |fedramp| crate::credentials::Access {
+            token: crate::credentials::secret::Secret::new("t"),
+            account_id: "a".to_owned(),
+            fedramp,
+        };
+        let usual = resolve(Options::default()).expect("a configuration").upstream;
+        assert_eq!(usual.url_for(&access(false)), "https://chatgpt.com/backend-api/codex");
+        assert_eq!(usual.url_for(&access(true)), "https://gov.chatgpt.com/backend-api/codex");
+        let options = Options { upstream_url: Some("https://proxy.example/codex".into()), ..Options::default() };
+        let named = resolve(options).expect("a configuration").upstream;
+        assert_eq!(named.url_for(&access(true)), "https://proxy.example/codex");
+        let route = Some("two\nlines".to_owned());
+        let wrong = problem(Options { account_routing_override: route, ..Options::default() });
+        assert!(wrong.starts_with("--account-routing-override: "), "{wrong}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::credentials::{AuthDocument, TokenSupplier};
 use crate::platform::{HttpClient, Reach, TransportSettings};
 use crate::server::listen;
 use crate::simulator::{Login, Settings, Simulator};
+use crate::upstream::Routing;
 
 /// Serves with throw-away credentials until a signal.
 pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<(), CliError> {
@@ -20,6 +21,7 @@ pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<
     let simulator = Simulator::with_settings(Settings { unknown_events: false, ..Settings::default() });
     let running = simulator.start().await?;
     config.upstream.base_url = running.upstream_url();
+    config.upstream.routing = Routing::default();
     config.auth_url = running.auth_url();
     config.catalogue_cache = None;
     let login = simulator.issue_login(Login::default()).to_string();
@@ -30,28 +32,34 @@ pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<
     let supplier = Arc::new(TokenSupplier::new(store, serve::issuer(&config, &client)));
     let url = serve::announce(&listeners, output)?;
     // Whoever wanted only the address may have closed the pipe by now; that is no reason to stop.
-    let _ = output.write_all(banner(&url).as_bytes()).and_then(|()| output.flush());
+    let _ = output.write_all(banner(&url, config.has_key).as_bytes()).and_then(|()| output.flush());
     serve::run(&config, listeners, client, supplier, &mut signals).await
 }
 
-fn banner(url: &str) -> String {
+fn banner(url: &str, has_key: bool) -> String {
+    let (key, header, note) = if has_key {
+        let note = "\nYOUR_API_KEY is one of the keys that are set with --api-key or API_KEY.\n";
+        ("YOUR_API_KEY", " -H 'authorization: Bearer YOUR_API_KEY'", note)
+    } else {
+        ("any", "", "")
+    };
     format!(
         r#"
 THIS IS A SIMULATION: no model answers, nothing leaves this machine, nothing is stored.
 
 Try it:
-  curl -N {url}/v1/chat/completions -H 'content-type: application/json' \
+  curl -N {url}/v1/chat/completions -H 'content-type: application/json'{header} \
     -d '{{"messages":[{{"role":"user","content":"Hello!"}}],"stream":true}}'
 
 OpenAI SDKs and most tools:
-  export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=anything
+  export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key}
 
 OpenCode (opencode.json):
   {{"model":"codex-proxy/gpt-6.1-sol","small_model":"codex-proxy/gpt-6-luna","provider":{{"codex-proxy":{{"npm":"@ai-sdk/openai-compatible",
-    "options":{{"baseURL":"{url}/v1","apiKey":"anything"}},
+    "options":{{"baseURL":"{url}/v1","apiKey":"{key}"}},
     "models":{{"gpt-6.1-sol":{{"reasoning":true,"tool_call":true,"attachment":true}},
               "gpt-6-luna":{{"reasoning":true,"tool_call":true,"attachment":true}}}}}}}}}}
-
+{note}
 Stop it with Ctrl-C. For real answers: codex-proxy login, then codex-proxy.
 "#
     )
@@ -63,7 +71,10 @@ mod tests {
 
     #[test]
     fn the_banner_says_what_it_is_and_holds_valid_json() {
-        let text = banner("http://127.0.0.1:9879");
+        let keyed = banner("http://127.0.0.1:9879", true);
+        assert!(keyed.contains("OPENAI_API_KEY=YOUR_API_KEY") && keyed.contains("Bearer YOUR_API_KEY"), "{keyed}");
+        assert!(!keyed.contains("=any\n"), "{keyed}");
+        let text = banner("http://127.0.0.1:9879", false);
         assert!(text.contains("SIMULATION") && text.contains("http://127.0.0.1:9879/v1/chat/completions"));
         let config = &text[text.find("{\"model\"").expect("a configuration")..text.find("\n\nStop").expect("an end")];
         let config: serde_json::Value = serde_json::from_str(config).expect("JSON");

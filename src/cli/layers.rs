@@ -33,6 +33,7 @@ impl Options {
             default_model: set("DEFAULT_MODEL")?,
             instructions_file: path("INSTRUCTIONS_FILE"),
             upstream_url: set("CODEX_UPSTREAM_URL")?,
+            account_routing_override: set("CODEX_ACCOUNT_ROUTING_OVERRIDE")?,
             auth_url: set("CODEX_AUTH_URL")?,
             originator: set("CODEX_ORIGINATOR")?,
             client_version: set("CODEX_CLIENT_VERSION")?,
@@ -82,6 +83,7 @@ impl Options {
             max_body_size: self.max_body_size.or(below.max_body_size),
             max_concurrent: self.max_concurrent.or(below.max_concurrent),
             upstream_url: self.upstream_url.or(below.upstream_url),
+            account_routing_override: self.account_routing_override.or(below.account_routing_override),
             auth_url: self.auth_url.or(below.auth_url),
             originator: self.originator.or(below.originator),
             client_version: self.client_version.or(below.client_version),
@@ -201,6 +203,7 @@ mod tests {
             max-body-size = "1MiB"
             max-concurrent = 7
             upstream-url = "https://u"
+            account-routing-override = "eu"
             auth-url = "https://a"
             originator = "me"
             client-version = "1.2.3"

@@ -25,6 +25,7 @@ mod trust;
 pub mod usage;
 pub mod value;
 pub mod words;
+mod workspace;
 
 use std::env;
 use std::ffi::OsString;

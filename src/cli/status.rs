@@ -82,7 +82,7 @@ impl Report {
                 Some(email) => writeln!(output, "Account  {email} ({account})")?,
                 None => writeln!(output, "Account  {account}")?,
             }
-            writeln!(output, "Plan     {}", status.plan_type.as_deref().unwrap_or("unknown"))?;
+            writeln!(output, "Plan     {}", status.plan_type.as_deref().map_or("unknown", words::plan))?;
             writeln!(output, "Token    {}", self.expiry(now))?;
         } else {
             writeln!(output, "Account  none")?;

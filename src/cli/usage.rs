@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use http::Request;
-use http::header::{AUTHORIZATION, USER_AGENT};
+use http::{Request, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::credentials::Access;
 use crate::platform::HttpClient;
+use crate::upstream::{self, written};
 
 /// One usage window.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,34 +35,35 @@ pub struct Window {
 pub struct Asker {
     /// The client to send with.
     pub http: HttpClient,
-    /// The backend's address, as the proxy uses it.
-    pub upstream_url: String,
-    /// The name this program goes by.
-    pub originator: String,
-    /// Its `User-Agent`.
-    pub user_agent: String,
+    /// Where the backend is and how this program introduces itself.
+    pub upstream: upstream::Settings,
 }
 
 impl Asker {
     /// Asks for the windows of `access`'s plan. The error is a sentence without a subject.
     pub async fn windows(&self, access: &Access) -> Result<Vec<Window>, String> {
-        let request = Request::get(usage_url(&self.upstream_url))
-            .header(AUTHORIZATION, format!("Bearer {}", access.token.expose()))
-            .header("ChatGPT-Account-ID", &access.account_id)
-            .header(USER_AGENT, &self.user_agent)
-            .header("originator", &self.originator)
-            .body(Bytes::new())
-            .map_err(|_| "the request could not be built".to_owned())?;
-        let body = tokio::time::timeout(LIMIT, self.body(request)).await;
-        let body = body.map_err(|_| format!("no answer within {} seconds", LIMIT.as_secs()))??;
+        let (status, body) = self.page(access, "wham/usage").await?;
+        if !status.is_success() {
+            return Err(format!("the backend answered {status}"));
+        }
         windows(&body).ok_or_else(|| "the answer makes no sense".to_owned())
     }
 
-    async fn body(&self, request: Request<Bytes>) -> Result<Vec<u8>, String> {
+    /// Asks for a page of the backend, such as `wham/usage`, with the login of `access`. The error is a sentence without a
+    /// subject.
+    pub async fn page(&self, access: &Access, page: &str) -> Result<(StatusCode, Vec<u8>), String> {
+        let unusable = |_| "the request could not be built".to_owned();
+        let mut request = Request::get(written::page(self.upstream.url_for(access), page))
+            .body(Bytes::new())
+            .map_err(|error| unusable(error.to_string()))?;
+        let identified = self.upstream.identify(request.headers_mut(), access);
+        identified.map_err(|part| unusable(part.to_owned()))?;
+        let answer = tokio::time::timeout(LIMIT, self.answer(request)).await;
+        answer.map_err(|_| format!("no answer within {} seconds", LIMIT.as_secs()))?
+    }
+
+    async fn answer(&self, request: Request<Bytes>) -> Result<(StatusCode, Vec<u8>), String> {
         let (head, mut stream) = self.http.send(request).await.map_err(|error| error.to_string())?.into_parts();
-        if !head.status.is_success() {
-            return Err(format!("the backend answered {}", head.status));
-        }
         let mut body = Vec::new();
         while let Some(chunk) = stream.next().await {
             body.extend_from_slice(&chunk.map_err(|error| error.to_string())?);
@@ -70,16 +71,7 @@ impl Asker {
                 return Err("the answer is too long".to_owned());
             }
         }
-        Ok(body)
-    }
-}
-
-/// Where the usage page is, seen from where the answers come from.
-fn usage_url(upstream_url: &str) -> String {
-    let upstream_url = upstream_url.trim_end_matches('/');
-    match upstream_url.strip_suffix("/backend-api/codex") {
-        Some(host) => format!("{host}/backend-api/wham/usage"),
-        None => format!("{}/api/codex/usage", upstream_url.trim_end_matches("/codex")),
+        Ok((head.status, body))
     }
 }
 
@@ -175,11 +167,5 @@ mod tests {
             assert_eq!(windows(body.as_bytes()), Some(Vec::new()), "{body}");
         }
         assert_eq!(windows(b"<html>"), None);
-    }
-
-    #[test]
-    fn the_usage_page_stands_beside_the_backend() {
-        assert_eq!(usage_url("https://chatgpt.com/backend-api/codex/"), "https://chatgpt.com/backend-api/wham/usage");
-        assert_eq!(usage_url("https://example.com/codex"), "https://example.com/api/codex/usage");
     }
 }

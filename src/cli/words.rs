@@ -1,4 +1,4 @@
-//! Times as a person says them.
+//! Times and plans as a person says them.
 
 /// `seconds` in its two largest units: `9 days 23 hours`, `1 minute`, `less than a minute`.
 pub fn duration(seconds: u64) -> String {
@@ -18,9 +18,46 @@ pub fn relative(at: u64, now: u64) -> String {
     if at > now { format!("in {}", duration(at - now)) } else { format!("{} ago", duration(now - at)) }
 }
 
+/// The name of a plan that the issuer spells `plan`, as ChatGPT shows it since 2026-09. Unknown ones stay as they are.
+pub fn plan(plan: &str) -> &str {
+    match plan {
+        "free" => "Free",
+        "go" => "Go",
+        "plus" => "Plus",
+        "prolite" => "Pro",
+        "pro" => "Pro (More)",
+        "promax" => "Pro (Max)",
+        "team" => "Team",
+        "business" => "Business",
+        "self_serve_business_prolite" => "Business (Pro)",
+        "self_serve_business_usage_based" => "Business (usage-based)",
+        "enterprise" | "ent26" => "Enterprise",
+        "enterprise_cbp_usage_based" => "Enterprise (usage-based)",
+        "enterprise_cbp_automation" => "Enterprise (automation)",
+        "enterprise_cbp_trial" => "Enterprise (trial)",
+        "edu" | "education" => "Edu",
+        unknown => unknown,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plans_have_the_names_that_chatgpt_shows() {
+        for (spelt, shown) in [
+            ("plus", "Plus"),
+            ("prolite", "Pro"),
+            ("pro", "Pro (More)"),
+            ("promax", "Pro (Max)"),
+            ("enterprise_cbp_trial", "Enterprise (trial)"),
+            ("law", "law"),
+            ("hc_consumption", "hc_consumption"),
+        ] {
+            assert_eq!(plan(spelt), shown);
+        }
+    }
 
     #[test]
     fn two_largest_units() {

@@ -230,7 +230,11 @@ impl AuthDocument {
 
     fn other_content(&self) -> &'static str {
         let has = |name: &str| self.fields.holds(name);
-        if has("personal_access_token") {
+        let is_workload = |text: &str| text.starts_with("wif_") || text.to_ascii_lowercase().contains("workload");
+        if self.fields.names().any(is_workload) || self.fields.text("auth_mode").is_some_and(|mode| is_workload(&mode))
+        {
+            "a workload identity"
+        } else if has("personal_access_token") {
             "a personal access token"
         } else if has("agent_identity") {
             "an agent identity"
@@ -433,6 +437,8 @@ mod tests {
         for (text, found) in [
             (r#"{"personal_access_token":"p","OPENAI_API_KEY":"k"}"#, "a personal access token"),
             (r#"{"agent_identity":{}}"#, "an agent identity"),
+            (r#"{"auth_mode":"workloadIdentity","OPENAI_API_KEY":null}"#, "a workload identity"),
+            (r#"{"wif_context":{}}"#, "a workload identity"),
             (r#"{"bedrock_api_key":"b"}"#, "an Amazon Bedrock key"),
             (r#"{"OPENAI_API_KEY":null,"bedrock_api_key":null}"#, "no tokens"),
         ] {

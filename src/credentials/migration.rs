@@ -70,15 +70,32 @@ fn fall_back(source: Arc<dyn CredentialStore>) -> Outcome {
     Outcome::Fallback(source)
 }
 
-/// Renews an imported login, so that the other tool's next refresh and ours do not use up one token. A failure is only
-/// a warning: the copied access token goes on working.
+/// Renews an imported login, so that it does not depend on the other tool any more. The price is that tool's: its refresh
+/// token is used up. A failure is only a warning: the copied access token goes on working.
 pub(super) async fn make_independent(supplier: &TokenSupplier) {
     tracing::info!("🔄 Refreshing the token to get a login of our own");
     match supplier.renew_now().await {
-        Ok(_) => tracing::info!("✅ The login in {} is independent now", supplier.place()),
+        Ok(_) => {
+            tracing::info!("✅ The login in {} is independent now", supplier.place());
+            tracing::warn!("⚠️ {IMPORT_COST}");
+        }
         Err(error) => tracing::warn!("⚠️ Token refresh failed: {error}; continuing with the copied credentials"),
     }
 }
+
+/// Says what it means that the imported login is not renewed.
+pub(super) fn warn_of_sharing(supplier: &TokenSupplier) {
+    tracing::warn!(
+        "⚠️ The refresh token in {} is the Codex CLI's too, and works once: whichever renews first, the other will have to \
+         sign in again",
+        supplier.place()
+    );
+}
+
+/// A refresh token works once, and the copied one was the Codex CLI's.
+const IMPORT_COST: &str = "That used up the refresh token that the Codex CLI still holds: the Codex CLI will have to sign in \
+                           again (`codex login`) when its token ends. To avoid this, give this proxy a login of its own with \
+                           `codex-proxy login` before its first start, or share one with --creds-store legacy";
 
 async fn first_usable(sources: &[Arc<dyn CredentialStore>]) -> Option<(Arc<dyn CredentialStore>, AuthDocument)> {
     for source in sources {

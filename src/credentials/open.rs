@@ -166,6 +166,8 @@ pub async fn open_importing(
     let supplier = supplier(store);
     if is_imported && options.migrate_refresh {
         renew_imported(&supplier).await;
+    } else if is_imported {
+        migration::warn_of_sharing(&supplier);
     }
     supplier
 }

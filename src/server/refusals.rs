@@ -31,8 +31,8 @@ pub(super) async fn unknown_route(request: Request) -> Response {
         return StatusCode::NO_CONTENT.into_response();
     }
     let message = format!(
-        "there is no {} {}; this proxy serves /v1/chat/completions, /v1/responses, /v1/responses/compact, /v1/models \
-         and /health",
+        "there is no {} {}; this proxy serves /v1/chat/completions, /v1/responses, /v1/responses/compact, /v1/models, \
+         /health, /metrics and /admin/credentials",
         request.method(),
         request.uri().path()
     );

@@ -242,7 +242,7 @@ impl Inner {
         let settings = &self.upstream.settings;
         let mut query = form_urlencoded::Serializer::new(String::new());
         let query = query.append_pair("client_version", &settings.client_version).finish();
-        let mut request = Request::get(format!("{}/models?{query}", settings.base_url))
+        let mut request = Request::get(format!("{}/models?{query}", settings.url_for(access)))
             .body(Bytes::new())
             .map_err(|error| CatalogueError::Request(error.to_string()))?;
         let headers = request.headers_mut();

@@ -60,6 +60,10 @@ pub(super) fn identify(headers: &mut HeaderMap, settings: &Settings, access: &Ac
     if access.fedramp {
         headers.insert(FEDRAMP, HeaderValue::from_static("true"));
     }
+    if let Some(route) = settings.routing.account_override.as_ref().and_then(|route| HeaderValue::try_from(route).ok())
+    {
+        headers.insert(ROUTING_OVERRIDE, route);
+    }
     // What the operator or the client chose goes as far as a header can hold it; no call fails for want of it.
     for (name, value) in
         [(USER_AGENT, &settings.user_agent), (ORIGINATOR, &settings.originator), (VERSION, &settings.client_version)]
@@ -80,6 +84,8 @@ fn is_passed(name: &str) -> bool {
 const ACCOUNT_ID: HeaderName = HeaderName::from_static("chatgpt-account-id");
 const FEDRAMP: HeaderName = HeaderName::from_static("x-openai-fedramp");
 const ORIGINATOR: HeaderName = HeaderName::from_static("originator");
+/// Where a workspace's calls are computed, as the Codex CLI (0.169) says it.
+const ROUTING_OVERRIDE: HeaderName = HeaderName::from_static("x-openai-account-routing-override");
 const SESSION_ID: HeaderName = HeaderName::from_static("session-id");
 const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
 const VERSION: HeaderName = HeaderName::from_static("version");

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 
 pub use call::Call;
 pub use catalogue::{Catalogue, CatalogueError};
@@ -57,11 +57,32 @@ pub struct Settings {
     pub user_agent: String,
     /// How long the backend may be silent.
     pub idle_timeout: Duration,
+    /// What differs between workspaces.
+    pub routing: Routing,
+}
+
+/// How workspaces with a backend of their own are reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routing {
+    /// The URL for FedRAMP workspaces in place of [`Settings::base_url`]; `None` where one URL serves all.
+    pub fedramp_url: Option<String>,
+    /// The header `x-openai-account-routing-override` of every call to the backend. Never sent to the issuer.
+    pub account_override: Option<String>,
 }
 
 impl Settings {
     /// How long the backend may be silent before a call is given up.
     pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+    /// The URL under which `/responses` lies for the account of `access`.
+    pub fn url_for(&self, access: &Access) -> &str {
+        self.routing.fedramp_url.as_deref().filter(|_| access.fedramp).unwrap_or(&self.base_url)
+    }
+
+    /// Fills in whose request it is and which program sends it, for a page of the backend.
+    pub fn identify(&self, headers: &mut HeaderMap, access: &Access) -> Result<(), &'static str> {
+        head::identify(headers, self, access)
+    }
 
     /// This program's honest name: `codex-proxy/<version> (<os>; <architecture>)`.
     pub fn user_agent() -> String {
@@ -154,13 +175,13 @@ impl Upstream {
         let request = self.request(access, call, cut)?;
         match within(self.settings.idle_timeout, self.client.send(request)).await {
             Some(Ok(response)) => Ok(Answered { response, account: Arc::from(access.account_id.as_str()) }),
-            Some(Err(error)) => Err(Refusal::unreachable(&error, &self.settings.base_url)),
+            Some(Err(error)) => Err(Refusal::unreachable(&error, self.settings.url_for(access))),
             None => Err(Refusal::silent(self.settings.idle_timeout)),
         }
     }
 
     fn request(&self, access: &Access, call: &Call, cut: Cut) -> Result<Request<Bytes>, Refusal> {
-        let mut request = Request::post(format!("{}/responses", self.settings.base_url))
+        let mut request = Request::post(format!("{}/responses", self.settings.url_for(access)))
             .body(call.body.bytes(cut.without(&access.account_id)))
             .map_err(|error| Refusal::internal(format!("the backend's URL is not usable: {error}")))?;
         head::write(request.headers_mut(), &self.settings, access, call).map_err(|name| {

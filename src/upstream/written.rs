@@ -8,6 +8,8 @@ use http::Uri;
 
 /// The backend's base URL.
 pub const UPSTREAM_URL: &str = "https://chatgpt.com/backend-api/codex";
+/// The backend's base URL for FedRAMP workspaces (Codex CLI 0.169).
+pub const FEDRAMP_UPSTREAM_URL: &str = "https://gov.chatgpt.com/backend-api/codex";
 /// The token issuer's base URL.
 pub const AUTH_URL: &str = "https://auth.openai.com";
 /// The name this program goes by.
@@ -32,6 +34,15 @@ pub fn base_url(text: &str) -> Result<String, String> {
     }
 }
 
+/// The address of a page beside the backend, such as `wham/usage`, seen from the URL the answers come from.
+pub fn page(base_url: &str, page: &str) -> String {
+    let base_url = base_url.trim_end_matches('/');
+    match base_url.strip_suffix("/backend-api/codex") {
+        Some(host) => format!("{host}/backend-api/{page}"),
+        None => format!("{}/api/{}", base_url.trim_end_matches("/codex"), page.replacen("wham/", "codex/", 1)),
+    }
+}
+
 /// `text`, if a header can hold it. The error says why not.
 pub fn header_text(text: String) -> Result<String, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
@@ -43,4 +54,19 @@ pub fn header_text(text: String) -> Result<String, String> {
 fn is_loopback(host: &str) -> bool {
     let literal = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || literal.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_stand_beside_the_backend() {
+        assert_eq!(page(UPSTREAM_URL, "wham/usage"), "https://chatgpt.com/backend-api/wham/usage");
+        assert_eq!(page("https://example.com/codex", "wham/usage"), "https://example.com/api/codex/usage");
+        assert_eq!(
+            page(FEDRAMP_UPSTREAM_URL, "wham/accounts/check"),
+            "https://gov.chatgpt.com/backend-api/wham/accounts/check"
+        );
+    }
 }

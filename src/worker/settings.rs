@@ -56,6 +56,15 @@ impl Settings {
                 client_version: checked("CODEX_CLIENT_VERSION", written::CLIENT_VERSION, written::header_text)?,
                 user_agent: upstream::Settings::user_agent(),
                 idle_timeout: IDLE_TIMEOUT,
+                routing: upstream::Routing {
+                    fedramp_url: set("CODEX_UPSTREAM_URL").is_none().then(|| written::FEDRAMP_UPSTREAM_URL.to_owned()),
+                    account_override: set("CODEX_ACCOUNT_ROUTING_OVERRIDE")
+                        .map(|route| {
+                            written::header_text(route)
+                                .map_err(|problem| format!("CODEX_ACCOUNT_ROUTING_OVERRIDE: {problem}"))
+                        })
+                        .transpose()?,
+                },
             },
             auth_url: checked("CODEX_AUTH_URL", written::AUTH_URL, |text| written::base_url(&text))?,
             default_model: set("DEFAULT_MODEL"),

@@ -13,7 +13,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
-use codex_proxy::simulator::{Login, RunningSimulator, Simulator, Window};
+use codex_proxy::simulator::{Login, RunningSimulator, Simulator, Window, Workspace};
 use tempfile::TempDir;
 
 /// A home of its own for each process, and nothing else of the environment.
@@ -188,7 +188,9 @@ fn the_doctor_makes_every_check_whatever_it_finds() {
     let output = home.run(&["doctor", "--port", "0", "--upstream-url", nobody, "--auth-url", nobody]);
     let found = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{found}");
-    for part in ["✅ port", "❌ login", "codex-proxy login", "❌ backend", "❌ issuer"] {
+    for part in
+        ["✅ port", "❌ login", "codex-proxy login", "❌ backend", "❌ issuer", "➖ clock", "not checked: offline"]
+    {
         assert!(found.contains(part), "{part} is not in\n{found}");
     }
 }
@@ -381,7 +383,7 @@ fn signing_in_looking_and_signing_out() {
 
     let status = home.run(&pointed_at(&["status"], &upstream, &issuer));
     assert!(status.status.success(), "{status:?}");
-    for words in ["plus", "weekly: 12 % used", "5-hour: 40 % used, starts anew in 2 hours"] {
+    for words in ["Plan     Plus", "weekly: 12 % used", "5-hour: 40 % used, starts anew in 2 hours"] {
         assert!(text(&status.stdout).contains(words), "{words} is not in\n{}", text(&status.stdout));
     }
     let status = home.run(&pointed_at(&["status", "--json"], &upstream, &issuer));
@@ -447,6 +449,98 @@ fn the_doctor_finds_nothing_where_there_is_nothing() {
     assert_eq!(daemon.end().0, Some(0));
     let (_, found) = examine();
     assert!(found.contains("is free"), "{found}");
+}
+
+#[test]
+fn the_doctor_tells_how_the_workspace_is_reached() {
+    let (_runtime, simulator, running) = simulated();
+    let (upstream, issuer) = (running.upstream_url(), running.auth_url());
+    let home = Home::new();
+    let examine = |more: &[&str]| {
+        let mut command = home.command(&pointed_at(&["doctor", "--port", "0"], &upstream, &issuer));
+        let output = command.args(more).output().expect("it runs");
+        let found = text(&output.stdout);
+        let line = found.lines().find(|line| line.contains(" workspace ")).expect("a line about the workspace");
+        assert!(found.contains("✅ login"), "nothing of this is the login's fault: {found}");
+        (output.status.code(), line.to_owned())
+    };
+    let play = |workspace: Workspace| simulator.configure(|settings| settings.workspace = workspace);
+    let usual = Workspace::default();
+    let government = "https://gov.chatgpt.com";
+    for login in [Login::default(), Login::default().fedramp()] {
+        home.write(LOGIN_FILE, &simulator.issue_login(login).to_string());
+        for (workspace, flags, code, begin, part) in [
+            (usual.clone(), &[][..], 0, "✅", "is asked where it is served"),
+            (
+                Workspace { origin: Some(government.to_owned()), ..usual.clone() },
+                &[],
+                0,
+                "⚠️",
+                "--upstream-url https://gov.chatgpt.com/backend-api/codex",
+            ),
+            (Workspace { origin: Some("http://x".to_owned()), ..usual.clone() }, &[], 0, "⚠️", "no https address"),
+            (
+                Workspace { routing_override: Some("eu".to_owned()), ..usual.clone() },
+                &[],
+                0,
+                "⚠️",
+                "--account-routing-override eu",
+            ),
+            (
+                Workspace { routing_override: Some("eu".to_owned()), ..usual.clone() },
+                &["--account-routing-override", "eu"],
+                0,
+                "✅",
+                "",
+            ),
+            (Workspace { is_deactivated: true, ..usual.clone() }, &[], 1, "❌", "is deactivated"),
+            (Workspace { status: 401, ..usual.clone() }, &[], 0, "➖", "proves nothing about the login"),
+            (Workspace { status: 404, ..usual.clone() }, &[], 0, "➖", "404"),
+        ] {
+            play(workspace.clone());
+            let (found, line) = examine(flags);
+            assert_eq!(found, Some(code), "{workspace:?}: {line}");
+            assert!(line.starts_with(begin) && line.contains(part), "{workspace:?}: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_doctor_tells_a_login_that_two_programs_hold() {
+    let home = Home::new();
+    let document = Simulator::new().issue_login(Login::default()).to_string();
+    home.write(LOGIN_FILE, &document);
+    home.write(".codex/auth.json", &document);
+    let nobody = "http://127.0.0.1:9";
+    let doctor = || text(&home.run(&pointed_at(&["doctor", "--port", "0"], nobody, nobody)).stdout);
+    assert!(doctor().contains("holds the same refresh token"), "{}", doctor());
+    home.write(".codex/auth.json", &Simulator::new().issue_login(Login::default()).to_string());
+    assert!(!doctor().contains("holds the same refresh token"), "{}", doctor());
+}
+
+#[test]
+fn a_running_proxy_ends_with_its_login() {
+    let (_runtime, simulator, running) = simulated();
+    let home = Home::new();
+    home.write(LOGIN_FILE, &simulator.issue_login(Login::default()).to_string());
+    let arguments = ["--port", "0", "--host", "127.0.0.1"];
+    let daemon = Daemon::start(home.command(&pointed_at(&arguments, &running.upstream_url(), &running.auth_url())));
+    let answer = || {
+        let mut answer = String::new();
+        let hello = r#"{"messages":[{"role":"user","content":"hi"}]}"#;
+        daemon.chat(hello).read_to_string(&mut answer).expect("an answer");
+        answer
+    };
+    assert!(answer().starts_with("HTTP/1.1 200 "));
+    let said = text(&home.run(&["logout"]).stdout);
+    assert!(said.contains("within a few seconds") && said.contains("the next start copies"), "{said}");
+    let has_ended = (0..120).any(|_| {
+        std::thread::sleep(Duration::from_millis(500));
+        answer().starts_with("HTTP/1.1 401 ")
+    });
+    assert!(has_ended, "{}", answer());
+    daemon.signal("-TERM");
+    assert_eq!(daemon.end().0, Some(0));
 }
 
 #[test]

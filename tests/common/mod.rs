@@ -93,6 +93,7 @@ pub(crate) fn app(settings: Settings, login: Option<AuthDocument>, upstream_url:
         client_version: "0.169.0".to_owned(),
         user_agent: upstream::Settings::user_agent(),
         idle_timeout: PATIENCE,
+        routing: upstream::Routing::default(),
     };
     App::new(settings, Models::default(), supplier, upstream, client).expect("an app")
 }

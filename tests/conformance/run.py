@@ -86,7 +86,7 @@ def _run_all(options, clients, broken, url, scratch):
     def checked(client):
         if client.environment in broken:
             return [runner.failed(client, "install", broken[client.environment])]
-        results = runner.run(client, options.cache, url, scratch)
+        results = runner.run(client, options.cache, url, scratch, options.binary)
         failures = sum(not result.passed for result in results)
         print(f"{client.title} {client.version}: {len(results) - failures} of {len(results)}", flush=True)
         return results

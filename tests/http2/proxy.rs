@@ -60,6 +60,7 @@ impl Proxy {
             client_version: "0.169.0".to_owned(),
             user_agent: upstream::Settings::user_agent(),
             idle_timeout: upstream::Settings::IDLE_TIMEOUT,
+            routing: upstream::Routing::default(),
         };
         let app = App::new(Settings::default(), Models::default(), supplier, upstream, client).expect("an app");
         let app = Arc::new(app);

@@ -37,6 +37,7 @@ pub(crate) struct Setup {
     pub(crate) settings: Settings,
     pub(crate) models: Models,
     pub(crate) idle_timeout: Duration,
+    pub(crate) routing: upstream::Routing,
     /// Another backend than the simulator.
     pub(crate) upstream_url: Option<String>,
     pub(crate) client_version: &'static str,
@@ -54,6 +55,7 @@ impl Default for Setup {
             settings: Settings::default(),
             models: Models::default(),
             idle_timeout: upstream::Settings::IDLE_TIMEOUT,
+            routing: upstream::Routing::default(),
             upstream_url: None,
             client_version: "0.160.0",
             login: true,
@@ -83,6 +85,7 @@ impl Proxy {
             client_version: setup.client_version.to_owned(),
             user_agent: upstream::Settings::user_agent(),
             idle_timeout: setup.idle_timeout,
+            routing: setup.routing,
         };
         let mut app = App::new(setup.settings, setup.models, supplier, backend, client).unwrap();
         if let Some(directory) = setup.cache_directory {

@@ -28,3 +28,4 @@ mod reasoning;
 mod responses;
 mod shutdown;
 mod streams;
+mod workspaces;

@@ -43,6 +43,7 @@ fn app(settings: Settings) -> Arc<App> {
         client_version: "0.0.0".to_owned(),
         user_agent: "test".to_owned(),
         idle_timeout: PATIENCE,
+        routing: upstream::Routing::default(),
     };
     Arc::new(App::new(settings, Models::default(), supplier, upstream, client).expect("an app"))
 }

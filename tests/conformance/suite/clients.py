@@ -66,6 +66,8 @@ CLIENTS = (
     Client("agents", "OpenAI Agents", "openai-agents", PYTHON_SDK, "openai_agents.py"),
     Client("pydantic-ai", "Pydantic AI", "pydantic-ai-slim", PYTHON_SDK, "pydantic_ai_agent.py"),
     Client("codex", "Codex CLI", "@openai/codex", Environment("codex"), "codex_cli.py"),
+    Client("codex-login", "Codex CLI beside the proxy on one login", "@openai/codex", Environment("codex"),
+           "codex_login_cli.py", limit=150),
     Client("opencode", "OpenCode", "opencode-ai", Environment("opencode"), "opencode_cli.py", limit=180),
     Client("pi", "pi", "@mariozechner/pi-coding-agent", Environment("pi"), "pi_cli.py"),
     Client("continue", "Continue", "@continuedev/cli", Environment("continue"), "continue_cli.py"),

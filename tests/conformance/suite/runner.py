@@ -30,14 +30,15 @@ class Result:
     detail: str | None = None
 
 
-def run(client, cache, base_url, scratch):
-    """Runs all checks of `client`, which must be installed, against the server at `base_url`."""
+def run(client, cache, base_url, scratch, binary):
+    """Runs all checks of `client`, which must be installed, against the server at `base_url`, or `binary` on its own."""
     folder = pathlib.Path(scratch) / client.name
     folder.mkdir()
     started = time.monotonic()
     environment = {
         **os.environ,
         "BASE_URL": base_url,
+        "BINARY": str(pathlib.Path(binary).resolve()),
         "MODEL": MODEL,
         "SCENARIOS": json.dumps(SCENARIOS),
         "PROGRAMS": str(client.environment.programs(cache)),
