@@ -317,9 +317,9 @@ const KNOWN_TOKEN_FIELDS: [&str; 5] = ["id_token", "access_token", "refresh_toke
 /// Where the user named through the admin API is kept.
 const USER_ID: &str = "userID";
 /// How long a token without any `exp` is trusted after `last_refresh`, in seconds: the Codex CLI's eight days.
-const TRUSTED_WITHOUT_EXPIRY: u64 = 8 * 24 * 60 * 60;
+pub(super) const TRUSTED_WITHOUT_EXPIRY: u64 = 8 * 24 * 60 * 60;
 /// How long before its end an access token is renewed, in seconds.
-const REFRESH_MARGIN: u64 = 60 * 60;
+pub(super) const REFRESH_MARGIN: u64 = 60 * 60;
 
 #[cfg(test)]
 mod tests {

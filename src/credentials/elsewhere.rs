@@ -48,7 +48,10 @@ impl Shared {
         match report {
             Report::Stored | Report::Known => {
                 let held = self.current_or_missing().await?;
-                if !held.serves(need.replaces.as_ref(), super::supplier::now()) {
+                if report == Report::Stored {
+                    self.received(&held.login);
+                }
+                if !held.serves(need.replaces.as_ref(), self.now()) {
                     return Err(self.fail(IssuerError::Invalid("it is of no use".into())));
                 }
                 if report == Report::Stored {
@@ -69,7 +72,7 @@ impl Shared {
                 IssuerError::Ended(ended) => {
                     // Another program may have stored a new login since the report was written.
                     let now_held = self.current_or_missing().await?;
-                    if now_held.serves(Some(&held.login.access.token), super::supplier::now()) {
+                    if now_held.serves(Some(&held.login.access.token), self.now()) {
                         return Ok(now_held.login);
                     }
                     let refresh_token = now_held.login.refresh_token;

@@ -13,6 +13,7 @@
 //! * [`secret`]: tokens print as `***` and are wiped on drop.
 
 pub mod admin;
+mod clock;
 #[cfg(not(target_arch = "wasm32"))]
 mod codex_locks;
 #[cfg(not(target_arch = "wasm32"))]

@@ -6,6 +6,8 @@
 //! * New tokens are stored before anybody gets them. Where the store cannot take them the old document stays, work goes
 //!   on with the tokens in memory, the log says so once, and storing is tried again later.
 //! * While the present token still works, a store that would not take new ones is a reason not to ask for them.
+//! * A token that the issuer has just given is good, whatever this machine's clock says ([`clock`](super::clock)), and is not
+//!   replaced for the same reason within a minute.
 //! * Somebody else who writes the same document without the lock is never overwritten: what they stored in the
 //!   meantime is adopted, and a login they removed stays removed.
 //! * A program that waits for the lock to store what it was given, as the Codex CLI does, is let in as soon as the issuer
@@ -13,7 +15,7 @@
 
 use std::borrow::Cow;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either, select};
 
 use super::Login;
+use super::clock::Clock;
 #[cfg(not(target_arch = "wasm32"))]
 use super::detached::DetachedRefresh;
 use super::error::CredentialError;
@@ -28,7 +31,6 @@ use super::mask::mask;
 use super::secret::Secret;
 use super::state::{Held, State, Unsaved};
 use super::store::{CredentialStore, StoreLock};
-use super::supplier::now;
 use crate::oauth::{Client, Ended, IssuerError, TokenSet};
 use crate::platform::{sleep, spawn};
 
@@ -61,6 +63,9 @@ pub(super) struct Shared {
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) detached: Option<DetachedRefresh>,
     pub(super) state: RwLock<State>,
+    clock: Clock,
+    /// Whether the backend has yet to take a token that the issuer gave.
+    is_unproven: AtomicBool,
     /// The errands on their way, one slot a kind.
     errands: Mutex<[Option<Running>; 2]>,
     pub(super) succeeded: AtomicU64,
@@ -75,6 +80,8 @@ impl Shared {
             #[cfg(not(target_arch = "wasm32"))]
             detached: None,
             state: RwLock::default(),
+            clock: Clock::default(),
+            is_unproven: AtomicBool::new(false),
             errands: Mutex::default(),
             succeeded: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -115,7 +122,8 @@ impl Shared {
             return false;
         }
         let state = self.read_state();
-        let refresh_token = state.held.as_ref().and_then(|held| held.login.refresh_token.as_ref());
+        let held = state.held.as_ref().filter(|held| !state.has_just_been_given(&held.login.access.token));
+        let refresh_token = held.and_then(|held| held.login.refresh_token.as_ref());
         let refresh_token = refresh_token.filter(|_| !state.is_postponed());
         refresh_token.is_some_and(|token| state.blocked(token, &self.store.place()).is_none())
     }
@@ -130,7 +138,7 @@ impl Shared {
         let place = self.store.place();
         match login.refresh_token.as_ref().filter(|_| !self.store.is_read_only()) {
             Some(refresh_token) => state.blocked(refresh_token, &place),
-            None => login.is_expired(now()).then_some(CredentialError::NotRenewable { place }),
+            None => login.is_expired(self.now()).then_some(CredentialError::NotRenewable { place }),
         }
     }
 
@@ -175,11 +183,17 @@ impl Shared {
     pub(super) async fn renew(&self, need: &Need) -> Result<Login, CredentialError> {
         let rejected = need.replaces.as_ref();
         let in_memory = self.read_state().held.clone();
-        if let Some(held) = in_memory.filter(|held| held.serves(rejected, now())) {
+        if let Some(held) = in_memory.filter(|held| held.serves(rejected, self.now())) {
             return Ok(held.login);
         }
         let held = self.current_or_missing().await?;
-        if held.serves(rejected, now()) {
+        if held.serves(rejected, self.now()) {
+            return Ok(held.login);
+        }
+        if need.is_rejected && self.read_state().is_new_and_unproven(&held.login.access.token) {
+            tracing::warn!(
+                "the backend refuses a token that the issuer has just given; it is not renewed again so soon"
+            );
             return Ok(held.login);
         }
         self.check_renewable(&held)?;
@@ -188,12 +202,12 @@ impl Shared {
         }
         let lock = self.store.lock().await?;
         let held = self.current_or_missing().await?;
-        if held.serves(rejected, now()) {
+        if held.serves(rejected, self.now()) {
             tracing::info!("another process has renewed the login in {}", self.store.place());
             return Ok(held.login);
         }
         let refresh_token = self.check_renewable(&held)?;
-        if !held.login.is_expired(now()) && !need.is_rejected {
+        if !held.login.is_expired(self.now()) && !need.is_rejected {
             self.check_writable(&lock).await?;
         }
         self.spend(&held, &refresh_token, lock).await
@@ -304,7 +318,7 @@ impl Shared {
             Ok(Some(same)) if !is_unsaved => base = same.clone(),
             Ok(Some(_)) | Err(_) => {}
         }
-        base.document.apply_refresh(tokens, now());
+        base.document.apply_refresh(tokens, self.now());
         let renewed = Held::new(base.document.clone(), &self.store.place())?;
         let written = match stored {
             Err(error) => Err(error),
@@ -335,11 +349,31 @@ impl Shared {
         };
         state.renewed(renewed, unsaved);
         drop(state);
-        if login.is_expired(now()) {
+        self.received(&login);
+        if login.is_expired(self.now()) {
             return Err(self.fail(IssuerError::Invalid("its access token has expired already".into())));
         }
         tracing::info!("the login in {} is renewed", self.store.place());
         Ok(login)
+    }
+
+    /// Takes note of a login whose access token the issuer has just given.
+    pub(super) fn received(&self, login: &Login) {
+        self.clock.learn(login);
+        self.write_state().given(login.access.token.clone());
+        self.is_unproven.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes note of a token that the backend has taken.
+    pub(super) fn accepted(&self, token: &Secret) {
+        if self.is_unproven.load(Ordering::Relaxed) && self.write_state().prove(token) {
+            self.is_unproven.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// The issuer's time in Unix seconds, as far as it is known.
+    pub(super) fn now(&self) -> u64 {
+        self.clock.now()
     }
 
     /// A refresh token has ended, unless somebody else has used it and is about to store, or has stored, the next one.
@@ -356,7 +390,7 @@ impl Shared {
             let stored = self.stored().await.ok().flatten();
             let newer = stored.filter(|stored| stored.login.refresh_token.as_ref() != Some(refresh_token));
             let newer = newer.filter(|stored| !self.read_state().outdates(stored));
-            if let Some(newer) = newer.filter(|newer| newer.serves(Some(&held.login.access.token), now())) {
+            if let Some(newer) = newer.filter(|newer| newer.serves(Some(&held.login.access.token), self.now())) {
                 tracing::info!("another program has renewed the login in {}; using it", self.store.place());
                 let login = newer.login.clone();
                 self.write_state().adopt(newer);

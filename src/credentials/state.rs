@@ -45,6 +45,16 @@ pub(super) struct State {
     /// Until when a login that still works is not renewed because the store would not take the new one.
     postponed: Option<Instant>,
     failure: Option<Failure>,
+    given: Option<Given>,
+}
+
+/// A token that a refresh brought.
+#[derive(Debug)]
+struct Given {
+    token: Secret,
+    at: Instant,
+    /// Whether the backend has taken it for a call.
+    is_proven: bool,
 }
 
 /// The store could not take the login in memory.
@@ -114,6 +124,27 @@ impl State {
         self.hold(held);
     }
 
+    /// Remembers that a refresh has brought `token`.
+    pub(super) fn given(&mut self, token: Secret) {
+        self.given = Some(Given { token, at: Instant::now(), is_proven: false });
+    }
+
+    /// Remembers that the backend has taken `token`; whether it is the one that the last refresh brought.
+    pub(super) fn prove(&mut self, token: &Secret) -> bool {
+        let given = self.given.as_mut().filter(|given| given.token == *token);
+        given.map(|given| given.is_proven = true).is_some()
+    }
+
+    /// Whether a refresh has brought `token` within the last minute.
+    pub(super) fn has_just_been_given(&self, token: &Secret) -> bool {
+        self.given.as_ref().is_some_and(|given| given.is_recent(token))
+    }
+
+    /// The same of a token that the backend has not taken yet.
+    pub(super) fn is_new_and_unproven(&self, token: &Secret) -> bool {
+        self.given.as_ref().is_some_and(|given| given.is_recent(token) && !given.is_proven)
+    }
+
     /// Forgets a login that is no longer in the store.
     pub(super) fn forget(&mut self) {
         if self.unsaved.is_none() {
@@ -177,6 +208,14 @@ impl State {
     }
 }
 
+impl Given {
+    fn is_recent(&self, token: &Secret) -> bool {
+        self.token == *token && self.at.elapsed() < SHORTEST_LIFE
+    }
+}
+
+/// For so long a new token is not replaced by another one.
+const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 const LONGEST_REQUESTED_DELAY: Duration = Duration::from_secs(600);

@@ -23,7 +23,7 @@ use super::state::{Held, State, Usability};
 use super::store::{CredentialStore, Place};
 use super::{Access, Login};
 use crate::oauth::{Client, TokenSet};
-use crate::platform::{sleep, unix_now};
+use crate::platform::sleep;
 
 /// Hands out a fresh access token, whatever the store behind it. Clones share everything.
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ impl TokenSupplier {
 
     /// A token that has not expired.
     pub async fn access(&self) -> Result<Access, CredentialError> {
-        let usability = self.state().usability(now());
+        let usability = self.state().usability(self.shared.now());
         match usability {
             Usability::Fresh(access) => Ok(access),
             Usability::Ageing(access) => {
@@ -92,7 +92,8 @@ impl TokenSupplier {
         self.same_account(login.access, rejected)
     }
 
-    /// A token other than `rejected`, from the issuer unless the store has one already.
+    /// A token other than `rejected`, from the issuer unless the store has one already. It is the same one where the issuer
+    /// gave it within the last minute and the backend has taken it for no call: another would fare no better.
     pub async fn renew(&self, rejected: &Access) -> Result<Access, CredentialError> {
         if let Some(access) = self.other_than(rejected) {
             return self.same_account(access, rejected);
@@ -106,6 +107,11 @@ impl TokenSupplier {
             Err(error) => return Err(error),
         };
         self.same_account(login.access, rejected)
+    }
+
+    /// To be told of every call that the backend did not answer with 401.
+    pub fn accepted(&self, access: &Access) {
+        self.shared.accepted(&access.token);
     }
 
     /// The login in the store, whatever its state. Never asks the issuer.
@@ -130,7 +136,7 @@ impl TokenSupplier {
         };
         match login {
             None => CredentialHealth::Missing,
-            Some(held) if held.login.is_expired(now()) => CredentialHealth::Expired,
+            Some(held) if held.login.is_expired(self.shared.now()) => CredentialHealth::Expired,
             Some(_) => CredentialHealth::Ok,
         }
     }
@@ -139,17 +145,17 @@ impl TokenSupplier {
     pub async fn status(&self) -> AdminStatus {
         let login = self.shared.start(Errand::Reload, Need::default()).await;
         let problem = self.shared.known_problem();
-        AdminStatus::new(login, problem, &self.place(), now())
+        AdminStatus::new(login, problem, &self.place(), self.shared.now())
     }
 
     /// Stores credentials given through the admin API in place of the present ones.
     pub async fn store_tokens(&self, credentials: &AdminCredentials) -> Result<(), CredentialError> {
-        self.replace(|document| credentials.apply(document, now())).await
+        self.replace(|document| credentials.apply(document, self.shared.now())).await
     }
 
     /// Stores the result of a sign-in in place of the present login.
     pub async fn store_sign_in(&self, tokens: &TokenSet) -> Result<(), CredentialError> {
-        self.replace(|document| document.replace_login(tokens, now())).await
+        self.replace(|document| document.replace_login(tokens, self.shared.now())).await
     }
 
     /// `text` with `***` in place of this login's tokens: for what others say of a call that carried one.
@@ -214,7 +220,7 @@ impl TokenSupplier {
         if self.shared.store.reads_cheaply() || self.state().held.is_none() {
             let _ = self.shared.start(Errand::Reload, Need::default()).await;
         }
-        let due = self.state().held.as_ref().filter(|held| held.login.needs_refresh_soon(now())).cloned();
+        let due = self.state().held.as_ref().filter(|held| held.login.needs_refresh_soon(self.shared.now())).cloned();
         if let Some(held) = due.filter(|_| self.shared.may_renew()) {
             let need = Need { replaces: Some(held.login.access.token), is_rejected: false };
             let _ = self.shared.start(Errand::Renew, need).await;
@@ -234,7 +240,7 @@ impl TokenSupplier {
 
     fn other_than(&self, rejected: &Access) -> Option<Access> {
         let state = self.state();
-        let held = state.held.as_ref().filter(|held| held.serves(Some(&rejected.token), now()))?;
+        let held = state.held.as_ref().filter(|held| held.serves(Some(&rejected.token), self.shared.now()))?;
         Some(held.login.access.clone())
     }
 
@@ -248,10 +254,6 @@ impl TokenSupplier {
     fn state(&self) -> RwLockReadGuard<'_, State> {
         self.shared.state.read().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-pub(super) fn now() -> u64 {
-    unix_now().as_secs()
 }
 
 /// How often the store is looked at for a login that has been taken away; after so many of these looks, for one that

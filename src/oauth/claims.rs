@@ -16,6 +16,8 @@ pub const ACCOUNT_CLAIM: &str = "https://api.openai.com/auth.chatgpt_account_id"
 pub struct Claims {
     /// `exp`: seconds since the Unix epoch.
     pub expires_at: Option<u64>,
+    /// `iat`: when the token was issued, by the issuer's clock, in seconds since the Unix epoch.
+    pub issued_at: Option<u64>,
     /// The user's mail address.
     pub email: Option<String>,
     /// The ChatGPT account (workspace) id.
@@ -52,6 +54,7 @@ impl Claims {
         let (auth, profile) = (object(AUTH), object(PROFILE));
         Self {
             expires_at: payload.get("exp").and_then(seconds),
+            issued_at: payload.get("iat").and_then(seconds),
             email: text(payload, "email").or_else(|| text(profile, "email")),
             account_id: text(auth, "chatgpt_account_id"),
             user_id: text(auth, "chatgpt_user_id").or_else(|| text(auth, "user_id")),
@@ -86,10 +89,11 @@ mod tests {
 
     #[test]
     fn reads_every_claim() {
-        let claims = Claims::of(&jwt(r#"{"exp":1786161248,"email":"a@b.c","https://api.openai.com/auth":
+        let claims =
+            Claims::of(&jwt(r#"{"exp":1786161248,"iat":1785297248,"email":"a@b.c","https://api.openai.com/auth":
             {"chatgpt_account_id":"acc","chatgpt_plan_type":"plus","chatgpt_user_id":"user-1","user_id":"user-2",
              "chatgpt_account_is_fedramp":true}}"#));
-        assert_eq!(claims.expires_at, Some(1_786_161_248));
+        assert_eq!((claims.expires_at, claims.issued_at), (Some(1_786_161_248), Some(1_785_297_248)));
         assert_eq!(claims.email.as_deref(), Some("a@b.c"));
         assert_eq!(claims.account_id.as_deref(), Some("acc"));
         assert_eq!(claims.user_id.as_deref(), Some("user-1"));

@@ -206,6 +206,12 @@ impl Simulator {
         *offset = offset.saturating_add(i64::try_from(by.as_secs()).unwrap_or(i64::MAX));
     }
 
+    /// Moves this simulator's clock backward, so that everybody else's is ahead.
+    pub fn turn_back_clock(&self, by: Duration) {
+        let mut offset = locked(&self.inner.clock_offset);
+        *offset = offset.saturating_sub(i64::try_from(by.as_secs()).unwrap_or(i64::MAX));
+    }
+
     /// The next request for an answer that is accepted goes this way: a [`Scenario`], a [`ScriptedAnswer`] or a
     /// [`Play`]. Queued in order; requests that are refused take nothing from the queue.
     pub fn queue(&self, play: impl Into<Play>) {

@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{DATE, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
@@ -141,7 +141,14 @@ async fn entry(State(simulator): State<Simulator>, request: Request<Body>) -> Re
         None => simulator.dispatch(call, guard).await,
     };
     response.headers_mut().insert(SIMULATION, HeaderValue::from_static("true"));
+    response.headers_mut().extend(date(simulator.now()).map(|date| (DATE, date)));
     response
+}
+
+/// The header that tells the simulator's time, in Unix seconds.
+fn date(now: i64) -> Option<HeaderValue> {
+    let now = std::time::Duration::from_secs(u64::try_from(now).ok()?);
+    HeaderValue::try_from(httpdate::fmt_http_date(std::time::UNIX_EPOCH.checked_add(now)?)).ok()
 }
 
 /// Why a connection gets no answer.

@@ -174,7 +174,12 @@ impl Upstream {
     async fn send_as(&self, access: &Access, call: &Call, cut: Cut) -> Result<Answered, Refusal> {
         let request = self.request(access, call, cut)?;
         match within(self.settings.idle_timeout, self.client.send(request)).await {
-            Some(Ok(response)) => Ok(Answered { response, account: Arc::from(access.account_id.as_str()) }),
+            Some(Ok(response)) => {
+                if response.status() != StatusCode::UNAUTHORIZED {
+                    self.supplier.accepted(access);
+                }
+                Ok(Answered { response, account: Arc::from(access.account_id.as_str()) })
+            }
             Some(Err(error)) => Err(Refusal::unreachable(&error, self.settings.url_for(access))),
             None => Err(Refusal::silent(self.settings.idle_timeout)),
         }

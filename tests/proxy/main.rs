@@ -16,6 +16,7 @@ mod both_modes;
 mod catalogue;
 mod chat_requests;
 mod client;
+mod clock;
 mod compaction;
 mod conversations;
 mod failures;
