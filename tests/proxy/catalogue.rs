@@ -29,12 +29,6 @@ impl Proxy {
         list["data"].as_array().unwrap().iter().map(|entry| entry["id"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Fetches as a starting daemon does, and waits for it.
-    async fn begin(&self) {
-        self.app.catalogue.start();
-        self.app.catalogue.settle().await;
-    }
-
     /// Asks `model` and waits for what follows from the answer.
     async fn ask(&self, model: &str) {
         let mut body = user("hi");
@@ -373,46 +367,6 @@ async fn tiers_and_efforts_are_the_catalogues() {
     proxy.simulator.configure(|settings| settings.validate = false);
     let live = proxy.sent(&body).await;
     assert_eq!((&live["service_tier"], &live["reasoning"]["effort"]), (&json!("priority"), &json!("high")));
-}
-
-#[tokio::test]
-async fn a_refusal_names_the_successor_first() {
-    let proxy = Proxy::start().await;
-    proxy.begin().await;
-    let refused = "The 'gpt-5.4' model is not supported when using Codex with a ChatGPT account.";
-    let mut body = user("hi");
-    body["model"] = "gpt-5.4".into();
-    for (path, body) in
-        [("/v1/chat/completions", &body), ("/v1/responses", &json!({ "model": "gpt-5.4", "input": "hi" }))]
-    {
-        let answer = proxy.post(path, body).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
-        let error = answer.error();
-        let message = error["message"].as_str().unwrap();
-        let rest = message.strip_prefix(refused).expect("the backend's own words first");
-        assert!(
-            rest.starts_with(" Its successor is gpt-5.6-terra. Models of this account: gpt-5.6-terra, gpt-6.1-sol, "),
-            "{message}"
-        );
-        assert!(message.ends_with("--model-alias gpt-5.4=gpt-5.6-terra"), "{message}");
-        assert_eq!(message.matches("gpt-5.6-terra").count(), 3, "{message}");
-    }
-    // What the catalogue itself says.
-    let live = json!([{ "slug": "gpt-6-sol" }, { "slug": "gpt-5.5", "upgrade": { "model": "gpt-5.6-luna" } },
-        { "slug": "gpt-5.6-luna" }]);
-    proxy.simulator.script_models_answer(scripted(live));
-    proxy.app.catalogue.refresh().await.unwrap();
-    let detail = refused.replace("gpt-5.4", "gpt-5.5");
-    proxy.next(ScriptedAnswer::json(StatusCode::BAD_REQUEST, &json!({ "detail": detail })));
-    body["model"] = "gpt-5.5".into();
-    let error = proxy.chat(&body).await.error();
-    assert_eq!(
-        error["message"].as_str().unwrap(),
-        format!(
-            "{detail} Its successor is gpt-5.6-luna. Models of this account: gpt-5.6-luna, gpt-6-sol, gpt-5.5. Use one of \
-             them, or map the name: --model-alias gpt-5.5=gpt-5.6-luna"
-        )
-    );
 }
 
 #[tokio::test]

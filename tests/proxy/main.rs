@@ -26,5 +26,6 @@ mod odd_streams;
 mod promises;
 mod reasoning;
 mod responses;
+mod retired;
 mod shutdown;
 mod streams;
