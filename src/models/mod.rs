@@ -5,7 +5,7 @@
 //! * [`live`]: the account's own list, once the backend has given it. It has the last word on everything but the
 //!   original seven models' effort ranges.
 //! * `learned`: what refusals have taught since that list came.
-//! * [`entry`]: what `/v1/models` shows.
+//! * [`entry`]: what `/v1/models` shows; `codex`: the same as the Codex CLI reads it.
 //!
 //! [`Models`] puts them together. Pure: no I/O, no clock, no runtime.
 //!
@@ -20,6 +20,7 @@
 
 mod advice;
 pub mod catalogue;
+mod codex;
 pub mod effort;
 pub mod entry;
 mod learned;

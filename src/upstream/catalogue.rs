@@ -113,6 +113,11 @@ impl Catalogue {
         &self.inner.models
     }
 
+    /// The entity tag that the backend gave the present list.
+    pub fn tag(&self) -> Option<String> {
+        self.inner.state().tag.as_ref().map(|(tag, _)| tag.clone())
+    }
+
     /// Begins the first fetch, which finds out by itself whether there is a login. Never waits.
     pub fn start(&self) {
         self.begin(None);

@@ -88,6 +88,54 @@ async fn the_start_fetches_and_the_list_begins_with_the_accounts_models() {
 }
 
 #[tokio::test]
+async fn a_codex_client_gets_the_backends_own_entries_beside_the_list() {
+    let proxy = Proxy::start().await;
+    // Nothing is known yet: this one request waits for the list.
+    let answer = proxy.get("/v1/models?client_version=0.169.0").await;
+    assert_eq!(proxy.lists(), 1);
+    let both = answer.json();
+    assert_eq!(both["data"], proxy.get("/v1/models").await.json()["data"]);
+    let (simulator, login) = (&proxy.simulator, proxy.app.supplier.access().await.unwrap());
+    let backend = proxy
+        .http
+        .get(format!("{}/models?client_version=0.160.0", proxy.upstream_url))
+        .bearer_auth(login.token.expose())
+        .header("chatgpt-account-id", &login.account_id);
+    let backend: Value = backend.send().await.unwrap().json().await.unwrap();
+    assert_eq!(both["models"], backend["models"]);
+    assert!(both["models"][0]["model_messages"]["instructions_template"].is_string());
+    assert_eq!(proxy.get("/v1/models").await.json().get("models"), None, "only where it is asked for");
+
+    // The tag is the one that answers announce.
+    proxy.ask("gpt-6.1-sol").await;
+    let etag = answer.header("etag").to_owned();
+    let announced = proxy.chat(&user("hi")).await.header("x-models-etag").to_owned();
+    assert!(!etag.is_empty() && etag == announced, "{etag} {announced}");
+    let url = format!("{}/v1/models?client_version=0.169.0", proxy.base);
+    let again = proxy.http.get(url).header("if-none-match", &etag).send().await.unwrap();
+    assert_eq!((again.status(), again.headers()["etag"].to_str().unwrap()), (StatusCode::NOT_MODIFIED, etag.as_str()));
+
+    let old = proxy.get("/models?x=1&client_version=0.144.0").await.json();
+    assert_eq!(old["models"][0]["slug"], "gpt-5.6-sol");
+    assert!(!simulator.requests_to("/models").is_empty());
+}
+
+#[tokio::test]
+async fn without_the_accounts_list_a_codex_client_gets_the_built_in_one() {
+    let proxy = Proxy::with(Setup { login: false, ..Setup::default() }).await;
+    let answer = proxy.get("/v1/models?client_version=0.169.0").await;
+    assert_eq!((answer.status, answer.header("etag")), (StatusCode::OK, ""));
+    let models = answer.json()["models"].clone();
+    let slugs: Vec<_> = models.as_array().unwrap().iter().map(|model| model["slug"].as_str().unwrap()).collect();
+    assert_eq!(slugs[..4], ["gpt-6.1-sol", "gpt-6-astra", "gpt-6-sol", "gpt-6-luna"]);
+    assert!(!slugs.contains(&"gpt-5.5"), "{slugs:?}");
+
+    let proxy = Proxy::start().await;
+    proxy.simulator.script_models_answer(ScriptedAnswer::status(StatusCode::INTERNAL_SERVER_ERROR));
+    assert_eq!(proxy.get("/v1/models?client_version=0.169.0").await.json()["models"], models);
+}
+
+#[tokio::test]
 async fn a_current_copy_is_not_fetched_again_and_a_confirmed_one_stays() {
     let proxy = Proxy::start().await;
     proxy.begin().await;
