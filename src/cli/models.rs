@@ -39,8 +39,9 @@ async fn entries(config: &Config) -> Result<Vec<Entry>, CliError> {
     let client = HttpClient::new(CONNECT_TIMEOUT)?;
     let store = open_store(&config.store, &config.environment);
     let supplier = TokenSupplier::new(store, issuer(config, &client));
-    let upstream = Upstream::new(config.upstream.clone(), client, supplier.clone(), |_| ());
-    let mut catalogue = Catalogue::new(upstream, Arc::new(config.models()));
+    let models = Arc::new(config.models());
+    let upstream = Upstream::new(config.upstream.clone(), client, supplier.clone(), models.clone(), |_| ());
+    let mut catalogue = Catalogue::new(upstream, models);
     if let Some(cache) = config.catalogue_cache.clone() {
         catalogue = catalogue.with_cache(Box::new(cache));
     }

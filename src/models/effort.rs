@@ -44,6 +44,11 @@ impl Effort {
         level.or_else(|| SYNONYMS.into_iter().find(|(known, _)| is_word(known)).map(|(_, level)| level))
     }
 
+    /// The level that the backend calls `word`.
+    pub fn on_the_wire(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| word == level.as_str())
+    }
+
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::catalogue::{self, Generation, Model, Visibility};
 use super::effort::Effort;
@@ -18,20 +19,39 @@ use super::effort::Effort;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LiveCatalogue {
     models: Vec<Model>,
+    raw: Vec<RawEntry>,
+}
+
+/// An entry as the backend gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RawEntry {
+    /// The oldest client that is shown it, where the backend says so.
+    pub(super) minimal_client_version: Option<String>,
+    /// A JSON object.
+    pub(super) json: Box<str>,
 }
 
 impl LiveCatalogue {
     /// Reads `{"models":[{"slug":…},…]}`. An error only for text that is not such an object at all.
     pub fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
-        let document: Document = serde_json::from_slice(json)?;
-        let mut listed: Vec<ModelInfo> = document
-            .models
-            .into_iter()
-            .filter_map(|entry| serde_json::from_value(entry).ok())
-            .filter(|info: &ModelInfo| !info.slug.trim().is_empty())
-            .collect();
+        let document: Document<'_> = serde_json::from_slice(json)?;
+        let mut listed = Vec::new();
+        let mut raw = Vec::new();
+        for entry in document.models {
+            let Ok(info) = serde_json::from_str::<ModelInfo>(entry.get()) else { continue };
+            if !info.slug.trim().is_empty() {
+                let minimal_client_version = info.minimal_client_version.clone();
+                raw.push(RawEntry { minimal_client_version, json: entry.get().into() });
+                listed.push(info);
+            }
+        }
         listed.sort_by(|left, right| left.priority.total_cmp(&right.priority));
-        Ok(Self { models: listed.into_iter().map(ModelInfo::into_model).collect() })
+        Ok(Self { models: listed.into_iter().map(ModelInfo::into_model).collect(), raw })
+    }
+
+    /// The entries as the backend gave them, in its order.
+    pub(super) fn raw(&self) -> &[RawEntry] {
+        &self.raw
     }
 
     /// Whether nothing is known.
@@ -56,8 +76,9 @@ impl LiveCatalogue {
 }
 
 #[derive(Deserialize)]
-struct Document {
-    models: Vec<Value>,
+struct Document<'a> {
+    #[serde(borrow)]
+    models: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -83,6 +104,8 @@ struct ModelInfo {
     max_context_window: Option<u64>,
     #[serde(default, deserialize_with = "lenient")]
     input_modalities: Option<Vec<Value>>,
+    #[serde(default, deserialize_with = "lenient")]
+    minimal_client_version: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     upgrade: Option<Value>,
 }

@@ -4,7 +4,8 @@
 //! * [`catalogue`]: the one table of built-in models.
 //! * [`live`]: the account's own list, once the backend has given it. It has the last word on everything but the
 //!   original seven models' effort ranges.
-//! * [`entry`]: what `/v1/models` shows.
+//! * `learned`: what refusals have taught since that list came.
+//! * [`entry`]: what `/v1/models` shows; `codex`: the same as the Codex CLI reads it.
 //!
 //! [`Models`] puts them together. Pure: no I/O, no clock, no runtime.
 //!
@@ -17,17 +18,21 @@
 //! assert_eq!(resolution.effort, Some(Effort::Low));
 //! ```
 
+mod advice;
 pub mod catalogue;
+mod codex;
 pub mod effort;
 pub mod entry;
+mod learned;
 pub mod live;
 mod name;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use catalogue::Model;
 use effort::Effort;
 use entry::Entry;
+use learned::Learned;
 use live::LiveCatalogue;
 use name::Name;
 
@@ -40,6 +45,10 @@ pub struct Models {
     default_model: Option<String>,
     /// The account's own list; empty until known.
     live: RwLock<Arc<LiveCatalogue>>,
+    /// What refusals have taught since that list came.
+    learned: RwLock<Learned>,
+    /// Whether no model is ever sent in another's place.
+    strict: bool,
 }
 
 /// What a request's model and effort come to.
@@ -47,6 +56,8 @@ pub struct Models {
 pub struct Resolution {
     /// The name to send.
     pub model: String,
+    /// The model that the request's name means: another than `model` where that one is sent in its place.
+    pub meant: String,
     /// The effort to send; `None` leaves the key out.
     pub effort: Option<Effort>,
     /// The effort the request asked for, by a field or by its model's suffix, before it was made to fit.
@@ -60,12 +71,27 @@ pub struct Resolution {
 impl Models {
     /// With the operator's `aliases` (from, to) and default model.
     pub fn new(aliases: Vec<(String, String)>, default_model: Option<String>) -> Self {
-        Self { aliases, default_model, live: RwLock::default() }
+        Self { aliases, default_model, ..Self::default() }
     }
 
-    /// Replaces the account's own list.
+    /// The same, where `strict` says whether a retired model's successor may not be sent in its place.
+    #[must_use]
+    pub fn strict(self, strict: bool) -> Self {
+        Self { strict, ..self }
+    }
+
+    /// Replaces the account's own list. What was learned beside the old one is forgotten if the new one differs.
     pub fn set_live(&self, catalogue: LiveCatalogue) {
-        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalogue);
+        let old =
+            std::mem::replace(&mut *self.live.write().unwrap_or_else(PoisonError::into_inner), Arc::new(catalogue));
+        if *old != *self.live() {
+            self.forget();
+        }
+    }
+
+    /// Forgets what refusals have taught: they may have been another account's.
+    pub fn forget(&self) {
+        *self.learned_mut() = Learned::default();
     }
 
     /// The account's own list; empty until known.
@@ -89,14 +115,25 @@ impl Models {
             Name::Foreign => self.default_for(&live, holds),
         };
         let asked_effort = effort.and_then(Effort::parse).or(hint).or(default_hint);
-        let known = find(&live, &model);
-        Resolution {
-            effort: known.map_or(asked_effort, |known| known.clamp(asked_effort)),
-            supports_priority: known.is_some_and(|known| known.priority),
-            model,
-            asked_effort,
-            foreign,
-        }
+        let is_refused = !self.strict && self.learned().is_refused(&model);
+        let successor = if is_refused { self.upgrade_of(&model) } else { None };
+        let sent = successor.unwrap_or_else(|| model.clone());
+        self.sent_as(sent, Resolution { asked_effort, foreign, ..Resolution::meaning(model) })
+    }
+
+    /// Takes note that the backend refuses the account the model of `sent`, and gives what to send instead: the successor at
+    /// the effort that was asked for. `None` where there is no successor or the operator wants none.
+    pub fn replace_refused(&self, sent: &Resolution) -> Option<Resolution> {
+        self.learned_mut().refuse(&sent.model);
+        let successor = if self.strict { None } else { self.upgrade_of(&sent.model) };
+        successor.map(|successor| self.sent_as(successor, sent.clone()))
+    }
+
+    /// Takes note that the backend takes only `levels` for the model of `sent`, and gives what to send instead: the nearest
+    /// to the effort that was asked for. `None` where that changes nothing.
+    pub fn refit(&self, sent: &Resolution, levels: Vec<Effort>) -> Option<Resolution> {
+        self.learned_mut().take(&sent.model, levels);
+        Some(self.sent_as(sent.model.clone(), sent.clone())).filter(|again| again.effort != sent.effort)
     }
 
     /// Everything `/v1/models` lists: the account's own models where known, else the newer built-in ones after the
@@ -111,7 +148,8 @@ impl Models {
         live.listed().chain(built_in).flat_map(Entry::with_variants).collect()
     }
 
-    /// Names an account can be expected to have: its own list where known, else the newer built-in models.
+    /// Names an account can be expected to have: its own list where known, else the newer built-in models; without those
+    /// that are retired or were refused.
     pub fn usable_names(&self) -> Vec<String> {
         let live = self.live();
         let built_in = catalogue::TABLE.iter().filter(|model| {
@@ -119,7 +157,9 @@ impl Models {
                 && model.generation == catalogue::Generation::Newer
                 && model.visibility == catalogue::Visibility::Listed
         });
-        live.listed().chain(built_in).map(|model| model.id.clone().into_owned()).collect()
+        let learned = self.learned();
+        let usable = live.listed().chain(built_in).filter(|model| !model.retired && !learned.is_refused(&model.id));
+        usable.map(|model| model.id.clone().into_owned()).collect()
     }
 
     /// The model that takes the place of `id`, where a catalogue names one that the account can be expected to have.
@@ -128,7 +168,8 @@ impl Models {
         let mut next = find(&live, &id.trim().to_ascii_lowercase())?.successor()?.to_owned();
         // A successor may have been retired itself since.
         for _ in 0..LONGEST_CHAIN {
-            if live.is_empty() || live.find(&next).is_some() {
+            let is_refused = self.learned().is_refused(&next);
+            if !is_refused && (live.is_empty() || live.find(&next).is_some()) {
                 return Some(next);
             }
             next = find(&live, &next)?.successor()?.to_owned();
@@ -156,6 +197,28 @@ impl Models {
         model.efforts.contains(&effort).then(|| Entry::variant(model, effort))
     }
 
+    /// What `resolution` comes to if it is sent to `model`.
+    fn sent_as(&self, model: String, resolution: Resolution) -> Resolution {
+        let live = self.live();
+        let known = find(&live, &model);
+        let asked = resolution.asked_effort;
+        let effort = known.map_or(asked, |known| known.clamp(asked));
+        Resolution {
+            effort: self.learned().fit(&model, effort, asked),
+            supports_priority: known.is_some_and(|known| known.priority),
+            model,
+            ..resolution
+        }
+    }
+
+    fn learned(&self) -> RwLockReadGuard<'_, Learned> {
+        self.learned.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn learned_mut(&self) -> RwLockWriteGuard<'_, Learned> {
+        self.learned.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn default_for(&self, live: &LiveCatalogue, holds: impl Fn(&str) -> bool) -> (String, Option<Effort>) {
         if let Some(wanted) = self.default_model.as_deref().filter(|name| !name.trim().is_empty()) {
             let aliased = name::normalise(wanted, &self.aliases, &holds);
@@ -164,8 +227,17 @@ impl Models {
                 return (model, hint);
             }
         }
-        let first = live.listed().find(|model| !model.retired);
+        let learned = self.learned();
+        let first = live.listed().find(|model| !model.retired && !learned.is_refused(&model.id));
         (first.unwrap_or_else(|| catalogue::newest()).id.clone().into_owned(), None)
+    }
+}
+
+impl Resolution {
+    /// The model called `meant`, of which nothing else is known.
+    fn meaning(meant: String) -> Self {
+        let model = meant.clone();
+        Self { model, meant, effort: None, asked_effort: None, foreign: false, supports_priority: false }
     }
 }
 

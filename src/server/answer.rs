@@ -24,21 +24,21 @@ use super::cut_off::CutOff;
 use super::memory::{Asked, Scope};
 use super::metrics::TokenCounts;
 use super::observe::RequestLog;
+use crate::models::Resolution;
 use crate::openai::error::ApiError;
 use crate::platform::{Instant, Timer, sleep};
 use crate::translate::Machine;
 use crate::translate::body::{Origin, Provenance};
 use crate::upstream::exchange::{Progress, Rest};
-use crate::upstream::{Call, Head, Opened};
+use crate::upstream::{Call, Head, Opened, refusal};
 
 /// One call and everything its answer is made with.
 #[derive(Debug, Clone)]
 pub(super) struct Exchange {
     pub(super) app: Arc<App>,
     pub(super) log: RequestLog,
+    /// Its model is a successor's once the backend has refused the one that was asked for.
     pub(super) call: Call,
-    /// The backend model, for the books.
-    pub(super) model: String,
     /// What the client asked for and does not get.
     pub(super) ignored: Vec<String>,
     /// Whose request it is, as far as memory goes.
@@ -52,8 +52,8 @@ type Opening<M> = Pin<Box<dyn Future<Output = Result<Opened<M>, ApiError>> + Sen
 impl Exchange {
     /// The answer as server-sent events, made by `machine`.
     pub(super) async fn stream<M: Machine + 'static>(
-        self,
-        machine: impl Fn() -> M + Clone + Send + Sync + 'static,
+        mut self,
+        machine: impl Fn(&Resolution) -> M + Clone + Send + Sync + 'static,
     ) -> Result<Response, ApiError> {
         let accepted = Instant::now();
         let interval = self.app.settings.keepalive;
@@ -62,10 +62,11 @@ impl Exchange {
         let (phase, head) = match select(opening, pin!(sleep(interval))).await {
             Either::Left((Ok(opened), _)) => {
                 ignored.extend(dropped_names(&opened.dropped));
+                self.call.model = opened.model;
                 (Phase::Beginning(opened.first, opened.rest), opened.head)
             }
             Either::Left((Err(error), _)) => return Err(error),
-            Either::Right(((), opening)) => (Phase::Opening(opening, machine()), Head::default()),
+            Either::Right(((), opening)) => (Phase::Opening(opening, machine(&self.call.model)), Head::default()),
         };
         let timer = Timer::after(interval.saturating_sub(accepted.elapsed()));
         let body = Events { exchange: self, phase, timer, last_sent: accepted, scratch: Vec::new() };
@@ -74,10 +75,11 @@ impl Exchange {
 
     /// The answer as one JSON document, made by `machine`.
     pub(super) async fn document<M: Machine + 'static>(
-        self,
-        machine: impl Fn() -> M + Send + Sync + 'static,
+        mut self,
+        machine: impl Fn(&Resolution) -> M + Send + Sync + 'static,
     ) -> Result<Response, ApiError> {
-        let Opened { head, first: mut document, mut rest, dropped } = self.clone().open(machine).await?;
+        let Opened { head, model, first: mut document, mut rest, dropped } = self.clone().open(machine).await?;
+        self.call.model = model;
         loop {
             match poll_fn(|context| rest.poll(context, &mut document)).await {
                 Progress::Continue => {}
@@ -93,7 +95,7 @@ impl Exchange {
         Ok(respond("application/json", &head, &ignored, Body::from(document)))
     }
 
-    fn open<M: Machine + 'static>(self, machine: impl Fn() -> M + Send + Sync + 'static) -> Opening<M> {
+    fn open<M: Machine + 'static>(self, machine: impl Fn(&Resolution) -> M + Send + Sync + 'static) -> Opening<M> {
         Box::pin(async move {
             let opened = self.app.upstream.open(&self.call, machine).await;
             let mut opened = opened.map_err(|error| self.explain(error))?;
@@ -102,29 +104,17 @@ impl Exchange {
                 opened.head.passed.push((REASONING_DROPPED, HeaderValue::from_static("true")));
             }
             self.log.first_token();
+            self.log.sent(&self.call.model, &opened.model);
             self.note_head(&opened.head);
             Ok(opened)
         })
     }
 
-    /// Adds to a refused model what the account could use instead.
+    /// Adds to a refused model what could be used instead.
     fn explain(&self, mut error: ApiError) -> ApiError {
         self.note_etag(&error.headers);
-        if error.message.contains(MODEL_REFUSED) {
-            let mut usable = self.app.models.usable_names();
-            let mut successor = String::new();
-            if let Some(upgrade) = self.app.models.upgrade_of(&self.model) {
-                successor = format!(" Its successor is {upgrade}.");
-                usable.retain(|name| *name != upgrade);
-                usable.insert(0, upgrade);
-            }
-            let example = usable.first().map_or("MODEL", String::as_str);
-            error.message = format!(
-                "{}{successor} Models of this account: {}. Use one of them, or map the name: --model-alias {}={example}",
-                error.message,
-                usable.join(", "),
-                self.model,
-            );
+        if refusal::is_of_model(&error) {
+            error.message = format!("{}{}", error.message, self.app.models.advice(&self.call.model.model));
             error.param = error.param.or_else(|| Some("model".to_owned()));
         }
         error
@@ -159,9 +149,9 @@ impl Exchange {
         if let Some(usage) = machine.usage() {
             let counts =
                 TokenCounts { input: usage.input_tokens, cached: usage.cached_tokens(), output: usage.output_tokens };
-            self.log.tokens(&self.model, counts);
+            self.log.tokens(&self.call.model.model, counts);
         }
-        let provenance = || Arc::new(Provenance::new(account, self.model.clone()));
+        let provenance = || Arc::new(Provenance::new(account, self.call.model.model.clone()));
         let reasoning = if self.app.settings.reasoning_replay { machine.take_reasoning() } else { Vec::new() };
         if !reasoning.is_empty() {
             self.app.replay.keep(self.scope, &provenance(), reasoning);
@@ -203,7 +193,10 @@ impl<M: Machine> Events<M> {
             let mut out = std::mem::take(&mut self.scratch);
             match std::mem::replace(&mut self.phase, Phase::Ended) {
                 Phase::Opening(mut opening, mut machine) => match opening.as_mut().poll(context) {
-                    Poll::Ready(Ok(opened)) => self.phase = Phase::Beginning(opened.first, opened.rest),
+                    Poll::Ready(Ok(opened)) => {
+                        self.exchange.call.model = opened.model;
+                        self.phase = Phase::Beginning(opened.first, opened.rest);
+                    }
                     Poll::Ready(Err(error)) => {
                         self.exchange.log.failed(&error);
                         machine.fail(&error, &mut out);
@@ -348,6 +341,3 @@ const KEEPALIVE: &[u8] = b": keepalive\n";
 const LARGEST_SCRATCH: usize = 1024;
 
 const LONGEST_HEADER: usize = 2048;
-
-/// How the backend words its refusal of a model the account does not have.
-const MODEL_REFUSED: &str = "model is not supported when using Codex";

@@ -7,6 +7,7 @@ use axum::response::Response;
 
 use super::App;
 use super::incoming::Incoming;
+use crate::models::Resolution;
 use crate::openai::chat::ChatRequest;
 use crate::openai::error::ApiError;
 use crate::platform::unix_now;
@@ -34,9 +35,10 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
         let translated = request::translate(&chat, &Context { reasoning, ..context });
         (incoming.exchange(translated, model.clone(), None), meta, chat.stream)
     };
+    let meta = move |sent: &Resolution| AnswerMeta { model: sent.model.clone(), ..meta.clone() };
     if stream {
-        exchange.stream(move || ChatMachine::new(&meta, Chunks::new(meta.clone()))).await
+        exchange.stream(move |sent| ChatMachine::new(&meta(sent), Chunks::new(meta(sent)))).await
     } else {
-        exchange.document(move || ChatMachine::new(&meta, Fold::new(meta.clone()))).await
+        exchange.document(move |sent| ChatMachine::new(&meta(sent), Fold::new(meta(sent)))).await
     }
 }

@@ -71,10 +71,9 @@ impl Incoming {
         if !ignored.is_empty() {
             self.log.ignored(&ignored.join(", "));
         }
-        let client_headers = HeaderMap::new();
-        let call = Call { body: Body::new(body, reasoning), session_key, client_headers };
+        let call = Call { model, body: Body::new(body, reasoning), session_key, client_headers: HeaderMap::new() };
         let (app, log, scope) = (self.app.clone(), self.log.clone(), self.scope);
-        Exchange { app, log, scope, call, model: model.model, ignored, asked }
+        Exchange { app, log, scope, call, ignored, asked }
     }
 }
 

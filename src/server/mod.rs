@@ -87,8 +87,9 @@ impl App {
     ) -> Result<Self, prometheus::Error> {
         let metrics = Arc::new(Metrics::new()?);
         let counted = metrics.clone();
-        let upstream = Upstream::new(upstream, client, supplier.clone(), move |incident| counted.incident(incident));
-        let models = Arc::new(models);
+        let models = Arc::new(models.strict(settings.strict_model));
+        let observe = move |incident| counted.incident(incident);
+        let upstream = Upstream::new(upstream, client, supplier.clone(), models.clone(), observe);
         let catalogue = Catalogue::new(upstream.clone(), models.clone());
         let places = Arc::new(Semaphore::new(settings.max_concurrent.min(Semaphore::MAX_PERMITS)));
         Ok(Self {

@@ -1,4 +1,7 @@
 //! `GET /v1/models` and `GET /v1/models/{id}`.
+//!
+//! * With `?client_version=…`, as the Codex CLI asks, the list holds its array `models` beside `data`, and has the entity tag
+//!   that the backend gave the account's list: answers announce it in `x-models-etag`, and the CLI compares the two.
 
 use std::sync::Arc;
 
@@ -6,17 +9,36 @@ use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::App;
 use crate::models::entry::Entry;
 use crate::openai::error::{ApiError, ErrorKind};
 
 /// Every model that is listed.
-pub(super) async fn list(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
     app.catalogue.keep_current();
-    json(&List { object: "list", data: app.models.list() })
+    let mut query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let Some((_, version)) = query.find(|(name, _)| name == "client_version") else {
+        return Ok(json(&List { object: "list", data: app.models.list(), models: None }));
+    };
+    if app.models.live().is_empty() {
+        // The list is all that is asked for, and what the CLI takes from it it keeps: better late than made up.
+        app.catalogue.settle().await;
+    }
+    let tag = app.catalogue.tag().and_then(|tag| HeaderValue::try_from(tag).ok());
+    if tag.is_some() && headers.get(header::IF_NONE_MATCH) == tag.as_ref() {
+        let mut answer = StatusCode::NOT_MODIFIED.into_response();
+        answer.headers_mut().extend(tag.map(|tag| (header::ETAG, tag)));
+        return Ok(answer);
+    }
+    let models = RawValue::from_string(app.models.codex_list(&version));
+    let models = models.map_err(|error| ApiError::new(ErrorKind::Internal, error.to_string()))?;
+    let mut answer = json(&List { object: "list", data: app.models.list(), models: Some(models) });
+    answer.headers_mut().extend(tag.map(|tag| (header::ETAG, tag)));
+    Ok(answer)
 }
 
 /// One model, listed or not.
@@ -50,4 +72,6 @@ pub(super) fn json(value: &impl Serialize) -> Response {
 struct List {
     object: &'static str,
     data: Vec<Entry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    models: Option<Box<RawValue>>,
 }

@@ -74,6 +74,16 @@ impl RequestLog {
         span.record("effort", word(resolution.effort));
     }
 
+    /// The model and effort that were `sent` in the end, where they are not those `planned`.
+    pub fn sent(&self, planned: &Resolution, sent: &Resolution) {
+        if planned.model != sent.model {
+            self.span().record("model", sent.model.as_str());
+        }
+        if planned.effort != sent.effort {
+            self.span().record("effort", sent.effort.map_or("-", Effort::as_str));
+        }
+    }
+
     /// Whether the client wants the answer as a stream.
     pub fn stream(&self, wanted: bool) {
         self.span().record("stream", wanted);

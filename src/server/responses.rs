@@ -20,7 +20,7 @@ use crate::translate::responses::{Collect, Compaction, Relay, compaction};
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
     let Turn { exchange, stream, .. } = Turn::new(&incoming, false)?;
-    if stream { exchange.stream(Relay::default).await } else { exchange.document(Collect::default).await }
+    if stream { exchange.stream(|_| Relay::default()).await } else { exchange.document(|_| Collect::default()).await }
 }
 
 /// Answers with a shorter form of the conversation. The document is one piece, so nothing keeps the connection alive
@@ -28,7 +28,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
 pub(super) async fn compact(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
     let Turn { exchange, retained, .. } = Turn::new(&incoming, true)?;
-    exchange.document(move || Compaction::new(Arc::clone(&retained))).await
+    exchange.document(move |_| Compaction::new(Arc::clone(&retained))).await
 }
 
 /// One request, ready to be sent.

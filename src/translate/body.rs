@@ -111,20 +111,31 @@ impl Body {
         if self.cut(without).next().is_none() {
             return self.json.clone();
         }
+        self.split(|origin| !without.takes(origin)).0.into()
+    }
+
+    /// The bytes without the reasoning whose origin does not `stay`, and the rest of the reasoning in them.
+    pub(super) fn split(&self, stay: impl Fn(&Origin) -> bool) -> (Vec<u8>, Vec<Reasoning>) {
         let mut out = Vec::with_capacity(self.json.len());
+        let mut left = Vec::new();
         let mut rest = 0;
-        for range in self.cut(without).map(|reasoning| &reasoning.range) {
+        for reasoning in &self.reasoning {
+            let range = &reasoning.range;
             out.extend_from_slice(self.json.get(rest..range.start).unwrap_or_default());
             rest = range.end;
-            // One of the commas around it goes along.
-            if out.last() == Some(&b',') {
+            if stay(&reasoning.origin) {
+                let start = out.len();
+                out.extend_from_slice(self.json.get(range.clone()).unwrap_or_default());
+                left.push(Reasoning { range: start..out.len(), origin: reasoning.origin.clone() });
+            } else if out.last() == Some(&b',') {
+                // One of the commas around it goes along.
                 out.pop();
             } else if self.json.get(rest) == Some(&b',') {
                 rest += 1;
             }
         }
         out.extend_from_slice(self.json.get(rest..).unwrap_or_default());
-        out.into()
+        (out, left)
     }
 
     /// The reasoning that [`Body::bytes`] leaves out.

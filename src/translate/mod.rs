@@ -16,6 +16,7 @@ pub mod chat;
 pub mod delta;
 pub mod event;
 pub mod failure;
+mod readdress;
 pub mod responses;
 pub mod session;
 pub mod sse;

@@ -2,11 +2,14 @@
 
 use http::HeaderMap;
 
+use crate::models::Resolution;
 use crate::translate::body::Body;
 
 /// One request to the backend.
 #[derive(Debug, Clone)]
 pub struct Call {
+    /// The model and effort that the body names.
+    pub model: Resolution,
     /// The body, out of which reasoning can be cut.
     pub body: Body,
     /// The conversation's cache key, for the `session-id` header.
@@ -16,6 +19,11 @@ pub struct Call {
 }
 
 impl Call {
+    /// The same call to another model or at another effort. The error is that of a body that is no JSON object.
+    pub(super) fn readdressed(&self, model: Resolution) -> Result<Self, serde_json::Error> {
+        Ok(Self { body: self.body.readdressed(&model)?, model, ..self.clone() })
+    }
+
     /// The headers that mean something to the backend if the client is a Codex CLI, which says so in its `originator` or
     /// `User-Agent`. Nobody's `Authorization` is among them.
     pub fn passed_headers(client: &HeaderMap) -> HeaderMap {

@@ -79,6 +79,8 @@ struct Inner {
 struct State {
     /// The tag of the present copy, and what it counts for.
     tag: Option<(String, Source)>,
+    /// Whom the present copy was given to, where this process has asked for it.
+    given_to: Option<Source>,
     /// When the backend last gave or confirmed the copy. `None` for one that this process has not asked about.
     confirmed: Option<Instant>,
     /// The announced tag that the last fetch was made for: it may be spelled unlike the list's own.
@@ -109,6 +111,11 @@ impl Catalogue {
     /// What is kept up to date.
     pub fn models(&self) -> &Arc<Models> {
         &self.inner.models
+    }
+
+    /// The entity tag that the backend gave the present list.
+    pub fn tag(&self) -> Option<String> {
+        self.inner.state().tag.as_ref().map(|(tag, _)| tag.clone())
     }
 
     /// Begins the first fetch, which finds out by itself whether there is a login. Never waits.
@@ -234,6 +241,11 @@ impl Inner {
         }
         tracing::debug!(models = live.models().len(), "the account's models are up to date");
         self.models.set_live(live);
+        let before = self.state().given_to.replace(source.clone());
+        if before.is_some_and(|before| before != source) {
+            // Two accounts may be shown the same list and be refused different models.
+            self.models.forget();
+        }
         let etag = head.headers.get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
         Ok(Some(CatalogueCopy::new(&settings.base_url, &source, etag, unix_now(), &body)?))
     }

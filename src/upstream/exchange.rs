@@ -12,9 +12,11 @@ use http::{Response, StatusCode};
 use super::head::Head;
 use super::idle::{StreamError, Watched};
 use super::refusal::{LARGEST_REFUSAL, Refusal};
+use super::remedy::Treated;
 use super::retry::Retries;
-use super::{Answered, Call, Cut, Incident, Upstream, encrypted};
+use super::{Answered, Call, Cut, Incident, Upstream};
 use crate::credentials::TokenSupplier;
+use crate::models::Resolution;
 use crate::openai::error::ApiError;
 use crate::platform::{ByteStream, sleep, unix_now};
 use crate::translate::body::Origin;
@@ -25,6 +27,8 @@ use crate::translate::{Machine, Step, Transcoder};
 pub struct Opened<M> {
     /// What its head said.
     pub head: Head,
+    /// The model and effort that were really sent: a successor's where the model asked for is retired.
+    pub model: Resolution,
     /// What the client is to get first.
     pub first: Vec<u8>,
     /// The rest.
@@ -118,22 +122,27 @@ impl<M: Machine> Rest<M> {
 }
 
 impl Upstream {
-    /// Sends `call` and reads until there is something to show. `machine` makes the translator of one attempt.
-    pub async fn open<M: Machine>(&self, call: &Call, machine: impl Fn() -> M) -> Result<Opened<M>, ApiError> {
+    /// Sends `call` and reads until there is something to show. `machine` makes the translator of one attempt for the model
+    /// that is sent, which is another than the call's where that one turns out to be retired.
+    pub async fn open<M: Machine>(
+        &self,
+        call: &Call,
+        machine: impl Fn(&Resolution) -> M,
+    ) -> Result<Opened<M>, ApiError> {
         let mut retries = Retries::default();
-        let mut cut = Cut::Foreign;
+        let mut treated = Treated::new(call);
         loop {
-            let mut refusal = match self.attempt(call, cut, machine()).await {
+            let machine = machine(&treated.call().model);
+            let mut refusal = match self.attempt(treated.call(), treated.cut(), machine).await {
                 Ok(opened) => return Ok(opened),
                 Err(refusal) => refusal,
             };
-            if encrypted::recognise(&mut refusal) && cut != Cut::All && call.body.has_reasoning() {
-                tracing::info!("the backend refuses reasoning of an earlier turn; trying again without it");
-                call.body.refuse_reasoning();
-                cut = Cut::All;
-                continue;
+            if !treated.treat(&mut refusal, &self.models) {
+                match self.pause(refusal, &mut retries).await {
+                    Ok(()) => {}
+                    Err(error) => return Err(treated.verdict(error)),
+                }
             }
-            self.pause(refusal, &mut retries).await?;
         }
     }
 
@@ -177,13 +186,14 @@ impl Upstream {
                     refusal.error.headers = head.passed;
                     return Err(refusal);
                 }
-                Progress::Continue => return Ok(Opened { head, first, rest, dropped }),
+                Progress::Continue => break,
                 outcome => {
                     rest.outcome = Some(outcome);
-                    return Ok(Opened { head, first, rest, dropped });
+                    break;
                 }
             }
         }
+        Ok(Opened { head, model: call.model.clone(), first, rest, dropped })
     }
 
     /// The meaning of an answer that is no answer.

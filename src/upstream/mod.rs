@@ -3,7 +3,7 @@
 //! * [`Upstream::open`] sends a [`Call`] and reads its answer until the first event that a client would see. Until then a
 //!   failure is an error with its own status, and may be tried again; afterwards the answer belongs to the client.
 //! * A 401 first reloads the login, then renews it; other failures are mapped in [`refusal`] and tried again as [`retry`]
-//!   says.
+//!   says, or once with another body where `remedy` knows one: a retired model's successor, an effort that the model takes.
 //! * [`written`]: where the backend is by default, and checks of what an operator writes instead.
 //! * Dropping what these return closes the connection to the backend.
 //! * [`catalogue`] keeps the account's own list of models up to date beside all that; `catalogue_file` (native) keeps it
@@ -19,6 +19,7 @@ pub mod exchange;
 mod head;
 pub mod idle;
 pub mod refusal;
+mod remedy;
 pub mod retry;
 pub mod written;
 
@@ -38,6 +39,7 @@ pub use head::Head;
 
 use crate::credentials::Access;
 use crate::credentials::supplier::TokenSupplier;
+use crate::models::Models;
 use crate::openai::error::{ApiError, ErrorKind};
 use crate::platform::{ByteStream, HttpClient};
 use crate::translate::body::Without;
@@ -131,6 +133,7 @@ pub struct Upstream {
     settings: Arc<Settings>,
     client: HttpClient,
     supplier: TokenSupplier,
+    models: Arc<Models>,
     observe: Arc<dyn Fn(Incident) + Send + Sync>,
 }
 
@@ -141,14 +144,15 @@ impl std::fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    /// A way to the backend that tells `observe` of every failure and retry.
+    /// A way to the backend that teaches `models` by refusals and tells `observe` of every failure and retry.
     pub fn new(
         settings: Settings,
         client: HttpClient,
         supplier: TokenSupplier,
+        models: Arc<Models>,
         observe: impl Fn(Incident) + Send + Sync + 'static,
     ) -> Self {
-        Self { settings: Arc::new(settings), client, supplier, observe: Arc::new(observe) }
+        Self { settings: Arc::new(settings), client, supplier, models, observe: Arc::new(observe) }
     }
 
     /// Sends `call` with a token the backend accepts, if there is one to be had.

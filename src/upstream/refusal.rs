@@ -127,6 +127,17 @@ impl Refusal {
     }
 }
 
+/// Whether `error` says that the account cannot have the model, which is how the backend answers for a retired one.
+///
+/// Its usual words are the first; the others were seen for gpt-5.5 and gpt-5.6-luna before and after
+/// (NousResearch/hermes-agent#107174, earendil-works/pi#6615).
+pub fn is_of_model(error: &ApiError) -> bool {
+    error.message.contains("model is not supported when using Codex")
+        || (error.kind == ErrorKind::ModelNotFound
+            && (error.message.contains("does not exist or you do not have access")
+                || error.message.starts_with("Model not found")))
+}
+
 /// A refusal for speed that names no time gets one, since clients come back at once otherwise.
 fn paused(mut error: ApiError) -> ApiError {
     if error.kind == ErrorKind::RateLimited {

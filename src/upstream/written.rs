@@ -51,6 +51,15 @@ pub fn header_text(text: String) -> Result<String, String> {
     Err(format!("{text:?} cannot be sent in a header; use visible ASCII characters"))
 }
 
+/// `text` as yes or no. The error says how to write it.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}
+
 fn is_loopback(host: &str) -> bool {
     let literal = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || literal.parse().is_ok_and(|address: IpAddr| address.is_loopback())
@@ -68,5 +77,13 @@ mod tests {
             page(FEDRAMP_UPSTREAM_URL, "wham/accounts/check"),
             "https://gov.chatgpt.com/backend-api/wham/accounts/check"
         );
+    }
+
+    #[test]
+    fn switches() {
+        for (text, value) in [("true", true), (" ON ", true), ("1", true), ("False", false), ("no", false)] {
+            assert_eq!(switch(text), Ok(value), "{text}");
+        }
+        assert!(switch("maybe").is_err() && switch("").is_err());
     }
 }

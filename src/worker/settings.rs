@@ -42,10 +42,12 @@ impl Settings {
             admin_keys: Keys::new([admin_key.as_str()]),
         };
         let level = or("RUST_LOG", "info");
+        let strict_model = set("STRICT_MODEL").map(|text| written::switch(&text)).transpose();
         Ok(Self {
             server: server::settings::Settings {
                 guard,
                 max_body_size: MAX_BODY_SIZE,
+                strict_model: strict_model.map_err(|problem| format!("STRICT_MODEL: {problem}"))?.unwrap_or(false),
                 // The host decides how much one isolate gets.
                 max_concurrent: usize::MAX,
                 ..server::settings::Settings::default()

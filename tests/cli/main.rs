@@ -13,6 +13,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
+use codex_proxy::models::catalogue::TABLE;
+use codex_proxy::models::effort::Effort;
 use codex_proxy::simulator::{Login, RunningSimulator, Simulator, Window, Workspace};
 use tempfile::TempDir;
 
@@ -245,6 +247,64 @@ fn the_demo_answers_and_says_what_it_is() {
     assert_eq!(demo.end().0, Some(0));
     let left: Vec<_> = std::fs::read_dir(home.0.path()).expect("a directory").collect();
     assert!(left.is_empty(), "the demo writes no files: {left:?}");
+}
+
+/// What the lines of `text` name as if it were to be had: a retired model, in a line that does not say so.
+fn retired_examples(text: &str) -> Vec<String> {
+    let is_retired = |word: &str| {
+        let word = word.trim_matches(['.', '-']);
+        TABLE.iter().any(|model| {
+            let rest = word.strip_prefix(model.id.as_ref()).filter(|_| model.retired);
+            rest.is_some_and(|rest| rest.is_empty() || Effort::ALL.iter().any(|effort| rest == format!("-{effort}")))
+        })
+    };
+    let words = |line: &str| {
+        line.split(|letter: char| !letter.is_ascii_alphanumeric() && !matches!(letter, '.' | '-')).any(is_retired)
+    };
+    text.lines().filter(|line| words(line) && !line.contains("retired")).map(str::to_owned).collect()
+}
+
+#[test]
+fn no_example_names_a_retired_model() {
+    assert_eq!(retired_examples("use `gpt-5.5`.\ngpt-5.6-sol\nx/gpt-5-high\ngpt-5 is retired").len(), 2);
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths: Vec<_> = ["README.md", "SECURITY.md", "wrangler.toml"].map(|name| root.join(name)).into();
+    for (folder, extension) in [("docs", "md"), ("src/cli", "rs"), ("tests/conformance/clients", "py")] {
+        let entries =
+            std::fs::read_dir(root.join(folder)).expect("a folder").map(|entry| entry.expect("an entry").path());
+        paths.extend(entries.filter(|path| path.extension().is_some_and(|found| found == extension)));
+    }
+    // Its table holds them all, and says which are retired.
+    paths.retain(|path| !path.ends_with("docs/models.md"));
+    for path in paths {
+        let found = retired_examples(&std::fs::read_to_string(&path).expect("text"));
+        assert!(found.is_empty(), "{}: {found:#?}", path.display());
+    }
+    let found = retired_examples(&text(&Home::new().run(&["--help"]).stdout));
+    assert!(found.is_empty(), "--help: {found:#?}");
+}
+
+#[test]
+fn a_retired_model_is_logged_once() {
+    let home = Home::new();
+    let demo = Daemon::start(home.command(&["demo", "--port", "0"]));
+    // Another list of models would be a new beginning.
+    let list = "GET /v1/models HTTP/1.0\r\nhost: localhost\r\n\r\n";
+    while !demo.ask(list).contains(r#"[{"id":"gpt-6.1-sol""#) {
+        std::thread::yield_now();
+    }
+    for _ in 0..3 {
+        let mut answer = String::new();
+        let body = r#"{"model":"gpt-5.5","messages":[{"role":"user","content":"Hello!"}]}"#;
+        demo.chat(body).read_to_string(&mut answer).expect("an answer");
+        assert!(answer.contains(r#""model":"gpt-6-sol""#), "{answer}");
+    }
+    demo.signal("-TERM");
+    let (_, log) = demo.end();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("does not let this account have the model")).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    assert!(lines[0].contains("gpt-5.5") && lines[0].contains("gpt-6-sol"), "{log}");
+    assert_eq!(log.lines().filter(|line| line.contains("answered") && line.contains("gpt-5.5")).count(), 3, "{log}");
 }
 
 #[test]

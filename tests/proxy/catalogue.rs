@@ -29,12 +29,6 @@ impl Proxy {
         list["data"].as_array().unwrap().iter().map(|entry| entry["id"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Fetches as a starting daemon does, and waits for it.
-    async fn begin(&self) {
-        self.app.catalogue.start();
-        self.app.catalogue.settle().await;
-    }
-
     /// Asks `model` and waits for what follows from the answer.
     async fn ask(&self, model: &str) {
         let mut body = user("hi");
@@ -91,6 +85,54 @@ async fn the_start_fetches_and_the_list_begins_with_the_accounts_models() {
     assert!(!names.contains(&"codex-auto-review".to_owned()), "hidden");
     assert_eq!(proxy.get("/v1/models/codex-auto-review").await.status, StatusCode::OK);
     assert_eq!(proxy.lists(), 1);
+}
+
+#[tokio::test]
+async fn a_codex_client_gets_the_backends_own_entries_beside_the_list() {
+    let proxy = Proxy::start().await;
+    // Nothing is known yet: this one request waits for the list.
+    let answer = proxy.get("/v1/models?client_version=0.169.0").await;
+    assert_eq!(proxy.lists(), 1);
+    let both = answer.json();
+    assert_eq!(both["data"], proxy.get("/v1/models").await.json()["data"]);
+    let (simulator, login) = (&proxy.simulator, proxy.app.supplier.access().await.unwrap());
+    let backend = proxy
+        .http
+        .get(format!("{}/models?client_version=0.160.0", proxy.upstream_url))
+        .bearer_auth(login.token.expose())
+        .header("chatgpt-account-id", &login.account_id);
+    let backend: Value = backend.send().await.unwrap().json().await.unwrap();
+    assert_eq!(both["models"], backend["models"]);
+    assert!(both["models"][0]["model_messages"]["instructions_template"].is_string());
+    assert_eq!(proxy.get("/v1/models").await.json().get("models"), None, "only where it is asked for");
+
+    // The tag is the one that answers announce.
+    proxy.ask("gpt-6.1-sol").await;
+    let etag = answer.header("etag").to_owned();
+    let announced = proxy.chat(&user("hi")).await.header("x-models-etag").to_owned();
+    assert!(!etag.is_empty() && etag == announced, "{etag} {announced}");
+    let url = format!("{}/v1/models?client_version=0.169.0", proxy.base);
+    let again = proxy.http.get(url).header("if-none-match", &etag).send().await.unwrap();
+    assert_eq!((again.status(), again.headers()["etag"].to_str().unwrap()), (StatusCode::NOT_MODIFIED, etag.as_str()));
+
+    let old = proxy.get("/models?x=1&client_version=0.144.0").await.json();
+    assert_eq!(old["models"][0]["slug"], "gpt-5.6-sol");
+    assert!(!simulator.requests_to("/models").is_empty());
+}
+
+#[tokio::test]
+async fn without_the_accounts_list_a_codex_client_gets_the_built_in_one() {
+    let proxy = Proxy::with(Setup { login: false, ..Setup::default() }).await;
+    let answer = proxy.get("/v1/models?client_version=0.169.0").await;
+    assert_eq!((answer.status, answer.header("etag")), (StatusCode::OK, ""));
+    let models = answer.json()["models"].clone();
+    let slugs: Vec<_> = models.as_array().unwrap().iter().map(|model| model["slug"].as_str().unwrap()).collect();
+    assert_eq!(slugs[..4], ["gpt-6.1-sol", "gpt-6-astra", "gpt-6-sol", "gpt-6-luna"]);
+    assert!(!slugs.contains(&"gpt-5.5"), "{slugs:?}");
+
+    let proxy = Proxy::start().await;
+    proxy.simulator.script_models_answer(ScriptedAnswer::status(StatusCode::INTERNAL_SERVER_ERROR));
+    assert_eq!(proxy.get("/v1/models?client_version=0.169.0").await.json()["models"], models);
 }
 
 #[tokio::test]
@@ -373,46 +415,6 @@ async fn tiers_and_efforts_are_the_catalogues() {
     proxy.simulator.configure(|settings| settings.validate = false);
     let live = proxy.sent(&body).await;
     assert_eq!((&live["service_tier"], &live["reasoning"]["effort"]), (&json!("priority"), &json!("high")));
-}
-
-#[tokio::test]
-async fn a_refusal_names_the_successor_first() {
-    let proxy = Proxy::start().await;
-    proxy.begin().await;
-    let refused = "The 'gpt-5.4' model is not supported when using Codex with a ChatGPT account.";
-    let mut body = user("hi");
-    body["model"] = "gpt-5.4".into();
-    for (path, body) in
-        [("/v1/chat/completions", &body), ("/v1/responses", &json!({ "model": "gpt-5.4", "input": "hi" }))]
-    {
-        let answer = proxy.post(path, body).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
-        let error = answer.error();
-        let message = error["message"].as_str().unwrap();
-        let rest = message.strip_prefix(refused).expect("the backend's own words first");
-        assert!(
-            rest.starts_with(" Its successor is gpt-5.6-terra. Models of this account: gpt-5.6-terra, gpt-6.1-sol, "),
-            "{message}"
-        );
-        assert!(message.ends_with("--model-alias gpt-5.4=gpt-5.6-terra"), "{message}");
-        assert_eq!(message.matches("gpt-5.6-terra").count(), 3, "{message}");
-    }
-    // What the catalogue itself says.
-    let live = json!([{ "slug": "gpt-6-sol" }, { "slug": "gpt-5.5", "upgrade": { "model": "gpt-5.6-luna" } },
-        { "slug": "gpt-5.6-luna" }]);
-    proxy.simulator.script_models_answer(scripted(live));
-    proxy.app.catalogue.refresh().await.unwrap();
-    let detail = refused.replace("gpt-5.4", "gpt-5.5");
-    proxy.next(ScriptedAnswer::json(StatusCode::BAD_REQUEST, &json!({ "detail": detail })));
-    body["model"] = "gpt-5.5".into();
-    let error = proxy.chat(&body).await.error();
-    assert_eq!(
-        error["message"].as_str().unwrap(),
-        format!(
-            "{detail} Its successor is gpt-5.6-luna. Models of this account: gpt-5.6-luna, gpt-6-sol, gpt-5.5. Use one of \
-             them, or map the name: --model-alias gpt-5.5=gpt-5.6-luna"
-        )
-    );
 }
 
 #[tokio::test]

@@ -292,7 +292,7 @@ async fn effort_in_an_object_in_brackets_and_in_other_words() {
 
 #[tokio::test]
 async fn every_effort_word_over_every_model_is_accepted() {
-    let proxy = Proxy::before_retirements().await;
+    let proxy = Proxy::start().await;
     let names: Vec<String> = Models::default().list().into_iter().map(|entry| entry.id).collect();
     assert!(names.len() > 30);
     for name in names {

@@ -117,6 +117,12 @@ impl Proxy {
         proxy
     }
 
+    /// Fetches the account's models as a starting daemon does, and waits for it.
+    pub(crate) async fn begin(&self) {
+        self.app.catalogue.start();
+        self.app.catalogue.settle().await;
+    }
+
     /// Asks the proxy to end; answers under way are cut off at once.
     pub(crate) fn stop(&self) {
         self.stop.lock().unwrap().take();

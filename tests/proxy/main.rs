@@ -27,6 +27,7 @@ mod odd_streams;
 mod promises;
 mod reasoning;
 mod responses;
+mod retired;
 mod shutdown;
 mod streams;
 mod workspaces;

@@ -10,4 +10,5 @@ mod client;
 mod edge;
 mod keys;
 mod login;
+mod models;
 mod world;

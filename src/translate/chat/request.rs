@@ -234,7 +234,8 @@ fn write_format(format: &ResponseFormat<'_>, mut object: ObjectWriter<'_>) {
 }
 
 fn derived_key(request: &ChatRequest<'_>, context: &Context<'_>, prompt: &Prompt<'_, '_>) -> String {
-    let mut key = SessionKey::new(&context.model.model);
+    // A conversation goes on under its key when its model is retired between two turns.
+    let mut key = SessionKey::new(&context.model.meant);
     key.add(&prompt.instructions);
     key.add(prompt.displaced.as_deref().unwrap_or_default());
     for name in request.tools.iter().filter_map(Tool::name) {

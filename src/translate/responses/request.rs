@@ -290,7 +290,8 @@ fn write_include(request: &ResponsesRequest<'_>, body: &mut ObjectWriter<'_>) {
 }
 
 fn derived_key(request: &ResponsesRequest<'_>, context: &Context<'_>) -> String {
-    let mut key = SessionKey::new(&context.model.model);
+    // A conversation goes on under its key when its model is retired between two turns.
+    let mut key = SessionKey::new(&context.model.meant);
     key.add(request.instructions.unwrap_or(Text::EMPTY).escaped());
     for tool in &request.tools {
         let tool = serde_json::from_str::<Object<'_>>(tool.get()).unwrap_or_default();

@@ -1,4 +1,4 @@
-"""Continue's command line, `cn -p`: streamed; responses for a gpt-5 model, chat for any other.
+"""Continue's command line, `cn -p`: streamed; responses for a GPT-5.x model, chat for any other.
 
 A failure in the middle of a Responses stream is not checked: Continue shows the text so far and ends well.
 """

@@ -1,0 +1,77 @@
+//! What refusals have taught about the account's models, until the backend gives another list.
+//!
+//! * A model the backend refused as not available is replaced by its successor, unless the operator is strict.
+//! * Efforts the backend named in a refusal replace those a catalogue claims.
+//! * What a client can make up does not fill the memory: only so many models are remembered.
+
+use std::collections::{HashMap, HashSet};
+
+use super::effort::Effort;
+
+/// Refusals remembered by the name of the model, in lower case.
+#[derive(Debug, Default)]
+pub(super) struct Learned {
+    refused: HashSet<String>,
+    efforts: HashMap<String, Vec<Effort>>,
+}
+
+impl Learned {
+    /// The backend does not let the account have `model`.
+    pub(super) fn refuse(&mut self, model: &str) {
+        if self.refused.len() < MOST {
+            self.refused.insert(model.to_owned());
+        }
+    }
+
+    /// Whether the backend refused `model`.
+    pub(super) fn is_refused(&self, model: &str) -> bool {
+        self.refused.contains(model)
+    }
+
+    /// The backend takes `levels` for `model`.
+    pub(super) fn take(&mut self, model: &str, levels: Vec<Effort>) {
+        if self.efforts.len() < MOST || self.efforts.contains_key(model) {
+            self.efforts.insert(model.to_owned(), levels);
+        }
+    }
+
+    /// `effort` as the backend takes it for `model`; `asked` is what the request asked for, before any catalogue's clamp.
+    pub(super) fn fit(&self, model: &str, effort: Option<Effort>, asked: Option<Effort>) -> Option<Effort> {
+        match (effort, self.efforts.get(model)) {
+            (Some(effort), Some(levels)) if !levels.contains(&effort) => Some(asked.unwrap_or(effort).nearest(levels)),
+            (effort, _) => effort,
+        }
+    }
+}
+
+/// More than any catalogue holds.
+const MOST: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::Effort::{High, Low, Max, Medium, None as Off};
+    use super::*;
+
+    #[test]
+    fn only_so_many_names_are_remembered() {
+        let mut learned = Learned::default();
+        for number in 0..2 * MOST {
+            learned.refuse(&number.to_string());
+            learned.take(&number.to_string(), vec![Low]);
+        }
+        assert_eq!((learned.refused.len(), learned.efforts.len()), (MOST, MOST));
+        learned.take("0", vec![High]);
+        assert_eq!(learned.fit("0", Some(Low), None), Some(High));
+    }
+
+    #[test]
+    fn an_effort_the_backend_takes_stays_and_another_goes_to_the_nearest() {
+        let mut learned = Learned::default();
+        learned.take("m", vec![Low, Medium]);
+        assert_eq!(learned.fit("m", Some(Low), Some(Off)), Some(Low));
+        assert_eq!(learned.fit("m", Some(Off), Some(Off)), Some(Low));
+        assert_eq!(learned.fit("m", Some(High), Some(Max)), Some(Medium));
+        assert_eq!(learned.fit("m", None, None), None);
+        assert_eq!(learned.fit("other", Some(Max), Some(Max)), Some(Max));
+    }
+}
