@@ -1,5 +1,7 @@
 """The Codex CLI, `codex exec`: the Responses API, streamed, with custom tools and WebSocket tried first."""
 
+import json
+
 from checks import BASE_URL, MODEL, assert_whole, check, run, scenario
 from command import Run
 
@@ -19,6 +21,20 @@ wire_api = "responses"
 request_max_retries = 0
 stream_max_retries = 0
 """
+
+# What README has for a file of the client's own, but for the address.
+PROFILE = f"""
+model = "{MODEL}"
+model_provider = "codex-proxy"
+
+[model_providers.codex-proxy]
+name = "OpenAI"
+base_url = "{BASE_URL}"
+wire_api = "responses"
+"""
+
+# The one provider name by which the client leaves compaction to the backend; by any other it asks for a summary itself.
+BACKEND_COMPACTS = "OpenAI"
 
 
 @check("text")
@@ -49,6 +65,35 @@ def custom_tool_round():
     assert_whole(_message(output))
 
 
+@check("a profile of its own, as README has it")
+def profile():
+    this = Run()
+    this.write("home/codex-proxy.config.toml", PROFILE)
+    output = _run(this, "--profile", "codex-proxy", "Hello!")
+    assert output.code == 0, output.tail()
+    assert_whole(_message(output))
+
+
+@check("compaction by the backend, and the turn after it")
+def compaction():
+    """The first turn is over the limit, so the next one has the conversation compacted before it asks."""
+    this = Run()
+    this.write("home/config.toml", f"model_auto_compact_token_limit = 500\n{CONFIG}".replace(
+        'name = "local"', f'name = "{BACKEND_COMPACTS}"'))
+    first = _run(this, "Hello!", keep=True)
+    assert first.code == 0, first.tail()
+    second = _run(this, "resume", "--last", "And again!", keep=True)
+    try:
+        assert second.code == 0, second.tail()
+        assert "And again!" in _message(second), second.tail()
+        records = [json.loads(line) for file in this.home.glob("sessions/**/*.jsonl") for line in file.open()]
+    finally:
+        this.remove()
+    histories = [record["payload"]["replacement_history"] for record in records if record["type"] == "compacted"]
+    assert len(histories) == 1, f"{len(histories)} compactions"
+    assert [item["type"] for item in histories[0]].count("compaction") == 1, "the backend compacted, not the client"
+
+
 @check("error: 429")
 def rate_limit():
     _fails(codex(scenario("rate_limit")))
@@ -67,9 +112,13 @@ def cut_midway():
 def codex(prompt):
     this = Run()
     this.write("home/config.toml", CONFIG)
+    return _run(this, prompt)
+
+
+def _run(this, *arguments, keep=False):
     return this.execute(
-        "codex", "exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", prompt,
-        CODEX_HOME=this.home, LOCAL_KEY="any")
+        "codex", "exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", *arguments,
+        keep=keep, CODEX_HOME=this.home, LOCAL_KEY="any")
 
 
 def _message(output):

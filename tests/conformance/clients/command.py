@@ -50,11 +50,11 @@ class Run:
         target.write_text(content if isinstance(content, str) else json.dumps(content))
         return target
 
-    def execute(self, program, *arguments, limit=40, until=None, **variables):
+    def execute(self, program, *arguments, limit=40, until=None, keep=False, **variables):
         """Runs `program` of the client's environment to its end, at most `limit` seconds.
 
         A client that would retry without end is ended as soon as `until` stands in what it prints or logs; its exit
-        code is then None.
+        code is then None. `keep` leaves the folders for another run, or for a look; `remove` takes them away.
         """
         command = [pathlib.Path(os.environ["PROGRAMS"]) / program, *arguments]
         printed = [self.root / "stdout", self.root / "stderr"]
@@ -69,11 +69,16 @@ class Run:
                     _end(process)
             output = Output(process.returncode if until is None else None, *map(_read, printed))
         finally:
-            shutil.rmtree(self.root, ignore_errors=True)
+            if not keep:
+                self.remove()
         if not in_time:
             expected = f"print {until!r}" if until else "end"
             raise TimeoutError(f"{program} did not {expected} within {limit} s; {output.tail()}")
         return output
+
+    def remove(self):
+        """Takes the run's folders away."""
+        shutil.rmtree(self.root, ignore_errors=True)
 
     def _wait(self, process, limit, until):
         """Waits for the end of the process, or for `until` in any file that it has written; false if neither came."""
