@@ -473,7 +473,7 @@ async fn a_compaction_comes_as_a_stream_and_its_endpoint_is_gone() {
 
     request["input"] = json!([user("Hello"), compaction, user("Go on")]);
     assert_eq!(backend.ask(&request).await.status, 200);
-    request["model"] = "gpt-5.1".into();
+    request["model"] = "gpt-6-luna".into();
     assert_eq!(backend.ask(&request).await.status, 200, "another model may read it");
     request["input"][1]["encrypted_content"] = "gAAAAABforeign".into();
     assert_eq!(backend.ask(&request).await.code(), "invalid_encrypted_content");

@@ -422,9 +422,9 @@ async fn encrypted_reasoning_belongs_to_its_account_and_leads_somewhere() {
     assert!(answer.text.contains("was provided without its required following item."), "{}", answer.text);
     request["input"] = json!([user("Hello"), items[0], items[1], user("Go on")]);
     assert_eq!(backend.ask(&request).await.status, 200);
-    request["model"] = "gpt-5.1".into();
+    request["model"] = "gpt-6-luna".into();
     assert_eq!(backend.ask(&request).await.code(), "invalid_encrypted_content", "another model");
-    request["model"] = "gpt-5.5".into();
+    request["model"] = "gpt-6.1-sol".into();
     let other = codex_proxy::simulator::Login::default().for_account("other");
     backend.login = backend.simulator.issue_login(other);
     assert_eq!(backend.ask(&request).await.code(), "invalid_encrypted_content", "another account");

@@ -41,6 +41,8 @@ pub(super) struct Exchange {
     pub(super) call: Call,
     /// What the client asked for and does not get.
     pub(super) ignored: Vec<String>,
+    /// Remembered reasoning of the conversation does not stand in the call.
+    pub(super) reasoning_left_out: bool,
     /// Whose request it is, as far as memory goes.
     pub(super) scope: Scope,
     /// What the answer is remembered with, if it may be referred to.
@@ -99,7 +101,7 @@ impl Exchange {
         Box::pin(async move {
             let opened = self.app.upstream.open(&self.call, machine).await;
             let mut opened = opened.map_err(|error| self.explain(error))?;
-            if !opened.dropped.is_empty() {
+            if self.reasoning_left_out || !opened.dropped.is_empty() {
                 tracing::info!(items = opened.dropped.len(), "reasoning of earlier turns was not sent");
                 opened.head.passed.push((REASONING_DROPPED, HeaderValue::from_static("true")));
             }

@@ -64,16 +64,22 @@ impl Incoming {
         Call::passed_headers(&self.headers)
     }
 
+    /// Whether the client refers to nothing over HTTP: a Codex CLI sends its whole, long history each time, and many at once
+    /// would push everybody else's out of memory for no use.
+    pub(super) fn keeps_its_own_history(&self) -> bool {
+        Call::is_from_codex(&self.headers)
+    }
+
     /// The call for a translated request. `asked` is what its answer is remembered with, if it is.
     pub(super) fn exchange(&self, translated: BackendRequest, model: Resolution, asked: Option<Asked>) -> Exchange {
         self.app.catalogue.keep_current();
-        let BackendRequest { body, session_key, ignored, reasoning, references: _ } = translated;
+        let BackendRequest { body, session_key, ignored, reasoning, reasoning_left_out, references: _ } = translated;
         if !ignored.is_empty() {
             self.log.ignored(&ignored.join(", "));
         }
         let call = Call { model, body: Body::new(body, reasoning), session_key, client_headers: HeaderMap::new() };
         let (app, log, scope) = (self.app.clone(), self.log.clone(), self.scope);
-        Exchange { app, log, scope, call, ignored, asked }
+        Exchange { app, log, scope, call, ignored, reasoning_left_out, asked }
     }
 }
 

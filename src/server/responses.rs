@@ -68,7 +68,8 @@ impl Turn {
         if history.is_some() || !translated.references.is_empty() {
             check_size(translated.body.len(), incoming)?;
         }
-        let kept = if compacts { None } else { Some(remember(answers, incoming, history.as_ref(), &own, &translated)) };
+        let remembers = !compacts && (history.is_some() || !incoming.keeps_its_own_history());
+        let kept = remembers.then(|| remember(answers, incoming, history.as_ref(), &own, &translated));
         let stream = asked.stream;
         let mut exchange = incoming.exchange(translated, model, kept);
         exchange.call.client_headers = incoming.codex_headers();

@@ -19,6 +19,8 @@ pub struct BackendRequest {
     pub ignored: Vec<String>,
     /// The encrypted reasoning in the body, in its order: the backend may refuse the request for that alone.
     pub reasoning: Vec<Reasoning>,
+    /// Remembered reasoning of the conversation was left out, because another model thought it or it has been refused.
+    pub reasoning_left_out: bool,
     /// The references of the client's input, in their order.
     pub references: Vec<Reference>,
 }

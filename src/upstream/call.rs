@@ -24,13 +24,17 @@ impl Call {
         Ok(Self { body: self.body.readdressed(&model)?, model, ..self.clone() })
     }
 
-    /// The headers that mean something to the backend if the client is a Codex CLI, which says so in its `originator` or
-    /// `User-Agent`. Nobody's `Authorization` is among them.
-    pub fn passed_headers(client: &HeaderMap) -> HeaderMap {
+    /// Whether the client is a Codex CLI, which says so in its `originator` or `User-Agent`.
+    pub fn is_from_codex(client: &HeaderMap) -> bool {
         let names_codex = |name: &str| {
             client.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.starts_with("codex"))
         };
-        if !names_codex("originator") && !names_codex("user-agent") {
+        names_codex("originator") || names_codex("user-agent")
+    }
+
+    /// The headers that mean something to the backend if the client is a Codex CLI. Nobody's `Authorization` is among them.
+    pub fn passed_headers(client: &HeaderMap) -> HeaderMap {
+        if !Self::is_from_codex(client) {
             return HeaderMap::new();
         }
         let means_something = |name: &str| {

@@ -18,7 +18,7 @@ fn said(text: &str) -> Value {
 async fn the_unary_endpoint_is_served_through_a_stream() {
     let proxy = Proxy::start().await;
     let input = [user("first"), said("answer"), user("second")];
-    let body = json!({ "model": "gpt-5.5", "instructions": "x", "input": input, "parallel_tool_calls": true });
+    let body = json!({ "instructions": "x", "input": input, "parallel_tool_calls": true });
     for path in ["/v1/responses/compact", "/responses/compact"] {
         let answer = proxy.post(path, &body).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
@@ -41,7 +41,7 @@ async fn the_unary_endpoint_is_served_through_a_stream() {
 
         let mut next = output.clone();
         next.push(user("go on"));
-        let answer = proxy.post("/v1/responses", &json!({ "model": "gpt-5.5", "input": next })).await;
+        let answer = proxy.post("/v1/responses", &json!({ "input": next })).await;
         assert_eq!(answer.status, StatusCode::OK, "the compaction is good for the next turn: {}", answer.text);
     }
     assert!(proxy.simulator.requests_to("/compact").is_empty());
@@ -50,10 +50,10 @@ async fn the_unary_endpoint_is_served_through_a_stream() {
 #[tokio::test]
 async fn a_text_is_kept_and_a_trigger_of_the_clients_own_is_enough() {
     let proxy = Proxy::start().await;
-    let answer = proxy.post("/v1/responses/compact", &json!({ "model": "gpt-5.5", "input": "hi" })).await;
+    let answer = proxy.post("/v1/responses/compact", &json!({ "input": "hi" })).await;
     assert_eq!(answer.json()["output"][0], json!({ "type": "message", "role": "user", "content": "hi" }));
     let input = json!([user("hi"), { "type": "compaction_trigger" }]);
-    let answer = proxy.post("/v1/responses/compact", &json!({ "model": "gpt-5.5", "input": input })).await;
+    let answer = proxy.post("/v1/responses/compact", &json!({ "input": input })).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
     assert_eq!(proxy.last_sent()["input"], input);
 }
@@ -88,7 +88,7 @@ async fn a_compaction_fails_as_any_other_call_does() {
         (Scenario::SingleDelta, StatusCode::BAD_GATEWAY, "upstream_invalid_response"),
     ] {
         proxy.next(scenario);
-        let answer = proxy.post("/v1/responses/compact", &json!({ "model": "gpt-5.5", "input": "hi" })).await;
+        let answer = proxy.post("/v1/responses/compact", &json!({ "input": "hi" })).await;
         assert_eq!(answer.status, status, "{}", answer.text);
         assert_eq!(answer.error()["code"], code);
     }
@@ -96,8 +96,8 @@ async fn a_compaction_fails_as_any_other_call_does() {
     for _ in 0..2 {
         proxy.next(Scenario::HangUp);
     }
-    let answer = proxy.post("/v1/responses/compact", &json!({ "model": "gpt-5.5", "input": "hi" })).await;
+    let answer = proxy.post("/v1/responses/compact", &json!({ "input": "hi" })).await;
     assert_eq!(answer.status, StatusCode::OK, "tried again: {}", answer.text);
-    let answer = proxy.post("/v1/responses/compact", &json!({ "model": "gpt-5.5" })).await;
+    let answer = proxy.post("/v1/responses/compact", &json!({ "instructions": "x" })).await;
     assert_eq!((answer.status, &answer.error()["param"]), (StatusCode::BAD_REQUEST, &json!("input")));
 }

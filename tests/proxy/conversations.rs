@@ -169,6 +169,15 @@ async fn nothing_remembered_crosses_from_one_key_to_another() {
 }
 
 #[tokio::test]
+async fn a_codex_client_keeps_its_own_history_and_is_not_remembered() {
+    let proxy = Proxy::start().await;
+    let request = proxy.http.post(format!("{}/v1/responses", proxy.base)).header("user-agent", "codex_exec/0.169.0");
+    let first = Answer::read(request.json(&json!({ "input": "hi" })).send().await.unwrap()).await.json();
+    let answer = proxy.post("/v1/responses", &json!({ "previous_response_id": first["id"], "input": "ho" })).await;
+    assert_eq!(answer.error()["code"], "previous_response_not_found");
+}
+
+#[tokio::test]
 async fn references_in_an_earlier_turn_stay_resolved() {
     let proxy = Proxy::start().await;
     let (_, first) = turn(&proxy, &json!({ "input": "hi" })).await;

@@ -203,7 +203,9 @@ async fn another_model_never_gets_reasoning() {
     both(&proxy, "/v1/chat/completions", &next).await;
     assert_eq!(kinds(&proxy.last_sent()), WITHOUT);
     let body = json!({ "model": "gpt-6-luna", "previous_response_id": first["id"], "input": "ho" });
-    both(&proxy, "/v1/responses", &body).await;
+    for answer in both(&proxy, "/v1/responses", &body).await {
+        assert_eq!(answer.header("x-codex-proxy-reasoning-dropped"), "true");
+    }
     assert_eq!(kinds(&proxy.last_sent()), ["user", "assistant", "user"]);
     let reference = |index: usize| json!({ "type": "item_reference", "id": first["output"][index]["id"] });
     let body = json!({ "model": "gpt-6-luna", "input": [user("hi"), reference(0), reference(1), user("ho")] });

@@ -40,7 +40,7 @@ pub fn translate(request: &ChatRequest<'_>, context: &Context<'_>) -> BackendReq
     writer.string("prompt_cache_key", &session_key);
     write_text(request, &mut writer);
     writer.end();
-    BackendRequest { body, session_key, ignored, reasoning, references: Vec::new() }
+    BackendRequest { body, session_key, ignored, reasoning, reasoning_left_out: false, references: Vec::new() }
 }
 
 /// The conversation, divided into what goes before it and itself.

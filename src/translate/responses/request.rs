@@ -53,8 +53,8 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
         writer.raw("client_metadata", metadata);
     }
     writer.end();
-    let Notes { ignored, reasoning, references } = notes;
-    Ok(BackendRequest { body, session_key, ignored, reasoning, references: references.finish() })
+    let Notes { ignored, reasoning, reasoning_left_out, references } = notes;
+    Ok(BackendRequest { body, session_key, ignored, reasoning, reasoning_left_out, references: references.finish() })
 }
 
 /// What is learnt while the input is written.
@@ -62,6 +62,7 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
 struct Notes {
     ignored: Vec<String>,
     reasoning: Vec<Reasoning>,
+    reasoning_left_out: bool,
     references: References,
 }
 
@@ -169,7 +170,7 @@ fn write_item(
         "item_reference" => return write_referenced(&item, place, path, context, input, notes),
         // Its text alone cannot be given back to the model.
         "reasoning" if item.find("encrypted_content").is_none() => notes.ignored.push(path.to_string()),
-        "reasoning" if !place.serves(&context.model.model) => {}
+        "reasoning" if !place.serves(&context.model.model) => notes.reasoning_left_out = true,
         "" => {
             let path = path.key("type");
             return Err(ApiError::invalid(path.to_string(), format!("'{path}' is missing")));
