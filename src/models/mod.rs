@@ -5,6 +5,7 @@
 //! * [`live`]: the account's own list, once the backend has given it. It has the last word on everything but the
 //!   original seven models' effort ranges.
 //! * [`entry`]: what `/v1/models` shows.
+//! * [`same`]: whether two names mean one model.
 //!
 //! [`Models`] puts them together. Pure: no I/O, no clock, no runtime.
 //!
@@ -22,6 +23,7 @@ pub mod effort;
 pub mod entry;
 pub mod live;
 mod name;
+pub mod same;
 
 use std::sync::{Arc, PoisonError, RwLock};
 

@@ -15,6 +15,7 @@ use crate::models::Resolution;
 use crate::openai::error::ApiError;
 use crate::translate::backend::{BackendRequest, Context};
 use crate::translate::body::Body;
+use crate::translate::responses::Reader;
 use crate::upstream::Call;
 
 /// A request whose body has been read.
@@ -64,6 +65,11 @@ impl Incoming {
         Call::passed_headers(&self.headers)
     }
 
+    /// Who reads a relayed stream.
+    pub(super) fn reader(&self) -> Reader {
+        if Call::is_from_codex(&self.headers) { Reader::Codex } else { Reader::Library }
+    }
+
     /// The call for a translated request. `asked` is what its answer is remembered with, if it is.
     pub(super) fn exchange(&self, translated: BackendRequest, model: Resolution, asked: Option<Asked>) -> Exchange {
         self.app.catalogue.keep_current();
@@ -72,7 +78,13 @@ impl Incoming {
             self.log.ignored(&ignored.join(", "));
         }
         let client_headers = HeaderMap::new();
-        let call = Call { body: Body::new(body, reasoning), session_key, client_headers };
+        let call = Call {
+            model: model.model.clone(),
+            strict_model: self.app.settings.strict_model,
+            body: Body::new(body, reasoning),
+            session_key,
+            client_headers,
+        };
         let (app, log, scope) = (self.app.clone(), self.log.clone(), self.scope);
         Exchange { app, log, scope, call, model: model.model, ignored, asked }
     }

@@ -7,6 +7,10 @@ use crate::translate::body::Body;
 /// One request to the backend.
 #[derive(Debug, Clone)]
 pub struct Call {
+    /// The model that the body names.
+    pub model: String,
+    /// Whether another model's answer is a failure.
+    pub strict_model: bool,
     /// The body, out of which reasoning can be cut.
     pub body: Body,
     /// The conversation's cache key, for the `session-id` header.
@@ -16,13 +20,16 @@ pub struct Call {
 }
 
 impl Call {
-    /// The headers that mean something to the backend if the client is a Codex CLI, which says so in its `originator` or
-    /// `User-Agent`. Nobody's `Authorization` is among them.
-    pub fn passed_headers(client: &HeaderMap) -> HeaderMap {
-        let names_codex = |name: &str| {
+    /// Whether a client with these headers is a Codex CLI or app, by its `originator` or `User-Agent`.
+    pub fn is_from_codex(client: &HeaderMap) -> bool {
+        ["originator", "user-agent"].into_iter().any(|name| {
             client.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.starts_with("codex"))
-        };
-        if !names_codex("originator") && !names_codex("user-agent") {
+        })
+    }
+
+    /// The headers that mean something to the backend if the client is a Codex one. Nobody's `Authorization` is among them.
+    pub fn passed_headers(client: &HeaderMap) -> HeaderMap {
+        if !Self::is_from_codex(client) {
             return HeaderMap::new();
         }
         let means_something = |name: &str| {

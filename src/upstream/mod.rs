@@ -4,6 +4,7 @@
 //!   failure is an error with its own status, and may be tried again; afterwards the answer belongs to the client.
 //! * A 401 first reloads the login, then renews it; other failures are mapped in [`refusal`] and tried again as [`retry`]
 //!   says.
+//! * `when` reads from a refusal when to come back.
 //! * [`written`]: where the backend is by default, and checks of what an operator writes instead.
 //! * Dropping what these return closes the connection to the backend.
 //! * [`catalogue`] keeps the account's own list of models up to date beside all that; `catalogue_file` (native) keeps it
@@ -20,6 +21,7 @@ mod head;
 pub mod idle;
 pub mod refusal;
 pub mod retry;
+mod when;
 pub mod written;
 
 use std::sync::Arc;
