@@ -11,6 +11,7 @@
 //! * [`oauth`]: what is said to the token issuer, which is refreshing, signing in and revoking.
 //! * [`excerpt`]: text from elsewhere, made fit for a log line or a terminal. Pure.
 //! * [`server`]: the HTTP surface, which is routes, guards, limits, errors as answers, numbers, and the accept loop.
+//! * [`humanize`]: times and plans as a person says them. Pure.
 //! * [`platform`]: what differs between a laptop and the edge: sending, sleeping, spawning, the time.
 //! * `cli`: flags, configuration and commands; one file a command (native).
 //! * `worker`: the entry of the Cloudflare Worker, and the Durable Object that keeps its login (edge).
@@ -33,6 +34,7 @@
 pub mod cli;
 pub mod credentials;
 pub mod excerpt;
+pub mod humanize;
 pub mod models;
 pub mod oauth;
 pub mod openai;

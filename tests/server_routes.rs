@@ -51,6 +51,25 @@ async fn what_is_not_there_says_why() {
     ] {
         let answer = proxy.get(target).await;
         assert_eq!((answer.status, answer.error_code().as_str()), (status, code), "{target}");
+        assert_eq!(answer.header("x-should-retry"), Some("false"), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_served_says_whether_the_backend_has_it() {
+    let proxy = Proxy::start(Settings::default()).await;
+    for (target, words) in [
+        ("/v1/embeddings", "backend has no embeddings"),
+        ("/v1/images/generations", "this proxy does not serve it"),
+        ("/v1/messages", "this proxy does not serve it"),
+        ("/v1/realtime/sessions", "this proxy does not serve it"),
+        ("/v1/audio/transcriptions", "this proxy serves no audio"),
+        ("/v1/files", "this proxy keeps no files"),
+        ("/v1/completions", "backend has no text completions"),
+        ("/v1/fine_tuning/jobs", "backend has nothing of the kind"),
+    ] {
+        let message = proxy.get(target).await.json()["error"]["message"].as_str().expect("words").to_owned();
+        assert!(message.contains(words), "{target}: {message}");
     }
 }
 
@@ -74,6 +93,7 @@ async fn websocket_is_sent_to_post_at_once() {
         let upgrade = [target, "host: localhost", "upgrade: WebSocket", "sec-websocket-version: 13"];
         let answer = proxy.send(&upgrade, "").await;
         assert_eq!((answer.status, answer.error_code().as_str()), (426, "upgrade_required"), "{target}");
+        assert_eq!(answer.header("x-should-retry"), Some("false"), "{target}");
         let plain = proxy.send(&[target, "host: localhost"], "").await;
         assert_eq!(plain.status, 405, "{target}");
     }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::words;
 use crate::credentials::{CredentialError, CredentialStore, TokenSupplier};
+use crate::humanize;
 use crate::oauth::callback::{Callback, PORTS};
 use crate::oauth::client::{AuthorizationCode, DeviceCode};
 use crate::oauth::pkce::{SignIn, SignInError};
@@ -111,7 +111,7 @@ pub async fn login(
     supplier.store_sign_in(&tokens).await?;
     let login = supplier.login().await?;
     let who = login.email.unwrap_or(login.access.account_id);
-    let plan = login.plan.map(|plan| format!(" ({})", words::plan(&plan))).unwrap_or_default();
+    let plan = login.plan.map(|plan| format!(" ({})", humanize::plan(&plan))).unwrap_or_default();
     writeln!(output, "✅ Signed in as {who}{plan}. The login is stored in {}.", context.store.place())?;
     Ok(())
 }

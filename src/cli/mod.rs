@@ -24,7 +24,6 @@ mod terminal;
 mod trust;
 pub mod usage;
 pub mod value;
-pub mod words;
 mod workspace;
 
 use std::env;

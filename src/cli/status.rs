@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::login::{CredentialContext, LoginError};
 use super::usage::{Asker, Window};
-use super::words;
 use crate::credentials::admin::AdminStatus;
 use crate::credentials::{Login, TokenSupplier};
+use crate::humanize;
 use crate::platform::unix_now;
 
 /// What `status` was asked to do.
@@ -82,7 +82,7 @@ impl Report {
                 Some(email) => writeln!(output, "Account  {email} ({account})")?,
                 None => writeln!(output, "Account  {account}")?,
             }
-            writeln!(output, "Plan     {}", status.plan_type.as_deref().map_or("unknown", words::plan))?;
+            writeln!(output, "Plan     {}", status.plan_type.as_deref().map_or("unknown", humanize::plan))?;
             writeln!(output, "Token    {}", self.expiry(now))?;
         } else {
             writeln!(output, "Account  none")?;
@@ -104,13 +104,14 @@ impl Report {
         let Some(expires_at) = self.status.expires_at.map(|milliseconds| milliseconds / 1000) else {
             return "does not say when it expires".to_owned();
         };
-        let when = words::relative(expires_at, now);
+        let when = humanize::relative(expires_at, now);
         if self.status.is_expired { format!("expired {when}") } else { format!("expires {when}") }
     }
 }
 
 fn window_line(window: &Window, now: u64) -> String {
     let feature = window.feature.as_ref().map(|feature| format!(" of {feature}")).unwrap_or_default();
-    let resets = window.resets_at.map(|at| format!(", starts anew {}", words::relative(at, now))).unwrap_or_default();
+    let resets =
+        window.resets_at.map(|at| format!(", starts anew {}", humanize::relative(at, now))).unwrap_or_default();
     format!("{}{feature}: {:.0} % used{resets}", window.name, window.used_percent)
 }

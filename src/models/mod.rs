@@ -6,6 +6,7 @@
 //!   original seven models' effort ranges.
 //! * `learned`: what refusals have taught since that list came.
 //! * [`entry`]: what `/v1/models` shows; `codex`: the same as the Codex CLI reads it.
+//! * [`same`]: whether two names mean one model.
 //!
 //! [`Models`] puts them together. Pure: no I/O, no clock, no runtime.
 //!
@@ -26,6 +27,7 @@ pub mod entry;
 mod learned;
 pub mod live;
 mod name;
+pub mod same;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

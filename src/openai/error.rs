@@ -1,16 +1,17 @@
 //! Every error a client can see: one table, one JSON shape.
 //!
-//! * [`ErrorKind::row`] is the table: kind → status, OpenAI `type`, default `code`, log level.
+//! * [`ErrorKind::row`] is the table: kind → status, OpenAI `type`, default `code`, log level, whether asking again helps.
 //! * [`ApiError`] is one occurrence of a kind: its message and, where known, the parameter at fault, the backend's own
 //!   code, and when to come back.
 //! * The body is always `{"error":{"message","type","param","code"}}`, whether it is an HTTP answer or one event of a
-//!   stream that had begun.
+//!   stream that had begun; a spent usage window adds what the backend says of it.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
+use serde_json::Number;
 
 /// Whose fault an error is and how it is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,6 +68,8 @@ pub enum ErrorKind {
     UpstreamUnreachable,
     /// Something in front of the backend blocked the request.
     UpstreamBlocked,
+    /// Another model than the one that was asked for answered, which the operator does not want.
+    ModelSubstituted,
     /// The backend's answer makes no sense.
     UpstreamInvalid,
     /// The backend's stream ended before its last event.
@@ -92,6 +95,15 @@ pub enum Severity {
     Error,
 }
 
+/// Whether the same request, sent once more, can have another end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// It ends the same: the official SDKs, which would try it twice more, are told not to.
+    Useless,
+    /// It may be answered.
+    Sensible,
+}
+
 /// One line of the error table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
@@ -103,11 +115,13 @@ pub struct Row {
     pub code: Option<&'static str>,
     /// How it is logged.
     pub severity: Severity,
+    /// What becomes of the same request.
+    pub again: Again,
 }
 
 impl ErrorKind {
     /// Every kind, in the order of the table.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::InvalidRequest,
         Self::UnsupportedParameter,
         Self::ContextLengthExceeded,
@@ -134,6 +148,7 @@ impl ErrorKind {
         Self::UpstreamServerError,
         Self::UpstreamUnreachable,
         Self::UpstreamBlocked,
+        Self::ModelSubstituted,
         Self::UpstreamInvalid,
         Self::UpstreamInterrupted,
         Self::Overloaded,
@@ -149,56 +164,99 @@ impl ErrorKind {
 
     /// The table.
     pub const fn row(self) -> Row {
+        use Again::{Sensible, Useless};
         use Severity::{Error, Info, Warn};
         use StatusCode as S;
         const REQUEST: &str = "invalid_request_error";
         const AUTH: &str = "authentication_error";
         const SERVER: &str = "server_error";
         match self {
-            Self::InvalidRequest => row(S::BAD_REQUEST, REQUEST, None, Info),
-            Self::UnsupportedParameter => row(S::BAD_REQUEST, REQUEST, Some("unsupported_parameter"), Info),
-            Self::ContextLengthExceeded => row(S::BAD_REQUEST, REQUEST, Some("context_length_exceeded"), Info),
-            Self::Refused => row(S::BAD_REQUEST, REQUEST, None, Info),
-            Self::InvalidApiKey => row(S::UNAUTHORIZED, REQUEST, Some("invalid_api_key"), Info),
-            Self::NoCredentials => row(S::UNAUTHORIZED, AUTH, Some("no_credentials"), Error),
-            Self::UpstreamAuth => row(S::UNAUTHORIZED, AUTH, Some("upstream_auth"), Error),
-            Self::Forbidden => row(S::FORBIDDEN, REQUEST, Some("forbidden"), Warn),
-            Self::UsageNotIncluded => row(S::FORBIDDEN, "usage_not_included", Some("usage_not_included"), Warn),
-            Self::NotFound => row(S::NOT_FOUND, REQUEST, Some("not_found"), Info),
-            Self::ModelNotFound => row(S::NOT_FOUND, REQUEST, Some("model_not_found"), Info),
-            Self::MethodNotAllowed => row(S::METHOD_NOT_ALLOWED, REQUEST, Some("method_not_allowed"), Info),
-            Self::RequestTimeout => row(S::REQUEST_TIMEOUT, REQUEST, Some("request_timeout"), Info),
-            Self::Conflict => row(S::CONFLICT, REQUEST, Some("read_only_store"), Info),
-            Self::PayloadTooLarge => row(S::PAYLOAD_TOO_LARGE, REQUEST, Some("request_too_large"), Info),
+            Self::InvalidRequest => row(S::BAD_REQUEST, REQUEST, None, Info, Useless),
+            Self::UnsupportedParameter => row(S::BAD_REQUEST, REQUEST, Some("unsupported_parameter"), Info, Useless),
+            Self::ContextLengthExceeded => row(S::BAD_REQUEST, REQUEST, Some("context_length_exceeded"), Info, Useless),
+            Self::Refused => row(S::BAD_REQUEST, REQUEST, None, Info, Useless),
+            Self::InvalidApiKey => row(S::UNAUTHORIZED, REQUEST, Some("invalid_api_key"), Info, Useless),
+            Self::NoCredentials => row(S::UNAUTHORIZED, AUTH, Some("no_credentials"), Error, Useless),
+            Self::UpstreamAuth => row(S::UNAUTHORIZED, AUTH, Some("upstream_auth"), Error, Useless),
+            Self::Forbidden => row(S::FORBIDDEN, REQUEST, Some("forbidden"), Warn, Useless),
+            Self::UsageNotIncluded => {
+                row(S::FORBIDDEN, "usage_not_included", Some("usage_not_included"), Warn, Useless)
+            }
+            Self::NotFound => row(S::NOT_FOUND, REQUEST, Some("not_found"), Info, Useless),
+            Self::ModelNotFound => row(S::NOT_FOUND, REQUEST, Some("model_not_found"), Info, Useless),
+            Self::MethodNotAllowed => row(S::METHOD_NOT_ALLOWED, REQUEST, Some("method_not_allowed"), Info, Useless),
+            Self::RequestTimeout => row(S::REQUEST_TIMEOUT, REQUEST, Some("request_timeout"), Info, Sensible),
+            Self::Conflict => row(S::CONFLICT, REQUEST, Some("read_only_store"), Info, Useless),
+            Self::PayloadTooLarge => row(S::PAYLOAD_TOO_LARGE, REQUEST, Some("request_too_large"), Info, Useless),
             Self::HeadTooLarge => {
-                row(S::REQUEST_HEADER_FIELDS_TOO_LARGE, REQUEST, Some("request_head_too_large"), Info)
+                row(S::REQUEST_HEADER_FIELDS_TOO_LARGE, REQUEST, Some("request_head_too_large"), Info, Useless)
             }
-            Self::UnsupportedMediaType => row(S::UNSUPPORTED_MEDIA_TYPE, REQUEST, Some("unsupported_media_type"), Info),
-            Self::UpgradeRequired => row(S::UPGRADE_REQUIRED, REQUEST, Some("upgrade_required"), Info),
+            Self::UnsupportedMediaType => {
+                row(S::UNSUPPORTED_MEDIA_TYPE, REQUEST, Some("unsupported_media_type"), Info, Useless)
+            }
+            Self::UpgradeRequired => row(S::UPGRADE_REQUIRED, REQUEST, Some("upgrade_required"), Info, Useless),
             Self::UsageLimitReached => {
-                row(S::TOO_MANY_REQUESTS, "usage_limit_reached", Some("usage_limit_reached"), Warn)
+                row(S::TOO_MANY_REQUESTS, "usage_limit_reached", Some("usage_limit_reached"), Warn, Useless)
             }
-            Self::RateLimited => row(S::TOO_MANY_REQUESTS, "rate_limit_error", Some("rate_limit_exceeded"), Warn),
+            Self::RateLimited => {
+                row(S::TOO_MANY_REQUESTS, "rate_limit_error", Some("rate_limit_exceeded"), Warn, Sensible)
+            }
             Self::InsufficientQuota => {
-                row(S::TOO_MANY_REQUESTS, "insufficient_quota", Some("insufficient_quota"), Warn)
+                row(S::TOO_MANY_REQUESTS, "insufficient_quota", Some("insufficient_quota"), Warn, Useless)
             }
-            Self::Internal => row(S::INTERNAL_SERVER_ERROR, SERVER, Some("internal_error"), Error),
-            Self::NotImplemented => row(S::NOT_IMPLEMENTED, REQUEST, Some("not_implemented"), Info),
-            Self::UpstreamServerError => row(S::BAD_GATEWAY, SERVER, Some("server_error"), Warn),
-            Self::UpstreamUnreachable => row(S::BAD_GATEWAY, SERVER, Some("upstream_unreachable"), Warn),
-            Self::UpstreamBlocked => row(S::BAD_GATEWAY, SERVER, Some("upstream_blocked"), Warn),
-            Self::UpstreamInvalid => row(S::BAD_GATEWAY, SERVER, Some("upstream_invalid_response"), Warn),
-            Self::UpstreamInterrupted => row(S::BAD_GATEWAY, SERVER, Some("upstream_stream_interrupted"), Warn),
-            Self::Overloaded => row(S::SERVICE_UNAVAILABLE, SERVER, Some("server_is_overloaded"), Warn),
-            Self::Busy => row(S::SERVICE_UNAVAILABLE, SERVER, Some("too_many_concurrent_requests"), Warn),
-            Self::ShuttingDown => row(S::SERVICE_UNAVAILABLE, SERVER, Some("shutting_down"), Warn),
-            Self::UpstreamTimeout => row(S::GATEWAY_TIMEOUT, SERVER, Some("upstream_timeout"), Warn),
+            Self::Internal => row(S::INTERNAL_SERVER_ERROR, SERVER, Some("internal_error"), Error, Sensible),
+            Self::NotImplemented => row(S::NOT_IMPLEMENTED, REQUEST, Some("not_implemented"), Info, Useless),
+            Self::UpstreamServerError => row(S::BAD_GATEWAY, SERVER, Some("server_error"), Warn, Sensible),
+            Self::UpstreamUnreachable => row(S::BAD_GATEWAY, SERVER, Some("upstream_unreachable"), Warn, Sensible),
+            Self::UpstreamBlocked => row(S::BAD_GATEWAY, SERVER, Some("upstream_blocked"), Warn, Useless),
+            Self::ModelSubstituted => row(S::BAD_GATEWAY, SERVER, Some("model_substituted"), Warn, Useless),
+            Self::UpstreamInvalid => row(S::BAD_GATEWAY, SERVER, Some("upstream_invalid_response"), Warn, Sensible),
+            Self::UpstreamInterrupted => {
+                row(S::BAD_GATEWAY, SERVER, Some("upstream_stream_interrupted"), Warn, Sensible)
+            }
+            Self::Overloaded => row(S::SERVICE_UNAVAILABLE, SERVER, Some("server_is_overloaded"), Warn, Sensible),
+            Self::Busy => row(S::SERVICE_UNAVAILABLE, SERVER, Some("too_many_concurrent_requests"), Warn, Sensible),
+            Self::ShuttingDown => row(S::SERVICE_UNAVAILABLE, SERVER, Some("shutting_down"), Warn, Sensible),
+            Self::UpstreamTimeout => row(S::GATEWAY_TIMEOUT, SERVER, Some("upstream_timeout"), Warn, Sensible),
         }
     }
 }
 
-const fn row(status: StatusCode, r#type: &'static str, code: Option<&'static str>, severity: Severity) -> Row {
-    Row { status, r#type, code, severity }
+const fn row(
+    status: StatusCode,
+    r#type: &'static str,
+    code: Option<&'static str>,
+    severity: Severity,
+    again: Again,
+) -> Row {
+    Row { status, r#type, code, severity, again }
+}
+
+/// What is known of the few errors that have more to them. The backend's values are its own, and stand in the body too.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Details {
+    /// The account's plan, where a usage window of it is spent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_type: Option<String>,
+    /// The window opens again at these Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resets_at: Option<Number>,
+    /// The window opens again in so many seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resets_in_seconds: Option<Number>,
+    /// The backend names the Luna Reserve, an allowance beside the spent one.
+    #[serde(skip)]
+    pub names_reserve: bool,
+    /// The model that answered in place of the one asked for.
+    #[serde(skip)]
+    pub substitute: Option<String>,
+}
+
+impl Details {
+    /// Whether nothing more is known.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// One error as a client sees it.
@@ -215,6 +273,8 @@ pub struct ApiError {
     pub code: Option<Cow<'static, str>>,
     /// How long to wait before another try.
     pub retry_after: Option<Duration>,
+    /// What else is known; nothing of most.
+    pub details: Option<Box<Details>>,
     /// Headers of the backend's refusal that help the client (limits, request id).
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -222,7 +282,8 @@ pub struct ApiError {
 impl ApiError {
     /// An error of `kind` that says `message`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), param: None, code: None, retry_after: None, headers: Vec::new() }
+        let message = message.into();
+        Self { kind, message, param: None, code: None, retry_after: None, details: None, headers: Vec::new() }
     }
 
     /// A request field with the wrong shape or value.
@@ -266,6 +327,16 @@ impl ApiError {
         self.code.as_deref().or(self.kind.row().code)
     }
 
+    /// What becomes of the same request when it is sent again at once or within a minute. A wait that is named and longer
+    /// than that is one the official SDKs do not keep: they come back after seconds instead (openai-python 2.54, openai-node
+    /// 6.49).
+    pub fn again(&self) -> Again {
+        match self.kind.row().again {
+            Again::Sensible if self.retry_after.is_some_and(|delay| delay > LONGEST_KEPT_WAIT) => Again::Useless,
+            again => again,
+        }
+    }
+
     /// The message, where it may stand in a log: one about the request's body may quote the body.
     pub fn loggable(&self) -> Option<&str> {
         (!self.kind.is_about_the_body()).then_some(self.message.as_str())
@@ -273,19 +344,20 @@ impl ApiError {
 
     /// The JSON body `{"error":{…}}`, on one line.
     pub fn to_json(&self) -> String {
+        format!(r#"{{"error":{}}}"#, self.to_json_object())
+    }
+
+    /// The object inside [`Self::to_json`].
+    pub fn to_json_object(&self) -> String {
         let fields = Fields {
             message: &self.message,
             r#type: self.kind.row().r#type,
             param: self.param.as_deref(),
             code: self.code(),
+            details: self.details.as_deref(),
         };
-        serde_json::to_string(&Body { error: fields }).unwrap_or_default()
+        serde_json::to_string(&fields).unwrap_or_default()
     }
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    error: Fields<'a>,
 }
 
 #[derive(Serialize)]
@@ -294,7 +366,12 @@ struct Fields<'a> {
     r#type: &'static str,
     param: Option<&'a str>,
     code: Option<&'a str>,
+    #[serde(flatten)]
+    details: Option<&'a Details>,
 }
+
+/// The official SDKs wait for no longer than this, whatever they are told.
+const LONGEST_KEPT_WAIT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -324,5 +401,45 @@ mod tests {
             error.to_json(),
             r#"{"error":{"message":"no","type":"invalid_request_error","param":null,"code":null}}"#
         );
+    }
+
+    #[test]
+    fn a_spent_window_is_told_in_the_backends_own_values() {
+        let mut error = ApiError::new(ErrorKind::UsageLimitReached, "m");
+        error.details = Some(Box::new(Details {
+            plan_type: Some("plus".to_owned()),
+            resets_at: Some(1_795_666_259.into()),
+            resets_in_seconds: Number::from_f64(0.5),
+            ..Details::default()
+        }));
+        assert_eq!(
+            error.to_json(),
+            r#"{"error":{"message":"m","type":"usage_limit_reached","param":null,"code":"usage_limit_reached","plan_type":"plus","resets_at":1795666259,"resets_in_seconds":0.5}}"#
+        );
+    }
+
+    /// A status of the client's own making, or of the account's, is final; what the backend or this proxy may do better next
+    /// time is not.
+    #[test]
+    fn what_may_be_asked_again_is_exactly_this() {
+        use ErrorKind as Kind;
+        let sensible = ErrorKind::ALL.into_iter().filter(|kind| kind.row().again == Again::Sensible);
+        let expected = [
+            Kind::RequestTimeout,
+            Kind::RateLimited,
+            Kind::Internal,
+            Kind::UpstreamServerError,
+            Kind::UpstreamUnreachable,
+            Kind::UpstreamInvalid,
+            Kind::UpstreamInterrupted,
+            Kind::Overloaded,
+            Kind::Busy,
+            Kind::ShuttingDown,
+            Kind::UpstreamTimeout,
+        ];
+        assert_eq!(sensible.collect::<Vec<_>>(), expected);
+        let limited =
+            |seconds| ApiError::new(Kind::RateLimited, "m").with_retry_after(Duration::from_secs(seconds)).again();
+        assert_eq!((limited(60), limited(61)), (Again::Sensible, Again::Useless));
     }
 }

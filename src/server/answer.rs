@@ -25,9 +25,11 @@ use super::memory::{Asked, Scope};
 use super::metrics::TokenCounts;
 use super::observe::RequestLog;
 use crate::models::Resolution;
+use super::reserve;
 use crate::openai::error::ApiError;
 use crate::platform::{Instant, Timer, sleep};
 use crate::translate::Machine;
+use crate::translate::answerer::Answerer;
 use crate::translate::body::{Origin, Provenance};
 use crate::upstream::exchange::{Progress, Rest};
 use crate::upstream::{Call, Head, Opened, refusal};
@@ -72,7 +74,7 @@ impl Exchange {
         };
         let timer = Timer::after(interval.saturating_sub(accepted.elapsed()));
         let body = Events { exchange: self, phase, timer, last_sent: accepted, scratch: Vec::new() };
-        Ok(respond("text/event-stream", &head, &ignored, Body::new(body)))
+        Ok(respond(EVENT_STREAM, &head, &ignored, Body::new(body)))
     }
 
     /// The answer as one JSON document, made by `machine`.
@@ -86,9 +88,9 @@ impl Exchange {
             match poll_fn(|context| rest.poll(context, &mut document)).await {
                 Progress::Continue => {}
                 Progress::Complete => break,
-                Progress::Failed { mut refusal, .. } => {
-                    refusal.error.headers = head.passed;
-                    return Err(refusal.error);
+                Progress::Failed { refusal, .. } => {
+                    self.note_answered(rest.machine().answerer());
+                    return Err(self.explain(refusal.with_head(head).error));
                 }
             }
         }
@@ -99,6 +101,7 @@ impl Exchange {
 
     fn open<M: Machine + 'static>(self, machine: impl Fn(&Resolution) -> M + Send + Sync + 'static) -> Opening<M> {
         Box::pin(async move {
+            self.log.sent(&self.call.model.model);
             let opened = self.app.upstream.open(&self.call, machine).await;
             let mut opened = opened.map_err(|error| self.explain(error))?;
             if self.reasoning_left_out || !opened.dropped.is_empty() {
@@ -106,15 +109,23 @@ impl Exchange {
                 opened.head.passed.push((REASONING_DROPPED, HeaderValue::from_static("true")));
             }
             self.log.first_token();
-            self.log.sent(&self.call.model, &opened.model);
+            self.log.sent(&opened.model.model);
+            self.log.effort_sent(&self.call.model, &opened.model);
             self.note_head(&opened.head);
+            self.note_answered(opened.rest.machine().answerer());
             Ok(opened)
         })
     }
 
-    /// Adds to a refused model what could be used instead.
+    /// Adds to a refused model what the account could use instead, and to a spent plan what it may have left.
     fn explain(&self, mut error: ApiError) -> ApiError {
         self.note_etag(&error.headers);
+        if let Some(substitute) = error.details.as_ref().and_then(|details| details.substitute.as_deref()) {
+            let mut answered = Answerer::new(&self.call.model.model, false);
+            answered.told(substitute);
+            self.note_answered(&answered);
+        }
+        reserve::mention(&mut error, &self.app.models);
         if refusal::is_of_model(&error) {
             error.message = format!("{}{}", error.message, self.app.models.advice(&self.call.model.model));
             error.param = error.param.or_else(|| Some("model".to_owned()));
@@ -144,9 +155,31 @@ impl Exchange {
         }
     }
 
+    /// Which model answers goes into the head and the log; that it is another than the one that was sent is counted for each
+    /// answer, and said once for each conversation.
+    fn note_answered(&self, answered: &Answerer) {
+        if !answered.sent().is_empty() {
+            self.log.sent(answered.sent());
+        }
+        let is_news = self.log.answered(answered);
+        let Some(substitute) = answered.substitute().filter(|_| is_news) else { return };
+        let sent = answered.sent();
+        self.app.metrics.substituted(sent, substitute);
+        if self.app.substitutions.is_new((&self.call.session_key, sent, substitute)) {
+            self.log.span().in_scope(|| {
+                tracing::warn!(
+                    sent,
+                    answered = substitute,
+                    "the backend answers with another model than the one it was asked for"
+                );
+            });
+        }
+    }
+
     /// A whole answer goes into the books, and what later turns may need of it into memory.
     fn settle<M: Machine>(&self, rest: &mut Rest<M>) {
         let account = rest.account();
+        self.note_answered(rest.machine().answerer());
         let machine = rest.machine_mut();
         if let Some(usage) = machine.usage() {
             let counts =
@@ -262,9 +295,11 @@ impl<M: Machine> Events<M> {
             Progress::Continue => self.phase = Phase::Reading(rest),
             Progress::Complete => self.exchange.settle(&mut rest),
             Progress::Failed { refusal, reported } => {
-                self.exchange.log.failed(&refusal.error);
+                self.exchange.note_answered(rest.machine().answerer());
+                let error = self.exchange.explain(refusal.error);
+                self.exchange.log.failed(&error);
                 if !reported {
-                    rest.fail(&refusal.error, out);
+                    rest.fail(&error, out);
                 }
             }
         }
@@ -304,6 +339,9 @@ fn respond(content_type: &'static str, head: &Head, ignored: &[String], body: Bo
     headers.extend(head.passed.iter().cloned());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if content_type == EVENT_STREAM {
+        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    }
     if let Some(ignored) = ignored_header(ignored) {
         headers.insert(IGNORED, ignored);
     }
@@ -331,6 +369,10 @@ fn ignored_header(names: &[String]) -> Option<HeaderValue> {
 }
 
 const MODELS_ETAG: HeaderName = HeaderName::from_static("x-models-etag");
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// Keeps nginx, and what has learnt it from nginx, from holding a stream back.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const IGNORED: HeaderName = HeaderName::from_static("x-codex-proxy-ignored");
 
 /// Says that the backend was asked without reasoning of earlier turns, which it would not or could not read.

@@ -29,6 +29,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
             reasoning: incoming.app.settings.reasoning_format,
         };
         let context = incoming.context(&model);
+        let tier = chat.service_tier.as_deref();
+        incoming.log.tier(tier, context.is_priority(tier));
         let recall = |id: &str| incoming.app.replay.recall(incoming.scope, id);
         let replays = incoming.app.settings.reasoning_replay;
         let reasoning: Recall<'_, _> = if replays { &recall } else { context.reasoning };

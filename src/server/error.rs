@@ -2,12 +2,14 @@
 //!
 //! * The body is the error's JSON; the error itself travels in the answer's extensions, where the log finds it.
 //! * `Retry-After` is in whole seconds, rounded up, so that nobody comes back too early.
+//! * `x-should-retry: false` keeps the official SDKs from sending twice more what ends the same. They retry every 408, 409, 429
+//!   and 5xx otherwise.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 
-use crate::openai::error::ApiError;
+use crate::openai::error::{Again, ApiError};
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
@@ -20,10 +22,16 @@ impl IntoResponse for ApiError {
             let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if self.again() == Again::Useless {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
         response.extensions_mut().insert(self);
         response
     }
 }
+
+/// What the official SDKs read before anything else (openai-python 2.54, openai-node 6.49).
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 #[cfg(test)]
 mod tests {
@@ -41,8 +49,18 @@ mod tests {
         let response = error.into_response();
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()["retry-after"], "2");
+        assert!(!response.headers().contains_key("x-should-retry"));
         assert_eq!(response.headers()["content-type"], "application/json");
         assert_eq!(response.headers()["x-codex-primary-used-percent"], "99");
         assert_eq!(response.extensions().get::<ApiError>().map(|error| error.kind), Some(ErrorKind::RateLimited));
+    }
+
+    #[test]
+    fn an_error_that_stays_says_so() {
+        for kind in ErrorKind::ALL {
+            let response = ApiError::new(kind, "m").into_response();
+            let told = response.headers().get("x-should-retry").map(HeaderValue::as_bytes);
+            assert_eq!(told, (kind.row().again == Again::Useless).then_some(&b"false"[..]), "{kind:?}");
+        }
     }
 }

@@ -15,6 +15,7 @@ use crate::models::Resolution;
 use crate::openai::error::ApiError;
 use crate::translate::backend::{BackendRequest, Context};
 use crate::translate::body::Body;
+use crate::translate::responses::Reader;
 use crate::upstream::Call;
 
 /// A request whose body has been read.
@@ -70,6 +71,11 @@ impl Incoming {
         Call::is_from_codex(&self.headers)
     }
 
+    /// Who reads a relayed stream.
+    pub(super) fn reader(&self) -> Reader {
+        if Call::is_from_codex(&self.headers) { Reader::Codex } else { Reader::Library }
+    }
+
     /// The call for a translated request. `asked` is what its answer is remembered with, if it is.
     pub(super) fn exchange(&self, translated: BackendRequest, model: Resolution, asked: Option<Asked>) -> Exchange {
         self.app.catalogue.keep_current();
@@ -77,7 +83,13 @@ impl Incoming {
         if !ignored.is_empty() {
             self.log.ignored(&ignored.join(", "));
         }
-        let call = Call { model, body: Body::new(body, reasoning), session_key, client_headers: HeaderMap::new() };
+        let call = Call {
+            model,
+            strict_model: self.app.settings.strict_model,
+            body: Body::new(body, reasoning),
+            session_key,
+            client_headers: HeaderMap::new(),
+        };
         let (app, log, scope) = (self.app.clone(), self.log.clone(), self.scope);
         Exchange { app, log, scope, call, ignored, reasoning_left_out, asked }
     }

@@ -33,6 +33,7 @@ pub struct Metrics {
     refreshes: IntCounterVec,
     tokens: IntCounterVec,
     limit_used: GaugeVec,
+    substitutions: IntCounterVec,
 }
 
 /// Tokens of one answer, as the backend counts them.
@@ -60,6 +61,10 @@ impl Metrics {
             refreshes: IntCounterVec::new(opts("token_refreshes_total", "Token refreshes."), &["outcome"])?,
             tokens: IntCounterVec::new(opts("tokens_total", "Tokens the backend reported."), &["model", "kind"])?,
             limit_used: GaugeVec::new(opts("limit_used_percent", "Share of a usage window spent."), &["window"])?,
+            substitutions: IntCounterVec::new(
+                opts("model_substitutions_total", "Answers by another model than the one that was sent."),
+                &["sent", "answered"],
+            )?,
         };
         for collector in metrics.collectors() {
             metrics.registry.register(collector)?;
@@ -109,6 +114,11 @@ impl Metrics {
         self.limit_used.with_label_values(&[window]).set(percent);
     }
 
+    /// Another model than the one that was sent answered a request.
+    pub fn substituted(&self, sent: &str, answered: &str) {
+        self.substitutions.with_label_values(&[sent, answered]).inc();
+    }
+
     /// Everything in the text format 0.0.4, with the token supplier's own counts.
     pub fn render(&self, refreshes: RefreshCounts) -> Result<String, prometheus::Error> {
         for (outcome, count) in [("ok", refreshes.succeeded), ("failed", refreshes.failed)] {
@@ -118,7 +128,7 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    fn collectors(&self) -> [Box<dyn Collector>; 9] {
+    fn collectors(&self) -> [Box<dyn Collector>; 10] {
         [
             Box::new(self.requests.clone()),
             Box::new(self.in_flight.clone()),
@@ -129,6 +139,7 @@ impl Metrics {
             Box::new(self.refreshes.clone()),
             Box::new(self.tokens.clone()),
             Box::new(self.limit_used.clone()),
+            Box::new(self.substitutions.clone()),
         ]
     }
 }
@@ -171,6 +182,7 @@ mod tests {
         metrics.incident(Incident::Retried);
         metrics.tokens("gpt-6.1-sol", TokenCounts { input: 10, cached: 4, output: 3 });
         metrics.limit_used("primary", 40.0);
+        metrics.substituted("gpt-6-sol", "gpt-6-luna");
         let refreshes = RefreshCounts { succeeded: 1, failed: 0 };
         metrics.render(refreshes).expect("text");
         let text = metrics.render(refreshes).expect("text");
@@ -183,6 +195,7 @@ mod tests {
             r#"codex_proxy_token_refreshes_total{outcome="ok"} 1"#,
             r#"codex_proxy_tokens_total{kind="cached",model="gpt-6.1-sol"} 4"#,
             r#"codex_proxy_limit_used_percent{window="primary"} 40"#,
+            r#"codex_proxy_model_substitutions_total{answered="gpt-6-luna",sent="gpt-6-sol"} 1"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

@@ -25,9 +25,11 @@ pub mod listen;
 mod memory;
 pub mod metrics;
 mod models;
+mod names;
 mod notices;
 pub mod observe;
 mod refusals;
+mod reserve;
 mod responses;
 pub mod settings;
 mod transcript;
@@ -42,7 +44,7 @@ use tokio::sync::Semaphore;
 use self::cut_off::CutOff;
 use self::memory::{AnswerMemory, ReasoningMemory};
 use self::metrics::Metrics;
-use self::notices::Notices;
+use self::notices::{Notices, Recent};
 use self::settings::Settings;
 use crate::credentials::TokenSupplier;
 use crate::models::Models;
@@ -72,6 +74,8 @@ pub struct App {
     answers: AnswerMemory,
     /// What has been said once and is not said again.
     notices: Notices,
+    /// The conversations whose substituted model has been said.
+    substitutions: Recent,
     /// One permit for each request that may still be let in.
     places: Arc<Semaphore>,
 }
@@ -103,6 +107,7 @@ impl App {
             replay: ReasoningMemory::default(),
             answers: AnswerMemory::default(),
             notices: Notices::default(),
+            substitutions: Recent::default(),
             places,
         })
     }

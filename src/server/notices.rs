@@ -1,6 +1,7 @@
 //! Things worth saying once.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, Hash};
 use std::sync::{Mutex, PoisonError};
 
 /// Remembers what has been said, up to a number that no honest client reaches.
@@ -15,11 +16,39 @@ impl Notices {
     }
 }
 
+/// Remembers, of things without number, the newest.
+#[derive(Debug, Default)]
+pub(super) struct Recent(Mutex<VecDeque<u64>>);
+
+impl Recent {
+    /// Whether `what` is none of the newest things asked about; from now on it is.
+    pub(super) fn is_new(&self, what: impl Hash) -> bool {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(what);
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.contains(&hash) {
+            return false;
+        }
+        if recent.len() >= MOST {
+            recent.pop_front();
+        }
+        recent.push_back(hash);
+        true
+    }
+}
+
 const MOST: usize = 256;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_newest_are_remembered_for_as_long_as_they_are() {
+        let recent = Recent::default();
+        assert!(recent.is_new(("a", 1)) && recent.is_new(("a", 2)) && !recent.is_new(("a", 1)));
+        assert_eq!((0..MOST).filter(|number| recent.is_new(number)).count(), MOST);
+        assert!(recent.is_new(("a", 1)));
+    }
 
     #[test]
     fn once_each_and_not_for_ever() {

@@ -4,14 +4,15 @@
 //! * Nothing here ever holds a header, a prompt or a part of an answer. Of an error about the request's body that is the
 //!   code and the field's name: its message may quote the body.
 //! * The line is written when the answer ends, or when its client leaves before that.
-//! * Every answer carries `x-request-id`: the client's own where it is a sane one.
+//! * Every answer carries `x-request-id`: the client's own where it is a sane one; and, an error too, which model was asked
+//!   for, sent and answered, as far as that is known.
 //! * A handler that panics answers 500 to its own client, and to nobody else.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use axum::body::Body;
@@ -27,11 +28,13 @@ use tracing::{Instrument as _, Span, field};
 use super::App;
 use super::admission::Permit;
 use super::metrics::TokenCounts;
+use super::names::Names;
 use crate::excerpt::{Excerpt, MESSAGE, NAME, cut};
 use crate::models::Resolution;
 use crate::models::effort::Effort;
 use crate::openai::error::{ApiError, ErrorKind, Severity};
 use crate::platform::{Instant, unix_now};
+use crate::translate::answerer::Answerer;
 
 /// What is known of one request. Clones are handles to the same.
 #[derive(Debug, Clone)]
@@ -46,6 +49,7 @@ struct Record {
     started: Instant,
     has_first_token: AtomicBool,
     severity: Mutex<Severity>,
+    names: Mutex<Names>,
 }
 
 impl RequestLog {
@@ -66,6 +70,7 @@ impl RequestLog {
 
     /// The model and effort that were asked for, and what they came to.
     pub fn model(&self, asked: Option<&str>, resolution: &Resolution) {
+        self.names().asked(asked);
         let word = |effort: Option<Effort>| effort.map_or("-", Effort::as_str);
         let span = self.span();
         span.record("model_asked", &*cut(asked.unwrap_or("-"), NAME));
@@ -74,14 +79,28 @@ impl RequestLog {
         span.record("effort", word(resolution.effort));
     }
 
-    /// The model and effort that were `sent` in the end, where they are not those `planned`.
-    pub fn sent(&self, planned: &Resolution, sent: &Resolution) {
-        if planned.model != sent.model {
-            self.span().record("model", sent.model.as_str());
+    /// The service tier that was asked for, and whether it is sent as `priority`.
+    pub fn tier(&self, asked: Option<&str>, is_priority: bool) {
+        self.names().asked_tier(asked, is_priority);
+    }
+
+    /// The model that the backend is asked for, from now on.
+    pub fn sent(&self, model: &str) {
+        if self.names().sent(model) {
+            self.span().record("model", &*cut(model, NAME));
         }
+    }
+
+    /// The effort that is sent in the end, where it is not the one that was planned.
+    pub fn effort_sent(&self, planned: &Resolution, sent: &Resolution) {
         if planned.effort != sent.effort {
             self.span().record("effort", sent.effort.map_or("-", Effort::as_str));
         }
+    }
+
+    /// What the backend says of who answers. Says whether that is another model than the one that was sent, and news.
+    pub fn answered(&self, answered: &Answerer) -> bool {
+        self.names().answered(answered)
     }
 
     /// Whether the client wants the answer as a stream.
@@ -132,6 +151,10 @@ impl RequestLog {
         *self.0.severity.lock().unwrap_or_else(PoisonError::into_inner) = error.kind.row().severity;
     }
 
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.0.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn begin(app: &Arc<App>, request: &Request) -> Self {
         let id = request_id(request.headers());
         let route = route(request);
@@ -142,8 +165,11 @@ impl RequestLog {
             route,
             model_asked = field::Empty,
             model = field::Empty,
+            model_answered = field::Empty,
             effort_asked = field::Empty,
             effort = field::Empty,
+            tier_asked = field::Empty,
+            tier_answered = field::Empty,
             stream = field::Empty,
             ignored = field::Empty,
             status = field::Empty,
@@ -165,6 +191,7 @@ impl RequestLog {
             started: Instant::now(),
             has_first_token: AtomicBool::new(false),
             severity: Mutex::new(Severity::Info),
+            names: Mutex::default(),
         }))
     }
 
@@ -172,6 +199,7 @@ impl RequestLog {
         let record = &*self.0;
         let duration = record.started.elapsed();
         record.span.record("duration_ms", millis(duration));
+        self.names().record(&record.span);
         record.app.metrics.end(&record.route, duration);
         let severity = *record.severity.lock().unwrap_or_else(PoisonError::into_inner);
         record.span.in_scope(|| match severity {
@@ -200,6 +228,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     ending._permit = response.extensions_mut().remove();
     log.span().record("status", response.status().as_u16());
     app.metrics.answered(&log.0.route, response.status());
+    log.names().write(response.headers_mut());
     response.headers_mut().insert("x-request-id", log.id().clone());
     response.map(|inner| Body::new(Observed { inner, ending }))
 }

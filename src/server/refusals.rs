@@ -1,7 +1,8 @@
 //! Routes that clients try and this proxy cannot serve, each with the reason.
 //!
 //! * Nothing is stored upstream, so nothing can be fetched back: 404.
-//! * The backend has no embeddings, legacy completions, files and the like: 501.
+//! * The backend has no embeddings, files, batches and the like, or has them and this proxy does not serve them: 501, and the
+//!   reason is the true one of the two.
 //! * WebSocket: 426 at once, on which the Codex CLI falls back to POST.
 
 use axum::Router;
@@ -19,7 +20,8 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route("/responses/{id}/{*rest}", any(not_stored))
         .route("/chat/completions/{id}", get(not_stored).post(not_stored).delete(not_stored))
         .route("/chat/completions/{id}/{*rest}", any(not_stored));
-    for name in ABSENT {
+    for (name, reason) in ABSENT {
+        let absent = move |request: Request| async move { absent(&request, reason) };
         router = router.route(&format!("/{name}"), any(absent)).route(&format!("/{name}/{{*rest}}"), any(absent));
     }
     router
@@ -61,12 +63,8 @@ async fn not_stored(request: Request) -> ApiError {
     ApiError::new(ErrorKind::NotFound, message)
 }
 
-async fn absent(request: Request) -> ApiError {
-    let message = format!(
-        "{} is not implemented: the ChatGPT Codex backend has nothing of the kind; use /v1/chat/completions or \
-         /v1/responses",
-        request.uri().path()
-    );
+fn absent(request: &Request, reason: &str) -> ApiError {
+    let message = format!("{} is not implemented: {reason}", request.uri().path());
     ApiError::new(ErrorKind::NotImplemented, message)
 }
 
@@ -77,24 +75,32 @@ fn wants_websocket(request: &Request) -> bool {
         .any(|value| value.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket")))
 }
 
-/// What the platform API has and the backend does not.
-const ABSENT: [&str; 18] = [
-    "assistants",
-    "audio",
-    "batches",
-    "completions",
-    "containers",
-    "conversations",
-    "embeddings",
-    "evals",
-    "files",
-    "fine_tuning",
-    "images",
-    "messages",
-    "moderations",
-    "realtime",
-    "threads",
-    "uploads",
-    "vector_stores",
-    "videos",
+/// What the platform API has and this proxy has not, with the reason. The backend's own routes are those that the Codex CLI
+/// calls (0.169).
+const ABSENT: [(&str, &str); 18] = [
+    ("assistants", NO_SUCH_THING),
+    ("audio", "this proxy serves no audio, and whether the ChatGPT Codex backend takes any is not known"),
+    ("batches", NO_SUCH_THING),
+    ("completions", "the ChatGPT Codex backend has no text completions; use /v1/chat/completions or /v1/responses"),
+    ("containers", NO_SUCH_THING),
+    ("conversations", "the ChatGPT Codex backend stores no conversations; send the whole one to /v1/responses"),
+    ("embeddings", "the ChatGPT Codex backend has no embeddings; another provider has to make them"),
+    ("evals", NO_SUCH_THING),
+    ("files", "this proxy keeps no files; put the file's contents into the message, as input_file or file"),
+    ("fine_tuning", NO_SUCH_THING),
+    (
+        "images",
+        "this proxy does not serve it; to have an image made, give /v1/chat/completions or /v1/responses the tool \
+         image_generation",
+    ),
+    ("messages", "this proxy does not serve it; use /v1/chat/completions or /v1/responses"),
+    ("moderations", NO_SUCH_THING),
+    ("realtime", "this proxy does not serve it; use /v1/chat/completions or /v1/responses"),
+    ("threads", NO_SUCH_THING),
+    ("uploads", "this proxy keeps no files; put the file's contents into the message, as input_file or file"),
+    ("vector_stores", NO_SUCH_THING),
+    ("videos", NO_SUCH_THING),
 ];
+
+const NO_SUCH_THING: &str =
+    "the ChatGPT Codex backend has nothing of the kind; use /v1/chat/completions or /v1/responses";

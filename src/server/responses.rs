@@ -20,7 +20,12 @@ use crate::translate::responses::{Collect, Compaction, Relay, compaction};
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
     let Turn { exchange, stream, .. } = Turn::new(&incoming, false)?;
-    if stream { exchange.stream(|_| Relay::default()).await } else { exchange.document(|_| Collect::default()).await }
+    let reader = incoming.reader();
+    if stream {
+        exchange.stream(move |_| Relay::new(reader)).await
+    } else {
+        exchange.document(|_| Collect::default()).await
+    }
 }
 
 /// Answers with a shorter form of the conversation. The document is one piece, so nothing keeps the connection alive
@@ -64,6 +69,8 @@ impl Turn {
         let answers = &incoming.app.answers;
         let answered = |id: &str| answers.item(incoming.scope, id);
         let context = Context { answered: &answered, remembered: &provenance, ..incoming.context(&model) };
+        let tier = asked.service_tier.as_deref();
+        incoming.log.tier(tier, context.is_priority(tier));
         let translated = translate(&asked, &context)?;
         if history.is_some() || !translated.references.is_empty() {
             check_size(translated.body.len(), incoming)?;

@@ -70,6 +70,11 @@ fn nothing<T>(_id: &str) -> Option<T> {
 }
 
 impl Context<'_> {
+    /// Whether the service tier that a client asks for is sent, as the one tier that there is.
+    pub fn is_priority(&self, asked: Option<&str>) -> bool {
+        self.service_tier(asked) == ServiceTier::Priority
+    }
+
     /// Whether the client's service tier can be had, and by which name: only one is ever accepted.
     pub(super) fn service_tier(&self, asked: Option<&str>) -> ServiceTier {
         match asked {

@@ -59,6 +59,9 @@ pub struct Event<'a> {
     /// The whole answer, as far as it goes.
     #[serde(borrow, default)]
     pub response: Option<&'a RawValue>,
+    /// Headers that the backend would have sent in its answer's head, had it known them then.
+    #[serde(borrow, default)]
+    pub headers: Option<&'a RawValue>,
 }
 
 impl<'a> Event<'a> {
@@ -103,12 +106,26 @@ pub struct ResponseView<'a> {
     /// The items, usually empty.
     #[serde(borrow, default)]
     pub output: Option<&'a RawValue>,
+    /// The model's name; often an echo of the request's.
+    #[serde(borrow, default)]
+    pub model: Option<&'a RawValue>,
+    /// The service tier; often an echo of the request's.
+    #[serde(borrow, default)]
+    pub service_tier: Option<&'a RawValue>,
+    /// Headers, as of an event.
+    #[serde(borrow, default)]
+    pub headers: Option<&'a RawValue>,
 }
 
 impl<'a> ResponseView<'a> {
     /// The view of `raw`; fields that cannot be read count as absent.
     pub fn parse(raw: &'a RawValue) -> Self {
         serde_json::from_str(raw.get()).unwrap_or_default()
+    }
+
+    /// Why an answer is incomplete: `max_output_tokens`, `content_filter`, …
+    pub fn incomplete_reason(&self) -> Option<&str> {
+        self.incomplete_details.as_ref()?.reason.as_deref()
     }
 }
 

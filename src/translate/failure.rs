@@ -5,9 +5,10 @@
 //! * `{"detail":"…"}`, where `detail` may also be an object or an array: the web framework in front of the models.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::event::Event;
+use crate::openai::error::Details;
 
 /// A failure in the backend's own words.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,13 +23,21 @@ pub struct Failure {
     pub param: Option<String>,
     /// The HTTP status the failure would have had, where it says so itself.
     pub status: Option<u16>,
-    /// When a usage window opens again: seconds from now.
-    pub resets_in_seconds: Option<u64>,
-    /// When a usage window opens again: Unix seconds.
-    pub resets_at: Option<u64>,
+    /// What few failures say beside that.
+    pub details: Details,
 }
 
 impl Failure {
+    /// When the usage window opens again: seconds from now, rounded up.
+    pub fn resets_in_seconds(&self) -> Option<u64> {
+        self.details.resets_in_seconds.as_ref().and_then(whole)
+    }
+
+    /// When the usage window opens again: Unix seconds, rounded up.
+    pub fn resets_at(&self) -> Option<u64> {
+        self.details.resets_at.as_ref().and_then(whole)
+    }
+
     /// The failure in an error body, or `None` if `body` is no JSON object of a known dialect.
     pub fn from_body(body: &[u8]) -> Option<Self> {
         let value: Value = serde_json::from_slice(body).ok()?;
@@ -73,27 +82,27 @@ impl Failure {
 
     fn from_error(error: &Value) -> Self {
         let string = |name: &str| error.get(name).and_then(Value::as_str).map(str::to_owned);
-        let number = |name: &str| error.get(name).and_then(Value::as_f64).filter(|number| *number >= 0.0);
+        let number = |name: &str| error.get(name).and_then(Value::as_number).cloned();
         Self {
             code: string("code"),
             r#type: string("type"),
             message: string("message").or_else(|| error.as_str().map(str::to_owned)),
             param: string("param"),
             status: status_of(error),
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "saturates, and is not negative"
-            )]
-            resets_in_seconds: number("resets_in_seconds").map(|seconds| seconds.ceil() as u64),
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "saturates, and is not negative"
-            )]
-            resets_at: number("resets_at").map(|seconds| seconds.ceil() as u64),
+            details: Details {
+                plan_type: string("plan_type"),
+                resets_at: number("resets_at"),
+                resets_in_seconds: number("resets_in_seconds"),
+                ..Details::default()
+            },
         }
     }
+}
+
+/// The next whole number; none for what is negative.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is not negative")]
+fn whole(number: &Number) -> Option<u64> {
+    number.as_f64().filter(|number| *number >= 0.0).map(|number| number.ceil() as u64)
 }
 
 fn status_of(value: &Value) -> Option<u16> {
@@ -117,7 +126,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(nested.r#type.as_deref(), Some("usage_limit_reached"));
-        assert_eq!((nested.resets_at, nested.resets_in_seconds), (Some(1_777_936_568), Some(13_873)));
+        assert_eq!((nested.resets_at(), nested.resets_in_seconds()), (Some(1_777_936_568), Some(13_873)));
 
         let detail = Failure::from_body(br#"{"detail":"Unauthorized"}"#).unwrap();
         assert_eq!(detail.message.as_deref(), Some("Unauthorized"));

@@ -1,5 +1,6 @@
 //! The translation: chat and Responses requests into the backend's, the backend's events into answers.
 //!
+//! * [`answerer`] is which model answers, wherever the backend says so.
 //! * [`sse`] cuts bytes into frames, [`event`] looks at one, [`delta`] at those that come most; [`failure`] reads what went
 //!   wrong.
 //! * [`mod@body`] is a body for the backend, out of which reasoning can be cut.
@@ -9,6 +10,7 @@
 //!
 //! Pure: no I/O, no clock, no runtime. Whatever depends on those is handed in.
 
+pub mod answerer;
 pub mod backend;
 pub mod body;
 mod call_id;
@@ -22,6 +24,7 @@ pub mod session;
 pub mod sse;
 mod usage;
 
+use answerer::Answerer;
 use chat::KeptReasoning;
 use event::Usage;
 use failure::Failure;
@@ -31,6 +34,12 @@ use crate::openai::error::ApiError;
 
 /// Turns the backend's frames into what one client is to get.
 pub trait Machine: Send + Unpin {
+    /// Says, before the first frame, which model was asked for and what the answer's head tells of it.
+    fn begin(&mut self, answerer: Answerer);
+
+    /// Which model and service tier answer, as far as the frames have said.
+    fn answerer(&self) -> &Answerer;
+
     /// Takes one frame; appends to `out` what the client gets for it.
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step;
 

@@ -10,6 +10,8 @@ use crate::translate::body::Body;
 pub struct Call {
     /// The model and effort that the body names.
     pub model: Resolution,
+    /// Whether another model's answer is a failure.
+    pub strict_model: bool,
     /// The body, out of which reasoning can be cut.
     pub body: Body,
     /// The conversation's cache key, for the `session-id` header.
@@ -32,7 +34,7 @@ impl Call {
         names_codex("originator") || names_codex("user-agent")
     }
 
-    /// The headers that mean something to the backend if the client is a Codex CLI. Nobody's `Authorization` is among them.
+    /// The headers that mean something to the backend if the client is a Codex one. Nobody's `Authorization` is among them.
     pub fn passed_headers(client: &HeaderMap) -> HeaderMap {
         if !Self::is_from_codex(client) {
             return HeaderMap::new();

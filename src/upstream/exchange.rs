@@ -19,9 +19,9 @@ use crate::credentials::TokenSupplier;
 use crate::models::Resolution;
 use crate::openai::error::ApiError;
 use crate::platform::{ByteStream, sleep, unix_now};
+use crate::translate::answerer::Answerer;
 use crate::translate::body::Origin;
 use crate::translate::{Machine, Step, Transcoder};
-
 /// An answer that has begun.
 #[derive(Debug)]
 pub struct Opened<M> {
@@ -89,9 +89,16 @@ impl<M: Machine> Rest<M> {
         self.transcoder.machine_mut()
     }
 
+    /// What translates the answer.
+    pub fn machine(&self) -> &M {
+        self.transcoder.machine()
+    }
+
     /// Appends `error` as the stream's last event.
     pub fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>) {
-        self.transcoder.machine_mut().fail(error, out);
+        let mut event = Vec::new();
+        self.transcoder.machine_mut().fail(error, &mut event);
+        out.extend_from_slice(self.supplier.mask(&String::from_utf8_lossy(&event)).as_bytes());
     }
 
     fn take(&mut self, item: Option<Result<Bytes, StreamError>>, out: &mut Vec<u8>) -> Progress {
@@ -157,13 +164,14 @@ impl Upstream {
         Ok(())
     }
 
-    async fn attempt<M: Machine>(&self, call: &Call, cut: Cut, machine: M) -> Result<Opened<M>, Refusal> {
+    async fn attempt<M: Machine>(&self, call: &Call, cut: Cut, mut machine: M) -> Result<Opened<M>, Refusal> {
         let Answered { response, account } = self.send(call, cut).await?;
         if response.status() != StatusCode::OK {
             return Err(self.refused(response).await);
         }
         let (parts, body) = response.into_parts();
         let head = Head::read(&parts.headers);
+        machine.begin(answered_by(call, &head)?);
         let dropped = call.body.cut(cut.without(&account)).map(|reasoning| reasoning.origin.clone()).collect();
         let stream = Watched::new(body, self.settings.idle_timeout);
         let mut rest = Rest::new(stream, machine, self.supplier.clone(), account);
@@ -182,9 +190,8 @@ impl Upstream {
                 Progress::Failed { .. } if !rest.transcoder.is_event_stream() && !sample.is_empty() => {
                     return Err(Refusal::answered(parts.status, &parts.headers, &sample));
                 }
-                Progress::Failed { mut refusal, .. } if !rest.transcoder.machine().visible() => {
-                    refusal.error.headers = head.passed;
-                    return Err(refusal);
+                Progress::Failed { refusal, .. } if !rest.transcoder.machine().visible() => {
+                    return Err(refusal.with_head(head));
                 }
                 Progress::Continue => break,
                 outcome => {
@@ -201,6 +208,18 @@ impl Upstream {
         let (head, body) = response.into_parts();
         let body = collect(body, self.settings.idle_timeout, LARGEST_REFUSAL).await.unwrap_or_default();
         Refusal::answered(head.status, &head.headers, &body)
+    }
+}
+
+/// What an answer's head says of who answers; a refusal if that is not to be.
+fn answered_by(call: &Call, head: &Head) -> Result<Answerer, Refusal> {
+    let mut answered = Answerer::new(&call.model.model, call.strict_model);
+    if let Some(model) = &head.model {
+        answered.told(model);
+    }
+    match answered.refused() {
+        Some(failure) => Err(Refusal::in_stream(&failure).with_head(head.clone())),
+        None => Ok(answered),
     }
 }
 

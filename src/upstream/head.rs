@@ -13,6 +13,8 @@ pub struct Head {
     pub passed: Vec<(HeaderName, HeaderValue)>,
     /// The backend's id of the call.
     pub request_id: Option<String>,
+    /// The model that answers, where the head names it.
+    pub model: Option<String>,
 }
 
 impl Head {
@@ -27,7 +29,9 @@ impl Head {
         if let Some(id) = request_id {
             passed.push((UPSTREAM_REQUEST_ID, id.clone()));
         }
-        Self { passed, request_id: request_id.and_then(|id| id.to_str().ok()).map(str::to_owned) }
+        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+        let model = headers.get(MODEL).and_then(text);
+        Self { passed, request_id: request_id.and_then(text), model }
     }
 }
 
@@ -91,9 +95,12 @@ const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-requ
 const VERSION: HeaderName = HeaderName::from_static("version");
 
 /// Where the backend's id of a call may stand, best first.
-const REQUEST_IDS: [&str; 3] = ["x-request-id", "x-oai-request-id", "cf-ray"];
+const REQUEST_IDS: [&str; 4] = ["x-request-id", "x-oai-request-id", "x-openai-request-id", "cf-ray"];
 
-const PASSED: [&str; 3] = ["openai-model", "x-models-etag", "x-reasoning-included"];
+/// The model that answers, which may be another than the one that was asked for.
+const MODEL: &str = "openai-model";
+
+const PASSED: [&str; 3] = [MODEL, "x-models-etag", "x-reasoning-included"];
 
 /// Further metered limits have names of their own.
 const PASSED_ENDINGS: [&str; 4] = ["-used-percent", "-window-minutes", "-reset-at", "-limit-name"];

@@ -4,6 +4,7 @@
 //!   failure is an error with its own status, and may be tried again; afterwards the answer belongs to the client.
 //! * A 401 first reloads the login, then renews it; other failures are mapped in [`refusal`] and tried again as [`retry`]
 //!   says, or once with another body where `remedy` knows one: a retired model's successor, an effort that the model takes.
+//! * `when` reads from a refusal when to come back.
 //! * [`written`]: where the backend is by default, and checks of what an operator writes instead.
 //! * Dropping what these return closes the connection to the backend.
 //! * [`catalogue`] keeps the account's own list of models up to date beside all that; `catalogue_file` (native) keeps it
@@ -21,6 +22,7 @@ pub mod idle;
 pub mod refusal;
 mod remedy;
 pub mod retry;
+mod when;
 pub mod written;
 
 use std::sync::Arc;

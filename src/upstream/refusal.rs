@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, StatusCode};
+use memchr::memmem;
 
 use super::head::Head;
 use super::idle::StreamError;
 use super::retry::Retry;
+use super::when::{limits_reset_in, resets_in, retry_after, say_reset, try_again_in};
 use crate::credentials::TokenSupplier;
 use crate::credentials::error::CredentialError;
 use crate::openai::error::{ApiError, ErrorKind};
-use crate::platform::{TransportError, TransportErrorKind, unix_now};
+use crate::platform::{TransportError, TransportErrorKind};
+use crate::translate::answerer::MODEL_SUBSTITUTED;
 use crate::translate::failure::Failure;
 
 /// A failed attempt: what the client would be told, and whether another attempt makes sense.
@@ -99,18 +102,27 @@ impl Refusal {
         };
         if error.retry_after.is_none() {
             error.retry_after = match error.kind {
-                ErrorKind::RateLimited | ErrorKind::Overloaded | ErrorKind::UsageLimitReached => {
-                    retry_after_header(headers)
-                }
+                ErrorKind::RateLimited | ErrorKind::Overloaded => retry_after(headers),
                 _ => None,
             };
         }
-        error.headers = Head::read(headers).passed;
+        say_reset(&mut error, retry_after(headers));
+        if RESERVE_NAMES.iter().any(|name| memmem::find(body, name.as_bytes()).is_some()) {
+            error.details.get_or_insert_default().names_reserve = true;
+        }
         let retry = match error.kind {
             ErrorKind::UpstreamServerError if is_passing(status) => Retry::Soon,
             _ => retry_of(&error),
         };
-        Self { error: paused(error), retry }
+        Self { error: paused(error), retry }.with_head(Head::read(headers))
+    }
+
+    /// With what the answer's head says: its limits, and when they end if the failure itself does not tell.
+    #[must_use]
+    pub fn with_head(mut self, head: Head) -> Self {
+        say_reset(&mut self.error, limits_reset_in(&head.passed));
+        self.error.headers = head.passed;
+        self
     }
 }
 
@@ -123,6 +135,9 @@ impl Refusal {
         error.message = mask(&error.message);
         error.param = error.param.as_deref().map(mask);
         error.code = error.code.as_deref().map(mask).map(Into::into);
+        if let Some(details) = &mut error.details {
+            details.plan_type = details.plan_type.as_deref().map(mask);
+        }
         self
     }
 }
@@ -150,15 +165,26 @@ fn paused(mut error: ApiError) -> ApiError {
 fn kind_of(failure: &Failure) -> Option<ErrorKind> {
     let by_name = |name: &str| match name {
         "context_length_exceeded" => Some(ErrorKind::ContextLengthExceeded),
-        "insufficient_quota" => Some(ErrorKind::InsufficientQuota),
+        "insufficient_quota" | "budget_reached" | "session_budget_exceeded" => Some(ErrorKind::InsufficientQuota),
+        name if name.starts_with("organization_") && name.ends_with("_limit_exceeded") => {
+            Some(ErrorKind::InsufficientQuota)
+        }
         "usage_limit_reached" => Some(ErrorKind::UsageLimitReached),
         "usage_not_included" => Some(ErrorKind::UsageNotIncluded),
         "rate_limit_exceeded" => Some(ErrorKind::RateLimited),
-        "server_is_overloaded" | "slow_down" => Some(ErrorKind::Overloaded),
-        "cyber_policy" | "bio_policy" | "invalid_prompt" => Some(ErrorKind::Refused),
-        "invalid_encrypted_content" | "unsupported_value" | "invalid_request_error" => Some(ErrorKind::InvalidRequest),
+        "server_is_overloaded" | "slow_down" | "policy_capacity_unavailable" => Some(ErrorKind::Overloaded),
+        // `cyber_policy`, `bio_policy`, `misalignment_policy_violation`, `content_policy_violation` and those to come.
+        name if name.ends_with("_policy") || name.ends_with("_policy_violation") => Some(ErrorKind::Refused),
+        "invalid_prompt" | "inference_hook_denied" | "access_program_not_enabled" => Some(ErrorKind::Refused),
+        "invalid_encrypted_content" | "unsupported_value" | "invalid_request_error" | "tool_collision" => {
+            Some(ErrorKind::InvalidRequest)
+        }
+        "audio_too_large" | "missing_audio_sample_rate" => Some(ErrorKind::InvalidRequest),
+        name if name.starts_with("invalid_audio") => Some(ErrorKind::InvalidRequest),
+        "workspace_access_denied" => Some(ErrorKind::Forbidden),
         "model_not_found" => Some(ErrorKind::ModelNotFound),
         "server_error" => Some(ErrorKind::UpstreamServerError),
+        MODEL_SUBSTITUTED => Some(ErrorKind::ModelSubstituted),
         name if name.contains("image") && name != "image_generation_error" => Some(ErrorKind::Refused),
         _ => None,
     };
@@ -212,11 +238,17 @@ fn describe(kind: ErrorKind, failure: &Failure) -> ApiError {
     if kind != ErrorKind::UpstreamAuth {
         error.code = failure.code.clone().map(Into::into);
     }
-    error.retry_after = match kind {
-        ErrorKind::UsageLimitReached => resets_in(failure),
-        ErrorKind::RateLimited => try_again_in(&error.message).or_else(|| resets_in(failure)),
-        _ => None,
-    };
+    match kind {
+        ErrorKind::UsageLimitReached | ErrorKind::InsufficientQuota => {
+            error.details = (!failure.details.is_empty()).then(|| failure.details.clone().into());
+            say_reset(&mut error, resets_in(failure));
+        }
+        ErrorKind::ModelSubstituted => error.details = Some(failure.details.clone().into()),
+        ErrorKind::RateLimited => {
+            error.retry_after = try_again_in(&error.message).or_else(|| resets_in(failure));
+        }
+        _ => {}
+    }
     error
 }
 
@@ -298,32 +330,6 @@ fn retry_of(error: &ApiError) -> Retry {
     }
 }
 
-fn resets_in(failure: &Failure) -> Option<Duration> {
-    let from_now = |at: u64| at.saturating_sub(unix_now().as_secs());
-    failure.resets_in_seconds.or_else(|| failure.resets_at.map(from_now)).map(Duration::from_secs)
-}
-
-/// The time in "try again in 11.054s", "in 250ms" or "in 3 seconds".
-fn try_again_in(message: &str) -> Option<Duration> {
-    let lower = message.to_ascii_lowercase();
-    let (_, rest) = lower.split_once("try again in")?;
-    let rest = rest.trim_start();
-    let end = rest.find(|character: char| !character.is_ascii_digit() && character != '.')?;
-    let (number, unit) = rest.split_at_checked(end)?;
-    let number: f64 = number.parse().ok()?;
-    let unit = unit.trim_start();
-    let seconds = match unit {
-        _ if unit.starts_with("ms") => number / 1000.0,
-        _ if unit.starts_with('s') => number,
-        _ => return None,
-    };
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
-fn retry_after_header(headers: &HeaderMap) -> Option<Duration> {
-    headers.get("retry-after")?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
-}
-
 /// How much of a refusal's body is read.
 pub(super) const LARGEST_REFUSAL: usize = 1024 * 1024;
 
@@ -335,6 +341,9 @@ const LONGEST_QUOTE: usize = 500;
 
 /// The pause after a refusal for speed that names none.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// What the Luna Reserve is called: the model, the banner and the limit (openai/codex#45132).
+const RESERVE_NAMES: [&str; 3] = ["gpt-reserve", "luna_reserve", "base_model_inference"];
 
 const BLOCKED: &str = "the backend's protection (Cloudflare) blocks this machine: this happens in some regions, behind some \
                        VPNs and in data centres. The login is not at fault";

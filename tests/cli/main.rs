@@ -628,7 +628,9 @@ fn a_model_of_somebody_elses_is_answered_by_the_default_and_said_once() {
         let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]}}"#);
         demo.chat(&body).read_to_string(&mut answer).expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-        assert!(answer.contains(r#""model":"gpt-"#) && !answer.contains(model), "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        assert!(body.contains(r#""model":"gpt-"#) && !body.contains(model), "{answer}");
+        assert!(head.contains(&format!("x-codex-proxy-model-asked: {model}")), "{answer}");
     }
     demo.signal("-TERM");
     let (_, log) = demo.end();

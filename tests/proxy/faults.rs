@@ -250,7 +250,8 @@ async fn a_late_refusal_keeps_its_parameter_and_invents_no_code() {
     assert_eq!(answer.status, StatusCode::OK);
     let mut last = answer.events().pop().unwrap();
     last.as_object_mut().unwrap().remove("sequence_number");
-    assert_eq!(last, json!({ "type": "error", "code": null, "message": "no", "param": "input[0]" }));
+    let nested = json!({ "type": "invalid_request_error", "code": null, "message": "no", "param": "input[0]" });
+    assert_eq!(last, json!({ "type": "error", "code": null, "message": "no", "param": "input[0]", "error": nested }));
     let mut body = user("hi");
     body["stream"] = true.into();
     proxy.next(late);

@@ -11,6 +11,7 @@
     reason = "a test runs on a laptop and may panic"
 )]
 
+mod answered;
 mod answers;
 mod both_modes;
 mod catalogue;
@@ -19,6 +20,7 @@ mod client;
 mod clock;
 mod compaction;
 mod conversations;
+mod error_events;
 mod failures;
 mod faults;
 mod harness;
@@ -26,6 +28,7 @@ mod history;
 mod odd_streams;
 mod promises;
 mod reasoning;
+mod refused;
 mod responses;
 mod retired;
 mod shutdown;

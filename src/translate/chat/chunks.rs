@@ -87,6 +87,12 @@ impl Sink for Chunks {
         }
     }
 
+    fn model(&mut self, name: &str) {
+        if self.prefix.is_empty() && self.meta.model != name {
+            name.clone_into(&mut self.meta.model);
+        }
+    }
+
     fn content(&mut self, text: Text<'_>, out: &mut Vec<u8>) {
         self.chunk(out, |out| string_field(out, "content", text));
     }

@@ -116,6 +116,12 @@ impl Sink for Fold {
         self.id = format!("chatcmpl-{id}");
     }
 
+    fn model(&mut self, name: &str) {
+        if self.meta.model != name {
+            name.clone_into(&mut self.meta.model);
+        }
+    }
+
     fn content(&mut self, text: Text<'_>, _out: &mut Vec<u8>) {
         self.content.push_str(text.escaped());
     }

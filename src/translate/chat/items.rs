@@ -3,9 +3,12 @@
 //! * An item is found by its id, else by its place in the answer: some backends change an item's id from event to event.
 //! * Argument deltas that come before their item wait here until it appears.
 
+use serde_json::value::RawValue;
+
 use super::passed::Passed;
 use super::sink::CallKind;
 use crate::openai::json::Text;
+use crate::translate::event::Event;
 
 /// Everything known of the answer's items.
 #[derive(Debug, Default)]
@@ -78,6 +81,13 @@ pub(super) struct Key<'a> {
     /// As JSON.
     pub(super) id: Option<&'a str>,
     pub(super) output_index: Option<u64>,
+}
+
+impl<'a> Event<'a> {
+    /// How it names its item.
+    pub(super) fn key(&self) -> Key<'a> {
+        Key { id: self.item_id.map(RawValue::get), output_index: self.output_index }
+    }
 }
 
 impl Items {

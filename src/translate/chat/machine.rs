@@ -16,6 +16,7 @@ use super::thoughts::{KeptReasoning, Thoughts};
 use super::views::{ItemView, PartView};
 use crate::openai::error::ApiError;
 use crate::openai::json::Text;
+use crate::translate::answerer::Answerer;
 use crate::translate::delta::{Delta, DeltaKind};
 use crate::translate::event::{Event, ResponseView, Usage};
 use crate::translate::failure::Failure;
@@ -26,6 +27,7 @@ use crate::translate::{Machine, Step};
 #[derive(Debug)]
 pub struct ChatMachine<S> {
     sink: S,
+    answerer: Answerer,
     reasoning: ReasoningFormat,
     legacy_functions: bool,
     identified: bool,
@@ -48,6 +50,7 @@ impl<S: Sink> ChatMachine<S> {
     pub fn new(meta: &AnswerMeta, sink: S) -> Self {
         Self {
             sink,
+            answerer: Answerer::new(&meta.model, false),
             reasoning: meta.reasoning,
             legacy_functions: meta.legacy_functions,
             identified: false,
@@ -68,6 +71,11 @@ impl<S: Sink> ChatMachine<S> {
             self.delta(&delta, out);
             return Step::Continue;
         }
+        let view = self.answerer.note(event);
+        if let Some(failure) = self.answerer.refused() {
+            return failed(failure);
+        }
+        self.sink.model(self.answerer.name());
         match event.kind.as_ref() {
             "response.output_text.done" => self.part_done(event, PartKind::Text, event.content_index, event.text, out),
             "response.refusal.done" => {
@@ -86,11 +94,14 @@ impl<S: Sink> ChatMachine<S> {
             "response.reasoning_summary_part.done" => self.summary_part_done(event, out),
             "response.output_item.added" => self.item_added(event, out),
             "response.output_item.done" => self.item_done(event.item, event.output_index, out),
-            "response.created" | "response.in_progress" => self.identify(event),
-            "response.completed" => return self.complete(event, None, out),
+            "response.created" | "response.in_progress" if !self.identified => {
+                self.identify(&view.or_else(|| event.response.map(ResponseView::parse)).unwrap_or_default());
+            }
+            "response.completed" => return self.complete(&view.unwrap_or_default(), None, out),
             "response.incomplete" => {
-                let reason = self.incomplete_reason(event);
-                return self.complete(event, Some(reason), out);
+                let view = view.unwrap_or_default();
+                let reason = FinishReason::of_incomplete(view.incomplete_reason());
+                return self.complete(&view, Some(reason), out);
             }
             "response.failed" | "response.cancelled" => return failed(Failure::from_failed_response(event)),
             "error" => return failed(Failure::from_error_event(data)),
@@ -99,12 +110,9 @@ impl<S: Sink> ChatMachine<S> {
         Step::Continue
     }
 
-    fn identify(&mut self, event: &Event<'_>) {
-        if self.identified {
-            return;
-        }
-        if let Some(id) = event.response.and_then(|raw| ResponseView::parse(raw).id) {
-            self.sink.identify(&id);
+    fn identify(&mut self, view: &ResponseView<'_>) {
+        if let Some(id) = view.id.as_deref().filter(|_| !self.identified) {
+            self.sink.identify(id);
             self.identified = true;
         }
     }
@@ -402,17 +410,8 @@ impl<S: Sink> ChatMachine<S> {
         self.sink.image(Image { format, base64 }, out);
     }
 
-    fn incomplete_reason(&self, event: &Event<'_>) -> FinishReason {
-        let details = event.response.and_then(|raw| ResponseView::parse(raw).incomplete_details);
-        match details.and_then(|details| details.reason).as_deref() {
-            Some("content_filter") => FinishReason::ContentFilter,
-            _ => FinishReason::Length,
-        }
-    }
-
-    fn complete(&mut self, event: &Event<'_>, cut: Option<FinishReason>, out: &mut Vec<u8>) -> Step {
-        self.identify(event);
-        let view = event.response.map(ResponseView::parse).unwrap_or_default();
+    fn complete(&mut self, view: &ResponseView<'_>, cut: Option<FinishReason>, out: &mut Vec<u8>) -> Step {
+        self.identify(view);
         if self.items.is_empty() {
             // No event told of any item: then, and only then, the summary at the end is all there is.
             let output: Vec<&RawValue> =
@@ -452,6 +451,15 @@ impl<S: Sink> ChatMachine<S> {
 }
 
 impl<S: Sink> Machine for ChatMachine<S> {
+    fn begin(&mut self, answerer: Answerer) {
+        self.answerer = answerer;
+        self.sink.model(self.answerer.name());
+    }
+
+    fn answerer(&self) -> &Answerer {
+        &self.answerer
+    }
+
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
         if let Some(delta) = Delta::read(&frame.data) {
             self.delta(&delta, out);
@@ -474,12 +482,6 @@ impl<S: Sink> Machine for ChatMachine<S> {
 
     fn take_reasoning(&mut self) -> Vec<KeptReasoning> {
         self.thoughts.take()
-    }
-}
-
-impl<'a> Event<'a> {
-    fn key(&self) -> Key<'a> {
-        Key { id: self.item_id.map(RawValue::get), output_index: self.output_index }
     }
 }
 

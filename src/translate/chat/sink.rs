@@ -33,7 +33,7 @@ impl ReasoningFormat {
 pub struct AnswerMeta {
     /// Unix seconds.
     pub created: u64,
-    /// The backend model that answers.
+    /// The backend model that was asked for; the sink is told which one answers.
     pub model: String,
     /// The id of the answer should the backend not give one.
     pub fallback_id: String,
@@ -119,6 +119,11 @@ pub enum FinishReason {
 }
 
 impl FinishReason {
+    /// That of an incomplete answer, by the backend's reason.
+    pub fn of_incomplete(reason: Option<&str>) -> Self {
+        if reason == Some("content_filter") { Self::ContentFilter } else { Self::Length }
+    }
+
     /// The API's word.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -135,6 +140,9 @@ impl FinishReason {
 pub trait Sink: Send + Unpin {
     /// The backend's id for the answer; comes before anything else, if it comes.
     fn identify(&mut self, id: &str);
+    /// The model that answers, by the best name known so far. One answer has one name: what comes after it was said to a
+    /// client does not count.
+    fn model(&mut self, name: &str);
     /// More of the answer's text.
     fn content(&mut self, text: Text<'_>, out: &mut Vec<u8>);
     /// More of a refusal.

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use crate::openai::error::ApiError;
 use crate::openai::json::{Object, ObjectWriter, Text};
 use crate::openai::responses::Input;
+use crate::translate::answerer::Answerer;
 use crate::translate::event::{Event, ResponseView, Usage};
 use crate::translate::failure::Failure;
 use crate::translate::sse::Frame;
@@ -68,6 +69,7 @@ fn text_of_message(item: &RawValue) -> Option<usize> {
 /// Waits for the compaction and writes the endpoint's document.
 #[derive(Debug)]
 pub struct Compaction {
+    answerer: Answerer,
     /// What [`retained`] says, without the commas around it.
     retained: Arc<[u8]>,
     compactions: Vec<String>,
@@ -77,17 +79,14 @@ pub struct Compaction {
 impl Compaction {
     /// A machine whose document begins with the `retained` messages.
     pub fn new(retained: Arc<[u8]>) -> Self {
-        Self { retained, compactions: Vec::new(), usage: None }
+        Self { answerer: Answerer::default(), retained, compactions: Vec::new(), usage: None }
     }
 
-    fn complete(&mut self, response: Option<&RawValue>, out: &mut Vec<u8>) -> Step {
-        if let Some(response) = response {
-            let view = ResponseView::parse(response);
-            self.usage = view.usage;
-            if self.compactions.is_empty() {
-                let output = view.output.and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok());
-                output.unwrap_or_default().into_iter().for_each(|item| self.note(item));
-            }
+    fn complete(&mut self, response: Option<&RawValue>, view: &ResponseView<'_>, out: &mut Vec<u8>) -> Step {
+        self.usage = view.usage;
+        if self.compactions.is_empty() {
+            let output = view.output.and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok());
+            output.unwrap_or_default().into_iter().for_each(|item| self.note(item));
         }
         if self.compactions.is_empty() {
             let message = "the backend's answer holds no compaction item, so there is nothing to go on with".to_owned();
@@ -132,11 +131,25 @@ impl Compaction {
 }
 
 impl Machine for Compaction {
+    fn begin(&mut self, answerer: Answerer) {
+        self.answerer = answerer;
+    }
+
+    fn answerer(&self) -> &Answerer {
+        &self.answerer
+    }
+
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
         let Some(event) = Event::parse(&frame.data) else { return Step::Continue };
+        let view = self.answerer.note(&event);
+        if let Some(failure) = self.answerer.refused() {
+            return Step::Failed { failure, reported: false };
+        }
         match event.kind.as_ref() {
             "response.output_item.done" => event.item.into_iter().for_each(|item| self.note(item)),
-            "response.completed" | "response.incomplete" => return self.complete(event.response, out),
+            "response.completed" | "response.incomplete" => {
+                return self.complete(event.response, &view.unwrap_or_default(), out);
+            }
             "response.failed" | "response.cancelled" => {
                 return Step::Failed { failure: Failure::from_failed_response(&event), reported: false };
             }

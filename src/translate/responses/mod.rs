@@ -18,9 +18,9 @@ mod unfinished;
 pub use collect::Collect;
 pub use compaction::Compaction;
 pub use reference::{Reference, RememberedItem};
-pub use relay::Relay;
+pub use relay::{Reader, Relay};
 
-/// Events of the backend's own that no client library knows; some crash on them.
+/// Events of the backend's own that only Codex clients know; some libraries crash on them.
 fn is_internal(kind: &str) -> bool {
     matches!(kind, "keepalive" | "response.metadata") || kind.starts_with("codex.") || kind.starts_with("responsesapi.")
 }

@@ -1,4 +1,6 @@
-//! Times and plans as a person says them.
+//! Times and plans as a person says them. Pure.
+
+use time::OffsetDateTime;
 
 /// `seconds` in its two largest units: `9 days 23 hours`, `1 minute`, `less than a minute`.
 pub fn duration(seconds: u64) -> String {
@@ -40,6 +42,12 @@ pub fn plan(plan: &str) -> &str {
     }
 }
 
+/// `at` (Unix seconds) as a date and a time of day: `2026-11-26 04:10 UTC`. Empty for what no calendar holds.
+pub fn instant(at: u64) -> String {
+    let at = i64::try_from(at).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+    at.map_or_else(String::new, |at| format!("{} {:02}:{:02} UTC", at.date(), at.hour(), at.minute()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +83,12 @@ mod tests {
         }
         assert_eq!(relative(7_300, 100), "in 2 hours");
         assert_eq!(relative(100, 7_300), "2 hours ago");
+    }
+
+    #[test]
+    fn an_instant_is_a_date_and_a_time() {
+        assert_eq!(instant(1_795_666_259), "2026-11-26 04:10 UTC");
+        assert_eq!(instant(0), "1970-01-01 00:00 UTC");
+        assert_eq!(instant(u64::MAX), "");
     }
 }
