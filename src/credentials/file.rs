@@ -366,7 +366,7 @@ const PROBE_SIZE: usize = 64 * 1024;
 /// No login is longer; what is cut off here does not parse.
 const MAX_DOCUMENT: u64 = 4 * 1024 * 1024;
 const MAX_LINKS: usize = 16;
-/// Longer than a refresh may take under the lock.
-const LOCK_LIMIT: Duration = Duration::from_secs(45);
+/// Longer than a refresh may take under the lock, with a look for what the Codex CLI stores.
+const LOCK_LIMIT: Duration = Duration::from_secs(60);
 const READ_AGAIN: u32 = 5;
 const READ_AGAIN_AFTER: Duration = Duration::from_millis(40);

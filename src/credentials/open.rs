@@ -122,7 +122,7 @@ impl Environment {
     }
 }
 
-/// The chosen store. Does no I/O.
+/// The chosen store. Opens no file: at most it looks whether two paths lead to the same directory.
 pub fn open_store(options: &StoreOptions, environment: &Environment) -> Arc<dyn CredentialStore> {
     let path = |usual: PathBuf| options.path.as_ref().map_or(usual, |path| environment.expand(path));
     match options.choice {
