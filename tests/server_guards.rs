@@ -51,6 +51,27 @@ async fn a_rebound_name_reaches_nothing() {
 }
 
 #[tokio::test]
+async fn an_address_is_answered_to_where_there_are_keys() {
+    let closed = guarded(Guard { api_keys: Keys::new(["k"]), ..Guard::default() }).await;
+    let open = guarded(Guard::default()).await;
+    for host in ["host: 192.168.1.5:9879", "host: 10.0.0.1", "host: [fd00::1]:9879"] {
+        let with_key = ["GET /v1/models", host, "authorization: Bearer k"];
+        assert_eq!(closed.send(&with_key, "").await.status, 200, "{host}");
+        assert_eq!(closed.send(&["GET /v1/models", host], "").await.status, 401, "{host}");
+        assert_eq!(closed.send(&["GET /health", host], "").await.status, 200, "{host}");
+        let page = ["GET /v1/models", host, "authorization: Bearer k", "origin: http://evil.example"];
+        assert_eq!(closed.send(&page, "").await.error_code(), "origin_not_allowed", "{host}");
+        let refused = open.send(&["GET /v1/models", host], "").await;
+        assert_eq!((refused.status, refused.error_code().as_str()), (403, "host_not_allowed"), "{host}");
+        assert!(refused.body.contains("API_KEY"), "{}", refused.body);
+    }
+    for host in ["host: evil.example", "host: 192.168.1.5.nip.io:9879", "host: 3232235781"] {
+        let answer = closed.send(&["GET /v1/models", host, "authorization: Bearer k"], "").await;
+        assert_eq!((answer.status, answer.error_code().as_str()), (403, "host_not_allowed"), "{host}");
+    }
+}
+
+#[tokio::test]
 async fn an_allowed_host_is_let_in() {
     let hosts = HostPolicy::new(["proxy.lan"]).expect("a host");
     let proxy = guarded(Guard { hosts, ..Guard::default() }).await;

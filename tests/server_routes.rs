@@ -74,6 +74,77 @@ async fn what_is_not_served_says_whether_the_backend_has_it() {
 }
 
 #[tokio::test]
+async fn addresses_are_understood_as_tools_write_them() {
+    let proxy = Proxy::start(Settings::default()).await;
+    let json = "content-type: application/json";
+    for prefix in ["", "/", "/v1", "//v1", "/v1/", "/v1/v1", "/v1//v1", "///v1/v1///v1"] {
+        for suffix in ["", "/", "//"] {
+            for route in ["/chat/completions", "/chat//completions", "/responses", "/responses//compact"] {
+                let target = format!("{prefix}{route}{suffix}");
+                let answer = proxy.send(&[&format!("POST {target}"), "host: localhost", json], "[]").await;
+                assert_eq!(answer.status, 400, "{target}: {answer:?}");
+            }
+            let target = format!("{prefix}/models{suffix}");
+            assert_eq!(proxy.get(&target).await.status, 200, "{target}");
+            let target = format!("{prefix}/models/gpt-5.1{suffix}?a=/b//c/");
+            assert_eq!(proxy.get(&target).await.json()["id"], "gpt-5.1", "{target}");
+            let target = format!("{prefix}/embeddings{suffix}");
+            assert_eq!(proxy.get(&target).await.status, 501, "{target}");
+        }
+    }
+    assert_eq!(proxy.get("//health/").await.status, 200);
+    let absolute = ["GET http://localhost//v1/v1/models/", "host: localhost"];
+    assert_eq!(proxy.send(&absolute, "").await.status, 200);
+    let metrics = proxy.get("//metrics/").await.body;
+    for route in ["/chat/completions", "/responses", "/responses/compact", "/models", "/models/{*id}", "/embeddings"] {
+        assert!(metrics.contains(&format!("route=\"{route}\"")), "{route} is not in\n{metrics}");
+    }
+    assert!(!metrics.contains("//") && !metrics.contains(r#"route="other""#), "{metrics}");
+}
+
+#[tokio::test]
+async fn guards_see_the_address_that_is_served() {
+    let guard = Guard { api_keys: Keys::new(["user"]), admin_keys: Keys::new(["boss"]), ..Guard::default() };
+    let proxy = Proxy::start(Settings { guard, ..Settings::default() }).await;
+    for target in ["//admin/credentials/status", "/admin//credentials/status/", "///admin///credentials/status"] {
+        let lines = [&format!("GET {target}"), "host: localhost", "authorization: Bearer user"];
+        assert_eq!(proxy.send(&lines, "").await.status, 401, "{target}");
+        let lines = [&format!("GET {target}"), "host: localhost", "authorization: Bearer boss"];
+        assert_eq!(proxy.send(&lines, "").await.status, 200, "{target}");
+    }
+    for target in ["//v1/models", "/v1/v1/models/", "/health/../v1/models", "//health/x"] {
+        assert_eq!(proxy.get(target).await.status, 401, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_base_url_that_is_too_long_is_told_what_it_should_be() {
+    let proxy = Proxy::start(Settings::default()).await;
+    for (method, target) in [
+        ("POST", "/v1/chat/completions/chat/completions"),
+        ("POST", "/chat/completions/chat/completions"),
+        ("POST", "/v1/v1/chat/completions//chat/completions/"),
+        ("GET", "/v1/chat/completions/models"),
+        ("GET", "/v1/chat/completions/v1/models"),
+        ("GET", "/v1/chat/completions/models/gpt-5"),
+        ("POST", "/v1/chat/completions/responses"),
+        ("POST", "/v1/responses/responses"),
+        ("GET", "/v1/responses/models"),
+        ("POST", "/v1/responses/chat/completions"),
+        ("POST", "/v1/responses/compact/responses"),
+        ("POST", "/v1/models/chat/completions"),
+        ("GET", "/v1/models/models"),
+        ("POST", "/v1/embeddings/embeddings"),
+    ] {
+        let head = [&format!("{method} {target}"), "host: localhost:9879", "content-type: application/json"];
+        let answer = proxy.send(&head, if method == "POST" { "{}" } else { "" }).await;
+        assert_eq!((answer.status, answer.error_code().as_str()), (404, "not_found"), "{target}");
+        let message = answer.json()["error"]["message"].to_string();
+        assert!(message.contains("base URL") && message.contains("http://localhost:9879/v1"), "{target}: {message}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_method_names_the_right_ones() {
     let proxy = Proxy::start(Settings::default()).await;
     let answer = proxy.send(&["DELETE /v1/models", "host: localhost"], "").await;

@@ -190,12 +190,6 @@ impl Shared {
         if held.serves(rejected, self.now()) {
             return Ok(held.login);
         }
-        if need.is_rejected && self.read_state().is_new_and_unproven(&held.login.access.token) {
-            tracing::warn!(
-                "the backend refuses a token that the issuer has just given; it is not renewed again so soon"
-            );
-            return Ok(held.login);
-        }
         self.check_renewable(&held)?;
         if let Some(result) = self.renew_elsewhere(&held, need).await {
             return result;

@@ -109,6 +109,12 @@ impl TokenSupplier {
         self.same_account(login.access, rejected)
     }
 
+    /// Whether a refresh has brought this token within the last minute and the backend has taken it for no call yet: another
+    /// one would fare no better.
+    pub fn is_new_and_unproven(&self, access: &Access) -> bool {
+        self.state().is_new_and_unproven(&access.token)
+    }
+
     /// To be told of every call that the backend did not answer with 401.
     pub fn accepted(&self, access: &Access) {
         self.shared.accepted(&access.token);

@@ -6,10 +6,12 @@
 //! 3. `admission`: a place among the requests worked on (503).
 //! 4. The route: one file each. A handler reads the body itself, through [`body::read`].
 //!
-//! * Every `/v1` route also stands without `/v1`.
+//! * Every `/v1` route also stands without `/v1`. What else tools do to an address is mended before a request gets here
+//!   ([`address::mend`]).
 //! * Whatever goes wrong is answered with the one JSON error shape.
 //! * [`listen`] (native) takes connections and ends them in good order.
 
+pub mod address;
 mod admin;
 mod admission;
 mod answer;
@@ -120,7 +122,7 @@ impl App {
     }
 }
 
-/// Every route of `app`.
+/// Every route of `app`, for requests whose addresses have been [mended](address::mend).
 pub fn router(app: Arc<App>) -> Router {
     assemble(app, api())
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::App;
+use super::{App, refusals};
 use crate::models::entry::Entry;
 use crate::openai::error::{ApiError, ErrorKind};
 
@@ -45,6 +45,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri, headers: HeaderM
 pub(super) async fn find(
     State(app): State<Arc<App>>,
     id: Result<Path<String>, PathRejection>,
+    request: Request,
 ) -> Result<Response, ApiError> {
     app.catalogue.keep_current();
     let Path(id) = id.map_err(|_| {
@@ -52,6 +53,9 @@ pub(super) async fn find(
         ApiError::new(ErrorKind::ModelNotFound, message).with_param("model")
     })?;
     let Some(entry) = app.models.find(&id) else {
+        if let Some(error) = refusals::base_url_too_long(&request) {
+            return Err(error);
+        }
         let message = format!("there is no model {id:?}; GET /v1/models lists those there are");
         return Err(ApiError::new(ErrorKind::ModelNotFound, message).with_param("model"));
     };

@@ -3,6 +3,7 @@
 //! * Nothing is stored upstream, so nothing can be fetched back: 404.
 //! * The backend has no embeddings, files, batches and the like, or has them and this proxy does not serve them: 501, and the
 //!   reason is the true one of the two.
+//! * A route behind a route, from a base URL that already ends with one: 404 that says what the base URL should be.
 //! * WebSocket: 426 at once, on which the Codex CLI falls back to POST.
 
 use axum::Router;
@@ -11,6 +12,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use http::{HeaderValue, Method, StatusCode, header};
 
+use super::address::beyond_base;
+use crate::excerpt::Excerpt;
 use crate::openai::error::{ApiError, ErrorKind};
 
 /// The routes of things that are not stored or do not exist upstream.
@@ -32,6 +35,9 @@ pub(super) async fn unknown_route(request: Request) -> Response {
     if request.method() == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();
     }
+    if let Some(error) = base_url_too_long(&request) {
+        return error.into_response();
+    }
     let message = format!(
         "there is no {} {}; this proxy serves /v1/chat/completions, /v1/responses, /v1/responses/compact, /v1/models, \
          /health, /metrics and /admin/credentials",
@@ -51,11 +57,32 @@ pub(super) async fn wrong_method(request: Request) -> Response {
         let error = ApiError::new(ErrorKind::UpgradeRequired, message);
         return ([(header::UPGRADE, HeaderValue::from_static("HTTP/1.1"))], error).into_response();
     }
+    if let Some(error) = base_url_too_long(&request) {
+        return error.into_response();
+    }
     let message = format!("{} does not take {}", request.uri().path(), request.method());
     ApiError::new(ErrorKind::MethodNotAllowed, message).into_response()
 }
 
+/// Why there is nothing at a route behind a route.
+pub(super) fn base_url_too_long(request: &Request) -> Option<ApiError> {
+    let route = beyond_base(request.uri().path())?;
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = request.uri().authority().map(http::uri::Authority::as_str).or(host).unwrap_or("localhost");
+    let scheme = request.uri().scheme_str().unwrap_or("http");
+    let message = format!(
+        "there is no {} {}: the base URL of the tool is too long, for it ends with {route}, which the tool appends by \
+         itself; set it to {scheme}://{host}/v1",
+        request.method(),
+        Excerpt::of(request.uri().path()),
+    );
+    Some(ApiError::new(ErrorKind::NotFound, message))
+}
+
 async fn not_stored(request: Request) -> ApiError {
+    if let Some(error) = base_url_too_long(&request) {
+        return error;
+    }
     let message = format!(
         "{} cannot be found: the backend stores no answers, so none can be fetched, changed or deleted later",
         request.uri().path()
@@ -64,6 +91,9 @@ async fn not_stored(request: Request) -> ApiError {
 }
 
 fn absent(request: &Request, reason: &str) -> ApiError {
+    if let Some(error) = base_url_too_long(request) {
+        return error;
+    }
     let message = format!("{} is not implemented: {reason}", request.uri().path());
     ApiError::new(ErrorKind::NotImplemented, message)
 }

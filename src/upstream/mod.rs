@@ -170,8 +170,15 @@ impl Upstream {
         if answered.response.status() != StatusCode::UNAUTHORIZED {
             return Ok(answered);
         }
-        tracing::info!("the backend still refuses the token; renewing it");
-        let access = self.supplier.renew(&access).await.map_err(Refusal::no_login)?;
+        let access = if self.supplier.is_new_and_unproven(&access) {
+            tracing::warn!(
+                "the backend refuses a token that the issuer has just given; it is not renewed again so soon"
+            );
+            access
+        } else {
+            tracing::info!("the backend still refuses the token; renewing it");
+            self.supplier.renew(&access).await.map_err(Refusal::no_login)?
+        };
         self.send_as(&access, call, cut).await
     }
 

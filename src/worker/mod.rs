@@ -30,6 +30,7 @@ use crate::models::Models;
 use crate::oauth;
 use crate::openai::error::{ApiError, ErrorKind};
 use crate::platform::{HttpClient, Instant};
+use crate::server::address::mend;
 use crate::server::{App, router};
 
 /// Answers one request.
@@ -64,6 +65,7 @@ impl Isolate {
 
     /// The answer, unless the client leaves before there is one: what was done for it ends then.
     async fn answer(&self, request: HttpRequest) -> http::Response<Body> {
+        let request = mend(request);
         let client = Client::of(&request);
         let answer = pin!(async {
             self.look(&request).await;

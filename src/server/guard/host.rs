@@ -2,6 +2,7 @@
 //! sends its own name, and is refused by it.
 //!
 //! * Allowed: `localhost`, loopback addresses written as such, and the names the operator gave. Any port.
+//! * Where there are keys, also any IP address written as such: that is no name, so nobody can re-point it.
 //! * Everything the request says of its target must be allowed: every `Host` header and the URI's own authority.
 //! * A Worker answers to any: which names lead to it is its host's to decide, and no page can re-point one.
 //! * No `Host`, two of them, one with a user name, or one that is no host at all is refused.
@@ -32,22 +33,38 @@ impl HostPolicy {
 
     /// Whether a request with these headers and this URI is addressed to an allowed host.
     pub fn admits(&self, headers: &HeaderMap, uri: &Uri) -> bool {
-        if self.any {
-            return true;
-        }
-        let mut hosts = headers.get_all(header::HOST).iter();
-        let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
-        let target = uri.authority().is_none_or(|authority| self.admits_host(authority.as_str()));
-        target && host.to_str().is_ok_and(|host| self.admits_host(host))
+        self.any || is_addressed(headers, uri, |host| self.admits_host(host))
+    }
+
+    /// The same where every address of a machine is allowed too, written as such: no name can be re-pointed to make a browser
+    /// send one. For a server with keys, which is meant to be reached from other machines.
+    pub fn admits_addresses(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+        self.any || is_addressed(headers, uri, |host| self.admits_host(host) || is_address(host))
     }
 
     /// Whether `authority`, a host with or without a port, is an allowed one.
     pub(super) fn admits_host(&self, authority: &str) -> bool {
         let Some(host) = host_of(authority) else { return false };
-        let literal = host.trim_start_matches('[').trim_end_matches(']');
-        let loopback = literal.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        let loopback = literal(&host).is_some_and(|address| address.is_loopback());
         loopback || host == "localhost" || self.names.contains(&host)
     }
+}
+
+/// Whether a request names one host, and all it says of its target is allowed.
+fn is_addressed(headers: &HeaderMap, uri: &Uri, is_allowed: impl Fn(&str) -> bool) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+    let target = uri.authority().is_none_or(|authority| is_allowed(authority.as_str()));
+    target && host.to_str().is_ok_and(is_allowed)
+}
+
+/// Whether `authority`, a host with or without a port, is an IP address.
+pub(super) fn is_address(authority: &str) -> bool {
+    host_of(authority).is_some_and(|host| literal(&host).is_some())
+}
+
+fn literal(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 /// The host of `host[:port]` in lower case and without a final dot; `None` for anything else.
@@ -140,6 +157,40 @@ mod tests {
         for (host, allowed) in table {
             assert_eq!(admits(&policy, "/v1/models", &[host]), *allowed, "{host:?}");
         }
+    }
+
+    #[test]
+    fn addresses_are_let_in_where_they_may_be() {
+        let policy = HostPolicy::new(["proxy.lan"]).expect("hosts");
+        let admits = |uri: &str, host: &str| {
+            let headers = HeaderMap::from_iter([(header::HOST, host.parse().expect("a header value"))]);
+            policy.admits_addresses(&headers, &uri.parse().expect("a URI"))
+        };
+        for host in [
+            "192.168.1.5",
+            "192.168.1.5:9879",
+            "10.0.0.1",
+            "[fd00::1]:9879",
+            "[::ffff:10.0.0.1]",
+            "localhost",
+            "proxy.lan",
+        ] {
+            assert!(admits("/v1/models", host), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "192.168.1.5.nip.io",
+            "2130706433",
+            "0x7f000001",
+            "127.1",
+            "192.168.1.5@evil",
+            "fd00::1",
+            "",
+        ] {
+            assert!(!admits("/v1/models", host), "{host}");
+        }
+        assert!(!admits("http://evil.example/v1/models", "192.168.1.5"));
+        assert!(admits("http://192.168.1.5/v1/models", "192.168.1.5"));
     }
 
     #[test]

@@ -18,10 +18,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, Method, header};
 
-use self::host::HostPolicy;
+use self::host::{HostPolicy, is_address};
 use self::key::Keys;
 use self::origin::OriginPolicy;
 use super::App;
+use super::address::Mended;
 use crate::openai::error::{ApiError, ErrorKind};
 
 /// Who may call.
@@ -61,10 +62,19 @@ pub(super) async fn check_entry(State(app): State<Arc<App>>, request: Request, n
 impl Guard {
     fn source(&self, request: &Request) -> Result<(), ApiError> {
         let headers = request.headers();
-        if !self.hosts.admits(headers, request.uri()) {
+        let is_addressed = if self.api_keys.is_empty() {
+            self.hosts.admits(headers, request.uri())
+        } else {
+            self.hosts.admits_addresses(headers, request.uri())
+        };
+        if !is_addressed {
             let hosts: Vec<_> = headers.get_all(header::HOST).iter().map(HeaderValue::to_str).collect();
             let target = request.uri().host().filter(|host| !self.hosts.admits_host(host));
             let message = match (target, hosts.as_slice()) {
+                (Some(host), _) | (None, &[Ok(host)]) if is_address(host) => format!(
+                    "without a key this proxy does not answer to the address {host:?}; call it as localhost, or set a key \
+                     (API_KEY), with which it answers to every address of its machine"
+                ),
                 (Some(host), _) | (None, &[Ok(host)]) => format!(
                     "this proxy does not answer to the host name {host:?}; call it as localhost, or allow the name \
                      with --allow-host"
@@ -86,7 +96,8 @@ impl Guard {
 
     fn entry(&self, request: &Request) -> Result<(), ApiError> {
         let path = request.uri().path();
-        if path == "/health" {
+        // The one route that needs no key is open at the address that checks of a server's health use, and at no other.
+        if path == "/health" && request.extensions().get::<Mended>().is_none() {
             return Ok(());
         }
         if is_admin(path) {

@@ -20,6 +20,7 @@ use tower::ServiceExt as _;
 
 use super::line::{Activity, Answer, Line};
 use super::{Stage, asked_to_stop, reached, refusal};
+use crate::server::address::mend;
 
 /// What a client may take before it is cut off.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +48,7 @@ pub(super) async fn serve(socket: TcpStream, router: Router, stopped: watch::Rec
     let answering = activity.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
         let under_way = answering.begin();
-        let answer = router.clone().oneshot(request.map(Body::new));
+        let answer = router.clone().oneshot(mend(request.map(Body::new)));
         answer.map_ok(|response| response.map(|body| Answer::new(body, under_way)))
     });
     let mut connection = http1::Builder::new()

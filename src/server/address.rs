@@ -1,0 +1,143 @@
+//! Addresses as tools write them: a base URL that ends with a slash, with `/v1` twice, or with a whole route.
+//!
+//! * [`mend`] runs before routing, guards and logs, so that all of them see the same path. Percent-encoding stays as it is: an
+//!   encoded slash belongs to a name.
+//! * A base URL that ends with a route cannot be guessed right: [`beyond_base`] tells it, for an answer that says so.
+
+use std::borrow::Cow;
+
+use http::Uri;
+use http::uri::PathAndQuery;
+
+/// A request whose path was written otherwise: found among its extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct Mended;
+
+/// `request` with a path that has single slashes, none at its end, and `/v1` once.
+pub fn mend<B>(mut request: http::Request<B>) -> http::Request<B> {
+    if let Cow::Owned(path) = mended(request.uri().path())
+        && let Some(uri) = with_path(request.uri(), path)
+    {
+        *request.uri_mut() = uri;
+        request.extensions_mut().insert(Mended);
+    }
+    request
+}
+
+fn with_path(uri: &Uri, mut path: String) -> Option<Uri> {
+    if let Some(query) = uri.query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// Borrowed where there is nothing to mend.
+fn mended(path: &str) -> Cow<'_, str> {
+    let is_plain = !path.contains("//") && !path.starts_with("/v1/v1") && (path.len() == 1 || !path.ends_with('/'));
+    if is_plain {
+        return path.into();
+    }
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty()).peekable();
+    let mut mended = String::with_capacity(path.len());
+    while let Some(segment) = segments.next() {
+        let is_doubled = mended.is_empty() && segment == VERSION && segments.peek() == Some(&VERSION);
+        if !is_doubled {
+            mended.push('/');
+            mended.push_str(segment);
+        }
+    }
+    if mended.is_empty() { "/".into() } else { mended.into() }
+}
+
+/// The route that a base URL seems to end with, such as `/chat/completions` in `/v1/chat/completions/models`: one that is
+/// followed by another.
+pub(super) fn beyond_base(path: &str) -> Option<&'static str> {
+    let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
+    ROUTES.into_iter().find(|route| {
+        let rest = path.strip_prefix(route).unwrap_or_default();
+        let rest = rest.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(rest);
+        ROUTES.into_iter().any(|again| {
+            rest.strip_prefix(again).is_some_and(|id| id.is_empty() || (again == "/models" && id.starts_with('/')))
+        })
+    })
+}
+
+const VERSION: &str = "v1";
+/// What tools append to a base URL. One that begins like another stands before it.
+const ROUTES: [&str; 8] = [
+    "/chat/completions",
+    "/completions",
+    "/embeddings",
+    "/images/generations",
+    "/messages",
+    "/models",
+    "/responses/compact",
+    "/responses",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_as_tools_write_them() {
+        for (written, meant) in [
+            ("/v1//chat/completions", "/v1/chat/completions"),
+            ("//v1/chat/completions", "/v1/chat/completions"),
+            ("///v1///v1//v1/chat//completions//", "/v1/chat/completions"),
+            ("/v1/v1/models/", "/v1/models"),
+            ("/v1/v1", "/v1"),
+            ("/v1/", "/v1"),
+            ("//health", "/health"),
+            ("/admin//credentials/", "/admin/credentials"),
+            ("//", "/"),
+            ("/v1/models/v1/v1", "/v1/models/v1/v1"),
+            ("/v1/v1x/models", "/v1/v1x/models"),
+            ("/v1%2Fchat/completions/", "/v1%2Fchat/completions"),
+        ] {
+            assert_eq!(mended(written), meant, "{written}");
+        }
+        for plain in ["/", "/v1/chat/completions", "/health", "/v1/models/claude/opus", "*"] {
+            assert!(matches!(mended(plain), Cow::Borrowed(_)), "{plain}");
+        }
+    }
+
+    #[test]
+    fn everything_else_of_an_address_stays() {
+        let mended = |uri: &str| mend(http::Request::get(uri).body(()).expect("a request")).uri().to_string();
+        assert_eq!(mended("/v1//models/?client_version=1//2"), "/v1/models?client_version=1//2");
+        assert_eq!(mended("http://localhost:9879//v1/v1/models/"), "http://localhost:9879/v1/models");
+        assert_eq!(mended("http://localhost:9879"), "http://localhost:9879/");
+        assert_eq!(mended("*"), "*");
+    }
+
+    #[test]
+    fn a_base_url_that_ends_with_a_route_is_told() {
+        for (path, route) in [
+            ("/v1/chat/completions/chat/completions", Some("/chat/completions")),
+            ("/v1/chat/completions/models", Some("/chat/completions")),
+            ("/chat/completions/v1/models", Some("/chat/completions")),
+            ("/v1/chat/completions/models/gpt-6.1-sol", Some("/chat/completions")),
+            ("/v1/responses/responses", Some("/responses")),
+            ("/v1/responses/responses/compact", Some("/responses")),
+            ("/v1/responses/v1/chat/completions", Some("/responses")),
+            ("/v1/responses/compact/responses", Some("/responses/compact")),
+            ("/v1/models/chat/completions", Some("/models")),
+            ("/v1/embeddings/embeddings", Some("/embeddings")),
+            ("/v1/chat/completions", None),
+            ("/v1/responses/compact", None),
+            ("/v1/responses/resp_1", None),
+            ("/v1/responses/resp_1/input_items", None),
+            ("/v1/chat/completions/chatcmpl-1/messages", None),
+            ("/v1/models/openai/models", None),
+            ("/v1/modelsx/models", None),
+            ("/v1x/models", None),
+            ("/v1/responses/modelsx", None),
+        ] {
+            assert_eq!(beyond_base(path), route, "{path}");
+        }
+    }
+}
