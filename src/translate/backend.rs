@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::body::{Provenance, Reasoning};
 use super::chat::RememberedReasoning;
+use super::names::ToolNames;
 use super::responses::{Reference, RememberedItem};
 use crate::models::Resolution;
 use crate::openai::json::{Object, ObjectWriter, Text};
@@ -17,6 +18,8 @@ pub struct BackendRequest {
     pub session_key: String,
     /// Parameters of the client's that change nothing.
     pub ignored: Vec<String>,
+    /// Names of tools that the backend knows by others; none for most.
+    pub names: Option<Arc<ToolNames>>,
     /// The encrypted reasoning in the body, in its order: the backend may refuse the request for that alone.
     pub reasoning: Vec<Reasoning>,
     /// Remembered reasoning of the conversation was left out, because another model thought it or it has been refused.
@@ -34,6 +37,8 @@ pub struct Context<'c> {
     pub session_header: Option<&'c str>,
     /// The operator's own instructions, sent in place of the client's.
     pub instructions: Option<&'c str>,
+    /// The client is a Codex CLI, which knows parameters that nobody else does.
+    pub is_codex: bool,
     /// The reasoning that led to the call with an id.
     pub reasoning: Recall<'c, Arc<RememberedReasoning>>,
     /// The item of an earlier answer with an id.
@@ -52,6 +57,7 @@ impl<'c> Context<'c> {
             model,
             session_header: None,
             instructions: None,
+            is_codex: false,
             reasoning: &nothing,
             answered: &nothing,
             remembered: &[],
