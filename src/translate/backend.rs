@@ -7,6 +7,7 @@ use super::chat::RememberedReasoning;
 use super::names::ToolNames;
 use super::responses::{Reference, RememberedItem};
 use crate::models::Resolution;
+use crate::models::effort::Effort;
 use crate::openai::json::{Object, ObjectWriter, Text};
 
 /// A body the backend accepts, and what goes with it.
@@ -95,6 +96,15 @@ pub(super) enum ServiceTier {
     Priority,
     /// Not to be had for this model or at all.
     Ignored,
+}
+
+/// The summary to ask for where the client shows reasoning: summaries come only when asked for, and a chat client does not
+/// know to ask.
+pub(super) fn shown_summary<'a>(model: &Resolution, asked: Option<Text<'a>>) -> Option<Text<'a>> {
+    if model.effort == Some(Effort::None) {
+        return None;
+    }
+    Some(asked.unwrap_or(Text::from_escaped("auto"))).filter(|summary| summary.escaped() != "none")
 }
 
 /// Writes `reasoning` with the effort to send and the other keys of the client's own object.

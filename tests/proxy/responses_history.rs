@@ -143,7 +143,8 @@ async fn an_output_of_the_wrong_kind_answers_the_call_of_its_id() {
 #[tokio::test]
 async fn reasoning_is_sent_only_before_what_it_led_to() {
     let proxy = Proxy::start().await;
-    let question = json!({ "model": "gpt-6.1-sol", "input": "hi", "reasoning": { "effort": "low", "summary": "auto" } });
+    let question =
+        json!({ "model": "gpt-6.1-sol", "input": "hi", "reasoning": { "effort": "low", "summary": "auto" } });
     let answer = proxy.post("/v1/responses", &question).await.json();
     let thought = answer["output"].as_array().unwrap().iter().find(|item| item["type"] == "reasoning").unwrap().clone();
     let said = json!({ "role": "assistant", "content": "a" });

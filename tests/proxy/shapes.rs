@@ -247,6 +247,44 @@ async fn anthropic_tools_and_blocks_are_understood() {
 }
 
 #[tokio::test]
+async fn a_responses_body_on_the_chat_route_is_answered_as_chat() {
+    let proxy = Proxy::start().await;
+    let custom = json!({ "type": "custom", "name": "apply_patch", "format": { "type": "text" } });
+    let function =
+        json!({ "type": "function", "name": "get.weather", "parameters": { "type": "object" }, "strict": false });
+    let input = json!([
+        { "role": "system", "content": "Be brief." },
+        { "role": "user", "content": [{ "type": "text", "text": "hi" }, { "type": "image_url", "image_url": { "url": "https://example.com/a.png", "detail": "low" } }] },
+        { "type": "function_call", "call_id": "a", "name": "get.weather", "arguments": "{}" },
+        { "role": "user", "content": [{ "type": "input_text", "text": "go on" }] },
+    ]);
+    for messages in [Value::Null, json!([])] {
+        let body = json!({
+            "model": "gpt-6.1-sol", "messages": messages, "input": input, "tools": [function, custom], "store": false,
+            "reasoning": { "effort": "low" }, "tool_choice": "required", "user": "u", "include": [],
+        });
+        for answer in proxy.both(Scenario::InterleavedCalls, &body).await {
+            assert!(answer.message().tools().iter().all(|(name, _)| *name == "get.weather"), "{}", answer.text);
+            assert_eq!(answer.header("x-codex-proxy-ignored"), "user");
+        }
+        let sent = proxy.last_sent();
+        assert_eq!(sent["reasoning"], json!({ "effort": "low", "summary": "auto" }));
+        assert_eq!(sent["tools"][1], custom);
+        let image = json!({ "type": "input_image", "image_url": "https://example.com/a.png", "detail": "low" });
+        assert_eq!(sent["input"][0], message("developer", json!([input_text("Be brief.")])));
+        assert_eq!(sent["input"][1]["content"], json!([input_text("hi"), image]));
+        assert_eq!(sent["input"][3]["type"], "function_call_output");
+    }
+    let [buffered, streamed] = proxy.both(Scenario::Default, &json!({ "input": "hi", "n": 1 })).await;
+    assert_eq!(buffered.message().content, streamed.message().content);
+    assert!(!buffered.message().content.is_empty());
+    let answer = proxy.chat(&json!({ "input": "hi", "n": 2 })).await;
+    assert_eq!((answer.status, &answer.error()["param"]), (StatusCode::BAD_REQUEST, &json!("n")));
+    let answer = proxy.chat(&json!({ "input": [] , "messages": [{ "role": "user", "content": "hi" }] })).await;
+    assert_eq!(answer.header("x-codex-proxy-ignored"), "input");
+}
+
+#[tokio::test]
 async fn a_codex_clients_access_programs_are_passed_on() {
     let proxy = Proxy::start().await;
     proxy.simulator.configure(|settings| settings.access_programs = true);

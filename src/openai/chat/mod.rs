@@ -37,8 +37,10 @@ pub struct ChatRequest<'a> {
     nested_effort: Option<Cow<'a, str>>,
     /// `reasoning.summary`, or the summary in an object under `reasoning_effort`.
     pub reasoning_summary: Option<Text<'a>>,
-    /// The conversation.
+    /// The conversation; nothing if it stands under `input`.
     pub messages: Vec<Message<'a>>,
+    /// The body is a Responses request, of which this says only how the answer is to be.
+    pub has_input: bool,
     /// The client wants chunks.
     pub stream: bool,
     /// The client wants a usage chunk.
@@ -81,10 +83,16 @@ impl<'a> ChatRequest<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, ApiError> {
         let mut request = Self::empty();
         let object = json::body(body)?;
+        let is_empty = |messages: &RawValue| messages.get().trim_matches(['[', ']', ' ', '\n', '\r', '\t']).is_empty();
+        // Cursor's agent sends Responses bodies here.
+        request.has_input = object.find("input").is_some() && object.find("messages").is_none_or(is_empty);
         for (key, value) in object.iter() {
-            if value.get() != "null" {
+            if value.get() != "null" && (!request.has_input || ANSWER_KEYS.contains(&key)) {
                 request.field(key, value)?;
             }
+        }
+        if request.has_input {
+            return Ok(request);
         }
         if request.effort.as_deref().and_then(Effort::parse).is_none() {
             request.effort = request.nested_effort.take();
@@ -107,6 +115,7 @@ impl<'a> ChatRequest<'a> {
             nested_effort: None,
             reasoning_summary: None,
             messages: Vec::new(),
+            has_input: false,
             stream: false,
             include_usage: false,
             tools: Vec::new(),
@@ -255,6 +264,10 @@ impl<'a> ResponseFormat<'a> {
 
 /// What a schema of structured output consists of, in the order it is sent.
 pub(crate) const SCHEMA_KEYS: [&str; 4] = ["name", "description", "schema", "strict"];
+
+/// What says how the answer is to be, and not what it is an answer to.
+pub(crate) const ANSWER_KEYS: [&str; 7] =
+    ["stream", "stream_options", "n", "logprobs", "modalities", "audio", "prediction"];
 
 fn unsupported(key: &str, reason: &str) -> ApiError {
     ApiError::unsupported(key, format!("'{key}' is not supported: {reason}"))

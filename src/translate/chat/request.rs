@@ -10,14 +10,13 @@ use super::history::{self, Item};
 use super::prompt::Prompt;
 use super::replay::Replay;
 use super::tools;
-use crate::models::effort::Effort;
 use crate::openai::chat::call::Payload;
 use crate::openai::chat::choice::ToolChoice;
 use crate::openai::chat::message::Message;
 use crate::openai::chat::tool::Tool;
 use crate::openai::chat::{ChatRequest, ResponseFormat, SCHEMA_KEYS};
 use crate::openai::json::{ArrayWriter, ObjectWriter, Path, Text};
-use crate::translate::backend::{BackendRequest, Context, ServiceTier, write_reasoning};
+use crate::translate::backend::{BackendRequest, Context, ServiceTier, shown_summary, write_reasoning};
 use crate::translate::body::Reasoning;
 use crate::translate::names::{ToolNames, write_name};
 use crate::translate::pairing::MISSING_OUTPUT;
@@ -36,7 +35,8 @@ pub fn translate(request: &ChatRequest<'_>, context: &Context<'_>) -> BackendReq
     writer.text("instructions", Text::from_escaped(&prompt.instructions));
     let reasoning = write_input(&prompt, context, names.as_ref(), writer.key("input"));
     tools::write(request, names.as_ref(), &mut writer);
-    write_reasoning(context.model, summary(request, context), None, &mut writer);
+    let summary = shown_summary(context.model, request.reasoning_summary);
+    write_reasoning(context.model, summary, None, &mut writer);
     writer.boolean("store", false).boolean("stream", true).json("include", r#"["reasoning.encrypted_content"]"#);
     match context.service_tier(request.service_tier.as_deref()) {
         ServiceTier::Unasked => {}
@@ -144,15 +144,6 @@ fn begin_output<'w>(id: &str, custom: bool, input: &'w mut ArrayWriter<'_>) -> O
     let kind = if custom { "custom_tool_call_output" } else { "function_call_output" };
     output.string("type", kind).string("call_id", id);
     output
-}
-
-/// Summaries come only when asked for, and a client that shows reasoning does not know to ask.
-fn summary<'a>(request: &ChatRequest<'a>, context: &Context<'_>) -> Option<Text<'a>> {
-    if context.model.effort == Some(Effort::None) {
-        return None;
-    }
-    let asked = request.reasoning_summary.unwrap_or(Text::from_escaped("auto"));
-    Some(asked).filter(|summary| summary.escaped() != "none")
 }
 
 fn write_text(request: &ChatRequest<'_>, body: &mut ObjectWriter<'_>) {

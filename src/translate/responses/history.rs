@@ -1,5 +1,7 @@
 //! The order and the pairs of items that the backend accepts.
 //!
+//! * An item keeps its JSON, save for what the backend refuses: its id, and what [`pairing`](crate::translate::pairing) and
+//!   [`names`](crate::translate::names) replace.
 //! * An output that stands before its call is sent behind the calls made together with it, and so is the output of a call
 //!   that never got one. Everything else keeps its place.
 //! * An output without a call becomes a user message that quotes it.
@@ -7,7 +9,8 @@
 
 use serde_json::value::RawValue;
 
-use super::input::{Entry, write_message};
+use super::input::Entry;
+use super::message::write_message;
 use super::tools;
 use crate::openai::ignored::Ignored;
 use crate::openai::json::{ArrayWriter, Object, ObjectWriter, Text, escape};

@@ -1,8 +1,7 @@
-//! The items of `input`: references resolved, then [`history`](super::history)'s order, then written.
+//! The items of `input`, with items in the place of references.
 //!
-//! * An item keeps its JSON, save for what the backend refuses: ids of items, the `system` role, plain text as content, and
-//!   what [`pairing`](crate::translate::pairing) and [`names`](crate::translate::names) replace.
 //! * What a reference stands for is [`reference`](super::reference)'s to say.
+//! * Reasoning that cannot be sent is left out: without its encrypted content, and named, or another model's.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use serde_json::value::RawValue;
 use super::reference::{self, Reference, References, RememberedItem};
 use crate::openai::error::ApiError;
 use crate::openai::ignored::Ignored;
-use crate::openai::json::{self, ArrayWriter, Object, ObjectWriter, Path, Text};
+use crate::openai::json::{self, Object, Path, Text};
 use crate::translate::backend::Context;
 use crate::translate::body::{Origin, Provenance};
 
@@ -191,40 +190,4 @@ fn mentions_json(content: &RawValue) -> bool {
     }
     let parts = serde_json::from_str::<Vec<Object<'_>>>(content.get()).unwrap_or_default();
     parts.iter().filter_map(|part| part.find("text").and_then(Text::of)).any(Text::mentions_json)
-}
-
-/// Writes a message of one text.
-pub(super) fn write_plain_message(role: &str, text: Text<'_>, mut message: ObjectWriter<'_>) {
-    message.string("type", "message").string("role", role);
-    write_text_content(role, text, &mut message);
-    message.end();
-}
-
-fn write_text_content(role: &str, text: Text<'_>, message: &mut ObjectWriter<'_>) {
-    let mut parts = ArrayWriter::begin(message.key("content"));
-    let mut part = parts.object();
-    part.string("type", if role == "assistant" { "output_text" } else { "input_text" }).text("text", text);
-    part.end();
-    parts.end();
-}
-
-/// Writes a message as the backend takes it.
-pub(super) fn write_message(item: &Object<'_>, mut message: ObjectWriter<'_>) {
-    let role = match item.find("role").and_then(Text::of).map(Text::escaped) {
-        Some("system") => Some("developer"),
-        other => other,
-    };
-    message.string("type", "message");
-    for (key, value) in item.iter().filter(|(key, _)| !matches!(*key, "type" | "id")) {
-        match (key, role, Text::of(value)) {
-            ("role", Some(role), _) => {
-                message.text("role", Text::from_escaped(role));
-            }
-            ("content", _, Some(text)) => write_text_content(role.unwrap_or_default(), text, &mut message),
-            _ => {
-                message.raw(key, value);
-            }
-        }
-    }
-    message.end();
 }

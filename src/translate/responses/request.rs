@@ -11,20 +11,22 @@ use serde_json::value::RawValue;
 
 use super::compaction;
 use super::history::History;
-use super::input::{self, Entry, Found, write_plain_message};
+use super::input::{self, Entry, Found};
+use super::message::write_plain_message;
 use super::reference::References;
 use super::tools;
+use crate::openai::chat::ANSWER_KEYS;
 use crate::openai::error::ApiError;
 use crate::openai::ignored::Ignored;
 use crate::openai::json::{ArrayWriter, Object, ObjectWriter, Path, Text, escape, push_string};
 use crate::openai::responses::{Input, ResponsesRequest};
-use crate::translate::backend::{BackendRequest, Context, ServiceTier, write_reasoning};
+use crate::translate::backend::{BackendRequest, Context, ServiceTier, shown_summary, write_reasoning};
 use crate::translate::names::ToolNames;
 use crate::translate::session::{SessionKey, given_key};
 
 /// Translates `request`.
 pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Result<BackendRequest, ApiError> {
-    let mut ignored = Ignored::default();
+    let mut ignored = request.ignored.clone();
     ignore_parameters(request, context, &mut ignored);
     let mut references = References::default();
     let mut found = Vec::new();
@@ -62,6 +64,7 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
     input.end();
     write_tools(request, names.as_ref(), &mut writer);
     let summary = request.reasoning.as_ref().and_then(|reasoning| reasoning.find("summary")).and_then(Text::of);
+    let summary = if request.answers_chat { shown_summary(context.model, summary) } else { summary };
     write_reasoning(context.model, summary, request.reasoning.as_ref(), &mut writer);
     writer.boolean("store", false).boolean("stream", true);
     write_include(request, &mut writer);
@@ -90,8 +93,11 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
 
 /// Names the parameters of the client's that change nothing: those the backend refuses, and a wish to store the answer.
 fn ignore_parameters(request: &ResponsesRequest<'_>, context: &Context<'_>, ignored: &mut Ignored) {
-    let is_passed =
-        |key: &str| KNOWN.contains(&key) || (key == "access_programs" && access_programs(request, context).is_some());
+    let is_passed = |key: &str| {
+        KNOWN.contains(&key)
+            || (key == "access_programs" && access_programs(request, context).is_some())
+            || (request.answers_chat && (key == "messages" || ANSWER_KEYS.contains(&key)))
+    };
     for (key, value) in request.body.iter() {
         if value.get() != "null" && !is_passed(key) {
             ignored.add(&Path::Root.key(key));
