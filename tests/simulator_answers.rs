@@ -111,9 +111,10 @@ async fn formats_images_and_hosted_tools_are_honoured() {
     request["text"] = json!({ "format": { "type": "json_schema", "name": "x", "strict": true, "schema": schema } });
     let document: Value = serde_json::from_str(&text(&backend.ask(&request).await)).unwrap();
     assert_eq!(document, json!({ "name": "simulated", "tags": ["a"] }));
+    let mut request = body("Hello JSON");
     request["text"] = json!({ "format": { "type": "json_object" } });
     let document: Value = serde_json::from_str(&text(&backend.ask(&request).await)).unwrap();
-    assert_eq!(document["you_said"], "Hello");
+    assert_eq!(document["you_said"], "Hello JSON");
 
     let image = json!({ "type": "input_image", "image_url": "https://example.com/a.png" });
     let mut request = body("Look");

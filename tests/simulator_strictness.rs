@@ -124,6 +124,27 @@ fn output(id: &str) -> Value {
     json!({ "type": "function_call_output", "call_id": id, "output": "done" })
 }
 
+fn named_call(name: &str) -> Value {
+    let mut call = call("call_1");
+    call["name"] = name.into();
+    input(&[user("Hello"), call, output("call_1")])
+}
+
+fn search(execution: &str) -> Value {
+    json!({ "type": "tool_search_call", "call_id": "s", "execution": execution, "arguments": {} })
+}
+
+fn found(execution: &str) -> Value {
+    json!({ "type": "tool_search_output", "call_id": "s", "execution": execution, "tools": [], "status": "completed" })
+}
+
+fn json_mode(instructions: &str, question: &Value) -> Value {
+    let mut body = with("text", json!({ "format": { "type": "json_object" } }));
+    body["instructions"] = instructions.into();
+    body["input"] = json!([question]);
+    body
+}
+
 fn message(role: &str, part: &Value) -> Value {
     json!({ "type": "message", "role": role, "content": [part] })
 }
@@ -241,6 +262,15 @@ fn refused_items() -> Vec<(Value, Option<&'static str>, &'static str)> {
         ),
         (image(&json!("data:text/plain;base64,iVBORw0KGgo=")), Some("invalid_image"), "valid image"),
         (image(&json!("cat.png")), Some("invalid_value"), "Expected a valid URL"),
+        (
+            named_call(""),
+            Some("empty_string"),
+            "Invalid 'input[1].name': empty string. Expected a string with minimum length 1",
+        ),
+        (named_call("a.b"), Some("invalid_value"), "Invalid 'input[1].name': string does not match pattern."),
+        (named_call(&long), Some("string_above_max_length"), "Invalid 'input[1].name': string too long."),
+        (input(&[user("Hello"), search("client")]), None, "No tool output found for tool search call s."),
+        (input(&[user("Hello"), found("client")]), None, "No tool call found for tool search output with call_id s."),
     ]
 }
 
@@ -249,7 +279,36 @@ fn refused_parameters() -> Vec<(Value, Option<&'static str>, &'static str)> {
     let weather = || function("get_weather", "city");
     let nested = json!({ "type": "function", "function": { "name": "f", "parameters": {} } });
     let format = |format: Value| with("text", json!({ "format": format }));
+    let schema =
+        |schema: Value| tools(&[json!({ "type": "function", "name": "f", "parameters": schema })], json!("auto"));
+    let without_schema = tools(&[json!({ "type": "function", "name": "f" })], json!("auto"));
+    let no_properties = "Invalid schema for function 'f': In context=(), object schema missing properties.";
+    let long = "x".repeat(65);
     vec![
+        (without_schema, Some("invalid_function_parameters"), no_properties),
+        (schema(json!(null)), Some("invalid_function_parameters"), no_properties),
+        (schema(json!({})), Some("invalid_function_parameters"), no_properties),
+        (schema(json!({ "type": "object" })), Some("invalid_function_parameters"), no_properties),
+        (schema(json!({ "type": "object", "properties": null })), Some("invalid_function_parameters"), no_properties),
+        (
+            schema(json!({ "type": "object", "properties": [] })),
+            Some("invalid_function_parameters"),
+            "Invalid schema for function 'f': [] is not of type 'object'.",
+        ),
+        (schema(json!({ "properties": {} })), Some("invalid_function_parameters"), "got 'type: \"None\"'."),
+        (tools(&[function(&long, "c")], json!("auto")), Some("string_above_max_length"), "maximum length 64"),
+        (tools(&[function("", "c")], json!("auto")), Some("empty_string"), "Invalid 'tools[0].name': empty string."),
+        (
+            tools(&[json!({ "type": "custom", "name": "a/b" })], json!("auto")),
+            Some("invalid_value"),
+            "Invalid 'tools[0].name': string does not match pattern.",
+        ),
+        (json_mode("Answer with JSON.", &user("Hello")), None, "must contain the word 'json' in some form"),
+        (
+            with("access_programs", json!({ "cyber": "x" })),
+            Some("unsupported_parameter"),
+            "not enabled for this organization",
+        ),
         (
             tools(&[nested], json!("auto")),
             Some("missing_required_parameter"),
@@ -377,7 +436,10 @@ async fn well_formed_requests_pass() {
         with("service_tier", json!("priority")),
         with("reasoning", json!({ "effort": "max" })),
         effort("gpt-6.1-terra", "none"),
-        with("text", json!({ "verbosity": "low", "format": { "type": "json_object" } })),
+        json_mode("", &user("as Json, please")),
+        json_mode("", &message("developer", &json!({ "type": "input_text", "text": "JSON" }))),
+        input(&[user("Hello"), search("client"), found("client"), search("server")]),
+        tools(&[function(&"x".repeat(64), "c")], json!("auto")),
         with("tool_choice", json!("auto")),
         tools(
             &[

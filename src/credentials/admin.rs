@@ -16,6 +16,7 @@ use super::store::Place;
 use crate::oauth::TokenSet;
 use crate::oauth::claims::{ACCOUNT_CLAIM, Claims};
 use crate::openai::error::ApiError;
+use crate::openai::json;
 
 /// Checked credentials from the body of `POST /admin/credentials`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +31,8 @@ pub struct AdminCredentials {
 impl AdminCredentials {
     /// Reads `{accessToken, refreshToken, expiresAt (ms), userID?, accountID?}`.
     pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let value: Value =
-            serde_json::from_slice(body).map_err(|error| ApiError::invalid("body", malformed(&error)))?;
+        let value: Value = serde_json::from_slice(json::without_mark(body))
+            .map_err(|error| ApiError::invalid("body", malformed(&error)))?;
         let Value::Object(fields) = value else {
             return Err(ApiError::invalid("body", "the body must be a JSON object"));
         };
@@ -210,6 +211,11 @@ mod tests {
         let error = AdminCredentials::parse(body.as_bytes()).unwrap_err();
         assert_eq!(error.status(), 400);
         error.message
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        assert_eq!(problems("\u{feff}{}"), problems("{}"));
     }
 
     #[test]

@@ -9,5 +9,6 @@
 
 pub mod chat;
 pub mod error;
+pub mod ignored;
 pub mod json;
 pub mod responses;

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::error::ApiError;
+use super::ignored::Ignored;
 use super::json::{self, Object, Path, Text};
 use crate::models::effort::Effort;
 
@@ -25,6 +26,11 @@ pub struct ResponsesRequest<'a> {
     pub previous_response_id: Option<Cow<'a, str>>,
     /// The answer is to be a shorter form of the conversation. No field says so: it is another endpoint.
     pub asks_for_compaction: bool,
+    /// The client is answered as by chat: it sees summaries of the reasoning unless it wants none, and the keys that say
+    /// how a chat answer is to be have been read. No field says so: it is another endpoint.
+    pub answers_chat: bool,
+    /// Fields that change nothing, as far as they are known already.
+    pub ignored: Ignored,
     /// `reasoning`, or the object that stands in its place under `reasoning_effort`.
     pub reasoning: Option<Object<'a>>,
     /// `tools`.
@@ -66,6 +72,8 @@ impl<'a> ResponsesRequest<'a> {
             input: Input::parse(&body)?,
             previous_response_id: string(&body, "previous_response_id")?,
             asks_for_compaction: false,
+            answers_chat: false,
+            ignored: Ignored::default(),
             reasoning,
             tools: array(&body, "tools")?,
             include: array(&body, "include")?,

@@ -6,7 +6,9 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 
 use super::App;
+use super::answer::Exchange;
 use super::incoming::Incoming;
+use super::responses::{Purpose, Turn};
 use crate::models::Resolution;
 use crate::openai::chat::ChatRequest;
 use crate::openai::error::ApiError;
@@ -19,23 +21,20 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
     let incoming = Incoming::read(app, request).await?;
     let (exchange, meta, stream) = {
         let chat = ChatRequest::parse(&incoming.body)?;
-        let model = incoming.resolve(chat.model.as_deref(), chat.effort.as_deref(), chat.stream);
+        let exchange = if chat.has_input {
+            Turn::new(&incoming, Purpose::Chat(&chat))?.exchange
+        } else {
+            translated(&incoming, &chat)
+        };
         let meta = AnswerMeta {
             created: unix_now().as_secs(),
-            model: model.model.clone(),
+            model: exchange.call.model.model.clone(),
             fallback_id: format!("chatcmpl-{}", incoming.log.id().to_str().unwrap_or_default()),
             include_usage: chat.include_usage,
             legacy_functions: chat.legacy_functions,
             reasoning: incoming.app.settings.reasoning_format,
         };
-        let context = incoming.context(&model);
-        let tier = chat.service_tier.as_deref();
-        incoming.log.tier(tier, context.is_priority(tier));
-        let recall = |id: &str| incoming.app.replay.recall(incoming.scope, id);
-        let replays = incoming.app.settings.reasoning_replay;
-        let reasoning: Recall<'_, _> = if replays { &recall } else { context.reasoning };
-        let translated = request::translate(&chat, &Context { reasoning, ..context });
-        (incoming.exchange(translated, model.clone(), None), meta, chat.stream)
+        (exchange, meta, chat.stream)
     };
     let meta = move |sent: &Resolution| AnswerMeta { model: sent.model.clone(), ..meta.clone() };
     if stream {
@@ -43,4 +42,17 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
     } else {
         exchange.document(move |sent| ChatMachine::new(&meta(sent), Fold::new(meta(sent)))).await
     }
+}
+
+/// The call for a conversation in chat's own form.
+fn translated(incoming: &Incoming, chat: &ChatRequest<'_>) -> Exchange {
+    let model = incoming.resolve(chat.model.as_deref(), chat.effort.as_deref(), chat.stream);
+    let context = incoming.context(&model);
+    let tier = chat.service_tier.as_deref();
+    incoming.log.tier(tier, context.is_priority(tier));
+    let recall = |id: &str| incoming.app.replay.recall(incoming.scope, id);
+    let replays = incoming.app.settings.reasoning_replay;
+    let reasoning: Recall<'_, _> = if replays { &recall } else { context.reasoning };
+    let translated = request::translate(chat, &Context { reasoning, ..context });
+    incoming.exchange(translated, model, None)
 }

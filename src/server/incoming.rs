@@ -57,7 +57,8 @@ impl Incoming {
     pub(super) fn context<'c>(&'c self, model: &'c Resolution) -> Context<'c> {
         let session = SESSION_HEADERS.iter().find_map(|name| self.headers.get(*name)?.to_str().ok());
         let instructions = self.app.settings.instructions.as_deref();
-        Context { session_header: session, instructions, ..Context::new(model) }
+        let is_codex = Call::is_from_codex(&self.headers);
+        Context { session_header: session, instructions, is_codex, ..Context::new(model) }
     }
 
     /// What a Codex CLI says in its headers, for the one API it speaks; nothing from any other client.
@@ -79,7 +80,8 @@ impl Incoming {
     /// The call for a translated request. `asked` is what its answer is remembered with, if it is.
     pub(super) fn exchange(&self, translated: BackendRequest, model: Resolution, asked: Option<Asked>) -> Exchange {
         self.app.catalogue.keep_current();
-        let BackendRequest { body, session_key, ignored, reasoning, reasoning_left_out, references: _ } = translated;
+        let BackendRequest { body, session_key, ignored, reasoning, reasoning_left_out, references: _, names } =
+            translated;
         if !ignored.is_empty() {
             self.log.ignored(&ignored.join(", "));
         }
@@ -88,6 +90,7 @@ impl Incoming {
             strict_model: self.app.settings.strict_model,
             body: Body::new(body, reasoning),
             session_key,
+            names,
             client_headers: HeaderMap::new(),
         };
         let (app, log, scope) = (self.app.clone(), self.log.clone(), self.scope);

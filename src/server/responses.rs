@@ -10,6 +10,7 @@ use super::App;
 use super::answer::Exchange;
 use super::incoming::Incoming;
 use super::memory::{AnswerMemory, Asked, History};
+use crate::openai::chat::ChatRequest;
 use crate::openai::error::{ApiError, ErrorKind};
 use crate::openai::responses::{Input, ResponsesRequest};
 use crate::translate::backend::{BackendRequest, Context};
@@ -19,7 +20,7 @@ use crate::translate::responses::{Collect, Compaction, Relay, compaction};
 /// Relays the backend's events, or answers with the final response object, as the client asked.
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
-    let Turn { exchange, stream, .. } = Turn::new(&incoming, false)?;
+    let Turn { exchange, stream, .. } = Turn::new(&incoming, Purpose::Answer)?;
     let reader = incoming.reader();
     if stream {
         exchange.stream(move |_| Relay::new(reader)).await
@@ -32,13 +33,24 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
 /// meanwhile; clients of this endpoint wait for minutes.
 pub(super) async fn compact(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
-    let Turn { exchange, retained, .. } = Turn::new(&incoming, true)?;
+    let Turn { exchange, retained, .. } = Turn::new(&incoming, Purpose::Compaction)?;
     exchange.document(move |_| Compaction::new(Arc::clone(&retained))).await
 }
 
+/// What a request is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Purpose<'a> {
+    /// A response.
+    Answer,
+    /// A shorter form of the conversation.
+    Compaction,
+    /// A chat answer, for a client that sent its conversation in this API's form.
+    Chat(&'a ChatRequest<'a>),
+}
+
 /// One request, ready to be sent.
-struct Turn {
-    exchange: Exchange,
+pub(super) struct Turn {
+    pub(super) exchange: Exchange,
     /// The client wants events.
     stream: bool,
     /// The messages that a compaction keeps; nothing for any other request.
@@ -47,10 +59,15 @@ struct Turn {
 
 impl Turn {
     /// Puts what an earlier answer led up to in front of the request's own input and translates both as one.
-    fn new(incoming: &Incoming, compacts: bool) -> Result<Self, ApiError> {
+    pub(super) fn new(incoming: &Incoming, purpose: Purpose<'_>) -> Result<Self, ApiError> {
         let (history, spoken);
         let mut asked = ResponsesRequest::parse(&incoming.body)?;
+        let compacts = matches!(purpose, Purpose::Compaction);
         asked.asks_for_compaction = compacts;
+        if let Purpose::Chat(chat) = purpose {
+            asked.answers_chat = true;
+            asked.ignored = chat.ignored.clone();
+        }
         let model = incoming.resolve(asked.model.as_deref(), asked.effort.as_deref(), asked.stream && !compacts);
         history = recall(incoming, &asked)?;
         spoken = asked.input.spoken();
@@ -75,11 +92,14 @@ impl Turn {
         if history.is_some() || !translated.references.is_empty() {
             check_size(translated.body.len(), incoming)?;
         }
-        let remembers = !compacts && (history.is_some() || !incoming.keeps_its_own_history());
+        let answers_here = matches!(purpose, Purpose::Answer);
+        let remembers = answers_here && (history.is_some() || !incoming.keeps_its_own_history());
         let kept = remembers.then(|| remember(answers, incoming, history.as_ref(), &own, &translated));
         let stream = asked.stream;
         let mut exchange = incoming.exchange(translated, model, kept);
-        exchange.call.client_headers = incoming.codex_headers();
+        if !matches!(purpose, Purpose::Chat(_)) {
+            exchange.call.client_headers = incoming.codex_headers();
+        }
         Ok(Self { exchange, stream, retained })
     }
 }

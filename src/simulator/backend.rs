@@ -119,6 +119,7 @@ impl Simulator {
                 vault: &self.inner.vault,
                 owner: Owner { account: &account.account_id, model: validate::model(&body) },
                 lite: call.header("x-openai-internal-codex-responses-lite") == "true",
+                access_programs: settings.access_programs,
             };
             validate::request(&body, context)?;
         }

@@ -226,8 +226,9 @@ impl Simulator {
         };
         let settings = self.settings();
         let vault = &self.inner.vault;
+        let (catalogue, access_programs) = (&settings.catalogue, settings.access_programs);
         let owner = vault::Owner { account: "", model: validate::model(&body) };
-        let context = validate::Context { catalogue: &settings.catalogue, vault, owner, lite: false };
+        let context = validate::Context { catalogue, vault, owner, lite: false, access_programs };
         validate::request(&body, context).err().map(|refusal| refusal.body)
     }
 

@@ -26,6 +26,8 @@ pub struct Settings {
     pub validate: bool,
     /// The form in which encrypted content that cannot be read is refused.
     pub encrypted_refusal: EncryptedRefusal,
+    /// Whether the account may name `access_programs`.
+    pub access_programs: bool,
     /// How many requests are kept for inspection.
     pub record_limit: usize,
 }
@@ -54,6 +56,7 @@ impl Default for Settings {
             unknown_events: true,
             validate: true,
             encrypted_refusal: EncryptedRefusal::default(),
+            access_programs: false,
             record_limit: 4096,
         }
     }

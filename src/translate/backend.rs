@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::body::{Provenance, Reasoning};
 use super::chat::RememberedReasoning;
+use super::names::ToolNames;
 use super::responses::{Reference, RememberedItem};
 use crate::models::Resolution;
+use crate::models::effort::Effort;
 use crate::openai::json::{Object, ObjectWriter, Text};
 
 /// A body the backend accepts, and what goes with it.
@@ -17,6 +19,8 @@ pub struct BackendRequest {
     pub session_key: String,
     /// Parameters of the client's that change nothing.
     pub ignored: Vec<String>,
+    /// Names of tools that the backend knows by others; none for most.
+    pub names: Option<Arc<ToolNames>>,
     /// The encrypted reasoning in the body, in its order: the backend may refuse the request for that alone.
     pub reasoning: Vec<Reasoning>,
     /// Remembered reasoning of the conversation was left out, because another model thought it or it has been refused.
@@ -34,6 +38,8 @@ pub struct Context<'c> {
     pub session_header: Option<&'c str>,
     /// The operator's own instructions, sent in place of the client's.
     pub instructions: Option<&'c str>,
+    /// The client is a Codex CLI, which knows parameters that nobody else does.
+    pub is_codex: bool,
     /// The reasoning that led to the call with an id.
     pub reasoning: Recall<'c, Arc<RememberedReasoning>>,
     /// The item of an earlier answer with an id.
@@ -52,6 +58,7 @@ impl<'c> Context<'c> {
             model,
             session_header: None,
             instructions: None,
+            is_codex: false,
             reasoning: &nothing,
             answered: &nothing,
             remembered: &[],
@@ -94,6 +101,15 @@ pub(super) enum ServiceTier {
     Priority,
     /// Not to be had for this model or at all.
     Ignored,
+}
+
+/// The summary to ask for where the client shows reasoning: summaries come only when asked for, and a chat client does not
+/// know to ask.
+pub(super) fn shown_summary<'a>(model: &Resolution, asked: Option<Text<'a>>) -> Option<Text<'a>> {
+    if model.effort == Some(Effort::None) {
+        return None;
+    }
+    Some(asked.unwrap_or(Text::from_escaped("auto"))).filter(|summary| summary.escaped() != "none")
 }
 
 /// Writes `reasoning` with the effort to send and the other keys of the client's own object.

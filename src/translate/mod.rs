@@ -5,6 +5,7 @@
 //!   wrong.
 //! * [`mod@body`] is a body for the backend, out of which reasoning can be cut.
 //! * [`chat`] is Chat Completions, [`responses`] the Responses API; each has a request side and an answer side.
+//! * [`pairing`], [`names`] and [`schema`] put right what the backend would refuse, for both APIs.
 //! * An answer is made by a [`Machine`], fed through a [`Transcoder`]: bytes in, bytes out, the same for streaming and
 //!   buffered answers. A buffered machine writes its one JSON document when the answer is complete.
 //!
@@ -18,16 +19,24 @@ pub mod chat;
 pub mod delta;
 pub mod event;
 pub mod failure;
+pub mod names;
+mod pairing;
 mod readdress;
+mod renamed;
 pub mod responses;
+mod schema;
 pub mod session;
 pub mod sse;
 mod usage;
+
+use std::sync::Arc;
 
 use answerer::Answerer;
 use chat::KeptReasoning;
 use event::Usage;
 use failure::Failure;
+use names::ToolNames;
+use renamed::renamed;
 use sse::{Frame, Framer};
 
 use crate::openai::error::ApiError;
@@ -103,6 +112,8 @@ pub enum Step {
 pub struct Transcoder<M> {
     framer: Framer,
     machine: M,
+    /// Names of tools that the client knows by others; none for most requests.
+    names: Option<Arc<ToolNames>>,
     step: Step,
     /// At least one frame with data has come, so this is an event stream.
     framed: bool,
@@ -111,7 +122,13 @@ pub struct Transcoder<M> {
 impl<M: Machine> Transcoder<M> {
     /// A transcoder at the beginning of a stream.
     pub fn new(machine: M) -> Self {
-        Self { framer: Framer::default(), machine, step: Step::Continue, framed: false }
+        Self { framer: Framer::default(), machine, names: None, step: Step::Continue, framed: false }
+    }
+
+    /// The same, giving the client its own names of tools back.
+    #[must_use]
+    pub fn with_names(self, names: Option<Arc<ToolNames>>) -> Self {
+        Self { names, ..self }
     }
 
     /// Takes the next bytes; appends to `out` what the client gets for them. After the answer has ended, bytes are ignored.
@@ -143,10 +160,13 @@ impl<M: Machine> Transcoder<M> {
         if self.step != Step::Continue {
             return &self.step;
         }
-        let Self { framer, machine, step, framed } = self;
+        let Self { framer, machine, names, step, framed } = self;
         run(framer, &mut |frame| {
             *framed = true;
-            *step = machine.frame(&frame, out);
+            *step = match names {
+                None => machine.frame(&frame, out),
+                Some(names) => renamed(&frame, names, |frame| machine.frame(frame, out)),
+            };
             *step == Step::Continue
         });
         &self.step

@@ -1,9 +1,12 @@
 //! What is asked of the backend.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 
 use crate::models::Resolution;
 use crate::translate::body::Body;
+use crate::translate::names::ToolNames;
 
 /// One request to the backend.
 #[derive(Debug, Clone)]
@@ -16,6 +19,8 @@ pub struct Call {
     pub body: Body,
     /// The conversation's cache key, for the `session-id` header.
     pub session_key: String,
+    /// Names of tools that the client knows by others.
+    pub names: Option<Arc<ToolNames>>,
     /// Headers of the client's own that are passed on, chosen by [`Call::passed_headers`].
     pub client_headers: HeaderMap,
 }

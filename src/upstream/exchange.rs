@@ -66,8 +66,8 @@ pub struct Rest<M> {
 }
 
 impl<M: Machine> Rest<M> {
-    fn new(stream: Watched, machine: M, supplier: TokenSupplier, account: Arc<str>) -> Self {
-        Self { stream, transcoder: Transcoder::new(machine), outcome: None, supplier, account }
+    fn new(stream: Watched, transcoder: Transcoder<M>, supplier: TokenSupplier, account: Arc<str>) -> Self {
+        Self { stream, transcoder, outcome: None, supplier, account }
     }
 
     /// The account that is answered.
@@ -174,7 +174,8 @@ impl Upstream {
         machine.begin(answered_by(call, &head)?);
         let dropped = call.body.cut(cut.without(&account)).map(|reasoning| reasoning.origin.clone()).collect();
         let stream = Watched::new(body, self.settings.idle_timeout);
-        let mut rest = Rest::new(stream, machine, self.supplier.clone(), account);
+        let transcoder = Transcoder::new(machine).with_names(call.names.clone());
+        let mut rest = Rest::new(stream, transcoder, self.supplier.clone(), account);
         let mut first = Vec::new();
         // The beginning of the body, should it turn out to be no event stream: its content type says nothing.
         let mut sample = Vec::new();

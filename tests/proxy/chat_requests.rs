@@ -494,7 +494,7 @@ async fn parts_in_other_clients_spelling_mean_the_same() {
         { "type": "input_image", "image_url": PIXEL, "detail": "low" },
         { "type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0=" },
     ]);
-    let sent = proxy.sent(&json!({ "messages": [{ "role": "user", "content": content, "name": "Ada" }] })).await;
+    let sent = proxy.sent(&json!({ "messages": [{ "role": "user", "content": content }] })).await;
     let expected = json!([
         { "type": "input_text", "text": "a bare string" },
         { "type": "input_text", "text": "flat" },
@@ -508,14 +508,14 @@ async fn parts_in_other_clients_spelling_mean_the_same() {
 async fn what_a_message_cannot_carry_is_named() {
     let proxy = Proxy::start().await;
     let body = json!({ "messages": [
-        { "role": "user", "content": "hi", "name": "Ada" },
+        { "role": "user", "content": "hi", "name": "" },
         { "role": "assistant", "content": "hello", "audio": { "id": "a" }, "images": [] },
-        { "role": "assistant", "content": "see", "images": [{ "image_url": { "url": PIXEL } }] },
-        { "role": "user", "content": "and?" },
+        { "role": "assistant", "content": "see", "images": [{ "image_url": { "url": PIXEL } }, "no image"] },
+        { "role": "user", "content": "and?", "images": "iVBORw0KGgo=" },
     ] });
     let answer = proxy.chat(&body).await;
     answer.message();
-    assert_eq!(answer.header("x-codex-proxy-ignored"), "messages[0].name, messages[1].audio, messages[2].images");
+    assert_eq!(answer.header("x-codex-proxy-ignored"), "messages[1].audio, messages[2].images[1], messages[3].images");
 }
 
 #[tokio::test]

@@ -71,6 +71,12 @@ fn every_captured_request_becomes_one_the_backend_accepts() {
     for capture in captures() {
         let Some(request) = translated(&capture) else { continue };
         let refusal = simulator.refusal_of(&request.body);
+        // A client may ask for JSON mode without the word; then it is refused here as it is by the public API.
+        let text = String::from_utf8_lossy(&capture.body).to_lowercase();
+        if text.contains("\"json_object\"") && text.matches("json").count() == 1 {
+            assert!(refusal.unwrap().to_string().contains("must contain the word 'json'"), "{}", capture.client);
+            continue;
+        }
         assert_eq!(refusal, None, "{} {}", capture.client, String::from_utf8_lossy(&request.body));
         checked += 1;
     }

@@ -2,8 +2,11 @@
 
 use serde_json::value::RawValue;
 
-use super::content::Content;
+use super::blocks;
+use super::call::{Call, CallReference};
+use super::content::{Content, Parsed, Part};
 use crate::openai::error::ApiError;
+use crate::openai::ignored::Ignored;
 use crate::openai::json::{self, Object, Path, Text};
 
 /// One message.
@@ -31,151 +34,110 @@ pub enum Message<'a> {
     },
 }
 
-/// A call in the history.
-#[derive(Debug)]
-pub struct Call<'a> {
-    /// Its id; the legacy form has none.
-    pub id: Option<Text<'a>>,
-    /// A custom tool, called with free-form input.
-    pub custom: bool,
-    /// The tool.
-    pub name: Text<'a>,
-    /// Arguments or input.
-    pub payload: Payload<'a>,
-}
-
-/// What a tool was called with.
-#[derive(Debug, Clone, Copy)]
-pub enum Payload<'a> {
-    /// A string, as it should be.
-    Text(Text<'a>),
-    /// JSON that the client has not put into a string.
-    Json(&'a RawValue),
-}
-
-/// How a tool's output names its call.
-#[derive(Debug, Clone, Copy)]
-pub enum CallReference<'a> {
-    /// By id.
-    Id(Text<'a>),
-    /// By the function's name, in the legacy form.
-    Name(Text<'a>),
-}
-
 /// The messages in `value`.
 pub(super) fn parse_all<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
-    ignored: &mut Vec<String>,
+    ignored: &mut Ignored,
 ) -> Result<Vec<Message<'a>>, ApiError> {
-    let messages = json::array(value, path)?;
-    if messages.is_empty() {
+    let values = json::array(value, path)?;
+    if values.is_empty() {
         return Err(ApiError::invalid(path.to_string(), format!("'{path}' is empty: send at least one message")));
     }
-    messages.iter().enumerate().map(|(index, message)| Message::parse(message, &path.index(index), ignored)).collect()
+    let mut messages = Vec::with_capacity(values.len());
+    for (index, value) in values.into_iter().enumerate() {
+        parse(value, &path.index(index), &mut messages, ignored)?;
+    }
+    Ok(messages)
 }
 
-impl<'a> Message<'a> {
-    fn parse(value: &'a RawValue, path: &Path<'_>, ignored: &mut Vec<String>) -> Result<Self, ApiError> {
-        let message = json::object(value, path)?;
-        let role_path = path.key("role");
-        let role = json::string(json::required(&message, "role", path)?, &role_path)?;
-        let content = Content::parse(&message, path, ignored)?;
-        match role.as_ref() {
-            "system" | "developer" => Ok(Self::Instruction(content)),
-            "user" => Self::user(content, &message, path, ignored),
-            "assistant" => Self::assistant(content, &message, path, ignored),
-            "tool" => {
-                let id = json::required(&message, "tool_call_id", path)?;
-                let call = CallReference::Id(json::text(id, &path.key("tool_call_id"))?);
-                Ok(Self::ToolOutput { call, content })
-            }
-            "function" => {
-                let name = json::required(&message, "name", path)?;
-                Ok(Self::ToolOutput { call: CallReference::Name(json::text(name, &path.key("name"))?), content })
-            }
-            other => Err(ApiError::invalid(
+/// Appends the message in `value`; more than one where it holds outputs of tools among its parts.
+fn parse<'a>(
+    value: &'a RawValue,
+    path: &Path<'_>,
+    messages: &mut Vec<Message<'a>>,
+    ignored: &mut Ignored,
+) -> Result<(), ApiError> {
+    let message = json::object(value, path)?;
+    let role_path = path.key("role");
+    let role = json::string(json::required(&message, "role", path)?, &role_path)?;
+    let parsed = Parsed::of_message(&message, &role, path, ignored)?;
+    match role.as_ref() {
+        "system" | "developer" => {
+            ignored.add_unknown(&message, &["role", "content", "name"], path);
+            let content = named(parsed.content, &message, path, ignored);
+            messages.push(Message::Instruction(content));
+        }
+        "user" => user(parsed, &message, path, messages, ignored)?,
+        "assistant" => messages.push(assistant(parsed, &message, path, ignored)?),
+        "tool" => {
+            ignored.add_unknown(&message, &["role", "content", "tool_call_id"], path);
+            let id = json::required(&message, "tool_call_id", path)?;
+            let call = CallReference::Id(json::text(id, &path.key("tool_call_id"))?);
+            messages.push(Message::ToolOutput { call, content: parsed.content });
+        }
+        "function" => {
+            ignored.add_unknown(&message, &["role", "content", "name"], path);
+            let name = json::required(&message, "name", path)?;
+            let call = CallReference::Name(json::text(name, &path.key("name"))?);
+            messages.push(Message::ToolOutput { call, content: parsed.content });
+        }
+        other => {
+            return Err(ApiError::invalid(
                 role_path.to_string(),
                 format!("'{role_path}' must be system, developer, user, assistant or tool, but is '{other}'"),
-            )),
+            ));
         }
     }
+    Ok(())
+}
 
-    fn user(
-        content: Content<'a>,
-        message: &Object<'a>,
-        path: &Path<'_>,
-        ignored: &mut Vec<String>,
-    ) -> Result<Self, ApiError> {
-        let empty = match &content {
-            Content::Absent => true,
-            Content::Text(_) => false,
-            Content::Parts(parts) => parts.is_empty(),
-        };
-        if empty {
-            let path = path.key("content");
-            return Err(ApiError::invalid(path.to_string(), format!("'{path}' is missing or empty")));
-        }
-        if message.find("name").is_some() {
-            ignored.push(path.key("name").to_string());
-        }
-        Ok(Self::User(content))
+fn user<'a>(
+    parsed: Parsed<'a>,
+    message: &Object<'a>,
+    path: &Path<'_>,
+    messages: &mut Vec<Message<'a>>,
+    ignored: &mut Ignored,
+) -> Result<(), ApiError> {
+    ignored.add_unknown(message, &["role", "content", "name", "images"], path);
+    let content = parsed.content.between(None, blocks::images(message, path, ignored));
+    if content.is_missing() && parsed.outputs.is_empty() {
+        let path = path.key("content");
+        return Err(ApiError::invalid(path.to_string(), format!("'{path}' is missing or empty")));
     }
+    messages.extend(parsed.outputs.into_iter().map(|(call, content)| Message::ToolOutput { call, content }));
+    if !content.is_missing() {
+        messages.push(Message::User(named(content, message, path, ignored)));
+    }
+    Ok(())
+}
 
-    fn assistant(
-        content: Content<'a>,
-        message: &Object<'a>,
-        path: &Path<'_>,
-        ignored: &mut Vec<String>,
-    ) -> Result<Self, ApiError> {
-        let refusal = message.find("refusal").map(|value| json::text(value, &path.key("refusal"))).transpose()?;
-        let mut calls = Vec::new();
-        if let Some(value) = message.find("tool_calls") {
-            let path = path.key("tool_calls");
-            for (index, call) in json::array(value, &path)?.iter().enumerate() {
-                calls.push(Call::parse(call, &path.index(index))?);
-            }
+fn assistant<'a>(
+    parsed: Parsed<'a>,
+    message: &Object<'a>,
+    path: &Path<'_>,
+    ignored: &mut Ignored,
+) -> Result<Message<'a>, ApiError> {
+    ignored.add_unknown(message, &ASSISTANT_KEYS, path);
+    let refusal = message.find("refusal").map(|value| json::text(value, &path.key("refusal"))).transpose()?;
+    let mut calls = parsed.calls;
+    calls.extend(Call::of_message(message, path, ignored)?);
+    let content = parsed.content.between(None, blocks::images(message, path, ignored));
+    let content = named(content, message, path, ignored);
+    Ok(Message::Assistant { content, refusal, calls })
+}
+
+/// `content` with the participant's name before it, if the message at `path` has one and says anything.
+fn named<'a>(content: Content<'a>, message: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Content<'a> {
+    let Some(value) = message.find("name") else { return content };
+    match Text::of(value) {
+        Some(name) if !name.is_empty() && !content.is_missing() => content.between(Some(Part::Name(name)), Vec::new()),
+        Some(name) if name.is_empty() => content,
+        Some(_) | None => {
+            ignored.add(&path.key("name"));
+            content
         }
-        if let Some(value) = message.find("function_call") {
-            calls.push(Call::parse_legacy(value, &path.key("function_call"))?);
-        }
-        for name in ["audio", "images"] {
-            if message.find(name).is_some_and(|value| value.get() != "[]") {
-                ignored.push(path.key(name).to_string());
-            }
-        }
-        Ok(Self::Assistant { content, refusal, calls })
     }
 }
 
-impl<'a> Call<'a> {
-    fn parse(value: &'a RawValue, path: &Path<'_>) -> Result<Self, ApiError> {
-        let call = json::object(value, path)?;
-        let id = json::text(json::required(&call, "id", path)?, &path.key("id"))?;
-        // Some clients leave the type out; the inner object tells.
-        let custom = call.find("custom").is_some();
-        let (field, payload_field) = if custom { ("custom", "input") } else { ("function", "arguments") };
-        let tool_path = path.key(field);
-        let tool = json::object(json::required(&call, field, path)?, &tool_path)?;
-        Self::of_tool(Some(id), custom, &tool, payload_field, &tool_path)
-    }
-
-    fn parse_legacy(value: &'a RawValue, path: &Path<'_>) -> Result<Self, ApiError> {
-        Self::of_tool(None, false, &json::object(value, path)?, "arguments", path)
-    }
-
-    fn of_tool(
-        id: Option<Text<'a>>,
-        custom: bool,
-        tool: &Object<'a>,
-        payload_field: &str,
-        path: &Path<'_>,
-    ) -> Result<Self, ApiError> {
-        let name = json::text(json::required(tool, "name", path)?, &path.key("name"))?;
-        let payload = match tool.find(payload_field) {
-            None => Payload::Text(Text::EMPTY),
-            Some(value) => Text::of(value).map_or(Payload::Json(value), Payload::Text),
-        };
-        Ok(Self { id, custom, name, payload })
-    }
-}
+const ASSISTANT_KEYS: [&str; 7] = ["role", "content", "name", "refusal", "tool_calls", "function_call", "images"];

@@ -2,20 +2,28 @@
 //!
 //! * [`ChatRequest::parse`] either gives a request that can be translated or an error that names the field.
 //! * Whatever is only passed on stays raw JSON. A field that is `null` counts as absent.
-//! * What has no counterpart upstream but does no harm is listed in [`ChatRequest::ignored`]; what would change the answer's
-//!   shape is refused.
+//! * What has no counterpart upstream but does no harm is listed in [`ChatRequest::ignored`], keys inside messages, parts and
+//!   tools too; what would change the answer's shape is refused.
+//! * Shapes of other APIs are understood where they cannot mean anything else: Anthropic's tools and blocks, Ollama's images.
 
+mod blocks;
+pub mod call;
+pub mod choice;
 pub mod content;
 pub mod message;
+pub mod search;
 pub mod tool;
 
 use std::borrow::Cow;
 
+use choice::ToolChoice;
 use message::Message;
+use search::WebSearch;
 use serde_json::value::RawValue;
-use tool::{Tool, ToolChoice};
+use tool::Tool;
 
 use super::error::ApiError;
+use super::ignored::Ignored;
 use super::json::{self, Object, Path, Text};
 use crate::models::effort::Effort;
 
@@ -29,8 +37,10 @@ pub struct ChatRequest<'a> {
     nested_effort: Option<Cow<'a, str>>,
     /// `reasoning.summary`, or the summary in an object under `reasoning_effort`.
     pub reasoning_summary: Option<Text<'a>>,
-    /// The conversation.
+    /// The conversation; nothing if it stands under `input`.
     pub messages: Vec<Message<'a>>,
+    /// The body is a Responses request, of which this says only how the answer is to be.
+    pub has_input: bool,
     /// The client wants chunks.
     pub stream: bool,
     /// The client wants a usage chunk.
@@ -43,6 +53,8 @@ pub struct ChatRequest<'a> {
     pub parallel_tool_calls: Option<bool>,
     /// The client uses `functions` and expects `function_call` back.
     pub legacy_functions: bool,
+    /// `web_search_options`.
+    pub web_search: Option<WebSearch<'a>>,
     /// `response_format`.
     pub response_format: Option<ResponseFormat<'a>>,
     /// `verbosity`.
@@ -51,8 +63,8 @@ pub struct ChatRequest<'a> {
     pub service_tier: Option<Cow<'a, str>>,
     /// `prompt_cache_key`.
     pub prompt_cache_key: Option<Cow<'a, str>>,
-    /// Parameters that change nothing here.
-    pub ignored: Vec<String>,
+    /// Fields that change nothing here.
+    pub ignored: Ignored,
 }
 
 /// The form an answer's text must have.
@@ -71,13 +83,24 @@ impl<'a> ChatRequest<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, ApiError> {
         let mut request = Self::empty();
         let object = json::body(body)?;
+        let is_empty = |messages: &RawValue| messages.get().trim_matches(['[', ']', ' ', '\n', '\r', '\t']).is_empty();
+        // Cursor's agent sends Responses bodies here.
+        request.has_input = object.find("input").is_some() && object.find("messages").is_none_or(is_empty);
         for (key, value) in object.iter() {
-            if value.get() != "null" {
+            if value.get() != "null" && (!request.has_input || ANSWER_KEYS.contains(&key)) {
                 request.field(key, value)?;
             }
         }
+        if request.has_input {
+            return Ok(request);
+        }
         if request.effort.as_deref().and_then(Effort::parse).is_none() {
             request.effort = request.nested_effort.take();
+        }
+        let searches = |tool: &Tool<'_>| matches!(tool, Tool::Hosted { kind: "web_search", .. });
+        if request.web_search.is_some() && request.tools.iter().any(searches) {
+            request.web_search = None;
+            request.ignored.add(&Path::Root.key("web_search_options"));
         }
         if object.find("messages").is_none() {
             return Err(ApiError::invalid("messages", "'messages' is missing"));
@@ -92,17 +115,19 @@ impl<'a> ChatRequest<'a> {
             nested_effort: None,
             reasoning_summary: None,
             messages: Vec::new(),
+            has_input: false,
             stream: false,
             include_usage: false,
             tools: Vec::new(),
             tool_choice: None,
             parallel_tool_calls: None,
             legacy_functions: false,
+            web_search: None,
             response_format: None,
             verbosity: None,
             service_tier: None,
             prompt_cache_key: None,
-            ignored: Vec::new(),
+            ignored: Ignored::default(),
         }
     }
 
@@ -113,19 +138,20 @@ impl<'a> ChatRequest<'a> {
             "messages" => self.messages = message::parse_all(value, path, &mut self.ignored)?,
             "stream" => self.stream = json::boolean(value, path)?,
             "stream_options" => self.stream_options(value, path)?,
-            "tools" => self.tools.extend(tool::parse_tools(value, path)?),
-            "tool_choice" => self.tool_choice = Some(ToolChoice::parse(value, path)?),
+            "tools" => self.tools.extend(tool::parse_tools(value, path, &mut self.ignored)?),
+            "tool_choice" => self.tool_choice = Some(ToolChoice::parse(value, path, &mut self.ignored)?),
             "parallel_tool_calls" => self.parallel_tool_calls = Some(json::boolean(value, path)?),
             "functions" => {
                 self.legacy_functions = true;
-                self.tools.extend(tool::parse_functions(value, path)?);
+                self.tools.extend(tool::parse_functions(value, path, &mut self.ignored)?);
             }
             "function_call" => {
                 if self.tool_choice.is_none() {
-                    self.tool_choice = Some(ToolChoice::parse_legacy(value, path)?);
+                    self.tool_choice = Some(ToolChoice::parse_legacy(value, path, &mut self.ignored)?);
                 }
             }
-            "response_format" => self.response_format = Some(ResponseFormat::parse(value, path)?),
+            "web_search_options" => self.web_search = Some(WebSearch::parse(value, path, &mut self.ignored)?),
+            "response_format" => self.response_format = Some(ResponseFormat::parse(value, path, &mut self.ignored)?),
             // Some tools put the Responses API's object here.
             "reasoning_effort" if json::kind(value) == "an object" => {
                 let (effort, summary) = self.reasoning(value, path)?;
@@ -147,7 +173,9 @@ impl<'a> ChatRequest<'a> {
     }
 
     fn stream_options(&mut self, value: &'a RawValue, path: &Path<'_>) -> Result<(), ApiError> {
-        if let Some(flag) = json::object(value, path)?.find("include_usage") {
+        let options = json::object(value, path)?;
+        self.ignored.add_unknown(&options, &["include_usage"], path);
+        if let Some(flag) = options.find("include_usage") {
             self.include_usage = json::boolean(flag, &path.key("include_usage"))?;
         }
         Ok(())
@@ -160,9 +188,7 @@ impl<'a> ChatRequest<'a> {
         path: &Path<'_>,
     ) -> Result<(Option<Cow<'a, str>>, Option<Text<'a>>), ApiError> {
         let reasoning = json::object(value, path)?;
-        let others =
-            reasoning.iter().filter(|(key, value)| !matches!(*key, "effort" | "summary") && value.get() != "null");
-        self.ignored.extend(others.map(|(key, _)| path.key(key).to_string()));
+        self.ignored.add_unknown(&reasoning, &["effort", "summary"], path);
         let effort = reasoning.find("effort").map(|effort| json::string(effort, &path.key("effort"))).transpose()?;
         let summary = reasoning.find("summary").map(|summary| json::text(summary, &path.key("summary"))).transpose()?;
         Ok((effort, summary))
@@ -190,26 +216,40 @@ impl<'a> ChatRequest<'a> {
             }
             "audio" => return Err(unsupported(key, "audio output is not available")),
             "prediction" => return Err(unsupported(key, "predicted outputs are not available")),
-            _ => self.ignored.push(key.to_owned()),
+            _ => self.ignored.add(path),
         }
         Ok(())
     }
 }
 
 impl<'a> ResponseFormat<'a> {
-    fn parse(value: &'a RawValue, path: &Path<'_>) -> Result<Self, ApiError> {
+    fn parse(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Self, ApiError> {
         let format = json::object(value, path)?;
         let type_path = path.key("type");
         let kind = json::required(&format, "type", path)?;
         match json::string(kind, &type_path)?.as_ref() {
-            "text" => Ok(Self::Text),
-            "json_object" => Ok(Self::JsonObject),
+            "text" => {
+                ignored.add_unknown(&format, &["type"], path);
+                Ok(Self::Text)
+            }
+            "json_object" => {
+                ignored.add_unknown(&format, &["type"], path);
+                Ok(Self::JsonObject)
+            }
             "json_schema" => {
-                let path = path.key("json_schema");
+                let (outer, path) = (path, path.key("json_schema"));
                 // Some clients send the Responses form, which has no inner object.
                 let schema = match format.find("json_schema") {
-                    Some(inner) => json::object(inner, &path)?,
-                    None => format,
+                    Some(inner) => {
+                        ignored.add_unknown(&format, &["type", "json_schema"], outer);
+                        let inner = json::object(inner, &path)?;
+                        ignored.add_unknown(&inner, &SCHEMA_KEYS, &path);
+                        inner
+                    }
+                    None => {
+                        ignored.add_unknown(&format, &[SCHEMA_KEYS.as_slice(), &["type"]].concat(), outer);
+                        format
+                    }
                 };
                 json::required(&schema, "schema", &path)?;
                 Ok(Self::JsonSchema(schema))
@@ -221,6 +261,13 @@ impl<'a> ResponseFormat<'a> {
         }
     }
 }
+
+/// What a schema of structured output consists of, in the order it is sent.
+pub(crate) const SCHEMA_KEYS: [&str; 4] = ["name", "description", "schema", "strict"];
+
+/// What says how the answer is to be, and not what it is an answer to.
+pub(crate) const ANSWER_KEYS: [&str; 7] =
+    ["stream", "stream_options", "n", "logprobs", "modalities", "audio", "prediction"];
 
 fn unsupported(key: &str, reason: &str) -> ApiError {
     ApiError::unsupported(key, format!("'{key}' is not supported: {reason}"))

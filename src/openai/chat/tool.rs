@@ -1,17 +1,18 @@
-//! The tools a client offers and which of them the model may or must use.
+//! The tools a client offers.
 
 use serde_json::value::RawValue;
 
 use crate::openai::error::ApiError;
+use crate::openai::ignored::Ignored;
 use crate::openai::json::{self, Object, Path, Text};
 
 /// One tool.
 #[derive(Debug)]
 pub enum Tool<'a> {
-    /// A function the client runs: `name`, `description`, `parameters`, `strict`.
-    Function(Object<'a>),
-    /// A custom tool the client runs: `name`, `description`, `format`.
-    Custom(Object<'a>),
+    /// A function the client runs.
+    Function(Function<'a>),
+    /// A custom tool the client runs.
+    Custom(Custom<'a>),
     /// A tool of the backend's own; `kind` is its type there.
     Hosted {
         /// `web_search` or `image_generation`.
@@ -21,58 +22,68 @@ pub enum Tool<'a> {
     },
 }
 
-/// Which tools the model may or must use.
-#[derive(Debug)]
-pub enum ToolChoice<'a> {
-    /// `auto`, `none` or `required`.
-    Mode(Text<'a>),
-    /// This function.
-    Function(Text<'a>),
-    /// This custom tool.
-    Custom(Text<'a>),
-    /// One of these.
-    Allowed {
-        /// `auto` or `required`.
-        mode: Text<'a>,
-        /// The tools to choose from.
-        tools: Vec<AllowedTool<'a>>,
-    },
+/// A function the client runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Function<'a> {
+    /// Its name, never empty.
+    pub name: Text<'a>,
+    /// What it does.
+    pub description: Option<&'a RawValue>,
+    /// The JSON Schema of its arguments.
+    pub parameters: Option<&'a RawValue>,
+    /// Whether arguments must match the schema.
+    pub strict: Option<&'a RawValue>,
 }
 
-/// A tool named in `allowed_tools`.
+/// A custom tool the client runs.
 #[derive(Debug, Clone, Copy)]
-pub enum AllowedTool<'a> {
-    /// A function.
-    Function(Text<'a>),
-    /// A custom tool.
-    Custom(Text<'a>),
-    /// A tool of the backend's own.
-    Hosted(&'static str),
+pub struct Custom<'a> {
+    /// Its name, never empty.
+    pub name: Text<'a>,
+    /// What it does.
+    pub description: Option<&'a RawValue>,
+    /// The form of its input.
+    pub format: Option<&'a RawValue>,
 }
 
 /// The tools in `value`.
-pub(super) fn parse_tools<'a>(value: &'a RawValue, path: &Path<'_>) -> Result<Vec<Tool<'a>>, ApiError> {
-    json::array(value, path)?.iter().enumerate().map(|(index, tool)| Tool::parse(tool, &path.index(index))).collect()
+pub(super) fn parse_tools<'a>(
+    value: &'a RawValue,
+    path: &Path<'_>,
+    ignored: &mut Ignored,
+) -> Result<Vec<Tool<'a>>, ApiError> {
+    let tools = json::array(value, path)?;
+    tools.iter().enumerate().map(|(index, tool)| Tool::parse(tool, &path.index(index), ignored)).collect()
 }
 
 /// The legacy functions in `value`.
-pub(super) fn parse_functions<'a>(value: &'a RawValue, path: &Path<'_>) -> Result<Vec<Tool<'a>>, ApiError> {
-    let functions = json::array(value, path)?;
+pub(super) fn parse_functions<'a>(
+    value: &'a RawValue,
+    path: &Path<'_>,
+    ignored: &mut Ignored,
+) -> Result<Vec<Tool<'a>>, ApiError> {
     let parse = |(index, function): (usize, &&'a RawValue)| {
         let path = path.index(index);
-        named(json::object(function, &path)?, &path).map(Tool::Function)
+        let function = json::object(function, &path)?;
+        ignored.add_unknown(&function, &FUNCTION_KEYS, &path);
+        Function::of(&function, "parameters", &path).map(Tool::Function)
     };
-    functions.iter().enumerate().map(parse).collect()
+    json::array(value, path)?.iter().enumerate().map(parse).collect()
 }
 
 impl<'a> Tool<'a> {
-    fn parse(value: &'a RawValue, path: &Path<'_>) -> Result<Self, ApiError> {
+    fn parse(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Self, ApiError> {
         let tool = json::object(value, path)?;
+        // Anthropic's tools have a key of their own for the schema, and often no type.
+        if tool.find("input_schema").is_some() && tool.find("function").is_none() {
+            ignored.add_unknown(&tool, &["type", "name", "description", "input_schema", "strict"], path);
+            return Function::of(&tool, "input_schema", path).map(Self::Function);
+        }
         let type_path = path.key("type");
         let kind = json::string(json::required(&tool, "type", path)?, &type_path)?;
         match kind.as_ref() {
-            "function" => inner(tool, "function", path).map(Self::Function),
-            "custom" => inner(tool, "custom", path).map(Self::Custom),
+            "function" => Definition::find(&tool, "function", path)?.function(ignored).map(Self::Function),
+            "custom" => Definition::find(&tool, "custom", path)?.custom(ignored).map(Self::Custom),
             other => match hosted(other) {
                 Some(kind) => Ok(Self::Hosted { kind, definition: tool }),
                 None => Err(ApiError::invalid(path.to_string(), format!("'{type_path}': unknown tool type '{other}'"))),
@@ -83,73 +94,91 @@ impl<'a> Tool<'a> {
     /// The name of a tool the client runs.
     pub fn name(&self) -> Option<Text<'a>> {
         match self {
-            Self::Function(tool) | Self::Custom(tool) => tool.find("name").and_then(Text::of),
+            Self::Function(tool) => Some(tool.name),
+            Self::Custom(tool) => Some(tool.name),
             Self::Hosted { .. } => None,
         }
     }
 }
 
-impl<'a> ToolChoice<'a> {
-    pub(super) fn parse(value: &'a RawValue, path: &Path<'_>) -> Result<Self, ApiError> {
-        if let Some(mode) = Text::of(value) {
-            return match mode.escaped() {
-                "auto" | "none" | "required" => Ok(Self::Mode(mode)),
-                // The word of some other providers for the same thing.
-                "any" => Ok(Self::Mode(Text::from_escaped("required"))),
-                other => Err(ApiError::invalid(
-                    path.to_string(),
-                    format!("'{path}' must be auto, none, required or name a tool, but is '{other}'"),
-                )),
-            };
-        }
-        let choice = json::object(value, path)?;
-        let type_path = path.key("type");
-        match json::string(json::required(&choice, "type", path)?, &type_path)?.as_ref() {
-            "function" => tool_name(choice, "function", path).map(Self::Function),
-            "custom" => tool_name(choice, "custom", path).map(Self::Custom),
-            "allowed_tools" => Self::allowed(choice, path),
-            "auto" => Ok(Self::Mode(Text::from_escaped("auto"))),
-            other => Err(ApiError::unsupported(
-                path.to_string(),
-                format!("'{type_path}': the backend cannot be made to use a tool of type '{other}'"),
-            )),
-        }
-    }
-
-    pub(super) fn parse_legacy(value: &'a RawValue, path: &Path<'_>) -> Result<Self, ApiError> {
-        if Text::of(value).is_some() {
-            return Self::parse(value, path);
-        }
-        let choice = json::object(value, path)?;
-        Ok(Self::Function(json::text(json::required(&choice, "name", path)?, &path.key("name"))?))
-    }
-
-    fn allowed(choice: Object<'a>, path: &Path<'_>) -> Result<Self, ApiError> {
-        let inner_path = path.key("allowed_tools");
-        let (choice, path) = match choice.find("allowed_tools") {
-            Some(inner) => (json::object(inner, &inner_path)?, &inner_path),
-            None => (choice, path),
-        };
-        let mode = json::text(json::required(&choice, "mode", path)?, &path.key("mode"))?;
-        let tools_path = path.key("tools");
-        let tools = json::array(json::required(&choice, "tools", path)?, &tools_path)?;
-        let parse = |(index, tool): (usize, &&'a RawValue)| AllowedTool::parse(tool, &tools_path.index(index));
-        Ok(Self::Allowed { mode, tools: tools.iter().enumerate().map(parse).collect::<Result<_, _>>()? })
+impl<'a> Function<'a> {
+    /// The function in `definition`, its schema under the key `schema`.
+    fn of(definition: &Object<'a>, schema: &str, path: &Path<'_>) -> Result<Self, ApiError> {
+        Ok(Self {
+            name: name(definition, path)?,
+            description: definition.find("description"),
+            parameters: definition.find(schema),
+            strict: definition.find("strict"),
+        })
     }
 }
 
-impl<'a> AllowedTool<'a> {
-    fn parse(value: &'a RawValue, path: &Path<'_>) -> Result<Self, ApiError> {
-        let tool = json::object(value, path)?;
-        let type_path = path.key("type");
-        let kind = json::string(json::required(&tool, "type", path)?, &type_path)?;
-        match kind.as_ref() {
-            "function" => tool_name(tool, "function", path).map(Self::Function),
-            "custom" => tool_name(tool, "custom", path).map(Self::Custom),
-            other => hosted(other).map(Self::Hosted).ok_or_else(|| {
-                ApiError::invalid(type_path.to_string(), format!("'{type_path}': unknown tool type '{other}'"))
-            }),
+/// The definition of a tool: nested under its type as chat has it, or flat as the Responses API has it.
+pub(super) enum Definition<'t, 'a, 'p> {
+    Nested { outer: &'t Object<'a>, inner: Object<'a>, field: &'static str, path: &'t Path<'p> },
+    Flat { tool: &'t Object<'a>, path: &'t Path<'p> },
+}
+
+impl<'t, 'a, 'p> Definition<'t, 'a, 'p> {
+    pub(super) fn find(tool: &'t Object<'a>, field: &'static str, path: &'t Path<'p>) -> Result<Self, ApiError> {
+        match tool.find(field) {
+            Some(inner) => {
+                let inner = json::object(inner, &path.key(field))?;
+                Ok(Self::Nested { outer: tool, inner, field, path })
+            }
+            None if tool.find("name").is_some() => Ok(Self::Flat { tool, path }),
+            None => {
+                let path = path.key(field);
+                Err(ApiError::invalid(path.to_string(), format!("'{path}' is missing")))
+            }
         }
+    }
+
+    /// The name alone, which is all that a choice has.
+    pub(super) fn name(&self, ignored: &mut Ignored) -> Result<Text<'a>, ApiError> {
+        self.read(&["name"], ignored, name)
+    }
+
+    fn function(&self, ignored: &mut Ignored) -> Result<Function<'a>, ApiError> {
+        self.read(&FUNCTION_KEYS, ignored, |definition, path| Function::of(definition, "parameters", path))
+    }
+
+    fn custom(&self, ignored: &mut Ignored) -> Result<Custom<'a>, ApiError> {
+        self.read(&["name", "description", "format"], ignored, |definition, path| {
+            let (description, format) = (definition.find("description"), definition.find("format"));
+            Ok(Custom { name: name(definition, path)?, description, format })
+        })
+    }
+
+    fn read<T>(
+        &self,
+        known: &[&str],
+        ignored: &mut Ignored,
+        read: impl Fn(&Object<'a>, &Path<'_>) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        match self {
+            Self::Nested { outer, inner, field, path } => {
+                ignored.add_unknown(outer, &["type", field], path);
+                let path = path.key(field);
+                ignored.add_unknown(inner, known, &path);
+                read(inner, &path)
+            }
+            Self::Flat { tool, path } => {
+                ignored.add_unknown(tool, &[known, &["type"]].concat(), path);
+                read(tool, path)
+            }
+        }
+    }
+}
+
+/// The name in an object at `path`, which must have one.
+pub(super) fn name<'a>(definition: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
+    let value = json::required(definition, "name", path)?;
+    let path = path.key("name");
+    let name = json::text(value, &path)?;
+    match name.is_empty() {
+        true => Err(ApiError::invalid(path.to_string(), format!("'{path}' is empty"))),
+        false => Ok(name),
     }
 }
 
@@ -163,22 +192,4 @@ pub fn hosted(kind: &str) -> Option<&'static str> {
     }
 }
 
-/// The definition of a tool: nested under its type as chat has it, or flat as the Responses API has it.
-fn inner<'a>(tool: Object<'a>, field: &str, path: &Path<'_>) -> Result<Object<'a>, ApiError> {
-    let inner_path = path.key(field);
-    match tool.find(field) {
-        Some(definition) => named(json::object(definition, &inner_path)?, &inner_path),
-        None if tool.find("name").is_some() => named(tool, path),
-        None => Err(ApiError::invalid(inner_path.to_string(), format!("'{inner_path}' is missing"))),
-    }
-}
-
-fn tool_name<'a>(tool: Object<'a>, field: &str, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
-    let definition = inner(tool, field, path)?;
-    json::text(json::required(&definition, "name", path)?, &path.key("name"))
-}
-
-fn named<'a>(definition: Object<'a>, path: &Path<'_>) -> Result<Object<'a>, ApiError> {
-    json::text(json::required(&definition, "name", path)?, &path.key("name"))?;
-    Ok(definition)
-}
+const FUNCTION_KEYS: [&str; 4] = ["name", "description", "parameters", "strict"];

@@ -15,5 +15,5 @@ mod write;
 
 pub use path::Path;
 pub use text::Text;
-pub use value::{Object, array, body, boolean, kind, object, required, string, text, unsigned};
-pub use write::{ArrayWriter, ObjectWriter, push_string};
+pub use value::{Object, array, body, boolean, kind, object, required, string, text, unsigned, without_mark};
+pub use write::{ArrayWriter, ObjectWriter, escape, push_string};

@@ -23,6 +23,24 @@ impl<'p> Path<'p> {
     pub const fn index(&'p self, index: usize) -> Self {
         Self::Index(self, index)
     }
+
+    /// The path with a star for each index: all places of its kind.
+    pub const fn pattern(&'p self) -> impl fmt::Display + 'p {
+        Pattern(self)
+    }
+}
+
+struct Pattern<'p>(&'p Path<'p>);
+
+impl fmt::Display for Pattern<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Path::Root => Ok(()),
+            Path::Key(Path::Root, name) => formatter.write_str(name),
+            Path::Key(parent, name) => write!(formatter, "{}.{name}", Self(parent)),
+            Path::Index(parent, _) => write!(formatter, "{}[*]", Self(parent)),
+        }
+    }
 }
 
 impl fmt::Display for Path<'_> {
@@ -47,5 +65,6 @@ mod tests {
         let content = message.key("content");
         let part = content.index(0);
         assert_eq!(part.key("type").to_string(), "messages[2].content[0].type");
+        assert_eq!(part.key("type").pattern().to_string(), "messages[*].content[*].type");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2_iter;
 use serde_json::value::RawValue;
 
 /// The characters between the quotes of a JSON string, escapes and all.
@@ -50,6 +51,17 @@ impl<'a> Text<'a> {
             }
         }
         count
+    }
+
+    /// Whether the word "json" is among the characters, in any case.
+    pub fn mentions_json(self) -> bool {
+        let contains = |text: &str| {
+            let text = text.as_bytes();
+            memchr2_iter(b'j', b'J', text)
+                .any(|start| text.get(start..start + 4).is_some_and(|word| word.eq_ignore_ascii_case(b"json")))
+        };
+        // Letters may be escaped by their number; no other escape stands for one.
+        contains(self.0) || (self.0.contains("\\u") && contains(&self.decode()))
     }
 
     /// The characters themselves. Half a surrogate pair, which no Rust string can hold, becomes U+FFFD; so use this to look
@@ -111,6 +123,16 @@ mod tests {
         {
             let text = Text::from_escaped(escaped);
             assert_eq!(text.length(), text.decode().chars().count(), "{escaped}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_found_in_any_case_and_escape() {
+        for escaped in ["json", "a JSON b", r"\u006aSon", r"x\njson", "aJsOn"] {
+            assert!(Text::from_escaped(escaped).mentions_json(), "{escaped}");
+        }
+        for escaped in ["", "jso", r"js\non", r"js\\u006fn"] {
+            assert!(!Text::from_escaped(escaped).mentions_json(), "{escaped}");
         }
     }
 

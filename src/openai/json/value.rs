@@ -58,6 +58,7 @@ struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The object that a request body must be, nested no deeper than [`DEEPEST`].
 pub fn body(bytes: &[u8]) -> Result<Object<'_>, ApiError> {
+    let bytes = without_mark(bytes);
     let object = serde_json::from_slice(bytes).map_err(|error| {
         let message = match error.classify() {
             serde_json::error::Category::Data => "the request body must be a JSON object".to_owned(),
@@ -71,6 +72,11 @@ pub fn body(bytes: &[u8]) -> Result<Object<'_>, ApiError> {
     }
     let message = format!("the request body is nested more than {DEEPEST} levels deep");
     Err(ApiError::new(ErrorKind::InvalidRequest, message))
+}
+
+/// `bytes` without the byte order mark that some Windows tools put before UTF-8.
+pub fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 /// The value that `object`, which stands at `path`, must have under `name`.
@@ -137,6 +143,13 @@ const DEEPEST: usize = 127;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_byte_order_mark_is_skipped() {
+        assert_eq!(body(b"\xef\xbb\xbf{\"a\":1}").unwrap().find("a").unwrap().get(), "1");
+        assert!(body(b"\xef\xbb\xbf\xef\xbb\xbf{}").is_err());
+        assert!(body(b"\xef\xbb\xbf").unwrap_err().message.contains("empty"));
+    }
 
     #[test]
     fn keeps_order_and_raw_text() {

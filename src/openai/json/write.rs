@@ -14,6 +14,14 @@ pub fn push_string(out: &mut Vec<u8>, plain: &str) {
     }
 }
 
+/// `plain` as it stands between the quotes of a JSON string.
+pub fn escape(plain: &str) -> String {
+    let mut quoted = Vec::new();
+    push_string(&mut quoted, plain);
+    let quoted = String::from_utf8(quoted).unwrap_or_default();
+    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
+}
+
 /// Writes one object; [`ObjectWriter::end`] closes it.
 #[derive(Debug)]
 pub struct ObjectWriter<'w> {

@@ -1,5 +1,7 @@
 //! What must hold between items: calls and their outputs, reasoning and its product, the place of a compaction's trigger.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::{Refusal, items};
@@ -25,24 +27,36 @@ fn check_trigger(input: &[Value]) -> Result<(), Refusal> {
 }
 
 fn check_calls(input: &[Value]) -> Result<(), Refusal> {
-    // Open calls in their order, so that the first unanswered one is reported.
-    let mut open: Vec<(Family, &str)> = Vec::new();
+    let mut calls: Vec<(Family, &str)> = Vec::new();
+    let mut open: HashMap<(Family, &str), usize> = HashMap::new();
+    let begin = |call, calls: &mut Vec<_>, open: &mut HashMap<_, _>| {
+        calls.push(call);
+        *open.entry(call).or_default() += 1;
+    };
     for (_, item) in objects(input) {
         let Some(call_id) = item.get("call_id").and_then(Value::as_str) else { continue };
         match items::kind(item) {
-            Some("function_call" | "local_shell_call") => open.push((Family::Function, call_id)),
-            Some("custom_tool_call") => open.push((Family::Custom, call_id)),
-            Some(kind @ ("function_call_output" | "custom_tool_call_output")) => {
-                let family = if kind == "function_call_output" { Family::Function } else { Family::Custom };
-                let Some(position) = open.iter().position(|call| *call == (family, call_id)) else {
-                    return Err(no_call(family, call_id));
+            Some("function_call" | "local_shell_call") => begin((Family::Function, call_id), &mut calls, &mut open),
+            Some("custom_tool_call") => begin((Family::Custom, call_id), &mut calls, &mut open),
+            Some("tool_search_call") if runs_at_client(item) => {
+                begin((Family::ToolSearch, call_id), &mut calls, &mut open);
+            }
+            Some("tool_search_output") if !runs_at_client(item) => {}
+            Some(kind @ ("function_call_output" | "custom_tool_call_output" | "tool_search_output")) => {
+                let family = match kind {
+                    "function_call_output" => Family::Function,
+                    "custom_tool_call_output" => Family::Custom,
+                    _ => Family::ToolSearch,
                 };
-                open.remove(position);
+                match open.get_mut(&(family, call_id)).filter(|count| **count > 0) {
+                    Some(count) => *count -= 1,
+                    None => return Err(no_call(family, call_id)),
+                }
             }
             _ => {}
         }
     }
-    match open.first() {
+    match calls.iter().find(|call| open.get(*call).is_some_and(|count| *count > 0)) {
         Some((family, call_id)) => Err(no_output(*family, call_id)),
         None => Ok(()),
     }
@@ -81,6 +95,11 @@ fn is_product(item: &Map<String, Value>) -> bool {
     }
 }
 
+/// Whether the client runs a search for tools, and answers for it.
+fn runs_at_client(item: &Map<String, Value>) -> bool {
+    item.get("execution") != Some(&Value::from("server"))
+}
+
 fn objects(input: &[Value]) -> impl Iterator<Item = (usize, &Map<String, Value>)> {
     input.iter().enumerate().filter_map(|(index, item)| Some((index, item.as_object()?)))
 }
@@ -89,6 +108,7 @@ fn no_output(family: Family, call_id: &str) -> Refusal {
     let message = match family {
         Family::Function => format!("No tool output found for function call {call_id}."),
         Family::Custom => format!("No tool output found for custom tool call {call_id}."),
+        Family::ToolSearch => format!("No tool output found for tool search call {call_id}."),
     };
     Refusal::error(None, Some("input"), message)
 }
@@ -97,6 +117,7 @@ fn no_call(family: Family, call_id: &str) -> Refusal {
     let message = match family {
         Family::Function => format!("No tool call found for function call output with call_id {call_id}."),
         Family::Custom => format!("No tool call found for custom tool call output with call_id {call_id}."),
+        Family::ToolSearch => format!("No tool call found for tool search output with call_id {call_id}."),
     };
     Refusal::error(None, Some("input"), message)
 }
@@ -106,4 +127,7 @@ fn no_call(family: Family, call_id: &str) -> Refusal {
 enum Family {
     Function,
     Custom,
+    /// The official client pairs these too (codex-rs/core/src/context_manager/normalize.rs, 2026-10); the backend's words
+    /// for one without the other are not known, and made like those of the others.
+    ToolSearch,
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::super::vault::Owner;
 use super::tools::Declared;
-use super::{Context, Refusal, content, is_name, only_words, required_text};
+use super::{Context, Refusal, check_tool_name, content, is_name, only_words, required_text};
 
 /// Checks each item by itself; what holds between them is [`super::history`]'s.
 pub(super) fn check(input: &[Value], tools: &Declared, context: Context<'_>) -> Result<(), Refusal> {
@@ -86,11 +86,7 @@ fn check_call(item: &Map<String, Value>, path: &str, tools: &Declared) -> Result
             return Err(Refusal::too_long(&format!("{path}.call_id"), MAX_ID, length));
         }
         if call_id.is_empty() {
-            let message = format!(
-                "Invalid '{path}.call_id': empty string. Expected a string with minimum length 1, but got an empty \
-                 string instead."
-            );
-            return Err(Refusal::error(Some("empty_string"), Some(&format!("{path}.call_id")), message));
+            return Err(Refusal::empty(&format!("{path}.call_id")));
         }
     }
     if let Some(Value::String(namespace)) = item.get("namespace")
@@ -100,14 +96,7 @@ fn check_call(item: &Map<String, Value>, path: &str, tools: &Declared) -> Result
         return Err(Refusal::error(Some("invalid_value"), Some(&format!("{path}.namespace")), message));
     }
     match item.get("name") {
-        Some(Value::String(name)) if !is_name(name) => {
-            let path = format!("{path}.name");
-            let message = format!(
-                "Invalid '{path}': string does not match pattern. Expected a string that matches the pattern \
-                 '^[a-zA-Z0-9_-]+$'."
-            );
-            Err(Refusal::error(Some("invalid_value"), Some(&path), message))
-        }
+        Some(Value::String(name)) => check_tool_name(name, &format!("{path}.name")),
         _ => Ok(()),
     }
 }

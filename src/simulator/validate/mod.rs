@@ -14,6 +14,7 @@ use super::vault::{Owner, Vault};
 mod content;
 mod history;
 mod items;
+mod json_mode;
 mod parameters;
 mod schema;
 mod tools;
@@ -29,6 +30,8 @@ pub(super) struct Context<'a> {
     pub(super) owner: Owner<'a>,
     /// Whether the lighter request shape was announced.
     pub(super) lite: bool,
+    /// Whether the account may name access programs.
+    pub(super) access_programs: bool,
 }
 
 /// Why a request was refused.
@@ -53,7 +56,8 @@ fn check_conversation(body: &Map<String, Value>, context: Context<'_>) -> Result
     let input = body.get("input").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let tools = tools::Declared::check(body, input)?;
     items::check(input, &tools, context)?;
-    history::check(input)
+    history::check(input)?;
+    json_mode::check(body, input)
 }
 
 impl Refusal {
@@ -115,6 +119,23 @@ impl Refusal {
         );
         Self::error(Some("string_above_max_length"), Some(path), message)
     }
+
+    /// A text that must not be empty.
+    fn empty(path: &str) -> Self {
+        let message = format!(
+            "Invalid '{path}': empty string. Expected a string with minimum length 1, but got an empty string instead."
+        );
+        Self::error(Some("empty_string"), Some(path), message)
+    }
+
+    /// A name with characters it may not have.
+    fn wrong_pattern(path: &str) -> Self {
+        let message = format!(
+            "Invalid '{path}': string does not match pattern. Expected a string that matches the pattern \
+             '^[a-zA-Z0-9_-]+$'."
+        );
+        Self::error(Some("invalid_value"), Some(path), message)
+    }
 }
 
 impl From<Refusal> for ScriptedAnswer {
@@ -150,9 +171,28 @@ fn only_words(value: Option<&Value>, supported: &[&str], path: &str) -> Result<(
     }
 }
 
-/// Whether a name may be a tool's.
+/// Whether a name consists of the characters a tool's name may have.
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+/// Checks the name at `path` of a tool, or of a call of one.
+///
+/// The wording is the backend's: openai/codex#1289 (too long), openai/codex#8174 (characters), diegosouzapw/OmniRoute#346
+/// (empty). Since 2026-09 the limit may be 128 for some (openai/codex#46188); the lower one holds here.
+fn check_tool_name(name: &str, path: &str) -> Result<(), Refusal> {
+    const LONGEST: usize = 64;
+    let length = name.chars().count();
+    if length > LONGEST {
+        return Err(Refusal::too_long(path, LONGEST, length));
+    }
+    if name.is_empty() {
+        return Err(Refusal::empty(path));
+    }
+    if !is_name(name) {
+        return Err(Refusal::wrong_pattern(path));
+    }
+    Ok(())
 }
 
 fn enumerate(words: &[&str]) -> String {

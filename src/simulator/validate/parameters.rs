@@ -22,6 +22,7 @@ pub(super) fn check(body: &Map<String, Value>, context: Context<'_>) -> Result<(
     check_stream_options(body)?;
     check_include(body.get("include"))?;
     check_client_metadata(body.get("client_metadata"))?;
+    check_access_programs(body.get("access_programs"), context)?;
     check_shared(body, model)?;
     check_lite(body, context)
 }
@@ -92,6 +93,23 @@ fn check_client_metadata(metadata: Option<&Value>) -> Result<(), Refusal> {
             None => Ok(()),
         },
         Some(other) => Err(Refusal::wrong_type("client_metadata", "an object", other)),
+    }
+}
+
+/// The backend knows the parameter and refuses it to accounts without the programme (vm0-ai/vm0#35465, 2026-09-18).
+fn check_access_programs(programs: Option<&Value>, context: Context<'_>) -> Result<(), Refusal> {
+    let programs = match programs {
+        None | Some(Value::Null) => return Ok(()),
+        Some(Value::Object(programs)) => programs,
+        Some(other) => return Err(Refusal::wrong_type("access_programs", "an object", other)),
+    };
+    match programs.keys().next().filter(|_| !context.access_programs) {
+        None => Ok(()),
+        Some(name) => {
+            let path = format!("access_programs.{name}");
+            let message = format!("Unsupported parameter: '{path}' is not enabled for this organization.");
+            Err(Refusal::error(Some("unsupported_parameter"), Some(&path), message))
+        }
     }
 }
 
@@ -215,6 +233,7 @@ const ALLOWED: &[&str] = &[
     "prompt_cache_key",
     "text",
     "client_metadata",
+    "access_programs",
 ];
 
 const INCLUDES: &[&str] = &[

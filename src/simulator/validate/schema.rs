@@ -5,8 +5,11 @@ use serde_json::{Map, Value};
 use super::Refusal;
 
 /// Checks a function's parameters.
+///
+/// An object must name its properties, although it has none (openai/codex users behind inboxapi/cli#106, 2026-05-06,
+/// containers/kubernetes-mcp-server#340); nothing is known of such a rule for the objects inside it.
 pub(super) fn check_parameters(
-    schema: &Map<String, Value>,
+    parameters: Option<&Value>,
     function: &str,
     strict: Option<&Value>,
     path: &str,
@@ -15,7 +18,14 @@ pub(super) fn check_parameters(
         let message = format!("Invalid schema for function '{function}': {cause}");
         Refusal::error(Some("invalid_function_parameters"), Some(path), message)
     };
-    check(schema, strict).map_err(refuse)
+    let schema = match parameters {
+        None | Some(Value::Null) => return Err(refuse(NO_PROPERTIES.to_owned())),
+        Some(Value::Object(schema)) if schema.is_empty() => return Err(refuse(NO_PROPERTIES.to_owned())),
+        Some(Value::Object(schema)) => schema,
+        Some(other) => return Err(Refusal::wrong_type(path, "an object", other)),
+    };
+    check_root(schema).and_then(|()| check_properties(schema)).map_err(refuse)?;
+    check_strict(schema, strict).map_err(refuse)
 }
 
 /// Checks the schema of structured output.
@@ -24,16 +34,32 @@ pub(super) fn check_format(schema: &Map<String, Value>, name: &str, strict: Opti
         let message = format!("Invalid schema for response_format '{name}': {cause}");
         Refusal::error(Some("invalid_json_schema"), Some("text.format.schema"), message)
     };
-    check(schema, strict).map_err(refuse)
+    if !schema.is_empty() && !schema.contains_key("$ref") {
+        check_root(schema).map_err(refuse)?;
+    }
+    check_strict(schema, strict).map_err(refuse)
 }
 
-fn check(schema: &Map<String, Value>, strict: Option<&Value>) -> Result<(), String> {
-    // An empty object is an object without parameters.
-    if !schema.is_empty() && !schema.contains_key("$ref") && schema.get("type") != Some(&Value::from("object")) {
-        let given =
-            schema.get("type").map_or_else(|| "None".to_owned(), |kind| kind.as_str().unwrap_or("list").to_owned());
-        return Err(format!("schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{given}\"'."));
+fn check_root(schema: &Map<String, Value>) -> Result<(), String> {
+    if schema.get("type") == Some(&Value::from("object")) {
+        return Ok(());
     }
+    let given = match schema.get("type") {
+        None | Some(Value::Null) => "None",
+        Some(kind) => kind.as_str().unwrap_or("list"),
+    };
+    Err(format!("schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{given}\"'."))
+}
+
+fn check_properties(schema: &Map<String, Value>) -> Result<(), String> {
+    match schema.get("properties") {
+        None | Some(Value::Null) => Err(NO_PROPERTIES.to_owned()),
+        Some(Value::Object(_)) => Ok(()),
+        Some(other) => Err(format!("{other} is not of type 'object'.")),
+    }
+}
+
+fn check_strict(schema: &Map<String, Value>, strict: Option<&Value>) -> Result<(), String> {
     if strict == Some(&Value::Bool(true)) {
         check_closed(&Value::Object(schema.clone()), &mut Vec::new())
     } else {
@@ -84,3 +110,5 @@ fn check_closed(schema: &Value, context: &mut Vec<String>) -> Result<(), String>
 fn place(context: &[String]) -> String {
     format!("({})", context.join(", "))
 }
+
+const NO_PROPERTIES: &str = "In context=(), object schema missing properties.";

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::{Refusal, is_name, only_keys, only_words, required_text, schema};
+use super::{Refusal, check_tool_name, is_name, only_keys, only_words, required_text, schema};
 
 /// The tools a request declares, by name.
 #[derive(Debug, Default)]
@@ -67,12 +67,7 @@ impl Declared {
             None | Some(Value::Null | Value::Bool(_)) => {}
             Some(other) => return Err(Refusal::wrong_type(&format!("{path}.strict"), "a boolean", other)),
         }
-        let parameters = format!("{path}.parameters");
-        match tool.get("parameters") {
-            None | Some(Value::Null) => {}
-            Some(Value::Object(schema)) => schema::check_parameters(schema, name, tool.get("strict"), &parameters)?,
-            Some(other) => return Err(Refusal::wrong_type(&parameters, "an object", other)),
-        }
+        schema::check_parameters(tool.get("parameters"), name, tool.get("strict"), &format!("{path}.parameters"))?;
         self.functions.insert(name.to_owned());
         Ok(())
     }
@@ -92,7 +87,7 @@ impl Declared {
     }
 
     fn add_namespace(&mut self, tool: &Map<String, Value>, path: &str) -> Result<(), Refusal> {
-        let name = tool_name(tool, path)?;
+        let name = namespace_name(tool, path)?;
         only_keys(tool, &["type", "name", "description", "tools"], path)?;
         let path = format!("{path}.tools");
         let Some(Value::Array(tools)) = tool.get("tools") else { return Err(Refusal::missing(&path)) };
@@ -165,18 +160,20 @@ fn not_found(name: &str) -> Refusal {
 /// The flat name; a tool nested the way chat requests nest it has none.
 fn tool_name<'a>(tool: &'a Map<String, Value>, path: &str) -> Result<&'a str, Refusal> {
     let name = required_text(tool, "name", path)?;
-    let path = format!("{path}.name");
-    if name.len() > MAX_NAME {
-        return Err(Refusal::too_long(&path, MAX_NAME, name.len()));
-    }
-    if !is_name(name) {
-        let message = format!(
-            "Invalid '{path}': string does not match pattern. Expected a string that matches the pattern \
-             '^[a-zA-Z0-9_-]+$'."
-        );
-        return Err(Refusal::error(Some("invalid_value"), Some(&path), message));
-    }
+    check_tool_name(name, &format!("{path}.name"))?;
     Ok(name)
+}
+
+/// The name of a namespace, which no client but the official one declares; what is known of the length is its own limit.
+fn namespace_name<'a>(tool: &'a Map<String, Value>, path: &str) -> Result<&'a str, Refusal> {
+    let name = required_text(tool, "name", path)?;
+    let path = format!("{path}.name");
+    match name.chars().count() {
+        0 => Err(Refusal::empty(&path)),
+        length @ 129.. => Err(Refusal::too_long(&path, 128, length)),
+        _ if !is_name(name) => Err(Refusal::wrong_pattern(&path)),
+        _ => Ok(name),
+    }
 }
 
 fn check_description(tool: &Map<String, Value>, path: &str) -> Result<(), Refusal> {
@@ -204,8 +201,6 @@ fn check_web_search(tool: &Map<String, Value>, path: &str) -> Result<(), Refusal
     let size = format!("{path}.search_context_size");
     only_words(tool.get("search_context_size"), &["low", "medium", "high"], &size)
 }
-
-const MAX_NAME: usize = 128;
 
 const WEB_SEARCH_KEYS: &[&str] = &[
     "type",

@@ -1,9 +1,12 @@
 //! The content of messages in the backend's form.
 
+use std::borrow::Cow;
+
 use super::history::Orphan;
-use crate::openai::chat::content::{Content, Part};
-use crate::openai::chat::message::CallReference;
+use crate::openai::chat::call::CallReference;
+use crate::openai::chat::content::{Content, ImageSource, Part};
 use crate::openai::json::{ArrayWriter, ObjectWriter, Text};
+use crate::translate::pairing::orphan_heading;
 
 /// Writes an array of parts for a user or developer message.
 pub(super) fn write_input(content: &Content<'_>, out: &mut Vec<u8>) {
@@ -40,6 +43,8 @@ pub(super) fn stretches<'p, 'a>(content: &'p Content<'a>, refusal: Option<Text<'
     for part in content.parts() {
         match (part, stretches.last_mut()) {
             (Part::Text(text) | Part::Refusal(text), _) => say(*text, &mut stretches),
+            // It has been said before the message.
+            (Part::Name(_), _) => {}
             (Part::Image { .. } | Part::File { .. }, Some(Stretch::Shown(parts))) => parts.push(part),
             (Part::Image { .. } | Part::File { .. }, _) => stretches.push(Stretch::Shown(vec![part])),
         }
@@ -54,6 +59,17 @@ pub(super) fn stretches<'p, 'a>(content: &'p Content<'a>, refusal: Option<Text<'
 pub(super) fn write_said(texts: &[Text<'_>], out: &mut Vec<u8>) {
     let mut parts = ArrayWriter::begin(out);
     texts.iter().for_each(|text| write_text("output_text", *text, &mut parts));
+    parts.end();
+}
+
+/// Writes an array that says which of several assistants speaks next.
+pub(super) fn write_author(name: Text<'_>, out: &mut Vec<u8>) {
+    let mut parts = ArrayWriter::begin(out);
+    write_text(
+        "input_text",
+        Text::from_escaped(&format!("Author of the next message: {}", name.escaped())),
+        &mut parts,
+    );
     parts.end();
 }
 
@@ -79,8 +95,7 @@ pub(super) fn write_output(content: &Content<'_>, out: &mut Vec<u8>) {
 /// Writes the parts of a user message that quotes an output no call is waiting for.
 pub(super) fn write_orphan(orphan: &Orphan<'_>, content: &Content<'_>, out: &mut Vec<u8>) {
     let (what, name) = match *orphan {
-        Orphan { reference: CallReference::Id(id), is_known: true } => ("Another output of the tool call", id),
-        Orphan { reference: CallReference::Id(id), is_known: false } => ("Output of the unknown tool call", id),
+        Orphan { reference: CallReference::Id(id), is_known } => (orphan_heading(is_known), id),
         Orphan { reference: CallReference::Name(name), .. } => ("Output of the function", name),
     };
     let heading = format!("{what} {}:", name.escaped());
@@ -105,10 +120,11 @@ pub(super) fn joined_text(content: &Content<'_>) -> Option<String> {
         Content::Absent => Some(String::new()),
         Content::Text(text) => Some(text.escaped().to_owned()),
         Content::Parts(parts) => {
-            let texts: Option<Vec<&str>> = parts
+            let texts: Option<Vec<Cow<'_, str>>> = parts
                 .iter()
                 .map(|part| match part {
-                    Part::Text(text) | Part::Refusal(text) => Some(text.escaped()),
+                    Part::Text(text) | Part::Refusal(text) => Some(Cow::Borrowed(text.escaped())),
+                    Part::Name(name) => Some(Cow::Owned(format!("{}:", name.escaped()))),
                     Part::Image { .. } | Part::File { .. } => None,
                 })
                 .collect();
@@ -120,9 +136,24 @@ pub(super) fn joined_text(content: &Content<'_>) -> Option<String> {
 fn write_part(part: &Part<'_>, parts: &mut ArrayWriter<'_>) {
     match part {
         Part::Text(text) | Part::Refusal(text) => write_text("input_text", *text, parts),
-        Part::Image { url, detail } => {
+        // Parts of a message may be put together without anything between them.
+        Part::Name(name) => {
+            write_text("input_text", Text::from_escaped(&format!(r"{}:\n", name.escaped())), parts);
+        }
+        Part::Image { source, detail } => {
             let mut image = parts.object();
-            image.string("type", "input_image").text("image_url", *url);
+            image.string("type", "input_image");
+            match source {
+                ImageSource::Url(url) => {
+                    image.text("image_url", *url);
+                }
+                ImageSource::Base64 { media_type, data } => {
+                    let url = image.key("image_url");
+                    for piece in ["\"data:", media_type.escaped(), ";base64,", data.escaped(), "\""] {
+                        url.extend_from_slice(piece.as_bytes());
+                    }
+                }
+            }
             optional(&mut image, "detail", *detail);
             image.end();
         }

@@ -1,19 +1,19 @@
 //! The conversation as the backend wants it: every call with exactly one output, every output with its call.
 //!
-//! * An output belongs to the nearest earlier call of its id that has none yet, else to the first later one; it is sent
-//!   right behind the calls it belongs to, wherever the client put it.
+//! * Which output answers which call, and the id of each, is [`pairing`](crate::translate::pairing)'s to say.
+//! * An output is sent right behind the calls of its message, wherever the client put it.
 //! * A second output for a call, or one without any call, becomes a user message that quotes it.
 //! * A call without output gets one that says so.
-//! * A call id that is too long, empty or used before is replaced, the same way each time, on both sides.
 //! * Everything else keeps its order, and nothing is left out.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::openai::chat::content::Content;
-use crate::openai::chat::message::{Call, CallReference, Message, Payload};
+use crate::openai::chat::call::{Call, CallReference, Payload};
+use crate::openai::chat::content::{Content, Part};
+use crate::openai::chat::message::Message;
 use crate::openai::json::Text;
-use crate::translate::call_id;
+use crate::translate::pairing::{Family, Fate, Pairing, Point};
 
 /// One item of the backend's `input`.
 #[derive(Debug)]
@@ -22,13 +22,15 @@ pub(super) enum Item<'m, 'a> {
     User(&'m Content<'a>),
     /// A system or developer message that is not at the beginning.
     Developer(&'m Content<'a>),
+    /// Which of several assistants speaks next.
+    Author(Text<'a>),
     /// What the assistant said, and refused to say.
     Assistant { content: &'m Content<'a>, refusal: Option<Text<'a>> },
     /// A call.
     Call {
         /// As it is sent.
         id: Cow<'m, str>,
-        /// As the client knows it.
+        /// As the client knows it; once in a history, so that nothing remembered for an id is put back twice.
         original_id: Option<Text<'a>>,
         custom: bool,
         name: Text<'a>,
@@ -52,121 +54,110 @@ pub(super) struct Orphan<'a> {
 
 /// Puts `messages` in the order and the pairs that the backend accepts.
 pub(super) fn normalise<'m, 'a>(messages: &'m [Message<'a>]) -> Vec<Item<'m, 'a>> {
-    let calls = Calls::pair(messages);
-    let mut items = Vec::with_capacity(messages.len());
-    for (position, message) in messages.iter().enumerate() {
+    let history = History::read(messages);
+    let pairing = Pairing::new(&history.call_points, &history.output_points);
+    let items = Vec::with_capacity(messages.len());
+    let mut writer = Writer { history, pairing, next_call: 0, seen: HashSet::new(), items };
+    let mut output = 0;
+    for (place, message) in messages.iter().enumerate() {
         match message {
-            Message::Instruction(content) => items.push(Item::Developer(content)),
-            Message::User(content) => items.push(Item::User(content)),
+            Message::Instruction(content) => writer.items.push(Item::Developer(content)),
+            Message::User(content) => writer.items.push(Item::User(content)),
             Message::Assistant { content, refusal, .. } => {
-                items.push(Item::Assistant { content, refusal: *refusal });
-                calls.write(position, messages, &mut items);
+                // Before the message itself, so that nothing comes between it and its reasoning.
+                if let Some(Part::Name(name)) = content.parts().first() {
+                    writer.items.push(Item::Author(*name));
+                }
+                writer.items.push(Item::Assistant { content, refusal: *refusal });
+                writer.write_calls(place);
             }
             Message::ToolOutput { call, content } => {
-                if calls.orphans.contains(&position) {
-                    let is_known = calls.calls.iter().any(|known| known.is_named_by(*call));
-                    items.push(Item::Orphan { orphan: Orphan { reference: *call, is_known }, content });
+                if let Some(&Fate::Orphan { is_known }) = writer.pairing.fates.get(output) {
+                    writer.items.push(Item::Orphan { orphan: Orphan { reference: *call, is_known }, content });
                 }
+                output += 1;
             }
         }
     }
-    items
+    writer.items
 }
 
-/// Every call of the history with the output it gets.
-struct Calls<'m, 'a> {
-    calls: Vec<PairedCall<'m, 'a>>,
-    /// Positions of outputs without a call.
-    orphans: HashSet<usize>,
+/// The calls and outputs of a conversation, in its order.
+#[derive(Default)]
+struct History<'m, 'a> {
+    calls: Vec<&'m Call<'a>>,
+    /// Where each call stands and how it is known.
+    call_points: Vec<Point<'a>>,
+    outputs: Vec<&'m Content<'a>>,
+    output_points: Vec<Point<'a>>,
 }
 
-struct PairedCall<'m, 'a> {
-    call: &'m Call<'a>,
-    /// The message that made the call.
-    position: usize,
-    /// The message with its output.
-    output: Option<usize>,
-    id: Cow<'m, str>,
-}
-
-impl<'m, 'a> Calls<'m, 'a> {
-    fn pair(messages: &'m [Message<'a>]) -> Self {
-        let mut calls = Vec::new();
-        let mut used = HashSet::new();
-        for (position, message) in messages.iter().enumerate() {
-            let Message::Assistant { calls: made, .. } = message else { continue };
-            for call in made {
-                let id = unused_id(call, calls.len(), &used);
-                used.insert(id.clone());
-                calls.push(PairedCall { call, position, output: None, id });
-            }
-        }
-        let mut paired = Self { calls, orphans: HashSet::new() };
-        for (position, message) in messages.iter().enumerate() {
-            let Message::ToolOutput { call, .. } = message else { continue };
-            match paired.call_for(*call, position) {
-                Some(call) => call.output = Some(position),
-                None => {
-                    paired.orphans.insert(position);
+impl<'m, 'a> History<'m, 'a> {
+    fn read(messages: &'m [Message<'a>]) -> Self {
+        let mut history = Self::default();
+        for (place, message) in messages.iter().enumerate() {
+            match message {
+                Message::Assistant { calls, .. } => {
+                    for call in calls {
+                        let reference = call.id.map_or(CallReference::Name(call.name), CallReference::Id);
+                        history.calls.push(call);
+                        history.call_points.push(point(reference, place));
+                    }
                 }
+                Message::ToolOutput { call, content } => {
+                    history.outputs.push(content);
+                    history.output_points.push(point(*call, place));
+                }
+                Message::Instruction(_) | Message::User(_) => {}
             }
         }
-        paired
-    }
-
-    fn call_for(&mut self, reference: CallReference<'a>, position: usize) -> Option<&mut PairedCall<'m, 'a>> {
-        let open = |call: &PairedCall<'m, 'a>| call.output.is_none() && call.is_named_by(reference);
-        let earlier = |call: &PairedCall<'m, 'a>| call.position < position && open(call);
-        let nearest = match reference {
-            CallReference::Id(_) => self.calls.iter().rfind(|call| earlier(call)).map(|call| call.position),
-            // Without ids, two calls of one function are answered in the order they were made.
-            CallReference::Name(_) => self.calls.iter().find(|call| earlier(call)).map(|call| call.position),
-        };
-        // Within one message, the first call of the id comes first.
-        let found =
-            nearest.and_then(|nearest| self.calls.iter().position(|call| call.position == nearest && open(call)));
-        let found = found.or_else(|| self.calls.iter().position(open))?;
-        self.calls.get_mut(found)
-    }
-
-    /// The calls of the message at `position`, then their outputs in the order the client sent them.
-    fn write(&self, position: usize, messages: &'m [Message<'a>], items: &mut Vec<Item<'m, 'a>>) {
-        let first = self.calls.partition_point(|call| call.position < position);
-        let made: Vec<_> = self.calls.iter().skip(first).take_while(|call| call.position == position).collect();
-        items.extend(made.iter().map(|paired| paired.item()));
-        let mut answered: Vec<_> = made.iter().filter_map(|call| Some((call.output?, call))).collect();
-        answered.sort_by_key(|(output, _)| *output);
-        for (output, paired) in answered {
-            if let Some(Message::ToolOutput { content, .. }) = messages.get(output) {
-                items.push(Item::Output { id: paired.id.clone(), custom: paired.call.custom, content });
-            }
-        }
-        for paired in made.iter().filter(|call| call.output.is_none()) {
-            items.push(Item::MissingOutput { id: paired.id.clone(), custom: paired.call.custom });
-        }
+        history
     }
 }
 
-impl<'m, 'a> PairedCall<'m, 'a> {
-    fn is_named_by(&self, reference: CallReference<'a>) -> bool {
-        match reference {
-            CallReference::Id(id) => self.call.id.is_some_and(|own| own == id || own.decode() == id.decode()),
-            CallReference::Name(name) => self.call.id.is_none() && self.call.name.decode() == name.decode(),
-        }
-    }
-
-    fn item(&self) -> Item<'m, 'a> {
-        let Call { id: original_id, custom, name, payload } = *self.call;
-        Item::Call { id: self.id.clone(), original_id, custom, name, payload }
+/// Outputs of chat name no kind of call, so that all calls with an id are of one.
+fn point(reference: CallReference<'_>, place: usize) -> Point<'_> {
+    match reference {
+        CallReference::Id(id) => Point { family: Family::Function, key: id.decode(), place },
+        CallReference::Name(name) => Point { family: Family::Named, key: name.decode(), place },
     }
 }
 
-/// The id under which a call is sent: its own, if the backend takes it and no earlier call has it.
-fn unused_id<'m>(call: &'m Call<'_>, ordinal: usize, used: &HashSet<Cow<'m, str>>) -> Cow<'m, str> {
-    let own = call.id.map_or_else(|| Cow::Owned(format!("call_legacy_{ordinal}")), Text::decode);
-    let fitting = call_id::fit(own.clone());
-    if !used.contains(&fitting) {
-        return fitting;
+struct Writer<'m, 'a> {
+    history: History<'m, 'a>,
+    pairing: Pairing<'a>,
+    /// The first call that has not been written.
+    next_call: usize,
+    /// Ids of the client's that have come.
+    seen: HashSet<Cow<'a, str>>,
+    items: Vec<Item<'m, 'a>>,
+}
+
+impl<'m, 'a> Writer<'m, 'a> {
+    /// The calls of the message at `place`, then their outputs in the order the client sent them.
+    fn write_calls(&mut self, place: usize) {
+        let mut answered = Vec::new();
+        let mut unanswered = Vec::new();
+        while let Some(point) = self.history.call_points.get(self.next_call).filter(|point| point.place == place) {
+            let (Some(call), Some(id)) = (self.history.calls.get(self.next_call), self.pairing.ids.get(self.next_call))
+            else {
+                return;
+            };
+            let Call { id: own_id, custom, name, payload } = **call;
+            let original_id = own_id.filter(|_| self.seen.insert(point.key.clone()));
+            self.items.push(Item::Call { id: id.clone(), original_id, custom, name, payload });
+            match self.pairing.outputs.get(self.next_call) {
+                Some(&Some(output)) => answered.push((output, id.clone(), custom)),
+                Some(None) | None => unanswered.push(Item::MissingOutput { id: id.clone(), custom }),
+            }
+            self.next_call += 1;
+        }
+        answered.sort_by_key(|(output, ..)| *output);
+        for (output, id, custom) in answered {
+            if let Some(content) = self.history.outputs.get(output) {
+                self.items.push(Item::Output { id, custom, content });
+            }
+        }
+        self.items.append(&mut unanswered);
     }
-    (2..).map(|time| call_id::fit(Cow::Owned(format!("{own}_{time}")))).find(|id| !used.contains(id)).unwrap_or(fitting)
 }

@@ -1,7 +1,7 @@
 //! Chat Completions.
 //!
-//! * Request: [`request`] builds the backend's body from what `openai::chat` parsed; [`content`], [`history`] and [`tools`]
-//!   are its chapters, and [`replay`] puts remembered reasoning back.
+//! * Request: [`request`] builds the backend's body from what `openai::chat` parsed; [`prompt`], [`content`], [`history`] and
+//!   [`tools`] are its chapters, and [`replay`] puts remembered reasoning back.
 //! * Answer: [`machine`] is the one state machine; [`sink`] is what it writes to, [`chunks`] for streaming clients and
 //!   [`fold`] for the others.
 
@@ -13,6 +13,7 @@ mod history;
 mod items;
 pub mod machine;
 mod passed;
+mod prompt;
 mod replay;
 pub mod request;
 pub mod sink;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::history::Item;
 use super::thoughts::{CallDigest, KeptReasoning};
-use crate::openai::chat::message::Payload;
+use crate::openai::chat::call::Payload;
 use crate::openai::json::{ArrayWriter, Text};
 use crate::translate::backend::Context;
 use crate::translate::body::{Origin, Provenance, Reasoning};

@@ -1,96 +1,68 @@
 //! From a chat request to the backend's body.
 //!
 //! The body is built from the list of what the backend accepts; a client's object is never copied with deletions. System and
-//! developer messages at the beginning become `instructions`; later ones stay where they are.
+//! developer messages at the beginning become `instructions` ([`Prompt`]); later ones stay where they are.
+
+use std::sync::Arc;
 
 use super::content::{self, Stretch};
 use super::history::{self, Item};
+use super::prompt::Prompt;
 use super::replay::Replay;
 use super::tools;
-use crate::models::effort::Effort;
-use crate::openai::chat::message::{Message, Payload};
+use crate::openai::chat::call::Payload;
+use crate::openai::chat::choice::ToolChoice;
+use crate::openai::chat::message::Message;
 use crate::openai::chat::tool::Tool;
-use crate::openai::chat::{ChatRequest, ResponseFormat};
-use crate::openai::json::{ArrayWriter, ObjectWriter, Text, push_string};
-use crate::translate::backend::{BackendRequest, Context, ServiceTier, write_reasoning};
+use crate::openai::chat::{ChatRequest, ResponseFormat, SCHEMA_KEYS};
+use crate::openai::json::{ArrayWriter, ObjectWriter, Path, Text};
+use crate::translate::backend::{BackendRequest, Context, ServiceTier, shown_summary, write_reasoning};
 use crate::translate::body::Reasoning;
+use crate::translate::names::{ToolNames, write_name};
+use crate::translate::pairing::MISSING_OUTPUT;
 use crate::translate::session::{SessionKey, given_key};
 
 /// Translates `request`.
 pub fn translate(request: &ChatRequest<'_>, context: &Context<'_>) -> BackendRequest {
     let mut ignored = request.ignored.clone();
-    let prompt = Prompt::split(&request.messages, context.instructions);
+    let prompt = Prompt::split(request, context.instructions);
+    let names = tool_names(request);
     let session_key = given_key(request.prompt_cache_key.as_deref(), context.session_header)
         .unwrap_or_else(|| derived_key(request, context, &prompt));
     let mut body = Vec::new();
     let mut writer = ObjectWriter::begin(&mut body);
     writer.string("model", &context.model.model);
     writer.text("instructions", Text::from_escaped(&prompt.instructions));
-    let reasoning = write_input(&prompt, context, writer.key("input"));
-    write_tools(request, &mut writer);
-    write_reasoning(context.model, summary(request, context), None, &mut writer);
+    let reasoning = write_input(&prompt, context, names.as_ref(), writer.key("input"));
+    tools::write(request, names.as_ref(), &mut writer);
+    let summary = shown_summary(context.model, request.reasoning_summary);
+    write_reasoning(context.model, summary, None, &mut writer);
     writer.boolean("store", false).boolean("stream", true).json("include", r#"["reasoning.encrypted_content"]"#);
     match context.service_tier(request.service_tier.as_deref()) {
         ServiceTier::Unasked => {}
         ServiceTier::Priority => {
             writer.string("service_tier", "priority");
         }
-        ServiceTier::Ignored => ignored.push("service_tier".to_owned()),
+        ServiceTier::Ignored => ignored.add(&Path::Root.key("service_tier")),
     }
     writer.string("prompt_cache_key", &session_key);
     write_text(request, &mut writer);
     writer.end();
-    BackendRequest { body, session_key, ignored, reasoning, reasoning_left_out: false, references: Vec::new() }
-}
-
-/// The conversation, divided into what goes before it and itself.
-struct Prompt<'m, 'a> {
-    /// Escaped.
-    instructions: String,
-    /// The client's own system text where the operator's stands in `instructions`; escaped.
-    displaced: Option<String>,
-    messages: &'m [Message<'a>],
-}
-
-impl<'m, 'a> Prompt<'m, 'a> {
-    fn split(messages: &'m [Message<'a>], operator: Option<&str>) -> Self {
-        let leading: Vec<String> = messages.iter().map_while(instruction_text).collect();
-        let (leading, messages) = match messages.split_at_checked(leading.len()) {
-            // The backend wants something to answer: a conversation of nothing but instructions is sent as messages.
-            Some((_, [])) | None => (Vec::new(), messages),
-            Some((_, rest)) => (leading, rest),
-        };
-        let own = leading.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(r"\n\n");
-        match operator {
-            None => Self { instructions: own, displaced: None, messages },
-            Some(operator) => {
-                let displaced = Some(own).filter(|text| !text.is_empty());
-                Self { instructions: escape(operator), displaced, messages }
-            }
-        }
-    }
-}
-
-/// The text of a system or developer message that is nothing but text, escaped.
-fn instruction_text(message: &Message<'_>) -> Option<String> {
-    match message {
-        Message::Instruction(content) => content::joined_text(content),
-        Message::User(_) | Message::Assistant { .. } | Message::ToolOutput { .. } => None,
-    }
-}
-
-fn escape(plain: &str) -> String {
-    let mut quoted = Vec::new();
-    push_string(&mut quoted, plain);
-    let quoted = String::from_utf8(quoted).unwrap_or_default();
-    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
+    let (ignored, names) = (ignored.names(), names.map(Arc::new));
+    let (reasoning_left_out, references) = (false, Vec::new());
+    BackendRequest { body, session_key, ignored, names, reasoning, reasoning_left_out, references }
 }
 
 /// Writes the conversation; says which reasoning was put back into it.
-fn write_input(prompt: &Prompt<'_, '_>, context: &Context<'_>, out: &mut Vec<u8>) -> Vec<Reasoning> {
+fn write_input(
+    prompt: &Prompt<'_, '_>,
+    context: &Context<'_>,
+    names: Option<&ToolNames>,
+    out: &mut Vec<u8>,
+) -> Vec<Reasoning> {
     let mut replay = Replay::new(context);
     let mut input = ArrayWriter::begin(out);
-    if let Some(text) = &prompt.displaced {
+    for text in &prompt.leading {
         write_message("developer", input.element(), |out| {
             let mut parts = ArrayWriter::begin(out);
             content::write_text("input_text", Text::from_escaped(text), &mut parts);
@@ -100,13 +72,13 @@ fn write_input(prompt: &Prompt<'_, '_>, context: &Context<'_>, out: &mut Vec<u8>
     let items = history::normalise(prompt.messages);
     for (position, item) in items.iter().enumerate() {
         replay.before(item, items.get(position + 1), &mut input);
-        write_item(item, &mut input);
+        write_item(item, names, &mut input);
     }
     input.end();
     replay.finish()
 }
 
-fn write_item(item: &Item<'_, '_>, input: &mut ArrayWriter<'_>) {
+fn write_item(item: &Item<'_, '_>, names: Option<&ToolNames>, input: &mut ArrayWriter<'_>) {
     match item {
         Item::User(content) => {
             write_message("user", input.element(), |out| content::write_input(content, out));
@@ -115,6 +87,10 @@ fn write_item(item: &Item<'_, '_>, input: &mut ArrayWriter<'_>) {
             if content::joined_text(content).is_none_or(|text| !text.is_empty()) {
                 write_message("developer", input.element(), |out| content::write_input(content, out));
             }
+        }
+        // The backend knows no names, and one among the assistant's own words would be imitated.
+        Item::Author(name) => {
+            write_message("developer", input.element(), |out| content::write_author(*name, out));
         }
         Item::Assistant { content, refusal } => {
             for stretch in content::stretches(content, *refusal) {
@@ -129,7 +105,17 @@ fn write_item(item: &Item<'_, '_>, input: &mut ArrayWriter<'_>) {
                 }
             }
         }
-        Item::Call { id, custom, name, payload, .. } => write_call(id, *custom, *name, *payload, input.object()),
+        Item::Call { id, custom, name, payload, .. } => {
+            let (kind, field) = if *custom { ("custom_tool_call", "input") } else { ("function_call", "arguments") };
+            let mut call = input.object();
+            call.string("type", kind).string("call_id", id);
+            write_name(*name, names, &mut call);
+            match payload {
+                Payload::Text(text) => call.text(field, *text),
+                Payload::Json(raw) => call.string(field, raw.get()),
+            };
+            call.end();
+        }
         Item::Output { id, custom, content } => {
             let mut output = begin_output(id, *custom, input);
             content::write_output(content, output.key("output"));
@@ -153,47 +139,11 @@ fn write_message(role: &str, out: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8
     message.end();
 }
 
-fn write_call(id: &str, custom: bool, name: Text<'_>, payload: Payload<'_>, mut call: ObjectWriter<'_>) {
-    let (kind, field) = if custom { ("custom_tool_call", "input") } else { ("function_call", "arguments") };
-    call.string("type", kind).string("call_id", id).text("name", name);
-    match payload {
-        Payload::Text(text) => call.text(field, text),
-        Payload::Json(raw) => call.string(field, raw.get()),
-    };
-    call.end();
-}
-
 fn begin_output<'w>(id: &str, custom: bool, input: &'w mut ArrayWriter<'_>) -> ObjectWriter<'w> {
     let mut output = input.object();
     let kind = if custom { "custom_tool_call_output" } else { "function_call_output" };
     output.string("type", kind).string("call_id", id);
     output
-}
-
-/// Tools, the choice among them and whether they may run in parallel: all three or none.
-fn write_tools(request: &ChatRequest<'_>, body: &mut ObjectWriter<'_>) {
-    if request.tools.is_empty() {
-        return;
-    }
-    tools::write_tools(&request.tools, body.key("tools"));
-    match &request.tool_choice {
-        Some(choice) => tools::write_choice(choice, body.key("tool_choice")),
-        None => {
-            body.string("tool_choice", "auto");
-        }
-    }
-    // The legacy answer has room for one call only.
-    let parallel = request.parallel_tool_calls.unwrap_or(true) && !request.legacy_functions;
-    body.boolean("parallel_tool_calls", parallel);
-}
-
-/// Summaries come only when asked for, and a client that shows reasoning does not know to ask.
-fn summary<'a>(request: &ChatRequest<'a>, context: &Context<'_>) -> Option<Text<'a>> {
-    if context.model.effort == Some(Effort::None) {
-        return None;
-    }
-    let asked = request.reasoning_summary.unwrap_or(Text::from_escaped("auto"));
-    Some(asked).filter(|summary| summary.escaped() != "none")
 }
 
 fn write_text(request: &ChatRequest<'_>, body: &mut ObjectWriter<'_>) {
@@ -223,7 +173,7 @@ fn write_format(format: &ResponseFormat<'_>, mut object: ObjectWriter<'_>) {
             if schema.find("name").is_none() {
                 object.string("name", "response");
             }
-            for key in ["name", "description", "schema", "strict"] {
+            for key in SCHEMA_KEYS {
                 if let Some(value) = schema.find(key) {
                     object.raw(key, value);
                 }
@@ -236,8 +186,7 @@ fn write_format(format: &ResponseFormat<'_>, mut object: ObjectWriter<'_>) {
 fn derived_key(request: &ChatRequest<'_>, context: &Context<'_>, prompt: &Prompt<'_, '_>) -> String {
     // A conversation goes on under its key when its model is retired between two turns.
     let mut key = SessionKey::new(&context.model.meant);
-    key.add(&prompt.instructions);
-    key.add(prompt.displaced.as_deref().unwrap_or_default());
+    prompt.identify(&mut key);
     for name in request.tools.iter().filter_map(Tool::name) {
         key.add(name.escaped());
     }
@@ -253,4 +202,15 @@ fn derived_key(request: &ChatRequest<'_>, context: &Context<'_>, prompt: &Prompt
     key.finish()
 }
 
-const MISSING_OUTPUT: &str = "No output was recorded for this tool call.";
+/// The names that are sent in place of those in `request`.
+fn tool_names<'a>(request: &ChatRequest<'a>) -> Option<ToolNames> {
+    ToolNames::of(&|each: &mut dyn FnMut(Text<'a>)| {
+        request.tools.iter().filter_map(Tool::name).for_each(&mut *each);
+        request.tool_choice.iter().flat_map(ToolChoice::names).for_each(&mut *each);
+        for message in &request.messages {
+            if let Message::Assistant { calls, .. } = message {
+                calls.iter().for_each(|call| each(call.name));
+            }
+        }
+    })
+}

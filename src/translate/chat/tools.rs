@@ -1,47 +1,74 @@
 //! Tools and the choice among them in the backend's flat form.
 
-use crate::openai::chat::tool::{AllowedTool, Tool, ToolChoice};
-use crate::openai::json::{ArrayWriter, Object, ObjectWriter, Path, Text, object};
+use crate::openai::chat::ChatRequest;
+use crate::openai::chat::choice::{AllowedTool, ToolChoice};
+use crate::openai::chat::search::{PLACE, WebSearch};
+use crate::openai::chat::tool::{Custom, Function, Tool};
+use crate::openai::json::{ArrayWriter, ObjectWriter, Path, Text, object, push_string};
+use crate::translate::names::{ToolNames, write_name};
+use crate::translate::schema;
 
-/// Writes the array of tools.
-pub(super) fn write_tools(tools: &[Tool<'_>], out: &mut Vec<u8>) {
-    let mut array = ArrayWriter::begin(out);
-    for tool in tools {
-        let mut flat = array.object();
-        match tool {
-            Tool::Function(function) => write_function(function, &mut flat),
-            Tool::Custom(custom) => write_custom(custom, &mut flat),
-            Tool::Hosted { kind, definition } => {
-                flat.string("type", kind);
-                for (key, value) in definition.iter().filter(|(key, _)| *key != "type") {
-                    flat.raw(key, value);
-                }
-            }
-        }
-        flat.end();
+/// Writes tools, the choice among them and whether they may run in parallel: all three or none.
+pub(super) fn write(request: &ChatRequest<'_>, names: Option<&ToolNames>, body: &mut ObjectWriter<'_>) {
+    if request.tools.is_empty() && request.web_search.is_none() {
+        return;
+    }
+    let mut array = ArrayWriter::begin(body.key("tools"));
+    for tool in &request.tools {
+        write_tool(tool, names, array.object());
+    }
+    if let Some(search) = &request.web_search {
+        write_search(search, array.object());
     }
     array.end();
+    match &request.tool_choice {
+        // A choice among tools that the client does not have means nothing, unless it is to have none.
+        Some(choice) if !request.tools.is_empty() || matches!(choice, ToolChoice::Mode("none")) => {
+            write_choice(choice, names, body.key("tool_choice"));
+        }
+        Some(_) | None => {
+            body.string("tool_choice", "auto");
+        }
+    }
+    // The legacy answer has room for one call only.
+    let parallel = request.parallel_tool_calls.unwrap_or(true) && !request.legacy_functions;
+    body.boolean("parallel_tool_calls", parallel);
 }
 
-fn write_function(function: &Object<'_>, flat: &mut ObjectWriter<'_>) {
+fn write_tool(tool: &Tool<'_>, names: Option<&ToolNames>, mut flat: ObjectWriter<'_>) {
+    match tool {
+        Tool::Function(function) => write_function(function, names, &mut flat),
+        Tool::Custom(custom) => write_custom(custom, names, &mut flat),
+        Tool::Hosted { kind, definition } => {
+            flat.string("type", kind);
+            for (key, value) in definition.iter().filter(|(key, _)| *key != "type") {
+                flat.raw(key, value);
+            }
+        }
+    }
+    flat.end();
+}
+
+fn write_function(function: &Function<'_>, names: Option<&ToolNames>, flat: &mut ObjectWriter<'_>) {
     flat.string("type", "function");
-    copy(function, "name", flat);
-    copy(function, "description", flat);
-    match function.find("parameters") {
-        Some(parameters) => flat.raw("parameters", parameters),
-        None => flat.json("parameters", r#"{"type":"object","properties":{}}"#),
-    };
-    match function.find("strict") {
+    write_name(function.name, names, flat);
+    if let Some(description) = function.description {
+        flat.raw("description", description);
+    }
+    schema::write_parameters(function.parameters, flat.key("parameters"));
+    match function.strict {
         Some(strict) => flat.raw("strict", strict),
         None => flat.boolean("strict", false),
     };
 }
 
-fn write_custom(custom: &Object<'_>, flat: &mut ObjectWriter<'_>) {
+fn write_custom(custom: &Custom<'_>, names: Option<&ToolNames>, flat: &mut ObjectWriter<'_>) {
     flat.string("type", "custom");
-    copy(custom, "name", flat);
-    copy(custom, "description", flat);
-    let Some(raw) = custom.find("format") else { return };
+    write_name(custom.name, names, flat);
+    if let Some(description) = custom.description {
+        flat.raw("description", description);
+    }
+    let Some(raw) = custom.format else { return };
     // Chat nests a grammar's two fields once more than the backend does.
     let format = object(raw, &Path::Root).unwrap_or_default();
     match format.find("grammar").and_then(|grammar| object(grammar, &Path::Root).ok()) {
@@ -59,24 +86,35 @@ fn write_custom(custom: &Object<'_>, flat: &mut ObjectWriter<'_>) {
     }
 }
 
-/// Writes the value of `tool_choice`.
-pub(super) fn write_choice(choice: &ToolChoice<'_>, out: &mut Vec<u8>) {
-    match choice {
-        ToolChoice::Mode(mode) => {
-            out.push(b'"');
-            out.extend_from_slice(mode.escaped().as_bytes());
-            out.push(b'"');
+fn write_search(search: &WebSearch<'_>, mut tool: ObjectWriter<'_>) {
+    tool.string("type", "web_search");
+    if let Some(size) = search.context_size {
+        tool.text("search_context_size", size);
+    }
+    if let Some(place) = &search.location {
+        let mut location = ObjectWriter::begin(tool.key("user_location"));
+        location.string("type", "approximate");
+        for (key, value) in place.iter().filter(|(key, value)| PLACE.contains(key) && value.get() != "null") {
+            location.raw(key, value);
         }
-        ToolChoice::Function(name) => write_named("function", *name, ObjectWriter::begin(out)),
-        ToolChoice::Custom(name) => write_named("custom", *name, ObjectWriter::begin(out)),
+        location.end();
+    }
+    tool.end();
+}
+
+fn write_choice(choice: &ToolChoice<'_>, names: Option<&ToolNames>, out: &mut Vec<u8>) {
+    match choice {
+        ToolChoice::Mode(mode) => push_string(out, mode),
+        ToolChoice::Function(name) => write_named("function", *name, names, ObjectWriter::begin(out)),
+        ToolChoice::Custom(name) => write_named("custom", *name, names, ObjectWriter::begin(out)),
         ToolChoice::Allowed { mode, tools } => {
             let mut allowed = ObjectWriter::begin(out);
             allowed.string("type", "allowed_tools").text("mode", *mode);
             let mut array = ArrayWriter::begin(allowed.key("tools"));
             for tool in tools {
                 match tool {
-                    AllowedTool::Function(name) => write_named("function", *name, array.object()),
-                    AllowedTool::Custom(name) => write_named("custom", *name, array.object()),
+                    AllowedTool::Function(name) => write_named("function", *name, names, array.object()),
+                    AllowedTool::Custom(name) => write_named("custom", *name, names, array.object()),
                     AllowedTool::Hosted(kind) => {
                         let mut tool = array.object();
                         tool.string("type", kind);
@@ -90,13 +128,8 @@ pub(super) fn write_choice(choice: &ToolChoice<'_>, out: &mut Vec<u8>) {
     }
 }
 
-fn write_named(kind: &str, name: Text<'_>, mut object: ObjectWriter<'_>) {
-    object.string("type", kind).text("name", name);
+fn write_named(kind: &str, name: Text<'_>, names: Option<&ToolNames>, mut object: ObjectWriter<'_>) {
+    object.string("type", kind);
+    write_name(name, names, &mut object);
     object.end();
-}
-
-fn copy(from: &Object<'_>, key: &str, to: &mut ObjectWriter<'_>) {
-    if let Some(value) = from.find(key) {
-        to.raw(key, value);
-    }
 }

@@ -1,7 +1,7 @@
 //! The Responses API.
 //!
 //! * Request: [`request`] makes a client's body acceptable to the backend without touching what it does not have to;
-//!   [`reference`] puts items in the place of references to them.
+//!   [`input`], [`history`], [`message`] and [`tools`] are its chapters, and [`reference`] puts items in the place of references to them.
 //! * Answer: [`relay`] passes the backend's events on as they are, [`collect`] waits for the whole answer. Both fill the
 //!   final object's `output`, which the backend leaves empty, from the finished items ([`output`]), and from what there is of
 //!   items that never ended ([`unfinished`]).
@@ -9,10 +9,14 @@
 
 pub mod collect;
 pub mod compaction;
+mod history;
+mod input;
+mod message;
 mod output;
 mod reference;
 pub mod relay;
 pub mod request;
+mod tools;
 mod unfinished;
 
 pub use collect::Collect;

@@ -37,7 +37,6 @@ pub struct Reference {
 #[derive(Debug, Default)]
 pub(super) struct References {
     seen: HashSet<String>,
-    found: Vec<Reference>,
 }
 
 impl References {
@@ -67,15 +66,6 @@ impl References {
             Some("reasoning") if !remembered.provenance.serves(&context.model.model) => Ok(None),
             Some(_) => Ok(Some(remembered)),
         }
-    }
-
-    /// What became of the reference at `index` of the client's input.
-    pub(super) fn note(&mut self, index: usize, item: Option<String>) {
-        self.found.push(Reference { index, item });
-    }
-
-    pub(super) fn finish(self) -> Vec<Reference> {
-        self.found
     }
 }
 

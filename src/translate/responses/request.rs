@@ -1,40 +1,70 @@
 //! From a Responses request to the backend's body.
 //!
 //! * Items, tools and content parts keep their JSON: what is unknown here may well be known there.
-//! * Changed is only what the backend refuses: item ids, call ids that are too long, references to items, which it
-//!   does not store, the `system` role, plain-text input, the preview name of web search, parameters outside its list.
+//! * Changed is only what the backend refuses: items as [`input`](super::input) and [`history`](super::history) say, tools as
+//!   [`tools`] says, and parameters outside its list.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::super::backend::{BackendRequest, Context, ServiceTier, write_reasoning};
-use super::super::body::{Origin, Provenance, Reasoning};
-use super::super::call_id;
-use super::super::session::{SessionKey, given_key};
 use super::compaction;
-use super::reference::{self, References, RememberedItem};
-use crate::openai::chat::tool;
+use super::history::History;
+use super::input::{self, Entry, Found};
+use super::message::write_plain_message;
+use super::reference::References;
+use super::tools;
+use crate::openai::chat::ANSWER_KEYS;
 use crate::openai::error::ApiError;
-use crate::openai::json::{self, ArrayWriter, Object, ObjectWriter, Path, Text, push_string};
+use crate::openai::ignored::Ignored;
+use crate::openai::json::{ArrayWriter, Object, ObjectWriter, Path, Text, escape, push_string};
 use crate::openai::responses::{Input, ResponsesRequest};
+use crate::translate::backend::{BackendRequest, Context, ServiceTier, shown_summary, write_reasoning};
+use crate::translate::names::ToolNames;
+use crate::translate::session::{SessionKey, given_key};
 
 /// Translates `request`.
 pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Result<BackendRequest, ApiError> {
-    let mut notes = Notes { ignored: ignored_parameters(&request.body), ..Notes::default() };
+    let mut ignored = request.ignored.clone();
+    ignore_parameters(request, context, &mut ignored);
+    let mut references = References::default();
+    let mut found = Vec::new();
+    let (entries, reasoning_left_out) = match &request.input {
+        Input::Text(_) => (Vec::new(), false),
+        Input::Items(items) => {
+            let items = input::Items::read(items, context, &mut references, &mut ignored)?;
+            items.entries(&mut found, context, &mut ignored)?
+        }
+    };
+    let begins_with_word = match &request.input {
+        Input::Text(text) => text.mentions_json(),
+        Input::Items(_) => input::begins_with_word(&entries),
+    };
+    let prompt = Prompt::new(request, context.instructions, begins_with_word);
+    let names = tool_names(request, &entries);
+    let history = History::new(&entries, &mut ignored);
     let session_key = given_key(request.prompt_cache_key.as_deref(), context.session_header)
         .unwrap_or_else(|| derived_key(request, context));
     let mut body = Vec::new();
     let mut writer = ObjectWriter::begin(&mut body);
     writer.string("model", &context.model.model);
-    match context.instructions {
-        Some(operator) => writer.string("instructions", operator),
-        None => writer.text("instructions", request.instructions.unwrap_or(Text::EMPTY)),
-    };
-    write_input(request, context, writer.key("input"), &mut notes)?;
-    write_tools(request, &mut writer);
+    writer.text("instructions", Text::from_escaped(prompt.instructions.as_deref().unwrap_or_default()));
+    let mut input = ArrayWriter::begin(writer.key("input"));
+    for text in &prompt.leading {
+        write_plain_message("developer", Text::from_escaped(text), input.object());
+    }
+    if let Input::Text(text) = &request.input {
+        write_plain_message("user", *text, input.object());
+    }
+    let reasoning = history.write(names.as_ref(), &mut input, &mut ignored);
+    if request.asks_for_compaction && !request.input.last().is_some_and(compaction::is_trigger) {
+        input.element().extend_from_slice(compaction::TRIGGER.as_bytes());
+    }
+    input.end();
+    write_tools(request, names.as_ref(), &mut writer);
     let summary = request.reasoning.as_ref().and_then(|reasoning| reasoning.find("summary")).and_then(Text::of);
+    let summary = if request.answers_chat { shown_summary(context.model, summary) } else { summary };
     write_reasoning(context.model, summary, request.reasoning.as_ref(), &mut writer);
     writer.boolean("store", false).boolean("stream", true);
     write_include(request, &mut writer);
@@ -43,238 +73,125 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
         ServiceTier::Priority => {
             writer.string("service_tier", "priority");
         }
-        ServiceTier::Ignored => notes.ignored.push("service_tier".to_owned()),
+        ServiceTier::Ignored => ignored.add(&Path::Root.key("service_tier")),
     }
     writer.string("prompt_cache_key", &session_key);
     if let Some(text) = request.body.find("text") {
         writer.raw("text", text);
     }
+    if let Some(programs) = access_programs(request, context) {
+        writer.raw("access_programs", programs);
+    }
     if let Some(metadata) = request.body.find("client_metadata") {
         writer.raw("client_metadata", metadata);
     }
     writer.end();
-    let Notes { ignored, reasoning, reasoning_left_out, references } = notes;
-    Ok(BackendRequest { body, session_key, ignored, reasoning, reasoning_left_out, references: references.finish() })
+    let (ignored, names) = (ignored.names(), names.map(Arc::new));
+    let references = found.into_iter().filter_map(Found::reference).collect();
+    Ok(BackendRequest { body, session_key, ignored, names, reasoning, reasoning_left_out, references })
 }
 
-/// What is learnt while the input is written.
-#[derive(Debug, Default)]
-struct Notes {
-    ignored: Vec<String>,
-    reasoning: Vec<Reasoning>,
-    reasoning_left_out: bool,
-    references: References,
-}
-
-/// Parameters of the client's that change nothing: those the backend refuses, and a wish to store the answer.
-fn ignored_parameters(body: &Object<'_>) -> Vec<String> {
-    let stores = body.find("store").is_some_and(|value| value.get() == "true");
-    body.iter()
-        .filter(|(key, value)| value.get() != "null" && !KNOWN.contains(key))
-        .map(|(key, _)| key)
-        .chain(stores.then_some("store"))
-        .map(str::to_owned)
-        .collect()
-}
-
-fn write_input(
-    request: &ResponsesRequest<'_>,
-    context: &Context<'_>,
-    out: &mut Vec<u8>,
-    notes: &mut Notes,
-) -> Result<(), ApiError> {
-    let mut input = ArrayWriter::begin(out);
-    // The operator's instructions take the place of the client's, which lead the conversation instead.
-    if let Some(text) = request.instructions.filter(|text| context.instructions.is_some() && !text.is_empty()) {
-        write_plain_message("developer", text, input.object());
-    }
-    match &request.input {
-        Input::Text(text) => write_plain_message("user", *text, input.object()),
-        Input::Items(items) => {
-            for (index, item) in items.iter().enumerate() {
-                write_item(item, Place::of(index, context), context, &mut input, notes)?;
-            }
-        }
-    }
-    if request.asks_for_compaction && !request.input.last().is_some_and(compaction::is_trigger) {
-        input.element().extend_from_slice(compaction::TRIGGER.as_bytes());
-    }
-    input.end();
-    Ok(())
-}
-
-fn write_plain_message(role: &str, text: Text<'_>, mut message: ObjectWriter<'_>) {
-    message.string("type", "message").string("role", role);
-    write_text_content(role, text, &mut message);
-    message.end();
-}
-
-fn write_text_content(role: &str, text: Text<'_>, message: &mut ObjectWriter<'_>) {
-    let mut parts = ArrayWriter::begin(message.key("content"));
-    let mut part = parts.object();
-    part.string("type", if role == "assistant" { "output_text" } else { "input_text" }).text("text", text);
-    part.end();
-    parts.end();
-}
-
-/// Where an item comes from.
-#[derive(Debug, Clone, Copy)]
-enum Place<'c> {
-    /// The client's input, at this index.
-    Input(usize),
-    /// A turn that is remembered: the answer, or none for what was its input.
-    Remembered(Option<&'c Arc<Provenance>>),
-}
-
-impl<'c> Place<'c> {
-    /// That of the item at `index` of the whole conversation, which begins with what is remembered.
-    fn of(index: usize, context: &Context<'c>) -> Self {
-        match context.remembered.get(index) {
-            Some(provenance) => Self::Remembered(provenance.as_ref()),
-            None => Self::Input(index - context.remembered.len()),
-        }
-    }
-
-    fn origin(self) -> Origin {
-        match self {
-            Self::Input(index) => Origin::Client(Some(index)),
-            Self::Remembered(None) => Origin::Client(None),
-            Self::Remembered(Some(provenance)) => Origin::Memory(Arc::clone(provenance)),
-        }
-    }
-
-    /// Whether reasoning of this place may be sent to `model`.
-    fn serves(self, model: &str) -> bool {
-        !matches!(self, Self::Remembered(Some(provenance)) if !provenance.serves(model))
-    }
-}
-
-/// Writes one item; `place` names it in errors.
-fn write_item(
-    raw: &RawValue,
-    place: Place<'_>,
-    context: &Context<'_>,
-    input: &mut ArrayWriter<'_>,
-    notes: &mut Notes,
-) -> Result<(), ApiError> {
-    let (root, earlier) = (Path::Root.key("input"), Path::Root.key("previous_response_id"));
-    let path = &match place {
-        Place::Input(index) => root.index(index),
-        Place::Remembered(_) => earlier,
+/// Names the parameters of the client's that change nothing: those the backend refuses, and a wish to store the answer.
+fn ignore_parameters(request: &ResponsesRequest<'_>, context: &Context<'_>, ignored: &mut Ignored) {
+    let is_passed = |key: &str| {
+        KNOWN.contains(&key)
+            || (key == "access_programs" && access_programs(request, context).is_some())
+            || (request.answers_chat && (key == "messages" || ANSWER_KEYS.contains(&key)))
     };
-    let item = json::object(raw, path)?;
-    let role = item.find("role").and_then(Text::of);
-    let kind = item.find("type").map(|kind| json::string(kind, &path.key("type"))).transpose()?;
-    match kind.as_deref().unwrap_or(if role.is_some() { "message" } else { "" }) {
-        "message" => write_message(&item, role, input.object()),
-        "item_reference" => return write_referenced(&item, place, path, context, input, notes),
-        // Its text alone cannot be given back to the model.
-        "reasoning" if item.find("encrypted_content").is_none() => notes.ignored.push(path.to_string()),
-        "reasoning" if !place.serves(&context.model.model) => notes.reasoning_left_out = true,
-        "" => {
-            let path = path.key("type");
-            return Err(ApiError::invalid(path.to_string(), format!("'{path}' is missing")));
-        }
-        kind => {
-            let out = input.element();
-            let start = out.len();
-            let mut object = ObjectWriter::begin(out);
-            for (key, value) in item.iter().filter(|(key, _)| *key != "id") {
-                match Text::of(value).filter(|_| key == "call_id").map(|id| call_id::fit(id.decode())) {
-                    Some(Cow::Owned(id)) => object.string(key, &id),
-                    Some(Cow::Borrowed(_)) | None => object.raw(key, value),
-                };
-            }
-            object.end();
-            if kind == "reasoning" {
-                notes.reasoning.push(Reasoning { range: start..input.position(), origin: place.origin() });
-            }
+    for (key, value) in request.body.iter() {
+        if value.get() != "null" && !is_passed(key) {
+            ignored.add(&Path::Root.key(key));
         }
     }
-    Ok(())
+    if request.body.find("store").is_some_and(|value| value.get() == "true") {
+        ignored.add(&Path::Root.key("store"));
+    }
 }
 
-/// Writes the item that takes the place of a reference.
-fn write_referenced(
-    reference: &Object<'_>,
-    place: Place<'_>,
-    path: &Path<'_>,
-    context: &Context<'_>,
-    input: &mut ArrayWriter<'_>,
-    notes: &mut Notes,
-) -> Result<(), ApiError> {
-    let found = notes.references.resolve(reference, path, context)?;
-    match &found {
-        Some(RememberedItem { json, provenance }) => {
-            let raw = serde_json::from_str::<&RawValue>(json).map_err(|_| reference::unknown(path))?;
-            write_item(raw, Place::Remembered(Some(provenance)), context, input, notes)?;
-        }
-        None => notes.ignored.push(path.to_string()),
-    }
-    if let Place::Input(index) = place {
-        notes.references.note(index, found.map(|item| item.json));
-    }
-    Ok(())
+/// Programmes of the account's that the official client names. The backend refuses them to any other account, so nobody
+/// else's parameter of that name is sent.
+fn access_programs<'a>(request: &ResponsesRequest<'a>, context: &Context<'_>) -> Option<&'a RawValue> {
+    request.body.find("access_programs").filter(|_| context.is_codex)
 }
 
-fn write_message(item: &Object<'_>, role: Option<Text<'_>>, mut message: ObjectWriter<'_>) {
-    let role = match role.map(Text::escaped) {
-        Some("system") => Some("developer"),
-        other => other,
-    };
-    message.string("type", "message");
-    for (key, value) in item.iter().filter(|(key, _)| !matches!(*key, "type" | "id")) {
-        match (key, role, Text::of(value)) {
-            ("role", Some(role), _) => {
-                message.text("role", Text::from_escaped(role));
-            }
-            ("content", _, Some(text)) => write_text_content(role.unwrap_or_default(), text, &mut message),
-            _ => {
-                message.raw(key, value);
-            }
+/// The operator's instructions and the client's, and where each is sent.
+struct Prompt<'a> {
+    instructions: Option<Cow<'a, str>>,
+    /// Developer messages at the beginning of the conversation, escaped.
+    leading: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Prompt<'a> {
+    /// JSON mode wants the word "json" in the conversation, where instructions do not count: instructions that have it move
+    /// there, if the conversation does not begin with it.
+    fn new(request: &ResponsesRequest<'a>, operator: Option<&str>, begins_with_word: bool) -> Self {
+        let wants_word = wants_json(&request.body) && !begins_with_word;
+        let has_word = |text: &str| wants_word && Text::from_escaped(text).mentions_json();
+        let own = request.instructions.filter(|text| !text.is_empty()).map(|text| Cow::Borrowed(text.escaped()));
+        let Some(operator) = operator.map(escape) else {
+            return match own {
+                Some(own) if has_word(&own) => Self { instructions: None, leading: vec![own] },
+                own => Self { instructions: own, leading: Vec::new() },
+            };
+        };
+        // The operator's instructions take the place of the client's, which lead the conversation instead.
+        if has_word(&operator) && !own.as_deref().is_some_and(has_word) {
+            return Self { instructions: None, leading: [Cow::Owned(operator)].into_iter().chain(own).collect() };
         }
+        Self { instructions: Some(Cow::Owned(operator)), leading: own.into_iter().collect() }
     }
-    message.end();
+}
+
+/// Whether the answer is to be any JSON object.
+fn wants_json(body: &Object<'_>) -> bool {
+    let Some(text) = body.find("text").and_then(object) else { return false };
+    let Some(format) = text.find("format").and_then(object) else { return false };
+    format.find("type").and_then(Text::of).is_some_and(|kind| kind.escaped() == "json_object")
+}
+
+fn object(raw: &RawValue) -> Option<Object<'_>> {
+    serde_json::from_str(raw.get()).ok()
 }
 
 /// Tools, the choice among them and whether they may run in parallel: all three or none.
-fn write_tools(request: &ResponsesRequest<'_>, body: &mut ObjectWriter<'_>) {
+fn write_tools(request: &ResponsesRequest<'_>, names: Option<&ToolNames>, body: &mut ObjectWriter<'_>) {
     if request.tools.is_empty() {
         return;
     }
-    let mut tools = ArrayWriter::begin(body.key("tools"));
-    for tool in &request.tools {
-        write_tool(tool, tools.element());
-    }
-    tools.end();
+    tools::write_all(&request.tools, names, body.key("tools"));
     match request.body.find("tool_choice") {
-        Some(choice) => body.raw("tool_choice", choice),
-        None => body.string("tool_choice", "auto"),
-    };
+        Some(choice) => tools::write_choice(choice, names, body.key("tool_choice")),
+        None => {
+            body.string("tool_choice", "auto");
+        }
+    }
     match request.body.find("parallel_tool_calls") {
         Some(parallel) => body.raw("parallel_tool_calls", parallel),
         None => body.boolean("parallel_tool_calls", true),
     };
 }
 
-fn write_tool(raw: &RawValue, out: &mut Vec<u8>) {
-    let renamed = serde_json::from_str::<Object<'_>>(raw.get()).ok().and_then(|tool| {
-        let kind = tool.find("type").and_then(Text::of)?.escaped();
-        let name = tool::hosted(kind).filter(|name| *name != kind)?;
-        Some((tool, name))
-    });
-    let Some((tool, name)) = renamed else {
-        out.extend_from_slice(raw.get().as_bytes());
-        return;
-    };
-    let mut object = ObjectWriter::begin(out);
-    for (key, value) in tool.iter() {
-        match key {
-            "type" => object.string(key, name),
-            _ => object.raw(key, value),
-        };
-    }
-    object.end();
+/// The names that are sent in place of those in `request`.
+fn tool_names<'a>(request: &ResponsesRequest<'a>, entries: &[Entry<'a>]) -> Option<ToolNames> {
+    ToolNames::of(&|each: &mut dyn FnMut(Text<'a>)| {
+        tools::names(&request.tools, each);
+        if let Some(choice) = request.body.find("tool_choice") {
+            tools::chosen(choice, each);
+        }
+        for entry in entries {
+            match entry.kind.as_ref() {
+                "function_call" | "custom_tool_call" | "custom_tool_call_output" => {
+                    entry.object.find("name").and_then(Text::of).into_iter().for_each(&mut *each);
+                }
+                "additional_tools" | "tool_search_output" => {
+                    if let Some(inner) = entry.object.find("tools") {
+                        tools::names_in(inner, each);
+                    }
+                }
+                _ => {}
+            }
+        }
+    })
 }
 
 fn write_include(request: &ResponsesRequest<'_>, body: &mut ObjectWriter<'_>) {
@@ -291,7 +208,6 @@ fn write_include(request: &ResponsesRequest<'_>, body: &mut ObjectWriter<'_>) {
 }
 
 fn derived_key(request: &ResponsesRequest<'_>, context: &Context<'_>) -> String {
-    // A conversation goes on under its key when its model is retired between two turns.
     let mut key = SessionKey::new(&context.model.meant);
     key.add(request.instructions.unwrap_or(Text::EMPTY).escaped());
     for tool in &request.tools {
