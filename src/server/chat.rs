@@ -33,6 +33,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
             include_usage: chat.include_usage,
             legacy_functions: chat.legacy_functions,
             reasoning: incoming.app.settings.reasoning_format,
+            stop: None,
         };
         (exchange, meta, chat.stream)
     };
