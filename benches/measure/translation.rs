@@ -66,6 +66,7 @@ fn run(plan: &Plan) {
         include_usage: true,
         legacy_functions: false,
         reasoning: ReasoningFormat::default(),
+        stop: None,
     };
     match plan.case {
         "relay" => drive(plan, Relay::default()),

@@ -54,6 +54,7 @@ fn meta(seed: u8) -> AnswerMeta {
         include_usage: seed & 1 == 0,
         legacy_functions: seed & 2 != 0,
         reasoning: ReasoningFormat::ReasoningContent,
+        stop: None,
     }
 }
 

@@ -129,6 +129,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_is_whole_or_an_error_wherever_it_is_cut_or_goes_on() {
+        let zlib = |text: &[u8]| {
+            let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        };
+        let text = b"a whole sentence, and another sentence".as_slice();
+        for (encoding, packed) in
+            [("gzip", gzip(&[std::str::from_utf8(text).unwrap()]).concat()), ("deflate", zlib(text))]
+        {
+            for end in 0..packed.len() {
+                let pieces = packed[..end].chunks(7).map(<[u8]>::to_vec).collect();
+                assert!(inflated(encoding, pieces).await.1.is_err(), "{encoding} {end}");
+            }
+            for garbage in [&b"x"[..], b"{}", b"\x1f\x8b"] {
+                for pieces in [vec![packed.clone(), garbage.to_vec()], vec![[&packed[..], garbage].concat()]] {
+                    assert!(inflated(encoding, pieces).await.1.is_err(), "{encoding} {garbage:?}");
+                }
+            }
+        }
+        let twice = [gzip(&["one"]).concat(), gzip(&["two"]).concat()];
+        assert_eq!(inflated("gzip", twice.to_vec()).await.1.unwrap().concat(), b"onetwo");
+        assert_eq!(inflated("gzip", vec![twice.concat()]).await.1.unwrap().concat(), b"onetwo");
+    }
+
+    #[tokio::test]
     async fn what_breaks_off_or_was_never_packed_is_an_error() {
         let mut cut = gzip(&["a whole sentence"]);
         cut.pop();

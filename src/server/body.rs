@@ -2,10 +2,11 @@
 //!
 //! * A declared length beyond the limit is refused before a byte is read; an undeclared one as soon as it is passed.
 //! * Silence is bounded, not the whole time: a slow but steady upload of a large image is fine.
-//! * `Content-Encoding` `zstd`, `gzip` and `deflate` are undone, and what comes out is held to the same limit.
+//! * `Content-Encoding` `zstd`, `gzip` and `deflate` are undone ([`unpack`]), and what comes out is held to the same limit.
+
+mod unpack;
 
 use std::future::poll_fn;
-use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -13,10 +14,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
 use http_body::{Body as _, Frame};
-use ruzstd::decoding::StreamingDecoder;
 
 use crate::openai::error::{ApiError, ErrorKind};
 use crate::platform::{Instant, Timer};
@@ -127,22 +126,18 @@ impl Encoding {
     }
 
     fn undo(self, packed: Bytes, limit: usize) -> Result<Bytes, ApiError> {
-        match self {
-            Self::Identity => Ok(packed),
-            Self::Gzip => unpack(MultiGzDecoder::new(packed.as_ref()), limit),
-            Self::Deflate => unpack(ZlibDecoder::new(packed.as_ref()), limit),
-            Self::Zstd => {
-                unpack(StreamingDecoder::new(packed.as_ref()).map_err(|error| wrongly_encoded(&error))?, limit)
-            }
+        let unpacked = match self {
+            Self::Identity => return Ok(packed),
+            Self::Gzip => unpack::gzip(&packed, limit),
+            Self::Deflate => unpack::deflate(&packed, limit),
+            Self::Zstd => unpack::zstd(&packed, limit),
+        };
+        match unpacked {
+            Ok(whole) => Ok(whole.into()),
+            Err(unpack::Failure::TooLarge) => Err(too_large(limit)),
+            Err(unpack::Failure::Broken(reason)) => Err(wrongly_encoded(&reason)),
         }
     }
-}
-
-fn unpack(decoder: impl Read, limit: usize) -> Result<Bytes, ApiError> {
-    let mut whole = Vec::new();
-    let one_more = (limit as u64).saturating_add(1);
-    decoder.take(one_more).read_to_end(&mut whole).map_err(|error: io::Error| wrongly_encoded(&error))?;
-    if whole.len() > limit { Err(too_large(limit)) } else { Ok(whole.into()) }
 }
 
 fn too_large(limit: usize) -> ApiError {
@@ -160,8 +155,11 @@ fn unknown_encoding() -> ApiError {
     ApiError::new(ErrorKind::UnsupportedMediaType, message)
 }
 
-fn wrongly_encoded(error: &dyn std::fmt::Display) -> ApiError {
-    ApiError::new(ErrorKind::InvalidRequest, format!("the request body is not what its content-encoding says: {error}"))
+fn wrongly_encoded(reason: &str) -> ApiError {
+    ApiError::new(
+        ErrorKind::InvalidRequest,
+        format!("the request body is not what its content-encoding says: {reason}"),
+    )
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::openai::error::ApiError;
 use crate::platform::unix_now;
 use crate::translate::backend::{Context, Recall};
 use crate::translate::chat::{AnswerMeta, ChatMachine, Chunks, Fold, request};
+use crate::translate::stop::StopSequences;
 
 /// Answers with chunks or with one completion, as the client asked.
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
@@ -33,6 +34,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
             include_usage: chat.include_usage,
             legacy_functions: chat.legacy_functions,
             reasoning: incoming.app.settings.reasoning_format,
+            stop: StopSequences::new(chat.stop.clone()),
         };
         (exchange, meta, chat.stream)
     };

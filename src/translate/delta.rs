@@ -30,7 +30,7 @@ pub struct Delta<'a> {
 }
 
 /// The texts that come in deltas.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeltaKind {
     /// Text of a message.
     Text,
@@ -68,6 +68,15 @@ impl DeltaKind {
 }
 
 impl<'a> Delta<'a> {
+    /// The number of the part it adds to, among the parts of its kind.
+    pub fn part_index(&self) -> u64 {
+        match self.kind {
+            DeltaKind::Text | DeltaKind::Refusal | DeltaKind::Reasoning => self.content_index.unwrap_or_default(),
+            DeltaKind::Summary => self.summary_index.unwrap_or_default(),
+            DeltaKind::Arguments | DeltaKind::Input => 0,
+        }
+    }
+
     /// The delta in a frame's data, if it comes in the form that is known here.
     pub fn read(data: &'a [u8]) -> Option<Self> {
         Fields::read(data)?.delta()
@@ -176,7 +185,7 @@ enum Field {
 impl Field {
     /// The field of this name; `None` for what only other events have and a parser would look at.
     fn named(key: &str) -> Option<Self> {
-        if ["text", "refusal", "arguments", "input", "annotation", "part", "item", "response"].contains(&key) {
+        if READ_BY_THE_PARSER.contains(&key) {
             return None;
         }
         let usual = USUAL_FIELDS.iter().find(|(name, _)| name.get(1..name.len() - 2) == Some(key));
@@ -303,6 +312,10 @@ const USUAL_FIELDS: [(&str, Field); 9] = [
     ("\"summary_index\":", Field::SummaryIndex),
 ];
 
+/// What other events have and [`Event`] reads.
+const READ_BY_THE_PARSER: [&str; 10] =
+    ["text", "refusal", "arguments", "input", "annotation", "annotation_index", "part", "item", "response", "headers"];
+
 const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
 const HIGHEST_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
 
@@ -386,6 +399,7 @@ mod tests {
             "logprobs",
             "obfuscation",
             "text",
+            "annotation_index",
             "item",
             "d\\u0065lta",
             "",

@@ -50,6 +50,9 @@ pub struct Event<'a> {
     /// A citation.
     #[serde(borrow, default)]
     pub annotation: Option<&'a RawValue>,
+    /// The citation's place among those of its part.
+    #[serde(default)]
+    pub annotation_index: Option<u64>,
     /// A finished message part.
     #[serde(borrow, default)]
     pub part: Option<&'a RawValue>,

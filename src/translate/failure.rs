@@ -7,6 +7,7 @@
 use serde::Deserialize;
 use serde_json::{Number, Value};
 
+use super::answer::Inconsistency;
 use super::event::Event;
 use crate::openai::error::Details;
 
@@ -104,6 +105,14 @@ impl Failure {
 fn whole(number: &Number) -> Option<u64> {
     number.as_f64().filter(|number| *number >= 0.0).map(|number| number.ceil() as u64)
 }
+impl From<Inconsistency> for Failure {
+    fn from(inconsistency: Inconsistency) -> Self {
+        Self { code: Some(INCONSISTENT.to_owned()), message: Some(inconsistency.to_string()), ..Self::default() }
+    }
+}
+
+/// The code of an answer that cannot be true.
+pub(crate) const INCONSISTENT: &str = "upstream_answer_inconsistent";
 
 fn status_of(value: &Value) -> Option<u16> {
     let status = ["status", "status_code"].iter().find_map(|name| value.get(*name)?.as_u64())?;

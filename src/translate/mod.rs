@@ -2,7 +2,7 @@
 //!
 //! * [`answerer`] is which model answers, wherever the backend says so.
 //! * [`sse`] cuts bytes into frames, [`event`] looks at one, [`delta`] at those that come most; [`failure`] reads what went
-//!   wrong.
+//!   wrong; [`answer`] holds what has been sent against what is finished; [`stop`] looks for stop sequences.
 //! * [`mod@body`] is a body for the backend, out of which reasoning can be cut.
 //! * [`chat`] is Chat Completions, [`responses`] the Responses API; each has a request side and an answer side.
 //! * [`pairing`], [`names`] and [`schema`] put right what the backend would refuse, for both APIs.
@@ -11,6 +11,7 @@
 //!
 //! Pure: no I/O, no clock, no runtime. Whatever depends on those is handed in.
 
+pub mod answer;
 pub mod answerer;
 pub mod backend;
 pub mod body;
@@ -27,6 +28,7 @@ pub mod responses;
 mod schema;
 pub mod session;
 pub mod sse;
+pub mod stop;
 mod usage;
 
 use std::sync::Arc;
@@ -65,6 +67,11 @@ pub trait Machine: Send + Unpin {
     /// Reasoning that the client cannot return and the model should have back; none unless the API is one of those.
     fn take_reasoning(&mut self) -> Vec<KeptReasoning> {
         Vec::new()
+    }
+
+    /// How many calls of the answer the client has not been given, because the form it asked for has no room for them.
+    fn left_out(&self) -> usize {
+        0
     }
 
     /// The answer, which its client may refer to later; none unless the API is one of those.

@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr2, memchr2_iter};
+use memchr::{memchr, memchr_iter, memchr2, memchr2_iter};
 
 /// One event of the stream.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,6 +20,20 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
+    /// Whether any client can read the frame's bytes as they are, so far as those of its data can be read: one `data` line,
+    /// a blank line at the end, nothing else that is no text, and no line that ends in a bare carriage return, which not
+    /// everybody takes for an end.
+    pub fn is_plain(&self) -> bool {
+        let Cow::Borrowed(data) = self.data else { return false };
+        let Some(lines) = self.raw.strip_suffix(b"\n\n").or_else(|| self.raw.strip_suffix(b"\r\n\r\n")) else {
+            return false;
+        };
+        // What has been found in the data is not looked for again.
+        let others = lines.strip_suffix(data).unwrap_or(lines);
+        let is_bare = |end: usize| others.get(end + 1) != Some(&b'\n');
+        !memchr_iter(b'\r', others).any(is_bare) && memchr(0, others).is_none() && std::str::from_utf8(others).is_ok()
+    }
+
     /// The frame in `raw`, or `None` if it has no `data` line (a comment, a bare `event`).
     fn parse(raw: &'a [u8]) -> Option<Self> {
         let mut data: Option<Cow<'a, [u8]>> = None;
@@ -143,6 +157,14 @@ fn lines(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
         start = end + 1;
         line
     })
+}
+
+/// JSON without line breaks. A line break inside JSON is white space, and would end the `data` line.
+pub(crate) fn on_one_line(json: &str) -> Cow<'_, str> {
+    if memchr2(b'\n', b'\r', json.as_bytes()).is_none() {
+        return json.into();
+    }
+    json.chars().map(|character| if matches!(character, '\n' | '\r') { ' ' } else { character }).collect()
 }
 
 fn data_value(line: &[u8]) -> Option<&[u8]> {

@@ -313,7 +313,7 @@ async fn what_has_no_counterpart_is_named_in_a_header() {
     for (name, value) in [
         ("temperature", json!(0.5)),
         ("max_tokens", json!(5)),
-        ("stop", json!(["x"])),
+        ("top_p", json!(0.5)),
         ("user", json!("me")),
         ("unheard_of", json!({})),
         ("seed", json!(null)),
@@ -324,7 +324,10 @@ async fn what_has_no_counterpart_is_named_in_a_header() {
     }
     let answer = proxy.chat(&body).await;
     answer.message();
-    assert_eq!(answer.header("x-codex-proxy-ignored"), "temperature, max_tokens, stop, user, unheard_of, service_tier");
+    assert_eq!(
+        answer.header("x-codex-proxy-ignored"),
+        "temperature, max_tokens, top_p, user, unheard_of, service_tier"
+    );
 }
 
 #[tokio::test]

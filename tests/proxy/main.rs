@@ -35,6 +35,7 @@ mod responses_history;
 mod retired;
 mod shapes;
 mod shutdown;
+mod stops;
 mod streams;
 mod tool_names;
 mod workspaces;

@@ -13,6 +13,7 @@ pub(crate) fn meta() -> AnswerMeta {
         include_usage: true,
         legacy_functions: false,
         reasoning: ReasoningFormat::ReasoningContent,
+        stop: None,
     }
 }
 

@@ -10,10 +10,12 @@
 )]
 
 mod captures;
+mod damage;
 mod fold;
 mod histories;
 mod modes;
 mod oracle;
+mod reading;
 mod recordings;
 mod snapshots;
 mod splits;

@@ -58,8 +58,11 @@ proptest! {
         let stream = stream(&events);
         let (streamed, step) = chunks(&meta(), &[&stream]);
         let (buffered, buffered_step) = completion(&meta(), &[&stream]);
-        prop_assert_eq!((&step, &buffered_step), (&Step::Complete, &Step::Complete));
-        prop_assert_eq!(Answer::of_chunks(&streamed), Answer::of_completion(&buffered));
+        // What contradicts what a streaming client has already is an error there, and can be corrected in a document.
+        prop_assert!(step != Step::Complete || buffered_step == Step::Complete);
+        if step == Step::Complete {
+            prop_assert_eq!(Answer::of_chunks(&streamed), Answer::of_completion(&buffered));
+        }
     }
 
     #[test]

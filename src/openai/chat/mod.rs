@@ -12,6 +12,7 @@ pub mod choice;
 pub mod content;
 pub mod message;
 pub mod search;
+mod stop;
 pub mod tool;
 
 use std::borrow::Cow;
@@ -63,6 +64,8 @@ pub struct ChatRequest<'a> {
     pub service_tier: Option<Cow<'a, str>>,
     /// `prompt_cache_key`.
     pub prompt_cache_key: Option<Cow<'a, str>>,
+    /// `stop`: up to four texts, none of them empty.
+    pub stop: Vec<String>,
     /// Fields that change nothing here.
     pub ignored: Ignored,
 }
@@ -127,6 +130,7 @@ impl<'a> ChatRequest<'a> {
             verbosity: None,
             service_tier: None,
             prompt_cache_key: None,
+            stop: Vec::new(),
             ignored: Ignored::default(),
         }
     }
@@ -167,6 +171,7 @@ impl<'a> ChatRequest<'a> {
             "verbosity" => self.verbosity = Some(json::text(value, path)?),
             "service_tier" => self.service_tier = Some(json::string(value, path)?),
             "prompt_cache_key" => self.prompt_cache_key = Some(json::string(value, path)?),
+            "stop" => self.stop = stop::parse(value, path)?,
             _ => self.without_counterpart(key, value, path)?,
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Bodies that are too large, too slow, broken or packed.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
@@ -101,4 +101,103 @@ async fn what_is_not_packed_as_said_is_the_clients_error() {
         let error = read(packed(encoding, "{}"), 100, SILENCE).await.expect_err("unknown");
         assert_eq!(error.kind, ErrorKind::UnsupportedMediaType, "{encoding}");
     }
+}
+
+/// The inside of a body that is packed as `encoding` says.
+async fn unpacked(encoding: &str, body: Vec<u8>) -> Result<Bytes, ErrorKind> {
+    read(packed(encoding, body), 1000, SILENCE).await.map_err(|error| error.kind)
+}
+
+fn zstd(text: &[u8]) -> Vec<u8> {
+    compress_to_vec(text, CompressionLevel::Fastest)
+}
+
+fn zlib(text: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text).expect("written");
+    encoder.finish().expect("finished")
+}
+
+/// A zstd frame that is to be skipped.
+fn skippable(length: usize) -> Vec<u8> {
+    let mut frame = 0x184D_2A5F_u32.to_le_bytes().to_vec();
+    frame.extend(u32::try_from(length).expect("small").to_le_bytes());
+    frame.extend(vec![b'!'; length]);
+    frame
+}
+
+#[tokio::test]
+async fn members_and_frames_are_read_one_behind_the_other() {
+    let expected = Ok(Bytes::from_static(b"{\"a\": 1}"));
+    assert_eq!(unpacked("gzip", [gzip(b"{\"a\""), gzip(b""), gzip(b": 1}")].concat()).await, expected);
+    let frames = [skippable(9), zstd(b"{\"a\""), skippable(0), zstd(b""), zstd(b": 1}"), skippable(300)];
+    assert_eq!(unpacked("zstd", frames.concat()).await, expected);
+    assert_eq!(unpacked("zstd", skippable(2)).await, Ok(Bytes::new()));
+}
+
+#[tokio::test]
+async fn what_follows_packed_data_and_is_none_is_an_error() {
+    for garbage in [&b"x"[..], b"{}", b"\0\0\0\0\0\0\0\0\0\0\0\0", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"] {
+        for (encoding, body) in [("gzip", gzip(b"{}")), ("deflate", zlib(b"{}")), ("zstd", zstd(b"{}"))] {
+            let body = [&body[..], garbage].concat();
+            assert_eq!(unpacked(encoding, body).await, Err(ErrorKind::InvalidRequest), "{encoding} {garbage:?}");
+        }
+    }
+    let twice = [zlib(b"{}"), zlib(b"{}")].concat();
+    assert_eq!(unpacked("deflate", twice).await, Err(ErrorKind::InvalidRequest), "one stream is all there is");
+}
+
+#[tokio::test]
+async fn a_cut_or_damaged_body_is_an_error_wherever_it_is() {
+    let text = br#"{"model":"gpt-5","input":"a text of some length"}"#;
+    for (encoding, body) in [("gzip", gzip(text)), ("deflate", zlib(text)), ("zstd", zstd(text))] {
+        for end in 0..body.len() {
+            let cut = unpacked(encoding, body[..end].to_vec()).await;
+            assert_eq!(cut, Err(ErrorKind::InvalidRequest), "{encoding} {end}");
+        }
+        // gzip's head is no part of what its checksum is of.
+        let head = if encoding == "gzip" { 10 } else { 0 };
+        for place in head..body.len() {
+            let mut damaged = body.clone();
+            damaged[place] ^= 1;
+            let answer = unpacked(encoding, damaged).await;
+            assert!(answer.is_err() || answer.as_deref() == Ok(&text[..]), "{encoding} {place}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_checksum_of_zstd_is_checked() {
+    // Magic number; a single segment with a checksum, 2 bytes long; one last raw block of 2 bytes; the checksum.
+    let frame = |checksum: u32| {
+        [&[0x28, 0xb5, 0x2f, 0xfd, 0b0010_0100, 2, 0b0001_0001, 0, 0][..], b"{}", &checksum.to_le_bytes()].concat()
+    };
+    // The low half of XXH64 of "{}".
+    let right = 0x7af2_94d1;
+    let found = [frame(right), frame(right + 1)].map(|frame| unpack::zstd(&frame, 100));
+    assert_eq!(found[0], Ok(b"{}".to_vec()));
+    assert_eq!(found[1], Err(unpack::Failure::Broken("its checksum is wrong".to_owned())));
+    let mut longer = frame(right);
+    longer[5] = 3;
+    assert!(unpack::zstd(&longer, 100).is_err());
+}
+
+#[tokio::test]
+async fn the_limit_holds_over_all_members_and_frames() {
+    let half = vec![b'x'; 600];
+    for (encoding, body) in [("gzip", gzip(&half)), ("zstd", zstd(&half))] {
+        assert_eq!(unpacked(encoding, body.clone()).await.map(|body| body.len()), Ok(600), "{encoding}");
+        let twice = unpacked(encoding, [body.clone(), body].concat()).await;
+        assert_eq!(twice, Err(ErrorKind::PayloadTooLarge), "{encoding}");
+    }
+    assert_eq!(unpacked("deflate", zlib(&[b'x'; 1001])).await, Err(ErrorKind::PayloadTooLarge));
+    assert_eq!(unpacked("deflate", zlib(&[b'x'; 1000])).await.map(|body| body.len()), Ok(1000));
+    assert_eq!(unpacked("deflate", zlib(b"")).await, Ok(Bytes::new()));
+}
+
+#[tokio::test]
+async fn a_window_no_body_needs_is_refused() {
+    // Not a single segment, and a window of 128 GiB.
+    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0, 27 << 3, 1, 0, 0];
+    assert_eq!(unpacked("zstd", frame.to_vec()).await, Err(ErrorKind::InvalidRequest));
 }

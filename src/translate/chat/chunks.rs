@@ -3,7 +3,11 @@
 //! What is the same in every chunk is built once; a text delta costs the copy of two constant pieces around the backend's own
 //! escaped characters.
 
-use super::sink::{AnswerMeta, CallHead, CallKind, FinishReason, Image, Sink};
+use serde_json::value::RawValue;
+
+use super::citation;
+use super::flow::{Flow, Shown};
+use super::sink::{AnswerMeta, CallHead, CallKind, Correction, FinishReason, Image, Sink, Spot};
 use crate::openai::error::ApiError;
 use crate::openai::json::{ObjectWriter, Text};
 use crate::translate::event::Usage;
@@ -12,6 +16,93 @@ use crate::translate::usage;
 /// Writes `chat.completion.chunk` events.
 #[derive(Debug)]
 pub struct Chunks {
+    flow: Flow,
+    writer: Writer,
+}
+
+impl Chunks {
+    /// A stream that has not begun.
+    pub fn new(meta: AnswerMeta) -> Self {
+        Self { flow: Flow::new(&meta), writer: Writer::new(meta) }
+    }
+}
+
+impl Sink for Chunks {
+    fn identify(&mut self, id: &str) {
+        self.writer.identify(id);
+    }
+
+    fn model(&mut self, name: &str) {
+        self.writer.model(name);
+    }
+
+    fn text(&mut self, spot: Spot, text: Text<'_>, out: &mut Vec<u8>) {
+        self.flow.text(spot, text, &mut |shown| self.writer.show(shown, out));
+    }
+
+    fn citation(&mut self, spot: Spot, annotation: &RawValue, out: &mut Vec<u8>) {
+        let json = citation::translate(annotation, self.flow.offset(spot.part));
+        if let Some(json) = json.filter(|_| !self.flow.is_cut()) {
+            self.writer.citation(&json, out);
+        }
+    }
+
+    fn call(&mut self, head: CallHead<'_>, out: &mut Vec<u8>) {
+        if self.flow.call(&mut |shown| self.writer.show(shown, out)) {
+            self.writer.call(head, out);
+        }
+    }
+
+    fn arguments(&mut self, index: usize, kind: CallKind, text: Text<'_>, out: &mut Vec<u8>) {
+        if self.flow.has_room_for(index) {
+            self.writer.arguments(index, kind, text, out);
+        }
+    }
+
+    fn image(&mut self, image: Image<'_>, out: &mut Vec<u8>) {
+        if self.flow.interrupt(&mut |shown| self.writer.show(shown, out)) {
+            self.writer.image(image, out);
+        }
+    }
+
+    /// The client has everything already, but for calls that are not shown.
+    fn correct(&mut self, correction: Correction<'_>) -> bool {
+        match correction {
+            Correction::Head(CallHead { index, .. }) | Correction::Arguments(index, _) => {
+                !self.flow.has_room_for(index)
+            }
+            Correction::Text(..) | Correction::Citations(..) => false,
+        }
+    }
+
+    fn sorts(&self) -> bool {
+        false
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.flow.is_stopped()
+    }
+
+    fn finish(&mut self, reason: FinishReason, usage: Option<Usage>, out: &mut Vec<u8>) {
+        let reason = self.flow.finish(reason, &mut |shown| self.writer.show(shown, out));
+        self.writer.finish(reason, usage, out);
+    }
+
+    fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(error.to_json().as_bytes());
+        out.extend_from_slice(b"\n\n");
+        out.extend_from_slice(DONE);
+    }
+
+    fn left_out(&self) -> usize {
+        self.flow.left_out()
+    }
+}
+
+/// Writes the chunks themselves.
+#[derive(Debug)]
+struct Writer {
     meta: AnswerMeta,
     id: String,
     /// `data: {…,"choices":[{"index":0,"delta":{` of every chunk, made when the first one is written.
@@ -22,9 +113,8 @@ pub struct Chunks {
     images: usize,
 }
 
-impl Chunks {
-    /// A stream that has not begun.
-    pub fn new(meta: AnswerMeta) -> Self {
+impl Writer {
+    fn new(meta: AnswerMeta) -> Self {
         let suffix: &[u8] = if meta.include_usage {
             b"},\"finish_reason\":null}],\"usage\":null}\n\n"
         } else {
@@ -78,9 +168,7 @@ impl Chunks {
         usage::write_chat(usage, out);
         out.extend_from_slice(b"}\n\n");
     }
-}
 
-impl Sink for Chunks {
     fn identify(&mut self, id: &str) {
         if self.prefix.is_empty() {
             self.id = format!("chatcmpl-{id}");
@@ -93,16 +181,12 @@ impl Sink for Chunks {
         }
     }
 
-    fn content(&mut self, text: Text<'_>, out: &mut Vec<u8>) {
-        self.chunk(out, |out| string_field(out, "content", text));
-    }
-
-    fn refusal(&mut self, text: Text<'_>, out: &mut Vec<u8>) {
-        self.chunk(out, |out| string_field(out, "refusal", text));
-    }
-
-    fn reasoning(&mut self, text: Text<'_>, out: &mut Vec<u8>) {
-        let field = self.meta.reasoning.field();
+    fn show(&mut self, shown: Shown<'_>, out: &mut Vec<u8>) {
+        let (field, text) = match shown {
+            Shown::Content(text) => ("content", text),
+            Shown::Refusal(text) => ("refusal", text),
+            Shown::Reasoning(text) => (self.meta.reasoning.field(), text),
+        };
         self.chunk(out, |out| string_field(out, field, text));
     }
 
@@ -138,7 +222,7 @@ impl Sink for Chunks {
                 return;
             }
             out.extend_from_slice(br#""tool_calls":[{"index":"#);
-            out.extend_from_slice(index.to_string().as_bytes());
+            push_number(out, index);
             out.extend_from_slice(match kind {
                 CallKind::Function => br#","function":{"#,
                 CallKind::Custom => br#","custom":{"#,
@@ -148,7 +232,7 @@ impl Sink for Chunks {
         });
     }
 
-    fn annotation(&mut self, json: &[u8], out: &mut Vec<u8>) {
+    fn citation(&mut self, json: &[u8], out: &mut Vec<u8>) {
         self.chunk(out, |out| {
             out.extend_from_slice(br#""annotations":["#);
             out.extend_from_slice(json);
@@ -177,13 +261,6 @@ impl Sink for Chunks {
         }
         out.extend_from_slice(DONE);
     }
-
-    fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"data: ");
-        out.extend_from_slice(error.to_json().as_bytes());
-        out.extend_from_slice(b"\n\n");
-        out.extend_from_slice(DONE);
-    }
 }
 
 /// One generated image in the shape that multi-provider gateways have made usual.
@@ -205,6 +282,14 @@ fn string_field(out: &mut Vec<u8>, name: &str, text: Text<'_>) {
     out.extend_from_slice(b"\":\"");
     out.extend_from_slice(text.escaped().as_bytes());
     out.push(b'"');
+}
+
+/// Appends a small number without a string of its own.
+fn push_number(out: &mut Vec<u8>, number: usize) {
+    if number >= 10 {
+        push_number(out, number / 10);
+    }
+    out.push(b"0123456789"[number % 10]);
 }
 
 const CHOICE: &[u8] = br#"{"index":0,"delta":{"#;

@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::openai::json::{Object, ObjectWriter, Text};
+use crate::translate::sse::on_one_line;
 
 /// Writes `annotation` in chat's shape, its character positions moved by `offset` (what stands before the cited text in the
 /// answer). `None` for anything but a cited web page: chat has no shape for the others.
@@ -24,11 +25,11 @@ pub(super) fn translate(annotation: &RawValue, offset: u64) -> Option<Vec<u8>> {
                     citation.unsigned(name, position.saturating_add(offset));
                 }
                 Err(_) => {
-                    citation.raw(name, value);
+                    citation.json(name, &on_one_line(value.get()));
                 }
             },
             _ => {
-                citation.raw(name, value);
+                citation.json(name, &on_one_line(value.get()));
             }
         }
     }

@@ -1,8 +1,13 @@
-//! What a chat answer is made of, and the two places it can go.
+//! What an answer is made of, and the two places it can go.
+
+use serde_json::value::RawValue;
 
 use crate::openai::error::ApiError;
 use crate::openai::json::Text;
+pub use crate::translate::answer::CallKind;
+use crate::translate::delta::DeltaKind;
 use crate::translate::event::Usage;
+use crate::translate::stop::StopSequences;
 
 /// How a client wants to see the model's reasoning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,33 +48,23 @@ pub struct AnswerMeta {
     pub legacy_functions: bool,
     /// How reasoning is shown.
     pub reasoning: ReasoningFormat,
+    /// Where the answer's text ends although the backend goes on.
+    pub stop: Option<StopSequences>,
 }
 
-/// The two kinds of call a client runs itself.
+/// A text of the answer: a part of one of its items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallKind {
-    /// A function with JSON arguments.
-    Function,
-    /// A custom tool with free-form input.
-    Custom,
-}
-
-impl CallKind {
-    /// The call's `type`, which is also the field that holds it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Function => "function",
-            Self::Custom => "custom",
-        }
-    }
-
-    /// The field with what the tool is called with.
-    pub const fn payload_field(self) -> &'static str {
-        match self {
-            Self::Function => "arguments",
-            Self::Custom => "input",
-        }
-    }
+pub struct Spot {
+    /// Its number among all parts of the answer.
+    pub part: usize,
+    /// The number of its item.
+    pub item: usize,
+    /// The kind of text.
+    pub kind: DeltaKind,
+    /// The item's place in the answer, where the backend has told it.
+    pub place: Option<u64>,
+    /// The part's place among those of its kind in the item.
+    pub index: u64,
 }
 
 /// The beginning of a call.
@@ -138,27 +133,44 @@ impl FinishReason {
 
 /// Receives the pieces of an answer in order. Texts come escaped and are passed on as they are.
 pub trait Sink: Send + Unpin {
-    /// The backend's id for the answer; comes before anything else, if it comes.
+    /// Takes the backend's id for the answer; it comes before anything else, if it comes.
     fn identify(&mut self, id: &str);
-    /// The model that answers, by the best name known so far. One answer has one name: what comes after it was said to a
-    /// client does not count.
+    /// Takes the best name known so far of the model that answers. One answer has one name: what comes after a client was
+    /// told it does not count.
     fn model(&mut self, name: &str);
-    /// More of the answer's text.
-    fn content(&mut self, text: Text<'_>, out: &mut Vec<u8>);
-    /// More of a refusal.
-    fn refusal(&mut self, text: Text<'_>, out: &mut Vec<u8>);
-    /// More of the reasoning.
-    fn reasoning(&mut self, text: Text<'_>, out: &mut Vec<u8>);
-    /// A call begins.
+    /// Takes more of a text.
+    fn text(&mut self, spot: Spot, text: Text<'_>, out: &mut Vec<u8>);
+    /// Takes a citation in the text at `spot`, as the backend writes it.
+    fn citation(&mut self, spot: Spot, annotation: &RawValue, out: &mut Vec<u8>);
+    /// Takes the beginning of a call.
     fn call(&mut self, head: CallHead<'_>, out: &mut Vec<u8>);
-    /// More of the arguments of the call at `index`.
+    /// Takes more of the arguments of the call at `index`.
     fn arguments(&mut self, index: usize, kind: CallKind, text: Text<'_>, out: &mut Vec<u8>);
-    /// A citation, as a JSON object in chat's shape.
-    fn annotation(&mut self, json: &[u8], out: &mut Vec<u8>);
-    /// A generated image.
+    /// Takes a generated image.
     fn image(&mut self, image: Image<'_>, out: &mut Vec<u8>);
-    /// The answer is whole.
+    /// Puts something else in the place of what was taken before; `false` if the client has that already.
+    fn correct(&mut self, correction: Correction<'_>) -> bool;
+    /// Whether texts may come in another order than that of their places.
+    fn sorts(&self) -> bool;
+    /// Whether a stop sequence has ended the answer.
+    fn is_stopped(&self) -> bool;
+    /// Ends the answer, which is whole.
     fn finish(&mut self, reason: FinishReason, usage: Option<Usage>, out: &mut Vec<u8>);
-    /// The answer has failed after some of it was sent.
+    /// Ends the answer with an error after some of it was sent.
     fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>);
+    /// How many calls the client cannot be given, because the form it asked for has no room for them.
+    fn left_out(&self) -> usize;
+}
+
+/// What is put in the place of something that was taken before.
+#[derive(Debug, Clone, Copy)]
+pub enum Correction<'a> {
+    /// The whole text of a part.
+    Text(Spot, Text<'a>),
+    /// All citations of a part.
+    Citations(Spot, &'a [&'a RawValue]),
+    /// Id and name of a call.
+    Head(CallHead<'a>),
+    /// All arguments of the call at an index.
+    Arguments(usize, Text<'a>),
 }

@@ -9,8 +9,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::sink::CallKind;
-use super::views::ItemView;
 use crate::openai::json::{ArrayWriter, ObjectWriter, Text};
+use crate::translate::answer::views::ItemView;
 
 /// Reasoning items and the call they led to.
 #[derive(Debug, Clone, PartialEq, Eq)]

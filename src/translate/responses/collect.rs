@@ -1,8 +1,9 @@
 //! A Responses answer as one JSON document: the final `response` object, its `output` filled.
 
-use super::output::Output;
+use super::output::{Audience, Output};
 use super::{is_internal, is_preamble, status_at};
 use crate::openai::error::ApiError;
+use crate::translate::answer::Inconsistency;
 use crate::translate::answerer::Answerer;
 use crate::translate::delta::Delta;
 use crate::translate::event::{Event, Name, Usage};
@@ -11,12 +12,67 @@ use crate::translate::sse::Frame;
 use crate::translate::{Answer, Machine, Step};
 
 /// Waits for the whole answer and writes it. An incomplete answer is an answer: its `status` says so.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Collect {
     answerer: Answerer,
     output: Output,
     visible: bool,
     usage: Option<Usage>,
+}
+
+impl Default for Collect {
+    fn default() -> Self {
+        Self { answerer: Answerer::default(), output: Output::new(Audience::Document), visible: false, usage: None }
+    }
+}
+
+impl Collect {
+    fn event(&mut self, event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) -> Result<Step, Inconsistency> {
+        if let Some(delta) = Delta::of(event) {
+            self.output.delta(&delta);
+        } else {
+            let is_new = self.output.count(event, data.len());
+            let view = self.answerer.note(event);
+            if let Some(failure) = self.answerer.refused() {
+                return Ok(Step::Failed { failure, reported: false });
+            }
+            match event.kind.as_ref() {
+                kind @ ("response.completed" | "response.incomplete") => {
+                    let Some(response) = event.response else { return Ok(Step::Continue) };
+                    self.usage = view.and_then(|view| view.usage);
+                    let number = event.sequence_number;
+                    self.output.complete(response, status_at(kind), number, out, &mut Vec::new())?;
+                    return Ok(Step::Complete);
+                }
+                "response.failed" | "response.cancelled" => {
+                    return Ok(Step::Failed { failure: Failure::from_failed_response(event), reported: false });
+                }
+                "error" => return Ok(Step::Failed { failure: Failure::from_error_event(data), reported: false }),
+                _ if is_new => drop(self.output.event(event, &mut Vec::new())?),
+                _ => {}
+            }
+        }
+        self.saw(&event.kind);
+        Ok(Step::Continue)
+    }
+
+    /// Takes an event of which nothing but its name can be read.
+    fn unreadable(&mut self, data: &[u8]) -> Step {
+        let Some(Name { kind }) = Name::parse(data) else { return Step::Continue };
+        match kind.as_ref() {
+            "response.completed" | "response.incomplete" => {}
+            "response.failed" | "response.cancelled" => {
+                return Step::Failed { failure: Failure::default(), reported: false };
+            }
+            "error" => return Step::Failed { failure: Failure::from_error_event(data), reported: false },
+            kind => self.saw(kind),
+        }
+        Step::Continue
+    }
+
+    fn saw(&mut self, kind: &str) {
+        self.visible |= !is_preamble(kind) && !is_internal(kind);
+    }
 }
 
 impl Machine for Collect {
@@ -31,36 +87,18 @@ impl Machine for Collect {
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
         if let Some(delta) = Delta::read(&frame.data) {
             self.visible = true;
-            self.output.note_delta(&delta);
+            self.output.delta(&delta);
             return Step::Continue;
         }
-        let Some(name) = Name::parse(&frame.data) else { return Step::Continue };
-        let kind = name.kind.as_ref();
-        let event = Event::parse(&frame.data);
-        let view = event.as_ref().and_then(|event| self.answerer.note(event));
-        if let Some(failure) = self.answerer.refused() {
-            return Step::Failed { failure, reported: false };
+        match Event::parse(&frame.data) {
+            Some(event) => {
+                let step = self.event(&event, &frame.data, out);
+                let failed =
+                    |inconsistency: Inconsistency| Step::Failed { failure: inconsistency.into(), reported: false };
+                step.unwrap_or_else(failed)
+            }
+            None => self.unreadable(&frame.data),
         }
-        match kind {
-            "response.completed" | "response.incomplete" => {
-                let Some(response) = event.and_then(|event| event.response) else { return Step::Continue };
-                self.usage = view.and_then(|view| view.usage);
-                self.output.fill(response, status_at(kind), out);
-                return Step::Complete;
-            }
-            "response.failed" | "response.cancelled" => {
-                let failure = event.as_ref().map(Failure::from_failed_response).unwrap_or_default();
-                return Step::Failed { failure, reported: false };
-            }
-            "error" => return Step::Failed { failure: Failure::from_error_event(&frame.data), reported: false },
-            _ => {
-                if let Some(event) = event {
-                    self.output.note(&event);
-                }
-            }
-        }
-        self.visible |= !is_preamble(kind) && !is_internal(kind);
-        Step::Continue
     }
 
     fn visible(&self) -> bool {

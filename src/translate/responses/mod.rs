@@ -4,20 +4,21 @@
 //!   [`input`], [`history`], [`message`] and [`tools`] are its chapters, and [`reference`] puts items in the place of references to them.
 //! * Answer: [`relay`] passes the backend's events on as they are, [`collect`] waits for the whole answer. Both fill the
 //!   final object's `output`, which the backend leaves empty, from the finished items ([`output`]), and from what there is of
-//!   items that never ended ([`unfinished`]).
+//!   items that never ended ([`kept`]). What came in one place only is told in the others too ([`missing`]).
 //! * [`compaction`] makes the one document of a conversation that is to be shorter.
 
 pub mod collect;
 pub mod compaction;
 mod history;
 mod input;
+mod kept;
 mod message;
+mod missing;
 mod output;
 mod reference;
 pub mod relay;
 pub mod request;
 mod tools;
-mod unfinished;
 
 pub use collect::Collect;
 pub use compaction::Compaction;

@@ -1,20 +1,24 @@
 //! A Responses stream, passed on as it is.
 //!
-//! * A frame's bytes are the backend's own: `event` line, key order, unknown events and all.
-//! * Left out are events internal to the backend, unless the client is the one they are meant for; rewritten is only a final
-//!   event whose `output` is empty.
+//! * A frame's bytes are the backend's own: `event` line, key order, unknown events and all. One that not every client could
+//!   read, such as an event over several `data` lines, is written anew on one.
+//! * Left out are events internal to the backend, unless the client is the one they are meant for, and those that come again;
+//!   rewritten is only a final event whose `output` is empty. Events are added where the backend told something in one place only ([`output`](super::output)).
 //! * A failure is an `error` event in two shapes at once: flat, as typed clients want it, and with an `error` object, without
 //!   which the official SDKs take the answer for a whole one. The backend's own `response.failed` follows it.
 
-use super::output::Output;
+use std::borrow::Cow;
+
+use super::output::{Audience, Output};
 use super::{is_internal, is_preamble, status_at};
 use crate::openai::error::ApiError;
 use crate::openai::json::{Object, ObjectWriter};
+use crate::translate::answer::Inconsistency;
 use crate::translate::answerer::Answerer;
 use crate::translate::delta::Delta;
 use crate::translate::event::{Event, Name, ResponseView, Usage};
 use crate::translate::failure::Failure;
-use crate::translate::sse::Frame;
+use crate::translate::sse::{Frame, on_one_line};
 use crate::translate::{Answer, Machine, Step};
 
 /// Who reads a stream.
@@ -28,7 +32,7 @@ pub enum Reader {
 }
 
 /// Passes a stream on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Relay {
     reader: Reader,
     answerer: Answerer,
@@ -40,10 +44,24 @@ pub struct Relay {
     next_sequence_number: u64,
 }
 
+impl Default for Relay {
+    fn default() -> Self {
+        Self::new(Reader::default())
+    }
+}
+
 impl Relay {
     /// A stream for `reader`, at its beginning.
     pub fn new(reader: Reader) -> Self {
-        Self { reader, ..Self::default() }
+        Self {
+            reader,
+            answerer: Answerer::default(),
+            output: Output::new(Audience::Stream),
+            report: Vec::new(),
+            visible: false,
+            usage: None,
+            next_sequence_number: 0,
+        }
     }
 
     fn count(&mut self, sequence_number: Option<u64>) {
@@ -52,27 +70,64 @@ impl Relay {
         }
     }
 
+    fn delta(&mut self, delta: &Delta<'_>, frame: &Frame<'_>, out: &mut Vec<u8>) {
+        self.count(delta.sequence_number);
+        if self.output.delta(delta) {
+            self.visible = true;
+            pass(frame, delta.kind.event(), out);
+        }
+    }
+
+    fn event(&mut self, event: &Event<'_>, frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<Step, Inconsistency> {
+        if let Some(delta) = Delta::of(event) {
+            self.delta(&delta, frame, out);
+            return Ok(Step::Continue);
+        }
+        let is_new = self.output.count(event, frame.data.len());
+        let view = self.answerer.note(event);
+        if let Some(failure) = self.answerer.refused() {
+            return Ok(untold(failure));
+        }
+        match event.kind.as_ref() {
+            "error" => return Ok(untold(Failure::from_error_event(&frame.data))),
+            "response.failed" | "response.cancelled" => return Ok(self.failed(event, frame, out)),
+            _ => self.count(event.sequence_number),
+        }
+        match event.kind.as_ref() {
+            kind if is_internal(kind) => self.internal(frame, kind, out),
+            "response.completed" | "response.incomplete" => return self.complete(frame, event, view, out),
+            kind => {
+                if is_new && self.output.event(event, out)? {
+                    self.visible |= !is_preamble(kind);
+                    pass(frame, kind, out);
+                }
+            }
+        }
+        Ok(Step::Continue)
+    }
+
     fn complete(
         &mut self,
         frame: &Frame<'_>,
         event: &Event<'_>,
         view: Option<ResponseView<'_>>,
         out: &mut Vec<u8>,
-    ) -> Step {
-        self.visible = true;
+    ) -> Result<Step, Inconsistency> {
         let Some(response) = event.response else {
-            out.extend_from_slice(frame.raw);
-            return Step::Complete;
+            self.visible = true;
+            pass(frame, &event.kind, out);
+            return Ok(Step::Complete);
         };
         self.usage = view.and_then(|view| view.usage);
         let mut filled = Vec::new();
-        self.output.fill(response, status_at(&event.kind), &mut filled);
+        self.output.complete(response, status_at(&event.kind), event.sequence_number, &mut filled, out)?;
+        self.visible = true;
         if filled == response.get().as_bytes() {
-            out.extend_from_slice(frame.raw);
+            pass(frame, &event.kind, out);
         } else {
-            write_event(event, frame, &filled, out);
+            write_event(event, frame, &String::from_utf8_lossy(&filled), out);
         }
-        Step::Complete
+        Ok(Step::Complete)
     }
 
     /// An event of which nothing but its name can be read is passed on, unless it would have to be acted on.
@@ -81,18 +136,18 @@ impl Relay {
         match kind.as_ref() {
             "error" => return untold(Failure::from_error_event(&frame.data)),
             "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {}
-            kind if is_internal(kind) => self.internal(frame, out),
+            kind if is_internal(kind) => self.internal(frame, kind, out),
             kind => {
                 self.visible |= !is_preamble(kind);
-                out.extend_from_slice(frame.raw);
+                pass(frame, kind, out);
             }
         }
         Step::Continue
     }
 
-    fn internal(&self, frame: &Frame<'_>, out: &mut Vec<u8>) {
+    fn internal(&self, frame: &Frame<'_>, kind: &str, out: &mut Vec<u8>) {
         if self.reader == Reader::Codex {
-            out.extend_from_slice(frame.raw);
+            pass(frame, kind, out);
         }
     }
 
@@ -101,15 +156,15 @@ impl Relay {
     fn failed(&mut self, event: &Event<'_>, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
         let reported = self.visible && self.reader == Reader::Codex;
         if reported {
-            out.extend_from_slice(frame.raw);
+            pass(frame, &event.kind, out);
         } else if self.visible {
-            self.report = frame.raw.to_vec();
+            pass(frame, &event.kind, &mut self.report);
         }
         Step::Failed { failure: Failure::from_failed_response(event), reported }
     }
 }
 
-/// Everything else that the backend says of a failure is told by the error event that [`Machine::fail`] writes.
+/// Everything else that is said of a failure is told by the error event that [`Machine::fail`] writes.
 fn untold(failure: Failure) -> Step {
     Step::Failed { failure, reported: false }
 }
@@ -125,33 +180,16 @@ impl Machine for Relay {
 
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
         if let Some(delta) = Delta::read(&frame.data) {
-            self.count(delta.sequence_number);
-            self.visible = true;
-            self.output.note_delta(&delta);
-            out.extend_from_slice(frame.raw);
+            self.delta(&delta, frame, out);
             return Step::Continue;
         }
-        let Some(event) = Event::parse(&frame.data) else { return self.unreadable(frame, out) };
-        let view = self.answerer.note(&event);
-        if let Some(failure) = self.answerer.refused() {
-            return untold(failure);
-        }
-        match event.kind.as_ref() {
-            "error" => return untold(Failure::from_error_event(&frame.data)),
-            "response.failed" | "response.cancelled" => return self.failed(&event, frame, out),
-            _ => self.count(event.sequence_number),
-        }
-        match event.kind.as_ref() {
-            kind if is_internal(kind) => {
-                self.internal(frame, out);
-                return Step::Continue;
+        match Event::parse(&frame.data) {
+            Some(event) => {
+                let step = self.event(&event, frame, out);
+                step.unwrap_or_else(|inconsistency| untold(inconsistency.into()))
             }
-            "response.completed" | "response.incomplete" => return self.complete(frame, &event, view, out),
-            kind => self.visible |= !is_preamble(kind),
+            None => self.unreadable(frame, out),
         }
-        self.output.note(&event);
-        out.extend_from_slice(frame.raw);
-        Step::Continue
     }
 
     fn visible(&self) -> bool {
@@ -214,28 +252,37 @@ fn write_code(error: &ApiError, object: &mut ObjectWriter<'_>) {
     };
 }
 
+/// Passes a frame on whose event has this name.
+fn pass(frame: &Frame<'_>, kind: &str, out: &mut Vec<u8>) {
+    match String::from_utf8_lossy(&frame.data) {
+        Cow::Borrowed(_) if frame.is_plain() => out.extend_from_slice(frame.raw),
+        data => {
+            write_name(kind, out);
+            out.extend_from_slice(on_one_line(&data).as_bytes());
+            out.extend_from_slice(b"\n\n");
+        }
+    }
+}
+
 /// Writes the event anew, everything but its `response` as it was.
-fn write_event(event: &Event<'_>, frame: &Frame<'_>, response: &[u8], out: &mut Vec<u8>) {
+fn write_event(event: &Event<'_>, frame: &Frame<'_>, response: &str, out: &mut Vec<u8>) {
     let object = serde_json::from_slice::<Object<'_>>(&frame.data).unwrap_or_default();
-    out.extend_from_slice(b"event: ");
-    out.extend_from_slice(event.kind.as_bytes());
-    out.extend_from_slice(b"\ndata: ");
+    write_name(&event.kind, out);
     let mut writer = ObjectWriter::begin(out);
     for (key, value) in object.iter() {
-        if key == "response" {
-            writer.key(key).extend_from_slice(&on_one_line(response));
-        } else {
-            writer.key(key).extend_from_slice(&on_one_line(value.get().as_bytes()));
-        }
+        let value = if key == "response" { response } else { value.get() };
+        writer.json(key, &on_one_line(value));
     }
     writer.end();
     out.extend_from_slice(b"\n\n");
 }
 
-/// A line break inside JSON is white space, and would end the `data` line.
-fn on_one_line(json: &[u8]) -> std::borrow::Cow<'_, [u8]> {
-    if memchr::memchr2(b'\n', b'\r', json).is_none() {
-        return json.into();
+/// Writes the `event` line, unless the name holds what would end it, and the beginning of the `data` line.
+fn write_name(kind: &str, out: &mut Vec<u8>) {
+    if !kind.contains(char::is_control) {
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(kind.as_bytes());
+        out.push(b'\n');
     }
-    json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect::<Vec<u8>>().into()
+    out.extend_from_slice(b"data: ");
 }
