@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use codex_proxy::simulator::{
     Failure, FailureShape, HttpFault, Login, Moment, Play, RunningSimulator, Scenario, ScriptedAnswer, Simulator,
 };
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
 use serde_json::{Value, json};
 
 const API_KEY: &str = "canary-api-key-0123456789";
@@ -136,6 +136,32 @@ async fn a_token_that_the_backend_quotes_is_neither_passed_on_nor_logged() {
     seen += &end(daemon, log);
     assert!(seen.contains("TRACE") && seen.contains("error_code=\"server_error\""), "{seen}");
     for piece in tokens.iter().flat_map(|token| pieces(token)) {
+        assert_eq!(seen.lines().find(|line| line.contains(&piece)), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_a_header_quotes_is_not_passed_on() {
+    let (simulator, running, home, stored) = signed_in().await;
+    let (daemon, base, log) = Daemon::start(home.path(), &running, &[]);
+    let tokens = tokens(&stored);
+    let frame = json!({ "type": "response.completed", "response": { "id": "r", "output": [], "status": "completed" } });
+    let answer = ScriptedAnswer::stream().bytes(format!("data: {frame}\n\n"));
+    let refusal = ScriptedAnswer::json(StatusCode::BAD_REQUEST, &json!({ "detail": "no" }));
+    let mut seen = String::new();
+    for answer in [answer, refusal] {
+        for (name, value) in [("x-codex-note", &tokens[0]), ("x-request-id", &tokens[0])] {
+            let quoted = format!("for Bearer {value}");
+            simulator.queue(answer.clone().header(HeaderName::from_static(name), &quoted));
+            let request = client().post(format!("{base}/v1/responses")).header("content-type", "application/json");
+            let request = request.header("authorization", format!("Bearer {API_KEY}")).body(r#"{"input":"hi"}"#);
+            let answer = request.send().await.expect("an answer");
+            seen += &format!("{:?}\n", answer.headers());
+        }
+    }
+    assert!(seen.contains("for Bearer ***"), "{seen}");
+    seen += &end(daemon, log);
+    for piece in pieces(&tokens[0]) {
         assert_eq!(seen.lines().find(|line| line.contains(&piece)), None);
     }
 }

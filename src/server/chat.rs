@@ -25,7 +25,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
         let exchange = if chat.has_input {
             Turn::new(&incoming, Purpose::Chat(&chat))?.exchange
         } else {
-            translated(&incoming, &chat)
+            translated(&incoming, &chat)?
         };
         let meta = AnswerMeta {
             created: unix_now().as_secs(),
@@ -47,8 +47,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
 }
 
 /// The call for a conversation in chat's own form.
-fn translated(incoming: &Incoming, chat: &ChatRequest<'_>) -> Exchange {
-    let model = incoming.resolve(chat.model.as_deref(), chat.effort.as_deref(), chat.stream);
+fn translated(incoming: &Incoming, chat: &ChatRequest<'_>) -> Result<Exchange, ApiError> {
+    let model = incoming.resolve(chat.model.as_deref(), chat.effort.as_deref(), chat.stream)?;
     let context = incoming.context(&model);
     let tier = chat.service_tier.as_deref();
     incoming.log.tier(tier, context.is_priority(tier));
@@ -56,5 +56,5 @@ fn translated(incoming: &Incoming, chat: &ChatRequest<'_>) -> Exchange {
     let replays = incoming.app.settings.reasoning_replay;
     let reasoning: Recall<'_, _> = if replays { &recall } else { context.reasoning };
     let translated = request::translate(chat, &Context { reasoning, ..context });
-    incoming.exchange(translated, model, None)
+    Ok(incoming.exchange(translated, model, None))
 }

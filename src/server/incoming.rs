@@ -39,8 +39,18 @@ impl Incoming {
         Ok(Self { app, log, body, scope, headers })
     }
 
-    /// The model and effort to send; noted in the log.
-    pub(super) fn resolve(&self, model: Option<&str>, effort: Option<&str>, stream: bool) -> Resolution {
+    /// The model and effort to send; noted in the log. The error is that of a name longer than any model's, which would be
+    /// remembered and logged.
+    pub(super) fn resolve(
+        &self,
+        model: Option<&str>,
+        effort: Option<&str>,
+        stream: bool,
+    ) -> Result<Resolution, ApiError> {
+        if let Some(length) = model.map(str::len).filter(|length| *length > NAME) {
+            let message = format!("'model' has {length} bytes; no model's name is longer than {NAME}");
+            return Err(ApiError::invalid("model", message));
+        }
         let resolution = self.app.models.resolve(model, effort);
         self.log.model(model, &resolution);
         self.log.stream(stream);
@@ -50,7 +60,7 @@ impl Incoming {
             let asked = &*cut(model, NAME);
             tracing::warn!(asked, sent = resolution.model, "no model of this backend; sending the default one");
         }
-        resolution
+        Ok(resolution)
     }
 
     /// What a translation needs beside the body.

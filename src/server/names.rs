@@ -46,7 +46,17 @@ impl Names {
     }
 
     /// Adds everything that is known to an answer's head.
+    ///
+    /// The backend's own `openai-model` is left out where it only repeats the model that this proxy chose: a Codex CLI (0.169)
+    /// compares it with the model that it asked for, and tells its user of another one that the account "was flagged".
     pub(super) fn write(&self, headers: &mut HeaderMap) {
+        if self.model_sent != self.model_asked
+            && headers
+                .get(UPSTREAM_MODEL)
+                .is_some_and(|told| Some(told.as_bytes()) == self.model_sent.as_deref().map(str::as_bytes))
+        {
+            headers.remove(UPSTREAM_MODEL);
+        }
         for (name, value) in [
             (MODEL_ASKED, self.model_asked.as_deref()),
             (MODEL_SENT, self.model_sent.as_deref()),
@@ -91,6 +101,7 @@ fn header_text(text: &str) -> Option<HeaderValue> {
     Some(text.trim()).filter(|text| !text.is_empty()).and_then(|text| HeaderValue::try_from(text).ok())
 }
 
+const UPSTREAM_MODEL: HeaderName = HeaderName::from_static("openai-model");
 const MODEL_ASKED: HeaderName = HeaderName::from_static("x-codex-proxy-model-asked");
 const MODEL_SENT: HeaderName = HeaderName::from_static("x-codex-proxy-model-sent");
 const MODEL_ANSWERED: HeaderName = HeaderName::from_static("x-codex-proxy-model-answered");
@@ -124,6 +135,21 @@ mod tests {
         assert_eq!(told(&names), [pair("model-asked", "gpt??, ?")]);
         names.asked(Some(&"x".repeat(9000)));
         assert_eq!(told(&names)[0].1.len(), LONGEST_NAME);
+    }
+
+    #[test]
+    fn the_backends_word_for_the_model_that_was_sent_is_no_reroute() {
+        let told = |asked: &str, sent: &str, answered: &'static str| {
+            let mut names = Names::default();
+            names.asked(Some(asked));
+            names.sent(sent);
+            let mut headers = HeaderMap::from_iter([(UPSTREAM_MODEL, HeaderValue::from_static(answered))]);
+            names.write(&mut headers);
+            headers.contains_key(UPSTREAM_MODEL)
+        };
+        assert!(told("gpt-6-sol", "gpt-6-sol", "gpt-6-sol"));
+        assert!(!told("gpt-5.5", "gpt-6-sol", "gpt-6-sol"), "this proxy exchanged it");
+        assert!(told("gpt-5.5", "gpt-6-sol", "gpt-6-luna") && told("gpt-6-sol", "gpt-6-sol", "gpt-6-luna"));
     }
 
     #[test]

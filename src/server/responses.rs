@@ -68,7 +68,7 @@ impl Turn {
             asked.answers_chat = true;
             asked.ignored = chat.ignored.clone();
         }
-        let model = incoming.resolve(asked.model.as_deref(), asked.effort.as_deref(), asked.stream && !compacts);
+        let model = incoming.resolve(asked.model.as_deref(), asked.effort.as_deref(), asked.stream && !compacts)?;
         history = recall(incoming, &asked)?;
         spoken = asked.input.spoken();
         let own: Vec<&RawValue> = match &asked.input {

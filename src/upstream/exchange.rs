@@ -170,7 +170,7 @@ impl Upstream {
             return Err(self.refused(response).await);
         }
         let (parts, body) = response.into_parts();
-        let head = Head::read(&parts.headers);
+        let head = Head::read(&parts.headers).masked(&self.supplier);
         machine.begin(answered_by(call, &head)?);
         let dropped = call.body.cut(cut.without(&account)).map(|reasoning| reasoning.origin.clone()).collect();
         let stream = Watched::new(body, self.settings.idle_timeout);

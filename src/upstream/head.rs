@@ -1,10 +1,12 @@
 //! The heads of requests and answers.
 
+use std::borrow::Cow;
+
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Call, Settings};
-use crate::credentials::Access;
+use crate::credentials::{Access, TokenSupplier};
 
 /// What of an answer's head concerns the client and the log.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +34,27 @@ impl Head {
         let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
         let model = headers.get(MODEL).and_then(text);
         Self { passed, request_id: request_id.and_then(text), model }
+    }
+
+    /// The same without the tokens of `supplier`'s login, which the backend may have quoted in a header.
+    #[must_use]
+    pub(super) fn masked(mut self, supplier: &TokenSupplier) -> Self {
+        mask(&mut self.passed, supplier);
+        self.request_id = self.request_id.map(|id| supplier.mask(&id).into_owned());
+        self
+    }
+}
+
+/// Replaces the tokens of `supplier`'s login in the values of `headers`.
+pub(super) fn mask(headers: &mut [(HeaderName, HeaderValue)], supplier: &TokenSupplier) {
+    for (_, value) in headers {
+        let masked = match supplier.mask(&String::from_utf8_lossy(value.as_bytes())) {
+            Cow::Owned(masked) => HeaderValue::try_from(masked).ok(),
+            Cow::Borrowed(_) => None,
+        };
+        if let Some(masked) = masked {
+            *value = masked;
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, StatusCode};
 use memchr::memmem;
 
-use super::head::Head;
+use super::head::{self, Head};
 use super::idle::StreamError;
 use super::retry::Retry;
 use super::when::{limits_reset_in, resets_in, retry_after, say_reset, try_again_in};
@@ -135,6 +135,7 @@ impl Refusal {
         error.message = mask(&error.message);
         error.param = error.param.as_deref().map(mask);
         error.code = error.code.as_deref().map(mask).map(Into::into);
+        head::mask(&mut error.headers, supplier);
         if let Some(details) = &mut error.details {
             details.plan_type = details.plan_type.as_deref().map(mask);
         }
@@ -144,7 +145,7 @@ impl Refusal {
 
 /// Whether `error` says that the account cannot have the model, which is how the backend answers for a retired one.
 ///
-/// Its usual words are the first; the others were seen for gpt-5.5 and gpt-5.6-luna before and after
+/// The first words are the usual ones; the others were seen for gpt-5.5 in September 2026 and for gpt-5.6-luna
 /// (NousResearch/hermes-agent#107174, earendil-works/pi#6615).
 pub fn is_of_model(error: &ApiError) -> bool {
     error.message.contains("model is not supported when using Codex")

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use crate::backend::{Act, Backend};
 use crate::client::assert_whole;
-use crate::proxy::{Proxy, quick};
+use crate::proxy::{Proxy, patient};
 
 /// Less than any time limit, more than a loaded machine needs.
 const SOON: Duration = Duration::from_secs(20);
@@ -24,7 +24,7 @@ fn most(calls: &[usize]) -> usize {
 #[tokio::test]
 async fn a_full_connection_gets_company() {
     let backend = Backend::with_streams(Some(3)).await;
-    let proxy = Proxy::start(&backend.url, quick(&backend)).await;
+    let proxy = Proxy::start(&backend.url, patient(&backend)).await;
     assert_whole(&proxy.ask(false).await);
     backend.next([Act::Hold; 3]);
     let held = join_all((0..3).map(|_| proxy.begin(true))).await;
@@ -48,7 +48,7 @@ async fn a_full_connection_gets_company() {
 #[tokio::test]
 async fn a_crowd_on_a_cold_start_is_served() {
     let backend = Backend::with_streams(Some(2)).await;
-    let proxy = Proxy::start(&backend.url, quick(&backend)).await;
+    let proxy = Proxy::start(&backend.url, patient(&backend)).await;
     let act = Act::Pause(Duration::from_secs(1));
     backend.next([act; 40]);
     let asked = Instant::now();
@@ -61,7 +61,7 @@ async fn a_crowd_on_a_cold_start_is_served() {
 #[tokio::test]
 async fn as_many_calls_as_the_proxy_takes_are_open_at_once() {
     let backend = Backend::with_streams(Some(100)).await;
-    let proxy = Proxy::start(&backend.url, quick(&backend)).await;
+    let proxy = Proxy::start(&backend.url, patient(&backend)).await;
     assert_whole(&proxy.ask(false).await);
     backend.calls();
     backend.next(vec![Act::Hold; 512]);

@@ -285,6 +285,31 @@ async fn a_responses_body_on_the_chat_route_is_answered_as_chat() {
 }
 
 #[tokio::test]
+async fn a_responses_body_on_the_chat_route_ends_at_its_stop_sequence() {
+    let proxy = Proxy::start().await;
+    let body = json!({ "input": "Say END here.", "stop": "END" });
+    let answer = proxy.chat(&body).await;
+    let json = answer.json();
+    let message = &json["choices"][0];
+    assert_eq!(message["finish_reason"], "stop", "{}", answer.text);
+    assert!(!message["message"]["content"].as_str().expect("text").contains("END"), "{}", answer.text);
+    assert_eq!(answer.header("x-codex-proxy-ignored"), "");
+}
+
+#[tokio::test]
+async fn a_name_longer_than_any_models_is_refused() {
+    let proxy = Proxy::start().await;
+    for (path, key, value) in
+        [("/v1/chat/completions", "messages", json!([user("hi")])), ("/v1/responses", "input", json!("hi"))]
+    {
+        let answer = proxy.post(path, &json!({ "model": "x".repeat(257), key: value })).await;
+        assert_eq!((answer.status, &answer.error()["param"]), (StatusCode::BAD_REQUEST, &json!("model")));
+        let answer = proxy.post(path, &json!({ "model": "x".repeat(256), key: value })).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    }
+}
+
+#[tokio::test]
 async fn a_codex_clients_access_programs_are_passed_on() {
     let proxy = Proxy::start().await;
     proxy.simulator.configure(|settings| settings.access_programs = true);
