@@ -271,8 +271,8 @@ impl<'a> ResponseFormat<'a> {
 pub(crate) const SCHEMA_KEYS: [&str; 4] = ["name", "description", "schema", "strict"];
 
 /// What says how the answer is to be, and not what it is an answer to.
-pub(crate) const ANSWER_KEYS: [&str; 7] =
-    ["stream", "stream_options", "n", "logprobs", "modalities", "audio", "prediction"];
+pub(crate) const ANSWER_KEYS: [&str; 8] =
+    ["stream", "stream_options", "n", "logprobs", "modalities", "audio", "prediction", "stop"];
 
 fn unsupported(key: &str, reason: &str) -> ApiError {
     ApiError::unsupported(key, format!("'{key}' is not supported: {reason}"))
