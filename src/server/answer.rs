@@ -186,6 +186,12 @@ impl Exchange {
                 TokenCounts { input: usage.input_tokens, cached: usage.cached_tokens(), output: usage.output_tokens };
             self.log.tokens(&self.call.model.model, counts);
         }
+        if machine.left_out() > 0 {
+            let calls = machine.left_out();
+            self.log
+                .span()
+                .in_scope(|| tracing::warn!(calls, "a function_call has room for one call; others are left out"));
+        }
         let provenance = || Arc::new(Provenance::new(account, self.call.model.model.clone()));
         let reasoning = if self.app.settings.reasoning_replay { machine.take_reasoning() } else { Vec::new() };
         if !reasoning.is_empty() {

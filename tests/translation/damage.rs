@@ -84,8 +84,7 @@ struct Whole {
 impl Whole {
     fn of(name: String, stream: &[u8]) -> Self {
         let text = String::from_utf8(stream.to_vec()).unwrap().replace("\r\n", "\n");
-        let frames: Vec<String> =
-            text.split("\n\n").filter(|frame| !frame.trim().is_empty()).map(|frame| format!("{frame}\n\n")).collect();
+        let frames = frames_of(&text);
         let events = data(text.as_bytes());
         let (streamed, step) = chunks(&meta(), &[text.as_bytes()]);
         let reading = Reading::of_items(&events);
@@ -215,16 +214,57 @@ fn an_answer_with_one_damaged_event_is_whole_or_an_error() {
             }
         }
     }
-    for (name, tally) in
-        ["chat, streamed", "chat, buffered", "responses, streamed", "responses, buffered"].iter().zip(&tallies)
-    {
+    report(&tallies);
+    println!("{tried} damaged streams made of {read} whole ones");
+    assert!(tallies.iter().all(|tally| tally.faults.is_empty()));
+}
+
+#[test]
+fn an_answer_with_several_damaged_events_is_whole_or_an_error_too() {
+    let mut tallies: [Tally; 4] = Default::default();
+    let short = streams().into_iter().filter(|(_, stream)| stream.len() < 60_000);
+    let all: Vec<Whole> = short
+        .map(|(name, stream)| Whole::of(name, &stream))
+        .filter(|whole| whole.is_sound() && whole.frames.len() > 5)
+        .collect();
+    let mut random = 1_u64;
+    let mut choose = |count: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(random >> 33).unwrap() % count
+    };
+    for _ in 0..rounds() {
+        let whole = &all[choose(all.len())];
+        let (mut frames, mut what) = (whole.frames.clone(), whole.name.clone());
+        for _ in 0..2 + choose(2) {
+            let (damage, position) = (Damage::ALL[choose(Damage::ALL.len())], choose(frames.len()));
+            if let Some(stream) = damage.done_to(&frames, position) {
+                what += &format!(" {position} {damage:?}");
+                frames = frames_of(std::str::from_utf8(&stream).unwrap());
+            }
+        }
+        check(whole, frames.concat().as_bytes(), &what, &mut tallies);
+    }
+    report(&tallies);
+    assert!(tallies.iter().all(|tally| tally.faults.is_empty()));
+}
+
+/// How many streams with several damaged events are read.
+fn rounds() -> usize {
+    work() / 40
+}
+
+fn report(tallies: &[Tally; 4]) {
+    let names = ["chat, streamed", "chat, buffered", "responses, streamed", "responses, buffered"];
+    for (name, tally) in names.iter().zip(tallies) {
         println!("{name}: {} whole, {} errors, {} faults", tally.whole, tally.errors, tally.faults.len());
         for fault in tally.faults.iter().take(SHOWN) {
             println!("  {}", fault.chars().take(400).collect::<String>());
         }
     }
-    println!("{tried} damaged streams made of {read} whole ones");
-    assert!(tallies.iter().all(|tally| tally.faults.is_empty()));
+}
+
+fn frames_of(text: &str) -> Vec<String> {
+    text.split("\n\n").filter(|frame| !frame.trim().is_empty()).map(|frame| format!("{frame}\n\n")).collect()
 }
 
 /// How many bytes one kind of damage to one stream may cost to read; `CODEX_PROXY_DAMAGE` sets another number.

@@ -1,8 +1,10 @@
 //! The same bytes give the same answer however they are cut.
 
+use codex_proxy::translate::Step;
+use codex_proxy::translate::stop::StopSequences;
 use proptest::prelude::*;
 
-use super::fold::{chunks, collect, completion, meta, relay};
+use super::fold::{Answer, chunks, collect, completion, data, meta, relay};
 use super::recordings::streams;
 
 fn cut<'a>(stream: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
@@ -18,6 +20,63 @@ fn one_byte_at_a_time() {
         let bytes: Vec<&[u8]> = stream.chunks(1).collect();
         assert_eq!(chunks(&meta(), &bytes), chunks(&meta(), &[&stream]), "{name}");
         assert_eq!(relay(&bytes), relay(&[&stream]), "{name}");
+    }
+}
+
+/// The project's own streams, each with its frames.
+fn own_frames() -> Vec<Vec<Vec<u8>>> {
+    let own = streams().into_iter().take_while(|(name, _)| !name.starts_with("chatlas") && !name.starts_with("vercel"));
+    own.map(|(_, stream)| {
+        let text = String::from_utf8(stream).unwrap();
+        text.split_inclusive("\n\n").map(|frame| frame.as_bytes().to_vec()).collect()
+    })
+    .collect()
+}
+
+static OWN: std::sync::OnceLock<Vec<Vec<Vec<u8>>>> = std::sync::OnceLock::new();
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn whatever_happens_to_a_stream_cuts_change_nothing_and_chunks_hold_what_a_document_holds(
+        which in any::<prop::sample::Index>(),
+        moves in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..4_u8), 0..6),
+        bytes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..16),
+        stops in any::<bool>(),
+    ) {
+        let all = OWN.get_or_init(own_frames);
+        let mut frames = all[which.index(all.len())].clone();
+        for (from, to, how) in moves {
+            let (from, to) = (from.index(frames.len()), to.index(frames.len()));
+            match how {
+                0 if frames.len() > 1 => drop(frames.remove(from)),
+                1 => frames.insert(to, frames[from].clone()),
+                _ => frames.swap(from, to),
+            }
+        }
+        let mut stream = frames.concat();
+        for (place, byte) in bytes {
+            let place = place.index(stream.len());
+            stream[place] = byte;
+        }
+        let mut meta = meta();
+        meta.stop = StopSequences::new(if stops { vec!["is".to_owned(), "\n\n".to_owned()] } else { Vec::new() });
+        let pieces = cut(&stream, &cuts);
+        let (streamed, buffered) = (chunks(&meta, &[&stream]), completion(&meta, &[&stream]));
+        prop_assert_eq!(&chunks(&meta, &pieces), &streamed);
+        prop_assert_eq!(&completion(&meta, &pieces), &buffered);
+        prop_assert!(streamed.1 != Step::Complete || buffered.1 == Step::Complete);
+        if streamed.1 == Step::Complete {
+            prop_assert_eq!(Answer::of_chunks(&streamed.0), Answer::of_completion(&buffered.0));
+        }
+        let (relayed, collected) = (relay(&[&stream]), collect(&[&stream]));
+        prop_assert_eq!(&relay(&pieces), &relayed);
+        prop_assert_eq!(&collect(&pieces), &collected);
+        if relayed.1 == Step::Complete && collected.1 == Step::Complete {
+            let last = data(&relayed.0).pop().unwrap();
+            prop_assert_eq!(&last["response"], &serde_json::from_slice::<serde_json::Value>(&collected.0).unwrap());
+        }
     }
 }
 

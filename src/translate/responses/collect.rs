@@ -29,7 +29,7 @@ impl Default for Collect {
 impl Collect {
     fn event(&mut self, event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) -> Result<Step, Inconsistency> {
         if let Some(delta) = Delta::of(event) {
-            self.output.delta(&delta);
+            self.output.delta(&delta, out);
         } else {
             let is_new = self.output.count(event, data.len());
             let view = self.answerer.note(event);
@@ -87,7 +87,7 @@ impl Machine for Collect {
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
         if let Some(delta) = Delta::read(&frame.data) {
             self.visible = true;
-            self.output.delta(&delta);
+            self.output.delta(&delta, out);
             return Step::Continue;
         }
         match Event::parse(&frame.data) {

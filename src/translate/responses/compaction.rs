@@ -100,7 +100,8 @@ impl Compaction {
     }
 
     fn note(&mut self, item: &RawValue) {
-        if kind(item).is_some_and(|kind| matches!(kind.escaped(), "compaction" | "compaction_summary")) {
+        let is_known = self.compactions.iter().any(|known| known == item.get());
+        if !is_known && kind(item).is_some_and(|kind| matches!(kind.escaped(), "compaction" | "compaction_summary")) {
             self.compactions.push(item.get().to_owned());
         }
     }

@@ -52,8 +52,9 @@ impl Output {
         Self { items: Items::default(), kept: Vec::new(), audience, answer: Answer::default() }
     }
 
-    /// Takes note of a delta; `false` if it must not be passed on.
-    pub(super) fn delta(&mut self, delta: &Delta<'_>) -> bool {
+    /// Takes note of a delta; `false` if it must not be passed on. Events that should have come before it are written to
+    /// `out`.
+    pub(super) fn delta(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) -> bool {
         let Some(at) = self.items.delta(delta) else { return false };
         let is_call = matches!(delta.kind, DeltaKind::Arguments | DeltaKind::Input);
         let is_early = is_call && self.audience == Audience::Stream && !self.items.item(at.item).begun;
@@ -63,8 +64,24 @@ impl Output {
         if kept.waits {
             return false;
         }
+        self.announce(at, delta.sequence_number, out);
         self.items.part_at(at).sent.add(delta.text);
         true
+    }
+
+    /// Announces a part and its item where that may have been lost.
+    fn announce(&mut self, at: At, number: Option<u64>, out: &mut Vec<u8>) {
+        let (item, part) = (self.items.item(at.item), self.items.part_at_ref(at));
+        let is_known = part.announced || !part.sent.is_empty() || part.kind == DeltaKind::Arguments;
+        if self.audience == Audience::Document || self.items.sequence.gaps() == 0 || is_known {
+            return;
+        }
+        if !item.begun {
+            Missing::before(number, &self.items, at.item, out).item_of(part.kind);
+        }
+        Missing::before(number, &self.items, at.item, out).announce(part);
+        self.items.item_mut(at.item).begun = true;
+        self.items.part_at(at).announced = true;
     }
 
     /// Takes note of the number of an event of `length` bytes; `false` if the event came before.
@@ -165,14 +182,9 @@ impl Output {
         out: &mut Vec<u8>,
     ) -> Result<(), Inconsistency> {
         match self.items.finish(at, whole.text, by) {
-            Verdict::Whole => {
-                let part = self.items.part_at_ref(at);
-                if self.audience == Audience::Stream && !part.announced && self.items.sequence.gaps() > 0 {
-                    Missing::before(number, &self.items, at.item, out).announce(part);
-                    self.items.part_at(at).announced = true;
-                }
-            }
+            Verdict::Whole => self.announce(at, number, out),
             Verdict::Rest(rest) => {
+                self.announce(at, number, out);
                 if self.audience == Audience::Stream {
                     Missing::before(number, &self.items, at.item, out).text(self.items.part_at_ref(at), &rest);
                 }

@@ -72,7 +72,7 @@ impl Relay {
 
     fn delta(&mut self, delta: &Delta<'_>, frame: &Frame<'_>, out: &mut Vec<u8>) {
         self.count(delta.sequence_number);
-        if self.output.delta(delta) {
+        if self.output.delta(delta, out) {
             self.visible = true;
             pass(frame, delta.kind.event(), out);
         }

@@ -12,7 +12,7 @@ fn filled(audience: Audience, events: &[Value], response: &str) -> Result<(Strin
         let text = event.to_string();
         let event = Event::parse(text.as_bytes()).unwrap();
         match Delta::of(&event) {
-            Some(delta) => drop(output.delta(&delta)),
+            Some(delta) => drop(output.delta(&delta, &mut told)),
             None => drop(output.event(&event, &mut told)?),
         }
     }
