@@ -20,10 +20,10 @@ use crate::translate::responses::{Collect, Compaction, Relay, compaction};
 /// Relays the backend's events, or answers with the final response object, as the client asked.
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
-    let Turn { exchange, stream, .. } = Turn::new(&incoming, Purpose::Answer)?;
+    let Turn { exchange, stream, model, .. } = Turn::new(&incoming, Purpose::Answer)?;
     let reader = incoming.reader();
     if stream {
-        exchange.stream(move |_| Relay::new(reader)).await
+        exchange.stream(move |sent| Relay::new(reader).renamed(model.as_deref(), &sent.model)).await
     } else {
         exchange.document(|_| Collect::default()).await
     }
@@ -53,6 +53,8 @@ pub(super) struct Turn {
     pub(super) exchange: Exchange,
     /// The client wants events.
     stream: bool,
+    /// The client's own name for the model.
+    model: Option<String>,
     /// The messages that a compaction keeps; nothing for any other request.
     retained: Arc<[u8]>,
 }
@@ -95,12 +97,12 @@ impl Turn {
         let answers_here = matches!(purpose, Purpose::Answer);
         let remembers = answers_here && (history.is_some() || !incoming.keeps_its_own_history());
         let kept = remembers.then(|| remember(answers, incoming, history.as_ref(), &own, &translated));
-        let stream = asked.stream;
+        let (stream, name) = (asked.stream, asked.model.as_deref().map(str::to_owned));
         let mut exchange = incoming.exchange(translated, model, kept);
         if !matches!(purpose, Purpose::Chat(_)) {
             exchange.call.client_headers = incoming.codex_headers();
         }
-        Ok(Self { exchange, stream, retained })
+        Ok(Self { exchange, stream, model: name, retained })
     }
 }
 

@@ -117,14 +117,18 @@ impl Answerer {
 
     fn note_headers(&mut self, headers: &RawValue) {
         let headers: Object<'_> = serde_json::from_str(headers.get()).unwrap_or_default();
-        let is_model = |name: &str| MODEL_HEADERS.iter().any(|header| header.eq_ignore_ascii_case(name));
-        for (_, value) in headers.iter().filter(|(name, _)| is_model(name)) {
+        for (_, value) in headers.iter().filter(|(name, _)| is_model_header(name)) {
             let listed = || serde_json::from_str::<Vec<&RawValue>>(value.get()).ok()?.into_iter().find_map(string);
             if let Some(model) = string(value).or_else(listed) {
                 self.told(&model);
             }
         }
     }
+}
+
+/// Whether a header of this name says which model answers.
+pub fn is_model_header(name: &str) -> bool {
+    MODEL_HEADERS.iter().any(|header| header.eq_ignore_ascii_case(name))
 }
 
 fn string(raw: &RawValue) -> Option<Cow<'_, str>> {

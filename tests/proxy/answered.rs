@@ -311,3 +311,19 @@ async fn a_substitute_is_said_once_a_conversation_and_stands_in_each_log_line() 
     assert_eq!(ended.len(), 4);
     assert!(ended.iter().all(|line| line["span"]["model_answered"] == OTHER), "{text}");
 }
+
+/// A Codex CLI tells its user that the account "was flagged" where the model is named otherwise than it asked.
+#[tokio::test]
+async fn a_codex_client_hears_of_no_reroute_that_is_this_proxys_own() {
+    let proxy = Proxy::start().await;
+    for (asked, is_told) in [("gpt-6.1-sol", true), ("gpt-6.1-sol-low", false), ("gpt-5.5", false)] {
+        let request = proxy.http.post(format!("{}/v1/responses", proxy.base)).header("originator", "codex_exec");
+        let body = json!({ "model": asked, "input": "hi", "stream": true });
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let answer = Answer::read(request.send().await.unwrap()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        assert!(answer.text.contains("event: response.metadata"), "the event itself stays: {}", answer.text);
+        assert_eq!(answer.text.contains("\"openai-model\""), is_told, "{asked}: {}", answer.text);
+        assert_eq!(answer.header("openai-model").is_empty(), !is_told, "{asked}");
+    }
+}

@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::client::Answer;
-use super::harness::{Proxy, Setup, tool, user};
+use super::harness::{Proxy, Setup, user};
 
 /// The two APIs, each buffered and streamed.
 const WAYS: [(&str, bool); 4] = [
@@ -403,45 +403,4 @@ async fn the_operators_default_may_be_retired_too() {
     proxy.begin().await;
     assert_eq!(named(&proxy.ask_at("/v1/responses", false, None).await), "gpt-6-sol");
     assert_eq!(proxy.last_sent()["reasoning"]["effort"], "high");
-}
-
-#[tokio::test]
-async fn a_model_that_retires_between_two_turns_leaves_its_reasoning_behind() {
-    let kinds = |sent: &Value| -> Vec<String> {
-        let items = sent["input"].as_array().unwrap().iter();
-        items.map(|item| item.get("role").unwrap_or(&item["type"]).as_str().unwrap().to_owned()).collect()
-    };
-    for stream in [false, true] {
-        let proxy = Proxy::before_retirements().await;
-        proxy.begin().await;
-        let mut chat =
-            json!({ "model": "gpt-5.5", "messages": [{ "role": "user", "content": "use f" }], "tools": [tool("f")] });
-        let message = proxy.chat(&chat).await.json()["choices"][0]["message"].clone();
-        let output = json!({ "role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "1" });
-        chat["messages"].as_array_mut().unwrap().extend([message, output]);
-        chat["stream"] = stream.into();
-        let mut responses = json!({ "model": "gpt-5.5", "input": "hi", "reasoning": { "summary": "auto" } });
-        let first = proxy.post("/v1/responses", &responses).await.json();
-        responses["input"] = json!([{ "role": "user", "content": "hi" }, first["output"][0], first["output"][1],
-            { "role": "user", "content": "ho" }]);
-        responses["stream"] = stream.into();
-        let settings = |settings: &mut codex_proxy::simulator::Settings| assert!(settings.catalogue.retire("gpt-5.5"));
-        proxy.simulator.configure(settings);
-        proxy.simulator.forget_requests();
-
-        // The proxy's own memory knows whose reasoning it is.
-        assert_eq!(named(&proxy.chat(&chat).await), "gpt-6-sol");
-        let sent = proxy.simulator.requests_to("/responses");
-        let [first, second] = [0, 1].map(|index| kinds(&sent[index].json()));
-        assert_eq!(first, ["user", "reasoning", "function_call", "function_call_output"]);
-        assert_eq!(second, ["user", "function_call", "function_call_output"]);
-        assert_eq!(sent.len(), 2);
-        proxy.simulator.forget_requests();
-
-        // A client's is tried; it may be of any model.
-        let answer = proxy.post("/v1/responses", &responses).await;
-        assert_eq!(named(&answer), "gpt-6-sol");
-        assert_eq!(answer.header("x-codex-proxy-ignored"), "input[1]");
-        assert_eq!(proxy.asked_models(), ["gpt-6-sol", "gpt-6-sol"]);
-    }
 }

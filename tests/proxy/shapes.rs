@@ -299,9 +299,10 @@ async fn a_responses_body_on_the_chat_route_ends_at_its_stop_sequence() {
 #[tokio::test]
 async fn a_name_longer_than_any_models_is_refused() {
     let proxy = Proxy::start().await;
-    for (path, key, value) in
-        [("/v1/chat/completions", "messages", json!([user("hi")])), ("/v1/responses", "input", json!("hi"))]
-    {
+    for (path, key, value) in [
+        ("/v1/chat/completions", "messages", json!([{ "role": "user", "content": "hi" }])),
+        ("/v1/responses", "input", json!("hi")),
+    ] {
         let answer = proxy.post(path, &json!({ "model": "x".repeat(257), key: value })).await;
         assert_eq!((answer.status, &answer.error()["param"]), (StatusCode::BAD_REQUEST, &json!("model")));
         let answer = proxy.post(path, &json!({ "model": "x".repeat(256), key: value })).await;

@@ -193,5 +193,7 @@ const RULES: &[Rule] = &[
     rule("context_compaction", "", &["encrypted_content"], &[]),
     rule("compaction_trigger", "", &[], &[]),
     rule("additional_tools", "", &["role", "tools"], &[]),
+    // Sent by Codex CLI 0.169 before each turn of a model whose effort may change within it, such as gpt-6.1-sol.
+    rule("configuration_update", "", &["reasoning"], &[]),
     rule("agent_message", "", &["author", "recipient", "content"], &[]),
 ];

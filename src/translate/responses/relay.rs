@@ -14,7 +14,7 @@ use super::{is_internal, is_preamble, status_at};
 use crate::openai::error::ApiError;
 use crate::openai::json::{Object, ObjectWriter};
 use crate::translate::answer::Inconsistency;
-use crate::translate::answerer::Answerer;
+use crate::translate::answerer::{Answerer, is_model_header};
 use crate::translate::delta::Delta;
 use crate::translate::event::{Event, Name, ResponseView, Usage};
 use crate::translate::failure::Failure;
@@ -35,6 +35,8 @@ pub enum Reader {
 #[derive(Debug)]
 pub struct Relay {
     reader: Reader,
+    /// The client asked for the model under another name than it was sent with.
+    is_renamed: bool,
     answerer: Answerer,
     output: Output,
     /// The backend's own report of the failure, until it can be passed on behind the error event.
@@ -55,6 +57,7 @@ impl Relay {
     pub fn new(reader: Reader) -> Self {
         Self {
             reader,
+            is_renamed: false,
             answerer: Answerer::default(),
             output: Output::new(Audience::Stream),
             report: Vec::new(),
@@ -62,6 +65,15 @@ impl Relay {
             usage: None,
             next_sequence_number: 0,
         }
+    }
+
+    /// The same for a client that asked for the model as `asked`, which was sent as `sent`.
+    ///
+    /// A Codex CLI (0.169) takes any other name than the one it asked for as a reroute, and tells its user that the account
+    /// "was flagged". Where the other name is this proxy's doing, the headers in the backend's events do not repeat it.
+    #[must_use]
+    pub fn renamed(self, asked: Option<&str>, sent: &str) -> Self {
+        Self { is_renamed: asked.is_some_and(|asked| asked != sent), ..self }
     }
 
     fn count(&mut self, sequence_number: Option<u64>) {
@@ -94,6 +106,7 @@ impl Relay {
             _ => self.count(event.sequence_number),
         }
         match event.kind.as_ref() {
+            kind if is_internal(kind) && self.hides_model(event) => write_without_model(event, frame, out),
             kind if is_internal(kind) => self.internal(frame, kind, out),
             "response.completed" | "response.incomplete" => return self.complete(frame, event, view, out),
             kind => {
@@ -143,6 +156,11 @@ impl Relay {
             }
         }
         Step::Continue
+    }
+
+    fn hides_model(&self, event: &Event<'_>) -> bool {
+        let is_shown = self.reader == Reader::Codex && self.is_renamed && event.headers.is_some();
+        is_shown && self.answerer.substitute().is_none()
     }
 
     fn internal(&self, frame: &Frame<'_>, kind: &str, out: &mut Vec<u8>) {
@@ -272,6 +290,27 @@ fn write_event(event: &Event<'_>, frame: &Frame<'_>, response: &str, out: &mut V
     for (key, value) in object.iter() {
         let value = if key == "response" { response } else { value.get() };
         writer.json(key, &on_one_line(value));
+    }
+    writer.end();
+    out.extend_from_slice(b"\n\n");
+}
+
+/// Writes the event anew, without the headers that name the model.
+fn write_without_model(event: &Event<'_>, frame: &Frame<'_>, out: &mut Vec<u8>) {
+    let object = serde_json::from_slice::<Object<'_>>(&frame.data).unwrap_or_default();
+    write_name(&event.kind, out);
+    let mut writer = ObjectWriter::begin(out);
+    for (key, value) in object.iter() {
+        let headers = if key == "headers" { serde_json::from_str::<Object<'_>>(value.get()).ok() } else { None };
+        let Some(headers) = headers else {
+            writer.json(key, &on_one_line(value.get()));
+            continue;
+        };
+        let mut kept = ObjectWriter::begin(writer.key(key));
+        for (name, value) in headers.iter().filter(|(name, _)| !is_model_header(name)) {
+            kept.json(name, &on_one_line(value.get()));
+        }
+        kept.end();
     }
     writer.end();
     out.extend_from_slice(b"\n\n");

@@ -22,6 +22,13 @@ request_max_retries = 0
 stream_max_retries = 0
 """
 
+# A name of a living model that the client has no entry for. It offers such a model the tools themselves; to those it knows it
+# offers one tool that runs code, which calls them.
+PLAIN_TOOLS = "gpt-6-1-sol"
+
+# The one model of the client's own list to which it offers apply_patch itself. It is retired, so its successor answers.
+RETIRED = "gpt-5.5"
+
 # What README has for a file of the client's own, but for the address.
 PROFILE = f"""
 model = "{MODEL}"
@@ -48,20 +55,23 @@ def text():
 
 @check("tool round")
 def tool_round():
-    output = codex("Use exec_command.")
+    output = codex("Use exec_command.", PLAIN_TOOLS)
     assert output.code == 0, output.tail()
     items = [event["item"] for event in output.events() if event["type"] == "item.completed"]
     commands = [item for item in items if item["type"] == "command_execution"]
     assert [command["exit_code"] for command in commands] == [0], output.tail()
     assert "exited with code 0" in _message(output), output.tail()
+    # The name is this proxy's to understand: no model was exchanged, and nobody was flagged.
+    assert "rerouted" not in output.stdout and "flagged" not in output.stdout, output.stdout
 
 
 @check("custom tool round: a patch is applied")
 def custom_tool_round():
-    output = codex("Use apply_patch.")
+    output = codex("Use apply_patch.", RETIRED)
     assert output.code == 0, output.tail()
     changes = [event["item"] for event in output.events() if event.get("item", {}).get("type") == "file_change"]
     assert changes and changes[-1]["status"] == "completed", output.tail()
+    assert "rerouted" not in output.stdout and "flagged" not in output.stdout, output.stdout
     assert_whole(_message(output))
 
 
@@ -109,9 +119,9 @@ def cut_midway():
     _fails(codex(scenario("cut_midway")))
 
 
-def codex(prompt):
+def codex(prompt, model=MODEL):
     this = Run()
-    this.write("home/config.toml", CONFIG)
+    this.write("home/config.toml", CONFIG.replace(MODEL, model))
     return _run(this, prompt)
 
 
