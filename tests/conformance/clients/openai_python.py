@@ -164,10 +164,14 @@ def bad_request():
     assert "messages" in str(error) and error.request_id, (str(error), error.request_id)
 
 
-@check("error: nothing is stored")
-def nothing_stored():
+@check("responses: the next turn by the id of the last one, and an id nobody knows")
+def previous_response():
+    first = client.responses.create(model=MODEL, input="Hello!")
+    second = client.responses.create(model=MODEL, input="And again!", previous_response_id=first.id)
+    assert "And again!" in second.output_text, second.output_text
+    assert second.usage.input_tokens > first.usage.input_tokens, (first.usage, second.usage)
     ask = lambda: client.responses.create(model=MODEL, input="Hello!", previous_response_id="resp_1")
-    assert "stored" in str(assert_raises(openai.BadRequestError, ask))
+    assert assert_raises(openai.BadRequestError, ask).code == "previous_response_not_found"
 
 
 @check("error: 429 with Retry-After, buffered and streamed")
@@ -183,8 +187,19 @@ def rate_limit_retried():
     started = time.monotonic()
     patient = client.with_options(max_retries=1)  # its own first pause would be half a second
     message = [{"role": "user", "content": scenario("short_rate_limit")}]
-    assert_raises(openai.RateLimitError, lambda: patient.chat.completions.create(model=MODEL, messages=message))
-    assert time.monotonic() - started >= 1.9
+    ask = lambda: patient.chat.completions.create(model=MODEL, messages=message)
+    pause = int(assert_raises(openai.RateLimitError, ask).response.headers["retry-after"])
+    assert pause >= 1 and time.monotonic() - started >= pause - 0.1, (pause, time.monotonic() - started)
+
+
+@check("error: a spent plan is not asked again")
+def usage_limit_final():
+    started = time.monotonic()
+    message = [{"role": "user", "content": scenario("rate_limit")}]
+    ask = lambda: client.with_options(max_retries=2).chat.completions.create(model=MODEL, messages=message)
+    error = assert_raises(openai.RateLimitError, ask)
+    assert error.response.headers["x-should-retry"] == "false" and time.monotonic() - started < 5, str(error)
+    assert error.body["plan_type"] and error.body["resets_at"], error.body
 
 
 @check("error: failure in the middle, chat and responses")

@@ -13,7 +13,7 @@ MODEL = "gpt-6.1-sol"
 #: What a user message must hold for the simulator to play each scenario.
 SCENARIOS = {
     "rate_limit": "[[simulate:http-usage-limit]]",
-    "short_rate_limit": "[[simulate:http-usage-limit=2]]",
+    "short_rate_limit": "[[simulate:http-too-many-requests]]",
     "failed_midway": "[[simulate:fail-after-output]]",
     "cut_midway": "[[simulate:cut-after-output]]",
 }
