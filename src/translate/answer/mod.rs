@@ -167,34 +167,42 @@ impl Items {
         left.map(|(part, _)| At { item: position, part }).collect()
     }
 
-    /// The positions of the items that `output`, a list of all finished items, holds: known by their ids, where those have
-    /// changed by their places, and where items have been left out by their order.
+    /// The positions of the items that `output`, a list of all finished items, holds: known by their ids; where those have
+    /// changed, by their places if nothing has been left out, and by their order otherwise.
     pub(crate) fn positions_of(&mut self, output: &[ItemView<'_>]) -> Vec<usize> {
         let mut claimed = vec![false; self.len()];
-        let mut claim = |position: Option<usize>| {
-            position
-                .filter(|position| claimed.get_mut(*position).is_some_and(|claimed| !std::mem::replace(claimed, true)))
+        let mut claim = |position: usize| {
+            claimed.get_mut(position).is_some_and(|claimed| !std::mem::replace(claimed, true)).then_some(position)
         };
-        let mut found: Vec<Option<usize>> =
-            output.iter().map(|view| claim(self.position_of_id(view.id?.get()))).collect();
-        for (place, (view, position)) in (0..).zip(output.iter().zip(&mut found)) {
-            let at_place = || self.position_at(place).filter(|at| self.item(*at).kind == ItemKind::of(view));
-            *position = position.or_else(|| claim(at_place()));
+        let of_id = |view: &ItemView<'_>| self.position_of_id(view.id?.get());
+        let mut found: Vec<Option<usize>> = output.iter().map(|view| claim(of_id(view)?)).collect();
+        let unknown: Vec<usize> = (0..output.len()).filter(|index| found[*index].is_none()).collect();
+        let at_place = |index: &usize| {
+            let position = self.position_at(*index as u64)?;
+            (self.item(position).kind == ItemKind::of(&output[*index])).then_some(position)
+        };
+        let by_place: Option<Vec<usize>> = unknown.iter().map(at_place).collect();
+        let mut others = self.by_kind();
+        for (nth, index) in unknown.into_iter().enumerate() {
+            let others = others.entry(ItemKind::of(&output[index])).or_default();
+            let at_place = by_place.as_ref().map(|positions| positions[nth]);
+            found[index] = at_place
+                .and_then(&mut claim)
+                .or_else(|| std::iter::from_fn(|| others.pop_front()).find_map(&mut claim));
         }
-        let mut others: HashMap<ItemKind, VecDeque<usize>> = HashMap::new();
-        let mut by_place: Vec<usize> = (0..self.len()).collect();
-        by_place.sort_by_key(|position| self.item(*position).place);
-        for position in by_place {
-            others.entry(self.item(position).kind).or_default().push_back(position);
+        let items = (0..).zip(output.iter().zip(found));
+        items.map(|(place, (view, found))| found.unwrap_or_else(|| self.add(Key::of_item(view, Some(place))))).collect()
+    }
+
+    /// The positions of the items of each kind, in the order of their places.
+    fn by_kind(&self) -> HashMap<ItemKind, VecDeque<usize>> {
+        let mut positions: Vec<usize> = (0..self.len()).collect();
+        positions.sort_by_key(|position| self.item(*position).place);
+        let mut found: HashMap<ItemKind, VecDeque<usize>> = HashMap::new();
+        for position in positions {
+            found.entry(self.item(position).kind).or_default().push_back(position);
         }
-        for (view, position) in output.iter().zip(&mut found).filter(|(_, position)| position.is_none()) {
-            let others = others.entry(ItemKind::of(view)).or_default();
-            *position = std::iter::from_fn(|| others.pop_front()).find_map(|other| claim(Some(other)));
-        }
-        let places = (0..).zip(output.iter().zip(found));
-        places
-            .map(|(place, (view, position))| position.unwrap_or_else(|| self.add(Key::of_item(view, Some(place)))))
-            .collect()
+        found
     }
 
     /// Whether numbers and places say that an item has been lost of which nothing came. It takes at least two events to
@@ -251,3 +259,6 @@ fn is_same_json(one: &str, other: &str) -> bool {
     let value = |json| serde_json::from_str::<serde_json::Value>(json).ok();
     one == other || value(one).is_some_and(|value_of_one| Some(value_of_one) == value(other))
 }
+
+#[cfg(test)]
+mod tests;
