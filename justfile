@@ -3,6 +3,8 @@
 set shell := ["bash", "-euo", "pipefail", "-c"]
 set windows-shell := ["bash", "-euo", "pipefail", "-c"]
 
+python := if os() == "windows" { "python" } else { "python3" }
+
 [private]
 default:
     @just --list --unsorted
@@ -103,17 +105,27 @@ differential *args:
     cargo build --locked --release
     python3 tests/conformance/differential.py {{ args }}
 
-# Pack the release binary, its licences and a checksum into dist/
-package name: build
-    rm -rf "dist/codex-proxy-{{ name }}" && mkdir -p "dist/codex-proxy-{{ name }}"
-    cp target/release/codex-proxy{{ if os() == "windows" { ".exe" } else { "" } }} README.md LICENSE-* "dist/codex-proxy-{{ name }}/"
-    tar -C dist -czf "dist/codex-proxy-{{ name }}.tar.gz" "codex-proxy-{{ name }}"
-    rm -r "dist/codex-proxy-{{ name }}"
-    cd dist && if command -v sha256sum >/dev/null; then sha256sum codex-proxy-{{ name }}.tar.gz; else shasum -a 256 codex-proxy-{{ name }}.tar.gz; fi > "codex-proxy-{{ name }}.sha256"
+# Build, pack and check the release for this machine: archive, bill of materials and SHA256SUMS in dist/ (on Linux needs cargo-zigbuild: .ci/release.txt)
+package:
+    {{ python }} scripts/release package
+
+# Rehearse a release: package, then build again in another folder and require the same bytes
+release-check:
+    {{ python }} scripts/release check
+
+# Fail if anything in a released binary has no licence text in the notices, on any system
+notices:
+    {{ python }} scripts/release notices
+
+# Check the workflows: actions pinned to commits, least permissions, no injection, their schema (needs zizmor and check-jsonschema)
+lint-workflows:
+    zizmor --offline --no-progress --quiet .github
+    check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+    check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
 # Install what the recipes above need beyond the Rust toolchain, at the versions CI uses
 tools:
     python3 -m pip install --requirement .ci/requirements.txt
 
 # Everything that must be true of a commit
-ci: fmt-check lint test doc check-wasm test-worker deny gates conformance
+ci: fmt-check lint test doc check-wasm test-worker deny notices lint-workflows gates conformance
