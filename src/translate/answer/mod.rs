@@ -1,7 +1,7 @@
 //! What has come of an answer, and whether its finished forms bear it out.
 //!
 //! * Most of an answer is told more than once: in deltas, at the end of each part, in the finished item, and in the
-//!   answer's last event. [`Items`] holds what was sent against each of them; a [`Sent`](sent::Sent) per part is enough for
+//!   answer's last event. [`Items`] holds what was sent against each of them; a [`Sent`] per part is enough for
 //!   that.
 //! * A finished form that says more makes up for lost deltas. One that says something else shows that the answer cannot be
 //!   trusted; who has sent nothing yet may still believe the finished form.

@@ -1,6 +1,6 @@
 //! The items of `input`, with items in the place of references.
 //!
-//! * What a reference stands for is [`reference`](super::reference)'s to say.
+//! * What a reference stands for is [`mod@reference`]'s to say.
 //! * Reasoning that cannot be sent is left out: without its encrypted content, and named, or another model's.
 
 use std::borrow::Cow;

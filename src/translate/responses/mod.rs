@@ -1,7 +1,7 @@
 //! The Responses API.
 //!
 //! * Request: [`request`] makes a client's body acceptable to the backend without touching what it does not have to;
-//!   [`input`], [`history`], [`message`] and [`tools`] are its chapters, and [`reference`] puts items in the place of references to them.
+//!   [`input`], [`history`], [`message`] and [`tools`] are its chapters, and [`mod@reference`] puts items in the place of references to them.
 //! * Answer: [`relay`] passes the backend's events on as they are, [`collect`] waits for the whole answer. Both fill the
 //!   final object's `output`, which the backend leaves empty, from the finished items ([`output`]), and from what there is of
 //!   items that never ended ([`kept`]). What came in one place only is told in the others too ([`missing`]).

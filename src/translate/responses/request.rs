@@ -1,7 +1,7 @@
 //! From a Responses request to the backend's body.
 //!
 //! * Items, tools and content parts keep their JSON: what is unknown here may well be known there.
-//! * Changed is only what the backend refuses: items as [`input`](super::input) and [`history`](super::history) say, tools as
+//! * Changed is only what the backend refuses: items as [`input`] and [`history`](super::history) say, tools as
 //!   [`tools`] says, and parameters outside its list.
 
 use std::borrow::Cow;
