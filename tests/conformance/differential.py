@@ -102,12 +102,12 @@ def _compare(path, mode, ports, known):
     Backend.stream = path.read_bytes()
     body = _request(Backend.stream, mode == "streamed")
     ours, theirs = (_answer(port, body) for port in ports)
-    expected = _reading(Backend.stream)
+    expected = _reading(Backend.stream, mode == "streamed")
     failed = False
     for field in FIELDS:
         if ours.get(field) == theirs.get(field) or (field != "status" and ours["status"] != theirs["status"]):
             continue
-        reason = next((rule["reason"] for rule in known if _applies(rule, Backend.stream.decode(), mode, field)), None)
+        reason = next((rule["reason"] for rule in known if _applies(rule, Backend.stream, mode, field)), None)
         if reason is None or ours.get(field) != expected.get(field):
             failed = True
             print(f"{path.name} {mode}: {field} differs\n    ours   {_short(ours.get(field))}"
@@ -117,14 +117,36 @@ def _compare(path, mode, ports, known):
 
 def _applies(rule, stream, mode, field):
     """Whether a rule speaks of this: the stream holds (or lacks) the rule's text, and mode and field are among its own."""
-    compact = stream.replace('": "', '":"')
+    if rule.get("contradicts") and not _contradicts(stream):
+        return False
+    compact = stream.decode().replace('": "', '":"')
     holds = any(text in compact for text in rule.get("holds", [""]))
     lacks = not any(text in compact for text in rule.get("lacks", []))
     return holds and lacks and mode in rule["modes"] and field in rule["fields"]
 
 
-def _reading(stream):
-    """What the events say: a text is its item's, unless its deltas say something else; calls in the order of their places."""
+class Contradiction(Exception):
+    """The deltas of a text say something else than the finished text."""
+
+
+def _contradicts(stream):
+    try:
+        _read(stream, streamed=True)
+    except Contradiction:
+        return True
+    return False
+
+
+def _reading(stream, streamed):
+    """What a client is to get. Once deltas have been passed on, finished texts that contradict them can only be an error."""
+    try:
+        return _read(stream, streamed)
+    except Contradiction:
+        return {"status": "error"}
+
+
+def _read(stream, streamed):
+    """What the events say: a text is its item's, and where that has none, its deltas'; calls in the order of their places."""
     events = []
     for frame in stream.decode().replace("\r\n", "\n").split("\n\n"):
         data = "\n".join(line[5:].removeprefix(" ") for line in frame.split("\n") if line.startswith("data:"))
@@ -143,7 +165,9 @@ def _reading(stream):
             deltas = [other["delta"] for other in events if other.get("type") == f"response.{kind}.delta"
                       and other.get("output_index") == place and part in (None, other.get("content_index"))]
             deltas = "".join(deltas)
-            return finished if finished and finished.startswith(deltas) else deltas
+            if streamed and finished and not finished.startswith(deltas):
+                raise Contradiction
+            return finished or deltas
 
         if item["type"] == "message":
             parts = list(enumerate(item["content"]))
