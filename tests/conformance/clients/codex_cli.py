@@ -26,8 +26,8 @@ stream_max_retries = 0
 # offers one tool that runs code, which calls them.
 PLAIN_TOOLS = "gpt-6-1-sol"
 
-# The one model of the client's own list to which it offers apply_patch itself. It is retired, so its successor answers.
-RETIRED = "gpt-5.5"
+# The one model of the client's own list to which it offers apply_patch itself; its successor answers.
+RETIRED = "gpt-5.5"  # retired since 2026-10-14
 
 # What README has for a file of the client's own, but for the address.
 PROFILE = f"""
