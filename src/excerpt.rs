@@ -46,9 +46,10 @@ pub fn cut(text: &str, limit: usize) -> Cow<'_, str> {
     format!("{}… ({} bytes)", beginning(text, limit), text.len()).into()
 }
 
-fn beginning(text: &str, limit: usize) -> &str {
-    let fits = |(start, character): &(usize, char)| start + character.len_utf8() <= limit;
-    let end = text.char_indices().take_while(fits).last().map_or(0, |(start, last)| start + last.len_utf8());
+/// The first `limit` bytes of `text`, less the part of a character at their end.
+pub fn beginning(text: &str, limit: usize) -> &str {
+    // `str::floor_char_boundary` needs Rust 1.91.
+    let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
     text.get(..end).unwrap_or_default()
 }
 

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use serde_json::value::RawValue;
 
 use super::json::{Object, Path};
+use crate::excerpt::beginning;
 
 /// Ignored fields, in the order they came.
 #[derive(Debug, Clone, Default)]
@@ -89,10 +90,7 @@ fn short(path: &Path<'_>) -> String {
 }
 
 fn cut(name: &mut String) {
-    let end = (0..=LONGEST_NAME).rev().find(|end| name.is_char_boundary(*end)).unwrap_or_default();
-    if name.len() > LONGEST_NAME {
-        name.truncate(end);
-    }
+    name.truncate(beginning(name, LONGEST_NAME).len());
 }
 
 /// The last name of a list that was cut.
