@@ -22,7 +22,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use codex_proxy::credentials::detached::{self, DetachedRefresh};
 use codex_proxy::credentials::file::FileStore;
 use codex_proxy::credentials::secret::Secret;
 use codex_proxy::credentials::{
@@ -30,7 +29,7 @@ use codex_proxy::credentials::{
 };
 use codex_proxy::oauth::{Ended, IssuerError};
 use codex_proxy::simulator::{Login, RunningSimulator, Simulator};
-use credentials_support::{oauth, read_json, token, write_private};
+use credentials_support::{oauth, read_json, refresh_if_asked, this_program, token, write_private};
 
 /// What a Codex CLI that wants a token comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,9 +234,7 @@ fn child() {
         return;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let program = std::env::current_exe().unwrap();
-    let detached = DetachedRefresh::new(program, ["--exact", "refresher", "--nocapture", detached::ARGUMENT]);
-    let supplier = supplier(&Path::new(home).join("auth.json"), auth_url).with_detached_refresh(detached);
+    let supplier = supplier(&Path::new(home).join("auth.json"), auth_url).with_detached_refresh(this_program());
     match runtime.block_on(supplier.access()) {
         Ok(access) => println!("\nresult {}", access.token.expose()),
         Err(error) => println!("\nresult error {error}"),
@@ -247,9 +244,7 @@ fn child() {
 /// Not a test of its own either: one refresh, as the program itself does it when it is asked to.
 #[test]
 fn refresher() {
-    if std::env::args().any(|argument| argument == detached::ARGUMENT) {
-        detached::answer(&mut std::io::stdin(), &mut std::io::stdout());
-    }
+    refresh_if_asked();
 }
 
 fn start(role: &str, home: &Home) -> Child {

@@ -8,25 +8,20 @@ mod credentials_support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_proxy::credentials::detached::{self, DetachedRefresh};
 use codex_proxy::credentials::file::FileStore;
 use codex_proxy::credentials::{CredentialHealth, TokenSupplier};
-use credentials_support::{Log, World};
+use credentials_support::{Log, World, refresh_if_asked, this_program};
 
 /// Not a test: what does one refresh, as the program itself does when it is asked to.
 #[test]
 fn refresher() {
-    if std::env::args().any(|argument| argument == detached::ARGUMENT) {
-        detached::answer(&mut std::io::stdin(), &mut std::io::stdout());
-    }
+    refresh_if_asked();
 }
 
 /// Suppliers that refresh in this process, and in one of their own.
 fn suppliers(world: &World) -> [TokenSupplier; 2] {
     let supplier = || TokenSupplier::new(Arc::new(FileStore::xdg(world.path())), world.oauth());
-    let arguments = ["--exact", "refresher", "--nocapture", detached::ARGUMENT];
-    let detached = DetachedRefresh::new(std::env::current_exe().unwrap(), arguments);
-    [supplier(), supplier().with_detached_refresh(detached)]
+    [supplier(), supplier().with_detached_refresh(this_program())]
 }
 
 #[tokio::test]

@@ -8,36 +8,29 @@ mod credentials_support;
 use std::path::Path;
 use std::sync::Arc;
 
-use codex_proxy::credentials::detached::{self, DetachedRefresh};
+use codex_proxy::credentials::detached::DetachedRefresh;
 use codex_proxy::credentials::file::FileStore;
 use codex_proxy::credentials::memory::MemoryStore;
 use codex_proxy::credentials::{AuthDocument, CredentialError, CredentialHealth, CredentialStore, TokenSupplier};
 use codex_proxy::oauth::{Ended, IssuerError};
 use codex_proxy::openai::error::ApiError;
 use codex_proxy::simulator::{Login, ScriptedAnswer};
-use credentials_support::{Unwritable, World, read_json, token, write_private};
+use credentials_support::{
+    REFRESHER, Unwritable, World, read_json, refresh_if_asked, this_program, token, write_private,
+};
 use http::StatusCode;
 
 /// Not a test: what does one refresh, as the program itself does when it is asked to.
 #[test]
 fn refresher() {
-    if std::env::args().any(|argument| argument == detached::ARGUMENT) {
-        detached::answer(&mut std::io::stdin(), &mut std::io::stdout());
-    }
-}
-
-/// The test harness takes unknown names for filters, so the argument does no harm there.
-const ARGUMENTS: [&str; 4] = ["--exact", "refresher", "--nocapture", detached::ARGUMENT];
-
-fn this_program() -> DetachedRefresh {
-    DetachedRefresh::new(std::env::current_exe().unwrap(), ARGUMENTS)
+    refresh_if_asked();
 }
 
 /// A shell that runs `script`, in which `"$@"` is the program that refreshes.
 fn shell(script: &str) -> DetachedRefresh {
     let program = std::env::current_exe().unwrap().display().to_string();
     let arguments = ["-c", script, "sh", &program].map(str::to_owned);
-    DetachedRefresh::new("/bin/sh".into(), arguments.into_iter().chain(ARGUMENTS.map(str::to_owned)))
+    DetachedRefresh::new("/bin/sh".into(), arguments.into_iter().chain(REFRESHER.map(str::to_owned)))
 }
 
 fn supplier_of(world: &World, store: impl CredentialStore + 'static, detached: DetachedRefresh) -> TokenSupplier {

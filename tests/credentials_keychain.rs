@@ -12,7 +12,6 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_proxy::credentials::detached::{self, DetachedRefresh};
 use codex_proxy::credentials::keychain::{KeychainStore, codex_account};
 use codex_proxy::credentials::{
     AuthDocument, CredentialError, CredentialStore, Environment, StoreChoice, StoreOptions, TokenSupplier,
@@ -20,7 +19,7 @@ use codex_proxy::credentials::{
 };
 use codex_proxy::platform::Instant;
 use codex_proxy::simulator::Login;
-use credentials_support::{Log, World, read_json, token};
+use credentials_support::{Log, World, read_json, refresh_if_asked, this_program, token};
 use dbus_secret_service_keyring_store::Store;
 use keyring_core::api::CredentialStoreApi as _;
 use keyring_core::{Entry, Error};
@@ -197,9 +196,7 @@ fn what_is_no_document_is_said_to_be_and_stays() {
 /// Not a test: what does one refresh, as the program itself does when it is asked to.
 #[test]
 fn refresher() {
-    if std::env::args().any(|argument| argument == detached::ARGUMENT) {
-        detached::answer(&mut std::io::stdin(), &mut std::io::stdout());
-    }
+    refresh_if_asked();
 }
 
 #[test]
@@ -211,10 +208,7 @@ fn another_process_renews_a_login_in_the_keychain() {
             let source = world.simulator.issue_login(Login::default().expiring_in(-60));
             let document = AuthDocument::parse(&source.to_string()).unwrap();
             store.write(&document, &store.lock().await.unwrap()).await.unwrap();
-            let program = std::env::current_exe().unwrap();
-            let arguments = ["--exact", "refresher", "--nocapture", detached::ARGUMENT];
-            let supplier = TokenSupplier::new(store.clone(), world.oauth())
-                .with_detached_refresh(DetachedRefresh::new(program, arguments));
+            let supplier = TokenSupplier::new(store.clone(), world.oauth()).with_detached_refresh(this_program());
             let access = supplier.access().await.unwrap();
             assert!(world.simulator.accepts_access_token(access.token.expose()));
             let stored = store.read().await.unwrap().unwrap().login().unwrap();

@@ -22,10 +22,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use codex_proxy::credentials::detached::{self, DetachedRefresh};
 use codex_proxy::credentials::file::FileStore;
 use codex_proxy::credentials::{AuthDocument, CredentialStore as _, TokenSupplier};
-use credentials_support::{World, oauth, read_json, token, write_private};
+use credentials_support::{World, oauth, read_json, refresh_if_asked, this_program, token, write_private};
 use serde_json::json;
 
 /// Holds the login file, the issuer's address, and `detached` or `inside` for where refreshes are done, a line each, in a
@@ -66,15 +65,7 @@ fn child() {
 /// Not a test of its own either: what does one refresh, as the program itself does when it is asked to.
 #[test]
 fn refresher() {
-    if std::env::args().any(|argument| argument == detached::ARGUMENT) {
-        detached::answer(&mut std::io::stdin(), &mut std::io::stdout());
-    }
-}
-
-/// The test harness takes unknown names for filters, so the argument does no harm there.
-fn this_program() -> DetachedRefresh {
-    let program = std::env::current_exe().unwrap();
-    DetachedRefresh::new(program, ["--exact", "refresher", "--nocapture", detached::ARGUMENT])
+    refresh_if_asked();
 }
 
 struct Other {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use codex_proxy::credentials::detached::{self, DetachedRefresh};
 use codex_proxy::credentials::file::FileStore;
 use codex_proxy::credentials::{CredentialStore, TokenSupplier};
 use codex_proxy::oauth::Client;
@@ -124,6 +125,22 @@ impl<'a> MakeWriter<'a> for Log {
 
     fn make_writer(&'a self) -> Self {
         self.clone()
+    }
+}
+
+/// What makes a test program do one refresh: its test `refresher`. The harness takes unknown names for filters, so the last
+/// argument does no harm there.
+pub(crate) const REFRESHER: [&str; 4] = ["--exact", "refresher", "--nocapture", detached::ARGUMENT];
+
+/// A refresh in another process of this test program.
+pub(crate) fn this_program() -> DetachedRefresh {
+    DetachedRefresh::new(std::env::current_exe().unwrap(), REFRESHER)
+}
+
+/// The body of a test `refresher`: does one refresh, as the program itself does when it is asked to.
+pub(crate) fn refresh_if_asked() {
+    if std::env::args().any(|argument| argument == detached::ARGUMENT) {
+        detached::answer(&mut std::io::stdin(), &mut std::io::stdout());
     }
 }
 
