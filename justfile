@@ -30,6 +30,10 @@ test *args:
     fi
     cargo test --locked --doc
 
+# Run the tests that take minutes: a long silence that is none, and an upload over a slow line (as root: a network of their own)
+test-slow:
+    cargo test --locked --test http2 -- --ignored --test-threads=1
+
 # Write the kept translations of tests/fixtures/streams anew; read the difference before committing it
 snapshots:
     INSTA_UPDATE=always cargo test --locked --test translation snapshots
