@@ -10,6 +10,7 @@
 //! * [`credentials`]: the stores of the login, its document, and the one supplier of fresh tokens.
 //! * [`oauth`]: what is said to the token issuer, which is refreshing, signing in and revoking.
 //! * [`excerpt`]: text from elsewhere, made fit for a log line or a terminal. Pure.
+//! * `files`: what every file of a user's has in common, such as whose it is (native).
 //! * [`server`]: the HTTP surface, which is routes, guards, limits, errors as answers, numbers, and the accept loop.
 //! * [`humanize`]: times and plans as a person says them. Pure.
 //! * [`platform`]: what differs between a laptop and the edge: sending, sleeping, spawning, the time.
@@ -34,6 +35,8 @@
 pub mod cli;
 pub mod credentials;
 pub mod excerpt;
+#[cfg(not(target_arch = "wasm32"))]
+mod files;
 pub mod humanize;
 pub mod models;
 pub mod oauth;

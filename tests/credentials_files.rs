@@ -216,6 +216,52 @@ async fn the_write_of_a_killed_process_is_finished() {
     assert_eq!(names(world.path().parent().unwrap()), ["auth.json", "auth.json.lock"]);
 }
 
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+}
+
+#[tokio::test]
+#[cfg(unix)]
+async fn what_others_may_have_put_beside_a_login_is_left_alone() {
+    let world = World::new().await;
+    let document = world.sign_in(&world.path(), 86_400);
+    let written = fs::File::options().write(true).open(world.path()).unwrap();
+    written.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000)).unwrap();
+    let beside = |name: &str| world.path().with_file_name(name);
+    let planted = world.simulator.issue_login(codex_proxy::simulator::Login::default());
+    write_private(&beside(".auth.json.planted.tmp"), &planted.to_string());
+    set_mode(&beside(".auth.json.planted.tmp"), 0o666);
+    symlink(beside("elsewhere"), beside(".auth.json.link.tmp")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(beside(".auth.json.pipe.tmp")).status().unwrap();
+    assert!(made.success());
+    drop(FileStore::xdg(world.path()).lock().await.unwrap());
+    assert_eq!(read_json(&world.path()), document);
+    for left in [".auth.json.planted.tmp", ".auth.json.link.tmp", ".auth.json.pipe.tmp"] {
+        assert!(fs::symlink_metadata(beside(left)).is_ok(), "{left}");
+    }
+}
+
+#[tokio::test]
+#[cfg(unix)]
+async fn a_login_that_others_can_write_is_refused() {
+    let world = World::new().await;
+    world.sign_in(&world.path(), 86_400);
+    let directory = world.path().parent().unwrap().to_owned();
+    for (path, mode, good_mode) in [(&world.path(), 0o666, 0o600), (&directory, 0o777, 0o700)] {
+        set_mode(path, mode);
+        let error = world.supplier().access().await.unwrap_err();
+        assert!(matches!(error, CredentialError::Unreadable { .. }), "{error}");
+        let advice = format!("run `chmod go-w {}`", path.display());
+        assert!(error.to_string().contains(&advice), "{error}");
+        set_mode(path, good_mode);
+        assert!(world.supplier().access().await.is_ok());
+    }
+    set_mode(&directory, 0o777);
+    let error = FileStore::xdg(world.path()).lock().await.unwrap_err();
+    assert!(matches!(error, CredentialError::Unwritable { .. }), "{error}");
+}
+
 #[tokio::test]
 async fn every_statement_about_the_end_of_a_token_counts() {
     let world = World::new().await;

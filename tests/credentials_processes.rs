@@ -153,7 +153,7 @@ async fn two_processes_on_one_file_refresh_once_a_round() {
 async fn what_is_made_is_private_whatever_the_umask() {
     let world = World::new().await;
     world.sign_in(&world.path(), -60);
-    std::fs::set_permissions(world.path(), std::fs::Permissions::from_mode(0o666)).unwrap();
+    std::fs::set_permissions(world.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
     let mut other = Other::start(&world.path(), &world.running.auth_url(), "detached", "umask 000;").ready();
     other.tell("copy");
     assert!(other.line("token").starts_with("token "));

@@ -22,6 +22,8 @@ use super::workspace::{Problem, Workspace};
 use crate::credentials::admin::AdminStatus;
 use crate::credentials::file::FileStore;
 use crate::credentials::{CredentialStore as _, Login, StoreChoice, TokenSupplier, open_store};
+#[cfg(unix)]
+use crate::files::trust;
 use crate::platform::{HttpClient, unix_now};
 use crate::server::listen::{self, BindError};
 
@@ -147,13 +149,8 @@ fn permissions(config: &Config, location: &str) -> Vec<Finding> {
         _ => Verdict::Doubtful
             .about("file", format!("others can read {location} (mode {mode:03o}); run: chmod 600 {location}")),
     });
-    let directory = Path::new(location).parent().and_then(|directory| {
-        let (mode, directory) = (mode(directory)?, directory.display());
-        (mode & 0o022 != 0).then(|| {
-            let text = format!("others can write in {directory} (mode {mode:03o}); run: chmod 700 {directory}");
-            Verdict::Doubtful.about("directory", text)
-        })
-    });
+    let directory = Path::new(location).parent().and_then(|directory| trust::check_directory(directory).err());
+    let directory = directory.map(|problem| Verdict::Broken.about("directory", format!("{location}: {problem}")));
     file.into_iter().chain(directory).collect()
 }
 

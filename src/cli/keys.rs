@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::error::CliError;
-use super::trust;
+use crate::files::trust;
 
 /// The keys in the file at `path`, or in standard input where `path` is `-`. There is at least one.
 pub(super) fn read(path: &Path) -> Result<Vec<String>, CliError> {

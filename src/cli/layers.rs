@@ -13,7 +13,7 @@ use clap::builder::PossibleValue;
 
 use super::args::Options;
 use super::error::CliError;
-use super::trust;
+use crate::files::trust;
 
 impl Options {
     /// What the environment says, read through `variable`. A variable that is set and cannot be used is an error.

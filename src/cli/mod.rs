@@ -21,7 +21,6 @@ mod models;
 mod serve;
 pub mod status;
 mod terminal;
-mod trust;
 pub mod usage;
 pub mod value;
 mod workspace;
@@ -38,12 +37,13 @@ use self::args::{Command, CommandLine, Options};
 use self::config::{Config, config_file};
 use self::error::CliError;
 use crate::credentials::{Environment, detached};
+use crate::files::trust;
 
 /// Does what the process's command line says.
 pub fn main() -> ExitCode {
     hardening::forbid_dumps();
     if env::args_os().nth(1).is_some_and(|first| first == detached::ARGUMENT) {
-        return detached::answer(&mut io::stdin(), &mut io::stdout());
+        return detached::answer(io::stdin(), &mut io::stdout());
     }
     let line = match CommandLine::try_parse() {
         Ok(line) => line,

@@ -8,7 +8,8 @@
 //!   neither a file nor a link to one is refused.
 //! * A document that does not parse is looked at again a few times, because the Codex CLI writes in place; then it is
 //!   an error, and the file is left as it is.
-//! * A file that others may read is used, with a warning.
+//! * A file that others may read is used, with a warning. One that others may write, itself or in its directory, is neither
+//!   read nor written: see [`trust`].
 //! * A file that the Codex CLI renews too is changed under the CLI's own locks: see [`super::codex_locks`].
 
 use std::fs::{self, File};
@@ -27,6 +28,7 @@ use super::document::AuthDocument;
 use super::error::CredentialError;
 use super::lock::{self, Locking};
 use super::store::{CredentialStore, Place, StoreLock, StoreName};
+use crate::files::trust;
 use crate::platform::sleep;
 
 /// Keeps the document in one file.
@@ -100,6 +102,7 @@ impl FileStore {
         if !metadata.is_file() {
             return Err(io::Error::other("it is not a regular file"));
         }
+        trust::check_login(&follow_links(&self.path)?, &metadata).map_err(io::Error::other)?;
         self.warn_if_exposed(&metadata);
         let mut text = Zeroizing::new(String::new());
         match File::open(&self.path) {
@@ -131,6 +134,7 @@ impl FileStore {
         let target = follow_links(&self.path).map_err(|error| self.unwritable(&error))?;
         // Where this fails, the write that needs the lock will say so.
         let _ = create_private_directory(directory_of(&target));
+        trust::check_directory(directory_of(&target)).map_err(|problem| self.unwritable(&io::Error::other(problem)))?;
         let codex = self.codex_locks();
         let lock = match &codex {
             Some(codex) => codex.acquire(&target, LOCK_LIMIT).await,
@@ -270,7 +274,8 @@ fn temporary_file(target: &Path, text: &[u8]) -> io::Result<tempfile::NamedTempF
 }
 
 /// Deals with what a process left that was killed while it wrote: whole and newer than `target` means that only the
-/// renaming was missing. To be called under the lock, where nobody else has a temporary file.
+/// renaming was missing. To be called under the lock, where nobody else has a temporary file. What this user has not
+/// written, or is no file, such as a pipe, is left alone.
 fn finish_interrupted_write(target: &Path) -> io::Result<()> {
     let prefix = temporary_prefix(target);
     for entry in fs::read_dir(directory_of(target))? {
@@ -278,6 +283,10 @@ fn finish_interrupted_write(target: &Path) -> io::Result<()> {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if !name.starts_with(&prefix) || !name.ends_with(TEMPORARY_SUFFIX) {
+            continue;
+        }
+        if !fs::symlink_metadata(entry.path()).is_ok_and(|metadata| trust::is_own_file(&metadata)) {
+            tracing::warn!("⚠️ {} is not this user's; it is left alone", entry.path().display());
             continue;
         }
         if is_whole(&entry.path()) && is_newer(&entry.path(), target) {
