@@ -7,13 +7,17 @@ mod credentials_support;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use codex_proxy::credentials::detached::DetachedRefresh;
 use codex_proxy::credentials::file::FileStore;
 use codex_proxy::credentials::memory::MemoryStore;
-use codex_proxy::credentials::{AuthDocument, CredentialError, CredentialHealth, CredentialStore, TokenSupplier};
+use codex_proxy::credentials::{
+    Access, AuthDocument, CredentialError, CredentialHealth, CredentialStore, TokenSupplier,
+};
 use codex_proxy::oauth::{Ended, IssuerError};
 use codex_proxy::openai::error::ApiError;
+use codex_proxy::platform::Instant;
 use codex_proxy::simulator::{Login, ScriptedAnswer};
 use credentials_support::{
     REFRESHER, Unwritable, World, read_json, refresh_if_asked, this_program, token, write_private,
@@ -153,7 +157,7 @@ async fn a_login_that_is_taken_away_meanwhile_is_missing() {
 async fn what_the_other_could_not_do_though_nothing_has_changed_is_a_locked_store() {
     let world = World::new().await;
     world.sign_in(&world.path(), -60);
-    let supplier = supplier(&world, shell("cat >/dev/null; echo refresh begun; echo 'refresh report \"store\"'"));
+    let supplier = supplier(&world, shell("read -r order; echo refresh begun; echo 'refresh report \"store\"'"));
     let error = supplier.access().await.unwrap_err();
     assert!(matches!(error, CredentialError::Locked { .. }), "{error}");
 }
@@ -163,8 +167,8 @@ async fn one_that_breaks_off_is_a_failure_and_not_done_twice() {
     let world = World::new().await;
     world.sign_in(&world.path(), -60);
     for (script, words) in [
-        ("cat >/dev/null; echo refresh begun", "ended without a report"),
-        ("cat >/dev/null; echo refresh begun; echo 'refresh report \"stored\"'", "of no use"),
+        ("read -r order; echo refresh begun", "ended without a report"),
+        ("read -r order; echo refresh begun; echo 'refresh report \"stored\"'", "of no use"),
     ] {
         let supplier = supplier(&world, shell(script));
         let error = supplier.access().await.unwrap_err();
@@ -181,7 +185,7 @@ async fn what_is_handed_over_broken_is_an_error() {
     let world = World::new().await;
     world.sign_in(&world.path(), -60);
     let report = r#"refresh report {"unsaved":{"document":"{","reason":"full"}}"#;
-    let supplier = supplier(&world, shell(&format!("cat >/dev/null; echo refresh begun; echo '{report}'")));
+    let supplier = supplier(&world, shell(&format!("read -r order; echo refresh begun; echo '{report}'")));
     let error = supplier.access().await.unwrap_err();
     assert!(matches!(error, CredentialError::Broken { .. }), "{error}");
 }
@@ -219,4 +223,49 @@ async fn a_rejected_token_is_renewed_though_it_has_not_expired() {
     write_private(&world.path(), &world.simulator.issue_login(other).to_string());
     let error = supplier.reload(&renewed).await.unwrap_err();
     assert!(matches!(error, CredentialError::AccountChanged { .. }), "{error}");
+}
+
+/// Waits until `lock` has been asked for in vain for a while: nobody can see a process that waits.
+const WHILE_IT_WAITS: Duration = Duration::from_millis(300);
+
+/// A request for a token that goes on by itself.
+#[expect(clippy::disallowed_methods, reason = "its result is wanted, and it runs nowhere but here")]
+fn asking(supplier: &Arc<TokenSupplier>) -> tokio::task::JoinHandle<Result<Access, CredentialError>> {
+    let supplier = Arc::clone(supplier);
+    tokio::spawn(async move { supplier.access().await })
+}
+
+#[tokio::test]
+async fn a_process_that_ends_waits_for_nobody_elses_lock() {
+    let world = World::new().await;
+    let before = world.sign_in(&world.path(), -60);
+    for supplier in [Arc::new(supplier(&world, this_program())), world.supplier()] {
+        let lock = FileStore::xdg(world.path()).lock().await.unwrap();
+        let asking = asking(&supplier);
+        tokio::time::sleep(WHILE_IT_WAITS).await;
+        let began = Instant::now();
+        supplier.stop().await;
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        let error = asking.await.unwrap().unwrap_err();
+        assert!(matches!(error, CredentialError::Stopping { .. }), "{error}");
+        drop(lock);
+        assert!(matches!(supplier.access().await, Err(CredentialError::Stopping { .. })));
+    }
+    assert_eq!(read_json(&world.path()), before);
+    assert!(world.simulator.requests_to("/oauth/token").is_empty());
+}
+
+#[tokio::test]
+async fn a_process_that_ends_waits_for_the_refresh_that_has_begun() {
+    let world = World::new().await;
+    world.sign_in(&world.path(), -60);
+    world.simulator.configure(|settings| settings.issuer.delay = Duration::from_millis(500));
+    let supplier = Arc::new(supplier(&world, this_program()));
+    let asking = asking(&supplier);
+    while world.simulator.counters().refreshes == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    supplier.stop().await;
+    let access = asking.await.unwrap().unwrap();
+    assert_eq!(token(&read_json(&world.path()), "access_token"), access.token.expose());
 }

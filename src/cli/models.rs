@@ -47,7 +47,7 @@ async fn entries(config: &Config) -> Result<Vec<Entry>, CliError> {
     }
     let outcome = catalogue.refresh().await;
     // A token that was renewed on the way exists nowhere else until it is stored.
-    supplier.settle().await;
+    supplier.stop().await;
     match outcome {
         Err(error) if error.is_no_login() => return Ok(config.models().list()),
         Err(error) => tracing::warn!("{error}; listing the models known so far"),

@@ -63,7 +63,7 @@ pub(super) async fn run(
         () = listen::run(listeners, router(app), stopping, GRACE, cut_off) => {}
         () = signalled => tracing::warn!("second signal: answers under way are cut off"),
     }
-    supplier.settle().await;
+    supplier.stop().await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -8,16 +8,20 @@
 //!   waits for its lock and finds the new login.
 //! * Orders and reports are one JSON object each, over pipes; no token stands in an argument or a variable.
 //! * Where it cannot be started, the refresh is done in this process.
+//! * The pipe of the order stays open. Its end, whether the daemon stops or dies, tells the process not to begin what it
+//!   has not begun; the daemon then waits for no lock of somebody else's.
 //!
 //! The program's entry has to call [`answer`] when its first argument is [`ARGUMENT`], before anything else.
 
 use std::ffi::OsString;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::Arc;
+use std::pin::pin;
+use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -26,12 +30,13 @@ use super::keychain::KeychainStore;
 use super::refresh::{Need, Shared};
 use super::report::{IssuerReport, Report};
 use super::secret::Secret;
+use super::stop::Stop;
 use super::store::CredentialStore;
 use crate::oauth::Client;
 use crate::platform::HttpClient;
 
 /// The first argument of a process that is to do one refresh.
-pub const ARGUMENT: &str = "refresh-login-once";
+pub const ARGUMENT: &str = "refresh-login";
 
 /// How to start a process that does one refresh.
 #[derive(Debug, Clone)]
@@ -77,17 +82,24 @@ impl DetachedRefresh {
         Self { program, arguments: arguments.into_iter().map(Into::into).collect() }
     }
 
-    /// Has `order` done. `None` where no process could be started to do it.
-    pub(super) async fn run(&self, order: &Order) -> Option<Report> {
+    /// Has `order` done, unless `stop` is requested before the exchange begins. `None` where no process could be started
+    /// to do it.
+    pub(super) async fn run(&self, order: &Order, stop: &Stop) -> Option<Report> {
         let order = Zeroizing::new(serde_json::to_string(order).ok()?);
         let child = self.start().inspect_err(|error| tracing::debug!("cannot refresh in another process: {error}"));
-        let child = child.ok()?;
-        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let mut child = child.ok()?;
+        let input = Arc::new(Mutex::new(child.stdin.take()));
+        let (sender, mut receiver) = tokio::sync::oneshot::channel();
+        let order_input = Arc::clone(&input);
         // A thread of its own, because the runtime would wait for one of its own when it shuts down.
         let waiter = std::thread::Builder::new().name("refresh".to_owned()).spawn(move || {
-            let _ = sender.send(converse(child, &order));
+            let _ = sender.send(converse(child, &order_input, &order));
         });
         waiter.ok()?;
+        if let Either::Left((report, _)) = select(&mut receiver, pin!(stop.requested())).await {
+            return report.ok()?;
+        }
+        input.lock().unwrap_or_else(PoisonError::into_inner).take();
         receiver.await.ok()?
     }
 
@@ -101,9 +113,10 @@ impl DetachedRefresh {
 }
 
 /// `None` where the process did not begin its work; one that began and broke off is a failure that may pass.
-fn converse(mut child: Child, order: &str) -> Option<Report> {
-    if let Some(mut input) = child.stdin.take() {
-        let _ = input.write_all(order.as_bytes());
+fn converse(mut child: Child, input: &Mutex<Option<ChildStdin>>, order: &str) -> Option<Report> {
+    if let Some(input) = input.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        // An order is JSON on one line.
+        let _ = input.write_all(order.as_bytes()).and_then(|()| input.write_all(b"\n")).and_then(|()| input.flush());
     }
     let mut text = Zeroizing::new(String::new());
     if let Some(mut output) = child.stdout.take() {
@@ -123,9 +136,12 @@ fn converse(mut child: Child, order: &str) -> Option<Report> {
 }
 
 /// Reads one order from `input`, does it, and reports to `output`: the whole of a process started for one refresh.
-pub fn answer(input: &mut dyn io::Read, output: &mut dyn io::Write) -> ExitCode {
+///
+/// The end of `input` behind the order's line asks for no refresh to begin any more.
+pub fn answer(input: impl io::Read + Send + 'static, output: &mut dyn io::Write) -> ExitCode {
+    let mut input = io::BufReader::new(input);
     let mut order = Zeroizing::new(String::new());
-    let read = input.read_to_string(&mut order);
+    let read = input.read_line(&mut order);
     let (Ok(_), Ok(order)) = (read, serde_json::from_str::<Order>(&order)) else { return ExitCode::FAILURE };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let (Ok(runtime), Ok(http)) = (runtime, HttpClient::new(CONNECT_LIMIT)) else { return ExitCode::FAILURE };
@@ -136,7 +152,16 @@ pub fn answer(input: &mut dyn io::Read, output: &mut dyn io::Write) -> ExitCode 
     // From here on nobody else may do it. Nobody listening any more is no reason to stop.
     let _ = writeln!(output, "{BEGUN}").and_then(|()| output.flush());
     let need = Need { replaces: order.replaces.map(Secret::new), is_rejected: order.is_rejected };
-    let report = runtime.block_on(Shared::new(order.store.open(), oauth).renew_and_report(&need));
+    let shared = Shared::new(order.store.open(), oauth);
+    let stop = shared.stop.clone();
+    let watcher = std::thread::Builder::new().name("stop".to_owned()).spawn(move || {
+        let _ = io::copy(&mut input, &mut io::sink());
+        stop.request();
+    });
+    if watcher.is_err() {
+        return ExitCode::FAILURE;
+    }
+    let report = runtime.block_on(shared.renew_and_report(&need));
     let report = Zeroizing::new(serde_json::to_string(&report).unwrap_or_default());
     let _ = writeln!(output, "\n{REPORT}{}", *report).and_then(|()| output.flush());
     ExitCode::SUCCESS
@@ -199,7 +224,7 @@ mod tests {
     #[test]
     fn an_order_that_makes_no_sense_is_not_begun() {
         let mut output = Vec::new();
-        answer(&mut "{}".as_bytes(), &mut output);
+        answer("{}".as_bytes(), &mut output);
         assert_eq!(output, b"");
     }
 
@@ -214,6 +239,6 @@ mod tests {
             replaces: None,
             is_rejected: false,
         };
-        assert_eq!(missing.run(&order).await, None);
+        assert_eq!(missing.run(&order, &Stop::default()).await, None);
     }
 }

@@ -32,7 +32,7 @@ impl Shared {
             replaces: need.replaces.as_ref().map(|token| token.expose().to_owned()),
             is_rejected: need.is_rejected,
         };
-        let report = detached.run(&order).await?;
+        let report = detached.run(&order, &self.stop).await?;
         Some(self.take_report(report, held, need).await)
     }
 
@@ -82,6 +82,7 @@ impl Shared {
             },
             Report::Store => {
                 self.current_or_missing().await?;
+                self.check_running()?;
                 Err(CredentialError::Locked { place })
             }
         }
@@ -112,6 +113,7 @@ impl Shared {
                 | CredentialError::Unreadable { .. }
                 | CredentialError::ReadOnly { .. }
                 | CredentialError::Locked { .. }
+                | CredentialError::Stopping { .. }
                 | CredentialError::NotRenewable { .. }
                 | CredentialError::AccountChanged { .. },
             ) => Report::Store,

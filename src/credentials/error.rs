@@ -80,6 +80,12 @@ pub enum CredentialError {
         /// Where it is.
         place: Place,
     },
+    /// The process is about to end, so no refresh begins. Passes with its restart.
+    #[error("the login in {place} is not renewed, because this process is about to end")]
+    Stopping {
+        /// Where it is.
+        place: Place,
+    },
     /// The access token has expired or is no longer accepted, and nothing is there to renew it with. The operator's to do.
     #[error("the access token in {place} has expired or is no longer accepted, and it cannot be renewed: {}", place.store.remedy())]
     NotRenewable {
@@ -129,6 +135,7 @@ impl CredentialError {
             Self::NotRenewable { .. } | Self::Ended { .. } | Self::AccountChanged { .. } => ErrorKind::UpstreamAuth,
             Self::ReadOnly { .. } => ErrorKind::Conflict,
             Self::Unwritable { .. } | Self::Locked { .. } => ErrorKind::Internal,
+            Self::Stopping { .. } => ErrorKind::ShuttingDown,
             Self::RefreshFailed { error, .. } => issuer_kind(error),
         }
     }
@@ -250,6 +257,7 @@ mod tests {
             (CredentialError::Unreadable { place: place(), reason: "denied".to_owned() }, 401, "denied"),
             (CredentialError::Unwritable { place: place(), reason: "full".to_owned() }, 500, "full"),
             (CredentialError::Locked { place: place() }, 500, "locked"),
+            (CredentialError::Stopping { place: place() }, 503, "about to end"),
             (CredentialError::AccountChanged { place: place() }, 401, "another account"),
         ] {
             let error = ApiError::from(error);

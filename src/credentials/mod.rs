@@ -46,6 +46,7 @@ mod refresh;
 pub mod report;
 pub mod secret;
 mod state;
+mod stop;
 pub mod store;
 pub mod supplier;
 

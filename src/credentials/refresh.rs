@@ -10,6 +10,7 @@
 //!   replaced for the same reason within a minute.
 //! * Somebody else who writes the same document without the lock is never overwritten: what they stored in the
 //!   meantime is adopted, and a login they removed stays removed.
+//! * When the process is about to end, a refresh that has not begun is given up and one that has is finished.
 //! * A program that waits for the lock to store what it was given, as the Codex CLI does, is let in as soon as the issuer
 //!   says *reused*, and in any case before long.
 
@@ -30,6 +31,7 @@ use super::error::CredentialError;
 use super::mask::mask;
 use super::secret::Secret;
 use super::state::{Held, State, Unsaved};
+use super::stop::Stop;
 use super::store::{CredentialStore, StoreLock};
 use crate::oauth::{Client, Ended, IssuerError, TokenSet};
 use crate::platform::{sleep, spawn};
@@ -63,6 +65,8 @@ pub(super) struct Shared {
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) detached: Option<DetachedRefresh>,
     pub(super) state: RwLock<State>,
+    /// Set when the process is about to end.
+    pub(super) stop: Stop,
     clock: Clock,
     /// Whether the backend has yet to take a token that the issuer gave.
     is_unproven: AtomicBool,
@@ -80,6 +84,7 @@ impl Shared {
             #[cfg(not(target_arch = "wasm32"))]
             detached: None,
             state: RwLock::default(),
+            stop: Stop::default(),
             clock: Clock::default(),
             is_unproven: AtomicBool::new(false),
             errands: Mutex::default(),
@@ -191,10 +196,11 @@ impl Shared {
             return Ok(held.login);
         }
         self.check_renewable(&held)?;
+        self.check_running()?;
         if let Some(result) = self.renew_elsewhere(&held, need).await {
             return result;
         }
-        let lock = self.store.lock().await?;
+        let lock = self.lock_while_running().await?;
         let held = self.current_or_missing().await?;
         if held.serves(rejected, self.now()) {
             tracing::info!("another process has renewed the login in {}", self.store.place());
@@ -204,7 +210,24 @@ impl Shared {
         if !held.login.is_expired(self.now()) && !need.is_rejected {
             self.check_writable(&lock).await?;
         }
+        self.check_running()?;
         self.spend(&held, &refresh_token, lock).await
+    }
+
+    /// Waits for the store's lock, but not when the process is about to end.
+    async fn lock_while_running(&self) -> Result<StoreLock, CredentialError> {
+        match select(self.store.lock(), pin!(self.stop.requested())).await {
+            Either::Left((lock, _)) => lock,
+            Either::Right(_) => Err(CredentialError::Stopping { place: self.store.place() }),
+        }
+    }
+
+    /// Fails when the process is about to end, and a refresh must not begin.
+    pub(super) fn check_running(&self) -> Result<(), CredentialError> {
+        if self.stop.is_requested() {
+            return Err(CredentialError::Stopping { place: self.store.place() });
+        }
+        Ok(())
     }
 
     async fn check_writable(&self, lock: &StoreLock) -> Result<(), CredentialError> {
@@ -379,6 +402,7 @@ impl Shared {
         };
         for look in 0..looks {
             if look > 0 {
+                self.check_running()?;
                 sleep(LOOK_AFTER_REUSE).await;
             }
             let stored = self.stored().await.ok().flatten();

@@ -6,7 +6,7 @@
 //!   goes away in the middle of a refresh does not take the new token with it.
 //! * [`TokenSupplier::reload`] and [`TokenSupplier::renew`] are for a token that the backend has rejected; they never
 //!   answer with another account's login.
-//! * A process that ends should wait for [`TokenSupplier::settle`], so that no refresh is cut off.
+//! * A process that ends should wait for [`TokenSupplier::stop`], so that no refresh is cut off.
 
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
@@ -192,6 +192,13 @@ impl TokenSupplier {
             succeeded: self.shared.succeeded.load(Ordering::Relaxed),
             failed: self.shared.failed.load(Ordering::Relaxed),
         }
+    }
+
+    /// Lets no further refresh begin, for a process that is about to end, and waits like [`TokenSupplier::settle`]. A
+    /// refresh that waits for another program's lock is given up; one that has spent its token is finished.
+    pub async fn stop(&self) {
+        self.shared.stop.request();
+        self.settle().await;
     }
 
     /// Waits until no refresh is on its way, and once more tries to store what could not be stored.

@@ -127,6 +127,32 @@ rounds! {
     usr1_to_every_process_loses_no_login: "USR1", Everything;
 }
 
+#[test]
+fn another_programs_lock_does_not_hold_up_the_end() {
+    let (_runtime, simulator, running) = simulated();
+    let home = Home::new();
+    home.write(LOGIN_FILE, &expired_login(&simulator));
+    let lock = std::fs::File::create(home.0.path().join(format!("{LOGIN_FILE}.lock"))).expect("a lock file");
+    lock.lock().expect("nobody has it");
+    let (upstream, issuer) = (running.upstream_url(), running.auth_url());
+    let arguments = ["--port", "0", "--host", "127.0.0.1", "--creds-store", "xdg"];
+    let mut command = home.command(&pointed_at(&arguments, &upstream, &issuer));
+    let mut daemon = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while family(daemon.id()).len() < 2 {
+        assert!(Instant::now() < deadline, "no refresh has been asked for");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let refreshing = family(daemon.id())[1];
+    std::thread::sleep(Duration::from_millis(300));
+    let began = Instant::now();
+    kill("TERM", &[daemon.id().to_string()]);
+    assert!(daemon.wait().expect("an end").success());
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert!(!std::path::Path::new(&format!("/proc/{refreshing}")).exists(), "the other process waits on");
+    assert_eq!(simulator.counters().refreshes, 0);
+}
+
 /// Everything else in the namespace is killed as soon as its first process ends.
 #[test]
 #[cfg(target_os = "linux")]

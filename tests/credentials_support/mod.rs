@@ -140,7 +140,7 @@ pub(crate) fn this_program() -> DetachedRefresh {
 /// The body of a test `refresher`: does one refresh, as the program itself does when it is asked to.
 pub(crate) fn refresh_if_asked() {
     if std::env::args().any(|argument| argument == detached::ARGUMENT) {
-        detached::answer(&mut std::io::stdin(), &mut std::io::stdout());
+        detached::answer(std::io::stdin(), &mut std::io::stdout());
     }
 }
 
