@@ -31,21 +31,26 @@
 //! framing and a state machine, bytes in, bytes out, as fast as the client takes them; a client that leaves ends the call.
 //! A buffered answer is a fold over the same state machine.
 
+pub mod backend;
+pub mod catalogue;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod cli;
+pub mod conversation;
 pub mod credentials;
+pub mod dialect;
 pub mod excerpt;
+pub mod fault;
 #[cfg(not(target_arch = "wasm32"))]
 mod files;
 pub mod humanize;
+pub mod json;
 pub mod models;
 pub mod oauth;
-pub mod openai;
 pub mod platform;
+pub mod secret;
 pub mod server;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod simulator;
-pub mod translate;
 pub mod upstream;
 #[cfg(target_arch = "wasm32")]
 pub mod worker;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use codex_proxy::credentials::file::FileStore;
 use codex_proxy::credentials::{CredentialError, CredentialHealth};
-use codex_proxy::openai::error::ApiError;
+use codex_proxy::fault::ApiError;
 use codex_proxy::simulator::{Account, Login, ScriptedAnswer};
 use credentials_support::{Log, World, read_json, token, write_private};
 use http::StatusCode;
@@ -175,11 +175,7 @@ async fn a_used_token_is_final_only_if_nobody_stored_the_next_one() {
     let world = World::new().await;
     let document = world.sign_in(&world.path(), -60);
     // Somebody else uses the token; the store does not learn of it.
-    world
-        .oauth()
-        .refresh(&codex_proxy::credentials::secret::Secret::new(token(&document, "refresh_token")))
-        .await
-        .unwrap();
+    world.oauth().refresh(&codex_proxy::secret::Secret::new(token(&document, "refresh_token"))).await.unwrap();
     let supplier = world.supplier();
     let error = supplier.access().await.unwrap_err();
     assert!(error.to_string().contains("was already used"), "{error}");
@@ -190,7 +186,7 @@ async fn tokens_that_a_program_without_a_lock_stores_meanwhile_are_adopted() {
     let world = World::new().await;
     let path = world.directory.path().join("auth.json");
     let mut document = world.sign_in(&path, -60);
-    let secret = codex_proxy::credentials::secret::Secret::new(token(&document, "refresh_token"));
+    let secret = codex_proxy::secret::Secret::new(token(&document, "refresh_token"));
     let theirs = world.oauth().refresh(&secret).await.unwrap();
     let supplier = world.supplier_of(Arc::new(FileStore::legacy(path.clone())));
     let request = supplier.access();

@@ -23,11 +23,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use codex_proxy::credentials::file::FileStore;
-use codex_proxy::credentials::secret::Secret;
 use codex_proxy::credentials::{
     CredentialError, CredentialStore as _, Environment, StoreChoice, StoreOptions, TokenSupplier, open_store,
 };
 use codex_proxy::oauth::{Ended, IssuerError};
+use codex_proxy::secret::Secret;
 use codex_proxy::simulator::{Login, RunningSimulator, Simulator};
 use credentials_support::{oauth, read_json, refresh_if_asked, this_program, token, write_private};
 

@@ -15,8 +15,8 @@ use codex_proxy::credentials::memory::MemoryStore;
 use codex_proxy::credentials::{
     Access, AuthDocument, CredentialError, CredentialHealth, CredentialStore, TokenSupplier,
 };
+use codex_proxy::fault::ApiError;
 use codex_proxy::oauth::{Ended, IssuerError};
-use codex_proxy::openai::error::ApiError;
 use codex_proxy::platform::Instant;
 use codex_proxy::simulator::{Login, ScriptedAnswer};
 use credentials_support::{

@@ -3,9 +3,12 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use codex_proxy::translate::chat::{AnswerMeta, ChatMachine, Chunks, Fold, ReasoningFormat};
-use codex_proxy::translate::responses::Relay;
-use codex_proxy::translate::{Machine, Step, Transcoder};
+use codex_proxy::backend::answer::machine::AnswerMachine;
+use codex_proxy::backend::answer::{Machine, Step, Transcoder};
+use codex_proxy::dialect::chat::chunks::Chunks;
+use codex_proxy::dialect::chat::document::Fold;
+use codex_proxy::dialect::chat::options::{AnswerMeta, ReasoningFormat};
+use codex_proxy::dialect::responses::relay::Relay;
 
 /// What is translated.
 const CASES: [&str; 6] = ["text", "escaped", "reasoning", "arguments", "fold", "relay"];
@@ -70,8 +73,14 @@ fn run(plan: &Plan) {
     };
     match plan.case {
         "relay" => drive(plan, Relay::default()),
-        "fold" => drive(plan, ChatMachine::new(&meta, Fold::new(meta.clone()))),
-        _ => drive(plan, ChatMachine::new(&meta, Chunks::new(meta.clone()))),
+        "fold" => drive(
+            plan,
+            AnswerMachine::new(&meta.model, meta.reasoning != ReasoningFormat::None, Fold::new(meta.clone())),
+        ),
+        _ => drive(
+            plan,
+            AnswerMachine::new(&meta.model, meta.reasoning != ReasoningFormat::None, Chunks::new(meta.clone())),
+        ),
     }
 }
 

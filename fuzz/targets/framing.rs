@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use codex_proxy::translate::sse::Framer;
+use codex_proxy::backend::event::sse::Framer;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

@@ -5,23 +5,25 @@
 
 use std::collections::HashMap;
 
+use codex_proxy::backend::request;
+use codex_proxy::backend::request::context::Context;
+use codex_proxy::dialect::chat::request::parse;
+use codex_proxy::dialect::responses::forward::translate;
+use codex_proxy::dialect::responses::request::ResponsesRequest;
 use codex_proxy::models::Models;
-use codex_proxy::openai::chat::ChatRequest;
-use codex_proxy::openai::responses::ResponsesRequest;
-use codex_proxy::translate::backend::Context;
-use codex_proxy::translate::chat::request;
-use codex_proxy::translate::responses::request::translate;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 fuzz_target!(|body: &[u8]| {
     let models = Models::default();
-    if let Ok(chat) = ChatRequest::parse(body) {
+    if let Ok(chat) = parse(body)
+        && let Some(conversation) = chat.form.own()
+    {
         let model = models.resolve(chat.model.as_deref(), chat.effort.as_deref());
         let context = Context::new(&model);
-        let translated = request::translate(&chat, &context);
-        let again = request::translate(&chat, &context);
+        let translated = request::translate(conversation, &context);
+        let again = request::translate(conversation, &context);
         assert_eq!(translated, again, "the same request is the same body");
         check_history(&checked(&translated.body));
     }

@@ -2,10 +2,14 @@
 
 #![no_main]
 
-use codex_proxy::translate::chat::{AnswerMeta, ChatMachine, Chunks, Fold, ReasoningFormat};
-use codex_proxy::translate::responses::{Collect, Relay};
-use codex_proxy::translate::stop::StopSequences;
-use codex_proxy::translate::{Machine, Step, Transcoder};
+use codex_proxy::backend::answer::machine::AnswerMachine;
+use codex_proxy::backend::answer::stop::StopSequences;
+use codex_proxy::backend::answer::{Machine, Step, Transcoder};
+use codex_proxy::dialect::chat::chunks::Chunks;
+use codex_proxy::dialect::chat::document::Fold;
+use codex_proxy::dialect::chat::options::{AnswerMeta, ReasoningFormat};
+use codex_proxy::dialect::responses::document::Collect;
+use codex_proxy::dialect::responses::relay::Relay;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -14,12 +18,22 @@ fuzz_target!(|input: &[u8]| {
     let Some((&seed, stream)) = input.split_first() else { return };
     let cuts: Vec<&[u8]> = stream.chunks(usize::from(seed >> 2) + 1).collect();
     let meta = meta(seed);
-    let streamed = run(ChatMachine::new(&meta, Chunks::new(meta.clone())), &[stream]);
-    assert_eq!(streamed, run(ChatMachine::new(&meta, Chunks::new(meta.clone())), &cuts), "cutting changes the chunks");
-    let buffered = run(ChatMachine::new(&meta, Fold::new(meta.clone())), &[stream]);
+    let streamed = run(
+        AnswerMachine::new(&meta.model, meta.reasoning != ReasoningFormat::None, Chunks::new(meta.clone())),
+        &[stream],
+    );
+    assert_eq!(
+        streamed,
+        run(AnswerMachine::new(&meta.model, meta.reasoning != ReasoningFormat::None, Chunks::new(meta.clone())), &cuts),
+        "cutting changes the chunks"
+    );
+    let buffered = run(
+        AnswerMachine::new(&meta.model, meta.reasoning != ReasoningFormat::None, Fold::new(meta.clone())),
+        &[stream],
+    );
     assert_eq!(
         buffered,
-        run(ChatMachine::new(&meta, Fold::new(meta.clone())), &cuts),
+        run(AnswerMachine::new(&meta.model, meta.reasoning != ReasoningFormat::None, Fold::new(meta.clone())), &cuts),
         "cutting changes the completion"
     );
     // What contradicts what a streaming client has already is an error there, and can be corrected in a document.

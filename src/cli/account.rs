@@ -2,15 +2,15 @@
 
 use std::io::{self, BufReader, Write};
 
-use super::args::{Format, Login, Logout};
-use super::config::Config;
-use super::error::CliError;
-use super::login::{CredentialContext, LoginOptions, Method};
-use super::logout::LogoutOptions;
-use super::serve::{CONNECT_TIMEOUT, issuer};
-use super::status::StatusOptions;
-use super::usage::Asker;
-use super::{login, logout, status};
+use crate::cli::args::{Format, Login, Logout};
+use crate::cli::config::Config;
+use crate::cli::error::CliError;
+use crate::cli::login::{CredentialContext, LoginOptions, Method};
+use crate::cli::logout::LogoutOptions;
+use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
+use crate::cli::status::StatusOptions;
+use crate::cli::usage::Asker;
+use crate::cli::{login, logout, status};
 use crate::credentials::{StoreChoice, open_store};
 use crate::platform::HttpClient;
 

@@ -1,7 +1,7 @@
 //! The command line as it is written: flags and commands, not yet made sense of.
 //!
 //! * Every option is also a key of the configuration file, under the name of its long flag.
-//! * What is not given is `None` or empty here; defaults are [`super::config`]'s.
+//! * What is not given is `None` or empty here; defaults are [`crate::cli::config`]'s.
 
 #![expect(clippy::doc_markdown, reason = "the comments are the help text, where backticks would show")]
 #![allow(rustdoc::bare_urls, reason = "so would angle brackets")]
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use serde::Deserialize;
 
-use super::value::{Alias, Aliases, ByteSize};
+use crate::cli::value::{Alias, Aliases, ByteSize};
 
 /// Use a ChatGPT Plus/Pro subscription from any tool that speaks the OpenAI API.
 #[derive(Debug, Parser)]
@@ -116,18 +116,18 @@ pub struct Options {
     /// Key that clients must present; may be repeated. Every user of this machine can read it in the process list:
     /// better use --api-key-file or the environment [env: API_KEY, separated by commas]
     #[arg(long, value_name = "KEY", global = true)]
-    #[serde(deserialize_with = "super::value::one_or_many")]
+    #[serde(deserialize_with = "crate::cli::value::one_or_many")]
     pub api_key: Vec<String>,
     /// File with further keys, one a line; - is standard input [env: CODEX_PROXY_API_KEY_FILE]
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true)]
     pub api_key_file: Option<PathBuf>,
     /// Host name that requests may be addressed to, beside localhost; may be repeated
     #[arg(long, value_name = "HOST", global = true)]
-    #[serde(deserialize_with = "super::value::one_or_many")]
+    #[serde(deserialize_with = "crate::cli::value::one_or_many")]
     pub allow_host: Vec<String>,
     /// Origin whose web pages may call, such as https://app.example; may be repeated
     #[arg(long, value_name = "ORIGIN", global = true)]
-    #[serde(deserialize_with = "super::value::one_or_many")]
+    #[serde(deserialize_with = "crate::cli::value::one_or_many")]
     pub allow_origin: Vec<String>,
     /// Model for requests that name none [env: DEFAULT_MODEL] [default: the first that the account lists]
     #[arg(long, value_name = "MODEL", global = true)]

@@ -6,19 +6,21 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::args::{CredsStore, Options, Reasoning};
-use super::error::CliError;
-use super::keys;
-use super::layers::text;
+use crate::catalogue::CatalogueFile;
+use crate::cli::args::{CredsStore, Options, Reasoning};
+use crate::cli::error::CliError;
+use crate::cli::keys;
+use crate::cli::layers::text;
 use crate::credentials::{Environment, StoreChoice, StoreOptions};
+use crate::dialect::chat::options::ReasoningFormat;
 use crate::models::Models;
 use crate::server::guard::Guard;
 use crate::server::guard::host::HostPolicy;
 use crate::server::guard::key::Keys;
 use crate::server::guard::origin::OriginPolicy;
 use crate::server::settings::Settings;
-use crate::translate::chat::ReasoningFormat;
-use crate::upstream::{self, CatalogueFile, written};
+use crate::upstream;
+use crate::upstream::written;
 
 /// Every decision of the operator.
 #[derive(Debug, Clone)]
@@ -253,7 +255,7 @@ mod tests {
     #[test]
     fn a_named_backend_serves_fedramp_workspaces_too() {
         let access = |fedramp| crate::credentials::Access {
-            token: crate::credentials::secret::Secret::new("t"),
+            token: crate::secret::Secret::new("t"),
             account_id: "a".to_owned(),
             fedramp,
         };

@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use super::config::Config;
-use super::error::CliError;
-use super::serve::{self, Signals};
+use crate::cli::config::Config;
+use crate::cli::error::CliError;
+use crate::cli::serve;
+use crate::cli::serve::Signals;
 use crate::credentials::memory::MemoryStore;
 use crate::credentials::{AuthDocument, TokenSupplier};
 use crate::platform::{HttpClient, Reach, TransportSettings};

@@ -14,18 +14,19 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, header};
 use tokio::time::timeout;
 
-use super::config::Config;
-use super::error::CliError;
-use super::serve::{CONNECT_TIMEOUT, issuer};
-use super::usage::Asker;
-use super::workspace::{Problem, Workspace};
+use crate::cli::config::Config;
+use crate::cli::error::CliError;
+use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
+use crate::cli::usage::Asker;
+use crate::cli::workspace::{Problem, Workspace};
 use crate::credentials::admin::AdminStatus;
 use crate::credentials::file::FileStore;
 use crate::credentials::{CredentialStore as _, Login, StoreChoice, TokenSupplier, open_store};
 #[cfg(unix)]
 use crate::files::trust;
 use crate::platform::{HttpClient, unix_now};
-use crate::server::listen::{self, BindError};
+use crate::server::listen;
+use crate::server::listen::BindError;
 
 /// Makes every check and writes a line about each.
 pub(super) async fn examine(config: &Config, output: &mut impl Write) -> Result<(), CliError> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::login::LoginError;
+use crate::cli::login::LoginError;
 use crate::platform::TransportError;
 use crate::server::listen::BindError;
 

@@ -27,7 +27,7 @@ mod tests {
 
     #[test]
     fn memory_is_neither_dumped_nor_shown() {
-        super::forbid_dumps();
+        crate::cli::hardening::forbid_dumps();
         assert_eq!(getrlimit(Resource::Core).current, Some(0));
         assert_eq!(dumpable_behavior().ok(), Some(DumpableBehavior::NotDumpable));
     }

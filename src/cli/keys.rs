@@ -5,7 +5,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use super::error::CliError;
+use crate::cli::error::CliError;
 use crate::files::trust;
 
 /// The keys in the file at `path`, or in standard input where `path` is `-`. There is at least one.

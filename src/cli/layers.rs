@@ -11,8 +11,8 @@ use std::str::FromStr;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
-use super::args::Options;
-use super::error::CliError;
+use crate::cli::args::Options;
+use crate::cli::error::CliError;
 use crate::files::trust;
 
 impl Options {
@@ -126,9 +126,9 @@ fn choice<T: ValueEnum>(name: &str, value: Option<String>) -> Result<Option<T>, 
 
 #[cfg(test)]
 mod tests {
-    use super::super::args::{CredsStore, Reasoning};
-    use super::super::value::ByteSize;
     use super::*;
+    use crate::cli::args::{CredsStore, Reasoning};
+    use crate::cli::value::ByteSize;
 
     fn environment(pairs: &'static [(&str, &str)]) -> Result<Options, CliError> {
         Options::from_environment(|name| {

@@ -5,7 +5,7 @@
 
 use std::io::Write;
 
-use super::login::{CredentialContext, LoginError};
+use crate::cli::login::{CredentialContext, LoginError};
 use crate::credentials::AuthDocument;
 use crate::oauth::IssuerError;
 

@@ -33,9 +33,9 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use self::args::{Command, CommandLine, Options};
-use self::config::{Config, config_file};
-use self::error::CliError;
+use crate::cli::args::{Command, CommandLine, Options};
+use crate::cli::config::{Config, config_file};
+use crate::cli::error::CliError;
 use crate::credentials::{Environment, detached};
 use crate::files::trust;
 

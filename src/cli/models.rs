@@ -3,14 +3,15 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use super::args::Format;
-use super::config::Config;
-use super::error::CliError;
-use super::serve::{CONNECT_TIMEOUT, issuer};
+use crate::catalogue::Catalogue;
+use crate::cli::args::Format;
+use crate::cli::config::Config;
+use crate::cli::error::CliError;
+use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
 use crate::credentials::{TokenSupplier, open_store};
 use crate::models::entry::Entry;
 use crate::platform::HttpClient;
-use crate::upstream::{Catalogue, Upstream};
+use crate::upstream::Upstream;
 
 /// Writes every listed model.
 pub(super) async fn list(config: &Config, format: Format, output: &mut impl Write) -> Result<(), CliError> {

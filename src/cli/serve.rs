@@ -12,12 +12,13 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use super::config::Config;
-use super::error::CliError;
+use crate::cli::config::Config;
+use crate::cli::error::CliError;
 use crate::credentials::detached::DetachedRefresh;
 use crate::credentials::{TokenSupplier, open_supplier};
 use crate::oauth::Client;
-use crate::platform::{self, HttpClient};
+use crate::platform;
+use crate::platform::HttpClient;
 use crate::server::{App, listen, router};
 
 /// Serves until a signal.

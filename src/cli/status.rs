@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::login::{CredentialContext, LoginError};
-use super::usage::{Asker, Window};
+use crate::cli::login::{CredentialContext, LoginError};
+use crate::cli::usage::{Asker, Window};
 use crate::credentials::admin::AdminStatus;
 use crate::credentials::{Login, TokenSupplier};
 use crate::humanize;

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::credentials::Access;
 use crate::platform::HttpClient;
-use crate::upstream::{self, written};
+use crate::upstream;
+use crate::upstream::written;
 
 /// One usage window.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -7,7 +7,7 @@
 use http::{StatusCode, Uri};
 use serde_json::Value;
 
-use super::usage::Asker;
+use crate::cli::usage::Asker;
 use crate::credentials::Access;
 use crate::upstream::written;
 
@@ -80,7 +80,7 @@ impl Workspace {
                 "the workspace names {named:?} as its backend, which is no https address: not followed"
             ));
         };
-        (self::origin(url).as_deref() != Some(&origin)).then(|| {
+        (crate::cli::workspace::origin(url).as_deref() != Some(&origin)).then(|| {
             format!("the workspace is served at {origin}; start with --upstream-url {origin}/backend-api/codex")
         })
     }

@@ -8,15 +8,15 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::Login;
-use super::document::AuthDocument;
-use super::error::CredentialError;
-use super::secret::Secret;
-use super::store::Place;
+use crate::credentials::Login;
+use crate::credentials::document::AuthDocument;
+use crate::credentials::error::CredentialError;
+use crate::credentials::store::Place;
+use crate::fault::ApiError;
+use crate::json;
 use crate::oauth::TokenSet;
 use crate::oauth::claims::{ACCOUNT_CLAIM, Claims};
-use crate::openai::error::ApiError;
-use crate::openai::json;
+use crate::secret::Secret;
 
 /// Checked credentials from the body of `POST /admin/credentials`.
 #[derive(Debug, Clone, PartialEq, Eq)]

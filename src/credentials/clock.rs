@@ -8,7 +8,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::document::{Login, REFRESH_MARGIN, TRUSTED_WITHOUT_EXPIRY};
+use crate::credentials::document::{Login, REFRESH_MARGIN, TRUSTED_WITHOUT_EXPIRY};
 use crate::oauth::claims::Claims;
 use crate::platform::unix_now;
 

@@ -24,8 +24,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::lock::{self, Locking};
-use super::store::StoreLock;
+use crate::credentials::lock;
+use crate::credentials::lock::Locking;
+use crate::credentials::store::StoreLock;
 use crate::platform::Instant;
 
 /// Where the locks are.

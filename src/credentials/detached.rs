@@ -25,15 +25,15 @@ use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::file::FileStore;
-use super::keychain::KeychainStore;
-use super::refresh::{Need, Shared};
-use super::report::{IssuerReport, Report};
-use super::secret::Secret;
-use super::stop::Stop;
-use super::store::CredentialStore;
+use crate::credentials::file::FileStore;
+use crate::credentials::keychain::KeychainStore;
+use crate::credentials::refresh::{Need, Shared};
+use crate::credentials::report::{IssuerReport, Report};
+use crate::credentials::stop::Stop;
+use crate::credentials::store::CredentialStore;
 use crate::oauth::Client;
 use crate::platform::HttpClient;
+use crate::secret::Secret;
 
 /// The first argument of a process that is to do one refresh.
 pub const ARGUMENT: &str = "refresh-login";

@@ -13,11 +13,11 @@ use std::fmt;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::Access;
-use super::fields::Fields;
-use super::secret::Secret;
+use crate::credentials::Access;
+use crate::credentials::fields::Fields;
 use crate::oauth::TokenSet;
 use crate::oauth::claims::Claims;
+use crate::secret::Secret;
 
 /// One login document.
 #[derive(Clone, Default, PartialEq)]

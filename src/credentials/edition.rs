@@ -22,8 +22,8 @@
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::document::AuthDocument;
-use super::report::Report;
+use crate::credentials::document::AuthDocument;
+use crate::credentials::report::Report;
 
 /// A login document and how many were stored before it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

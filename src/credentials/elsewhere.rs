@@ -3,16 +3,16 @@
 
 use std::sync::atomic::Ordering;
 
-use super::Login;
+use crate::credentials::Login;
 #[cfg(not(target_arch = "wasm32"))]
-use super::detached::Order;
-use super::document::AuthDocument;
-use super::error::CredentialError;
-use super::refresh::{Need, Shared};
-use super::report::Report;
-use super::secret::Secret;
-use super::state::Held;
+use crate::credentials::detached::Order;
+use crate::credentials::document::AuthDocument;
+use crate::credentials::error::CredentialError;
+use crate::credentials::refresh::{Need, Shared};
+use crate::credentials::report::Report;
+use crate::credentials::state::Held;
 use crate::oauth::IssuerError;
+use crate::secret::Secret;
 
 impl Shared {
     /// Has another process renew the login `held`, where that is wanted and possible; else `None`. A login that only

@@ -6,10 +6,10 @@
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
-use super::document::AuthDocument;
-use super::error::CredentialError;
-use super::secret::Secret;
-use super::store::{CredentialStore, Place, StoreLock, StoreName};
+use crate::credentials::document::AuthDocument;
+use crate::credentials::error::CredentialError;
+use crate::credentials::store::{CredentialStore, Place, StoreLock, StoreName};
+use crate::secret::Secret;
 
 /// A login given in environment variables.
 #[derive(Debug)]

@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use super::document::{Malformed, Unusable};
-use super::store::Place;
+use crate::credentials::document::{Malformed, Unusable};
+use crate::credentials::store::Place;
+use crate::fault::{ApiError, ErrorKind};
 use crate::oauth::claims::ACCOUNT_CLAIM;
 use crate::oauth::{Ended, IssuerError};
-use crate::openai::error::{ApiError, ErrorKind};
 use crate::platform::TransportErrorKind;
 
 /// Why the login cannot be used or changed.

@@ -8,7 +8,7 @@
 use indexmap::IndexMap;
 use zeroize::Zeroizing;
 
-use crate::openai::json::{Object, push_string};
+use crate::json::{Object, push_string};
 
 /// The members of one object, in their order: each key with the JSON text of its value.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -10,7 +10,7 @@
 //!   an error, and the file is left as it is.
 //! * A file that others may read is used, with a warning. One that others may write, itself or in its directory, is neither
 //!   read nor written: see [`trust`].
-//! * A file that the Codex CLI renews too is changed under the CLI's own locks: see [`super::codex_locks`].
+//! * A file that the Codex CLI renews too is changed under the CLI's own locks: see [`crate::credentials::codex_locks`].
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -22,12 +22,13 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
 
-use super::codex_locks::CodexLocks;
-use super::detached::StoreAddress;
-use super::document::AuthDocument;
-use super::error::CredentialError;
-use super::lock::{self, Locking};
-use super::store::{CredentialStore, Place, StoreLock, StoreName};
+use crate::credentials::codex_locks::CodexLocks;
+use crate::credentials::detached::StoreAddress;
+use crate::credentials::document::AuthDocument;
+use crate::credentials::error::CredentialError;
+use crate::credentials::lock;
+use crate::credentials::lock::Locking;
+use crate::credentials::store::{CredentialStore, Place, StoreLock, StoreName};
 use crate::files::trust;
 use crate::platform::sleep;
 

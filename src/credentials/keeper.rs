@@ -1,4 +1,4 @@
-//! The keeper of a Worker's login: the one Durable Object that owns it. The rules are in [`edition`](super::edition).
+//! The keeper of a Worker's login: the one Durable Object that owns it. The rules are in [`edition`](crate::credentials::edition).
 //!
 //! * It is the daemon's own supplier over a store of its own, so a refresh follows the same rules on both.
 //! * Its storage is the truth; KV is a copy that is brought up to date with every order.
@@ -13,16 +13,16 @@ use worker::send::{SendFuture, SendWrapper};
 use worker::{Env, State, Storage};
 use zeroize::Zeroizing;
 
-use super::document::AuthDocument;
-use super::edition::{Answer, Edition, Order, Outcome};
-use super::error::CredentialError;
-use super::kv::{PublishedCopy, place};
-use super::refresh::Need;
-use super::report::Report;
-use super::secret::Secret;
-use super::store::{CredentialStore, Place, StoreLock};
-use super::supplier::TokenSupplier;
+use crate::credentials::document::AuthDocument;
+use crate::credentials::edition::{Answer, Edition, Order, Outcome};
+use crate::credentials::error::CredentialError;
+use crate::credentials::kv::{PublishedCopy, place};
+use crate::credentials::refresh::Need;
+use crate::credentials::report::Report;
+use crate::credentials::store::{CredentialStore, Place, StoreLock};
+use crate::credentials::supplier::TokenSupplier;
 use crate::oauth::Client;
+use crate::secret::Secret;
 
 /// Works on the orders of a Worker's isolates.
 #[derive(Debug)]

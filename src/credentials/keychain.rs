@@ -16,13 +16,13 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 
-use super::detached::StoreAddress;
-use super::document::AuthDocument;
-use super::error::CredentialError;
-use super::file::create_private_directory;
-use super::keychain_item::Item;
-use super::lock;
-use super::store::{CredentialStore, Place, StoreLock, StoreName};
+use crate::credentials::detached::StoreAddress;
+use crate::credentials::document::AuthDocument;
+use crate::credentials::error::CredentialError;
+use crate::credentials::file::create_private_directory;
+use crate::credentials::keychain_item::Item;
+use crate::credentials::lock;
+use crate::credentials::store::{CredentialStore, Place, StoreLock, StoreName};
 
 /// Keeps the document in one keychain item.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //!
 //! * A read is one look at KV, which answers from nearby; the keeper is asked where KV has nothing, which it also says for
 //!   a while about what has just been put there.
-//! * Writes, removals and refreshes are the keeper's. The rules are in [`edition`](super::edition).
+//! * Writes, removals and refreshes are the keeper's. The rules are in [`edition`](crate::credentials::edition).
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,12 +15,12 @@ use worker::wasm_bindgen::JsValue;
 use worker::{Env, Method, ObjectNamespace, Request, RequestInit};
 use zeroize::Zeroizing;
 
-use super::document::AuthDocument;
-use super::edition::{Answer, Edition, Order, Outcome};
-use super::error::CredentialError;
-use super::report::{IssuerReport, Report};
-use super::secret::Secret;
-use super::store::{CredentialStore, Place, StoreLock, StoreName};
+use crate::credentials::document::AuthDocument;
+use crate::credentials::edition::{Answer, Edition, Order, Outcome};
+use crate::credentials::error::CredentialError;
+use crate::credentials::report::{IssuerReport, Report};
+use crate::credentials::store::{CredentialStore, Place, StoreLock, StoreName};
+use crate::secret::Secret;
 
 /// The binding of the KV namespace.
 pub const KV_BINDING: &str = "GEMINI_CLI_KV";

@@ -10,7 +10,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
-use super::store::StoreLock;
+use crate::credentials::store::StoreLock;
 use crate::platform::{Instant, sleep};
 
 /// Waits up to `limit` for the lock in `lock_file`, or on `fallback` where that cannot be opened.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 
-use super::secret::Secret;
+use crate::secret::Secret;
 
 /// `text` with `***` in place of each of `secrets` and of their longer pieces.
 pub(super) fn mask<'t>(text: &'t str, secrets: &[Secret]) -> Cow<'t, str> {

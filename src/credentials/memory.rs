@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
-use super::document::AuthDocument;
-use super::error::CredentialError;
-use super::store::{CredentialStore, Place, StoreLock, StoreName};
+use crate::credentials::document::AuthDocument;
+use crate::credentials::error::CredentialError;
+use crate::credentials::store::{CredentialStore, Place, StoreLock, StoreName};
 
 /// Keeps one document in memory.
 #[derive(Debug, Default)]

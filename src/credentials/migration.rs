@@ -8,10 +8,10 @@
 
 use std::sync::Arc;
 
-use super::document::AuthDocument;
-use super::error::CredentialError;
-use super::store::CredentialStore;
-use super::supplier::TokenSupplier;
+use crate::credentials::document::AuthDocument;
+use crate::credentials::error::CredentialError;
+use crate::credentials::store::CredentialStore;
+use crate::credentials::supplier::TokenSupplier;
 
 /// How the import ended.
 #[derive(Debug)]

@@ -44,7 +44,6 @@ mod migration;
 pub mod open;
 mod refresh;
 pub mod report;
-pub mod secret;
 mod state;
 mod stop;
 pub mod store;
@@ -57,7 +56,7 @@ pub use open::{Environment, StoreChoice, StoreOptions, open_store, open_supplier
 pub use store::{CredentialStore, Place, StoreLock, StoreName};
 pub use supplier::{CredentialHealth, TokenSupplier};
 
-use secret::Secret;
+use crate::secret::Secret;
 
 /// What one call to the backend needs of the login.
 #[derive(Debug, Clone, PartialEq, Eq)]

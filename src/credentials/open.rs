@@ -11,16 +11,17 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::detached::DetachedRefresh;
-use super::env::EnvStore;
-use super::file::FileStore;
-use super::keychain::KeychainStore;
-use super::migration::{self, Outcome};
-use super::secret::Secret;
-use super::store::CredentialStore;
-use super::supplier::TokenSupplier;
+use crate::credentials::detached::DetachedRefresh;
+use crate::credentials::env::EnvStore;
+use crate::credentials::file::FileStore;
+use crate::credentials::keychain::KeychainStore;
+use crate::credentials::migration;
+use crate::credentials::migration::Outcome;
+use crate::credentials::store::CredentialStore;
+use crate::credentials::supplier::TokenSupplier;
 use crate::oauth::Client;
 use crate::platform::spawn;
+use crate::secret::Secret;
 
 /// Where the login is to be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

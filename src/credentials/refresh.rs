@@ -6,7 +6,7 @@
 //! * New tokens are stored before anybody gets them. Where the store cannot take them the old document stays, work goes
 //!   on with the tokens in memory, the log says so once, and storing is tried again later.
 //! * While the present token still works, a store that would not take new ones is a reason not to ask for them.
-//! * A token that the issuer has just given is good, whatever this machine's clock says ([`clock`](super::clock)), and is not
+//! * A token that the issuer has just given is good, whatever this machine's clock says ([`clock`](crate::credentials::clock)), and is not
 //!   replaced for the same reason within a minute.
 //! * Somebody else who writes the same document without the lock is never overwritten: what they stored in the
 //!   meantime is adopted, and a login they removed stays removed.
@@ -23,18 +23,18 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either, select};
 
-use super::Login;
-use super::clock::Clock;
+use crate::credentials::Login;
+use crate::credentials::clock::Clock;
 #[cfg(not(target_arch = "wasm32"))]
-use super::detached::DetachedRefresh;
-use super::error::CredentialError;
-use super::mask::mask;
-use super::secret::Secret;
-use super::state::{Held, State, Unsaved};
-use super::stop::Stop;
-use super::store::{CredentialStore, StoreLock};
+use crate::credentials::detached::DetachedRefresh;
+use crate::credentials::error::CredentialError;
+use crate::credentials::mask::mask;
+use crate::credentials::state::{Held, State, Unsaved};
+use crate::credentials::stop::Stop;
+use crate::credentials::store::{CredentialStore, StoreLock};
 use crate::oauth::{Client, Ended, IssuerError, TokenSet};
 use crate::platform::{sleep, spawn};
+use crate::secret::Secret;
 
 /// What an errand is to bring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,13 +7,13 @@
 
 use std::time::Duration;
 
-use super::Access;
-use super::document::{AuthDocument, Login};
-use super::error::CredentialError;
-use super::secret::Secret;
-use super::store::Place;
+use crate::credentials::Access;
+use crate::credentials::document::{AuthDocument, Login};
+use crate::credentials::error::CredentialError;
+use crate::credentials::store::Place;
 use crate::oauth::{Ended, IssuerError};
 use crate::platform::Instant;
+use crate::secret::Secret;
 
 /// A document and what it means.
 #[derive(Debug, Clone)]

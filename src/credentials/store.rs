@@ -13,8 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
-use super::document::AuthDocument;
-use super::error::CredentialError;
+use crate::credentials::document::AuthDocument;
+use crate::credentials::error::CredentialError;
 
 /// Keeps one login document.
 pub trait CredentialStore: fmt::Debug + Send + Sync {
@@ -52,7 +52,7 @@ pub trait CredentialStore: fmt::Debug + Send + Sync {
 
     /// How another process opens this store; `None` where only this one can.
     #[cfg(not(target_arch = "wasm32"))]
-    fn address(&self) -> Option<super::detached::StoreAddress> {
+    fn address(&self) -> Option<crate::credentials::detached::StoreAddress> {
         None
     }
 
@@ -60,9 +60,9 @@ pub trait CredentialStore: fmt::Debug + Send + Sync {
     #[cfg(target_arch = "wasm32")]
     fn renew_at_keeper(
         &self,
-        _replaces: Option<&super::secret::Secret>,
+        _replaces: Option<&crate::secret::Secret>,
         _is_rejected: bool,
-    ) -> Option<BoxFuture<'_, super::report::Report>> {
+    ) -> Option<BoxFuture<'_, crate::credentials::report::Report>> {
         None
     }
 

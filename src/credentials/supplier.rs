@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::admin::{AdminCredentials, AdminStatus};
-use super::document::AuthDocument;
-use super::error::CredentialError;
-use super::refresh::{Errand, Need, Shared};
-use super::state::{Held, State, Usability};
-use super::store::{CredentialStore, Place};
-use super::{Access, Login};
+use crate::credentials::admin::{AdminCredentials, AdminStatus};
+use crate::credentials::document::AuthDocument;
+use crate::credentials::error::CredentialError;
+use crate::credentials::refresh::{Errand, Need, Shared};
+use crate::credentials::state::{Held, State, Usability};
+use crate::credentials::store::{CredentialStore, Place};
+use crate::credentials::{Access, Login};
 use crate::oauth::{Client, TokenSet};
 use crate::platform::sleep;
 
@@ -61,7 +61,7 @@ impl TokenSupplier {
     /// The same with refreshes in a process of their own. To be called before the supplier is shared.
     #[cfg(not(target_arch = "wasm32"))]
     #[must_use]
-    pub fn with_detached_refresh(self, detached: super::detached::DetachedRefresh) -> Self {
+    pub fn with_detached_refresh(self, detached: crate::credentials::detached::DetachedRefresh) -> Self {
         let mut shared = Shared::new(Arc::clone(&self.shared.store), self.shared.oauth.clone());
         shared.detached = Some(detached);
         Self { shared: Arc::new(shared) }
@@ -177,7 +177,7 @@ impl TokenSupplier {
 
     /// Renews the login unless it serves already, and says so for somebody else to read.
     #[cfg(target_arch = "wasm32")]
-    pub(super) async fn renew_and_report(&self, need: &Need) -> super::report::Report {
+    pub(super) async fn renew_and_report(&self, need: &Need) -> crate::credentials::report::Report {
         self.shared.renew_and_report(need).await
     }
 

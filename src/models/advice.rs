@@ -1,6 +1,6 @@
 //! What to tell the user of a model that the backend refuses.
 
-use super::Models;
+use crate::models::Models;
 
 impl Models {
     /// The sentences that follow the backend's own about `refused`, each with a space before it: its successor, the models

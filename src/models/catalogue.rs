@@ -8,7 +8,8 @@
 
 use std::borrow::Cow;
 
-use super::effort::Effort::{self, High, Low, Max, Medium, Minimal, None as Off, Xhigh};
+use crate::models::effort::Effort;
+use crate::models::effort::Effort::{High, Low, Max, Medium, Minimal, None as Off, Xhigh};
 
 /// Whether a model is shown to people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

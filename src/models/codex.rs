@@ -7,10 +7,10 @@
 
 use serde_json::{Value, json};
 
-use super::Models;
-use super::catalogue::{Generation, Model, TABLE, Visibility};
-use super::effort::Effort;
-use super::live::RawEntry;
+use crate::models::Models;
+use crate::models::catalogue::{Generation, Model, TABLE, Visibility};
+use crate::models::effort::Effort;
+use crate::models::live::RawEntry;
 
 impl Models {
     /// The JSON array for a client of `version`, as written in its `client_version`; a version that cannot be read is shown
@@ -88,8 +88,8 @@ fn made(model: &Model, priority: usize) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::live::LiveCatalogue;
     use super::*;
+    use crate::models::live::LiveCatalogue;
 
     fn slugs(models: &Models, version: &str) -> Vec<String> {
         let list: Vec<Value> = serde_json::from_str(&models.codex_list(version)).expect("an array");

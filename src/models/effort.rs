@@ -98,8 +98,8 @@ const SYNONYMS: [(&str, Effort); 10] = [
 
 #[cfg(test)]
 mod tests {
-    use super::Effort::{High, Low, Max, Medium, Minimal, None as Off, Xhigh};
     use super::*;
+    use crate::models::effort::Effort::{High, Low, Max, Medium, Minimal, None as Off, Xhigh};
 
     #[test]
     fn every_level_reads_back_from_its_own_word_in_any_case() {

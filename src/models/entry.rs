@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::catalogue::Model;
-use super::effort::Effort;
+use crate::models::catalogue::Model;
+use crate::models::effort::Effort;
 
 /// One object of the list. The keys beyond OpenAI's own four are those that other servers use for the same facts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

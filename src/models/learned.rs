@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::effort::Effort;
+use crate::models::effort::Effort;
 
 /// Refusals remembered by the name of the model, in lower case.
 #[derive(Debug, Default)]
@@ -49,8 +49,8 @@ const MOST: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use super::Effort::{High, Low, Max, Medium, None as Off};
     use super::*;
+    use crate::models::learned::Effort::{High, Low, Max, Medium, None as Off};
 
     #[test]
     fn only_so_many_names_are_remembered() {

@@ -12,8 +12,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::catalogue::{self, Generation, Model, Visibility};
-use super::effort::Effort;
+use crate::models::catalogue;
+use crate::models::catalogue::{Generation, Model, Visibility};
+use crate::models::effort::Effort;
 
 /// The models an account may use, in the order the backend wants them shown. Empty until it was asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -212,8 +213,8 @@ fn last() -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::Effort::{High, Low, Max, Medium, None as Off};
     use super::*;
+    use crate::models::live::Effort::{High, Low, Max, Medium, None as Off};
 
     fn parse(json: &str) -> LiveCatalogue {
         LiveCatalogue::parse(json.as_bytes()).expect("a catalogue")

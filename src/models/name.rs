@@ -15,7 +15,7 @@
 //! Rules 2 and 4 to 6 look at the whole name first where a catalogue has to hold it, and otherwise behind a vendor's prefix
 //! (`openai/…`, `openai:…`) first.
 
-use super::effort::Effort;
+use crate::models::effort::Effort;
 
 /// What a name turned out to mean.
 #[derive(Debug, Clone, PartialEq, Eq)]

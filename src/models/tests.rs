@@ -5,9 +5,9 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::catalogue::{Generation, TABLE};
-use super::effort::Effort::{High, Low, Max, Medium, Minimal, None as Off, Xhigh};
 use super::*;
+use crate::models::catalogue::{Generation, TABLE};
+use crate::models::effort::Effort::{High, Low, Max, Medium, Minimal, None as Off, Xhigh};
 
 fn live(json: &str) -> LiveCatalogue {
     LiveCatalogue::parse(json.as_bytes()).expect("a catalogue")

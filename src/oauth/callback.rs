@@ -19,8 +19,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::client::AuthorizationCode;
-use super::pkce::{SignIn, SignInError};
+use crate::oauth::client::AuthorizationCode;
+use crate::oauth::pkce::{SignIn, SignInError};
 use crate::platform::spawn;
 
 /// The ports that the issuer redirects to, in the order they are tried.

@@ -17,10 +17,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::error::IssuerError;
-use super::{CLIENT_ID, TokenSet};
-use crate::credentials::secret::Secret;
+use crate::oauth::error::IssuerError;
+use crate::oauth::{CLIENT_ID, TokenSet};
 use crate::platform::{HttpClient, TransportError, TransportErrorKind, sleep};
+use crate::secret::Secret;
 
 /// The issuer, as one program sees it.
 #[derive(Debug, Clone)]

@@ -21,7 +21,7 @@ pub use error::{Ended, IssuerError};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::credentials::secret::Secret;
+use crate::secret::Secret;
 
 /// The client id that the Codex backend accepts logins of.
 pub const CLIENT_ID: &str = "app_EMoamEEZ73f0CkXaXp7hrann";

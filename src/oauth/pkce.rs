@@ -9,9 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::CLIENT_ID;
-use super::client::AuthorizationCode;
-use crate::credentials::secret::Secret;
+use crate::oauth::CLIENT_ID;
+use crate::oauth::client::AuthorizationCode;
+use crate::secret::Secret;
 
 /// One sign-in that waits for the browser.
 #[derive(Debug, Clone)]

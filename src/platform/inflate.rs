@@ -13,7 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 
-use super::{ByteStream, TransportError, TransportErrorKind};
+use crate::platform::{ByteStream, TransportError, TransportErrorKind};
 
 /// `body` without the packing that `headers` names, which then no longer name it.
 pub(super) fn inflate(headers: &mut HeaderMap, body: ByteStream) -> ByteStream {

@@ -25,8 +25,8 @@ pub use tokio::time::sleep;
 pub use client::HttpClient;
 pub use settings::{Reach, TransportSettings};
 
-use super::inflate::inflate;
-use super::{ByteStream, TransportError, TransportErrorKind};
+use crate::platform::inflate::inflate;
+use crate::platform::{ByteStream, TransportError, TransportErrorKind};
 
 /// A deadline that can be moved without allocating a new timer.
 #[derive(Debug)]

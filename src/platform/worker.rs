@@ -26,7 +26,7 @@ use worker::wasm_bindgen::prelude::wasm_bindgen;
 use worker::web_sys::{self, WorkerGlobalScope};
 use worker::{AbortController, Delay, Headers, wasm_bindgen, wasm_bindgen_futures};
 
-use super::{ByteStream, TransportError, TransportErrorKind};
+use crate::platform::{ByteStream, TransportError, TransportErrorKind};
 
 /// The host's `fetch`. Redirects are never followed (they would carry the login to another host).
 #[derive(Debug, Clone)]

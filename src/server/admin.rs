@@ -6,10 +6,10 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::models::json;
-use super::{App, body};
 use crate::credentials::admin::AdminCredentials;
-use crate::openai::error::ApiError;
+use crate::fault::ApiError;
+use crate::server::models::json;
+use crate::server::{App, body};
 
 /// Stores the credentials of the body in place of the present ones.
 pub(super) async fn store(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {

@@ -13,8 +13,8 @@ use axum::response::{IntoResponse as _, Response};
 use http::Method;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::App;
-use crate::openai::error::{ApiError, ErrorKind};
+use crate::fault::{ApiError, ErrorKind};
+use crate::server::App;
 
 /// A place among the requests being worked on; freed when its last clone goes.
 #[derive(Debug, Clone)]

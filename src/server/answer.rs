@@ -19,18 +19,18 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
 use http_body::Frame;
 
-use super::App;
-use super::cut_off::CutOff;
-use super::memory::{Asked, Scope};
-use super::metrics::TokenCounts;
-use super::observe::RequestLog;
-use super::reserve;
+use crate::backend::answer::Machine;
+use crate::backend::event::answerer::Answerer;
+use crate::backend::request::body::{Origin, Provenance};
+use crate::fault::ApiError;
 use crate::models::Resolution;
-use crate::openai::error::ApiError;
 use crate::platform::{Instant, Timer, sleep};
-use crate::translate::Machine;
-use crate::translate::answerer::Answerer;
-use crate::translate::body::{Origin, Provenance};
+use crate::server::App;
+use crate::server::cut_off::CutOff;
+use crate::server::memory::{Asked, Scope};
+use crate::server::metrics::TokenCounts;
+use crate::server::observe::RequestLog;
+use crate::server::reserve;
 use crate::upstream::exchange::{Progress, Rest};
 use crate::upstream::{Call, Head, Opened, refusal};
 
@@ -54,9 +54,10 @@ pub(super) struct Exchange {
 type Opening<M> = Pin<Box<dyn Future<Output = Result<Opened<M>, ApiError>> + Send>>;
 
 impl Exchange {
-    /// The answer as server-sent events, made by `machine`.
+    /// The answer as events, made by `machine`; `keepalive` is sent where it is silent for long.
     pub(super) async fn stream<M: Machine + 'static>(
         mut self,
+        keepalive: &'static [u8],
         machine: impl Fn(&Resolution) -> M + Clone + Send + Sync + 'static,
     ) -> Result<Response, ApiError> {
         let accepted = Instant::now();
@@ -73,7 +74,7 @@ impl Exchange {
             Either::Right(((), opening)) => (Phase::Opening(opening, machine(&self.call.model)), Head::default()),
         };
         let timer = Timer::after(interval.saturating_sub(accepted.elapsed()));
-        let body = Events { exchange: self, phase, timer, last_sent: accepted, scratch: Vec::new() };
+        let body = Events { exchange: self, phase, keepalive, timer, last_sent: accepted, scratch: Vec::new() };
         Ok(respond(EVENT_STREAM, &head, &ignored, Body::new(body)))
     }
 
@@ -206,6 +207,8 @@ impl Exchange {
 struct Events<M> {
     exchange: Exchange,
     phase: Phase<M>,
+    /// What is sent where the answer is silent for long.
+    keepalive: &'static [u8],
     /// Looked at only when it fires, so that an event costs no timer.
     timer: Timer,
     last_sent: Instant,
@@ -320,7 +323,7 @@ impl<M: Machine> Events<M> {
             if now >= due {
                 self.last_sent = now;
                 self.timer.reset(now + interval);
-                return Poll::Ready(Bytes::from_static(KEEPALIVE));
+                return Poll::Ready(Bytes::from_static(self.keepalive));
             }
             self.timer.reset(due);
         }
@@ -383,9 +386,6 @@ const IGNORED: HeaderName = HeaderName::from_static("x-codex-proxy-ignored");
 
 /// Says that the backend was asked without reasoning of earlier turns, which it would not or could not read.
 const REASONING_DROPPED: HeaderName = HeaderName::from_static("x-codex-proxy-reasoning-dropped");
-
-/// No blank line after it: some client libraries take a lone comment for an event.
-const KEEPALIVE: &[u8] = b": keepalive\n";
 
 /// An open stream keeps no more than this for its next piece.
 const LARGEST_SCRATCH: usize = 1024;

@@ -17,7 +17,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body::{Body as _, Frame};
 
-use crate::openai::error::{ApiError, ErrorKind};
+use crate::fault::{ApiError, ErrorKind};
 use crate::platform::{Instant, Timer};
 
 /// The whole body of `request`, decoded: at most `limit` bytes, with no `silence` longer than that between two reads.

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, header};
 
-use crate::openai::error::{Again, ApiError};
+use crate::fault::{Again, ApiError};
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
@@ -38,7 +38,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::openai::error::ErrorKind;
+    use crate::fault::ErrorKind;
 
     #[test]
     fn an_answer_has_the_status_the_headers_and_the_cause() {

@@ -6,9 +6,9 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::App;
-use super::models::json;
 use crate::credentials::CredentialHealth;
+use crate::server::App;
+use crate::server::models::json;
 
 /// Always 200 while the process serves.
 pub(super) async fn show(State(app): State<Arc<App>>) -> Response {

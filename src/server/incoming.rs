@@ -6,16 +6,16 @@ use axum::extract::Request;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::answer::Exchange;
-use super::memory::{Asked, Scope};
-use super::observe::RequestLog;
-use super::{App, body};
+use crate::backend::request::body::Body;
+use crate::backend::request::context::{BackendRequest, Context};
+use crate::dialect::responses::relay::Reader;
 use crate::excerpt::{NAME, cut};
+use crate::fault::ApiError;
 use crate::models::Resolution;
-use crate::openai::error::ApiError;
-use crate::translate::backend::{BackendRequest, Context};
-use crate::translate::body::Body;
-use crate::translate::responses::Reader;
+use crate::server::answer::Exchange;
+use crate::server::memory::{Asked, Scope};
+use crate::server::observe::RequestLog;
+use crate::server::{App, body};
 use crate::upstream::Call;
 
 /// A request whose body has been read.

@@ -15,9 +15,9 @@ use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
-use super::App;
 use crate::credentials::supplier::RefreshCounts;
-use crate::openai::error::{ApiError, ErrorKind};
+use crate::fault::{ApiError, ErrorKind};
+use crate::server::App;
 use crate::upstream::Incident;
 
 /// Every number this process keeps.

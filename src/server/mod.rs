@@ -16,9 +16,9 @@ mod admin;
 mod admission;
 mod answer;
 pub mod body;
-mod chat;
 pub mod cut_off;
 mod error;
+mod generate;
 pub mod guard;
 mod health;
 mod incoming;
@@ -43,15 +43,18 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
-use self::cut_off::CutOff;
-use self::memory::{AnswerMemory, ReasoningMemory};
-use self::metrics::Metrics;
-use self::notices::{Notices, Recent};
-use self::settings::Settings;
+use crate::catalogue::{Catalogue, CatalogueCache};
 use crate::credentials::TokenSupplier;
+use crate::dialect::chat::Chat;
 use crate::models::Models;
 use crate::platform::HttpClient;
-use crate::upstream::{self, Catalogue, CatalogueCache, Upstream};
+use crate::server::cut_off::CutOff;
+use crate::server::memory::{AnswerMemory, ReasoningMemory};
+use crate::server::metrics::Metrics;
+use crate::server::notices::{Notices, Recent};
+use crate::server::settings::Settings;
+use crate::upstream;
+use crate::upstream::Upstream;
 
 /// What all requests share.
 #[derive(Debug)]
@@ -154,7 +157,7 @@ fn assemble(app: Arc<App>, api: Router<Arc<App>>) -> Router {
 /// The routes that stand with and without `/v1`.
 fn api() -> Router<Arc<App>> {
     Router::new()
-        .route("/chat/completions", post(chat::create))
+        .route("/chat/completions", post(generate::create::<Chat>))
         .route("/responses", post(responses::create))
         .route("/responses/compact", post(responses::compact))
         .route("/models", get(models::list))

@@ -13,9 +13,9 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{App, refusals};
+use crate::fault::{ApiError, ErrorKind};
 use crate::models::entry::Entry;
-use crate::openai::error::{ApiError, ErrorKind};
+use crate::server::{App, refusals};
 
 /// Every model that is listed.
 pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {

@@ -7,7 +7,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tracing::Span;
 
-use crate::translate::answerer::Answerer;
+use crate::backend::event::answerer::Answerer;
 
 /// What is known so far.
 #[derive(Debug, Default)]
@@ -176,7 +176,7 @@ mod tests {
             names.asked_tier(asked, is_priority);
             let mut told_of = Answerer::default();
             let event = format!(r#"{{"type":"response.completed","response":{{"service_tier":"{answered}"}}}}"#);
-            told_of.note(&crate::translate::event::Event::parse(event.as_bytes()).unwrap());
+            told_of.note(&crate::backend::event::Event::parse(event.as_bytes()).unwrap());
             names.answered(&told_of);
             assert_eq!(told(&names), expected);
         }

@@ -25,16 +25,16 @@ use http::{HeaderMap, HeaderValue};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tracing::{Instrument as _, Span, field};
 
-use super::App;
-use super::admission::Permit;
-use super::metrics::TokenCounts;
-use super::names::Names;
+use crate::backend::event::answerer::Answerer;
 use crate::excerpt::{Excerpt, MESSAGE, NAME, cut};
+use crate::fault::{ApiError, ErrorKind, Severity};
 use crate::models::Resolution;
 use crate::models::effort::Effort;
-use crate::openai::error::{ApiError, ErrorKind, Severity};
 use crate::platform::{Instant, unix_now};
-use crate::translate::answerer::Answerer;
+use crate::server::App;
+use crate::server::admission::Permit;
+use crate::server::metrics::TokenCounts;
+use crate::server::names::Names;
 
 /// What is known of one request. Clones are handles to the same.
 #[derive(Debug, Clone)]

@@ -12,9 +12,9 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use http::{HeaderValue, Method, StatusCode, header};
 
-use super::address::beyond_base;
 use crate::excerpt::Excerpt;
-use crate::openai::error::{ApiError, ErrorKind};
+use crate::fault::{ApiError, ErrorKind};
+use crate::server::address::beyond_base;
 
 /// The routes of things that are not stored or do not exist upstream.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {

@@ -3,8 +3,8 @@
 //! * Its meter is called `gpt-reserve`, and so is the model that draws on it. The backend often refuses it in a conversation that
 //!   began with another model (openai/codex#41520, #46298), so the client is told and nothing is switched.
 
+use crate::fault::{ApiError, ErrorKind};
 use crate::models::Models;
-use crate::openai::error::{ApiError, ErrorKind};
 
 /// Adds a sentence to the refusal of a spent plan if the account's list of models, or the refusal itself, names the reserve.
 pub(super) fn mention(error: &mut ApiError, models: &Models) {

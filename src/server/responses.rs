@@ -6,16 +6,20 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::value::RawValue;
 
-use super::App;
-use super::answer::Exchange;
-use super::incoming::Incoming;
-use super::memory::{AnswerMemory, Asked, History};
-use crate::openai::chat::ChatRequest;
-use crate::openai::error::{ApiError, ErrorKind};
-use crate::openai::responses::{Input, ResponsesRequest};
-use crate::translate::backend::{BackendRequest, Context};
-use crate::translate::responses::request::translate;
-use crate::translate::responses::{Collect, Compaction, Relay, compaction};
+use crate::backend::request::context::{BackendRequest, Context};
+use crate::conversation::ignored::Ignored;
+use crate::dialect::COMMENT;
+use crate::dialect::responses::compaction;
+use crate::dialect::responses::compaction::Compaction;
+use crate::dialect::responses::document::Collect;
+use crate::dialect::responses::forward::translate;
+use crate::dialect::responses::relay::Relay;
+use crate::dialect::responses::request::{Input, ResponsesRequest};
+use crate::fault::{ApiError, ErrorKind};
+use crate::server::App;
+use crate::server::answer::Exchange;
+use crate::server::incoming::Incoming;
+use crate::server::memory::{AnswerMemory, Asked, History};
 
 /// Relays the backend's events, or answers with the final response object, as the client asked.
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
@@ -23,7 +27,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
     let Turn { exchange, stream, model, .. } = Turn::new(&incoming, Purpose::Answer)?;
     let reader = incoming.reader();
     if stream {
-        exchange.stream(move |sent| Relay::new(reader).renamed(model.as_deref(), &sent.model)).await
+        exchange.stream(COMMENT, move |sent| Relay::new(reader).renamed(model.as_deref(), &sent.model)).await
     } else {
         exchange.document(|_| Collect::default()).await
     }
@@ -45,7 +49,7 @@ pub(super) enum Purpose<'a> {
     /// A shorter form of the conversation.
     Compaction,
     /// A chat answer, for a client that sent its conversation in this API's form.
-    Chat(&'a ChatRequest<'a>),
+    Chat(&'a Ignored),
 }
 
 /// One request, ready to be sent.
@@ -66,9 +70,9 @@ impl Turn {
         let mut asked = ResponsesRequest::parse(&incoming.body)?;
         let compacts = matches!(purpose, Purpose::Compaction);
         asked.asks_for_compaction = compacts;
-        if let Purpose::Chat(chat) = purpose {
+        if let Purpose::Chat(ignored) = purpose {
             asked.answers_chat = true;
-            asked.ignored = chat.ignored.clone();
+            asked.ignored = ignored.clone();
         }
         let model = incoming.resolve(asked.model.as_deref(), asked.effort.as_deref(), asked.stream && !compacts)?;
         history = recall(incoming, &asked)?;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::guard::Guard;
-use crate::translate::chat::ReasoningFormat;
+use crate::dialect::chat::options::ReasoningFormat;
+use crate::server::guard::Guard;
 
 /// Limits and rules; none of them changes while the process runs.
 #[derive(Debug, Clone)]

@@ -8,9 +8,9 @@
 
 use serde_json::{Value, json};
 
-use super::output::{Citation, Output};
-use super::sample::{Fill, sample};
-use super::turn::{Choice, Format, Tool, ToolKind, Turn};
+use crate::simulator::output::{Citation, Output};
+use crate::simulator::sample::{Fill, sample};
+use crate::simulator::turn::{Choice, Format, Tool, ToolKind, Turn};
 
 /// The items of the answer to `turn`.
 pub(super) fn plan(turn: &Turn) -> Vec<Output> {

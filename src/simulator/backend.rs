@@ -7,19 +7,20 @@ use http::header::{ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::call::Call;
-use super::catalogue::parse_version;
-use super::fault::{expired_token, invalidated_token};
-use super::frame::Delivery;
-use super::login::{AccessRefusal, Account};
-use super::perform::Performance;
-use super::record::Guard;
-use super::script::ScriptedAnswer;
-use super::settings::EncryptedRefusal;
-use super::turn::Turn;
-use super::validate::{self, Context, Refusal};
-use super::vault::Owner;
-use super::{Inner, Simulator, locked};
+use crate::simulator::call::Call;
+use crate::simulator::catalogue::parse_version;
+use crate::simulator::fault::{expired_token, invalidated_token};
+use crate::simulator::frame::Delivery;
+use crate::simulator::login::{AccessRefusal, Account};
+use crate::simulator::perform::Performance;
+use crate::simulator::record::Guard;
+use crate::simulator::script::ScriptedAnswer;
+use crate::simulator::settings::EncryptedRefusal;
+use crate::simulator::turn::Turn;
+use crate::simulator::validate;
+use crate::simulator::validate::{Context, Refusal};
+use crate::simulator::vault::Owner;
+use crate::simulator::{Inner, Simulator, locked};
 
 impl Simulator {
     /// `POST …/responses`.

@@ -8,7 +8,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::vault::hex;
+use crate::simulator::vault::hex;
 
 /// One model.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::output::Output;
-use super::turn::Turn;
+use crate::simulator::output::Output;
+use crate::simulator::turn::Turn;
 
 /// The constant parts of one answer.
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@ use http::StatusCode;
 use http::header::{HeaderName, RETRY_AFTER};
 use serde_json::{Value, json};
 
-use super::limits::Limits;
-use super::script::ScriptedAnswer;
+use crate::simulator::limits::Limits;
+use crate::simulator::script::ScriptedAnswer;
 
 /// An answer with an error status, in the body the backend documents by what it sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 
-use super::script::Step;
+use crate::simulator::script::Step;
 
 /// How a stream is put on the wire. The default is what the backend does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

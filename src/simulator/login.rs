@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::jwt;
+use crate::simulator::jwt;
 
 /// The person and workspace a login belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::vault::{Owner, Vault};
+use crate::simulator::vault::{Owner, Vault};
 
 /// One item the model would produce.
 #[derive(Debug, Clone, PartialEq)]

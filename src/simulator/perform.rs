@@ -11,17 +11,17 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::answer;
-use super::envelope::{Envelope, Terminal, Usage};
-use super::fault::Failure;
-use super::frame::{Delivery, number};
-use super::output::{Output, Place};
-use super::record::Guard;
-use super::scenario::{FailureShape, Moment, Play, Scenario, Stage};
-use super::script::{ScriptedAnswer, Step, play_steps};
-use super::turn::{Tool, ToolKind, Turn};
-use super::vault::Owner;
-use super::{Simulator, locked};
+use crate::simulator::answer;
+use crate::simulator::envelope::{Envelope, Terminal, Usage};
+use crate::simulator::fault::Failure;
+use crate::simulator::frame::{Delivery, number};
+use crate::simulator::output::{Output, Place};
+use crate::simulator::record::Guard;
+use crate::simulator::scenario::{FailureShape, Moment, Play, Scenario, Stage};
+use crate::simulator::script::{ScriptedAnswer, Step, play_steps};
+use crate::simulator::turn::{Tool, ToolKind, Turn};
+use crate::simulator::vault::Owner;
+use crate::simulator::{Simulator, locked};
 
 /// Everything one answer is made of.
 pub(super) struct Performance<'a> {

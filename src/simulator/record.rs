@@ -11,8 +11,8 @@ use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::locked;
 use crate::platform::Instant;
+use crate::simulator::locked;
 
 /// One request as it arrived.
 #[derive(Debug, Clone)]

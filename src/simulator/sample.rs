@@ -183,7 +183,7 @@ const MAX_DEPTH: usize = 6;
 
 /// Parts of property names, and the text that suits them; the first match counts.
 const WORDS: &[(&[&str], &str)] = &[
-    (&["patch"], super::answer::PATCH),
+    (&["patch"], crate::simulator::answer::PATCH),
     (&["subagent"], "general"),
     (&["city", "location", "place"], "Paris"),
     (&["country"], "France"),

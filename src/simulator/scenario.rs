@@ -10,10 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::fault::{Failure, HttpFault};
-use super::frame::Delivery;
-use super::script::ScriptedAnswer;
-use super::substitution::{Substitution, Told};
+use crate::simulator::fault::{Failure, HttpFault};
+use crate::simulator::frame::Delivery;
+use crate::simulator::script::ScriptedAnswer;
+use crate::simulator::substitution::{Substitution, Told};
 
 /// How one answer goes.
 #[derive(Debug, Clone, Default)]

@@ -14,8 +14,8 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER}
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::record::Guard;
 use crate::platform;
+use crate::simulator::record::Guard;
 
 /// One thing that happens while a body is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -22,11 +22,11 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::call::{Call, UnreadableBody};
-use super::record::{Guard, Outcome, RecordedRequest};
-use super::script::{HangUp, ScriptedAnswer};
-use super::{Simulator, issuer};
 use crate::platform;
+use crate::simulator::call::{Call, UnreadableBody};
+use crate::simulator::record::{Guard, Outcome, RecordedRequest};
+use crate::simulator::script::{HangUp, ScriptedAnswer};
+use crate::simulator::{Simulator, issuer};
 
 /// A simulator that listens on a free loopback port until it is dropped.
 #[derive(Debug)]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::catalogue::Catalogue;
-use super::frame::Delivery;
-use super::limits::Limits;
-use super::login::Login;
+use crate::simulator::catalogue::Catalogue;
+use crate::simulator::frame::Delivery;
+use crate::simulator::limits::Limits;
+use crate::simulator::login::Login;
 
 /// Everything that can be set. The defaults are the real services' behaviour.
 #[derive(Debug, Clone)]

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use crate::backend::request::body::Body;
+use crate::backend::request::names::ToolNames;
 use crate::models::Resolution;
-use crate::translate::body::Body;
-use crate::translate::names::ToolNames;
 
 /// One request to the backend.
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@
 //! gAAA...Rg== could not be verified." (openai/codex#8132), the same with a reason behind it or with "for item rs_…" in it
 //! (miuuyy/codex-chatgpt-web#249), and "Encrypted function output content could not be decrypted or decoded."
 
-use super::refusal::Refusal;
-use crate::openai::error::ErrorKind;
+use crate::fault::ErrorKind;
+use crate::upstream::refusal::Refusal;
 
 /// Whether `refusal` is of encrypted content. One without a code, or with one that says less, gets the code that clients know,
 /// and the request is at fault, whatever its status was.
@@ -29,7 +29,7 @@ const UNREADABLE: [&str; 2] = ["could not be verified", "could not be decrypted"
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::openai::error::ApiError;
+    use crate::fault::ApiError;
 
     fn recognised(kind: ErrorKind, message: &str) -> Option<ApiError> {
         let mut refusal = Refusal::from(ApiError::new(kind, message));

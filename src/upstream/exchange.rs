@@ -9,19 +9,19 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use http::{Response, StatusCode};
 
-use super::head::Head;
-use super::idle::{StreamError, Watched};
-use super::refusal::{LARGEST_REFUSAL, Refusal};
-use super::remedy::Treated;
-use super::retry::Retries;
-use super::{Answered, Call, Cut, Incident, Upstream};
+use crate::backend::answer::{Machine, Step, Transcoder};
+use crate::backend::event::answerer::Answerer;
+use crate::backend::request::body::Origin;
 use crate::credentials::TokenSupplier;
+use crate::fault::ApiError;
 use crate::models::Resolution;
-use crate::openai::error::ApiError;
 use crate::platform::{ByteStream, sleep, unix_now};
-use crate::translate::answerer::Answerer;
-use crate::translate::body::Origin;
-use crate::translate::{Machine, Step, Transcoder};
+use crate::upstream::head::Head;
+use crate::upstream::idle::{StreamError, Watched};
+use crate::upstream::refusal::{LARGEST_REFUSAL, Refusal};
+use crate::upstream::remedy::Treated;
+use crate::upstream::retry::Retries;
+use crate::upstream::{Answered, Call, Cut, Incident, Upstream};
 /// An answer that has begun.
 #[derive(Debug)]
 pub struct Opened<M> {
@@ -225,7 +225,7 @@ fn answered_by(call: &Call, head: &Head) -> Result<Answerer, Refusal> {
 }
 
 /// Up to `limit` bytes of a body that is not an event stream.
-pub(super) async fn collect(body: ByteStream, silence: Duration, limit: usize) -> Result<Bytes, StreamError> {
+pub(crate) async fn collect(body: ByteStream, silence: Duration, limit: usize) -> Result<Bytes, StreamError> {
     let mut stream = Watched::new(body, silence);
     let mut collected = Vec::new();
     while let Some(bytes) = stream.next().await {

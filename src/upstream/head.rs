@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Call, Settings};
 use crate::credentials::{Access, TokenSupplier};
+use crate::upstream::{Call, Settings};
 
 /// What of an answer's head concerns the client and the log.
 #[derive(Debug, Clone, Default)]
@@ -79,7 +79,7 @@ pub(super) fn write(
 
 /// Fills in whose request it is and which program sends it. An error is the name of the login's part that no header can
 /// hold.
-pub(super) fn identify(headers: &mut HeaderMap, settings: &Settings, access: &Access) -> Result<(), &'static str> {
+pub(crate) fn identify(headers: &mut HeaderMap, settings: &Settings, access: &Access) -> Result<(), &'static str> {
     let mut bearer = HeaderValue::try_from(format!("Bearer {}", access.token.expose())).map_err(|_| "access token")?;
     bearer.set_sensitive(true);
     headers.insert(AUTHORIZATION, bearer);

@@ -7,17 +7,11 @@
 //! * `when` reads from a refusal when to come back.
 //! * [`written`]: where the backend is by default, and checks of what an operator writes instead.
 //! * Dropping what these return closes the connection to the backend.
-//! * [`catalogue`] keeps the account's own list of models up to date beside all that; `catalogue_file` (native) keeps it
-//!   between two runs.
 
 pub mod call;
-pub mod catalogue;
-mod catalogue_copy;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod catalogue_file;
 mod encrypted;
 pub mod exchange;
-mod head;
+pub(crate) mod head;
 pub mod idle;
 pub mod refusal;
 mod remedy;
@@ -32,19 +26,15 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 
 pub use call::Call;
-pub use catalogue::{Catalogue, CatalogueError};
-pub use catalogue_copy::CatalogueCache;
-#[cfg(not(target_arch = "wasm32"))]
-pub use catalogue_file::CatalogueFile;
 pub use exchange::Opened;
 pub use head::Head;
 
+use crate::backend::request::body::Without;
 use crate::credentials::Access;
 use crate::credentials::supplier::TokenSupplier;
+use crate::fault::{ApiError, ErrorKind};
 use crate::models::Models;
-use crate::openai::error::{ApiError, ErrorKind};
 use crate::platform::{ByteStream, HttpClient};
-use crate::translate::body::Without;
 use idle::within;
 use refusal::Refusal;
 
@@ -132,9 +122,9 @@ impl Cut {
 /// The way to the backend. Clones share the connection pool and the login.
 #[derive(Clone)]
 pub struct Upstream {
-    settings: Arc<Settings>,
-    client: HttpClient,
-    supplier: TokenSupplier,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) client: HttpClient,
+    pub(crate) supplier: TokenSupplier,
     models: Arc<Models>,
     observe: Arc<dyn Fn(Incident) + Send + Sync>,
 }

@@ -9,16 +9,17 @@ use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, StatusCode};
 use memchr::memmem;
 
-use super::head::{self, Head};
-use super::idle::StreamError;
-use super::retry::Retry;
-use super::when::{limits_reset_in, resets_in, retry_after, say_reset, try_again_in};
+use crate::backend::event::answerer::MODEL_SUBSTITUTED;
+use crate::backend::event::failure::{Failure, INCONSISTENT};
 use crate::credentials::TokenSupplier;
 use crate::credentials::error::CredentialError;
-use crate::openai::error::{ApiError, ErrorKind};
+use crate::fault::{ApiError, ErrorKind};
 use crate::platform::{TransportError, TransportErrorKind};
-use crate::translate::answerer::MODEL_SUBSTITUTED;
-use crate::translate::failure::{Failure, INCONSISTENT};
+use crate::upstream::head;
+use crate::upstream::head::Head;
+use crate::upstream::idle::StreamError;
+use crate::upstream::retry::Retry;
+use crate::upstream::when::{limits_reset_in, resets_in, retry_after, say_reset, try_again_in};
 
 /// A failed attempt: what the client would be told, and whether another attempt makes sense.
 #[derive(Debug)]

@@ -8,11 +8,12 @@
 
 use std::borrow::Cow;
 
-use super::refusal::{self, Refusal};
-use super::{Call, Cut, encrypted};
+use crate::fault::ApiError;
 use crate::models::effort::Effort;
 use crate::models::{Models, Resolution};
-use crate::openai::error::ApiError;
+use crate::upstream::refusal;
+use crate::upstream::refusal::Refusal;
+use crate::upstream::{Call, Cut, encrypted};
 
 /// One call with the remedies that have been tried for it.
 #[derive(Debug)]
@@ -138,8 +139,8 @@ const EFFORT: &str = "reasoning.effort";
 
 #[cfg(test)]
 mod tests {
-    use super::Effort::{High, Low, Max, Medium, None as Off, Xhigh};
     use super::*;
+    use crate::upstream::remedy::Effort::{High, Low, Max, Medium, None as Off, Xhigh};
 
     #[test]
     fn the_list_is_read_however_it_is_written() {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::backend::event::failure::Failure;
+use crate::fault::{ApiError, ErrorKind};
 use crate::humanize;
-use crate::openai::error::{ApiError, ErrorKind};
 use crate::platform::unix_now;
-use crate::translate::failure::Failure;
 
 /// The time until the failure's usage window opens again, where its body says so.
 pub(super) fn resets_in(failure: &Failure) -> Option<Duration> {

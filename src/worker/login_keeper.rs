@@ -3,10 +3,10 @@
 
 use worker::{DurableObject, Env, Request, Response, State, durable_object, wasm_bindgen};
 
-use super::settings::Settings;
-use super::{client, issuer, log};
 use crate::credentials::edition::{Answer, Edition, Outcome};
 use crate::credentials::keeper::Keeper;
+use crate::worker::settings::Settings;
+use crate::worker::{client, issuer, log};
 
 /// The Durable Object that owns the login.
 #[durable_object(fetch)]

@@ -21,17 +21,17 @@ use futures_util::future::{Either, select};
 use tower::ServiceExt as _;
 use worker::{Context, Env, HttpRequest, event};
 
-use self::departure::Client;
-pub use self::login_keeper::LoginKeeper;
-use self::settings::Settings;
 use crate::credentials::TokenSupplier;
 use crate::credentials::kv::KvStore;
+use crate::fault::{ApiError, ErrorKind};
 use crate::models::Models;
 use crate::oauth;
-use crate::openai::error::{ApiError, ErrorKind};
 use crate::platform::{HttpClient, Instant};
 use crate::server::address::mend;
 use crate::server::{App, router};
+use crate::worker::departure::Client;
+pub use crate::worker::login_keeper::LoginKeeper;
+use crate::worker::settings::Settings;
 
 /// Answers one request.
 #[event(fetch)]

@@ -12,7 +12,8 @@ use crate::server::guard::Guard;
 use crate::server::guard::host::HostPolicy;
 use crate::server::guard::key::Keys;
 use crate::server::guard::origin::OriginPolicy;
-use crate::upstream::{self, written};
+use crate::upstream;
+use crate::upstream::written;
 
 /// Every decision.
 pub(super) struct Settings {

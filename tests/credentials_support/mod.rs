@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use codex_proxy::credentials::detached::{self, DetachedRefresh};
+use codex_proxy::credentials::detached;
+use codex_proxy::credentials::detached::DetachedRefresh;
 use codex_proxy::credentials::file::FileStore;
 use codex_proxy::credentials::{CredentialStore, TokenSupplier};
 use codex_proxy::oauth::Client;

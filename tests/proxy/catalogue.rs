@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use codex_proxy::catalogue::CatalogueError;
 use codex_proxy::models::Models;
 use codex_proxy::server::guard::Guard;
 use codex_proxy::server::guard::key::Keys;
 use codex_proxy::server::settings::Settings;
 use codex_proxy::simulator::{Login, ScriptedAnswer, Step};
-use codex_proxy::upstream::CatalogueError;
 use http::StatusCode;
 use http::header::ETAG;
 use serde_json::{Value, json};

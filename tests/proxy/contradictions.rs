@@ -1,8 +1,8 @@
 //! Answers of which something was lost, damaged or said twice on the way: whole, or an error, on both APIs and in both modes.
 
+use codex_proxy::dialect::chat::options::ReasoningFormat;
 use codex_proxy::server::settings::Settings;
 use codex_proxy::simulator::ScriptedAnswer;
-use codex_proxy::translate::chat::ReasoningFormat;
 use http::StatusCode;
 use serde_json::{Value, json};
 

@@ -89,7 +89,7 @@ impl Proxy {
         };
         let mut app = App::new(setup.settings, setup.models, supplier, backend, client).unwrap();
         if let Some(directory) = setup.cache_directory {
-            app = app.with_catalogue_cache(Box::new(upstream::CatalogueFile::new(&directory)));
+            app = app.with_catalogue_cache(Box::new(codex_proxy::catalogue::CatalogueFile::new(&directory)));
         }
         let app = Arc::new(app);
         let listeners = listen::bind("127.0.0.1", 0, false).await.unwrap();

@@ -1,8 +1,8 @@
 //! Stop sequences, which the proxy applies itself: the same in both modes.
 
+use codex_proxy::dialect::chat::options::ReasoningFormat;
 use codex_proxy::server::settings::Settings;
 use codex_proxy::simulator::{ScriptedAnswer, Step};
-use codex_proxy::translate::chat::ReasoningFormat;
 use http::StatusCode;
 use serde_json::{Value, json};
 

@@ -148,7 +148,7 @@ async fn many_numbered_deltas_come_in_order_and_none_is_lost() {
 
 #[tokio::test]
 async fn reasoning_in_every_format() {
-    use codex_proxy::translate::chat::ReasoningFormat;
+    use codex_proxy::dialect::chat::options::ReasoningFormat;
     for (format, field) in [
         (ReasoningFormat::ReasoningContent, Some("reasoning_content")),
         (ReasoningFormat::Reasoning, Some("reasoning")),

@@ -5,13 +5,13 @@
 
 use std::path::PathBuf;
 
+use codex_proxy::backend::request;
+use codex_proxy::backend::request::context::{BackendRequest, Context};
+use codex_proxy::dialect::chat::request::parse;
+use codex_proxy::dialect::responses::forward::translate;
+use codex_proxy::dialect::responses::request::ResponsesRequest;
 use codex_proxy::models::Models;
-use codex_proxy::openai::chat::ChatRequest;
-use codex_proxy::openai::responses::ResponsesRequest;
 use codex_proxy::simulator::Simulator;
-use codex_proxy::translate::backend::{BackendRequest, Context};
-use codex_proxy::translate::chat;
-use codex_proxy::translate::responses::request::translate;
 use serde_json::Value;
 
 struct Capture {
@@ -51,9 +51,9 @@ fn translated(capture: &Capture) -> Option<BackendRequest> {
     let models = Models::default();
     let context = Context::new;
     if capture.path.ends_with("/chat/completions") {
-        let request = ChatRequest::parse(&capture.body).unwrap_or_else(|error| panic!("{}: {error}", capture.client));
-        let model = models.resolve(request.model.as_deref(), request.effort.as_deref());
-        return Some(chat::request::translate(&request, &context(&model)));
+        let ask = parse(&capture.body).unwrap_or_else(|error| panic!("{}: {error}", capture.client));
+        let model = models.resolve(ask.model.as_deref(), ask.effort.as_deref());
+        return ask.form.own().map(|conversation| request::translate(conversation, &context(&model)));
     }
     if capture.path.ends_with("/responses") {
         let request =

@@ -4,7 +4,7 @@
 //!   that is asked of three clients, which believe the deltas, the finished items and the last event.
 //! * Every position of a short stream is tried, and of a long one as many as the time allows, spread evenly.
 
-use codex_proxy::translate::Step;
+use codex_proxy::backend::answer::Step;
 use serde_json::Value;
 
 use super::fold::{Answer, chunks, collect, completion, data, meta, relay};

@@ -1,8 +1,12 @@
 //! Running a stream through the machines, and reading what they give the way a client would.
 
-use codex_proxy::translate::chat::{AnswerMeta, ChatMachine, Chunks, Fold, ReasoningFormat};
-use codex_proxy::translate::responses::{Collect, Relay};
-use codex_proxy::translate::{Machine, Step, Transcoder};
+use codex_proxy::backend::answer::machine::AnswerMachine;
+use codex_proxy::backend::answer::{Machine, Step, Transcoder};
+use codex_proxy::dialect::chat::chunks::Chunks;
+use codex_proxy::dialect::chat::document::Fold;
+use codex_proxy::dialect::chat::options::{AnswerMeta, ReasoningFormat};
+use codex_proxy::dialect::responses::document::Collect;
+use codex_proxy::dialect::responses::relay::Relay;
 use serde_json::Value;
 
 pub(crate) fn meta() -> AnswerMeta {
@@ -29,11 +33,11 @@ pub(crate) fn run<M: Machine>(machine: M, chunks: &[&[u8]]) -> (Vec<u8>, Step) {
 }
 
 pub(crate) fn chunks(meta: &AnswerMeta, stream: &[&[u8]]) -> (Vec<u8>, Step) {
-    run(ChatMachine::new(meta, Chunks::new(meta.clone())), stream)
+    run(AnswerMachine::new(&meta.model, meta.reasoning != ReasoningFormat::None, Chunks::new(meta.clone())), stream)
 }
 
 pub(crate) fn completion(meta: &AnswerMeta, stream: &[&[u8]]) -> (Vec<u8>, Step) {
-    run(ChatMachine::new(meta, Fold::new(meta.clone())), stream)
+    run(AnswerMachine::new(&meta.model, meta.reasoning != ReasoningFormat::None, Fold::new(meta.clone())), stream)
 }
 
 pub(crate) fn relay(stream: &[&[u8]]) -> (Vec<u8>, Step) {

@@ -1,13 +1,13 @@
 //! Any history a client can send leaves well-formed, and nothing of it is missing.
 
+use codex_proxy::backend::request::context::Context;
+use codex_proxy::backend::request::translate;
+use codex_proxy::dialect::chat::request::parse;
+use codex_proxy::dialect::responses::forward::translate as translate_responses;
+use codex_proxy::dialect::responses::request::ResponsesRequest;
 use codex_proxy::models::Models;
-use codex_proxy::openai::chat::ChatRequest;
-use codex_proxy::openai::responses::ResponsesRequest;
 use codex_proxy::platform::Instant;
 use codex_proxy::simulator::Simulator;
-use codex_proxy::translate::backend::Context;
-use codex_proxy::translate::chat::request::translate;
-use codex_proxy::translate::responses::request::translate as translate_responses;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -198,10 +198,10 @@ proptest! {
             { "type": "function", "function": { "name": "f", "parameters": { "type": "object", "properties": {} } } },
             { "type": "custom", "custom": { "name": "free" } },
         ] }).to_string();
-        let request = ChatRequest::parse(body.as_bytes()).unwrap();
+        let request = parse(body.as_bytes()).unwrap();
         let model = Models::default().resolve(request.model.as_deref(), None);
         let context = Context::new(&model);
-        let translated = translate(&request, &context);
+        let translated = translate(request.form.own().unwrap(), &context);
         prop_assert_eq!(simulator.refusal_of(&translated.body), None);
         let sent: Value = serde_json::from_slice(&translated.body).unwrap();
         let mut arrived = Vec::new();
@@ -228,8 +228,8 @@ fn a_history_of_calls_takes_time_by_its_length() {
             let outputs: Vec<String> = (0..outputs).map(&id).collect();
             let begun = Instant::now();
             let chat = chat_history(&calls, &outputs);
-            let request = ChatRequest::parse(chat.as_bytes()).unwrap();
-            let sent = translate(&request, &Context::new(&model));
+            let request = parse(chat.as_bytes()).unwrap();
+            let sent = translate(request.form.own().unwrap(), &Context::new(&model));
             assert!(sent.body.len() > calls.len() * 40);
             let responses = responses_history(&calls, &outputs);
             let request = ResponsesRequest::parse(responses.as_bytes()).unwrap();

@@ -1,7 +1,7 @@
 //! Streams that no backend would send, in both modes; and events read with their keys in any order.
 
-use codex_proxy::translate::Step;
-use codex_proxy::translate::event::Event;
+use codex_proxy::backend::answer::Step;
+use codex_proxy::backend::event::Event;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 

@@ -1,6 +1,6 @@
 //! The framing against a well-known parser of server-sent events.
 
-use codex_proxy::translate::sse::Framer;
+use codex_proxy::backend::event::sse::Framer;
 use eventsource_stream::Eventsource as _;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use proptest::prelude::*;

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use codex_proxy::translate::Step;
+use codex_proxy::backend::answer::Step;
 use serde_json::Value;
 
 use super::fold::{Answer, chunks, collect, completion, data, meta, relay};

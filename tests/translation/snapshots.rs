@@ -9,7 +9,7 @@ use super::fold::{chunks, collect, completion, meta, relay};
 
 /// What the machines make of `stream`, one section each.
 fn translated(stream: &[u8]) -> String {
-    let text = |(bytes, step): (Vec<u8>, codex_proxy::translate::Step)| {
+    let text = |(bytes, step): (Vec<u8>, codex_proxy::backend::answer::Step)| {
         format!("{}\n=> {step:?}", String::from_utf8(bytes).unwrap().trim_end())
     };
     let (relayed, step) = relay(&[stream]);

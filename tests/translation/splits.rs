@@ -1,7 +1,7 @@
 //! The same bytes give the same answer however they are cut.
 
-use codex_proxy::translate::Step;
-use codex_proxy::translate::stop::StopSequences;
+use codex_proxy::backend::answer::Step;
+use codex_proxy::backend::answer::stop::StopSequences;
 use proptest::prelude::*;
 
 use super::fold::{Answer, chunks, collect, completion, data, meta, relay};

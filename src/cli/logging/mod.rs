@@ -17,9 +17,9 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use self::fields::EscapedFields;
-use self::queue::LogQueue;
-use super::error::CliError;
+use crate::cli::error::CliError;
+use crate::cli::logging::fields::EscapedFields;
+use crate::cli::logging::queue::LogQueue;
 
 /// The running log. Dropping it waits a second at most for the lines that are on their way.
 #[derive(Debug)]

@@ -11,11 +11,11 @@ use futures_util::future::{Either, select};
 use http::request::Parts;
 use http_body_util::BodyDataStream;
 
-use super::failure::transport_error;
-use super::lanes::{Lanes, Place};
-use super::outgoing::Outgoing;
-use super::settings::{Reach, TransportSettings};
-use super::{ByteStream, TransportError, inflate, proxies, sleep, trust};
+use crate::platform::native::failure::transport_error;
+use crate::platform::native::lanes::{Lanes, Place};
+use crate::platform::native::outgoing::Outgoing;
+use crate::platform::native::settings::{Reach, TransportSettings};
+use crate::platform::native::{ByteStream, TransportError, inflate, proxies, sleep, trust};
 
 /// One pooled client for the backend and the token issuer: HTTP/2 where TLS negotiates it, the environment's proxies
 /// honoured, redirects never followed (they would carry the login to another host). Clones share the connections.

@@ -5,7 +5,7 @@ use std::io;
 
 use rustls::CertificateError;
 
-use super::{TransportError, TransportErrorKind};
+use crate::platform::native::{TransportError, TransportErrorKind};
 
 /// What `error` means, in the words of its innermost cause.
 pub(super) fn transport_error(error: &reqwest::Error) -> TransportError {

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use tower::{Layer, Service};
 
-use super::outgoing::Opening;
-use super::{Instant, TransportError};
+use crate::platform::native::outgoing::Opening;
+use crate::platform::native::{Instant, TransportError};
 
 /// The lanes of one HTTP client.
 pub(super) struct Lanes {
@@ -119,7 +119,7 @@ impl State {
 }
 
 fn unusable(message: &str) -> TransportError {
-    TransportError { kind: super::TransportErrorKind::Request, message: message.to_owned() }
+    TransportError { kind: crate::platform::native::TransportErrorKind::Request, message: message.to_owned() }
 }
 
 /// One call's place on a lane, until it is dropped.

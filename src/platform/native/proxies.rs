@@ -8,7 +8,7 @@ use std::ffi::OsString;
 
 use http::Uri;
 
-use super::{TransportError, TransportErrorKind};
+use crate::platform::native::{TransportError, TransportErrorKind};
 
 /// Looks at every proxy variable that counts. `variable` gives the value of one by its name.
 pub(super) fn check(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), TransportError> {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 use rustls_platform_verifier::Verifier;
 
-use super::settings::{Reach, TransportSettings};
-use super::{TransportError, TransportErrorKind};
+use crate::platform::native::settings::{Reach, TransportSettings};
+use crate::platform::native::{TransportError, TransportErrorKind};
 
 /// TLS for connections as `settings` have them, with HTTP/2 offered before HTTP/1.1.
 pub(super) fn tls(settings: &TransportSettings) -> Result<ClientConfig, TransportError> {
@@ -54,7 +54,8 @@ mod variables {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 
-    use super::{TransportError, unusable};
+    use super::unusable;
+    use crate::platform::TransportError;
 
     /// Looks whether the variables lead to certificates. `variable` gives the value of one by its name.
     pub(super) fn check(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), TransportError> {

@@ -18,12 +18,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, Method, header};
 
-use self::host::{HostPolicy, is_address};
-use self::key::Keys;
-use self::origin::OriginPolicy;
-use super::App;
-use super::address::Mended;
-use crate::openai::error::{ApiError, ErrorKind};
+use crate::fault::{ApiError, ErrorKind};
+use crate::server::App;
+use crate::server::address::Mended;
+use crate::server::guard::host::{HostPolicy, is_address};
+use crate::server::guard::key::Keys;
+use crate::server::guard::origin::OriginPolicy;
 
 /// Who may call.
 #[derive(Debug, Clone, Default)]

@@ -18,9 +18,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
-use super::line::{Activity, Answer, Line};
-use super::{Stage, asked_to_stop, reached, refusal};
 use crate::server::address::mend;
+use crate::server::listen::line::{Activity, Answer, Line};
+use crate::server::listen::{Stage, asked_to_stop, reached, refusal};
 
 /// What a client may take before it is cut off.
 #[derive(Debug, Clone, Copy)]

@@ -24,10 +24,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use self::bind::{BindError, bind};
-use self::connection::Limits;
-use super::cut_off::CutOff;
 use crate::platform::sleep;
+use crate::server::cut_off::CutOff;
+pub use crate::server::listen::bind::{BindError, bind};
+use crate::server::listen::connection::Limits;
 
 /// Serves `router` on all of `listeners` until `shutdown` is ready and the answers under way have ended. Those that have
 /// not after `grace` are cut off.

@@ -9,10 +9,10 @@ use http_body_util::BodyExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use super::connection::Limits;
-use super::line::Activity;
-use crate::openai::error::{ApiError, ErrorKind};
+use crate::fault::{ApiError, ErrorKind};
 use crate::platform::unix_now;
+use crate::server::listen::connection::Limits;
+use crate::server::listen::line::Activity;
 use crate::server::observe::request_id;
 
 /// What the client is to be told, `None` where nothing can be: it has gone, it is in the middle of an answer, or it was

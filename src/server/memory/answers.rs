@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::bounded::{ALLOCATION, Bounded, Charge};
-use super::{Key, Kind, Scope};
-use crate::translate::Answer;
-use crate::translate::body::Provenance;
-use crate::translate::responses::RememberedItem;
+use crate::backend::answer::Answer;
+use crate::backend::request::body::Provenance;
+use crate::backend::request::context::RememberedItem;
+use crate::server::memory::bounded::{ALLOCATION, Bounded, Charge};
+use crate::server::memory::{Key, Kind, Scope};
 
 /// Answers of the Responses API and what led to them.
 #[derive(Debug)]
@@ -209,7 +209,7 @@ const PROVENANCE: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::translate::AnswerItem;
+    use crate::backend::answer::AnswerItem;
 
     fn answer(id: &str, items: &[&str]) -> Answer {
         let item = |json: &&str| AnswerItem { id: Some((*json).to_owned()), json: format!("\"{json}\"") };

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
 
-use super::Key;
+use crate::server::memory::Key;
 
 /// Values by key, within a budget.
 #[derive(Debug)]
@@ -112,8 +112,8 @@ const BATCH: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Kind, Scope};
     use super::*;
+    use crate::server::memory::{Kind, Scope};
 
     type Value = Arc<(u32, Charge)>;
 

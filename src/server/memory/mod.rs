@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 pub(super) use answers::{AnswerMemory, Asked, History};
 pub(super) use reasoning::ReasoningMemory;
 
-use super::guard::key::KeyIdentity;
+use crate::server::guard::key::KeyIdentity;
 
 /// Whose requests may see what is remembered: the holders of one key, or everybody where no key is asked for.
 #[derive(Debug, Clone, Copy)]

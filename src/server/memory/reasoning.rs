@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::bounded::{ALLOCATION, Bounded, Charge};
-use super::{Kind, Scope};
-use crate::translate::body::Provenance;
-use crate::translate::chat::{KeptReasoning, RememberedReasoning};
+use crate::backend::answer::reasoning::KeptReasoning;
+use crate::backend::request::body::Provenance;
+use crate::backend::request::replay::RememberedReasoning;
+use crate::server::memory::bounded::{ALLOCATION, Bounded, Charge};
+use crate::server::memory::{Kind, Scope};
 
 /// Reasoning of chats.
 #[derive(Debug)]

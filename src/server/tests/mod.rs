@@ -20,13 +20,13 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
-use super::{App, Settings, api, assemble, body, listen};
 use crate::credentials::TokenSupplier;
 use crate::credentials::memory::MemoryStore;
+use crate::fault::ApiError;
 use crate::models::Models;
 use crate::oauth::Client;
-use crate::openai::error::ApiError;
 use crate::platform::HttpClient;
+use crate::server::{App, Settings, api, assemble, body, listen};
 use crate::upstream;
 
 /// Longer than anything here takes, shorter than a test may.

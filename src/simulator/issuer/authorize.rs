@@ -4,11 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 
-use super::super::call::Call;
-use super::super::login::CLIENT_ID;
-use super::super::script::ScriptedAnswer;
-use super::super::{Simulator, locked};
-use super::{AuthorizationCode, Redirect, refusal};
+use crate::simulator::call::Call;
+use crate::simulator::issuer::{AuthorizationCode, Redirect, refusal};
+use crate::simulator::login::CLIENT_ID;
+use crate::simulator::script::ScriptedAnswer;
+use crate::simulator::{Simulator, locked};
 
 /// Redirects to `redirect_uri` with a code and the state, or says which parameter is wrong.
 pub(in super::super) fn authorize(simulator: &Simulator, call: &Call) -> ScriptedAnswer {

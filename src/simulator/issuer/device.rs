@@ -5,12 +5,12 @@
 use http::StatusCode;
 use serde_json::json;
 
-use super::super::call::Call;
-use super::super::login::CLIENT_ID;
-use super::super::script::ScriptedAnswer;
-use super::super::{Simulator, locked};
-use super::token::challenge_of;
-use super::{AuthorizationCode, Device, Redirect, refusal};
+use crate::simulator::call::Call;
+use crate::simulator::issuer::token::challenge_of;
+use crate::simulator::issuer::{AuthorizationCode, Device, Redirect, refusal};
+use crate::simulator::login::CLIENT_ID;
+use crate::simulator::script::ScriptedAnswer;
+use crate::simulator::{Simulator, locked};
 
 /// Hands out a device id and the code to type. The interval is a text, as the real one's is.
 pub(in super::super) fn user_code(simulator: &Simulator, call: &Call) -> ScriptedAnswer {

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use http::StatusCode;
 use serde_json::json;
 
-use super::call::Call;
-use super::script::ScriptedAnswer;
-use super::{Simulator, locked};
+use crate::simulator::call::Call;
+use crate::simulator::script::ScriptedAnswer;
+use crate::simulator::{Simulator, locked};
 
 mod authorize;
 mod device;

@@ -8,13 +8,13 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::super::call::Call;
-use super::super::login::{CLIENT_ID, RefreshRefusal, Tokens};
-use super::super::script::ScriptedAnswer;
-use super::super::settings::IssuerSettings;
-use super::super::{Simulator, locked};
-use super::{AuthorizationCode, Redirect, refusal};
 use crate::platform;
+use crate::simulator::call::Call;
+use crate::simulator::issuer::{AuthorizationCode, Redirect, refusal};
+use crate::simulator::login::{CLIENT_ID, RefreshRefusal, Tokens};
+use crate::simulator::script::ScriptedAnswer;
+use crate::simulator::settings::IssuerSettings;
+use crate::simulator::{Simulator, locked};
 
 /// Answers one exchange; an answer queued by a test goes first. Delays queued by a test are those before the exchange, here,
 /// and after it.

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde_json::{Map, Value};
 
-use super::{Refusal, only_words, required_text};
+use crate::simulator::validate::{Refusal, only_words, required_text};
 
 /// Checks the content of a message of `role`: a text or a list of parts.
 pub(super) fn check_message(content: Option<&Value>, role: &str, path: &str) -> Result<(), Refusal> {

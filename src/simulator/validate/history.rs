@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::{Refusal, items};
+use crate::simulator::validate::{Refusal, items};
 
 /// Checks that each call has one later output, each output its call, that reasoning is followed by its product, and that
 /// a wish for a compaction stands last.

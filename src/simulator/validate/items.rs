@@ -3,11 +3,11 @@
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-use super::super::vault::Owner;
-use super::tools::Declared;
-use super::{Context, Refusal, check_tool_name, content, is_name, only_words, required_text};
+use crate::simulator::validate::tools::Declared;
+use crate::simulator::validate::{Context, Refusal, check_tool_name, content, is_name, only_words, required_text};
+use crate::simulator::vault::Owner;
 
-/// Checks each item by itself; what holds between them is [`super::history`]'s.
+/// Checks each item by itself; what holds between them is [`crate::simulator::validate::history`]'s.
 pub(super) fn check(input: &[Value], tools: &Declared, context: Context<'_>) -> Result<(), Refusal> {
     for (index, item) in input.iter().enumerate() {
         let path = format!("input[{index}]");

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Refusal, items};
+use crate::simulator::validate::{Refusal, items};
 
 /// Refuses `text.format` of type `json_object` unless a message of `input` has the word "json" in it, in any case.
 ///

@@ -7,9 +7,9 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::catalogue::Catalogue;
-use super::script::ScriptedAnswer;
-use super::vault::{Owner, Vault};
+use crate::simulator::catalogue::Catalogue;
+use crate::simulator::script::ScriptedAnswer;
+use crate::simulator::vault::{Owner, Vault};
 
 mod content;
 mod history;

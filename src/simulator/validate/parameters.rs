@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::super::catalogue::CatalogueModel;
-use super::{Context, Refusal, enumerate, only_keys, only_words, schema};
+use crate::simulator::catalogue::CatalogueModel;
+use crate::simulator::validate::{Context, Refusal, enumerate, only_keys, only_words, schema};
 
 /// Everything but input and tools.
 pub(super) fn check(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Refusal> {
@@ -162,13 +162,13 @@ fn check_text(text: Option<&Value>) -> Result<(), Refusal> {
 }
 
 fn check_format(format: &Map<String, Value>) -> Result<(), Refusal> {
-    let kind = super::required_text(format, "type", "text.format")?;
+    let kind = crate::simulator::validate::required_text(format, "type", "text.format")?;
     match kind {
         "text" | "json_object" => only_keys(format, &["type"], "text.format"),
         "json_schema" => {
             only_keys(format, &["type", "name", "schema", "strict", "description"], "text.format")?;
-            let name = super::required_text(format, "name", "text.format")?;
-            if !super::is_name(name) || name.len() > 64 {
+            let name = crate::simulator::validate::required_text(format, "name", "text.format")?;
+            if !crate::simulator::validate::is_name(name) || name.len() > 64 {
                 return Err(Refusal::error(Some("invalid_value"), Some("text.format.name"), NAME_PATTERN));
             }
             match format.get("schema") {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Refusal;
+use crate::simulator::validate::Refusal;
 
 /// Checks a function's parameters.
 ///

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::{Refusal, check_tool_name, is_name, only_keys, only_words, required_text, schema};
+use crate::simulator::validate::{Refusal, check_tool_name, is_name, only_keys, only_words, required_text, schema};
 
 /// The tools a request declares, by name.
 #[derive(Debug, Default)]

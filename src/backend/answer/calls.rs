@@ -1,0 +1,124 @@
+//! The calls of an answer.
+//!
+//! * A call is announced once its id and its name are known; arguments that come before that are held.
+//! * The finished item says what was called with what. Whatever was announced or sent is held against it.
+
+use crate::backend::answer::items::{At, Finisher};
+use crate::backend::answer::machine::{AnswerMachine, Sound};
+use crate::backend::answer::sent::Sent;
+use crate::backend::answer::sink::{CallHead, CallKind, Correction, FinishReason, Sink};
+use crate::backend::answer::verdict::{Inconsistency, Verdict, head_of};
+use crate::backend::answer::views::ItemView;
+use crate::backend::event::delta::DeltaKind;
+use crate::json::Text;
+
+impl<S: Sink> AnswerMachine<S> {
+    pub(super) fn arguments_delta(&mut self, at: At, text: Text<'_>, out: &mut Vec<u8>) {
+        if self.items.item(at.item).call.is_some() {
+            self.arguments(at, text, out);
+        } else {
+            self.items.item_mut(at.item).held.push_str(text.escaped());
+        }
+    }
+
+    /// Announces a call as soon as its id and name are known, with whatever arguments have come before it.
+    pub(super) fn begin_call(&mut self, position: usize, kind: CallKind, view: &ItemView<'_>, out: &mut Vec<u8>) {
+        let Some((id, name, head)) = head_of(view).filter(|_| self.items.item(position).call.is_none()) else { return };
+        let index = self.calls;
+        self.calls += 1;
+        let item = self.items.item_mut(position);
+        item.call = Some(index);
+        item.head = head;
+        item.initial = view.payload(kind).map(|text| text.escaped().to_owned()).unwrap_or_default();
+        let held = std::mem::take(&mut item.held);
+        self.thoughts.led_to_call(id);
+        self.visible = true;
+        self.sink.call(CallHead { index, kind, id, name }, out);
+        let at = self.items.part(position, DeltaKind::Arguments, 0);
+        self.arguments(at, Text::from_escaped(&held), out);
+    }
+
+    fn arguments(&mut self, at: At, text: Text<'_>, out: &mut Vec<u8>) {
+        let item = self.items.item(at.item);
+        let Some(index) = item.call.filter(|_| !text.is_empty()) else { return };
+        let kind = item.kind.call().unwrap_or(CallKind::Function);
+        self.items.part_at(at).sent.add(text);
+        self.sink.arguments(index, kind, text, out);
+    }
+
+    /// Takes the whole arguments of a call: gives the client what it lacks of them.
+    pub(super) fn whole_arguments(
+        &mut self,
+        position: usize,
+        whole: Text<'_>,
+        by: Finisher,
+        out: &mut Vec<u8>,
+    ) -> Sound {
+        let at = self.items.part(position, DeltaKind::Arguments, 0);
+        let Some(index) = self.items.item(position).call else {
+            // Now that the whole is known, what came before could only be a part of it.
+            whole.escaped().clone_into(&mut self.items.item_mut(position).held);
+            self.items.part_at(at).finished = Some(by);
+            return Ok(());
+        };
+        match self.items.finish(at, whole, by) {
+            Verdict::Whole => {}
+            Verdict::Rest(rest) => self.arguments(at, Text::from_escaped(&rest), out),
+            Verdict::Contradicted if self.sink.correct(Correction::Arguments(index, whole)) => {
+                self.items.part_at(at).sent = Sent::of(whole);
+            }
+            Verdict::Contradicted | Verdict::Hopeless => {
+                return Err(Inconsistency::Contradiction(DeltaKind::Arguments));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a finished call.
+    pub(super) fn call_done(
+        &mut self,
+        position: usize,
+        kind: CallKind,
+        view: &ItemView<'_>,
+        out: &mut Vec<u8>,
+    ) -> Sound {
+        self.require_head(position, kind, view)?;
+        let payload = view.payload(kind);
+        if payload.is_some() {
+            self.items.item_mut(position).held.clear();
+        }
+        self.begin_call(position, kind, view, out);
+        payload.map_or(Ok(()), |payload| self.whole_arguments(position, payload, Finisher::Item, out))
+    }
+
+    /// A call that was announced with another id or name is another call.
+    fn require_head(&mut self, position: usize, kind: CallKind, view: &ItemView<'_>) -> Sound {
+        let item = self.items.item_mut(position);
+        let Some((index, (id, name, head))) = item.call.zip(head_of(view)) else { return Ok(()) };
+        if item.head != head {
+            item.head = head;
+            if !self.sink.correct(Correction::Head(CallHead { index, kind, id, name })) {
+                return Err(Inconsistency::Contradiction(DeltaKind::Arguments));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the client arguments that stood only in an item's first event.
+    pub(super) fn flush_calls(&mut self, out: &mut Vec<u8>) {
+        for position in
+            (0..self.items.len()).filter(|position| self.items.item(*position).call.is_some()).collect::<Vec<_>>()
+        {
+            let initial = std::mem::take(&mut self.items.item_mut(position).initial);
+            let at = self.items.part(position, DeltaKind::Arguments, 0);
+            let part = self.items.part_at(at);
+            if part.sent.is_empty() && part.finished.is_none() {
+                self.arguments(at, Text::from_escaped(&initial), out);
+            }
+        }
+    }
+
+    pub(super) const fn finish_reason(&self) -> FinishReason {
+        if self.calls == 0 { FinishReason::Stop } else { FinishReason::ToolCalls }
+    }
+}

@@ -1,0 +1,295 @@
+//! The state machine from the backend's events to an answer, the same for streaming and buffered clients.
+//!
+//! * Every text and every argument is given once, whether it comes in deltas, in the part's `done`, in the finished item or
+//!   only in the answer's last event. Where they contradict each other the answer ends in an error, unless the client has
+//!   been sent nothing yet: then the finished form counts.
+//! * Only calls the client runs itself become calls: searches and image generation are the backend's own business.
+//! * An event that is not understood is skipped; only the backend's last event ends the answer.
+
+use serde_json::value::RawValue;
+
+use crate::backend::answer::items::{Finisher, Item, ItemKind, Items, Key};
+use crate::backend::answer::reasoning::{KeptReasoning, Thoughts};
+use crate::backend::answer::sink::{FinishReason, Sink};
+use crate::backend::answer::verdict::Inconsistency;
+use crate::backend::answer::views::{ItemView, WholePart};
+use crate::backend::answer::{Machine, Step};
+use crate::backend::event::answerer::Answerer;
+use crate::backend::event::delta::{Delta, DeltaKind};
+use crate::backend::event::failure::Failure;
+use crate::backend::event::sse::Frame;
+use crate::backend::event::{Event, ResponseView, Usage};
+use crate::fault::ApiError;
+use crate::json::Text;
+
+/// Turns the backend's events into an answer.
+#[derive(Debug)]
+pub struct AnswerMachine<S> {
+    pub(super) sink: S,
+    answerer: Answerer,
+    pub(super) items: Items,
+    pub(super) thoughts: Thoughts,
+    pub(super) visible: bool,
+    /// How many calls have been announced.
+    pub(super) calls: usize,
+    /// For every kind of text, the place of the last part that began.
+    pub(super) begun: [Option<(u64, u64)>; 4],
+    shows_reasoning: bool,
+    identified: bool,
+    usage: Option<Usage>,
+}
+
+/// Whether the answer can go on.
+pub(super) type Sound = Result<(), Inconsistency>;
+
+impl<S: Sink> AnswerMachine<S> {
+    /// A machine at the beginning of an answer to a request for `model`. Without `shows_reasoning` the sink gets no text of the
+    /// model's reasoning.
+    pub fn new(model: &str, shows_reasoning: bool, sink: S) -> Self {
+        Self {
+            sink,
+            answerer: Answerer::new(model, false),
+            items: Items::default(),
+            thoughts: Thoughts::default(),
+            visible: false,
+            calls: 0,
+            begun: [None; 4],
+            shows_reasoning,
+            identified: false,
+            usage: None,
+        }
+    }
+
+    fn delta(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) -> Sound {
+        let Some(at) = self.items.delta(delta) else { return Ok(()) };
+        match delta.kind {
+            DeltaKind::Arguments | DeltaKind::Input => {
+                self.arguments_delta(at, delta.text, out);
+                Ok(())
+            }
+            _ => self.text(at, delta.text, out),
+        }
+    }
+
+    fn event(&mut self, event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) -> Result<Step, Inconsistency> {
+        if let Some(delta) = Delta::of(event) {
+            return self.delta(&delta, out).map(|()| Step::Continue);
+        }
+        let is_new = self.items.sequence.event(event.sequence_number, data.len());
+        let view = self.answerer.note(event);
+        if let Some(failure) = self.answerer.refused() {
+            return Ok(failed(failure));
+        }
+        self.sink.model(self.answerer.name());
+        match event.kind.as_ref() {
+            "response.created" | "response.in_progress" if !self.identified => {
+                self.identify(&view.or_else(|| event.response.map(ResponseView::parse)).unwrap_or_default());
+            }
+            "response.output_item.added" if is_new => self.item_added(event, out),
+            "response.output_item.done" => {
+                if let Some(view) = event.item.and_then(ItemView::parse) {
+                    let position = self.items.find_or_add(Key::of_item(&view, event.output_index));
+                    self.item_done(position, &view, event.output_index, out)?;
+                }
+            }
+            "response.content_part.added" | "response.reasoning_summary_part.added" => {
+                if let Some(at) = self.items.announced_by(event) {
+                    self.items.announce(at);
+                }
+            }
+            "response.output_text.annotation.added" if is_new => self.annotation_added(event, out),
+            "response.completed" => return self.complete(&view.unwrap_or_default(), None, out),
+            "response.incomplete" => {
+                let view = view.unwrap_or_default();
+                let reason = FinishReason::of_incomplete(view.incomplete_reason());
+                return self.complete(&view, Some(reason), out);
+            }
+            "response.failed" | "response.cancelled" => return Ok(failed(Failure::from_failed_response(event))),
+            "error" => return Ok(failed(Failure::from_error_event(data))),
+            _ => self.parts_done(event, out)?,
+        }
+        Ok(Step::Continue)
+    }
+
+    fn identify(&mut self, view: &ResponseView<'_>) {
+        if let Some(id) = view.id.as_deref().filter(|_| !self.identified) {
+            self.sink.identify(id);
+            self.identified = true;
+        }
+    }
+
+    /// Takes the end of a part, told by itself.
+    fn parts_done(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Sound {
+        for whole in WholePart::all_of(event) {
+            let position = self.items.find_or_add(Key::of(event));
+            match whole.kind {
+                DeltaKind::Arguments | DeltaKind::Input => {
+                    self.whole_arguments(position, whole.text, Finisher::Part, out)?;
+                }
+                _ => self.whole_part(position, &whole, Finisher::Part, out)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn item_added(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        let Some(view) = event.item.and_then(ItemView::parse) else { return };
+        let key = Key::of_item(&view, event.output_index);
+        let position = self.items.find_or_add(key);
+        self.items.name(position, key);
+        let item = self.items.item_mut(position);
+        if item.done {
+            return;
+        }
+        let kind = ItemKind::of(&view);
+        item.kind = kind;
+        if kind.call().is_some() {
+            let at = self.items.part(position, DeltaKind::Arguments, 0);
+            self.items.announce(at);
+        }
+        // A name is sent once and cannot be mended: a call without one waits for the end of its item.
+        let has_name = view.name.and_then(Text::of).is_some_and(|name| !name.is_empty());
+        if let ItemKind::Call(kind) = kind
+            && has_name
+        {
+            self.begin_call(position, kind, &view, out);
+        }
+    }
+
+    /// Takes a finished item.
+    fn item_done(&mut self, position: usize, view: &ItemView<'_>, place: Option<u64>, out: &mut Vec<u8>) -> Sound {
+        self.items.name(position, Key::of_item(view, place));
+        let item = self.items.item_mut(position);
+        let is_first = !std::mem::replace(&mut item.done, true);
+        item.kind = ItemKind::of(view);
+        let kind = item.kind;
+        let whole = WholePart::all_in(view);
+        for part in &whole {
+            self.whole_part(position, part, Finisher::Item, out)?;
+        }
+        self.left_over(position, view, &whole)?;
+        match kind {
+            ItemKind::Message if is_first => self.thoughts.led_to_message(),
+            ItemKind::Reasoning if is_first => self.thoughts.add(view),
+            ItemKind::Image => self.image(position, view, out),
+            ItemKind::Call(kind) => {
+                self.call_done(position, kind, view, out)?;
+                if is_first {
+                    self.thoughts.call_done(view, kind);
+                }
+            }
+            ItemKind::Message | ItemKind::Reasoning | ItemKind::Other | ItemKind::Unknown => {}
+        }
+        Ok(())
+    }
+
+    /// Takes the answer's last event; `cut` is why the answer is not whole.
+    fn complete(
+        &mut self,
+        view: &ResponseView<'_>,
+        cut: Option<FinishReason>,
+        out: &mut Vec<u8>,
+    ) -> Result<Step, Inconsistency> {
+        self.identify(view);
+        let output: Vec<&RawValue> =
+            view.output.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let output: Vec<ItemView<'_>> = output.into_iter().filter_map(ItemView::parse).collect();
+        let positions = self.items.positions_of(&output);
+        for (place, (view, position)) in (0..).zip(output.iter().zip(&positions)) {
+            let place = self.items.item(*position).place.or(Some(place));
+            self.item_done(*position, view, place, out)?;
+        }
+        if output.is_empty() {
+            self.require_proof()?;
+        } else {
+            self.require_a_place_in(&positions)?;
+        }
+        self.flush_calls(out);
+        self.usage = view.usage;
+        self.finish(cut.unwrap_or_else(|| self.finish_reason()), out);
+        Ok(Step::Complete)
+    }
+
+    /// Where events were lost and the last one holds no items, only what something finished bears out counts.
+    fn require_proof(&self) -> Sound {
+        let matters = |item: &Item| match item.kind {
+            ItemKind::Message | ItemKind::Call(_) | ItemKind::Image | ItemKind::Unknown => true,
+            ItemKind::Reasoning => self.shows_reasoning,
+            ItemKind::Other => false,
+        };
+        if self.items.lack_an_item() || !self.items.are_borne_out(matters) {
+            return Err(Inconsistency::Lost);
+        }
+        Ok(())
+    }
+
+    /// Ends the answer where a stop sequence was hit. Where something may have been lost before it, the rest is awaited: it
+    /// shows whether that was the text.
+    fn stop(&mut self, out: &mut Vec<u8>) -> Step {
+        if !self.sink.is_stopped() || self.items.sequence.is_in_doubt() {
+            return Step::Continue;
+        }
+        self.finish(FinishReason::Stop, out);
+        Step::Complete
+    }
+
+    fn finish(&mut self, reason: FinishReason, out: &mut Vec<u8>) {
+        self.visible = true;
+        self.sink.finish(reason, self.usage, out);
+    }
+
+    /// Whether the client sees texts of this kind.
+    pub(super) const fn shows(&self, kind: DeltaKind) -> bool {
+        self.shows_reasoning || !matches!(kind, DeltaKind::Summary | DeltaKind::Reasoning)
+    }
+}
+
+impl<S: Sink> Machine for AnswerMachine<S> {
+    fn begin(&mut self, answerer: Answerer) {
+        self.answerer = answerer;
+        self.sink.model(self.answerer.name());
+    }
+
+    fn answerer(&self) -> &Answerer {
+        &self.answerer
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
+        let step = match Delta::read(&frame.data) {
+            Some(delta) => self.delta(&delta, out).map(|()| Step::Continue),
+            None => match Event::parse(&frame.data) {
+                Some(event) => self.event(&event, &frame.data, out),
+                None => Ok(Step::Continue),
+            },
+        };
+        match step {
+            Ok(Step::Continue) => self.stop(out),
+            Ok(step) => step,
+            Err(inconsistency) => failed(inconsistency.into()),
+        }
+    }
+
+    fn visible(&self) -> bool {
+        self.visible
+    }
+
+    fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>) {
+        self.sink.fail(error, out);
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    fn take_reasoning(&mut self) -> Vec<KeptReasoning> {
+        self.thoughts.take()
+    }
+
+    fn left_out(&self) -> usize {
+        self.sink.left_out()
+    }
+}
+
+fn failed(failure: Failure) -> Step {
+    Step::Failed { failure, reported: false }
+}

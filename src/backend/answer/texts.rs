@@ -1,0 +1,158 @@
+//! The texts of an answer: deltas, finished parts, citations, images.
+
+use serde_json::value::RawValue;
+
+use crate::backend::answer::items::{At, Finisher, Items, Key};
+use crate::backend::answer::machine::{AnswerMachine, Sound};
+use crate::backend::answer::sent::Sent;
+use crate::backend::answer::sink::{Correction, Image, Sink, Spot};
+use crate::backend::answer::verdict::{Citations, Inconsistency, Verdict};
+use crate::backend::answer::views::{ItemView, WholePart};
+use crate::backend::event::Event;
+use crate::backend::event::delta::DeltaKind;
+use crate::json::Text;
+
+impl<S: Sink> AnswerMachine<S> {
+    /// Gives the client more of a text.
+    pub(super) fn text(&mut self, at: At, text: Text<'_>, out: &mut Vec<u8>) -> Sound {
+        let kind = self.items.part_at(at).kind;
+        if text.is_empty() || !self.shows(kind) {
+            return Ok(());
+        }
+        let spot = spot(&mut self.items, at);
+        let part = self.items.part_at(at);
+        let begins = part.sent.is_empty();
+        part.sent.add(text);
+        if begins {
+            self.begin(spot)?;
+        }
+        self.visible = true;
+        self.sink.text(spot, text, out);
+        Ok(())
+    }
+
+    /// A text that begins behind one that belongs after it would stand in the wrong place.
+    fn begin(&mut self, spot: Spot) -> Sound {
+        let Some(order) = spot.place.map(|place| (place, spot.index)) else { return Ok(()) };
+        let latest = &mut self.begun[match spot.kind {
+            DeltaKind::Text => 0,
+            DeltaKind::Refusal => 1,
+            DeltaKind::Summary => 2,
+            DeltaKind::Reasoning | DeltaKind::Arguments | DeltaKind::Input => 3,
+        }];
+        if latest.is_some_and(|latest| order < latest) {
+            return if self.sink.sorts() { Ok(()) } else { Err(Inconsistency::Disorder) };
+        }
+        *latest = Some(order);
+        Ok(())
+    }
+
+    /// Takes the whole of a part: gives the client what it lacks.
+    pub(super) fn whole_part(
+        &mut self,
+        position: usize,
+        whole: &WholePart<'_>,
+        by: Finisher,
+        out: &mut Vec<u8>,
+    ) -> Sound {
+        if !self.shows(whole.kind) {
+            return Ok(());
+        }
+        let at = self.items.part(position, whole.kind, whole.index);
+        match self.items.finish(at, whole.text, by) {
+            Verdict::Whole => {}
+            Verdict::Rest(rest) => self.text(at, Text::from_escaped(&rest), out)?,
+            Verdict::Contradicted => self.correct_text(at, whole.text)?,
+            Verdict::Hopeless => return Err(Inconsistency::Contradiction(whole.kind)),
+        }
+        whole.citations.as_ref().map_or(Ok(()), |citations| self.whole_citations(at, citations, out))
+    }
+
+    fn correct_text(&mut self, at: At, whole: Text<'_>) -> Sound {
+        let spot = spot(&mut self.items, at);
+        if !self.sink.correct(Correction::Text(spot, whole)) {
+            return Err(Inconsistency::Contradiction(spot.kind));
+        }
+        self.items.part_at(at).sent = Sent::of(whole);
+        Ok(())
+    }
+
+    /// Takes away parts that the finished item does not have.
+    pub(super) fn left_over(&mut self, position: usize, view: &ItemView<'_>, whole: &[WholePart<'_>]) -> Sound {
+        for at in self.items.left_over(position, view, whole) {
+            self.correct_text(at, Text::EMPTY)?;
+        }
+        Ok(())
+    }
+
+    /// Takes away the texts of items that are not among all the finished ones, which have these positions.
+    pub(super) fn require_a_place_in(&mut self, finished: &[usize]) -> Sound {
+        let mut is_finished = vec![false; self.items.len()];
+        finished.iter().for_each(|position| is_finished[*position] = true);
+        for position in (0..self.items.len()).filter(|position| !is_finished[*position]) {
+            let item = self.items.item(position);
+            if item.done {
+                continue;
+            }
+            if item.call.is_some() {
+                return Err(Inconsistency::Contradiction(DeltaKind::Arguments));
+            }
+            let sent = item.parts.iter().enumerate().filter(|(_, part)| !part.sent.is_empty());
+            let sent: Vec<At> = sent.map(|(part, _)| At { item: position, part }).collect();
+            sent.into_iter().try_for_each(|at| self.correct_text(at, Text::EMPTY))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn annotation_added(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        let Some(annotation) = event.annotation else { return };
+        let position = self.items.find_or_add(Key::of(event));
+        let at = self.items.part(position, DeltaKind::Text, event.content_index.unwrap_or_default());
+        if self.items.cite(at, event.annotation_index, annotation) {
+            self.cite(at, annotation, out);
+        }
+    }
+
+    fn whole_citations(&mut self, at: At, whole: &[&RawValue], out: &mut Vec<u8>) -> Sound {
+        let known = match self.items.finish_citations(at, whole) {
+            Citations::Sent(known) => known,
+            Citations::Contradicted => {
+                let spot = spot(&mut self.items, at);
+                if !self.sink.correct(Correction::Citations(spot, whole)) {
+                    return Err(Inconsistency::Contradiction(DeltaKind::Text));
+                }
+                self.items.part_at(at).citations = whole.iter().map(|citation| citation.get().into()).collect();
+                return Ok(());
+            }
+        };
+        for citation in whole.iter().skip(known) {
+            self.items.part_at(at).citations.push(citation.get().into());
+            self.cite(at, citation, out);
+        }
+        Ok(())
+    }
+
+    fn cite(&mut self, at: At, annotation: &RawValue, out: &mut Vec<u8>) {
+        self.visible = true;
+        let spot = spot(&mut self.items, at);
+        self.sink.citation(spot, annotation, out);
+    }
+
+    pub(super) fn image(&mut self, position: usize, view: &ItemView<'_>, out: &mut Vec<u8>) {
+        let Some(base64) = view.result.and_then(Text::of).filter(|result| !result.is_empty()) else { return };
+        if std::mem::replace(&mut self.items.item_mut(position).shown, true) {
+            return;
+        }
+        let format = view.output_format.and_then(Text::of).unwrap_or(PNG);
+        self.visible = true;
+        self.sink.image(Image { format, base64 }, out);
+    }
+}
+
+fn spot(items: &mut Items, at: At) -> Spot {
+    let place = items.item(at.item).place;
+    let part = items.part_at(at);
+    Spot { part: part.number, item: at.item, kind: part.kind, place, index: part.index }
+}
+
+const PNG: Text<'static> = Text::from_escaped("png");

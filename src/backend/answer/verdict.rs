@@ -1,0 +1,259 @@
+//! What has come of an answer, and whether its finished forms bear it out.
+//!
+//! * Most of an answer is told more than once: in deltas, at the end of each part, in the finished item, and in the
+//!   answer's last event. [`Items`] holds what was sent against each of them; a [`Sent`] per part is enough for
+//!   that.
+//! * A finished form that says more makes up for lost deltas. One that says something else shows that the answer cannot be
+//!   trusted; who has sent nothing yet may still believe the finished form.
+//! * Where an event has been lost ([`sequence`](super::sequence)), deltas count only once something finished has borne them out.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use serde_json::value::RawValue;
+
+use super::items::{At, Finisher, Item, ItemKind, Items, Key};
+use super::sent::{Finished, Sent};
+use super::views::{ItemView, WholePart};
+use crate::backend::event::Event;
+use crate::backend::event::delta::DeltaKind;
+use crate::json::Text;
+
+/// The two kinds of call a client runs itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CallKind {
+    /// A function with JSON arguments.
+    Function,
+    /// A custom tool with free-form input.
+    Custom,
+}
+
+impl CallKind {
+    /// The call's `type`, which is also the field that holds it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Function => "function",
+            Self::Custom => "custom",
+        }
+    }
+
+    /// The field with what the tool is called with.
+    pub const fn payload_field(self) -> &'static str {
+        match self {
+            Self::Function => "arguments",
+            Self::Custom => "input",
+        }
+    }
+}
+
+/// Why an answer cannot be true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Inconsistency {
+    /// A text has been told twice and not the same.
+    #[error(
+        "the backend's answer contradicts itself: its finished {} is not what came before it, so something was damaged on \
+         the way; ask again",
+        name_of(*.0)
+    )]
+    Contradiction(DeltaKind),
+    /// Events have been lost, and nothing finished tells what they said.
+    #[error("a part of the backend's answer was lost on the way; ask again")]
+    Lost,
+    /// A text has come behind one that it belongs before.
+    #[error("the backend's answer came in the wrong order; ask again")]
+    Disorder,
+}
+
+const fn name_of(kind: DeltaKind) -> &'static str {
+    match kind {
+        DeltaKind::Text => "text",
+        DeltaKind::Refusal => "refusal",
+        DeltaKind::Summary | DeltaKind::Reasoning => "reasoning",
+        DeltaKind::Arguments | DeltaKind::Input => "tool call",
+    }
+}
+
+/// What a finished form says of a part.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict<'a> {
+    /// What has been sent is the whole of it.
+    Whole,
+    /// These escaped characters are left to be sent.
+    Rest(std::borrow::Cow<'a, str>),
+    /// Deltas, or the part's own end, have said something else.
+    Contradicted,
+    /// Another finished item has said something else: nothing can be believed.
+    Hopeless,
+}
+
+/// What a finished form says of a part's citations.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Citations {
+    /// So many of them have been sent, and the others are left to be sent.
+    Sent(usize),
+    /// Others have been sent.
+    Contradicted,
+}
+
+impl Items {
+    /// Holds the finished text `whole` against what has been sent of the part at `at`.
+    pub(crate) fn finish<'a>(&mut self, at: At, whole: Text<'a>, by: Finisher) -> Verdict<'a> {
+        let part = self.part_at(at);
+        let told_by = part.finished;
+        part.finished = told_by.max(Some(by));
+        match part.sent.compare(whole) {
+            Finished::Same => Verdict::Whole,
+            _ if told_by == Some(Finisher::Item) => Verdict::Hopeless,
+            Finished::Differs => Verdict::Contradicted,
+            Finished::More(rest) => {
+                if !part.has_all_deltas_of(whole) {
+                    self.sequence.make_up();
+                }
+                Verdict::Rest(rest)
+            }
+        }
+    }
+
+    /// Holds the finished part's citations against those that have been sent. An empty list says nothing: some finished
+    /// forms leave them out.
+    pub(crate) fn finish_citations(&mut self, at: At, whole: &[&RawValue]) -> Citations {
+        let part = self.part_at(at);
+        if whole.is_empty() {
+            return Citations::Sent(0);
+        }
+        part.awaits_citations = false;
+        let sent = part.citations.len();
+        let are_the_first = sent <= whole.len()
+            && part.citations.iter().zip(whole).all(|(sent, whole)| is_same_json(sent, whole.get()));
+        if are_the_first { Citations::Sent(sent) } else { Citations::Contradicted }
+    }
+
+    /// Takes note of a citation that comes by itself; `false` if it is not to be sent now, because it has been, or because
+    /// others belong in front of it.
+    pub(crate) fn cite(&mut self, at: At, index: Option<u64>, citation: &RawValue) -> bool {
+        let part = self.part_at(at);
+        let next = part.citations.len();
+        let index = index.and_then(|index| usize::try_from(index).ok()).unwrap_or(next);
+        if index > next {
+            part.awaits_citations = true;
+            return false;
+        }
+        let is_known = part.citations.get(index).is_some_and(|known| is_same_json(known, citation.get()));
+        if !is_known {
+            part.citations.push(citation.get().into());
+        }
+        !is_known
+    }
+
+    /// The parts of the item at `position` of which something has been sent although the finished item `view` has no such
+    /// part. An empty list in reasoning says nothing.
+    pub(crate) fn left_over(&self, position: usize, view: &ItemView<'_>, whole: &[WholePart<'_>]) -> Vec<At> {
+        let is_told = |kind| match kind {
+            DeltaKind::Text | DeltaKind::Refusal => view.content.is_some(),
+            DeltaKind::Summary => view.summary.as_ref().is_some_and(|parts| !parts.is_empty()),
+            DeltaKind::Reasoning => view.content.as_ref().is_some_and(|parts| !parts.is_empty()),
+            DeltaKind::Arguments | DeltaKind::Input => false,
+        };
+        let parts = self.item(position).parts.iter().enumerate();
+        let left = parts.filter(|(_, part)| {
+            !part.sent.is_empty()
+                && is_told(part.kind)
+                && !whole.iter().any(|whole| whole.kind == part.kind && whole.index == part.index)
+        });
+        left.map(|(part, _)| At { item: position, part }).collect()
+    }
+
+    /// The positions of the items that `output`, a list of all finished items, holds: known by their ids; where those have
+    /// changed, by their places if nothing has been left out, and by their order otherwise.
+    pub(crate) fn positions_of(&mut self, output: &[ItemView<'_>]) -> Vec<usize> {
+        let mut claimed = vec![false; self.len()];
+        let mut claim = |position: usize| {
+            claimed.get_mut(position).is_some_and(|claimed| !std::mem::replace(claimed, true)).then_some(position)
+        };
+        let of_id = |view: &ItemView<'_>| self.position_of_id(view.id?.get());
+        let mut found: Vec<Option<usize>> = output.iter().map(|view| claim(of_id(view)?)).collect();
+        let unknown: Vec<usize> = (0..output.len()).filter(|index| found[*index].is_none()).collect();
+        let at_place = |index: &usize| {
+            let position = self.position_at(*index as u64)?;
+            (self.item(position).kind == ItemKind::of(&output[*index])).then_some(position)
+        };
+        let by_place: Option<Vec<usize>> = unknown.iter().map(at_place).collect();
+        let mut others = self.by_kind();
+        for (nth, index) in unknown.into_iter().enumerate() {
+            let others = others.entry(ItemKind::of(&output[index])).or_default();
+            let at_place = by_place.as_ref().map(|positions| positions[nth]);
+            found[index] = at_place
+                .and_then(&mut claim)
+                .or_else(|| std::iter::from_fn(|| others.pop_front()).find_map(&mut claim));
+        }
+        let items = (0..).zip(output.iter().zip(found));
+        items.map(|(place, (view, found))| found.unwrap_or_else(|| self.add(Key::of_item(view, Some(place))))).collect()
+    }
+
+    /// The positions of the items of each kind, in the order of their places.
+    fn by_kind(&self) -> HashMap<ItemKind, VecDeque<usize>> {
+        let mut positions: Vec<usize> = (0..self.len()).collect();
+        positions.sort_by_key(|position| self.item(*position).place);
+        let mut found: HashMap<ItemKind, VecDeque<usize>> = HashMap::new();
+        for position in positions {
+            found.entry(self.item(position).kind).or_default().push_back(position);
+        }
+        found
+    }
+
+    /// Whether numbers and places say that an item has been lost of which nothing came. It takes at least two events to
+    /// tell an item.
+    pub(crate) fn lack_an_item(&self) -> bool {
+        if self.sequence.lost() == 0 {
+            return false;
+        }
+        let places: Option<BTreeSet<u64>> = self.iter().map(|item| item.place).collect();
+        let has_hole = |places: &BTreeSet<u64>| places.last().is_some_and(|last| *last >= places.len() as u64);
+        self.sequence.lost_for_good() >= 2 || places.as_ref().is_some_and(has_hole)
+    }
+
+    /// Whether every item that `matters` has been borne out by something finished; without any doubt nothing has to be.
+    pub(crate) fn are_borne_out(&self, matters: impl Fn(&Item) -> bool) -> bool {
+        let is_in_doubt = self.sequence.is_in_doubt();
+        let mut items = self.iter().filter(|item| matters(item));
+        items.all(|item| !item.lacks_deltas() && (!is_in_doubt || item.is_borne_out()))
+    }
+
+    /// The part that `event` announces.
+    pub(crate) fn announced_by(&mut self, event: &Event<'_>) -> Option<At> {
+        let (kind, index) = announced(event)?;
+        let position = self.find_or_add(Key::of(event));
+        Some(self.part(position, kind, index))
+    }
+}
+
+/// What a call is announced with.
+pub(crate) fn head_of<'a>(view: &ItemView<'a>) -> Option<(Text<'a>, Text<'a>, Sent)> {
+    let (id, name) = (view.call_id.and_then(Text::of)?, view.name.and_then(Text::of)?);
+    let mut sent = Sent::of(id);
+    // Between the two, so that no other id and name give the same.
+    sent.add(Text::from_escaped("\\n"));
+    sent.add(name);
+    Some((id, name, sent))
+}
+
+/// The part that `event` announces.
+fn announced(event: &Event<'_>) -> Option<(DeltaKind, u64)> {
+    let content = event.content_index.unwrap_or_default();
+    match event.kind.as_ref() {
+        "response.reasoning_summary_part.added" => Some((DeltaKind::Summary, event.summary_index.unwrap_or_default())),
+        "response.content_part.added" => match event.part.and_then(super::views::kind_of_part)?.escaped() {
+            "refusal" => Some((DeltaKind::Refusal, content)),
+            "reasoning_text" => Some((DeltaKind::Reasoning, content)),
+            _ => Some((DeltaKind::Text, content)),
+        },
+        _ => None,
+    }
+}
+
+fn is_same_json(one: &str, other: &str) -> bool {
+    let value = |json| serde_json::from_str::<serde_json::Value>(json).ok();
+    one == other || value(one).is_some_and(|value_of_one| Some(value_of_one) == value(other))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,211 @@
+//! Which model and which service tier answer, as far as the backend has said.
+//!
+//! * It says so in the head's `openai-model`, in `response.model`, in `response.headers` of any event, and in the `headers` of
+//!   `response.metadata`, whose values are strings or arrays of strings (Codex CLI 0.147, `codex-api/src/sse/responses.rs`).
+//! * Some of these only repeat what was asked for. So a place that names another model is believed, and no echo takes that
+//!   back; the official client warns of any such place too.
+//! * A tier of `auto` is such an echo and says nothing.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+use serde_json::value::RawValue;
+
+use crate::backend::event::failure::Failure;
+use crate::backend::event::{Event, ResponseView};
+use crate::fault::Details;
+use crate::json::Object;
+use crate::models::same::same_model;
+
+/// What is known of one answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answerer {
+    sent: String,
+    is_strict: bool,
+    model: Option<String>,
+    differs: bool,
+    tier: Option<String>,
+}
+
+impl Answerer {
+    /// An answer to a request for the model `sent`, of which nothing has been said. A strict one may come from no other.
+    pub fn new(sent: &str, is_strict: bool) -> Self {
+        Self { sent: sent.to_owned(), is_strict, ..Self::default() }
+    }
+
+    /// The model that was asked for; empty where nobody has said.
+    pub fn sent(&self) -> &str {
+        &self.sent
+    }
+
+    /// The model that answers, in the backend's own words.
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// The best name there is: the answering model's, else that of the one asked for.
+    pub fn name(&self) -> &str {
+        self.model().unwrap_or(&self.sent)
+    }
+
+    /// The service tier at which the answer is given.
+    pub fn tier(&self) -> Option<&str> {
+        self.tier.as_deref()
+    }
+
+    /// The model that answers, if it is another than the one asked for.
+    pub fn substitute(&self) -> Option<&str> {
+        self.model().filter(|_| self.differs)
+    }
+
+    /// The failure that a substitute is for a strict request.
+    pub fn refused(&self) -> Option<Failure> {
+        let substitute = self.substitute().filter(|_| self.is_strict)?;
+        let message = format!(
+            "{substitute} answers in place of {}, which this proxy is set to refuse (--strict-model)",
+            self.sent
+        );
+        Some(Failure {
+            code: Some(MODEL_SUBSTITUTED.to_owned()),
+            message: Some(message),
+            details: Details { substitute: Some(substitute.to_owned()), ..Details::default() },
+            ..Failure::default()
+        })
+    }
+
+    /// Takes note that the backend names `model`.
+    pub fn told(&mut self, model: &str) {
+        let model = model.trim();
+        if model.is_empty() || model.len() > LONGEST_NAME {
+            return;
+        }
+        let differs = !self.sent.is_empty() && !same_model(&self.sent, model);
+        // Of two names for the model that was asked for, the longer one says more.
+        let says_more = self.model().is_none_or(|known| known.len() < model.len());
+        if differs || (!self.differs && says_more) {
+            self.model = Some(model.to_owned());
+            self.differs = differs;
+        }
+    }
+
+    /// Takes note of what `event` says. Returns the view of its response, if that had to be looked into.
+    pub fn note<'a>(&mut self, event: &Event<'a>) -> Option<ResponseView<'a>> {
+        if let Some(headers) = event.headers {
+            self.note_headers(headers);
+        }
+        let response = event.response?;
+        let is_telling =
+            matches!(event.kind.as_ref(), "response.created" | "response.completed" | "response.incomplete");
+        // The other events repeat the response, with pages of instructions.
+        if !is_telling && memmem::find(response.get().as_bytes(), b"\"headers\"").is_none() {
+            return None;
+        }
+        let view = ResponseView::parse(response);
+        if let Some(model) = view.model.and_then(string) {
+            self.told(&model);
+        }
+        if let Some(headers) = view.headers {
+            self.note_headers(headers);
+        }
+        if let Some(tier) =
+            view.service_tier.and_then(string).filter(|tier| tier != "auto" && tier.len() <= LONGEST_NAME)
+        {
+            self.tier = Some(tier.into_owned());
+        }
+        Some(view)
+    }
+
+    fn note_headers(&mut self, headers: &RawValue) {
+        let headers: Object<'_> = serde_json::from_str(headers.get()).unwrap_or_default();
+        for (_, value) in headers.iter().filter(|(name, _)| is_model_header(name)) {
+            let listed = || serde_json::from_str::<Vec<&RawValue>>(value.get()).ok()?.into_iter().find_map(string);
+            if let Some(model) = string(value).or_else(listed) {
+                self.told(&model);
+            }
+        }
+    }
+}
+
+/// Whether a header of this name says which model answers.
+pub fn is_model_header(name: &str) -> bool {
+    MODEL_HEADERS.iter().any(|header| header.eq_ignore_ascii_case(name))
+}
+
+fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    raw.get().starts_with('"').then(|| serde_json::from_str(raw.get()).map(Cow::<str>::Owned).ok()).flatten()
+}
+
+/// The code of the failure that a substitute is.
+pub const MODEL_SUBSTITUTED: &str = "model_substituted";
+
+const MODEL_HEADERS: [&str; 2] = ["openai-model", "x-openai-model"];
+
+/// In bytes; longer names are noise.
+const LONGEST_NAME: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(events: &[&str]) -> Answerer {
+        let mut answered = Answerer::new("gpt-6.1-sol", false);
+        for event in events {
+            answered.note(&Event::parse(event.as_bytes()).unwrap());
+        }
+        answered
+    }
+
+    #[test]
+    fn every_place_is_read() {
+        for event in [
+            r#"{"type":"response.created","response":{"model":"gpt-6-luna"}}"#,
+            r#"{"type":"response.completed","response":{"model":"gpt-6-luna","usage":null}}"#,
+            r#"{"type":"response.in_progress","response":{"headers":{"OpenAI-Model":"gpt-6-luna"}}}"#,
+            r#"{"type":"response.created","response":{"model":"gpt-6.1-sol","headers":{"x-openai-model":["gpt-6-luna","x"]}}}"#,
+            r#"{"type":"response.metadata","headers":{"x":1,"openai-model":[null,"gpt-6-luna"]},"metadata":{}}"#,
+            r#"{"type":"codex.response.metadata","headers":{"openai-model":"gpt-6-luna"}}"#,
+        ] {
+            assert_eq!(after(&[event]).substitute(), Some("gpt-6-luna"), "{event}");
+        }
+        for event in [
+            r#"{"type":"response.created","response":{"model":null}}"#,
+            r#"{"type":"response.created","response":5}"#,
+            r#"{"type":"response.metadata","headers":["openai-model"]}"#,
+            r#"{"type":"response.metadata","headers":{"openai-model":{"a":1}}}"#,
+            r#"{"type":"response.output_item.added","item":{"model":"gpt-6-luna"}}"#,
+        ] {
+            assert_eq!(after(&[event]).model(), None, "{event}");
+        }
+    }
+
+    #[test]
+    fn no_echo_takes_a_substitute_back() {
+        let told = |model: &str| format!(r#"{{"type":"response.created","response":{{"model":"{model}"}}}}"#);
+        let (echo, snapshot, other) = (told("gpt-6.1-sol"), told("gpt-6.1-sol-2026-09-29"), told("gpt-6-luna"));
+        assert_eq!(after(&[&other, &echo, &snapshot]).name(), "gpt-6-luna");
+        assert_eq!(after(&[&echo, &snapshot, &echo]).name(), "gpt-6.1-sol-2026-09-29");
+        assert_eq!(after(&[&snapshot]).substitute(), None);
+        assert_eq!(after(&[&snapshot, &other]).substitute(), Some("gpt-6-luna"));
+        assert_eq!(after(&[]).name(), "gpt-6.1-sol");
+    }
+
+    #[test]
+    fn only_a_strict_request_refuses() {
+        let mut answered = Answerer::new("a", true);
+        answered.told("a");
+        assert_eq!(answered.refused(), None);
+        answered.told("b");
+        let failure = answered.refused().unwrap();
+        assert_eq!(failure.code.as_deref(), Some(MODEL_SUBSTITUTED));
+        assert!(failure.message.unwrap().starts_with("b answers in place of a,"));
+        assert_eq!(after(&[r#"{"type":"response.created","response":{"model":"b"}}"#]).refused(), None);
+    }
+
+    #[test]
+    fn the_last_tier_that_says_something_counts() {
+        let told =
+            |kind: &str, tier: &str| format!(r#"{{"type":"response.{kind}","response":{{"service_tier":"{tier}"}}}}"#);
+        assert_eq!(after(&[&told("created", "auto")]).tier(), None);
+        assert_eq!(after(&[&told("created", "priority"), &told("completed", "default")]).tier(), Some("default"));
+    }
+}

@@ -1,0 +1,182 @@
+//! The content of messages in the backend's form.
+
+use std::borrow::Cow;
+
+use crate::backend::request::history::Orphan;
+use crate::backend::request::pairing::orphan_heading;
+use crate::conversation::call::CallReference;
+use crate::conversation::content::{Content, ImageSource, Part};
+use crate::json::{ArrayWriter, ObjectWriter, Text};
+
+/// Writes an array of parts for a user or developer message.
+pub(super) fn write_input(content: &Content<'_>, out: &mut Vec<u8>) {
+    let mut parts = ArrayWriter::begin(out);
+    if let Content::Text(text) = content {
+        write_text("input_text", *text, &mut parts);
+    }
+    for part in content.parts() {
+        write_part(part, &mut parts);
+    }
+    parts.end();
+}
+
+/// A stretch of what the assistant said.
+#[derive(Debug)]
+pub(super) enum Stretch<'p, 'a> {
+    /// Texts and refusals.
+    Said(Vec<Text<'a>>),
+    /// Parts that the backend takes from users only.
+    Shown(Vec<&'p Part<'a>>),
+}
+
+/// What the assistant said, in its order; nothing for empty texts.
+pub(super) fn stretches<'p, 'a>(content: &'p Content<'a>, refusal: Option<Text<'a>>) -> Vec<Stretch<'p, 'a>> {
+    let mut stretches = Vec::new();
+    let say = |text: Text<'a>, stretches: &mut Vec<Stretch<'p, 'a>>| match stretches.last_mut() {
+        _ if text.is_empty() => {}
+        Some(Stretch::Said(texts)) => texts.push(text),
+        _ => stretches.push(Stretch::Said(vec![text])),
+    };
+    if let Content::Text(text) = content {
+        say(*text, &mut stretches);
+    }
+    for part in content.parts() {
+        match (part, stretches.last_mut()) {
+            (Part::Text(text) | Part::Refusal(text), _) => say(*text, &mut stretches),
+            // It has been said before the message.
+            (Part::Name(_), _) => {}
+            (Part::Image { .. } | Part::File { .. }, Some(Stretch::Shown(parts))) => parts.push(part),
+            (Part::Image { .. } | Part::File { .. }, _) => stretches.push(Stretch::Shown(vec![part])),
+        }
+    }
+    if let Some(refusal) = refusal {
+        say(refusal, &mut stretches);
+    }
+    stretches
+}
+
+/// Writes an array of what the assistant said.
+pub(super) fn write_said(texts: &[Text<'_>], out: &mut Vec<u8>) {
+    let mut parts = ArrayWriter::begin(out);
+    texts.iter().for_each(|text| write_text("output_text", *text, &mut parts));
+    parts.end();
+}
+
+/// Writes an array that says which of several assistants speaks next.
+pub(super) fn write_author(name: Text<'_>, out: &mut Vec<u8>) {
+    let mut parts = ArrayWriter::begin(out);
+    write_text(
+        "input_text",
+        Text::from_escaped(&format!("Author of the next message: {}", name.escaped())),
+        &mut parts,
+    );
+    parts.end();
+}
+
+/// Writes an array of what the assistant showed.
+pub(super) fn write_shown(shown: &[&Part<'_>], out: &mut Vec<u8>) {
+    let mut parts = ArrayWriter::begin(out);
+    shown.iter().for_each(|part| write_part(part, &mut parts));
+    parts.end();
+}
+
+/// Writes the value of a call's `output`: a string where there is only text, otherwise parts.
+pub(super) fn write_output(content: &Content<'_>, out: &mut Vec<u8>) {
+    match joined_text(content) {
+        Some(text) => {
+            out.push(b'"');
+            out.extend_from_slice(text.as_bytes());
+            out.push(b'"');
+        }
+        None => write_input(content, out),
+    }
+}
+
+/// Writes the parts of a user message that quotes an output no call is waiting for.
+pub(super) fn write_orphan(orphan: &Orphan<'_>, content: &Content<'_>, out: &mut Vec<u8>) {
+    let (what, name) = match *orphan {
+        Orphan { reference: CallReference::Id(id), is_known } => (orphan_heading(is_known), id),
+        Orphan { reference: CallReference::Name(name), .. } => ("Output of the function", name),
+    };
+    let heading = format!("{what} {}:", name.escaped());
+    let mut parts = ArrayWriter::begin(out);
+    match joined_text(content) {
+        Some(text) => {
+            write_text("input_text", Text::from_escaped(&format!(r"{heading}\n{text}")), &mut parts);
+        }
+        None => {
+            write_text("input_text", Text::from_escaped(&heading), &mut parts);
+            for part in content.parts() {
+                write_part(part, &mut parts);
+            }
+        }
+    }
+    parts.end();
+}
+
+/// The text of a content that is nothing but text, escaped, its parts on lines of their own.
+pub(super) fn joined_text(content: &Content<'_>) -> Option<String> {
+    match content {
+        Content::Absent => Some(String::new()),
+        Content::Text(text) => Some(text.escaped().to_owned()),
+        Content::Parts(parts) => {
+            let texts: Option<Vec<Cow<'_, str>>> = parts
+                .iter()
+                .map(|part| match part {
+                    Part::Text(text) | Part::Refusal(text) => Some(Cow::Borrowed(text.escaped())),
+                    Part::Name(name) => Some(Cow::Owned(format!("{}:", name.escaped()))),
+                    Part::Image { .. } | Part::File { .. } => None,
+                })
+                .collect();
+            texts.map(|texts| texts.join(r"\n"))
+        }
+    }
+}
+
+fn write_part(part: &Part<'_>, parts: &mut ArrayWriter<'_>) {
+    match part {
+        Part::Text(text) | Part::Refusal(text) => write_text("input_text", *text, parts),
+        // Parts of a message may be put together without anything between them.
+        Part::Name(name) => {
+            write_text("input_text", Text::from_escaped(&format!(r"{}:\n", name.escaped())), parts);
+        }
+        Part::Image { source, detail } => {
+            let mut image = parts.object();
+            image.string("type", "input_image");
+            match source {
+                ImageSource::Url(url) => {
+                    image.text("image_url", *url);
+                }
+                ImageSource::Base64 { media_type, data } => {
+                    let url = image.key("image_url");
+                    for piece in ["\"data:", media_type.escaped(), ";base64,", data.escaped(), "\""] {
+                        url.extend_from_slice(piece.as_bytes());
+                    }
+                }
+            }
+            optional(&mut image, "detail", *detail);
+            image.end();
+        }
+        Part::File { data, name, url } => {
+            let mut file = parts.object();
+            file.string("type", "input_file");
+            optional(&mut file, "filename", *name);
+            optional(&mut file, "file_data", *data);
+            optional(&mut file, "file_url", *url);
+            file.end();
+        }
+    }
+}
+
+/// Writes a text part of the given type.
+pub(super) fn write_text(kind: &str, text: Text<'_>, parts: &mut ArrayWriter<'_>) {
+    let mut part = parts.object();
+    part.string("type", kind).text("text", text);
+    part.end();
+}
+
+fn optional(object: &mut ObjectWriter<'_>, key: &str, value: Option<Text<'_>>) {
+    if let Some(value) = value {
+        object.text(key, value);
+    }
+}

@@ -1,0 +1,163 @@
+//! The conversation as the backend wants it: every call with exactly one output, every output with its call.
+//!
+//! * Which output answers which call, and the id of each, is [`pairing`](crate::backend::request::pairing)'s to say.
+//! * An output is sent right behind the calls of its message, wherever the client put it.
+//! * A second output for a call, or one without any call, becomes a user message that quotes it.
+//! * A call without output gets one that says so.
+//! * Everything else keeps its order, and nothing is left out.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use crate::backend::request::pairing::{Family, Fate, Pairing, Point};
+use crate::conversation::call::{Call, CallReference, Payload};
+use crate::conversation::content::{Content, Part};
+use crate::conversation::turn::Turn;
+use crate::json::Text;
+
+/// One item of the backend's `input`.
+#[derive(Debug)]
+pub(super) enum Item<'m, 'a> {
+    /// A message of the user's.
+    User(&'m Content<'a>),
+    /// A system or developer message that is not at the beginning.
+    Developer(&'m Content<'a>),
+    /// Which of several assistants speaks next.
+    Author(Text<'a>),
+    /// What the assistant said, and refused to say.
+    Assistant { content: &'m Content<'a>, refusal: Option<Text<'a>> },
+    /// A call.
+    Call {
+        /// As it is sent.
+        id: Cow<'m, str>,
+        /// As the client knows it; once in a history, so that nothing remembered for an id is put back twice.
+        original_id: Option<Text<'a>>,
+        custom: bool,
+        name: Text<'a>,
+        payload: Payload<'a>,
+    },
+    /// A call's output.
+    Output { id: Cow<'m, str>, custom: bool, content: &'m Content<'a> },
+    /// The output that a call never got.
+    MissingOutput { id: Cow<'m, str>, custom: bool },
+    /// An output that answers no call.
+    Orphan { orphan: Orphan<'a>, content: &'m Content<'a> },
+}
+
+/// Which call an output without one claims to answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Orphan<'a> {
+    pub(super) reference: CallReference<'a>,
+    /// There is such a call; it has an output already.
+    pub(super) is_known: bool,
+}
+
+/// Puts `messages` in the order and the pairs that the backend accepts.
+pub(super) fn normalise<'m, 'a>(messages: &'m [Turn<'a>]) -> Vec<Item<'m, 'a>> {
+    let history = History::read(messages);
+    let pairing = Pairing::new(&history.call_points, &history.output_points);
+    let items = Vec::with_capacity(messages.len());
+    let mut writer = Writer { history, pairing, next_call: 0, seen: HashSet::new(), items };
+    let mut output = 0;
+    for (place, message) in messages.iter().enumerate() {
+        match message {
+            Turn::Instruction(content) => writer.items.push(Item::Developer(content)),
+            Turn::User(content) => writer.items.push(Item::User(content)),
+            Turn::Assistant { content, refusal, .. } => {
+                // Before the message itself, so that nothing comes between it and its reasoning.
+                if let Some(Part::Name(name)) = content.parts().first() {
+                    writer.items.push(Item::Author(*name));
+                }
+                writer.items.push(Item::Assistant { content, refusal: *refusal });
+                writer.write_calls(place);
+            }
+            Turn::ToolOutput { call, content } => {
+                if let Some(&Fate::Orphan { is_known }) = writer.pairing.fates.get(output) {
+                    writer.items.push(Item::Orphan { orphan: Orphan { reference: *call, is_known }, content });
+                }
+                output += 1;
+            }
+        }
+    }
+    writer.items
+}
+
+/// The calls and outputs of a conversation, in its order.
+#[derive(Default)]
+struct History<'m, 'a> {
+    calls: Vec<&'m Call<'a>>,
+    /// Where each call stands and how it is known.
+    call_points: Vec<Point<'a>>,
+    outputs: Vec<&'m Content<'a>>,
+    output_points: Vec<Point<'a>>,
+}
+
+impl<'m, 'a> History<'m, 'a> {
+    fn read(messages: &'m [Turn<'a>]) -> Self {
+        let mut history = Self::default();
+        for (place, message) in messages.iter().enumerate() {
+            match message {
+                Turn::Assistant { calls, .. } => {
+                    for call in calls {
+                        let reference = call.id.map_or(CallReference::Name(call.name), CallReference::Id);
+                        history.calls.push(call);
+                        history.call_points.push(point(reference, place));
+                    }
+                }
+                Turn::ToolOutput { call, content } => {
+                    history.outputs.push(content);
+                    history.output_points.push(point(*call, place));
+                }
+                Turn::Instruction(_) | Turn::User(_) => {}
+            }
+        }
+        history
+    }
+}
+
+/// Outputs of chat name no kind of call, so that all calls with an id are of one.
+fn point(reference: CallReference<'_>, place: usize) -> Point<'_> {
+    match reference {
+        CallReference::Id(id) => Point { family: Family::Function, key: id.decode(), place },
+        CallReference::Name(name) => Point { family: Family::Named, key: name.decode(), place },
+    }
+}
+
+struct Writer<'m, 'a> {
+    history: History<'m, 'a>,
+    pairing: Pairing<'a>,
+    /// The first call that has not been written.
+    next_call: usize,
+    /// Ids of the client's that have come.
+    seen: HashSet<Cow<'a, str>>,
+    items: Vec<Item<'m, 'a>>,
+}
+
+impl<'m, 'a> Writer<'m, 'a> {
+    /// The calls of the message at `place`, then their outputs in the order the client sent them.
+    fn write_calls(&mut self, place: usize) {
+        let mut answered = Vec::new();
+        let mut unanswered = Vec::new();
+        while let Some(point) = self.history.call_points.get(self.next_call).filter(|point| point.place == place) {
+            let (Some(call), Some(id)) = (self.history.calls.get(self.next_call), self.pairing.ids.get(self.next_call))
+            else {
+                return;
+            };
+            let Call { id: own_id, custom, name, payload } = **call;
+            let original_id = own_id.filter(|_| self.seen.insert(point.key.clone()));
+            self.items.push(Item::Call { id: id.clone(), original_id, custom, name, payload });
+            match self.pairing.outputs.get(self.next_call) {
+                Some(&Some(output)) => answered.push((output, id.clone(), custom)),
+                Some(None) | None => unanswered.push(Item::MissingOutput { id: id.clone(), custom }),
+            }
+            self.next_call += 1;
+        }
+        answered.sort_by_key(|(output, ..)| *output);
+        for (output, id, custom) in answered {
+            if let Some(content) = self.history.outputs.get(output) {
+                self.items.push(Item::Output { id, custom, content });
+            }
+        }
+        self.items.append(&mut unanswered);
+    }
+}

@@ -1,0 +1,237 @@
+//! The body that the backend accepts, written from a conversation.
+//!
+//! * The body is built from the list of what the backend accepts; a client's object is never copied with deletions. System and
+//!   developer messages at the beginning become `instructions` ([`prompt`]); later ones stay where they are.
+//! * [`history`] puts calls and outputs into the order that the backend wants ([`pairing`]), [`content`] and [`tools`] write
+//!   them, and [`replay`] puts remembered reasoning back.
+//! * [`mod@body`] is a body out of which reasoning can be cut; [`readdress`] puts another model into one.
+//! * [`names`] and [`schema`] put right what the backend would refuse; [`session`] is the cache key of a conversation.
+//! * [`context`] is what a translation needs beside the client's body, and what it gives.
+
+pub mod body;
+pub(crate) mod call_id;
+mod content;
+pub mod context;
+mod history;
+pub mod names;
+pub(crate) mod pairing;
+mod prompt;
+mod readdress;
+pub mod replay;
+pub(crate) mod schema;
+pub mod session;
+mod tools;
+
+use std::sync::Arc;
+
+use content::Stretch;
+use history::Item;
+use prompt::Prompt;
+use replay::Replay;
+
+use crate::backend::request::body::Reasoning;
+use crate::backend::request::context::{BackendRequest, Context, ServiceTier, write_reasoning};
+use crate::backend::request::names::{ToolNames, write_name};
+use crate::backend::request::pairing::MISSING_OUTPUT;
+use crate::backend::request::session::{SessionKey, given_key};
+use crate::conversation::Conversation;
+use crate::conversation::call::Payload;
+use crate::conversation::settings::{ResponseFormat, SCHEMA_KEYS};
+use crate::conversation::tool::Tool;
+use crate::conversation::tool::ToolChoice;
+use crate::conversation::turn::Turn;
+use crate::json::{ArrayWriter, ObjectWriter, Path, Text};
+use crate::models::effort::Effort;
+
+/// The body for `conversation`.
+pub fn translate(conversation: &Conversation<'_>, context: &Context<'_>) -> BackendRequest {
+    let mut ignored = conversation.ignored.clone();
+    let prompt = Prompt::split(conversation, context.instructions);
+    let names = tool_names(conversation);
+    let session_key = given_key(conversation.cache_key.as_deref(), context.session_header)
+        .unwrap_or_else(|| derived_key(conversation, context, &prompt));
+    let mut body = Vec::new();
+    let mut writer = ObjectWriter::begin(&mut body);
+    writer.string("model", &context.model.model);
+    writer.text("instructions", Text::from_escaped(&prompt.instructions));
+    let reasoning = write_input(&prompt, context, names.as_ref(), writer.key("input"));
+    tools::write(conversation, names.as_ref(), &mut writer);
+    let summary = conversation.summary.filter(|_| context.model.effort != Some(Effort::None));
+    write_reasoning(context.model, summary, None, &mut writer);
+    writer.boolean("store", false).boolean("stream", true).json("include", r#"["reasoning.encrypted_content"]"#);
+    match context.service_tier(conversation.service_tier.as_deref()) {
+        ServiceTier::Unasked => {}
+        ServiceTier::Priority => {
+            writer.string("service_tier", "priority");
+        }
+        ServiceTier::Ignored => ignored.add(&Path::Root.key("service_tier")),
+    }
+    writer.string("prompt_cache_key", &session_key);
+    write_text(conversation, &mut writer);
+    writer.end();
+    let (ignored, names) = (ignored.names(), names.map(Arc::new));
+    let (reasoning_left_out, references) = (false, Vec::new());
+    BackendRequest { body, session_key, ignored, names, reasoning, reasoning_left_out, references }
+}
+
+/// Writes the conversation; says which reasoning was put back into it.
+fn write_input(
+    prompt: &Prompt<'_, '_>,
+    context: &Context<'_>,
+    names: Option<&ToolNames>,
+    out: &mut Vec<u8>,
+) -> Vec<Reasoning> {
+    let mut replay = Replay::new(context);
+    let mut input = ArrayWriter::begin(out);
+    for text in &prompt.leading {
+        write_message("developer", input.element(), |out| {
+            let mut parts = ArrayWriter::begin(out);
+            content::write_text("input_text", Text::from_escaped(text), &mut parts);
+            parts.end();
+        });
+    }
+    let items = history::normalise(prompt.turns);
+    for (position, item) in items.iter().enumerate() {
+        replay.before(item, items.get(position + 1), &mut input);
+        write_item(item, names, &mut input);
+    }
+    input.end();
+    replay.finish()
+}
+
+fn write_item(item: &Item<'_, '_>, names: Option<&ToolNames>, input: &mut ArrayWriter<'_>) {
+    match item {
+        Item::User(content) => {
+            write_message("user", input.element(), |out| content::write_input(content, out));
+        }
+        Item::Developer(content) => {
+            if content::joined_text(content).is_none_or(|text| !text.is_empty()) {
+                write_message("developer", input.element(), |out| content::write_input(content, out));
+            }
+        }
+        // The backend knows no names, and one among the assistant's own words would be imitated.
+        Item::Author(name) => {
+            write_message("developer", input.element(), |out| content::write_author(*name, out));
+        }
+        Item::Assistant { content, refusal } => {
+            for stretch in content::stretches(content, *refusal) {
+                match stretch {
+                    Stretch::Said(texts) => {
+                        write_message("assistant", input.element(), |out| content::write_said(&texts, out));
+                    }
+                    // The backend takes images and files from users only; better from the wrong mouth than lost.
+                    Stretch::Shown(parts) => {
+                        write_message("user", input.element(), |out| content::write_shown(&parts, out));
+                    }
+                }
+            }
+        }
+        Item::Call { id, custom, name, payload, .. } => {
+            let (kind, field) = if *custom { ("custom_tool_call", "input") } else { ("function_call", "arguments") };
+            let mut call = input.object();
+            call.string("type", kind).string("call_id", id);
+            write_name(*name, names, &mut call);
+            match payload {
+                Payload::Text(text) => call.text(field, *text),
+                Payload::Json(raw) => call.string(field, raw.get()),
+            };
+            call.end();
+        }
+        Item::Output { id, custom, content } => {
+            let mut output = begin_output(id, *custom, input);
+            content::write_output(content, output.key("output"));
+            output.end();
+        }
+        Item::MissingOutput { id, custom } => {
+            let mut output = begin_output(id, *custom, input);
+            output.string("output", MISSING_OUTPUT);
+            output.end();
+        }
+        Item::Orphan { orphan, content } => {
+            write_message("user", input.element(), |out| content::write_orphan(orphan, content, out));
+        }
+    }
+}
+
+fn write_message(role: &str, out: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) {
+    let mut message = ObjectWriter::begin(out);
+    message.string("type", "message").string("role", role);
+    content(message.key("content"));
+    message.end();
+}
+
+fn begin_output<'w>(id: &str, custom: bool, input: &'w mut ArrayWriter<'_>) -> ObjectWriter<'w> {
+    let mut output = input.object();
+    let kind = if custom { "custom_tool_call_output" } else { "function_call_output" };
+    output.string("type", kind).string("call_id", id);
+    output
+}
+
+fn write_text(conversation: &Conversation<'_>, body: &mut ObjectWriter<'_>) {
+    if conversation.format.is_none() && conversation.verbosity.is_none() {
+        return;
+    }
+    let mut text = ObjectWriter::begin(body.key("text"));
+    if let Some(verbosity) = conversation.verbosity {
+        text.text("verbosity", verbosity);
+    }
+    if let Some(format) = &conversation.format {
+        write_format(format, ObjectWriter::begin(text.key("format")));
+    }
+    text.end();
+}
+
+fn write_format(format: &ResponseFormat<'_>, mut object: ObjectWriter<'_>) {
+    match format {
+        ResponseFormat::Text => {
+            object.string("type", "text");
+        }
+        ResponseFormat::JsonObject => {
+            object.string("type", "json_object");
+        }
+        ResponseFormat::JsonSchema(schema) => {
+            object.string("type", "json_schema");
+            if schema.find("name").is_none() {
+                object.string("name", "response");
+            }
+            for key in SCHEMA_KEYS {
+                if let Some(value) = schema.find(key) {
+                    object.raw(key, value);
+                }
+            }
+        }
+    }
+    object.end();
+}
+
+fn derived_key(conversation: &Conversation<'_>, context: &Context<'_>, prompt: &Prompt<'_, '_>) -> String {
+    // A conversation goes on under its key when its model is retired between two turns.
+    let mut key = SessionKey::new(&context.model.meant);
+    prompt.identify(&mut key);
+    for name in conversation.tools.iter().filter_map(Tool::name) {
+        key.add(name.escaped());
+    }
+    let first = prompt.turns.iter().find_map(|message| match message {
+        Turn::User(content) => Some(content),
+        Turn::Instruction(_) | Turn::Assistant { .. } | Turn::ToolOutput { .. } => None,
+    });
+    if let Some(content) = first {
+        let mut text = Vec::new();
+        content::write_input(content, &mut text);
+        key.add(&String::from_utf8_lossy(&text));
+    }
+    key.finish()
+}
+
+/// The names that are sent in place of those in `request`.
+fn tool_names<'a>(conversation: &Conversation<'a>) -> Option<ToolNames> {
+    ToolNames::of(&|each: &mut dyn FnMut(Text<'a>)| {
+        conversation.tools.iter().filter_map(Tool::name).for_each(&mut *each);
+        conversation.tool_choice.iter().flat_map(ToolChoice::names).for_each(&mut *each);
+        for message in &conversation.turns {
+            if let Turn::Assistant { calls, .. } = message {
+                calls.iter().for_each(|call| each(call.name));
+            }
+        }
+    })
+}

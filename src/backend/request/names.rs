@@ -1,0 +1,165 @@
+//! Names of tools that the backend refuses, and the names that are sent in their place.
+//!
+//! * The backend takes up to 64 letters, digits, `_` and `-`. Tools that come from MCP servers have dots, slashes and longer
+//!   names (openai/codex#1289, openai/codex#8174).
+//! * Another name is sent as its beginning and a piece of its hash: the same on every turn, and no other name of the request.
+//! * A call in the answer gets its own name back. For a request without such names there is no table and nothing to do.
+//! * A call in the history whose name is empty, which the backend refuses too (diegosouzapw/OmniRoute#346), is sent under a
+//!   name that says so; nothing is ever called by that name.
+
+use std::collections::{HashMap, HashSet};
+
+use memchr::memmem;
+use sha2::{Digest as _, Sha256};
+
+use crate::backend::request::call_id::hex;
+use crate::json::{ObjectWriter, Text};
+
+/// The names that are sent in place of others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ToolNames {
+    /// By the client's name.
+    sent: HashMap<String, String>,
+    /// By the name that is sent.
+    own: HashMap<String, String>,
+}
+
+impl ToolNames {
+    /// The table for a request that has `names`, decoded or not, in this order; `None` where each can be sent as it is.
+    pub(crate) fn of<'n>(names: &(impl Fn(&mut dyn FnMut(Text<'n>)) + ?Sized)) -> Option<Self> {
+        let mut all_fit = true;
+        names(&mut |name| all_fit &= fits(name));
+        if all_fit {
+            return None;
+        }
+        let mut taken = HashSet::new();
+        names(&mut |name| {
+            taken.insert(name.decode().into_owned());
+        });
+        let mut table = Self::default();
+        names(&mut |name| {
+            if !fits(name) {
+                table.add(&name.decode(), &mut taken);
+            }
+        });
+        Some(table)
+    }
+
+    fn add(&mut self, name: &str, taken: &mut HashSet<String>) {
+        if self.sent.contains_key(name) {
+            return;
+        }
+        let candidates = (0_u32..).map(|time| short(name, time));
+        let Some(sent) = { candidates }.find(|candidate| !taken.contains(candidate)) else { return };
+        taken.insert(sent.clone());
+        if !name.is_empty() {
+            self.own.insert(sent.clone(), name.to_owned());
+        }
+        self.sent.insert(name.to_owned(), sent);
+    }
+
+    /// The client's name for a tool that the backend knows as `sent`, where they differ.
+    pub fn own(&self, sent: &str) -> Option<&str> {
+        self.own.get(sent).map(String::as_str)
+    }
+
+    /// Whether one of the names that are sent stands in `json`.
+    pub(crate) fn are_in(&self, json: &[u8]) -> bool {
+        self.own.keys().any(|sent| memmem::find(json, sent.as_bytes()).is_some())
+    }
+
+    /// The name that is sent for the client's `name`, where they differ.
+    fn sent(&self, name: Text<'_>) -> Option<&str> {
+        self.sent.get(name.decode().as_ref()).map(String::as_str)
+    }
+}
+
+/// Writes `name` under the key `name`, by `names` if it has another to send.
+pub(crate) fn write_name(name: Text<'_>, names: Option<&ToolNames>, object: &mut ObjectWriter<'_>) {
+    match names.and_then(|names| names.sent(name)) {
+        Some(sent) => object.string("name", sent),
+        None => object.text("name", name),
+    };
+}
+
+/// Whether the backend takes `name`.
+fn fits(name: Text<'_>) -> bool {
+    let is_fit = |name: &str| {
+        (1..=LONGEST).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    };
+    is_fit(name.escaped()) || (name.escaped().contains('\\') && is_fit(&name.decode()))
+}
+
+/// The beginning of `name`, and a piece of its hash that is another one each `time`.
+fn short(name: &str, time: u32) -> String {
+    let word = |character: char| if character.is_ascii_alphanumeric() || character == '-' { character } else { '_' };
+    let mut beginning: String = name.chars().take(LONGEST - DIGEST - 1).map(word).collect();
+    if !beginning.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
+        beginning.clear();
+        beginning += if name.is_empty() { "unnamed" } else { "tool" };
+    }
+    let mut digest = Sha256::new();
+    digest.update(name.as_bytes());
+    if time > 0 {
+        digest.update(time.to_le_bytes());
+    }
+    let digest = hex(&digest.finalize());
+    format!("{beginning}_{}", digest.get(..DIGEST).unwrap_or_default())
+}
+
+/// The longest name the backend takes.
+const LONGEST: usize = 64;
+/// How many hexadecimal digits tell two names apart.
+const DIGEST: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(names: &[&'static str]) -> Option<ToolNames> {
+        ToolNames::of(&|each: &mut dyn FnMut(Text<'static>)| {
+            names.iter().for_each(|name| each(Text::from_escaped(name)));
+        })
+    }
+
+    #[test]
+    fn names_that_fit_need_no_table() {
+        assert_eq!(table(&[]), None);
+        assert_eq!(table(&["get_weather", "a-b", "X9", r"\u0061"]), None);
+    }
+
+    #[test]
+    fn other_names_are_told_apart_and_come_back() {
+        let long = "mcp__server__".repeat(6);
+        let longer = format!("{long}x");
+        let names: [&'static str; 6] = ["a.b", "a/b", "a b", "погода", long.leak(), longer.leak()];
+        let table = table(&names).unwrap();
+        let mut seen = HashSet::new();
+        for name in names {
+            let sent = table.sent(Text::from_escaped(name)).unwrap();
+            assert!(fits(Text::from_escaped(sent)), "{sent}");
+            assert!(seen.insert(sent.to_owned()), "{sent}");
+            assert_eq!(table.own(sent), Some(name));
+        }
+        assert!(table.sent(Text::from_escaped("a.b")).unwrap().starts_with("a_b_"));
+        assert_eq!(table.sent(Text::from_escaped(r"a\u002eb")), table.sent(Text::from_escaped("a.b")));
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_not_given() {
+        let alone = table(&["a.b"]).unwrap().sent(Text::from_escaped("a.b")).unwrap().to_owned();
+        let both = table(&["a.b", alone.clone().leak()]).unwrap();
+        let sent = both.sent(Text::from_escaped("a.b")).unwrap();
+        assert_ne!(sent, alone);
+        assert_eq!((both.own(sent), both.own(&alone)), (Some("a.b"), None));
+    }
+
+    #[test]
+    fn an_empty_name_is_sent_as_one_and_never_comes_back() {
+        let table = table(&[""]).unwrap();
+        let sent = table.sent(Text::EMPTY).unwrap();
+        assert!(sent.starts_with("unnamed_"));
+        assert_eq!(table.own(sent), None);
+    }
+}

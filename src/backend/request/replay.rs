@@ -1,0 +1,86 @@
+//! Puts remembered reasoning back in front of the calls it led to.
+//!
+//! Each is put in once: a history that repeats a call does not multiply it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::backend::answer::reasoning::{CallDigest, KeptReasoning};
+use crate::backend::request::body::{Origin, Provenance, Reasoning};
+use crate::backend::request::context::Context;
+use crate::backend::request::history::Item;
+use crate::conversation::call::Payload;
+use crate::json::{ArrayWriter, Text};
+
+/// Reasoning of an earlier answer.
+#[derive(Debug)]
+pub struct RememberedReasoning {
+    /// The items and their call.
+    pub kept: KeptReasoning,
+    /// The answer they stood in.
+    pub provenance: Arc<Provenance>,
+}
+
+/// Writes reasoning while a history is written.
+pub(super) struct Replay<'c> {
+    context: &'c Context<'c>,
+    used: HashSet<String>,
+    /// That of the next call, where the message before the call has asked for it already.
+    ahead: Option<Arc<RememberedReasoning>>,
+    reasoning: Vec<Reasoning>,
+}
+
+impl<'c> Replay<'c> {
+    pub(super) fn new(context: &'c Context<'c>) -> Self {
+        Self { context, used: HashSet::new(), ahead: None, reasoning: Vec::new() }
+    }
+
+    /// Writes the reasoning that stands in front of `item`, behind which `next` follows.
+    pub(super) fn before(&mut self, item: &Item<'_, '_>, next: Option<&Item<'_, '_>>, input: &mut ArrayWriter<'_>) {
+        match (item, next) {
+            (Item::Call { .. }, _) => {
+                let Some(found) = self.ahead.take().or_else(|| self.find(item, input)) else { return };
+                self.write(&found.kept.before_call, &found.provenance, input);
+            }
+            (Item::Assistant { .. }, Some(call @ Item::Call { .. })) => self.ahead = self.find(call, input),
+            _ => {}
+        }
+    }
+
+    /// Where everything was written.
+    pub(super) fn finish(self) -> Vec<Reasoning> {
+        self.reasoning
+    }
+
+    /// The reasoning of `call`. That in front of the message is written at once.
+    fn find(&mut self, call: &Item<'_, '_>, input: &mut ArrayWriter<'_>) -> Option<Arc<RememberedReasoning>> {
+        let Item::Call { original_id: Some(id), name, payload, .. } = call else { return None };
+        let id = id.decode();
+        let found = (self.context.reasoning)(&id)?;
+        if !found.provenance.serves(&self.context.model.model) || found.kept.call != digest(*name, *payload) {
+            return None;
+        }
+        if !self.used.insert(id.into_owned()) {
+            return None;
+        }
+        self.write(&found.kept.before_message, &found.provenance, input);
+        Some(found)
+    }
+
+    fn write(&mut self, items: &[String], provenance: &Arc<Provenance>, input: &mut ArrayWriter<'_>) {
+        for item in items {
+            let out = input.element();
+            let start = out.len();
+            out.extend_from_slice(item.as_bytes());
+            let origin = Origin::Memory(Arc::clone(provenance));
+            self.reasoning.push(Reasoning { range: start..out.len(), origin });
+        }
+    }
+}
+
+fn digest(name: Text<'_>, payload: Payload<'_>) -> CallDigest {
+    match payload {
+        Payload::Text(text) => CallDigest::of(&name.decode(), &text.decode()),
+        Payload::Json(raw) => CallDigest::of(&name.decode(), raw.get()),
+    }
+}

@@ -1,0 +1,72 @@
+//! The key that lets the backend find a conversation's cached prompt again.
+//!
+//! * The client's own key or session id, if it sends one.
+//! * Otherwise a hash over what does not change while a conversation goes on: model, instructions, tool names and the first
+//!   user message. The same conversation gets the same key on every turn, another one another.
+
+use std::borrow::Cow;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::backend::request::call_id::{fit, hex};
+
+/// Collects what identifies a conversation.
+#[derive(Debug, Clone)]
+pub struct SessionKey(Sha256);
+
+impl SessionKey {
+    /// A conversation with `model`.
+    pub fn new(model: &str) -> Self {
+        let mut key = Self(Sha256::new());
+        key.add(model);
+        key
+    }
+
+    /// Adds one more thing that stays the same. Length comes first, so that no two sequences run into each other.
+    pub fn add(&mut self, part: &str) {
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part.as_bytes());
+    }
+
+    /// The key, shaped like a version 5 UUID.
+    pub fn finish(self) -> String {
+        let mut digest = self.0.finalize();
+        digest[6] = (digest[6] & 0x0f) | 0x50;
+        digest[8] = (digest[8] & 0x3f) | 0x80;
+        let text = hex(&digest[..16]);
+        [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]].join("-")
+    }
+}
+
+/// The key that a client gave: in the body, else in a header.
+pub fn given_key(body: Option<&str>, header: Option<&str>) -> Option<String> {
+    body.into_iter().chain(header).find(|key| !key.is_empty()).map(|key| fit(Cow::Borrowed(key)).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_parts_same_key_shaped_like_a_uuid() {
+        let key = |parts: &[&str]| {
+            let mut key = SessionKey::new("m");
+            parts.iter().for_each(|part| key.add(part));
+            key.finish()
+        };
+        assert_eq!(key(&["a", "b"]), key(&["a", "b"]));
+        assert_ne!(key(&["a", "b"]), key(&["ab"]));
+        let text = key(&["a"]);
+        let lengths: Vec<usize> = text.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12]);
+        assert_eq!(&text[14..15], "5");
+    }
+
+    #[test]
+    fn the_body_beats_the_header_and_empty_is_none() {
+        assert_eq!(given_key(Some("b"), Some("h")).as_deref(), Some("b"));
+        assert_eq!(given_key(Some(""), Some("h")).as_deref(), Some("h"));
+        assert_eq!(given_key(None, Some("")), None);
+        assert_eq!(given_key(Some(&"k".repeat(100)), None).unwrap().len(), 64);
+    }
+}

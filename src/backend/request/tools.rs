@@ -1,0 +1,133 @@
+//! Tools and the choice among them in the backend's flat form.
+
+use crate::backend::request::names::{ToolNames, write_name};
+use crate::backend::request::schema;
+use crate::conversation::Conversation;
+use crate::conversation::tool::{AllowedTool, ToolChoice};
+use crate::conversation::tool::{Custom, Function, Tool};
+use crate::conversation::tool::{PLACE, WebSearch};
+use crate::json::{ArrayWriter, ObjectWriter, Path, Text, object, push_string};
+
+/// Writes tools, the choice among them and whether they may run in parallel: all three or none.
+pub(super) fn write(conversation: &Conversation<'_>, names: Option<&ToolNames>, body: &mut ObjectWriter<'_>) {
+    if conversation.tools.is_empty() && conversation.web_search.is_none() {
+        return;
+    }
+    let mut array = ArrayWriter::begin(body.key("tools"));
+    for tool in &conversation.tools {
+        write_tool(tool, names, array.object());
+    }
+    if let Some(search) = &conversation.web_search {
+        write_search(search, array.object());
+    }
+    array.end();
+    match &conversation.tool_choice {
+        // A choice among tools that the client does not have means nothing, unless it is to have none.
+        Some(choice) if !conversation.tools.is_empty() || matches!(choice, ToolChoice::Mode("none")) => {
+            write_choice(choice, names, body.key("tool_choice"));
+        }
+        Some(_) | None => {
+            body.string("tool_choice", "auto");
+        }
+    }
+    body.boolean("parallel_tool_calls", !conversation.one_call_at_a_time);
+}
+
+fn write_tool(tool: &Tool<'_>, names: Option<&ToolNames>, mut flat: ObjectWriter<'_>) {
+    match tool {
+        Tool::Function(function) => write_function(function, names, &mut flat),
+        Tool::Custom(custom) => write_custom(custom, names, &mut flat),
+        Tool::Hosted { kind, definition } => {
+            flat.string("type", kind);
+            for (key, value) in definition.iter().filter(|(key, _)| *key != "type") {
+                flat.raw(key, value);
+            }
+        }
+    }
+    flat.end();
+}
+
+fn write_function(function: &Function<'_>, names: Option<&ToolNames>, flat: &mut ObjectWriter<'_>) {
+    flat.string("type", "function");
+    write_name(function.name, names, flat);
+    if let Some(description) = function.description {
+        flat.raw("description", description);
+    }
+    schema::write_parameters(function.parameters, flat.key("parameters"));
+    match function.strict {
+        Some(strict) => flat.raw("strict", strict),
+        None => flat.boolean("strict", false),
+    };
+}
+
+fn write_custom(custom: &Custom<'_>, names: Option<&ToolNames>, flat: &mut ObjectWriter<'_>) {
+    flat.string("type", "custom");
+    write_name(custom.name, names, flat);
+    if let Some(description) = custom.description {
+        flat.raw("description", description);
+    }
+    let Some(raw) = custom.format else { return };
+    // Chat nests a grammar's two fields once more than the backend does.
+    let format = object(raw, &Path::Root).unwrap_or_default();
+    match format.find("grammar").and_then(|grammar| object(grammar, &Path::Root).ok()) {
+        Some(grammar) => {
+            let mut flat_format = ObjectWriter::begin(flat.key("format"));
+            flat_format.string("type", "grammar");
+            for (key, value) in grammar.iter() {
+                flat_format.raw(key, value);
+            }
+            flat_format.end();
+        }
+        None => {
+            flat.raw("format", raw);
+        }
+    }
+}
+
+fn write_search(search: &WebSearch<'_>, mut tool: ObjectWriter<'_>) {
+    tool.string("type", "web_search");
+    if let Some(size) = search.context_size {
+        tool.text("search_context_size", size);
+    }
+    if let Some(place) = &search.location {
+        let mut location = ObjectWriter::begin(tool.key("user_location"));
+        location.string("type", "approximate");
+        for (key, value) in place.iter().filter(|(key, value)| PLACE.contains(key) && value.get() != "null") {
+            location.raw(key, value);
+        }
+        location.end();
+    }
+    tool.end();
+}
+
+fn write_choice(choice: &ToolChoice<'_>, names: Option<&ToolNames>, out: &mut Vec<u8>) {
+    match choice {
+        ToolChoice::Mode(mode) => push_string(out, mode),
+        ToolChoice::Function(name) => write_named("function", *name, names, ObjectWriter::begin(out)),
+        ToolChoice::Custom(name) => write_named("custom", *name, names, ObjectWriter::begin(out)),
+        ToolChoice::Allowed { mode, tools } => {
+            let mut allowed = ObjectWriter::begin(out);
+            allowed.string("type", "allowed_tools").text("mode", *mode);
+            let mut array = ArrayWriter::begin(allowed.key("tools"));
+            for tool in tools {
+                match tool {
+                    AllowedTool::Function(name) => write_named("function", *name, names, array.object()),
+                    AllowedTool::Custom(name) => write_named("custom", *name, names, array.object()),
+                    AllowedTool::Hosted(kind) => {
+                        let mut tool = array.object();
+                        tool.string("type", kind);
+                        tool.end();
+                    }
+                }
+            }
+            array.end();
+            allowed.end();
+        }
+    }
+}
+
+fn write_named(kind: &str, name: Text<'_>, names: Option<&ToolNames>, mut object: ObjectWriter<'_>) {
+    object.string("type", kind);
+    write_name(name, names, &mut object);
+    object.end();
+}

@@ -1,0 +1,116 @@
+//! The copy of the account's list of models as a file of the user's cache directory.
+//!
+//! * A write goes to a temporary file beside it and is renamed into place. It is not synced: a copy lost with the power is
+//!   fetched again.
+//! * The directory is made 0700, the file 0600: what an account may use is nobody else's business.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use crate::catalogue::copy::CatalogueCache;
+
+/// A file to keep the copy in.
+#[derive(Clone)]
+pub struct CatalogueFile {
+    path: PathBuf,
+}
+
+impl CatalogueFile {
+    /// The file `models.json` in `directory`, which is made when it is needed.
+    pub fn new(directory: &Path) -> Self {
+        Self { path: directory.join(FILE_NAME) }
+    }
+
+    /// The file in this program's part of the user's cache directory: `$XDG_CACHE_HOME`, else `%LOCALAPPDATA%` on
+    /// Windows and `~/.cache` elsewhere, read through `variable`. `None` for a user without a home.
+    pub fn of_this_user(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
+        let path = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let platform = || if cfg!(windows) { path("LOCALAPPDATA") } else { None };
+        let home = || path("HOME").or_else(|| path("USERPROFILE")).map(|home| home.join(".cache"));
+        let caches = path("XDG_CACHE_HOME").or_else(platform).or_else(home)?;
+        Some(Self::new(&caches.join("codex-proxy")))
+    }
+}
+
+impl fmt::Debug for CatalogueFile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.path.display())
+    }
+}
+
+impl CatalogueCache for CatalogueFile {
+    fn load(&self) -> io::Result<Option<Vec<u8>>> {
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        let mut text = Vec::new();
+        file.take(LARGEST).read_to_end(&mut text)?;
+        Ok(Some(text))
+    }
+
+    fn save(&self, text: Vec<u8>) -> BoxFuture<'_, io::Result<()>> {
+        let path = self.path.clone();
+        async move {
+            let written = tokio::task::spawn_blocking(move || replace(&path, &text)).await;
+            written.unwrap_or_else(|error| Err(io::Error::other(error)))
+        }
+        .boxed()
+    }
+}
+
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    create_private_directory(directory)?;
+    // tempfile makes its files 0600.
+    let mut temporary = tempfile::Builder::new().prefix(".models.").suffix(".tmp").tempfile_in(directory)?;
+    temporary.write_all(text)?;
+    temporary.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+#[cfg(unix)]
+fn create_private_directory(directory: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+#[cfg(not(unix))]
+fn create_private_directory(directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)
+}
+
+const FILE_NAME: &str = "models.json";
+
+/// More than any list is long; what is larger is no list.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_follows_the_variables() {
+        let place = |variables: &[(&str, &str)]| {
+            let variable =
+                |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value));
+            CatalogueFile::of_this_user(variable).map(|file| format!("{file:?}"))
+        };
+        let home = Some("/home/u/.cache/codex-proxy/models.json".to_owned());
+        assert_eq!(place(&[("HOME", "/home/u")]), home);
+        assert_eq!(place(&[("HOME", "/home/u"), ("XDG_CACHE_HOME", "relative")]), home);
+        let stated = [("HOME", "/home/u"), ("XDG_CACHE_HOME", "/c")];
+        assert_eq!(place(&stated), Some("/c/codex-proxy/models.json".to_owned()));
+        assert_eq!(place(&[]), None);
+    }
+}

@@ -1,0 +1,17 @@
+//! How the answer is to be.
+
+use crate::json::Object;
+
+/// The form an answer's text must have.
+#[derive(Debug)]
+pub enum ResponseFormat<'a> {
+    /// Free text.
+    Text,
+    /// Any JSON object.
+    JsonObject,
+    /// JSON by a schema: the inner object with `name`, `schema`, `strict`, `description`.
+    JsonSchema(Object<'a>),
+}
+
+/// What a schema of structured output consists of, in the order it is sent.
+pub(crate) const SCHEMA_KEYS: [&str; 4] = ["name", "description", "schema", "strict"];

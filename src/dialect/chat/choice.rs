@@ -1,0 +1,104 @@
+//! Which tools the model may or must use, as chat clients say it.
+
+use serde_json::value::RawValue;
+
+use super::tool::{self, Definition};
+use crate::conversation::ignored::Ignored;
+use crate::conversation::tool::{AllowedTool, ToolChoice, hosted};
+use crate::fault::ApiError;
+use crate::json::{self, Object, Path, Text};
+
+/// The choice in `value`.
+pub(super) fn parse<'a>(
+    value: &'a RawValue,
+    path: &Path<'_>,
+    ignored: &mut Ignored,
+) -> Result<ToolChoice<'a>, ApiError> {
+    if let Some(word) = Text::of(value) {
+        return mode(word.escaped()).map(ToolChoice::Mode).ok_or_else(|| {
+            let found = word.escaped();
+            let message = format!("'{path}' must be auto, none, required or name a tool, but is '{found}'");
+            ApiError::invalid(path.to_string(), message)
+        });
+    }
+    let choice = json::object(value, path)?;
+    let type_path = path.key("type");
+    match json::string(json::required(&choice, "type", path)?, &type_path)?.as_ref() {
+        "function" => Definition::find(&choice, "function", path)?.name(ignored).map(ToolChoice::Function),
+        "custom" => Definition::find(&choice, "custom", path)?.name(ignored).map(ToolChoice::Custom),
+        "allowed_tools" => allowed(choice, path, ignored),
+        // Anthropic's word for a function by its name.
+        "tool" => {
+            ignored.add_unknown(&choice, &["type", "name"], path);
+            tool::name(&choice, path).map(ToolChoice::Function)
+        }
+        other => match mode(other) {
+            Some(mode) => {
+                ignored.add_unknown(&choice, &["type"], path);
+                Ok(ToolChoice::Mode(mode))
+            }
+            None => Err(ApiError::unsupported(
+                path.to_string(),
+                format!("'{type_path}': the backend cannot be made to use a tool of type '{other}'"),
+            )),
+        },
+    }
+}
+
+/// The legacy `function_call`: a word, or an object with a name.
+pub(super) fn parse_legacy<'a>(
+    value: &'a RawValue,
+    path: &Path<'_>,
+    ignored: &mut Ignored,
+) -> Result<ToolChoice<'a>, ApiError> {
+    if Text::of(value).is_some() {
+        return parse(value, path, ignored);
+    }
+    let choice = json::object(value, path)?;
+    ignored.add_unknown(&choice, &["name"], path);
+    tool::name(&choice, path).map(ToolChoice::Function)
+}
+
+fn allowed<'a>(choice: Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<ToolChoice<'a>, ApiError> {
+    let inner_path = path.key("allowed_tools");
+    let (choice, path) = match choice.find("allowed_tools") {
+        Some(inner) => {
+            ignored.add_unknown(&choice, &["type", "allowed_tools"], path);
+            (json::object(inner, &inner_path)?, &inner_path)
+        }
+        None => (choice, path),
+    };
+    ignored.add_unknown(&choice, &["type", "mode", "tools"], path);
+    let mode = json::text(json::required(&choice, "mode", path)?, &path.key("mode"))?;
+    let tools_path = path.key("tools");
+    let tools = json::array(json::required(&choice, "tools", path)?, &tools_path)?;
+    let parse = |(index, tool): (usize, &&'a RawValue)| allowed_tool(tool, &tools_path.index(index), ignored);
+    Ok(ToolChoice::Allowed { mode, tools: tools.iter().enumerate().map(parse).collect::<Result<_, _>>()? })
+}
+
+fn allowed_tool<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<AllowedTool<'a>, ApiError> {
+    let tool = json::object(value, path)?;
+    let type_path = path.key("type");
+    let kind = json::string(json::required(&tool, "type", path)?, &type_path)?;
+    match kind.as_ref() {
+        "function" => Definition::find(&tool, "function", path)?.name(ignored).map(AllowedTool::Function),
+        "custom" => Definition::find(&tool, "custom", path)?.name(ignored).map(AllowedTool::Custom),
+        other => {
+            ignored.add_unknown(&tool, &["type"], path);
+            hosted(other).map(AllowedTool::Hosted).ok_or_else(|| {
+                ApiError::invalid(type_path.to_string(), format!("'{type_path}': unknown tool type '{other}'"))
+            })
+        }
+    }
+}
+
+/// The backend's word for a way to choose.
+fn mode(word: &str) -> Option<&'static str> {
+    match word {
+        "auto" => Some("auto"),
+        "none" => Some("none"),
+        // The second is the word of some other providers for the same thing.
+        "required" | "any" => Some("required"),
+        _ => None,
+    }
+}

@@ -1,0 +1,297 @@
+//! A chat answer as a stream of chunks.
+//!
+//! What is the same in every chunk is built once; a text delta costs the copy of two constant pieces around the backend's own
+//! escaped characters.
+
+use serde_json::value::RawValue;
+
+use crate::backend::answer::sink::{CallHead, CallKind, Correction, FinishReason, Image, Sink, Spot};
+use crate::backend::event::Usage;
+use crate::backend::event::usage;
+use crate::dialect::chat::citation;
+use crate::dialect::chat::flow::{Flow, Shown};
+use crate::dialect::chat::options::AnswerMeta;
+use crate::fault::ApiError;
+use crate::json::{ObjectWriter, Text};
+
+/// Writes `chat.completion.chunk` events.
+#[derive(Debug)]
+pub struct Chunks {
+    flow: Flow,
+    writer: Writer,
+}
+
+impl Chunks {
+    /// A stream that has not begun.
+    pub fn new(meta: AnswerMeta) -> Self {
+        Self { flow: Flow::new(&meta), writer: Writer::new(meta) }
+    }
+}
+
+impl Sink for Chunks {
+    fn identify(&mut self, id: &str) {
+        self.writer.identify(id);
+    }
+
+    fn model(&mut self, name: &str) {
+        self.writer.model(name);
+    }
+
+    fn text(&mut self, spot: Spot, text: Text<'_>, out: &mut Vec<u8>) {
+        self.flow.text(spot, text, &mut |shown| self.writer.show(shown, out));
+    }
+
+    fn citation(&mut self, spot: Spot, annotation: &RawValue, out: &mut Vec<u8>) {
+        let json = citation::translate(annotation, self.flow.offset(spot.part));
+        if let Some(json) = json.filter(|_| !self.flow.is_cut()) {
+            self.writer.citation(&json, out);
+        }
+    }
+
+    fn call(&mut self, head: CallHead<'_>, out: &mut Vec<u8>) {
+        if self.flow.call(&mut |shown| self.writer.show(shown, out)) {
+            self.writer.call(head, out);
+        }
+    }
+
+    fn arguments(&mut self, index: usize, kind: CallKind, text: Text<'_>, out: &mut Vec<u8>) {
+        if self.flow.has_room_for(index) {
+            self.writer.arguments(index, kind, text, out);
+        }
+    }
+
+    fn image(&mut self, image: Image<'_>, out: &mut Vec<u8>) {
+        if self.flow.interrupt(&mut |shown| self.writer.show(shown, out)) {
+            self.writer.image(image, out);
+        }
+    }
+
+    /// The client has everything already, but for calls that are not shown.
+    fn correct(&mut self, correction: Correction<'_>) -> bool {
+        match correction {
+            Correction::Head(CallHead { index, .. }) | Correction::Arguments(index, _) => {
+                !self.flow.has_room_for(index)
+            }
+            Correction::Text(..) | Correction::Citations(..) => false,
+        }
+    }
+
+    fn sorts(&self) -> bool {
+        false
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.flow.is_stopped()
+    }
+
+    fn finish(&mut self, reason: FinishReason, usage: Option<Usage>, out: &mut Vec<u8>) {
+        let reason = self.flow.finish(reason, &mut |shown| self.writer.show(shown, out));
+        self.writer.finish(reason, usage, out);
+    }
+
+    fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(error.to_json().as_bytes());
+        out.extend_from_slice(b"\n\n");
+        out.extend_from_slice(DONE);
+    }
+
+    fn left_out(&self) -> usize {
+        self.flow.left_out()
+    }
+}
+
+/// Writes the chunks themselves.
+#[derive(Debug)]
+struct Writer {
+    meta: AnswerMeta,
+    id: String,
+    /// `data: {…,"choices":[{"index":0,"delta":{` of every chunk, made when the first one is written.
+    prefix: Vec<u8>,
+    /// What follows the delta in every chunk but the last.
+    suffix: &'static [u8],
+    /// How many images have been passed on.
+    images: usize,
+}
+
+impl Writer {
+    fn new(meta: AnswerMeta) -> Self {
+        let suffix: &[u8] = if meta.include_usage {
+            b"},\"finish_reason\":null}],\"usage\":null}\n\n"
+        } else {
+            b"},\"finish_reason\":null}]}\n\n"
+        };
+        Self { id: meta.fallback_id.clone(), meta, prefix: Vec::new(), suffix, images: 0 }
+    }
+
+    /// Writes one chunk whose delta is what `write` appends. The first chunk is preceded by the one that names the role.
+    fn chunk(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        self.open(out);
+        self.delta(out, write);
+    }
+
+    fn open(&mut self, out: &mut Vec<u8>) {
+        if self.prefix.is_empty() {
+            self.prefix = self.build_prefix();
+            self.delta(out, |out| out.extend_from_slice(br#""role":"assistant","content":"""#));
+        }
+    }
+
+    fn delta(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        out.extend_from_slice(&self.prefix);
+        write(out);
+        out.extend_from_slice(self.suffix);
+    }
+
+    /// `data: {…,"choices":[`, up to where a choice would stand.
+    fn envelope(&self) -> &[u8] {
+        self.prefix.strip_suffix(CHOICE).unwrap_or_default()
+    }
+
+    fn build_prefix(&self) -> Vec<u8> {
+        let mut prefix = b"data: ".to_vec();
+        let mut object = ObjectWriter::begin(&mut prefix);
+        object
+            .string("id", &self.id)
+            .string("object", "chat.completion.chunk")
+            .unsigned("created", self.meta.created)
+            .string("model", &self.meta.model);
+        let choices = object.key("choices");
+        choices.push(b'[');
+        choices.extend_from_slice(CHOICE);
+        prefix.shrink_to_fit();
+        prefix
+    }
+
+    fn usage_chunk(&self, usage: Usage, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.envelope());
+        out.extend_from_slice(b"],\"usage\":");
+        usage::write_chat(usage, out);
+        out.extend_from_slice(b"}\n\n");
+    }
+
+    fn identify(&mut self, id: &str) {
+        if self.prefix.is_empty() {
+            self.id = format!("chatcmpl-{id}");
+        }
+    }
+
+    fn model(&mut self, name: &str) {
+        if self.prefix.is_empty() && self.meta.model != name {
+            name.clone_into(&mut self.meta.model);
+        }
+    }
+
+    fn show(&mut self, shown: Shown<'_>, out: &mut Vec<u8>) {
+        let (field, text) = match shown {
+            Shown::Content(text) => ("content", text),
+            Shown::Refusal(text) => ("refusal", text),
+            Shown::Reasoning(text) => (self.meta.reasoning.field(), text),
+        };
+        self.chunk(out, |out| string_field(out, field, text));
+    }
+
+    fn call(&mut self, head: CallHead<'_>, out: &mut Vec<u8>) {
+        if self.meta.legacy_functions {
+            self.chunk(out, |out| {
+                out.extend_from_slice(br#""function_call":"#);
+                let mut call = ObjectWriter::begin(out);
+                call.text("name", head.name).string("arguments", "");
+                call.end();
+            });
+            return;
+        }
+        self.chunk(out, |out| {
+            out.extend_from_slice(br#""tool_calls":["#);
+            let mut call = ObjectWriter::begin(out);
+            call.unsigned("index", head.index as u64).text("id", head.id).string("type", head.kind.as_str());
+            let mut tool = ObjectWriter::begin(call.key(head.kind.as_str()));
+            tool.text("name", head.name).string(head.kind.payload_field(), "");
+            tool.end();
+            call.end();
+            out.push(b']');
+        });
+    }
+
+    fn arguments(&mut self, index: usize, kind: CallKind, text: Text<'_>, out: &mut Vec<u8>) {
+        let legacy = self.meta.legacy_functions;
+        self.chunk(out, |out| {
+            if legacy {
+                out.extend_from_slice(br#""function_call":{"#);
+                string_field(out, "arguments", text);
+                out.push(b'}');
+                return;
+            }
+            out.extend_from_slice(br#""tool_calls":[{"index":"#);
+            push_number(out, index);
+            out.extend_from_slice(match kind {
+                CallKind::Function => br#","function":{"#,
+                CallKind::Custom => br#","custom":{"#,
+            });
+            string_field(out, kind.payload_field(), text);
+            out.extend_from_slice(b"}}]");
+        });
+    }
+
+    fn citation(&mut self, json: &[u8], out: &mut Vec<u8>) {
+        self.chunk(out, |out| {
+            out.extend_from_slice(br#""annotations":["#);
+            out.extend_from_slice(json);
+            out.push(b']');
+        });
+    }
+
+    fn image(&mut self, image: Image<'_>, out: &mut Vec<u8>) {
+        let index = self.images;
+        self.images += 1;
+        self.chunk(out, |out| {
+            out.extend_from_slice(br#""images":["#);
+            write_image(index, |out| image.write_url(out), out);
+            out.push(b']');
+        });
+    }
+
+    fn finish(&mut self, reason: FinishReason, usage: Option<Usage>, out: &mut Vec<u8>) {
+        self.open(out);
+        out.extend_from_slice(&self.prefix);
+        out.extend_from_slice(br#"},"finish_reason":""#);
+        out.extend_from_slice(reason.as_str().as_bytes());
+        out.extend_from_slice(if self.meta.include_usage { b"\"}],\"usage\":null}\n\n" } else { b"\"}]}\n\n" });
+        if let Some(usage) = usage.filter(|_| self.meta.include_usage) {
+            self.usage_chunk(usage, out);
+        }
+        out.extend_from_slice(DONE);
+    }
+}
+
+/// One generated image in the shape that multi-provider gateways have made usual.
+pub(super) fn write_image(index: usize, write_url: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
+    let mut image = ObjectWriter::begin(out);
+    image.string("type", "image_url").unsigned("index", index as u64);
+    let mut location = ObjectWriter::begin(image.key("image_url"));
+    let out = location.key("url");
+    out.push(b'"');
+    write_url(out);
+    out.push(b'"');
+    location.end();
+    image.end();
+}
+
+fn string_field(out: &mut Vec<u8>, name: &str, text: Text<'_>) {
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":\"");
+    out.extend_from_slice(text.escaped().as_bytes());
+    out.push(b'"');
+}
+
+/// Appends a small number without a string of its own.
+fn push_number(out: &mut Vec<u8>, number: usize) {
+    if number >= 10 {
+        push_number(out, number / 10);
+    }
+    out.push(b"0123456789"[number % 10]);
+}
+
+const CHOICE: &[u8] = br#"{"index":0,"delta":{"#;
+const DONE: &[u8] = b"data: [DONE]\n\n";

@@ -1,0 +1,207 @@
+//! How the parts of an answer stand one behind the other in a chat message.
+//!
+//! * Messages are separated by a blank line, and so are the parts of the reasoning.
+//! * Reasoning has a field of its own, or stands in the content between `<think>` and `</think>`, or is not shown.
+//! * A stop sequence ends the text, and the answer with it, unless a call has begun: that has to become whole. Only text is
+//!   looked at, and something else between two texts comes between a sequence's characters too.
+//! * The legacy form has room for one call, the first.
+
+use crate::backend::answer::sink::{FinishReason, Spot};
+use crate::backend::answer::stop::StopFilter;
+use crate::backend::event::delta::DeltaKind;
+use crate::dialect::chat::options::{AnswerMeta, ReasoningFormat};
+use crate::json::Text;
+
+/// Where in a message the answer has come to.
+#[derive(Debug)]
+pub(super) struct Flow {
+    format: ReasoningFormat,
+    legacy_functions: bool,
+    stop: Option<StopFilter>,
+    /// The part that came last.
+    recent: Option<usize>,
+    /// For every part of which something has come, the characters of content before it.
+    begun: Vec<Option<u64>>,
+    /// The item whose text came last.
+    speaking: Option<usize>,
+    reasoned: bool,
+    /// `<think>` has been written and not closed.
+    thinking: bool,
+    /// Characters of content.
+    length: u64,
+    /// How many calls have begun.
+    calls: usize,
+    /// A stop sequence was hit.
+    is_cut: bool,
+}
+
+/// Something to be shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shown<'a> {
+    Content(Text<'a>),
+    Refusal(Text<'a>),
+    Reasoning(Text<'a>),
+}
+
+impl Flow {
+    /// A message of which nothing has come.
+    pub(super) fn new(meta: &AnswerMeta) -> Self {
+        Self {
+            format: meta.reasoning,
+            legacy_functions: meta.legacy_functions,
+            stop: meta.stop.as_ref().map(StopFilter::new),
+            recent: None,
+            begun: Vec::new(),
+            speaking: None,
+            reasoned: false,
+            thinking: false,
+            length: 0,
+            calls: 0,
+            is_cut: false,
+        }
+    }
+
+    /// Takes more of a text, and hands `show` what is to be shown now.
+    pub(super) fn text(&mut self, spot: Spot, text: Text<'_>, show: &mut impl FnMut(Shown<'_>)) {
+        if self.is_cut && (spot.kind == DeltaKind::Text || self.is_stopped()) {
+            return;
+        }
+        if self.recent != Some(spot.part) {
+            self.turn_to(spot, show);
+            if self.is_stopped() {
+                return;
+            }
+        }
+        match spot.kind {
+            DeltaKind::Text => self.content(text, show),
+            DeltaKind::Refusal => show(Shown::Refusal(text)),
+            _ => self.reason(text, show),
+        }
+    }
+
+    /// Takes the beginning of a call; `false` if there is no room for it.
+    pub(super) fn call(&mut self, show: &mut impl FnMut(Shown<'_>)) -> bool {
+        if !self.interrupt(show) {
+            return false;
+        }
+        self.calls += 1;
+        self.has_room_for(self.calls - 1)
+    }
+
+    /// Whether the call at `index` is shown.
+    pub(super) const fn has_room_for(&self, index: usize) -> bool {
+        !self.is_stopped() && (index == 0 || !self.legacy_functions)
+    }
+
+    /// How many calls are not shown.
+    pub(super) const fn left_out(&self) -> usize {
+        if self.legacy_functions { self.calls.saturating_sub(1) } else { 0 }
+    }
+
+    /// Something that is neither text nor reasoning comes next; `false` if it is not to be shown.
+    pub(super) fn interrupt(&mut self, show: &mut impl FnMut(Shown<'_>)) -> bool {
+        self.release(show);
+        if self.is_stopped() {
+            return false;
+        }
+        self.recent = None;
+        self.end_thinking(show);
+        true
+    }
+
+    /// Characters of content before the part.
+    pub(super) fn offset(&self, part: usize) -> u64 {
+        self.begun.get(part).copied().flatten().unwrap_or(self.length)
+    }
+
+    /// Whether a stop sequence was hit, so that no more text is shown.
+    pub(super) const fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Whether a stop sequence has ended the answer.
+    pub(super) const fn is_stopped(&self) -> bool {
+        self.is_cut && self.calls == 0
+    }
+
+    /// Ends the message, and says why it ended: `reason`, unless it ended before.
+    pub(super) fn finish(&mut self, reason: FinishReason, show: &mut impl FnMut(Shown<'_>)) -> FinishReason {
+        self.release(show);
+        self.end_thinking(show);
+        match reason {
+            _ if self.is_stopped() => FinishReason::Stop,
+            FinishReason::ToolCalls if self.legacy_functions => FinishReason::FunctionCall,
+            reason => reason,
+        }
+    }
+
+    /// Writes what must stand before the next text of a part that was not the last one.
+    fn turn_to(&mut self, spot: Spot, show: &mut impl FnMut(Shown<'_>)) {
+        let has_begun = self.begun.get(spot.part).is_some_and(Option::is_some);
+        match spot.kind {
+            DeltaKind::Text => {
+                self.end_thinking(show);
+                if self.speaking.replace(spot.item).is_some_and(|speaking| speaking != spot.item) {
+                    self.content(BLANK_LINE, show);
+                }
+            }
+            DeltaKind::Refusal => self.release(show),
+            _ => {
+                self.release(show);
+                if !has_begun && std::mem::replace(&mut self.reasoned, true) {
+                    self.reason(BLANK_LINE, show);
+                }
+            }
+        }
+        self.recent = Some(spot.part);
+        if !has_begun {
+            self.begun.resize(self.begun.len().max(spot.part + 1), None);
+            self.begun[spot.part] = Some(self.length);
+        }
+    }
+
+    fn content(&mut self, text: Text<'_>, show: &mut impl FnMut(Shown<'_>)) {
+        self.length += text.length() as u64;
+        match &mut self.stop {
+            None => show(Shown::Content(text)),
+            Some(_) if self.is_cut => {}
+            Some(stop) => self.is_cut = stop.take(text, |text| show(Shown::Content(text))).is_some(),
+        }
+    }
+
+    fn reason(&mut self, text: Text<'_>, show: &mut impl FnMut(Shown<'_>)) {
+        match self.format {
+            ReasoningFormat::None => {}
+            ReasoningFormat::ReasoningContent | ReasoningFormat::Reasoning => show(Shown::Reasoning(text)),
+            ReasoningFormat::ThinkTags => {
+                if !std::mem::replace(&mut self.thinking, true) {
+                    self.aside(THINK_BEGIN, show);
+                }
+                self.aside(text, show);
+            }
+        }
+    }
+
+    fn end_thinking(&mut self, show: &mut impl FnMut(Shown<'_>)) {
+        if std::mem::take(&mut self.thinking) {
+            self.aside(THINK_END, show);
+        }
+    }
+
+    /// Content in which no stop sequence is looked for.
+    fn aside(&mut self, text: Text<'_>, show: &mut impl FnMut(Shown<'_>)) {
+        self.length += text.length() as u64;
+        show(Shown::Content(text));
+    }
+
+    /// Shows what a stop sequence may have begun with.
+    fn release(&mut self, show: &mut impl FnMut(Shown<'_>)) {
+        if let Some(stop) = self.stop.as_mut().filter(|_| !self.is_cut) {
+            self.is_cut = stop.end(|text| show(Shown::Content(text))).is_some();
+        }
+    }
+}
+
+const BLANK_LINE: Text<'static> = Text::from_escaped(r"\n\n");
+const THINK_BEGIN: Text<'static> = Text::from_escaped(r"<think>\n");
+const THINK_END: Text<'static> = Text::from_escaped(r"\n</think>\n\n");

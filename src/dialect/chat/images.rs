@@ -1,0 +1,48 @@
+//! Ollama's list of images beside the content of a message.
+
+use serde_json::value::RawValue;
+
+use super::content;
+use crate::conversation::content::{ImageSource, Part};
+use crate::conversation::ignored::Ignored;
+use crate::json::{self, Object, Path, Text};
+
+/// The images in a message's `images`: bare base64 as Ollama has it, URLs, or parts as answers have them. Whatever is not
+/// plainly an image is ignored.
+pub(super) fn of_message<'a>(message: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Vec<Part<'a>> {
+    let path = path.key("images");
+    let Some(value) = message.find("images") else { return Vec::new() };
+    let Ok(values) = json::array(value, &path) else {
+        ignored.add(&path);
+        return Vec::new();
+    };
+    let mut parts = Vec::new();
+    for (index, value) in values.into_iter().enumerate() {
+        let path = path.index(index);
+        match listed(value, &path, ignored) {
+            Some(part) => parts.push(part),
+            None => ignored.add(&path),
+        }
+    }
+    parts
+}
+
+fn listed<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Option<Part<'a>> {
+    let Some(text) = Text::of(value) else {
+        return content::image(&json::object(value, path).ok()?, path, ignored).ok();
+    };
+    let is_url = ["data:image/", "https://", "http://"].iter().any(|scheme| text.escaped().starts_with(scheme));
+    let source = if is_url {
+        ImageSource::Url(text)
+    } else {
+        // A slash may be escaped, and in base64 nothing else is.
+        let beginning: String = text.escaped().chars().take(16).filter(|character| *character != '\\').collect();
+        let (_, media_type) = BEGINNINGS.iter().find(|(known, _)| beginning.starts_with(known))?;
+        ImageSource::Base64 { media_type: Text::from_escaped(media_type), data: text }
+    };
+    Some(Part::Image { source, detail: None })
+}
+
+/// How the formats that the backend reads begin in base64.
+const BEGINNINGS: [(&str, &str); 4] =
+    [("iVBORw0KGgo", "image/png"), ("/9j/", "image/jpeg"), ("R0lGOD", "image/gif"), ("UklGR", "image/webp")];

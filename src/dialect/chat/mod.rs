@@ -1,0 +1,69 @@
+//! OpenAI's Chat Completions.
+//!
+//! * Request: [`request`] reads the body, [`message`], [`content`], [`call`], [`tool`], [`choice`] and [`search`] its parts.
+//! * Answer: [`chunks`] for streaming clients and [`document`] for the others; [`flow`] puts texts one behind the other, and
+//!   [`options`] says how the client wants them.
+
+mod call;
+mod choice;
+pub mod chunks;
+mod citation;
+mod content;
+pub mod document;
+mod flow;
+mod images;
+mod message;
+pub mod options;
+pub mod request;
+mod search;
+mod stop;
+mod tool;
+
+use request::ChatShape;
+
+use crate::backend::answer::stop::StopSequences;
+use crate::dialect::{Ask, COMMENT, Dialect, Occasion};
+use crate::fault::ApiError;
+use chunks::Chunks;
+use document::Fold;
+use options::{AnswerMeta, ReasoningFormat};
+
+/// Chat Completions.
+#[derive(Debug)]
+pub struct Chat;
+
+impl Dialect for Chat {
+    type Shape = ChatShape;
+    type Stream = Chunks;
+    type Document = Fold;
+
+    const KEEPALIVE: &'static [u8] = COMMENT;
+
+    fn parse(body: &[u8]) -> Result<Ask<'_, ChatShape>, ApiError> {
+        request::parse(body)
+    }
+
+    fn shows_reasoning(_shape: &ChatShape, occasion: &Occasion) -> bool {
+        occasion.reasoning != ReasoningFormat::None
+    }
+
+    fn stream(shape: ChatShape, occasion: Occasion) -> Chunks {
+        Chunks::new(meta(shape, occasion))
+    }
+
+    fn document(shape: ChatShape, occasion: Occasion) -> Fold {
+        Fold::new(meta(shape, occasion))
+    }
+}
+
+fn meta(shape: ChatShape, occasion: Occasion) -> AnswerMeta {
+    AnswerMeta {
+        created: occasion.created,
+        model: occasion.model,
+        fallback_id: format!("chatcmpl-{}", occasion.request_id),
+        include_usage: shape.include_usage,
+        legacy_functions: shape.legacy_functions,
+        reasoning: occasion.reasoning,
+        stop: StopSequences::new(shape.stop),
+    }
+}

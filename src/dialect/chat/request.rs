@@ -1,0 +1,234 @@
+//! The request of Chat Completions, as clients send it.
+//!
+//! * [`parse`] either gives a request that can be translated or an error that names the field.
+//! * Whatever is only passed on stays raw JSON. A field that is `null` counts as absent.
+//! * What has no counterpart upstream but does no harm is listed as ignored, keys inside messages, parts and tools too; what
+//!   would change the answer's shape is refused.
+//! * Shapes of other APIs are understood where they cannot mean anything else: Anthropic's tools and blocks, Ollama's images,
+//!   and a body of the Responses API.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::{choice, message, search, stop, tool};
+use crate::conversation::Conversation;
+use crate::conversation::ignored::Ignored;
+use crate::conversation::settings::{ResponseFormat, SCHEMA_KEYS};
+use crate::conversation::tool::Tool;
+use crate::dialect::{Ask, Form};
+use crate::fault::ApiError;
+use crate::json::{self, Path, Text};
+use crate::models::effort::Effort;
+
+/// How a chat client wants its answer.
+#[derive(Debug, Clone, Default)]
+pub struct ChatShape {
+    /// A usage chunk at the end of a stream.
+    pub include_usage: bool,
+    /// `function_call` in the place of `tool_calls`, for a request that used `functions`.
+    pub legacy_functions: bool,
+    /// `stop`: up to four texts, none of them empty.
+    pub stop: Vec<String>,
+}
+
+/// What becomes of several fields together.
+#[derive(Debug, Default)]
+struct Reading<'a> {
+    conversation: Conversation<'a>,
+    shape: ChatShape,
+    model: Option<Cow<'a, str>>,
+    stream: bool,
+    /// `reasoning_effort`, or the effort in it.
+    effort: Option<Cow<'a, str>>,
+    /// `reasoning.effort`.
+    nested_effort: Option<Cow<'a, str>>,
+    /// `parallel_tool_calls`.
+    parallel: Option<bool>,
+    /// `reasoning.summary`, or the summary in an object under `reasoning_effort`.
+    summary: Option<Text<'a>>,
+}
+
+/// The chat request in `body`.
+pub fn parse(body: &[u8]) -> Result<Ask<'_, ChatShape>, ApiError> {
+    let mut reading = Reading::default();
+    let object = json::body(body)?;
+    let is_empty = |messages: &RawValue| messages.get().trim_matches(['[', ']', ' ', '\n', '\r', '\t']).is_empty();
+    // Cursor's agent sends Responses bodies here.
+    let has_input = object.find("input").is_some() && object.find("messages").is_none_or(is_empty);
+    for (key, value) in object.iter() {
+        if value.get() != "null" && (!has_input || ANSWER_KEYS.contains(&key)) {
+            reading.field(key, value)?;
+        }
+    }
+    if has_input {
+        let Reading { model, effort, stream, shape, conversation, .. } = reading;
+        return Ok(Ask { model, effort, stream, shape, form: Form::Responses(conversation.ignored) });
+    }
+    if object.find("messages").is_none() {
+        return Err(ApiError::invalid("messages", "'messages' is missing"));
+    }
+    Ok(reading.finish())
+}
+
+impl<'a> Reading<'a> {
+    fn finish(self) -> Ask<'a, ChatShape> {
+        let Self { mut conversation, shape, model, stream, effort, nested_effort, parallel, summary } = self;
+        let effort = effort.filter(|word| Effort::parse(word).is_some()).or(nested_effort);
+        let searches = |tool: &Tool<'_>| matches!(tool, Tool::Hosted { kind: "web_search", .. });
+        if conversation.web_search.is_some() && conversation.tools.iter().any(searches) {
+            conversation.web_search = None;
+            conversation.ignored.add(&Path::Root.key("web_search_options"));
+        }
+        // A chat client does not know to ask for summaries, and without them it sees no reasoning.
+        let summary = summary.unwrap_or(Text::from_escaped("auto"));
+        conversation.summary = Some(summary).filter(|summary| summary.escaped() != "none");
+        // The legacy answer has room for one call only.
+        conversation.one_call_at_a_time = shape.legacy_functions || parallel == Some(false);
+        Ask { model, effort, stream, shape, form: Form::Own(Box::new(conversation)) }
+    }
+
+    fn field(&mut self, key: &str, value: &'a RawValue) -> Result<(), ApiError> {
+        let path = &Path::Root.key(key);
+        let conversation = &mut self.conversation;
+        let ignored = &mut conversation.ignored;
+        match key {
+            "model" => self.model = Some(json::string(value, path)?),
+            "messages" => conversation.turns = message::parse_all(value, path, ignored)?,
+            "stream" => self.stream = json::boolean(value, path)?,
+            "stream_options" => self.stream_options(value, path)?,
+            "tools" => conversation.tools.extend(tool::parse_tools(value, path, ignored)?),
+            "tool_choice" => conversation.tool_choice = Some(choice::parse(value, path, ignored)?),
+            "parallel_tool_calls" => self.parallel = Some(json::boolean(value, path)?),
+            "functions" => {
+                self.shape.legacy_functions = true;
+                conversation.tools.extend(tool::parse_functions(value, path, ignored)?);
+            }
+            "function_call" => {
+                if conversation.tool_choice.is_none() {
+                    conversation.tool_choice = Some(choice::parse_legacy(value, path, ignored)?);
+                }
+            }
+            "web_search_options" => conversation.web_search = Some(search::parse(value, path, ignored)?),
+            "response_format" => conversation.format = Some(response_format(value, path, ignored)?),
+            // Some tools put the Responses API's object here.
+            "reasoning_effort" if json::kind(value) == "an object" => {
+                let (word, summary) = reasoning(value, path, ignored)?;
+                self.effort = word;
+                self.summary = self.summary.or(summary);
+            }
+            "reasoning_effort" => self.effort = Some(json::string(value, path)?),
+            "reasoning" => {
+                let (word, summary) = reasoning(value, path, ignored)?;
+                self.nested_effort = word;
+                self.summary = summary.or(self.summary);
+            }
+            "verbosity" => conversation.verbosity = Some(json::text(value, path)?),
+            "service_tier" => conversation.service_tier = Some(json::string(value, path)?),
+            "prompt_cache_key" => conversation.cache_key = Some(json::string(value, path)?),
+            "stop" => self.shape.stop = stop::parse(value, path)?,
+            _ => without_counterpart(key, value, path, ignored)?,
+        }
+        Ok(())
+    }
+
+    fn stream_options(&mut self, value: &'a RawValue, path: &Path<'_>) -> Result<(), ApiError> {
+        let options = json::object(value, path)?;
+        self.conversation.ignored.add_unknown(&options, &["include_usage"], path);
+        if let Some(flag) = options.find("include_usage") {
+            self.shape.include_usage = json::boolean(flag, &path.key("include_usage"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The effort and summary in an object; its other keys change nothing.
+fn reasoning<'a>(
+    value: &'a RawValue,
+    path: &Path<'_>,
+    ignored: &mut Ignored,
+) -> Result<(Option<Cow<'a, str>>, Option<Text<'a>>), ApiError> {
+    let reasoning = json::object(value, path)?;
+    ignored.add_unknown(&reasoning, &["effort", "summary"], path);
+    let effort = reasoning.find("effort").map(|effort| json::string(effort, &path.key("effort"))).transpose()?;
+    let summary = reasoning.find("summary").map(|summary| json::text(summary, &path.key("summary"))).transpose()?;
+    Ok((effort, summary))
+}
+
+/// A parameter the backend has nothing for: refused where the client would get another answer than it asked for,
+/// otherwise listed.
+fn without_counterpart(key: &str, value: &RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<(), ApiError> {
+    match key {
+        "n" => match json::unsigned(value, path)? {
+            1 => return Ok(()),
+            _ => return Err(unsupported(key, "only one choice can be generated")),
+        },
+        "logprobs" => {
+            if json::boolean(value, path)? {
+                return Err(unsupported(key, "log probabilities are not available"));
+            }
+            return Ok(());
+        }
+        "modalities" => {
+            if value.get().contains("\"audio\"") {
+                return Err(unsupported(key, "audio output is not available"));
+            }
+            return Ok(());
+        }
+        "audio" => return Err(unsupported(key, "audio output is not available")),
+        "prediction" => return Err(unsupported(key, "predicted outputs are not available")),
+        _ => ignored.add(path),
+    }
+    Ok(())
+}
+
+/// `response_format`.
+fn response_format<'a>(
+    value: &'a RawValue,
+    path: &Path<'_>,
+    ignored: &mut Ignored,
+) -> Result<ResponseFormat<'a>, ApiError> {
+    let format = json::object(value, path)?;
+    let type_path = path.key("type");
+    let kind = json::required(&format, "type", path)?;
+    match json::string(kind, &type_path)?.as_ref() {
+        "text" => {
+            ignored.add_unknown(&format, &["type"], path);
+            Ok(ResponseFormat::Text)
+        }
+        "json_object" => {
+            ignored.add_unknown(&format, &["type"], path);
+            Ok(ResponseFormat::JsonObject)
+        }
+        "json_schema" => {
+            let (outer, path) = (path, path.key("json_schema"));
+            // Some clients send the Responses form, which has no inner object.
+            let schema = match format.find("json_schema") {
+                Some(inner) => {
+                    ignored.add_unknown(&format, &["type", "json_schema"], outer);
+                    let inner = json::object(inner, &path)?;
+                    ignored.add_unknown(&inner, &SCHEMA_KEYS, &path);
+                    inner
+                }
+                None => {
+                    ignored.add_unknown(&format, &[SCHEMA_KEYS.as_slice(), &["type"]].concat(), outer);
+                    format
+                }
+            };
+            json::required(&schema, "schema", &path)?;
+            Ok(ResponseFormat::JsonSchema(schema))
+        }
+        other => Err(ApiError::invalid(
+            type_path.to_string(),
+            format!("'{type_path}' must be text, json_object or json_schema, but is '{other}'"),
+        )),
+    }
+}
+
+/// What says how the answer is to be, and not what it is an answer to.
+pub(crate) const ANSWER_KEYS: [&str; 8] =
+    ["stream", "stream_options", "stop", "n", "logprobs", "modalities", "audio", "prediction"];
+
+fn unsupported(key: &str, reason: &str) -> ApiError {
+    ApiError::unsupported(key, format!("'{key}' is not supported: {reason}"))
+}

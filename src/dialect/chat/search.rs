@@ -1,0 +1,42 @@
+//! `web_search_options`: a search of the web that the client asks for without naming a tool.
+
+use serde_json::value::RawValue;
+
+use crate::conversation::ignored::Ignored;
+use crate::conversation::tool::{PLACE, WebSearch};
+use crate::fault::ApiError;
+use crate::json::{self, Object, Path};
+
+/// The options in `value`.
+pub(super) fn parse<'a>(
+    value: &'a RawValue,
+    path: &Path<'_>,
+    ignored: &mut Ignored,
+) -> Result<WebSearch<'a>, ApiError> {
+    let options = json::object(value, path)?;
+    ignored.add_unknown(&options, &["search_context_size", "user_location"], path);
+    let size_path = path.key("search_context_size");
+    let size = options.find("search_context_size").map(|size| json::text(size, &size_path)).transpose()?;
+    if let Some(size) = size.filter(|size| !matches!(size.escaped(), "low" | "medium" | "high")) {
+        let message = format!("'{size_path}' must be low, medium or high, but is '{}'", size.escaped());
+        return Err(ApiError::invalid(size_path.to_string(), message));
+    }
+    let location_path = path.key("user_location");
+    let location = options.find("user_location").map(|value| location(value, &location_path, ignored)).transpose()?;
+    Ok(WebSearch { context_size: size, location })
+}
+
+/// `{"type":"approximate","approximate":{…}}` as chat has it, or the same fields flat.
+fn location<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Object<'a>, ApiError> {
+    let location = json::object(value, path)?;
+    let inner_path = path.key("approximate");
+    let (place, path) = match location.find("approximate") {
+        Some(inner) => {
+            ignored.add_unknown(&location, &["type", "approximate"], path);
+            (json::object(inner, &inner_path)?, &inner_path)
+        }
+        None => (location, path),
+    };
+    ignored.add_unknown(&place, &[PLACE.as_slice(), &["type"]].concat(), path);
+    Ok(place)
+}

@@ -1,0 +1,62 @@
+//! The parameter `stop`.
+
+use serde_json::value::RawValue;
+
+use crate::fault::ApiError;
+use crate::json;
+use crate::json::Path;
+
+/// The sequences in `value`: one string, or an array of up to four.
+///
+/// Errors are worded as OpenAI words them: 400 for another type, for no sequence, for an empty one and for too many.
+pub(super) fn parse(value: &RawValue, path: &Path<'_>) -> Result<Vec<String>, ApiError> {
+    match json::kind(value) {
+        "a string" => Ok(vec![sequence(value, path)?]),
+        "an array" => {
+            let elements = json::array(value, path)?;
+            match elements.len() {
+                0 => {
+                    let message = format!(
+                        "Invalid '{path}': empty array. Expected an array with minimum length 1, but got an empty array \
+                         instead."
+                    );
+                    return Err(ApiError::invalid(path.to_string(), message).with_code("empty_array"));
+                }
+                length if length > MOST => {
+                    let message = format!(
+                        "Invalid '{path}': array too long. Expected an array with maximum length {MOST}, but got an array \
+                         with length {length} instead."
+                    );
+                    return Err(ApiError::invalid(path.to_string(), message).with_code("array_above_max_length"));
+                }
+                _ => {}
+            }
+            let sequences = elements.into_iter().enumerate();
+            sequences.map(|(index, element)| sequence(element, &path.index(index))).collect()
+        }
+        other => {
+            let message = format!(
+                "Invalid type for '{path}': expected one of a string or array of strings, but got {other} instead."
+            );
+            Err(ApiError::invalid(path.to_string(), message).with_code("invalid_type"))
+        }
+    }
+}
+
+fn sequence(value: &RawValue, path: &Path<'_>) -> Result<String, ApiError> {
+    if json::kind(value) != "a string" {
+        let message = format!("Invalid type for '{path}': expected a string, but got {} instead.", json::kind(value));
+        return Err(ApiError::invalid(path.to_string(), message).with_code("invalid_type"));
+    }
+    let sequence = json::string(value, path)?.into_owned();
+    if sequence.is_empty() {
+        let message = format!(
+            "Invalid '{path}': empty string. Expected a string with minimum length 1, but got an empty string instead."
+        );
+        return Err(ApiError::invalid(path.to_string(), message).with_code("empty_string"));
+    }
+    Ok(sequence)
+}
+
+/// How many sequences a request may have.
+const MOST: usize = 4;

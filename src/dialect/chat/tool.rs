@@ -1,0 +1,133 @@
+//! The tools a chat client offers.
+
+use serde_json::value::RawValue;
+
+use crate::conversation::ignored::Ignored;
+use crate::conversation::tool::{Custom, Function, Tool, hosted};
+use crate::fault::ApiError;
+use crate::json::{self, Object, Path, Text};
+
+/// The tools in `value`.
+pub(super) fn parse_tools<'a>(
+    value: &'a RawValue,
+    path: &Path<'_>,
+    ignored: &mut Ignored,
+) -> Result<Vec<Tool<'a>>, ApiError> {
+    let tools = json::array(value, path)?;
+    tools.iter().enumerate().map(|(index, tool)| parse(tool, &path.index(index), ignored)).collect()
+}
+
+/// The legacy functions in `value`.
+pub(super) fn parse_functions<'a>(
+    value: &'a RawValue,
+    path: &Path<'_>,
+    ignored: &mut Ignored,
+) -> Result<Vec<Tool<'a>>, ApiError> {
+    let parse = |(index, function): (usize, &&'a RawValue)| {
+        let path = path.index(index);
+        let function = json::object(function, &path)?;
+        ignored.add_unknown(&function, &FUNCTION_KEYS, &path);
+        function_of(&function, "parameters", &path).map(Tool::Function)
+    };
+    json::array(value, path)?.iter().enumerate().map(parse).collect()
+}
+
+fn parse<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Tool<'a>, ApiError> {
+    let tool = json::object(value, path)?;
+    // Anthropic's tools have a key of their own for the schema, and often no type.
+    if tool.find("input_schema").is_some() && tool.find("function").is_none() {
+        ignored.add_unknown(&tool, &["type", "name", "description", "input_schema", "strict"], path);
+        return function_of(&tool, "input_schema", path).map(Tool::Function);
+    }
+    let type_path = path.key("type");
+    let kind = json::string(json::required(&tool, "type", path)?, &type_path)?;
+    match kind.as_ref() {
+        "function" => Definition::find(&tool, "function", path)?.function(ignored).map(Tool::Function),
+        "custom" => Definition::find(&tool, "custom", path)?.custom(ignored).map(Tool::Custom),
+        other => match hosted(other) {
+            Some(kind) => Ok(Tool::Hosted { kind, definition: tool }),
+            None => Err(ApiError::invalid(path.to_string(), format!("'{type_path}': unknown tool type '{other}'"))),
+        },
+    }
+}
+
+/// The function in `definition`, its schema under the key `schema`.
+fn function_of<'a>(definition: &Object<'a>, schema: &str, path: &Path<'_>) -> Result<Function<'a>, ApiError> {
+    Ok(Function {
+        name: name(definition, path)?,
+        description: definition.find("description"),
+        parameters: definition.find(schema),
+        strict: definition.find("strict"),
+    })
+}
+
+/// The definition of a tool: nested under its type as chat has it, or flat as the Responses API has it.
+pub(super) enum Definition<'t, 'a, 'p> {
+    Nested { outer: &'t Object<'a>, inner: Object<'a>, field: &'static str, path: &'t Path<'p> },
+    Flat { tool: &'t Object<'a>, path: &'t Path<'p> },
+}
+
+impl<'t, 'a, 'p> Definition<'t, 'a, 'p> {
+    pub(super) fn find(tool: &'t Object<'a>, field: &'static str, path: &'t Path<'p>) -> Result<Self, ApiError> {
+        match tool.find(field) {
+            Some(inner) => {
+                let inner = json::object(inner, &path.key(field))?;
+                Ok(Self::Nested { outer: tool, inner, field, path })
+            }
+            None if tool.find("name").is_some() => Ok(Self::Flat { tool, path }),
+            None => {
+                let path = path.key(field);
+                Err(ApiError::invalid(path.to_string(), format!("'{path}' is missing")))
+            }
+        }
+    }
+
+    /// The name alone, which is all that a choice has.
+    pub(super) fn name(&self, ignored: &mut Ignored) -> Result<Text<'a>, ApiError> {
+        self.read(&["name"], ignored, name)
+    }
+
+    fn function(&self, ignored: &mut Ignored) -> Result<Function<'a>, ApiError> {
+        self.read(&FUNCTION_KEYS, ignored, |definition, path| function_of(definition, "parameters", path))
+    }
+
+    fn custom(&self, ignored: &mut Ignored) -> Result<Custom<'a>, ApiError> {
+        self.read(&["name", "description", "format"], ignored, |definition, path| {
+            let (description, format) = (definition.find("description"), definition.find("format"));
+            Ok(Custom { name: name(definition, path)?, description, format })
+        })
+    }
+
+    fn read<T>(
+        &self,
+        known: &[&str],
+        ignored: &mut Ignored,
+        read: impl Fn(&Object<'a>, &Path<'_>) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        match self {
+            Self::Nested { outer, inner, field, path } => {
+                ignored.add_unknown(outer, &["type", field], path);
+                let path = path.key(field);
+                ignored.add_unknown(inner, known, &path);
+                read(inner, &path)
+            }
+            Self::Flat { tool, path } => {
+                ignored.add_unknown(tool, &[known, &["type"]].concat(), path);
+                read(tool, path)
+            }
+        }
+    }
+}
+
+/// The name in an object at `path`, which must have one.
+pub(super) fn name<'a>(definition: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
+    let value = json::required(definition, "name", path)?;
+    let path = path.key("name");
+    let name = json::text(value, &path)?;
+    match name.is_empty() {
+        true => Err(ApiError::invalid(path.to_string(), format!("'{path}' is empty"))),
+        false => Ok(name),
+    }
+}
+
+const FUNCTION_KEYS: [&str; 4] = ["name", "description", "parameters", "strict"];

@@ -1,0 +1,118 @@
+//! A Responses answer as one JSON document: the final `response` object, its `output` filled.
+
+use crate::backend::answer::verdict::Inconsistency;
+use crate::backend::answer::{Answer, Machine, Step};
+use crate::backend::event::answerer::Answerer;
+use crate::backend::event::delta::Delta;
+use crate::backend::event::failure::Failure;
+use crate::backend::event::sse::Frame;
+use crate::backend::event::{Event, Name, Usage};
+use crate::dialect::responses::output::{Audience, Output};
+use crate::dialect::responses::{is_internal, is_preamble, status_at};
+use crate::fault::ApiError;
+
+/// Waits for the whole answer and writes it. An incomplete answer is an answer: its `status` says so.
+#[derive(Debug)]
+pub struct Collect {
+    answerer: Answerer,
+    output: Output,
+    visible: bool,
+    usage: Option<Usage>,
+}
+
+impl Default for Collect {
+    fn default() -> Self {
+        Self { answerer: Answerer::default(), output: Output::new(Audience::Document), visible: false, usage: None }
+    }
+}
+
+impl Collect {
+    fn event(&mut self, event: &Event<'_>, data: &[u8], out: &mut Vec<u8>) -> Result<Step, Inconsistency> {
+        if let Some(delta) = Delta::of(event) {
+            self.output.delta(&delta, out);
+        } else {
+            let is_new = self.output.count(event, data.len());
+            let view = self.answerer.note(event);
+            if let Some(failure) = self.answerer.refused() {
+                return Ok(Step::Failed { failure, reported: false });
+            }
+            match event.kind.as_ref() {
+                kind @ ("response.completed" | "response.incomplete") => {
+                    let Some(response) = event.response else { return Ok(Step::Continue) };
+                    self.usage = view.and_then(|view| view.usage);
+                    let number = event.sequence_number;
+                    self.output.complete(response, status_at(kind), number, out, &mut Vec::new())?;
+                    return Ok(Step::Complete);
+                }
+                "response.failed" | "response.cancelled" => {
+                    return Ok(Step::Failed { failure: Failure::from_failed_response(event), reported: false });
+                }
+                "error" => return Ok(Step::Failed { failure: Failure::from_error_event(data), reported: false }),
+                _ if is_new => drop(self.output.event(event, &mut Vec::new())?),
+                _ => {}
+            }
+        }
+        self.saw(&event.kind);
+        Ok(Step::Continue)
+    }
+
+    /// Takes an event of which nothing but its name can be read.
+    fn unreadable(&mut self, data: &[u8]) -> Step {
+        let Some(Name { kind }) = Name::parse(data) else { return Step::Continue };
+        match kind.as_ref() {
+            "response.completed" | "response.incomplete" => {}
+            "response.failed" | "response.cancelled" => {
+                return Step::Failed { failure: Failure::default(), reported: false };
+            }
+            "error" => return Step::Failed { failure: Failure::from_error_event(data), reported: false },
+            kind => self.saw(kind),
+        }
+        Step::Continue
+    }
+
+    fn saw(&mut self, kind: &str) {
+        self.visible |= !is_preamble(kind) && !is_internal(kind);
+    }
+}
+
+impl Machine for Collect {
+    fn begin(&mut self, answerer: Answerer) {
+        self.answerer = answerer;
+    }
+
+    fn answerer(&self) -> &Answerer {
+        &self.answerer
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
+        if let Some(delta) = Delta::read(&frame.data) {
+            self.visible = true;
+            self.output.delta(&delta, out);
+            return Step::Continue;
+        }
+        match Event::parse(&frame.data) {
+            Some(event) => {
+                let step = self.event(&event, &frame.data, out);
+                let failed =
+                    |inconsistency: Inconsistency| Step::Failed { failure: inconsistency.into(), reported: false };
+                step.unwrap_or_else(failed)
+            }
+            None => self.unreadable(&frame.data),
+        }
+    }
+
+    fn visible(&self) -> bool {
+        self.visible
+    }
+
+    /// Nothing was sent, so the failure is answered with a status instead.
+    fn fail(&mut self, _error: &ApiError, _out: &mut Vec<u8>) {}
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    fn take_answer(&mut self) -> Option<Answer> {
+        Some(self.output.take_answer())
+    }
+}

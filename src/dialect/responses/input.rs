@@ -1,0 +1,196 @@
+//! The items of `input`, with items in the place of references.
+//!
+//! * What a reference stands for is [`mod@reference`]'s to say.
+//! * Reasoning that cannot be sent is left out: without its encrypted content, and named, or another model's.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use crate::backend::request::body::{Origin, Provenance};
+use crate::backend::request::context::Context;
+use crate::backend::request::context::{Reference, RememberedItem};
+use crate::conversation::ignored::Ignored;
+use crate::dialect::responses::reference;
+use crate::dialect::responses::reference::References;
+use crate::fault::ApiError;
+use crate::json;
+use crate::json::{Object, Path, Text};
+
+/// An item to be sent.
+#[derive(Debug)]
+pub(super) struct Entry<'a> {
+    pub(super) object: Object<'a>,
+    pub(super) kind: Cow<'a, str>,
+    pub(super) place: Place<'a>,
+}
+
+/// Where an item comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// The client's input, at this index.
+    Input(usize),
+    /// A turn that is remembered: the answer, or none for what was its input.
+    Remembered(Option<&'a Arc<Provenance>>),
+}
+
+impl<'a> Place<'a> {
+    /// That of the item at `index` of the whole conversation, which begins with what is remembered.
+    fn of(index: usize, context: &Context<'a>) -> Self {
+        match context.remembered.get(index) {
+            Some(provenance) => Self::Remembered(provenance.as_ref()),
+            None => Self::Input(index.saturating_sub(context.remembered.len())),
+        }
+    }
+
+    /// Gives `each` the path by which the client knows it.
+    pub(super) fn path<T>(self, each: impl FnOnce(&Path<'_>) -> T) -> T {
+        match self {
+            Self::Input(index) => each(&Path::Root.key("input").index(index)),
+            Self::Remembered(_) => each(&Path::Root.key("previous_response_id")),
+        }
+    }
+
+    /// That of reasoning in this place.
+    pub(super) fn origin(self) -> Origin {
+        match self {
+            Self::Input(index) => Origin::Client(Some(index)),
+            Self::Remembered(None) => Origin::Client(None),
+            Self::Remembered(Some(provenance)) => Origin::Memory(Arc::clone(provenance)),
+        }
+    }
+
+    /// Whether reasoning of this place may be sent to `model`.
+    fn serves(self, model: &str) -> bool {
+        !matches!(self, Self::Remembered(Some(provenance)) if !provenance.serves(model))
+    }
+}
+
+/// The items of a conversation, and what its references stand for.
+#[derive(Debug)]
+pub(super) struct Items<'a> {
+    items: Vec<Entry<'a>>,
+    found: Vec<Found>,
+}
+
+/// What became of a reference.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Its index in the client's input, if it stands there.
+    index: Option<usize>,
+    /// The item that takes its place, unless it is left out.
+    item: Option<RememberedItem>,
+}
+
+impl Found {
+    /// The same, for the books.
+    pub(super) fn reference(self) -> Option<Reference> {
+        self.index.map(|index| Reference { index, item: self.item.map(|item| item.json) })
+    }
+}
+
+impl<'a> Items<'a> {
+    /// Reads `items` and looks up their references.
+    pub(super) fn read(
+        items: &[&'a RawValue],
+        context: &Context<'a>,
+        references: &mut References,
+        ignored: &mut Ignored,
+    ) -> Result<Self, ApiError> {
+        let mut read = Self { items: Vec::with_capacity(items.len()), found: Vec::new() };
+        for (index, raw) in items.iter().enumerate() {
+            let place = Place::of(index, context);
+            let (object, kind) = place.path(|path| typed(raw, path))?;
+            if kind == "item_reference" {
+                let item = place.path(|path| references.resolve(&object, path, context))?;
+                if item.is_none() {
+                    place.path(|path| ignored.add(path));
+                }
+                let index = match place {
+                    Place::Input(index) => Some(index),
+                    Place::Remembered(_) => None,
+                };
+                read.found.push(Found { index, item });
+            }
+            read.items.push(Entry { object, kind, place });
+        }
+        Ok(read)
+    }
+
+    /// The items to be sent, in order, and whether reasoning of another model is not among them; `found` keeps what they
+    /// borrow.
+    pub(super) fn entries<'i>(
+        self,
+        found: &'i mut Vec<Found>,
+        context: &Context<'_>,
+        ignored: &mut Ignored,
+    ) -> Result<(Vec<Entry<'i>>, bool), ApiError>
+    where
+        'a: 'i,
+    {
+        *found = self.found;
+        let mut found = found.iter();
+        let mut left_out = false;
+        let mut entries: Vec<Entry<'i>> = Vec::with_capacity(self.items.len());
+        for item in self.items {
+            let item = if item.kind == "item_reference" {
+                let Some(RememberedItem { json, provenance }) = found.next().and_then(|found| found.item.as_ref())
+                else {
+                    continue;
+                };
+                item.place.path(|path| {
+                    let raw = serde_json::from_str::<&RawValue>(json).map_err(|_| reference::unknown(path))?;
+                    let (object, kind) = typed(raw, path)?;
+                    Ok::<_, ApiError>(Entry { object, kind, place: Place::Remembered(Some(provenance)) })
+                })?
+            } else {
+                item
+            };
+            if item.kind != "reasoning" {
+                entries.push(item);
+            } else if item.object.find("encrypted_content").is_none() {
+                // Its text alone cannot be given back to the model.
+                item.place.path(|path| ignored.add(path));
+            } else if item.place.serves(&context.model.model) {
+                entries.push(item);
+            } else {
+                left_out = true;
+            }
+        }
+        Ok((entries, left_out))
+    }
+}
+
+fn typed<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<(Object<'a>, Cow<'a, str>), ApiError> {
+    let object = json::object(raw, path)?;
+    let kind = match object.find("type") {
+        Some(kind) => json::string(kind, &path.key("type"))?,
+        None if object.find("role").is_some() => Cow::Borrowed("message"),
+        None => {
+            let path = path.key("type");
+            return Err(ApiError::invalid(path.to_string(), format!("'{path}' is missing")));
+        }
+    };
+    Ok((object, kind))
+}
+
+/// Whether a message up to the first of the user's has the word "json".
+pub(super) fn begins_with_word(entries: &[Entry<'_>]) -> bool {
+    for entry in entries.iter().filter(|entry| entry.kind == "message") {
+        let has_word = entry.object.find("content").is_some_and(mentions_json);
+        let role = entry.object.find("role").and_then(Text::of).map(Text::escaped);
+        if has_word || role == Some("user") {
+            return has_word;
+        }
+    }
+    false
+}
+
+fn mentions_json(content: &RawValue) -> bool {
+    if let Some(text) = Text::of(content) {
+        return text.mentions_json();
+    }
+    let parts = serde_json::from_str::<Vec<Object<'_>>>(content.get()).unwrap_or_default();
+    parts.iter().filter_map(|part| part.find("text").and_then(Text::of)).any(Text::mentions_json)
+}

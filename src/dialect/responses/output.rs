@@ -1,0 +1,438 @@
+//! The items of an answer: held against each other as they come, and kept to fill the final object's `output`.
+//!
+//! * A client may believe the deltas, the finished items or the answer's last event. All three are to say the same: what a
+//!   finished form says beyond the deltas is told in a delta of its own ([`missing`](crate::dialect::responses::missing)), an item that only the
+//!   last event holds is told too, and a contradiction ends the answer.
+//! * A client that gets one document has been sent nothing yet, so finished items count there whatever came before them.
+
+use serde_json::value::RawValue;
+
+use crate::backend::answer::items::{At, Finisher, ItemKind, Items, Key};
+use crate::backend::answer::sent::Sent;
+use crate::backend::answer::verdict::{CallKind, Citations, Inconsistency, Verdict, head_of};
+use crate::backend::answer::views::{ItemView, WholePart};
+use crate::backend::answer::{Answer, AnswerItem};
+use crate::backend::event::Event;
+use crate::backend::event::delta::{Delta, DeltaKind};
+use crate::dialect::responses::kept::Kept;
+use crate::dialect::responses::missing::Missing;
+use crate::json::{ArrayWriter, Object, ObjectWriter, Text};
+
+/// The items of an answer.
+#[derive(Debug)]
+pub(super) struct Output {
+    items: Items,
+    /// What is known of each item, in the order of `items`.
+    kept: Vec<Kept>,
+    audience: Audience,
+    /// The answer as later requests may refer to it, once its last event has come.
+    answer: Answer,
+}
+
+/// Who gets the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// A client that gets the events as they come.
+    Stream,
+    /// A client that gets one document at the end.
+    Document,
+}
+
+/// A finished item.
+#[derive(Clone, Copy)]
+struct Done<'a> {
+    raw: &'a RawValue,
+    view: &'a ItemView<'a>,
+    place: Option<u64>,
+}
+
+impl Output {
+    /// An answer of which nothing has come.
+    pub(super) fn new(audience: Audience) -> Self {
+        Self { items: Items::default(), kept: Vec::new(), audience, answer: Answer::default() }
+    }
+
+    /// Takes note of a delta; `false` if it must not be passed on. Events that should have come before it are written to
+    /// `out`.
+    pub(super) fn delta(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) -> bool {
+        let Some(at) = self.items.delta(delta) else { return false };
+        let is_call = matches!(delta.kind, DeltaKind::Arguments | DeltaKind::Input);
+        let is_early = is_call && self.audience == Audience::Stream && !self.items.item(at.item).begun;
+        let kept = self.kept_at(at.item);
+        kept.piece(delta.kind, delta.part_index()).escaped.push_str(delta.text.escaped());
+        kept.waits |= is_early;
+        if kept.waits {
+            return false;
+        }
+        self.announce(at, delta.sequence_number, out);
+        self.items.part_at(at).sent.add(delta.text);
+        true
+    }
+
+    /// Announces a part and its item where that may have been lost.
+    fn announce(&mut self, at: At, number: Option<u64>, out: &mut Vec<u8>) {
+        let (item, part) = (self.items.item(at.item), self.items.part_at_ref(at));
+        let is_known = part.announced || !part.sent.is_empty() || part.kind == DeltaKind::Arguments;
+        if self.audience == Audience::Document || self.items.sequence.gaps() == 0 || is_known {
+            return;
+        }
+        if !item.begun {
+            Missing::before(number, &self.items, at.item, out).item_of(part.kind);
+        }
+        Missing::before(number, &self.items, at.item, out).announce(part);
+        self.items.item_mut(at.item).begun = true;
+        self.items.part_at(at).announced = true;
+    }
+
+    /// Takes note of the number of an event of `length` bytes; `false` if the event came before.
+    pub(super) fn count(&mut self, event: &Event<'_>, length: usize) -> bool {
+        self.items.sequence.event(event.sequence_number, length)
+    }
+
+    /// Takes note of what `event` says of an item; `false` if it must not be passed on. Events that should have come before
+    /// it are written to `out`.
+    pub(super) fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<bool, Inconsistency> {
+        match event.kind.as_ref() {
+            "response.output_item.added" => Ok(self.item_added(event)),
+            "response.content_part.added" | "response.reasoning_summary_part.added" => {
+                Ok(self.part_announced(event, out))
+            }
+            "response.output_text.annotation.added" => Ok(self.annotation_added(event)),
+            "response.output_item.done" => {
+                let Some(raw) = event.item else { return Ok(true) };
+                let view = ItemView::read(raw);
+                let position = self.items.find_or_add(Key::of_item(&view, event.output_index));
+                let done = Done { raw, view: &view, place: event.output_index };
+                self.item_done(position, done, event.sequence_number, out)?;
+                Ok(true)
+            }
+            _ => self.parts_done(event, out),
+        }
+    }
+
+    fn item_added(&mut self, event: &Event<'_>) -> bool {
+        let Some(raw) = event.item else { return true };
+        let view = ItemView::read(raw);
+        let key = Key::of_item(&view, event.output_index);
+        let position = self.items.find_or_add(key);
+        self.items.name(position, key);
+        let item = self.items.item_mut(position);
+        if item.done {
+            return false;
+        }
+        item.kind = ItemKind::of(&view);
+        item.head = head_of(&view).map(|(_, _, head)| head).unwrap_or_default();
+        let is_first = !std::mem::replace(&mut item.begun, true);
+        if item.kind.call().is_some() {
+            let at = self.items.part(position, DeltaKind::Arguments, 0);
+            self.items.announce(at);
+        }
+        self.kept_at(position).begin(raw);
+        is_first
+    }
+
+    fn part_announced(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> bool {
+        let Some(at) = self.items.announced_by(event) else { return true };
+        let (part, item) = (self.items.part_at(at), at.item);
+        let (is_first, kind) = (!part.announced, part.kind);
+        self.items.announce(at);
+        let item = self.items.item_mut(item);
+        if self.audience == Audience::Stream && !item.begun && !item.done && self.items.sequence.gaps() > 0 {
+            let item = self.items.item_mut(at.item);
+            item.begun = true;
+            Missing::before(event.sequence_number, &self.items, at.item, out).item_of(kind);
+        }
+        is_first
+    }
+
+    fn annotation_added(&mut self, event: &Event<'_>) -> bool {
+        let Some(annotation) = event.annotation else { return true };
+        let position = self.items.find_or_add(Key::of(event));
+        let at = self.items.part(position, DeltaKind::Text, event.content_index.unwrap_or_default());
+        self.items.cite(at, event.annotation_index, annotation)
+    }
+
+    /// Takes the end of a part, told by itself.
+    fn parts_done(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<bool, Inconsistency> {
+        for whole in WholePart::all_of(event) {
+            let position = self.items.find_or_add(Key::of(event));
+            let is_call = matches!(whole.kind, DeltaKind::Arguments | DeltaKind::Input);
+            if is_call && self.audience == Audience::Stream && !self.items.item(position).begun {
+                // Without a name it is nothing to anybody: it is told with its item.
+                return Ok(false);
+            }
+            let at = self.items.part(position, whole.kind, whole.index);
+            self.part_done(at, &whole, Finisher::Part, event.sequence_number, out)?;
+            let piece = self.kept_at(position).piece(whole.kind, whole.index);
+            whole.text.escaped().clone_into(&mut piece.escaped);
+            if let Some(part) = event.part {
+                piece.part = Some(part.get().to_owned());
+            }
+        }
+        Ok(true)
+    }
+
+    /// Holds the whole of a part against what came of it, and tells what has not been told.
+    fn part_done(
+        &mut self,
+        at: At,
+        whole: &WholePart<'_>,
+        by: Finisher,
+        number: Option<u64>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Inconsistency> {
+        match self.items.finish(at, whole.text, by) {
+            Verdict::Whole => self.announce(at, number, out),
+            Verdict::Rest(rest) => {
+                self.announce(at, number, out);
+                if self.audience == Audience::Stream {
+                    Missing::before(number, &self.items, at.item, out).text(self.items.part_at_ref(at), &rest);
+                }
+                let part = self.items.part_at(at);
+                part.announced = true;
+                part.sent.add(Text::from_escaped(&rest));
+            }
+            Verdict::Contradicted if self.audience == Audience::Document => {
+                self.items.part_at(at).sent = Sent::of(whole.text);
+            }
+            Verdict::Contradicted | Verdict::Hopeless => return Err(Inconsistency::Contradiction(whole.kind)),
+        }
+        match &whole.citations {
+            Some(citations) => self.citations_done(at, citations, number, out),
+            None => Ok(()),
+        }
+    }
+
+    fn citations_done(
+        &mut self,
+        at: At,
+        whole: &[&RawValue],
+        number: Option<u64>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Inconsistency> {
+        let known = match self.items.finish_citations(at, whole) {
+            Citations::Sent(known) => known,
+            Citations::Contradicted if self.audience == Audience::Document => {
+                self.items.part_at(at).citations.clear();
+                0
+            }
+            Citations::Contradicted => return Err(Inconsistency::Contradiction(DeltaKind::Text)),
+        };
+        for (index, citation) in (0..).zip(whole).skip(known) {
+            if self.audience == Audience::Stream {
+                Missing::before(number, &self.items, at.item, out).citation(
+                    self.items.part_at_ref(at),
+                    index,
+                    citation,
+                );
+            }
+            self.items.part_at(at).citations.push(citation.get().into());
+        }
+        Ok(())
+    }
+
+    /// Takes a finished item.
+    fn item_done(
+        &mut self,
+        position: usize,
+        done: Done<'_>,
+        number: Option<u64>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Inconsistency> {
+        let view = done.view;
+        self.items.name(position, Key::of_item(view, done.place));
+        self.require_head(position, view)?;
+        let item = self.items.item_mut(position);
+        let (is_untold, kind) = (item.is_untold(), ItemKind::of(view));
+        item.kind = kind;
+        item.done = true;
+        if self.audience == Audience::Stream && is_untold && kind.is_told_in_deltas() {
+            item.begun = true;
+            Missing::before(number, &self.items, position, out).item(done.raw);
+        }
+        let mut whole = WholePart::all_in(view);
+        let payload = kind.call().and_then(|kind| view.payload(kind));
+        whole.extend(payload.map(|text| WholePart { kind: DeltaKind::Arguments, index: 0, text, citations: None }));
+        for part in &whole {
+            let at = self.items.part(position, part.kind, part.index);
+            self.part_done(at, part, Finisher::Item, number, out)?;
+        }
+        if self.audience == Audience::Stream
+            && let Some(at) = self.items.left_over(position, view, &whole).first()
+        {
+            return Err(Inconsistency::Contradiction(self.items.part_at(*at).kind));
+        }
+        self.kept_at(position).finish(done.raw);
+        Ok(())
+    }
+
+    /// A call that was announced with another id or name is another call.
+    fn require_head(&mut self, position: usize, view: &ItemView<'_>) -> Result<(), Inconsistency> {
+        let item = self.items.item(position);
+        let differs = head_of(view).is_some_and(|(_, _, head)| !item.head.is_empty() && item.head != head);
+        if differs && self.audience == Audience::Stream {
+            return Err(Inconsistency::Contradiction(DeltaKind::Arguments));
+        }
+        Ok(())
+    }
+
+    /// Writes `response`, the object in the answer's last event, to `filled`, with its `output` filled if it is empty and
+    /// there is something to fill it with. `status` is that of items of which the end never came. Events that should have
+    /// come before the last one are written to `out`.
+    pub(super) fn complete(
+        &mut self,
+        response: &RawValue,
+        status: &str,
+        number: Option<u64>,
+        filled: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Inconsistency> {
+        let object = serde_json::from_str::<Object<'_>>(response.get()).unwrap_or_default();
+        self.answer.id = object.find("id").and_then(Text::of).map(|id| id.decode().into_owned());
+        let output: Vec<&RawValue> =
+            object.find("output").and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        if !output.is_empty() {
+            self.require_all_of(&output, number, out)?;
+            self.answer.items = output.iter().map(|raw| answer_item(raw.get().to_owned(), true)).collect();
+            filled.extend_from_slice(response.get().as_bytes());
+            return Ok(());
+        }
+        self.require_proof()?;
+        let items = self.all_items(status);
+        let may_be_lost = status == COMPLETED || self.items.sequence.lost() > 0;
+        if self.audience == Audience::Stream && may_be_lost {
+            for (position, json) in &items {
+                if !self.items.item(*position).done {
+                    self.tell_waiting(*position, number, out);
+                    Missing::before(number, &self.items, *position, out).item_done(json);
+                }
+            }
+        }
+        if items.is_empty() {
+            filled.extend_from_slice(response.get().as_bytes());
+        } else {
+            write_filled(&object, &items, filled);
+        }
+        let item = |(position, json): (usize, String)| answer_item(json, self.items.item(position).done);
+        self.answer.items = items.into_iter().map(item).collect();
+        Ok(())
+    }
+
+    /// Tells the arguments that came before their call and have waited for its end, which never came.
+    fn tell_waiting(&mut self, position: usize, number: Option<u64>, out: &mut Vec<u8>) {
+        let at = self.items.part(position, DeltaKind::Arguments, 0);
+        let kind = if self.items.item(position).kind == ItemKind::Call(CallKind::Custom) {
+            DeltaKind::Input
+        } else {
+            DeltaKind::Arguments
+        };
+        let kept = self.kept_at(position);
+        if std::mem::take(&mut kept.waits) {
+            let escaped = std::mem::take(&mut kept.piece(kind, 0).escaped);
+            Missing::before(number, &self.items, position, out).text(self.items.part_at_ref(at), &escaped);
+        }
+    }
+
+    /// Holds `output`, which is all finished items, against what came before.
+    fn require_all_of(
+        &mut self,
+        output: &[&RawValue],
+        number: Option<u64>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Inconsistency> {
+        let views: Vec<ItemView<'_>> = output.iter().map(|raw| ItemView::read(raw)).collect();
+        let positions = self.items.positions_of(&views);
+        for ((place, raw), (view, position)) in (0..).zip(output).zip(views.iter().zip(&positions)) {
+            let item = self.items.item(*position);
+            let place = item.place.or(Some(place));
+            // What nobody knows and was never told of may well be meant for the last event alone.
+            let is_told = !item.is_untold() || ItemKind::of(view) != ItemKind::Other;
+            let lacks_end = self.audience == Audience::Stream && !item.done && is_told;
+            self.item_done(*position, Done { raw, view, place }, number, out)?;
+            if lacks_end {
+                Missing::before(number, &self.items, *position, out).item_done(raw.get());
+            }
+        }
+        let mut is_there = vec![false; self.items.len()];
+        positions.iter().for_each(|position| is_there[*position] = true);
+        for (item, _) in self.items.iter().zip(is_there).filter(|(_, is_there)| !is_there) {
+            let is_answer = matches!(item.kind, ItemKind::Message | ItemKind::Call(_));
+            if (item.done && is_answer) || (!item.done && self.audience == Audience::Stream && !item.is_untold()) {
+                return Err(Inconsistency::Lost);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where events were lost and the last one holds no items, only what something finished bears out counts. Of a message
+    /// and a call its parts are enough; other items have more to them.
+    fn require_proof(&self) -> Result<(), Inconsistency> {
+        let is_whole = |kind| matches!(kind, ItemKind::Message | ItemKind::Call(_));
+        let is_in_doubt = self.items.sequence.is_in_doubt();
+        let is_half = is_in_doubt && self.items.iter().any(|item| !item.done && !is_whole(item.kind));
+        if is_half || self.items.lack_an_item() || !self.items.are_borne_out(|_| true) {
+            return Err(Inconsistency::Lost);
+        }
+        Ok(())
+    }
+
+    /// The items as JSON in the order of their places, each with its position.
+    fn all_items(&mut self, status: &str) -> Vec<(usize, String)> {
+        self.kept.resize_with(self.items.len(), Kept::default);
+        let mut items: Vec<(u64, usize, String)> = Vec::new();
+        for (position, (item, kept)) in self.items.iter().zip(&mut self.kept).enumerate() {
+            let place = item.place.unwrap_or(if item.done { position as u64 } else { u64::MAX });
+            items.extend(kept.written(item, status).map(|json| (place, position, json)));
+        }
+        items.sort_by_key(|(place, position, _)| (*place, *position));
+        items.into_iter().map(|(_, position, json)| (position, json)).collect()
+    }
+
+    /// The whole answer.
+    pub(super) fn take_answer(&mut self) -> Answer {
+        std::mem::take(&mut self.answer)
+    }
+
+    fn kept_at(&mut self, position: usize) -> &mut Kept {
+        if self.kept.len() <= position {
+            self.kept.resize_with(position + 1, Kept::default);
+        }
+        &mut self.kept[position]
+    }
+}
+
+/// An item as later requests may refer to it: by its id, if it has ended.
+fn answer_item(json: String, has_ended: bool) -> AnswerItem {
+    let raw = serde_json::from_str::<&RawValue>(&json).ok().filter(|_| has_ended);
+    let id = raw.and_then(|raw| ItemView::read(raw).id).and_then(Text::of).map(|id| id.decode().into_owned());
+    AnswerItem { id, json }
+}
+
+/// Writes `response` with `items` as its `output`.
+fn write_filled(response: &Object<'_>, items: &[(usize, String)], out: &mut Vec<u8>) {
+    let write_items = |out: &mut Vec<u8>| {
+        let mut array = ArrayWriter::begin(out);
+        items.iter().for_each(|(_, json)| array.element().extend_from_slice(json.as_bytes()));
+        array.end();
+    };
+    let mut writer = ObjectWriter::begin(out);
+    let mut filled = false;
+    for (key, value) in response.iter() {
+        if key == "output" {
+            write_items(writer.key(key));
+            filled = true;
+        } else {
+            writer.raw(key, value);
+        }
+    }
+    if !filled {
+        write_items(writer.key("output"));
+    }
+    writer.end();
+}
+
+/// The status of a whole answer, and of its items.
+const COMPLETED: &str = "completed";
+
+#[cfg(test)]
+mod tests;

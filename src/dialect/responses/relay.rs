@@ -1,0 +1,327 @@
+//! A Responses stream, passed on as it is.
+//!
+//! * A frame's bytes are the backend's own: `event` line, key order, unknown events and all. One that not every client could
+//!   read, such as an event over several `data` lines, is written anew on one.
+//! * Left out are events internal to the backend, unless the client is the one they are meant for, and those that come again;
+//!   rewritten is only a final event whose `output` is empty. Events are added where the backend told something in one place only ([`output`](crate::dialect::responses::output)).
+//! * A failure is an `error` event in two shapes at once: flat, as typed clients want it, and with an `error` object, without
+//!   which the official SDKs take the answer for a whole one. The backend's own `response.failed` follows it.
+
+use std::borrow::Cow;
+
+use crate::backend::answer::verdict::Inconsistency;
+use crate::backend::answer::{Answer, Machine, Step};
+use crate::backend::event::answerer::{Answerer, is_model_header};
+use crate::backend::event::delta::Delta;
+use crate::backend::event::failure::Failure;
+use crate::backend::event::sse::{Frame, on_one_line};
+use crate::backend::event::{Event, Name, ResponseView, Usage};
+use crate::dialect::responses::output::{Audience, Output};
+use crate::dialect::responses::{is_internal, is_preamble, status_at};
+use crate::fault::ApiError;
+use crate::json::{Object, ObjectWriter};
+
+/// Who reads a stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reader {
+    /// A library of the public API.
+    #[default]
+    Library,
+    /// A Codex client: it knows the backend's internal events, and of failures only `response.failed`.
+    Codex,
+}
+
+/// Passes a stream on.
+#[derive(Debug)]
+pub struct Relay {
+    reader: Reader,
+    /// The client asked for the model under another name than it was sent with.
+    is_renamed: bool,
+    answerer: Answerer,
+    output: Output,
+    /// The backend's own report of the failure, until it can be passed on behind the error event.
+    report: Vec<u8>,
+    visible: bool,
+    usage: Option<Usage>,
+    next_sequence_number: u64,
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        Self::new(Reader::default())
+    }
+}
+
+impl Relay {
+    /// A stream for `reader`, at its beginning.
+    pub fn new(reader: Reader) -> Self {
+        Self {
+            reader,
+            is_renamed: false,
+            answerer: Answerer::default(),
+            output: Output::new(Audience::Stream),
+            report: Vec::new(),
+            visible: false,
+            usage: None,
+            next_sequence_number: 0,
+        }
+    }
+
+    /// The same for a client that asked for the model as `asked`, which was sent as `sent`.
+    ///
+    /// A Codex CLI (0.169) takes any other name than the one it asked for as a reroute, and tells its user that the account
+    /// "was flagged". Where the other name is this proxy's doing, the headers in the backend's events do not repeat it.
+    #[must_use]
+    pub fn renamed(self, asked: Option<&str>, sent: &str) -> Self {
+        Self { is_renamed: asked.is_some_and(|asked| asked != sent), ..self }
+    }
+
+    fn count(&mut self, sequence_number: Option<u64>) {
+        if let Some(number) = sequence_number {
+            self.next_sequence_number = number.saturating_add(1);
+        }
+    }
+
+    fn delta(&mut self, delta: &Delta<'_>, frame: &Frame<'_>, out: &mut Vec<u8>) {
+        self.count(delta.sequence_number);
+        if self.output.delta(delta, out) {
+            self.visible = true;
+            pass(frame, delta.kind.event(), out);
+        }
+    }
+
+    fn event(&mut self, event: &Event<'_>, frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<Step, Inconsistency> {
+        if let Some(delta) = Delta::of(event) {
+            self.delta(&delta, frame, out);
+            return Ok(Step::Continue);
+        }
+        let is_new = self.output.count(event, frame.data.len());
+        let view = self.answerer.note(event);
+        if let Some(failure) = self.answerer.refused() {
+            return Ok(untold(failure));
+        }
+        match event.kind.as_ref() {
+            "error" => return Ok(untold(Failure::from_error_event(&frame.data))),
+            "response.failed" | "response.cancelled" => return Ok(self.failed(event, frame, out)),
+            _ => self.count(event.sequence_number),
+        }
+        match event.kind.as_ref() {
+            kind if is_internal(kind) && self.hides_model(event) => write_without_model(event, frame, out),
+            kind if is_internal(kind) => self.internal(frame, kind, out),
+            "response.completed" | "response.incomplete" => return self.complete(frame, event, view, out),
+            kind => {
+                if is_new && self.output.event(event, out)? {
+                    self.visible |= !is_preamble(kind);
+                    pass(frame, kind, out);
+                }
+            }
+        }
+        Ok(Step::Continue)
+    }
+
+    fn complete(
+        &mut self,
+        frame: &Frame<'_>,
+        event: &Event<'_>,
+        view: Option<ResponseView<'_>>,
+        out: &mut Vec<u8>,
+    ) -> Result<Step, Inconsistency> {
+        let Some(response) = event.response else {
+            self.visible = true;
+            pass(frame, &event.kind, out);
+            return Ok(Step::Complete);
+        };
+        self.usage = view.and_then(|view| view.usage);
+        let mut filled = Vec::new();
+        self.output.complete(response, status_at(&event.kind), event.sequence_number, &mut filled, out)?;
+        self.visible = true;
+        if filled == response.get().as_bytes() {
+            pass(frame, &event.kind, out);
+        } else {
+            write_event(event, frame, &String::from_utf8_lossy(&filled), out);
+        }
+        Ok(Step::Complete)
+    }
+
+    /// An event of which nothing but its name can be read is passed on, unless it would have to be acted on.
+    fn unreadable(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
+        let Some(Name { kind }) = Name::parse(&frame.data) else { return Step::Continue };
+        match kind.as_ref() {
+            "error" => return untold(Failure::from_error_event(&frame.data)),
+            "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {}
+            kind if is_internal(kind) => self.internal(frame, kind, out),
+            kind => {
+                self.visible |= !is_preamble(kind);
+                pass(frame, kind, out);
+            }
+        }
+        Step::Continue
+    }
+
+    fn hides_model(&self, event: &Event<'_>) -> bool {
+        let is_shown = self.reader == Reader::Codex && self.is_renamed && event.headers.is_some();
+        is_shown && self.answerer.substitute().is_none()
+    }
+
+    fn internal(&self, frame: &Frame<'_>, kind: &str, out: &mut Vec<u8>) {
+        if self.reader == Reader::Codex {
+            pass(frame, kind, out);
+        }
+    }
+
+    /// The backend's last word on a failure. Before anything was shown, the failure becomes a status; after that a Codex
+    /// client is shown this event, and everybody else first the error event that [`Machine::fail`] writes.
+    fn failed(&mut self, event: &Event<'_>, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
+        let reported = self.visible && self.reader == Reader::Codex;
+        if reported {
+            pass(frame, &event.kind, out);
+        } else if self.visible {
+            pass(frame, &event.kind, &mut self.report);
+        }
+        Step::Failed { failure: Failure::from_failed_response(event), reported }
+    }
+}
+
+/// Everything else that is said of a failure is told by the error event that [`Machine::fail`] writes.
+fn untold(failure: Failure) -> Step {
+    Step::Failed { failure, reported: false }
+}
+
+impl Machine for Relay {
+    fn begin(&mut self, answerer: Answerer) {
+        self.answerer = answerer;
+    }
+
+    fn answerer(&self) -> &Answerer {
+        &self.answerer
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
+        if let Some(delta) = Delta::read(&frame.data) {
+            self.delta(&delta, frame, out);
+            return Step::Continue;
+        }
+        match Event::parse(&frame.data) {
+            Some(event) => {
+                let step = self.event(&event, frame, out);
+                step.unwrap_or_else(|inconsistency| untold(inconsistency.into()))
+            }
+            None => self.unreadable(frame, out),
+        }
+    }
+
+    fn visible(&self) -> bool {
+        self.visible
+    }
+
+    fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>) {
+        write_error(error, self.next_sequence_number, out);
+        if self.reader == Reader::Codex {
+            write_failed(error, self.next_sequence_number.saturating_add(1), out);
+        }
+        out.append(&mut self.report);
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    fn take_answer(&mut self) -> Option<Answer> {
+        Some(self.output.take_answer())
+    }
+}
+
+/// Writes `error` as an event in both shapes.
+fn write_error(error: &ApiError, sequence_number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"event: error\ndata: ");
+    let mut event = ObjectWriter::begin(out);
+    event.string("type", "error");
+    write_code(error, &mut event);
+    event.string("message", &error.message);
+    match &error.param {
+        Some(param) => event.string("param", param),
+        None => event.json("param", "null"),
+    };
+    event.unsigned("sequence_number", sequence_number).json("error", &error.to_json_object());
+    event.end();
+    out.extend_from_slice(b"\n\n");
+}
+
+/// Writes `error` as the one event by which a Codex client learns of a failure (Codex CLI 0.147 ignores `error`).
+fn write_failed(error: &ApiError, sequence_number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"event: response.failed\ndata: ");
+    let mut event = ObjectWriter::begin(out);
+    event.string("type", "response.failed").unsigned("sequence_number", sequence_number);
+    let mut response = ObjectWriter::begin(event.key("response"));
+    response.string("object", "response").string("status", "failed");
+    let mut failure = ObjectWriter::begin(response.key("error"));
+    write_code(error, &mut failure);
+    failure.string("message", &error.message);
+    failure.end();
+    response.end();
+    event.end();
+    out.extend_from_slice(b"\n\n");
+}
+
+fn write_code(error: &ApiError, object: &mut ObjectWriter<'_>) {
+    match error.code() {
+        Some(code) => object.string("code", code),
+        None => object.json("code", "null"),
+    };
+}
+
+/// Passes a frame on whose event has this name.
+fn pass(frame: &Frame<'_>, kind: &str, out: &mut Vec<u8>) {
+    match String::from_utf8_lossy(&frame.data) {
+        Cow::Borrowed(_) if frame.is_plain() => out.extend_from_slice(frame.raw),
+        data => {
+            write_name(kind, out);
+            out.extend_from_slice(on_one_line(&data).as_bytes());
+            out.extend_from_slice(b"\n\n");
+        }
+    }
+}
+
+/// Writes the event anew, everything but its `response` as it was.
+fn write_event(event: &Event<'_>, frame: &Frame<'_>, response: &str, out: &mut Vec<u8>) {
+    let object = serde_json::from_slice::<Object<'_>>(&frame.data).unwrap_or_default();
+    write_name(&event.kind, out);
+    let mut writer = ObjectWriter::begin(out);
+    for (key, value) in object.iter() {
+        let value = if key == "response" { response } else { value.get() };
+        writer.json(key, &on_one_line(value));
+    }
+    writer.end();
+    out.extend_from_slice(b"\n\n");
+}
+
+/// Writes the event anew, without the headers that name the model.
+fn write_without_model(event: &Event<'_>, frame: &Frame<'_>, out: &mut Vec<u8>) {
+    let object = serde_json::from_slice::<Object<'_>>(&frame.data).unwrap_or_default();
+    write_name(&event.kind, out);
+    let mut writer = ObjectWriter::begin(out);
+    for (key, value) in object.iter() {
+        let headers = if key == "headers" { serde_json::from_str::<Object<'_>>(value.get()).ok() } else { None };
+        let Some(headers) = headers else {
+            writer.json(key, &on_one_line(value.get()));
+            continue;
+        };
+        let mut kept = ObjectWriter::begin(writer.key(key));
+        for (name, value) in headers.iter().filter(|(name, _)| !is_model_header(name)) {
+            kept.json(name, &on_one_line(value.get()));
+        }
+        kept.end();
+    }
+    writer.end();
+    out.extend_from_slice(b"\n\n");
+}
+
+/// Writes the `event` line, unless the name holds what would end it, and the beginning of the `data` line.
+fn write_name(kind: &str, out: &mut Vec<u8>) {
+    if !kind.contains(char::is_control) {
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(kind.as_bytes());
+        out.push(b'\n');
+    }
+    out.extend_from_slice(b"data: ");
+}

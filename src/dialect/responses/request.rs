@@ -1,0 +1,179 @@
+//! The request of the Responses API, as clients send it.
+//!
+//! Only what decides the call is looked at; the rest stays as it is until it is written for the backend.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::conversation::ignored::Ignored;
+use crate::fault::ApiError;
+use crate::json;
+use crate::json::{Object, Path, Text};
+use crate::models::effort::Effort;
+
+/// A Responses request whose deciding fields are sound.
+#[derive(Debug)]
+pub struct ResponsesRequest<'a> {
+    /// The model's name as the client wrote it.
+    pub model: Option<Cow<'a, str>>,
+    /// `reasoning.effort` if it is a word that means something, else chat's `reasoning_effort`.
+    pub effort: Option<Cow<'a, str>>,
+    /// The client wants events.
+    pub stream: bool,
+    /// What the model is to answer.
+    pub input: Input<'a>,
+    /// The answer that this turn continues.
+    pub previous_response_id: Option<Cow<'a, str>>,
+    /// The answer is to be a shorter form of the conversation. No field says so: it is another endpoint.
+    pub asks_for_compaction: bool,
+    /// The client is answered as by chat: it sees summaries of the reasoning unless it wants none, and the keys that say
+    /// how a chat answer is to be have been read. No field says so: it is another endpoint.
+    pub answers_chat: bool,
+    /// Fields that change nothing, as far as they are known already.
+    pub ignored: Ignored,
+    /// `reasoning`, or the object that stands in its place under `reasoning_effort`.
+    pub reasoning: Option<Object<'a>>,
+    /// `tools`.
+    pub tools: Vec<&'a RawValue>,
+    /// `include`.
+    pub include: Vec<&'a RawValue>,
+    /// `service_tier`.
+    pub service_tier: Option<Cow<'a, str>>,
+    /// `prompt_cache_key`.
+    pub prompt_cache_key: Option<Cow<'a, str>>,
+    /// `instructions`.
+    pub instructions: Option<Text<'a>>,
+    /// The whole body.
+    pub body: Object<'a>,
+}
+
+/// The conversation.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// One user message.
+    Text(Text<'a>),
+    /// Items.
+    Items(Vec<&'a RawValue>),
+}
+
+impl<'a> ResponsesRequest<'a> {
+    /// The request in `bytes`.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
+        let body = json::body(bytes)?;
+        refuse_stored_state(&body)?;
+        let (reasoning, effort) = reasoning(&body)?;
+        Ok(Self {
+            model: string(&body, "model")?,
+            effort,
+            stream: match body.find("stream") {
+                Some(flag) => json::boolean(flag, &Path::Root.key("stream"))?,
+                None => false,
+            },
+            input: Input::parse(&body)?,
+            previous_response_id: string(&body, "previous_response_id")?,
+            asks_for_compaction: false,
+            answers_chat: false,
+            ignored: Ignored::default(),
+            reasoning,
+            tools: array(&body, "tools")?,
+            include: array(&body, "include")?,
+            service_tier: string(&body, "service_tier")?,
+            prompt_cache_key: string(&body, "prompt_cache_key")?,
+            instructions: match body.find("instructions") {
+                Some(text) => Some(json::text(text, &Path::Root.key("instructions"))?),
+                None => None,
+            },
+            body,
+        })
+    }
+}
+
+impl<'a> Input<'a> {
+    fn parse(body: &Object<'a>) -> Result<Self, ApiError> {
+        let value = json::required(body, "input", &Path::Root)?;
+        if let Some(text) = Text::of(value) {
+            return Ok(Self::Text(text));
+        }
+        if json::kind(value) != "an array" {
+            let found = json::kind(value);
+            return Err(ApiError::invalid(
+                "input",
+                format!("'input' must be a string or an array of items, but is {found}"),
+            ));
+        }
+        json::array(value, &Path::Root.key("input")).map(Self::Items)
+    }
+
+    /// The user's message that a text stands for, as an item; `None` for a list of items.
+    pub fn spoken(&self) -> Option<Box<RawValue>> {
+        let Self::Text(text) = self else { return None };
+        RawValue::from_string(format!(r#"{{"type":"message","role":"user","content":"{}"}}"#, text.escaped())).ok()
+    }
+
+    /// The last item.
+    pub fn last(&self) -> Option<&'a RawValue> {
+        match self {
+            Self::Text(_) => None,
+            Self::Items(items) => items.last().copied(),
+        }
+    }
+}
+
+/// Whatever needs an answer or a conversation to be kept upstream, where nothing is.
+fn refuse_stored_state(body: &Object<'_>) -> Result<(), ApiError> {
+    if body.find("previous_response_id").is_some() && body.find("conversation").is_some() {
+        let message = "'previous_response_id' and 'conversation' both say what this turn continues; send one of them";
+        return Err(ApiError::invalid("previous_response_id", message).with_code("mutually_exclusive_parameters"));
+    }
+    for (key, advice) in STORED_STATE {
+        if body.find(key).is_some() {
+            return Err(ApiError::unsupported(
+                key,
+                format!("'{key}' is not supported: nothing is stored upstream. {advice}"),
+            ));
+        }
+    }
+    let background = body.find("background").map(|flag| json::boolean(flag, &Path::Root.key("background")));
+    if background.transpose()?.unwrap_or(false) {
+        return Err(ApiError::unsupported(
+            "background",
+            "'background' is not supported: nothing is stored upstream, so an answer cannot be fetched later",
+        ));
+    }
+    Ok(())
+}
+
+/// What is said about reasoning, and the effort in it.
+fn reasoning<'a>(body: &Object<'a>) -> Result<(Option<Object<'a>>, Option<Cow<'a, str>>), ApiError> {
+    let (own, chat) = (Path::Root.key("reasoning"), Path::Root.key("reasoning_effort"));
+    let reasoning = body.find("reasoning").map(|value| json::object(value, &own)).transpose()?;
+    let effort_in = |object: &Object<'a>, path: &Path<'_>| {
+        object.find("effort").map(|effort| json::string(effort, &path.key("effort"))).transpose()
+    };
+    let effort = reasoning.as_ref().map(|object| effort_in(object, &own)).transpose()?.flatten();
+    let Some(value) = body.find("reasoning_effort") else { return Ok((reasoning, effort)) };
+    let (object, chat_effort) = match json::kind(value) {
+        "an object" => {
+            let object = json::object(value, &chat)?;
+            let effort = effort_in(&object, &chat)?;
+            (Some(object), effort)
+        }
+        _ => (None, Some(json::string(value, &chat)?)),
+    };
+    let effort = effort.filter(|word| Effort::parse(word).is_some()).or(chat_effort);
+    Ok((reasoning.or(object), effort))
+}
+
+fn string<'a>(body: &Object<'a>, key: &str) -> Result<Option<Cow<'a, str>>, ApiError> {
+    body.find(key).map(|value| json::string(value, &Path::Root.key(key))).transpose()
+}
+
+fn array<'a>(body: &Object<'a>, key: &str) -> Result<Vec<&'a RawValue>, ApiError> {
+    body.find(key).map(|value| json::array(value, &Path::Root.key(key))).transpose().map(Option::unwrap_or_default)
+}
+
+const STORED_STATE: [(&str, &str); 2] = [
+    ("conversation", "Send the whole conversation in 'input'"),
+    ("prompt", "Send the text itself in 'instructions' or 'input'"),
+];

@@ -1,0 +1,175 @@
+//! Reading typed values out of raw JSON, with errors that name the field.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use indexmap::IndexMap;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::fault::{ApiError, ErrorKind};
+use crate::json::{Path, Text, depth};
+
+/// One level of a JSON object: its keys in order, each with its raw value.
+#[derive(Debug, Default)]
+pub struct Object<'a> {
+    entries: IndexMap<Cow<'a, str>, &'a RawValue>,
+}
+
+impl<'a> Object<'a> {
+    /// The value under `name`; `null` counts as absent.
+    pub fn find(&self, name: &str) -> Option<&'a RawValue> {
+        self.entries.get(name).copied().filter(|value| !is_null(value))
+    }
+
+    /// Every key with its value, in the order of the text.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.entries.iter().map(|(key, value)| (key.as_ref(), *value))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+        let mut entries = IndexMap::new();
+        while let Some((Key(key), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
+            entries.insert(key, value);
+        }
+        Ok(Object { entries })
+    }
+}
+
+/// A bare `Cow` would always be copied; a newtype borrows where there are no escapes.
+#[derive(serde::Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The object that a request body must be, nested no deeper than [`DEEPEST`].
+pub fn body(bytes: &[u8]) -> Result<Object<'_>, ApiError> {
+    let bytes = without_mark(bytes);
+    let object = serde_json::from_slice(bytes).map_err(|error| {
+        let message = match error.classify() {
+            serde_json::error::Category::Data => "the request body must be a JSON object".to_owned(),
+            _ if bytes.is_empty() => "the request body is empty; it must be a JSON object".to_owned(),
+            _ => format!("the request body is not valid JSON: {error}"),
+        };
+        ApiError::new(ErrorKind::InvalidRequest, message)
+    })?;
+    if depth::is_within(bytes, DEEPEST) {
+        return Ok(object);
+    }
+    let message = format!("the request body is nested more than {DEEPEST} levels deep");
+    Err(ApiError::new(ErrorKind::InvalidRequest, message))
+}
+
+/// `bytes` without the byte order mark that some Windows tools put before UTF-8.
+pub fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// The value that `object`, which stands at `path`, must have under `name`.
+pub fn required<'a>(object: &Object<'a>, name: &str, path: &Path<'_>) -> Result<&'a RawValue, ApiError> {
+    object.find(name).ok_or_else(|| {
+        let path = path.key(name);
+        ApiError::invalid(path.to_string(), format!("'{path}' is missing"))
+    })
+}
+
+/// The object in `raw`.
+pub fn object<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<Object<'a>, ApiError> {
+    serde_json::from_str(raw.get()).map_err(|_| mismatch(raw, path, "an object"))
+}
+
+/// The elements of the array in `raw`.
+pub fn array<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<Vec<&'a RawValue>, ApiError> {
+    serde_json::from_str(raw.get()).map_err(|_| mismatch(raw, path, "an array"))
+}
+
+/// The string in `raw`, not decoded.
+pub fn text<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
+    Text::of(raw).ok_or_else(|| mismatch(raw, path, "a string"))
+}
+
+/// The string in `raw`, decoded.
+pub fn string<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<Cow<'a, str>, ApiError> {
+    text(raw, path).map(Text::decode)
+}
+
+/// The `true` or `false` in `raw`.
+pub fn boolean(raw: &RawValue, path: &Path<'_>) -> Result<bool, ApiError> {
+    serde_json::from_str(raw.get()).map_err(|_| mismatch(raw, path, "a boolean"))
+}
+
+/// The non-negative whole number in `raw`.
+pub fn unsigned(raw: &RawValue, path: &Path<'_>) -> Result<u64, ApiError> {
+    serde_json::from_str(raw.get()).map_err(|_| mismatch(raw, path, "a non-negative whole number"))
+}
+
+/// What `raw` is, in words.
+pub fn kind(raw: &RawValue) -> &'static str {
+    match raw.get().as_bytes().first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}
+
+fn is_null(raw: &RawValue) -> bool {
+    raw.get() == "null"
+}
+
+fn mismatch(raw: &RawValue, path: &Path<'_>, expected: &str) -> ApiError {
+    ApiError::invalid(path.to_string(), format!("'{path}' must be {expected}, but is {}", kind(raw)))
+}
+
+/// How deep a request body may be nested: as deep as common JSON parsers follow.
+const DEEPEST: usize = 127;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_byte_order_mark_is_skipped() {
+        assert_eq!(body(b"\xef\xbb\xbf{\"a\":1}").unwrap().find("a").unwrap().get(), "1");
+        assert!(body(b"\xef\xbb\xbf\xef\xbb\xbf{}").is_err());
+        assert!(body(b"\xef\xbb\xbf").unwrap_err().message.contains("empty"));
+    }
+
+    #[test]
+    fn keeps_order_and_raw_text() {
+        let object: Object<'_> = serde_json::from_str(r#"{"b": 12345678901234567890123, "a\u0041": [1 , 2]}"#).unwrap();
+        let entries: Vec<_> = object.iter().map(|(key, value)| (key.to_owned(), value.get())).collect();
+        assert_eq!(entries, [("b".to_owned(), "12345678901234567890123"), ("aA".to_owned(), "[1 , 2]")]);
+    }
+
+    #[test]
+    fn the_last_of_two_equal_keys_counts() {
+        let object: Object<'_> = serde_json::from_str(r#"{"a":1,"a":2}"#).unwrap();
+        assert_eq!(object.find("a").unwrap().get(), "2");
+        assert_eq!(object.iter().count(), 1);
+    }
+
+    #[test]
+    fn a_mismatch_names_the_field_and_both_kinds() {
+        let raw: &RawValue = serde_json::from_str("[1]").unwrap();
+        let error = string(raw, &Path::Root.key("model")).unwrap_err();
+        assert_eq!(error.param.as_deref(), Some("model"));
+        assert_eq!(error.message, "'model' must be a string, but is an array");
+    }
+}

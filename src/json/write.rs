@@ -1,0 +1,148 @@
+//! Writing JSON piece by piece, mixing raw slices with plain values.
+
+use serde_json::value::RawValue;
+
+use crate::json::Text;
+
+/// Appends `plain` as a JSON string, quotes and escapes included.
+pub fn push_string(out: &mut Vec<u8>, plain: &str) {
+    let start = out.len();
+    if serde_json::to_writer(&mut *out, plain).is_err() {
+        // Writing a str into a Vec has no way to fail; an empty string keeps the document whole all the same.
+        out.truncate(start);
+        out.extend_from_slice(b"\"\"");
+    }
+}
+
+/// `plain` as it stands between the quotes of a JSON string.
+pub fn escape(plain: &str) -> String {
+    let mut quoted = Vec::new();
+    push_string(&mut quoted, plain);
+    let quoted = String::from_utf8(quoted).unwrap_or_default();
+    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
+}
+
+/// Writes one object; [`ObjectWriter::end`] closes it.
+#[derive(Debug)]
+pub struct ObjectWriter<'w> {
+    out: &'w mut Vec<u8>,
+    separator: u8,
+}
+
+impl<'w> ObjectWriter<'w> {
+    /// Opens an object at the end of `out`.
+    pub fn begin(out: &'w mut Vec<u8>) -> Self {
+        Self { out, separator: b'{' }
+    }
+
+    /// A key and the buffer in which its value must follow.
+    pub fn key(&mut self, key: &str) -> &mut Vec<u8> {
+        self.out.push(self.separator);
+        self.separator = b',';
+        push_string(self.out, key);
+        self.out.push(b':');
+        self.out
+    }
+
+    /// A value copied as it stands.
+    pub fn raw(&mut self, key: &str, value: &RawValue) -> &mut Self {
+        self.json(key, value.get())
+    }
+
+    /// A value that is JSON already.
+    pub fn json(&mut self, key: &str, value: &str) -> &mut Self {
+        self.key(key).extend_from_slice(value.as_bytes());
+        self
+    }
+
+    /// A string given in its escaped form.
+    pub fn text(&mut self, key: &str, value: Text<'_>) -> &mut Self {
+        let out = self.key(key);
+        out.push(b'"');
+        out.extend_from_slice(value.escaped().as_bytes());
+        out.push(b'"');
+        self
+    }
+
+    /// A plain string.
+    pub fn string(&mut self, key: &str, value: &str) -> &mut Self {
+        push_string(self.key(key), value);
+        self
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&mut self, key: &str, value: bool) -> &mut Self {
+        self.json(key, if value { "true" } else { "false" })
+    }
+
+    /// A whole number.
+    pub fn unsigned(&mut self, key: &str, value: u64) -> &mut Self {
+        self.json(key, &value.to_string())
+    }
+
+    /// Closes the object.
+    pub fn end(self) {
+        if self.separator == b'{' {
+            self.out.push(b'{');
+        }
+        self.out.push(b'}');
+    }
+}
+
+/// Writes one array; [`ArrayWriter::end`] closes it.
+#[derive(Debug)]
+pub struct ArrayWriter<'w> {
+    out: &'w mut Vec<u8>,
+    separator: u8,
+}
+
+impl<'w> ArrayWriter<'w> {
+    /// Opens an array at the end of `out`.
+    pub fn begin(out: &'w mut Vec<u8>) -> Self {
+        Self { out, separator: b'[' }
+    }
+
+    /// The buffer in which the next element must follow.
+    pub fn element(&mut self) -> &mut Vec<u8> {
+        self.out.push(self.separator);
+        self.separator = b',';
+        self.out
+    }
+
+    /// Where the next byte goes, counted from the buffer's beginning.
+    pub fn position(&self) -> usize {
+        self.out.len()
+    }
+
+    /// The next element, an object.
+    pub fn object(&mut self) -> ObjectWriter<'_> {
+        ObjectWriter::begin(self.element())
+    }
+
+    /// Closes the array.
+    pub fn end(self) {
+        if self.separator == b'[' {
+            self.out.push(b'[');
+        }
+        self.out.push(b']');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_nested_values() {
+        let mut out = Vec::new();
+        let mut object = ObjectWriter::begin(&mut out);
+        object.string("a", "x\"y").boolean("b", true).unsigned("c", 7);
+        let mut array = ArrayWriter::begin(object.key("d"));
+        array.object().end();
+        array.element().extend_from_slice(b"1");
+        array.end();
+        ArrayWriter::begin(object.key("e")).end();
+        object.end();
+        assert_eq!(String::from_utf8(out).unwrap(), r#"{"a":"x\"y","b":true,"c":7,"d":[{},1],"e":[]}"#);
+    }
+}
