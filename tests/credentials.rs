@@ -7,7 +7,7 @@ mod credentials_support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_proxy::credentials::file::FileStore;
+use codex_proxy::credentials::store::file::FileStore;
 use codex_proxy::credentials::{CredentialError, CredentialHealth};
 use codex_proxy::fault::ApiError;
 use codex_proxy::simulator::{Account, Login, ScriptedAnswer};

@@ -22,7 +22,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use codex_proxy::credentials::file::FileStore;
+use codex_proxy::credentials::store::file::FileStore;
 use codex_proxy::credentials::{
     CredentialError, CredentialStore as _, Environment, StoreChoice, StoreOptions, TokenSupplier, open_store,
 };
@@ -142,7 +142,11 @@ impl Home {
 }
 
 fn supplier(path: &Path, auth_url: &str) -> TokenSupplier {
-    TokenSupplier::new(Arc::new(FileStore::legacy(path.to_owned())), oauth(auth_url))
+    TokenSupplier::new(store(path), oauth(auth_url))
+}
+
+fn store(path: &Path) -> Arc<FileStore> {
+    Arc::new(FileStore::legacy(path.to_owned()))
 }
 
 /// How a round goes, in milliseconds: when we begin and when the CLI does, and how long the first and the second
@@ -234,7 +238,7 @@ fn child() {
         return;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let supplier = supplier(&Path::new(home).join("auth.json"), auth_url).with_detached_refresh(this_program());
+    let supplier = this_program().supplier(store(&Path::new(home).join("auth.json")), oauth(auth_url));
     match runtime.block_on(supplier.access()) {
         Ok(access) => println!("\nresult {}", access.token.expose()),
         Err(error) => println!("\nresult error {error}"),

@@ -8,7 +8,7 @@ mod credentials_support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_proxy::credentials::file::FileStore;
+use codex_proxy::credentials::store::file::FileStore;
 use codex_proxy::credentials::{CredentialHealth, TokenSupplier};
 use credentials_support::{Log, World, refresh_if_asked, this_program};
 
@@ -20,8 +20,8 @@ fn refresher() {
 
 /// Suppliers that refresh in this process, and in one of their own.
 fn suppliers(world: &World) -> [TokenSupplier; 2] {
-    let supplier = || TokenSupplier::new(Arc::new(FileStore::xdg(world.path())), world.oauth());
-    [supplier(), supplier().with_detached_refresh(this_program())]
+    let store = || Arc::new(FileStore::xdg(world.path()));
+    [TokenSupplier::new(store(), world.oauth()), this_program().supplier(store(), world.oauth())]
 }
 
 #[tokio::test]

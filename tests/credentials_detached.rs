@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_proxy::credentials::detached::DetachedRefresh;
-use codex_proxy::credentials::file::FileStore;
-use codex_proxy::credentials::memory::MemoryStore;
+use codex_proxy::credentials::process::DetachedRefresh;
+use codex_proxy::credentials::store::file::FileStore;
+use codex_proxy::credentials::store::memory::MemoryStore;
 use codex_proxy::credentials::{
     Access, AuthDocument, CredentialError, CredentialHealth, CredentialStore, TokenSupplier,
 };
@@ -38,7 +38,7 @@ fn shell(script: &str) -> DetachedRefresh {
 }
 
 fn supplier_of(world: &World, store: impl CredentialStore + 'static, detached: DetachedRefresh) -> TokenSupplier {
-    TokenSupplier::new(Arc::new(store), world.oauth()).with_detached_refresh(detached)
+    detached.supplier(Arc::new(store), world.oauth())
 }
 
 fn supplier(world: &World, detached: DetachedRefresh) -> TokenSupplier {

@@ -16,7 +16,7 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 use std::sync::Arc;
 
-use codex_proxy::credentials::file::FileStore;
+use codex_proxy::credentials::store::file::FileStore;
 use codex_proxy::credentials::{AuthDocument, CredentialError, CredentialStore as _};
 use credentials_support::{Log, Unwritable, World, read_json, token, write_private};
 use serde_json::json;

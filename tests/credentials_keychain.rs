@@ -12,10 +12,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_proxy::credentials::keychain::{KeychainStore, codex_account};
+use codex_proxy::credentials::store::keychain::{KeychainStore, codex_account};
 use codex_proxy::credentials::{
-    AuthDocument, CredentialError, CredentialStore, Environment, StoreChoice, StoreOptions, TokenSupplier,
-    open_supplier,
+    AuthDocument, CredentialError, CredentialStore, Environment, StoreChoice, StoreOptions, open_supplier,
 };
 use codex_proxy::platform::Instant;
 use codex_proxy::simulator::Login;
@@ -208,7 +207,7 @@ fn another_process_renews_a_login_in_the_keychain() {
             let source = world.simulator.issue_login(Login::default().expiring_in(-60));
             let document = AuthDocument::parse(&source.to_string()).unwrap();
             store.write(&document, &store.lock().await.unwrap()).await.unwrap();
-            let supplier = TokenSupplier::new(store.clone(), world.oauth()).with_detached_refresh(this_program());
+            let supplier = this_program().supplier(store.clone(), world.oauth());
             let access = supplier.access().await.unwrap();
             assert!(world.simulator.accepts_access_token(access.token.expose()));
             let stored = store.read().await.unwrap().unwrap().login().unwrap();

@@ -14,10 +14,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_proxy::credentials::file::FileStore;
-use codex_proxy::credentials::memory::MemoryStore;
 use codex_proxy::credentials::open::open_importing;
-use codex_proxy::credentials::store::{Place, StoreLock};
+use codex_proxy::credentials::place::Place;
+use codex_proxy::credentials::store::StoreLock;
+use codex_proxy::credentials::store::file::FileStore;
+use codex_proxy::credentials::store::memory::MemoryStore;
 use codex_proxy::credentials::{AuthDocument, CredentialError, CredentialStore, StoreOptions, TokenSupplier};
 use codex_proxy::oauth::Client;
 use codex_proxy::simulator::Login;

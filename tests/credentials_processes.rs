@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use codex_proxy::credentials::file::FileStore;
+use codex_proxy::credentials::store::file::FileStore;
 use codex_proxy::credentials::{AuthDocument, CredentialStore as _, TokenSupplier};
 use credentials_support::{World, oauth, read_json, refresh_if_asked, this_program, token, write_private};
 use serde_json::json;
@@ -39,8 +39,8 @@ fn child() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let client = oauth(auth_url);
     let supplier = || {
-        let supplier = TokenSupplier::new(Arc::new(FileStore::xdg(PathBuf::from(path))), client.clone());
-        if refresh == "detached" { supplier.with_detached_refresh(this_program()) } else { supplier }
+        let (store, client) = (Arc::new(FileStore::xdg(PathBuf::from(path))), client.clone());
+        if refresh == "detached" { this_program().supplier(store, client) } else { TokenSupplier::new(store, client) }
     };
     let mut kept = supplier();
     println!("\nready");

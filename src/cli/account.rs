@@ -2,8 +2,8 @@
 
 use std::io::{self, BufReader, Write};
 
-use crate::cli::args::{Format, Login, Logout};
 use crate::cli::config::Config;
+use crate::cli::config::args::{Format, Login, Logout};
 use crate::cli::error::CliError;
 use crate::cli::login::{CredentialContext, LoginOptions, Method};
 use crate::cli::logout::LogoutOptions;

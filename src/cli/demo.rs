@@ -7,7 +7,7 @@ use crate::cli::config::Config;
 use crate::cli::error::CliError;
 use crate::cli::serve;
 use crate::cli::serve::Signals;
-use crate::credentials::memory::MemoryStore;
+use crate::credentials::store::memory::MemoryStore;
 use crate::credentials::{AuthDocument, TokenSupplier};
 use crate::platform::{HttpClient, Reach, TransportSettings};
 use crate::server::listen;

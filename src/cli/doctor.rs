@@ -19,8 +19,8 @@ use crate::cli::error::CliError;
 use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
 use crate::cli::usage::Asker;
 use crate::cli::workspace::{Problem, Workspace};
-use crate::credentials::admin::AdminStatus;
-use crate::credentials::file::FileStore;
+use crate::credentials::status::AdminStatus;
+use crate::credentials::store::file::FileStore;
 use crate::credentials::{CredentialStore as _, Login, StoreChoice, TokenSupplier, open_store};
 #[cfg(unix)]
 use crate::files::trust;

@@ -6,14 +6,11 @@
 //! * A failure is one line on stderr that says what to do; the exit code is 1, or 2 where the command line is wrong.
 
 mod account;
-pub mod args;
 pub mod config;
 mod demo;
 mod doctor;
 pub mod error;
 mod hardening;
-mod keys;
-pub mod layers;
 mod logging;
 pub mod login;
 pub mod logout;
@@ -22,7 +19,6 @@ mod serve;
 pub mod status;
 mod terminal;
 pub mod usage;
-pub mod value;
 mod workspace;
 
 use std::env;
@@ -33,17 +29,17 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::cli::args::{Command, CommandLine, Options};
+use crate::cli::config::args::{Command, CommandLine, Options};
 use crate::cli::config::{Config, config_file};
 use crate::cli::error::CliError;
-use crate::credentials::{Environment, detached};
+use crate::credentials::{Environment, process};
 use crate::files::trust;
 
 /// Does what the process's command line says.
 pub fn main() -> ExitCode {
     hardening::forbid_dumps();
-    if env::args_os().nth(1).is_some_and(|first| first == detached::ARGUMENT) {
-        return detached::answer(io::stdin(), &mut io::stdout());
+    if env::args_os().nth(1).is_some_and(|first| first == process::ARGUMENT) {
+        return process::answer(io::stdin(), &mut io::stdout());
     }
     let line = match CommandLine::try_parse() {
         Ok(line) => line,
@@ -116,7 +112,7 @@ fn variable(name: &str) -> Option<OsString> {
 /// Commands that end soon speak for themselves: only warnings are worth a line beside their output.
 fn start_log(options: &Options, command: &Command) -> Result<logging::Log, CliError> {
     let usual = if matches!(command, Command::Serve | Command::Demo) { "info" } else { "warn" };
-    let production = layers::text("ENV", variable("ENV"))?;
+    let production = config::layers::text("ENV", variable("ENV"))?;
     let production = production.is_some_and(|value| value.trim().eq_ignore_ascii_case("production"));
     logging::start(options.log_level.as_deref().unwrap_or(usual), production)
 }

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 use crate::catalogue::Catalogue;
-use crate::cli::args::Format;
 use crate::cli::config::Config;
+use crate::cli::config::args::Format;
 use crate::cli::error::CliError;
 use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
 use crate::credentials::{TokenSupplier, open_store};

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::cli::config::Config;
 use crate::cli::error::CliError;
-use crate::credentials::detached::DetachedRefresh;
+use crate::credentials::process::DetachedRefresh;
 use crate::credentials::{TokenSupplier, open_supplier};
 use crate::oauth::Client;
 use crate::platform;

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::cli::login::{CredentialContext, LoginError};
 use crate::cli::usage::{Asker, Window};
-use crate::credentials::admin::AdminStatus;
+use crate::credentials::status::AdminStatus;
 use crate::credentials::{Login, TokenSupplier};
 use crate::humanize;
 use crate::platform::unix_now;

@@ -1,7 +1,7 @@
 //! The turns of a conversation, by who speaks.
 
-use super::call::{Call, CallReference};
-use super::content::Content;
+use crate::conversation::call::{Call, CallReference};
+use crate::conversation::content::Content;
 use crate::json::Text;
 
 /// One turn.

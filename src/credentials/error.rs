@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::credentials::document::{Malformed, Unusable};
-use crate::credentials::store::Place;
+use crate::credentials::place::Place;
 use crate::fault::{ApiError, ErrorKind};
 use crate::oauth::claims::ACCOUNT_CLAIM;
 use crate::oauth::{Ended, IssuerError};
@@ -171,7 +171,7 @@ fn issuer_kind(error: &IssuerError) -> ErrorKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credentials::store::StoreName;
+    use crate::credentials::place::StoreName;
     use crate::platform::TransportError;
 
     fn place(store: StoreName) -> Place {

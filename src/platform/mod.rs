@@ -15,6 +15,7 @@ use futures_util::Stream;
 mod inflate;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
+pub mod single_flight;
 #[cfg(target_arch = "wasm32")]
 mod worker;
 

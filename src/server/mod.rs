@@ -12,29 +12,19 @@
 //! * [`listen`] (native) takes connections and ends them in good order.
 
 pub mod address;
-mod admin;
 mod admission;
 mod answer;
 pub mod body;
 pub mod cut_off;
 mod error;
-mod generate;
 pub mod guard;
-mod health;
-mod incoming;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod listen;
 mod memory;
-pub mod metrics;
-mod models;
-mod names;
-mod notices;
 pub mod observe;
-mod refusals;
 mod reserve;
-mod responses;
+mod routes;
 pub mod settings;
-mod transcript;
 
 use std::sync::Arc;
 
@@ -50,8 +40,8 @@ use crate::models::Models;
 use crate::platform::HttpClient;
 use crate::server::cut_off::CutOff;
 use crate::server::memory::{AnswerMemory, ReasoningMemory};
-use crate::server::metrics::Metrics;
-use crate::server::notices::{Notices, Recent};
+use crate::server::observe::metrics::Metrics;
+use crate::server::observe::once::{Notices, Recent};
 use crate::server::settings::Settings;
 use crate::upstream;
 use crate::upstream::Upstream;
@@ -132,17 +122,17 @@ pub fn router(app: Arc<App>) -> Router {
 
 /// The routes of `api`, with and without `/v1`, those that stand once, and everything around them.
 fn assemble(app: Arc<App>, api: Router<Arc<App>>) -> Router {
-    let api = if app.settings.log_bodies { api.layer(from_fn(transcript::record)) } else { api };
+    let api = if app.settings.log_bodies { api.layer(from_fn(observe::transcript::record)) } else { api };
     let api = api.layer(from_fn_with_state(app.clone(), admission::admit));
     let router = Router::new()
         .nest("/v1", api.clone())
         .merge(api)
-        .route("/health", get(health::show))
-        .route("/metrics", get(metrics::show))
-        .route("/admin/credentials", post(admin::store))
-        .route("/admin/credentials/status", get(admin::status))
-        .fallback(refusals::unknown_route)
-        .method_not_allowed_fallback(refusals::wrong_method)
+        .route("/health", get(routes::health::show))
+        .route("/metrics", get(observe::metrics::show))
+        .route("/admin/credentials", post(routes::admin::store))
+        .route("/admin/credentials/status", get(routes::admin::status))
+        .fallback(routes::absent::unknown_route)
+        .method_not_allowed_fallback(routes::absent::wrong_method)
         .layer(from_fn_with_state(app.clone(), guard::check_entry));
     let router = match app.settings.guard.origins.cors() {
         Some(cors) => router.layer(cors),
@@ -157,12 +147,12 @@ fn assemble(app: Arc<App>, api: Router<Arc<App>>) -> Router {
 /// The routes that stand with and without `/v1`.
 fn api() -> Router<Arc<App>> {
     Router::new()
-        .route("/chat/completions", post(generate::create::<Chat>))
-        .route("/responses", post(responses::create))
-        .route("/responses/compact", post(responses::compact))
-        .route("/models", get(models::list))
-        .route("/models/{*id}", get(models::find))
-        .merge(refusals::routes())
+        .route("/chat/completions", post(routes::generate::create::<Chat>))
+        .route("/responses", post(routes::responses::create))
+        .route("/responses/compact", post(routes::responses::compact))
+        .route("/models", get(routes::models::list))
+        .route("/models/{*id}", get(routes::models::find))
+        .merge(routes::absent::routes())
 }
 
 #[cfg(test)]

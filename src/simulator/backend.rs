@@ -7,12 +7,13 @@ use http::header::{ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
+use crate::simulator::account::Account;
+use crate::simulator::answer::frame::Delivery;
+use crate::simulator::answer::perform::Performance;
 use crate::simulator::call::Call;
 use crate::simulator::catalogue::parse_version;
 use crate::simulator::fault::{expired_token, invalidated_token};
-use crate::simulator::frame::Delivery;
-use crate::simulator::login::{AccessRefusal, Account};
-use crate::simulator::perform::Performance;
+use crate::simulator::login::AccessRefusal;
 use crate::simulator::record::Guard;
 use crate::simulator::script::ScriptedAnswer;
 use crate::simulator::settings::EncryptedRefusal;

@@ -32,41 +32,37 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::platform;
 
+mod account;
 mod answer;
 mod backend;
 mod call;
 mod catalogue;
-mod envelope;
 mod fault;
-mod frame;
 mod issuer;
 mod jwt;
 mod limits;
 mod login;
-mod output;
-mod perform;
 mod record;
-mod sample;
 mod scenario;
 mod script;
 mod server;
 mod settings;
-mod substitution;
 mod turn;
 mod validate;
 mod vault;
 
+pub use account::Account;
+pub use answer::frame::Delivery;
+pub use answer::substitution::{Substitution, Told};
 pub use catalogue::{Catalogue, CatalogueModel};
 pub use fault::{Failure, HttpFault};
-pub use frame::Delivery;
 pub use limits::{Limits, Window};
-pub use login::{Account, CLIENT_ID, Login};
+pub use login::{CLIENT_ID, Login};
 pub use record::{Counters, Outcome, RecordedRequest};
 pub use scenario::{Ending, FailureShape, IncompleteReason, Moment, Play, Scenario, Stage};
 pub use script::{ScriptedAnswer, Step};
 pub use server::RunningSimulator;
 pub use settings::{EncryptedRefusal, IssuerSettings, Settings, Workspace};
-pub use substitution::{Substitution, Told};
 
 /// One simulated backend with its issuer. Clones share everything.
 #[derive(Debug, Clone)]

@@ -10,10 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::simulator::answer::frame::Delivery;
+use crate::simulator::answer::substitution::{Substitution, Told};
 use crate::simulator::fault::{Failure, HttpFault};
-use crate::simulator::frame::Delivery;
 use crate::simulator::script::ScriptedAnswer;
-use crate::simulator::substitution::{Substitution, Told};
 
 /// How one answer goes.
 #[derive(Debug, Clone, Default)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::simulator::answer::frame::Delivery;
 use crate::simulator::catalogue::Catalogue;
-use crate::simulator::frame::Delivery;
 use crate::simulator::limits::Limits;
 use crate::simulator::login::Login;
 

@@ -3,8 +3,8 @@
 
 use worker::{DurableObject, Env, Request, Response, State, durable_object, wasm_bindgen};
 
-use crate::credentials::edition::{Answer, Edition, Outcome};
-use crate::credentials::keeper::Keeper;
+use crate::credentials::edge::owner::Keeper;
+use crate::credentials::edge::revision::{Answer, Edition, Outcome};
 use crate::worker::settings::Settings;
 use crate::worker::{client, issuer, log};
 

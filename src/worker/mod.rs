@@ -22,7 +22,7 @@ use tower::ServiceExt as _;
 use worker::{Context, Env, HttpRequest, event};
 
 use crate::credentials::TokenSupplier;
-use crate::credentials::kv::KvStore;
+use crate::credentials::edge::kv::KvStore;
 use crate::fault::{ApiError, ErrorKind};
 use crate::models::Models;
 use crate::oauth;
@@ -56,7 +56,7 @@ impl Isolate {
         log::start(settings.log_level);
         let client = client()?;
         let store = Arc::new(KvStore::new(env).map_err(|error| error.to_string())?);
-        let supplier = TokenSupplier::new(store.clone(), issuer(&settings, &client));
+        let supplier = TokenSupplier::new(store.clone(), issuer(&settings, &client)).with_delegate(store.clone());
         let models = Models::new(Vec::new(), settings.default_model);
         let app = App::new(settings.server, models, supplier, settings.upstream, client);
         let app = Arc::new(app.map_err(|error| error.to_string())?);

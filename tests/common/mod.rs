@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_proxy::credentials::memory::MemoryStore;
+use codex_proxy::credentials::store::memory::MemoryStore;
 use codex_proxy::credentials::{AuthDocument, TokenSupplier};
 use codex_proxy::models::Models;
 use codex_proxy::oauth::Client;

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use codex_proxy::credentials::detached;
-use codex_proxy::credentials::detached::DetachedRefresh;
-use codex_proxy::credentials::file::FileStore;
+use codex_proxy::credentials::process;
+use codex_proxy::credentials::process::DetachedRefresh;
+use codex_proxy::credentials::store::file::FileStore;
 use codex_proxy::credentials::{CredentialStore, TokenSupplier};
 use codex_proxy::oauth::Client;
 use codex_proxy::platform::HttpClient;
@@ -131,7 +131,7 @@ impl<'a> MakeWriter<'a> for Log {
 
 /// What makes a test program do one refresh: its test `refresher`. The harness takes unknown names for filters, so the last
 /// argument does no harm there.
-pub(crate) const REFRESHER: [&str; 4] = ["--exact", "refresher", "--nocapture", detached::ARGUMENT];
+pub(crate) const REFRESHER: [&str; 4] = ["--exact", "refresher", "--nocapture", process::ARGUMENT];
 
 /// A refresh in another process of this test program.
 pub(crate) fn this_program() -> DetachedRefresh {
@@ -140,8 +140,8 @@ pub(crate) fn this_program() -> DetachedRefresh {
 
 /// The body of a test `refresher`: does one refresh, as the program itself does when it is asked to.
 pub(crate) fn refresh_if_asked() {
-    if std::env::args().any(|argument| argument == detached::ARGUMENT) {
-        detached::answer(std::io::stdin(), &mut std::io::stdout());
+    if std::env::args().any(|argument| argument == process::ARGUMENT) {
+        process::answer(std::io::stdin(), &mut std::io::stdout());
     }
 }
 

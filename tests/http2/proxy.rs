@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use codex_proxy::credentials::memory::MemoryStore;
+use codex_proxy::credentials::store::memory::MemoryStore;
 use codex_proxy::credentials::{AuthDocument, TokenSupplier};
 use codex_proxy::models::Models;
 use codex_proxy::oauth;

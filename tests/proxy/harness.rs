@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use codex_proxy::credentials::TokenSupplier;
 use codex_proxy::credentials::document::AuthDocument;
-use codex_proxy::credentials::memory::MemoryStore;
+use codex_proxy::credentials::store::memory::MemoryStore;
 use codex_proxy::models::Models;
 use codex_proxy::oauth;
 use codex_proxy::platform::HttpClient;

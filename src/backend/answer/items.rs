@@ -8,9 +8,9 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
+use crate::backend::answer::call_kind::CallKind;
 use crate::backend::answer::sent::Sent;
 use crate::backend::answer::sequence::Sequence;
-use crate::backend::answer::verdict::CallKind;
 use crate::backend::answer::views::ItemView;
 use crate::backend::event::Event;
 use crate::backend::event::delta::{Delta, DeltaKind};

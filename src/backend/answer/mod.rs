@@ -9,6 +9,7 @@
 //! * [`reasoning`] keeps the encrypted reasoning that led to calls; [`stop`] looks for stop sequences; [`renamed`] gives the
 //!   client its own names of tools back.
 
+pub mod call_kind;
 mod calls;
 pub(crate) mod items;
 pub mod machine;

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-pub use crate::backend::answer::verdict::CallKind;
+pub use crate::backend::answer::call_kind::CallKind;
 use crate::backend::event::Usage;
 use crate::backend::event::delta::DeltaKind;
 use crate::fault::ApiError;

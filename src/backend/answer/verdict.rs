@@ -5,45 +5,18 @@
 //!   that.
 //! * A finished form that says more makes up for lost deltas. One that says something else shows that the answer cannot be
 //!   trusted; who has sent nothing yet may still believe the finished form.
-//! * Where an event has been lost ([`sequence`](super::sequence)), deltas count only once something finished has borne them out.
+//! * Where an event has been lost ([`sequence`](crate::backend::answer::sequence)), deltas count only once something finished has borne them out.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use serde_json::value::RawValue;
 
-use super::items::{At, Finisher, Item, ItemKind, Items, Key};
-use super::sent::{Finished, Sent};
-use super::views::{ItemView, WholePart};
+use crate::backend::answer::items::{At, Finisher, Item, ItemKind, Items, Key};
+use crate::backend::answer::sent::{Finished, Sent};
+use crate::backend::answer::views::{ItemView, WholePart};
 use crate::backend::event::Event;
 use crate::backend::event::delta::DeltaKind;
 use crate::json::Text;
-
-/// The two kinds of call a client runs itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CallKind {
-    /// A function with JSON arguments.
-    Function,
-    /// A custom tool with free-form input.
-    Custom,
-}
-
-impl CallKind {
-    /// The call's `type`, which is also the field that holds it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Function => "function",
-            Self::Custom => "custom",
-        }
-    }
-
-    /// The field with what the tool is called with.
-    pub const fn payload_field(self) -> &'static str {
-        match self {
-            Self::Function => "arguments",
-            Self::Custom => "input",
-        }
-    }
-}
 
 /// Why an answer cannot be true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -241,11 +214,13 @@ fn announced(event: &Event<'_>) -> Option<(DeltaKind, u64)> {
     let content = event.content_index.unwrap_or_default();
     match event.kind.as_ref() {
         "response.reasoning_summary_part.added" => Some((DeltaKind::Summary, event.summary_index.unwrap_or_default())),
-        "response.content_part.added" => match event.part.and_then(super::views::kind_of_part)?.escaped() {
-            "refusal" => Some((DeltaKind::Refusal, content)),
-            "reasoning_text" => Some((DeltaKind::Reasoning, content)),
-            _ => Some((DeltaKind::Text, content)),
-        },
+        "response.content_part.added" => {
+            match event.part.and_then(crate::backend::answer::views::kind_of_part)?.escaped() {
+                "refusal" => Some((DeltaKind::Refusal, content)),
+                "reasoning_text" => Some((DeltaKind::Reasoning, content)),
+                _ => Some((DeltaKind::Text, content)),
+            }
+        }
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::backend::answer::verdict::CallKind;
+use crate::backend::answer::call_kind::CallKind;
 use crate::backend::event::Event;
 use crate::backend::event::delta::DeltaKind;
 use crate::json::Text;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::backend::answer::reasoning::KeptReasoning;
 use crate::backend::request::body::{Provenance, Reasoning};
 use crate::backend::request::names::ToolNames;
-use crate::backend::request::replay::RememberedReasoning;
 use crate::json::{Object, ObjectWriter, Text};
 use crate::models::Resolution;
 use crate::models::effort::Effort;
@@ -151,4 +151,13 @@ pub struct Reference {
     pub index: usize,
     /// The item that took its place, unless it was left out.
     pub item: Option<String>,
+}
+
+/// Reasoning of an earlier answer.
+#[derive(Debug)]
+pub struct RememberedReasoning {
+    /// The items and their call.
+    pub kept: KeptReasoning,
+    /// The answer they stood in.
+    pub provenance: Arc<Provenance>,
 }

@@ -5,21 +5,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::backend::answer::reasoning::{CallDigest, KeptReasoning};
+use crate::backend::answer::reasoning::CallDigest;
 use crate::backend::request::body::{Origin, Provenance, Reasoning};
-use crate::backend::request::context::Context;
+use crate::backend::request::context::{Context, RememberedReasoning};
 use crate::backend::request::history::Item;
 use crate::conversation::call::Payload;
 use crate::json::{ArrayWriter, Text};
-
-/// Reasoning of an earlier answer.
-#[derive(Debug)]
-pub struct RememberedReasoning {
-    /// The items and their call.
-    pub kept: KeptReasoning,
-    /// The answer they stood in.
-    pub provenance: Arc<Provenance>,
-}
 
 /// Writes reasoning while a history is written.
 pub(super) struct Replay<'c> {

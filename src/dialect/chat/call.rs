@@ -5,7 +5,8 @@ use serde_json::value::RawValue;
 use crate::conversation::call::{Call, Payload};
 use crate::conversation::ignored::Ignored;
 use crate::fault::ApiError;
-use crate::json::{self, Object, Path, Text};
+use crate::json;
+use crate::json::{Object, Path, Text};
 
 /// The calls of an assistant's message at `path`: `tool_calls`, then the legacy `function_call`.
 pub(super) fn of_message<'a>(

@@ -2,11 +2,13 @@
 
 use serde_json::value::RawValue;
 
-use super::tool::{self, Definition};
 use crate::conversation::ignored::Ignored;
 use crate::conversation::tool::{AllowedTool, ToolChoice, hosted};
+use crate::dialect::chat::tool;
+use crate::dialect::chat::tool::Definition;
 use crate::fault::ApiError;
-use crate::json::{self, Object, Path, Text};
+use crate::json;
+use crate::json::{Object, Path, Text};
 
 /// The choice in `value`.
 pub(super) fn parse<'a>(

@@ -7,7 +7,8 @@ use crate::conversation::content::{Content, ImageSource, Part};
 use crate::conversation::ignored::Ignored;
 use crate::dialect::messages::block;
 use crate::fault::ApiError;
-use crate::json::{self, Object, Path, Text};
+use crate::json;
+use crate::json::{Object, Path, Text};
 
 /// What was found under `content`.
 #[derive(Debug, Default)]

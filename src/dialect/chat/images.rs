@@ -2,10 +2,11 @@
 
 use serde_json::value::RawValue;
 
-use super::content;
 use crate::conversation::content::{ImageSource, Part};
 use crate::conversation::ignored::Ignored;
-use crate::json::{self, Object, Path, Text};
+use crate::dialect::chat::content;
+use crate::json;
+use crate::json::{Object, Path, Text};
 
 /// The images in a message's `images`: bare base64 as Ollama has it, URLs, or parts as answers have them. Whatever is not
 /// plainly an image is ignored.

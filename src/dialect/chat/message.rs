@@ -2,14 +2,15 @@
 
 use serde_json::value::RawValue;
 
-use super::content::Parsed;
-use super::{call, images};
 use crate::conversation::call::CallReference;
 use crate::conversation::content::{Content, Part};
 use crate::conversation::ignored::Ignored;
 use crate::conversation::turn::Turn;
+use crate::dialect::chat::content::Parsed;
+use crate::dialect::chat::{call, images};
 use crate::fault::ApiError;
-use crate::json::{self, Object, Path, Text};
+use crate::json;
+use crate::json::{Object, Path, Text};
 
 /// The messages in `value`.
 pub(super) fn parse_all<'a>(

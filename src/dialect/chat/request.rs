@@ -11,14 +11,15 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::{choice, message, search, stop, tool};
 use crate::conversation::Conversation;
 use crate::conversation::ignored::Ignored;
 use crate::conversation::settings::{ResponseFormat, SCHEMA_KEYS};
 use crate::conversation::tool::Tool;
+use crate::dialect::chat::{choice, message, search, stop, tool};
 use crate::dialect::{Ask, Form};
 use crate::fault::ApiError;
-use crate::json::{self, Path, Text};
+use crate::json;
+use crate::json::{Path, Text};
 use crate::models::effort::Effort;
 
 /// How a chat client wants its answer.

@@ -5,7 +5,8 @@ use serde_json::value::RawValue;
 use crate::conversation::ignored::Ignored;
 use crate::conversation::tool::{PLACE, WebSearch};
 use crate::fault::ApiError;
-use crate::json::{self, Object, Path};
+use crate::json;
+use crate::json::{Object, Path};
 
 /// The options in `value`.
 pub(super) fn parse<'a>(

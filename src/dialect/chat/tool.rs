@@ -5,7 +5,8 @@ use serde_json::value::RawValue;
 use crate::conversation::ignored::Ignored;
 use crate::conversation::tool::{Custom, Function, Tool, hosted};
 use crate::fault::ApiError;
-use crate::json::{self, Object, Path, Text};
+use crate::json;
+use crate::json::{Object, Path, Text};
 
 /// The tools in `value`.
 pub(super) fn parse_tools<'a>(

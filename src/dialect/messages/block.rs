@@ -6,7 +6,8 @@ use crate::conversation::call::{Call, CallReference, Payload};
 use crate::conversation::content::{Content, ImageSource, Part};
 use crate::conversation::ignored::Ignored;
 use crate::fault::ApiError;
-use crate::json::{self, Object, Path, Text};
+use crate::json;
+use crate::json::{Object, Path, Text};
 
 /// `{"type":"tool_use","id","name","input"}`.
 pub(in crate::dialect) fn tool_use<'a>(

@@ -8,8 +8,8 @@
 
 use serde_json::value::RawValue;
 
+use crate::backend::answer::call_kind::CallKind;
 use crate::backend::answer::items::{ItemKind, Items, Part};
-use crate::backend::answer::verdict::CallKind;
 use crate::backend::event::delta::DeltaKind;
 use crate::backend::event::sse::on_one_line;
 use crate::json::{Object, ObjectWriter, Text};

@@ -7,9 +7,10 @@
 
 use serde_json::value::RawValue;
 
+use crate::backend::answer::call_kind::CallKind;
 use crate::backend::answer::items::{At, Finisher, ItemKind, Items, Key};
 use crate::backend::answer::sent::Sent;
-use crate::backend::answer::verdict::{CallKind, Citations, Inconsistency, Verdict, head_of};
+use crate::backend::answer::verdict::{Citations, Inconsistency, Verdict, head_of};
 use crate::backend::answer::views::{ItemView, WholePart};
 use crate::backend::answer::{Answer, AnswerItem};
 use crate::backend::event::Event;

@@ -19,25 +19,9 @@ use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 use crate::server::address::mend;
-use crate::server::listen::line::{Activity, Answer, Line};
-use crate::server::listen::{Stage, asked_to_stop, reached, refusal};
-
-/// What a client may take before it is cut off.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// For the whole head of a request, and between two requests of a connection.
-    pub(super) head: Duration,
-    /// Bytes of a request's head.
-    pub(super) head_size: usize,
-    /// For a client to read an answer that was given before its request was over.
-    linger: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { head: Duration::from_secs(30), head_size: 64 << 10, linger: Duration::from_secs(5) }
-    }
-}
+use crate::server::listen::gate::{Activity, Answer, Line};
+use crate::server::listen::limits::Limits;
+use crate::server::listen::{Stage, asked_to_stop, bad_head, reached};
 
 /// Serves `socket` until either side is done, or `stopped` and no answer is under way.
 pub(super) async fn serve(socket: TcpStream, router: Router, stopped: watch::Receiver<Stage>, limits: Limits) {
@@ -77,8 +61,8 @@ pub(super) async fn serve(socket: TcpStream, router: Router, stopped: watch::Rec
     let mut socket = connection.into_parts().io.into_inner().into_socket();
     if let Err(error) = outcome {
         tracing::debug!(%error, "a connection broke");
-        let Some(refusal) = refusal::of(&error, &activity, limits) else { return };
-        let Ok(Ok(())) = timeout(limits.linger, refusal::write(&refusal, &mut socket)).await else { return };
+        let Some(refusal) = bad_head::of(&error, &activity, limits) else { return };
+        let Ok(Ok(())) = timeout(limits.linger, bad_head::write(&refusal, &mut socket)).await else { return };
     }
     // A server that stops does not wait for clients that have their answer.
     select(pin!(linger(socket, limits.linger)), pin!(asked_to_stop(stopped))).await;

@@ -8,10 +8,11 @@
 //! * A head that cannot be read is refused in the shape of every other error, although it never reaches the router.
 //! * Running out of file descriptors pauses accepting, and ends nothing.
 
+mod bad_head;
 mod bind;
 mod connection;
-mod line;
-mod refusal;
+mod gate;
+mod limits;
 
 use std::future::Future;
 use std::io;
@@ -27,7 +28,7 @@ use tokio::task::JoinSet;
 use crate::platform::sleep;
 use crate::server::cut_off::CutOff;
 pub use crate::server::listen::bind::{BindError, bind};
-use crate::server::listen::connection::Limits;
+use crate::server::listen::limits::Limits;
 
 /// Serves `router` on all of `listeners` until `shutdown` is ready and the answers under way have ended. Those that have
 /// not after `grace` are cut off.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::backend::answer::reasoning::KeptReasoning;
 use crate::backend::request::body::Provenance;
-use crate::backend::request::replay::RememberedReasoning;
+use crate::backend::request::context::RememberedReasoning;
 use crate::server::memory::bounded::{ALLOCATION, Bounded, Charge};
 use crate::server::memory::{Kind, Scope};
 

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::credentials::TokenSupplier;
-use crate::credentials::memory::MemoryStore;
+use crate::credentials::store::memory::MemoryStore;
 use crate::fault::ApiError;
 use crate::models::Models;
 use crate::oauth::Client;

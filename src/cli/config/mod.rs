@@ -1,0 +1,353 @@
+//! What the program works with: every option resolved, checked and defaulted, once.
+//!
+//! * Everything that can be wrong about an option is found here, before anything is opened or sent.
+
+pub mod args;
+mod keys;
+pub mod layers;
+pub mod value;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::catalogue::CatalogueFile;
+use crate::cli::config::args::{CredsStore, Options, Reasoning};
+use crate::cli::config::layers::text;
+use crate::cli::error::CliError;
+use crate::credentials::{Environment, StoreChoice, StoreOptions};
+use crate::dialect::chat::options::ReasoningFormat;
+use crate::models::Models;
+use crate::server::guard::Guard;
+use crate::server::guard::host::HostPolicy;
+use crate::server::guard::key::Keys;
+use crate::server::guard::origin::OriginPolicy;
+use crate::server::settings::Settings;
+use crate::upstream;
+use crate::upstream::written;
+
+/// Every decision of the operator.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the login is kept.
+    pub store: StoreOptions,
+    /// What the process's environment says about logins.
+    pub environment: Environment,
+    /// The address to listen on.
+    pub host: String,
+    /// The port to listen on; 0 for any.
+    pub port: u16,
+    /// Whether the API needs a key.
+    pub has_key: bool,
+    /// Limits, rules and formats of the server.
+    pub server: Settings,
+    /// From → to, for model names.
+    pub aliases: Vec<(String, String)>,
+    /// The model for requests that name none.
+    pub default_model: Option<String>,
+    /// Where the backend is and how to introduce this program to it.
+    pub upstream: upstream::Settings,
+    /// Where the account's list of models is kept between two runs.
+    pub catalogue_cache: Option<CatalogueFile>,
+    /// Where the token issuer is.
+    pub auth_url: String,
+}
+
+impl Config {
+    /// The decisions that `options` and the environment come to.
+    pub fn resolve(options: Options, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, CliError> {
+        let environment = Environment::from_variables(&variable);
+        let admin_key = text("ADMIN_API_KEY", variable("ADMIN_API_KEY"))?.unwrap_or_default();
+        if !admin_key.is_empty() && admin_key.trim().is_empty() {
+            let problem = "a key must not be blank".to_owned();
+            return Err(CliError::Option { option: "ADMIN_API_KEY".to_owned(), problem });
+        }
+        for name in ["ACCESS_TOKEN", "ACCOUNT_ID"] {
+            text(name, variable(name))?;
+        }
+        check_home(&options, &environment)?;
+        let host = options.host.clone().unwrap_or_else(|| "localhost".to_owned());
+        let guard = guard(&options, &host, &admin_key, &environment)?;
+        Ok(Self {
+            store: store(&options),
+            port: options.port.unwrap_or(DEFAULT_PORT),
+            has_key: !guard.api_keys.is_empty(),
+            server: server(&options, guard, &environment)?,
+            aliases: options.model_alias.into_iter().map(|alias| (alias.from, alias.to)).collect(),
+            default_model: options.default_model,
+            upstream: backend(
+                options.upstream_url.as_deref(),
+                options.account_routing_override,
+                options.originator,
+                options.client_version,
+            )?,
+            auth_url: url("--auth-url", options.auth_url.as_deref().unwrap_or(written::AUTH_URL))?,
+            catalogue_cache: CatalogueFile::of_this_user(&variable),
+            environment,
+            host,
+        })
+    }
+
+    /// The models, as far as they are known without asking.
+    pub fn models(&self) -> Models {
+        Models::new(self.aliases.clone(), self.default_model.clone())
+    }
+}
+
+/// The configuration file to read: the one that was named, else the usual one if it is there.
+pub fn config_file(named: Option<PathBuf>, environment: &Environment) -> Option<PathBuf> {
+    let usual = || {
+        // Without a home the directory would be one of the current directory's, and so anybody's.
+        environment.config_directory.as_ref()?;
+        Some(environment.own_directory().join("config.toml")).filter(|path| path.exists())
+    };
+    named.map(|path| environment.expand(&path)).or_else(usual)
+}
+
+/// A store whose usual place is in the user's home needs one: its place would be relative to the current directory.
+fn check_home(options: &Options, environment: &Environment) -> Result<(), CliError> {
+    let relative = |option: &str, path: &Path| CliError::Option {
+        option: option.to_owned(),
+        problem: format!("{:?} is not an absolute path", path.display().to_string()),
+    };
+    if let Some(path) = environment.codex_home.as_deref().filter(|path| !path.is_absolute()) {
+        return Err(relative("CODEX_HOME", path));
+    }
+    let is_placed = match options.creds_store.unwrap_or(CredsStore::Auto) {
+        CredsStore::Env => true,
+        CredsStore::Auto | CredsStore::Xdg => options.creds_path.is_some() || environment.config_directory.is_some(),
+        CredsStore::Legacy => {
+            options.creds_path.is_some() || environment.codex_home.is_some() || environment.home.is_some()
+        }
+        CredsStore::Keychain => environment.config_directory.is_some(),
+    };
+    if is_placed {
+        return Ok(());
+    }
+    let problem = "this user has no home directory; set it to an absolute path, or name the login's file with \
+                   --creds-path"
+        .to_owned();
+    Err(CliError::Option { option: "HOME".to_owned(), problem })
+}
+
+/// Who names an address means it for every login; only the default differs between workspaces.
+fn backend(
+    address: Option<&str>,
+    account_override: Option<String>,
+    originator: Option<String>,
+    client_version: Option<String>,
+) -> Result<upstream::Settings, CliError> {
+    let account_override =
+        account_override.map(|route| header_text("--account-routing-override", route)).transpose()?;
+    let fedramp_url = address.is_none().then(|| written::FEDRAMP_UPSTREAM_URL.to_owned());
+    let named = |option: &str, given: Option<String>, usual: &str| {
+        header_text(option, given.unwrap_or_else(|| usual.to_owned()))
+    };
+    Ok(upstream::Settings {
+        base_url: url("--upstream-url", address.unwrap_or(written::UPSTREAM_URL))?,
+        originator: named("--originator", originator, written::ORIGINATOR)?,
+        client_version: named("--client-version", client_version, written::CLIENT_VERSION)?,
+        user_agent: upstream::Settings::user_agent(),
+        idle_timeout: upstream::Settings::IDLE_TIMEOUT,
+        routing: upstream::Routing { fedramp_url, account_override },
+    })
+}
+
+fn store(options: &Options) -> StoreOptions {
+    let choice = match options.creds_store.unwrap_or(CredsStore::Auto) {
+        CredsStore::Auto => StoreChoice::Auto,
+        CredsStore::Xdg => StoreChoice::Xdg,
+        CredsStore::Legacy => StoreChoice::Legacy,
+        CredsStore::Keychain => StoreChoice::Keychain,
+        CredsStore::Env => StoreChoice::Env,
+    };
+    StoreOptions {
+        choice,
+        path: options.creds_path.clone(),
+        migrate_refresh: !options.disable_migrate_refresh,
+        ..StoreOptions::default()
+    }
+}
+
+fn guard(options: &Options, host: &str, admin_key: &str, environment: &Environment) -> Result<Guard, CliError> {
+    let wrong = |option: &str, problem: String| CliError::Option { option: option.to_owned(), problem };
+    // An IPv6 address is written in brackets wherever a host may have a port.
+    let own = if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
+    let no_host = |host: &str| format!("{host:?} is no host name; write it like proxy.lan, without a scheme or path");
+    if HostPolicy::new([own.as_str()]).is_err() {
+        return Err(wrong("--host", no_host(host)));
+    }
+    let hosts = options.allow_host.iter().map(String::as_str);
+    let allowed = HostPolicy::new(hosts.chain([own.as_str()])).map_err(|host| wrong("--allow-host", no_host(&host)))?;
+    let origins = OriginPolicy::new(options.allow_origin.iter().map(String::as_str)).map_err(|origin| {
+        wrong("--allow-origin", format!("{origin:?} is no origin; name each one like https://app.example"))
+    })?;
+    if options.api_key.iter().any(|key| key.trim().is_empty()) {
+        return Err(wrong("--api-key", "a key must not be blank".to_owned()));
+    }
+    let from_file = options.api_key_file.as_deref().map(|path| keys::read(&environment.expand(path)));
+    let from_file = from_file.transpose()?.unwrap_or_default();
+    let api_keys = Keys::new(options.api_key.iter().chain(&from_file).map(String::as_str));
+    Ok(Guard { hosts: allowed, origins, api_keys, needs_key: false, admin_keys: Keys::new([admin_key]) })
+}
+
+fn server(options: &Options, guard: Guard, environment: &Environment) -> Result<Settings, CliError> {
+    let defaults = Settings::default();
+    let reasoning_format = match options.reasoning_format {
+        None => defaults.reasoning_format,
+        Some(Reasoning::ReasoningContent) => ReasoningFormat::ReasoningContent,
+        Some(Reasoning::Reasoning) => ReasoningFormat::Reasoning,
+        Some(Reasoning::ThinkTags) => ReasoningFormat::ThinkTags,
+        Some(Reasoning::None) => ReasoningFormat::None,
+    };
+    let instructions = options.instructions_file.as_deref().map(|path| instructions(&environment.expand(path)));
+    let max_concurrent = options.max_concurrent.unwrap_or(defaults.max_concurrent);
+    if max_concurrent == 0 {
+        let problem = "0 would refuse every request; the least is 1".to_owned();
+        return Err(CliError::Option { option: "--max-concurrent".to_owned(), problem });
+    }
+    Ok(Settings {
+        guard,
+        max_body_size: options.max_body_size.map_or(defaults.max_body_size, |size| size.0),
+        max_concurrent,
+        reasoning_format,
+        reasoning_replay: !options.no_reasoning_replay,
+        strict_model: options.strict_model,
+        instructions: instructions.transpose()?,
+        log_bodies: options.log_bodies,
+        ..defaults
+    })
+}
+
+fn instructions(path: &Path) -> Result<Arc<str>, CliError> {
+    let error = |error| CliError::File { option: "--instructions-file", path: path.to_owned(), error };
+    std::fs::read_to_string(path).map(Arc::from).map_err(error)
+}
+
+fn url(option: &str, text: &str) -> Result<String, CliError> {
+    written::base_url(text).map_err(|problem| CliError::Option { option: option.to_owned(), problem })
+}
+
+fn header_text(option: &str, text: String) -> Result<String, CliError> {
+    written::header_text(text).map_err(|problem| CliError::Option { option: option.to_owned(), problem })
+}
+
+const DEFAULT_PORT: u16 = 9879;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(options: Options) -> Result<Config, CliError> {
+        Config::resolve(options, |name| (name == "HOME").then(|| OsString::from("/home/u")))
+    }
+
+    fn problem(options: Options) -> String {
+        resolve(options).expect_err("a problem").to_string()
+    }
+
+    #[test]
+    fn defaults() {
+        let config = resolve(Options::default()).expect("a configuration");
+        assert_eq!((config.host.as_str(), config.port, config.has_key), ("localhost", 9879, false));
+        assert_eq!(config.upstream.base_url, "https://chatgpt.com/backend-api/codex");
+        assert_eq!((config.server.max_body_size, config.server.max_concurrent), (64 << 20, 512));
+        assert!(config.server.guard.admin_keys.is_empty() && config.server.reasoning_replay);
+        assert!(config.store.migrate_refresh);
+    }
+
+    #[test]
+    fn a_named_backend_serves_fedramp_workspaces_too() {
+        let access = |fedramp| crate::credentials::Access {
+            token: crate::secret::Secret::new("t"),
+            account_id: "a".to_owned(),
+            fedramp,
+        };
+        let usual = resolve(Options::default()).expect("a configuration").upstream;
+        assert_eq!(usual.url_for(&access(false)), "https://chatgpt.com/backend-api/codex");
+        assert_eq!(usual.url_for(&access(true)), "https://gov.chatgpt.com/backend-api/codex");
+        let options = Options { upstream_url: Some("https://proxy.example/codex".into()), ..Options::default() };
+        let named = resolve(options).expect("a configuration").upstream;
+        assert_eq!(named.url_for(&access(true)), "https://proxy.example/codex");
+        let route = Some("two\nlines".to_owned());
+        let wrong = problem(Options { account_routing_override: route, ..Options::default() });
+        assert!(wrong.starts_with("--account-routing-override: "), "{wrong}");
+    }
+
+    #[test]
+    fn urls_must_not_give_the_login_away() {
+        let table = [
+            ("https://proxy.example/codex/", Ok("https://proxy.example/codex")),
+            ("http://localhost:1/x", Ok("http://localhost:1/x")),
+            ("http://127.0.0.1", Ok("http://127.0.0.1")),
+            ("http://[::1]:9", Ok("http://[::1]:9")),
+            ("http://proxy.example", Err("in the clear")),
+            ("http://127.0.0.1.nip.io", Err("in the clear")),
+            ("http://localhost.evil", Err("in the clear")),
+            ("ftp://localhost", Err("https://")),
+            ("chatgpt.com", Err("https://")),
+            ("https://", Err("no URL")),
+            ("https://u:p@chatgpt.com", Err("user name")),
+            ("https://chatgpt.com?x=1", Err("query")),
+        ];
+        for (text, expected) in table {
+            match (url("--upstream-url", text), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+                (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{text}: {error}"),
+                (found, _) => panic!("{text}: {found:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_flag() {
+        let text = |text: &str| vec![text.to_owned()];
+        assert!(problem(Options { allow_host: text("http://x"), ..Options::default() }).starts_with("--allow-host: "));
+        let host = |host: &str| Some(host.to_owned());
+        assert!(
+            problem(Options { host: host("not a host"), ..Options::default() }).starts_with("--host: \"not a host\"")
+        );
+        assert!(problem(Options { allow_origin: text("*"), ..Options::default() }).starts_with("--allow-origin: "));
+        assert!(problem(Options { api_key: text(" "), ..Options::default() }).starts_with("--api-key: "));
+        assert!(problem(Options { max_concurrent: Some(0), ..Options::default() }).starts_with("--max-concurrent: "));
+        assert!(
+            problem(Options { originator: Some("a\n".into()), ..Options::default() }).starts_with("--originator: ")
+        );
+        let missing = Options { instructions_file: Some("~/no/such".into()), ..Options::default() };
+        assert!(problem(missing).starts_with("--instructions-file: cannot read /home/u/no/such: "));
+    }
+
+    #[test]
+    fn the_configured_host_is_an_allowed_one() {
+        for host in ["proxy.lan", "0.0.0.0", "2001:db8::1"] {
+            assert!(resolve(Options { host: Some(host.to_owned()), ..Options::default() }).is_ok(), "{host}");
+        }
+    }
+
+    #[test]
+    fn every_word_means_the_store_or_format_of_its_name() {
+        for (word, expected) in [
+            (CredsStore::Auto, StoreChoice::Auto),
+            (CredsStore::Xdg, StoreChoice::Xdg),
+            (CredsStore::Legacy, StoreChoice::Legacy),
+            (CredsStore::Keychain, StoreChoice::Keychain),
+            (CredsStore::Env, StoreChoice::Env),
+        ] {
+            let options = Options { creds_store: Some(word), ..Options::default() };
+            assert_eq!(resolve(options).expect("a configuration").store.choice, expected);
+        }
+        for (word, expected) in [
+            (None, ReasoningFormat::ReasoningContent),
+            (Some(Reasoning::ReasoningContent), ReasoningFormat::ReasoningContent),
+            (Some(Reasoning::Reasoning), ReasoningFormat::Reasoning),
+            (Some(Reasoning::ThinkTags), ReasoningFormat::ThinkTags),
+            (Some(Reasoning::None), ReasoningFormat::None),
+        ] {
+            let options = Options { reasoning_format: word, ..Options::default() };
+            assert_eq!(resolve(options).expect("a configuration").server.reasoning_format, expected);
+        }
+        assert!(
+            problem(Options { client_version: Some("ü".into()), ..Options::default() }).contains("--client-version")
+        );
+    }
+}

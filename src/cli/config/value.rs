@@ -1,0 +1,133 @@
+//! Values that need reading: sizes, aliases, lists.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+/// A number of bytes, written as `1048576`, `64MiB`, `64M` or `64MB`; the units are powers of 1024.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByteSize(pub usize);
+
+impl FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no size; write it like 64MiB");
+        let lower = text.trim().to_ascii_lowercase();
+        let digits = lower.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(lower.len());
+        let (number, unit) = lower.split_at(digits);
+        let shift = match unit.trim() {
+            "" | "b" => 0,
+            "k" | "kb" | "kib" => 10,
+            "m" | "mb" | "mib" => 20,
+            "g" | "gb" | "gib" => 30,
+            _ => return Err(wrong()),
+        };
+        let number: usize = number.parse().map_err(|_| wrong())?;
+        number.checked_mul(1 << shift).filter(|&bytes| bytes > 0).map(Self).ok_or_else(wrong)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(usize),
+            Text(String),
+        }
+        let text = match Written::deserialize(deserializer)? {
+            Written::Number(number) => number.to_string(),
+            Written::Text(text) => text,
+        };
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
+/// One name that means another model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alias {
+    /// The name clients use.
+    pub from: String,
+    /// The model it means.
+    pub to: String,
+}
+
+impl FromStr for Alias {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=').map(|(from, to)| (from.trim(), to.trim())) {
+            Some((from, to)) if !from.is_empty() && !to.is_empty() => {
+                Ok(Self { from: from.to_owned(), to: to.to_owned() })
+            }
+            _ => Err(format!("{text:?} is no alias; write it like gpt-4o=gpt-6.1-sol")),
+        }
+    }
+}
+
+impl fmt::Display for Alias {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}={}", self.from, self.to)
+    }
+}
+
+/// Aliases in a configuration file: a table, or a list of `FROM=TO`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(in crate::cli) enum Aliases {
+    Table(BTreeMap<String, String>),
+    List(Vec<String>),
+}
+
+impl Aliases {
+    pub(in crate::cli) fn entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Alias>, D::Error> {
+        let written = Self::deserialize(deserializer)
+            .map_err(|_| D::Error::custom("model-alias must be a table of FROM = \"TO\", or a list of \"FROM=TO\""))?;
+        match written {
+            Self::Table(table) => Ok(table.into_iter().map(|(from, to)| Alias { from, to }).collect()),
+            Self::List(list) => list.iter().map(|alias| alias.parse().map_err(D::Error::custom)).collect(),
+        }
+    }
+}
+
+/// A list in a configuration file, where a single text is a list of one.
+pub(in crate::cli) fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match Written::deserialize(deserializer)? {
+        Written::One(one) => vec![one],
+        Written::Many(many) => many,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [("1", 1), ("64MiB", 64 << 20), ("64 mb", 64 << 20), ("2k", 2048), ("1G", 1 << 30)] {
+            assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
+        }
+        for text in ["", "0", "MiB", "-1", "1.5MiB", "1 TiB", "99999999999999999999", "99999999999G"] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn aliases() {
+        let alias: Alias = " gpt-4o = gpt-6.1-sol ".parse().expect("an alias");
+        assert_eq!(alias.to_string(), "gpt-4o=gpt-6.1-sol");
+        for text in ["", "a", "=b", "a=", " = "] {
+            assert!(text.parse::<Alias>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! A Worker's login as its isolates see it: the copy in KV, and the way to the keeper behind it.
+//!
+//! * A read is one look at KV, which answers from nearby; the keeper is asked where KV has nothing, which it also says for
+//!   a while about what has just been put there.
+//! * Writes, removals and refreshes are the keeper's. The rules are in [`edition`](crate::credentials::edge::revision).
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
+use serde::{Deserialize, Serialize};
+use worker::send::{SendFuture, SendWrapper};
+use worker::wasm_bindgen::JsValue;
+use worker::{Env, Method, ObjectNamespace, Request, RequestInit};
+use zeroize::Zeroizing;
+
+use crate::credentials::document::AuthDocument;
+use crate::credentials::edge::revision::{Answer, Edition, Order, Outcome};
+use crate::credentials::error::CredentialError;
+use crate::credentials::place::{Place, StoreName};
+use crate::credentials::store::{CredentialStore, StoreLock};
+use crate::credentials::supplier::delegate::{Delegate, Need};
+use crate::credentials::supplier::report::{IssuerReport, Report};
+use crate::credentials::supplier::stop::Stop;
+
+/// The binding of the KV namespace.
+pub const KV_BINDING: &str = "GEMINI_CLI_KV";
+/// The binding of the keeper's Durable Object class.
+pub const KEEPER_BINDING: &str = "LOGIN_KEEPER";
+
+/// The login of a Worker, for one isolate.
+pub struct KvStore {
+    copy: PublishedCopy,
+    keepers: ObjectNamespace,
+    known: Mutex<Edition>,
+}
+
+impl KvStore {
+    /// The store of the Worker that `env` belongs to. An error is a binding that is missing.
+    pub fn new(env: &Env) -> worker::Result<Self> {
+        let keepers = env.durable_object(KEEPER_BINDING)?;
+        Ok(Self { copy: PublishedCopy::new(env)?, keepers, known: Mutex::default() })
+    }
+
+    /// Asks the keeper what it holds, so that the next read is not an old one.
+    pub async fn consult_keeper(&self) -> Result<(), CredentialError> {
+        self.ask(&Order::Read).await.map(drop)
+    }
+
+    /// Takes note of `found` unless something newer is known, and returns the newest.
+    fn learn(&self, found: Edition) -> Edition {
+        let mut known = self.known();
+        if known.gives_way_to(&found) {
+            *known = found;
+        }
+        known.clone()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Edition> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read_document(&self) -> Result<Option<AuthDocument>, CredentialError> {
+        let known = match self.copy.read().await {
+            Ok(copy) => self.learn(copy),
+            Err(error) => {
+                tracing::warn!("{error}; asking the keeper of the login");
+                Edition::default()
+            }
+        };
+        if known.document.is_some() {
+            return Ok(known.document);
+        }
+        self.consult_keeper().await?;
+        Ok(self.known().document.clone())
+    }
+
+    async fn store(&self, document: Option<AuthDocument>) -> Result<(), CredentialError> {
+        match self.ask(&Order::Write(document)).await? {
+            Outcome::Done | Outcome::Renewal(_) => Ok(()),
+            Outcome::Failed(reason) => Err(CredentialError::Unwritable { place: place(), reason }),
+        }
+    }
+
+    async fn renewed_by_owner(&self, order: Order) -> Report {
+        let failed = |message: String| {
+            let kind = "Interrupted".to_owned();
+            Report::Refused(IssuerReport::Transport { kind, message })
+        };
+        match self.ask(&order).await {
+            Ok(Outcome::Renewal(report)) => report,
+            Ok(Outcome::Done) => Report::Store,
+            Ok(Outcome::Failed(reason)) => failed(reason),
+            Err(error) => failed(error.to_string()),
+        }
+    }
+
+    async fn ask(&self, order: &Order) -> Result<Outcome, CredentialError> {
+        let answer = SendFuture::new(self.send(order)).await.map_err(|error| CredentialError::Unreadable {
+            place: place(),
+            reason: format!("the Durable Object that keeps the login does not answer: {error}"),
+        })?;
+        let is_news = self.known().revision < answer.edition.revision;
+        self.learn(answer.edition);
+        match answer.outcome {
+            // Of the requests that waited for one refresh, the first counts it.
+            Outcome::Renewal(Report::Stored) if !is_news => Ok(Outcome::Renewal(Report::Known)),
+            outcome => Ok(outcome),
+        }
+    }
+
+    async fn send(&self, order: &Order) -> worker::Result<Answer> {
+        let body = Zeroizing::new(serde_json::to_string(order)?);
+        let mut init = RequestInit::new();
+        init.with_method(Method::Post).with_body(Some(JsValue::from_str(&body)));
+        let request = Request::new_with_init(KEEPER_URL, &init)?;
+        let mut response = self.keepers.get_by_name(KEEPER_NAME)?.fetch_with_request(request).await?;
+        let text = Zeroizing::new(response.text().await?);
+        Ok(serde_json::from_str(&text)?)
+    }
+}
+
+impl CredentialStore for KvStore {
+    fn place(&self) -> Place {
+        place()
+    }
+
+    fn read(&self) -> BoxFuture<'_, Result<Option<AuthDocument>, CredentialError>> {
+        self.read_document().boxed()
+    }
+
+    fn lock(&self) -> BoxFuture<'_, Result<StoreLock, CredentialError>> {
+        // Orders are worked on one at a time where it matters: by the keeper.
+        ready(Ok(StoreLock::holding(()))).boxed()
+    }
+
+    fn write<'a>(&'a self, document: &'a AuthDocument, _: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>> {
+        self.store(Some(document.clone())).boxed()
+    }
+
+    fn delete<'a>(&'a self, _: &'a StoreLock) -> BoxFuture<'a, Result<bool, CredentialError>> {
+        async {
+            let had_one = self.read_document().await?.is_some();
+            self.store(None).await?;
+            Ok(had_one)
+        }
+        .boxed()
+    }
+
+    fn probe<'a>(&'a self, _: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>> {
+        self.consult_keeper().boxed()
+    }
+
+    fn reads_cheaply(&self) -> bool {
+        false
+    }
+}
+
+impl Delegate for KvStore {
+    fn renew<'a>(&'a self, need: &'a Need, _: &'a Stop) -> BoxFuture<'a, Option<Report>> {
+        let replaces = need.replaces.as_ref().map(|token| Zeroizing::new(token.expose().to_owned()));
+        let order = Order::Renew { replaces, is_rejected: need.is_rejected };
+        async move { Some(self.renewed_by_owner(order).await) }.boxed()
+    }
+}
+
+impl fmt::Debug for KvStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("KvStore")
+    }
+}
+
+/// The document in KV, with its revision beside it. An empty value stands for a login that was removed.
+pub(super) struct PublishedCopy(SendWrapper<worker::KvStore>);
+
+#[derive(Serialize, Deserialize)]
+struct Metadata {
+    revision: u64,
+}
+
+impl PublishedCopy {
+    pub(super) fn new(env: &Env) -> worker::Result<Self> {
+        Ok(Self(SendWrapper::new(env.kv(KV_BINDING)?)))
+    }
+
+    /// What KV holds, as far as this place has heard of it.
+    pub(super) async fn read(&self) -> Result<Edition, CredentialError> {
+        let get = self.0.get(KV_KEY).text_with_metadata::<Metadata>();
+        let (text, metadata) = SendFuture::new(get)
+            .await
+            .map_err(|error| CredentialError::Unreadable { place: place(), reason: error.to_string() })?;
+        let text = text.map(Zeroizing::new).filter(|text| !text.is_empty());
+        let document = text.map(|text| AuthDocument::parse(&text)).transpose();
+        let document = document.map_err(|malformed| CredentialError::Broken { place: place(), malformed })?;
+        Ok(Edition { revision: metadata.map_or(0, |metadata| metadata.revision), document })
+    }
+
+    pub(super) async fn write(&self, edition: &Edition) -> Result<(), CredentialError> {
+        let unwritable = |reason: String| CredentialError::Unwritable { place: place(), reason };
+        let text = edition.document.as_ref().map(AuthDocument::to_text).unwrap_or_default();
+        let put = self.0.put(KV_KEY, text.as_str()).map_err(|error| unwritable(error.to_string()))?;
+        let put = put.metadata(Metadata { revision: edition.revision });
+        let put = put.map_err(|error| unwritable(error.to_string()))?;
+        SendFuture::new(put.execute()).await.map_err(|error| unwritable(error.to_string()))
+    }
+}
+
+pub(super) fn place() -> Place {
+    Place { store: StoreName::Kv, location: format!("the KV namespace {KV_BINDING}") }
+}
+
+const KV_KEY: &str = "auth.json";
+/// Every login has one keeper, and a Worker has one login.
+const KEEPER_NAME: &str = "login";
+/// A Durable Object is reached under any address.
+const KEEPER_URL: &str = "https://keeper/";

@@ -1,0 +1,206 @@
+//! The keeper of a Worker's login: the one Durable Object that owns it. The rules are in [`edition`](crate::credentials::edge::revision).
+//!
+//! * It is the daemon's own supplier over a store of its own, so a refresh follows the same rules on both.
+//! * Its storage is the truth; KV is a copy that is brought up to date with every order.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use worker::send::{SendFuture, SendWrapper};
+use worker::{Env, State, Storage};
+use zeroize::Zeroizing;
+
+use crate::credentials::document::AuthDocument;
+use crate::credentials::edge::kv::{PublishedCopy, place};
+use crate::credentials::edge::revision::{Answer, Edition, Order, Outcome};
+use crate::credentials::error::CredentialError;
+use crate::credentials::place::Place;
+use crate::credentials::store::{CredentialStore, StoreLock};
+use crate::credentials::supplier::TokenSupplier;
+use crate::credentials::supplier::delegate::Need;
+use crate::credentials::supplier::report::Report;
+use crate::oauth::Client;
+use crate::secret::Secret;
+
+/// Works on the orders of a Worker's isolates.
+#[derive(Debug)]
+pub struct Keeper {
+    store: Arc<KeeperStore>,
+    supplier: TokenSupplier,
+}
+
+impl Keeper {
+    /// The keeper that lives in `state`, of the Worker that `env` belongs to. An error is a binding that is missing.
+    pub fn new(state: &State, env: &Env, oauth: Client) -> worker::Result<Self> {
+        let store = Arc::new(KeeperStore {
+            storage: SendWrapper::new(state.storage()),
+            copy: PublishedCopy::new(env)?,
+            present: Mutex::default(),
+            published: AtomicU64::new(0),
+            lock: Arc::default(),
+        });
+        Ok(Self { supplier: TokenSupplier::new(store.clone(), oauth), store })
+    }
+
+    /// Works on `order` and answers it.
+    pub async fn answer(&self, order: Order) -> Answer {
+        // Tokens that could not be stored before.
+        self.supplier.settle().await;
+        let outcome = match order {
+            Order::Read => Ok(Outcome::Done),
+            Order::Write(Some(document)) => self.supplier.store_document(document).await.map(|()| Outcome::Done),
+            Order::Write(None) => self.remove().await.map(|()| Outcome::Done),
+            Order::Renew { replaces, is_rejected } => {
+                let replaces = replaces.map(|token| Secret::new(token.as_str()));
+                Ok(Outcome::Renewal(self.supplier.renew_and_report(&Need { replaces, is_rejected }).await))
+            }
+        };
+        let outcome = outcome.unwrap_or_else(|error| Outcome::Failed(error.to_string()));
+        match self.store.present().await {
+            Ok(edition) => {
+                self.store.publish(&edition).await;
+                unsaved(edition, outcome)
+            }
+            Err(error) => Answer { edition: Edition::default(), outcome: Outcome::Failed(error.to_string()) },
+        }
+    }
+
+    async fn remove(&self) -> Result<(), CredentialError> {
+        let lock = self.store.lock().await?;
+        self.store.delete(&lock).await?;
+        // The supplier forgets what the store no longer has.
+        let _ = self.supplier.login().await;
+        Ok(())
+    }
+}
+
+/// New tokens that could not be stored serve all the same: they are handed out as what they will be once they are.
+fn unsaved(edition: Edition, outcome: Outcome) -> Answer {
+    if let Outcome::Renewal(Report::Unsaved { document, .. }) = &outcome
+        && let Ok(document) = AuthDocument::parse(document)
+    {
+        let edition = Edition { revision: edition.revision + 1, document: Some(document) };
+        return Answer { edition, outcome: Outcome::Renewal(Report::Stored) };
+    }
+    Answer { edition, outcome }
+}
+
+/// The keeper's own storage, and the copy in KV that follows it.
+struct KeeperStore {
+    storage: SendWrapper<Storage>,
+    copy: PublishedCopy,
+    /// What the storage holds; `None` until it was read.
+    present: Mutex<Option<Edition>>,
+    /// The revision that KV is known to hold.
+    published: AtomicU64,
+    lock: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl KeeperStore {
+    /// The edition in the storage; where there is none, what somebody put into KV.
+    async fn present(&self) -> Result<Edition, CredentialError> {
+        if let Some(edition) = self.memory().clone() {
+            return Ok(edition);
+        }
+        let stored = SendFuture::new(self.storage.get::<Zeroizing<String>>(STORAGE_KEY)).await;
+        let stored = stored.map_err(|error| unreadable(&error))?;
+        let stored = stored.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| unreadable(&error))?;
+        let copy = self.copy.read().await;
+        if let Ok(copy) = &copy {
+            self.published.store(copy.revision, Ordering::Relaxed);
+        }
+        let edition = match stored {
+            Some(edition) => edition,
+            // Not kept: it may be put there at any time, as long as there is nothing else.
+            None => return copy,
+        };
+        Ok(self.memory().get_or_insert(edition).clone())
+    }
+
+    async fn store(&self, document: Option<AuthDocument>) -> Result<(), CredentialError> {
+        let edition = Edition { revision: self.present().await?.revision + 1, document };
+        let unwritable = |reason: String| CredentialError::Unwritable { place: place(), reason };
+        let text = serde_json::to_string(&edition).map(Zeroizing::new);
+        let text = text.map_err(|error| unwritable(error.to_string()))?;
+        let stored = SendFuture::new(self.storage.put(STORAGE_KEY, text.as_str())).await;
+        stored.map_err(|error| unwritable(error.to_string()))?;
+        *self.memory() = Some(edition.clone());
+        self.publish(&edition).await;
+        Ok(())
+    }
+
+    /// Brings the copy in KV up to date. A failure is only logged; the next order tries again.
+    async fn publish(&self, edition: &Edition) {
+        if self.published.load(Ordering::Relaxed) >= edition.revision {
+            return;
+        }
+        match self.copy.write(edition).await {
+            Ok(()) => self.published.store(edition.revision, Ordering::Relaxed),
+            Err(error) => tracing::warn!("{error}; isolates have to ask for the login until it can be written"),
+        }
+    }
+
+    /// A write that changes nothing.
+    async fn try_write(&self) -> worker::Result<()> {
+        self.storage.put(PROBE_KEY, true).await?;
+        self.storage.delete(PROBE_KEY).await.map(drop)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Option<Edition>> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CredentialStore for KeeperStore {
+    fn place(&self) -> Place {
+        place()
+    }
+
+    fn read(&self) -> BoxFuture<'_, Result<Option<AuthDocument>, CredentialError>> {
+        async { Ok(self.present().await?.document) }.boxed()
+    }
+
+    fn lock(&self) -> BoxFuture<'_, Result<StoreLock, CredentialError>> {
+        async { Ok(StoreLock::holding(Arc::clone(&self.lock).lock_owned().await)) }.boxed()
+    }
+
+    fn write<'a>(&'a self, document: &'a AuthDocument, _: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>> {
+        self.store(Some(document.clone())).boxed()
+    }
+
+    fn delete<'a>(&'a self, _: &'a StoreLock) -> BoxFuture<'a, Result<bool, CredentialError>> {
+        async {
+            let had_one = self.present().await?.document.is_some();
+            self.store(None).await?;
+            Ok(had_one)
+        }
+        .boxed()
+    }
+
+    fn probe<'a>(&'a self, _: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>> {
+        let unwritable =
+            |error: worker::Error| CredentialError::Unwritable { place: place(), reason: error.to_string() };
+        SendFuture::new(self.try_write()).map(move |written| written.map_err(unwritable)).boxed()
+    }
+
+    fn reads_cheaply(&self) -> bool {
+        false
+    }
+}
+
+impl fmt::Debug for KeeperStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("KeeperStore")
+    }
+}
+
+fn unreadable(error: &dyn fmt::Display) -> CredentialError {
+    let reason = format!("the storage of the Durable Object that keeps the login: {error}");
+    CredentialError::Unreadable { place: place(), reason }
+}
+
+const STORAGE_KEY: &str = "login";
+const PROBE_KEY: &str = "probe";

@@ -1,0 +1,245 @@
+//! From the chosen store to a supplier.
+//!
+//! * What the process's environment says comes in as an [`Environment`]; nothing here reads it by itself.
+//! * `auto` and `xdg` are the same file; only `auto` imports another tool's login when there is none yet.
+
+mod migration;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::credentials::open::migration::Outcome;
+use crate::credentials::process::DetachedRefresh;
+use crate::credentials::store::CredentialStore;
+use crate::credentials::store::env::EnvStore;
+use crate::credentials::store::file::FileStore;
+use crate::credentials::store::keychain::KeychainStore;
+use crate::credentials::supplier::TokenSupplier;
+use crate::oauth::Client;
+use crate::platform::spawn;
+use crate::secret::Secret;
+
+/// Where the login is to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StoreChoice {
+    /// This program's own file, filled from another tool's login on first launch.
+    #[default]
+    Auto,
+    /// This program's own file.
+    Xdg,
+    /// The Codex CLI's file.
+    Legacy,
+    /// The system's keychain.
+    Keychain,
+    /// `ACCESS_TOKEN` and `ACCOUNT_ID`.
+    Env,
+}
+
+/// What was asked for on the command line.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Which store.
+    pub choice: StoreChoice,
+    /// The file of `auto`, `xdg`, `legacy` in place of the usual one; a leading `~` is the home directory.
+    pub path: Option<PathBuf>,
+    /// Whether an imported login is renewed at once, so that it becomes independent of the other tool's.
+    pub migrate_refresh: bool,
+    /// How to refresh in a process of its own; `None` refreshes in this one.
+    pub detached_refresh: Option<DetachedRefresh>,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { choice: StoreChoice::Auto, path: None, migrate_refresh: true, detached_refresh: None }
+    }
+}
+
+/// What the process's environment says about logins.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// The user's home directory.
+    pub home: Option<PathBuf>,
+    /// The directory that holds a directory of configuration for each program.
+    pub config_directory: Option<PathBuf>,
+    /// `CODEX_HOME`, where it is set.
+    pub codex_home: Option<PathBuf>,
+    /// `ACCESS_TOKEN`.
+    pub access_token: Option<Secret>,
+    /// `ACCOUNT_ID`.
+    pub account_id: Option<String>,
+}
+
+impl Environment {
+    /// Reads the variables through `variable`. An empty one counts as unset.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let path = |name: &str| set(name).map(PathBuf::from);
+        let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
+        // A relative path would lead into whatever directory the program was started in.
+        let home = path("HOME").or_else(|| path("USERPROFILE")).filter(|path| path.is_absolute());
+        let stated = path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+        let platform = if cfg!(windows) { path("APPDATA") } else { None };
+        let config_directory = stated.or(platform).or_else(|| home.as_ref().map(|home| home.join(".config")));
+        Self {
+            config_directory,
+            codex_home: path("CODEX_HOME"),
+            access_token: text("ACCESS_TOKEN").map(Secret::new),
+            account_id: text("ACCOUNT_ID"),
+            home,
+        }
+    }
+
+    /// `path` with a leading `~` replaced by the home directory.
+    pub fn expand(&self, path: &Path) -> PathBuf {
+        match (path.strip_prefix("~"), &self.home) {
+            (Ok(rest), Some(home)) => home.join(rest),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// This program's own directory.
+    pub fn own_directory(&self) -> PathBuf {
+        self.config_directory.clone().unwrap_or_default().join("codex-proxy")
+    }
+
+    /// This program's own file.
+    pub fn xdg_path(&self) -> PathBuf {
+        self.own_directory().join("auth.json")
+    }
+
+    /// The Codex CLI's directory.
+    pub fn codex_directory(&self) -> PathBuf {
+        let default = || self.home.clone().unwrap_or_default().join(".codex");
+        self.codex_home.clone().unwrap_or_else(default)
+    }
+
+    /// The Codex CLI's file.
+    pub fn legacy_path(&self) -> PathBuf {
+        self.codex_directory().join("auth.json")
+    }
+}
+
+/// The chosen store. Opens no file: at most it looks whether two paths lead to the same directory.
+pub fn open_store(options: &StoreOptions, environment: &Environment) -> Arc<dyn CredentialStore> {
+    let path = |usual: PathBuf| options.path.as_ref().map_or(usual, |path| environment.expand(path));
+    match options.choice {
+        StoreChoice::Auto | StoreChoice::Xdg => {
+            let store = FileStore::xdg(path(environment.xdg_path()));
+            Arc::new(store.beside_codex_home(&environment.codex_directory()))
+        }
+        StoreChoice::Legacy => Arc::new(FileStore::legacy(path(environment.legacy_path()))),
+        StoreChoice::Keychain => Arc::new(KeychainStore::own(&environment.own_directory())),
+        StoreChoice::Env => Arc::new(EnvStore::new(environment.access_token.clone(), environment.account_id.clone())),
+    }
+}
+
+/// A supplier of the chosen store's login, with another tool's login imported where the choice says so. Always gives
+/// one: what is wrong is logged, and said again to whoever asks it for a token.
+pub async fn open_supplier(options: &StoreOptions, environment: &Environment, oauth: Client) -> Arc<TokenSupplier> {
+    let store = open_store(options, environment);
+    open_importing(store, &import_sources(options.choice, environment), options, oauth).await
+}
+
+/// The same for any store and sources.
+pub async fn open_importing(
+    store: Arc<dyn CredentialStore>,
+    sources: &[Arc<dyn CredentialStore>],
+    options: &StoreOptions,
+    oauth: Client,
+) -> Arc<TokenSupplier> {
+    let supplier = |store| {
+        Arc::new(match options.detached_refresh.clone() {
+            Some(refresh) => refresh.supplier(store, oauth),
+            None => TokenSupplier::new(store, oauth),
+        })
+    };
+    if sources.is_empty() {
+        return supplier(store);
+    }
+    let outcome = migration::import(store.as_ref(), sources).await;
+    let is_imported = matches!(outcome, Outcome::Imported);
+    let store = if let Outcome::Fallback(source) = outcome { source } else { store };
+    let supplier = supplier(store);
+    if is_imported && options.migrate_refresh {
+        renew_imported(&supplier).await;
+    } else if is_imported {
+        migration::warn_of_sharing(&supplier);
+    }
+    supplier
+}
+
+/// Renews an imported login, and waits for it only so long: the copied token goes on working, and an issuer that takes its
+/// time is to hold up nobody.
+async fn renew_imported(supplier: &Arc<TokenSupplier>) {
+    let (supplier, (done, waiting)) = (Arc::clone(supplier), oneshot::channel());
+    spawn(async move {
+        migration::make_independent(&supplier).await;
+        // Nobody may be waiting any more.
+        let _ = done.send(());
+    });
+    if timeout(RENEWAL_PATIENCE, waiting).await.is_err() {
+        tracing::warn!("⚠️ The token issuer takes its time; starting with the copied credentials meanwhile");
+    }
+}
+
+/// Where a first launch finds another tool's login, in this order.
+fn import_sources(choice: StoreChoice, environment: &Environment) -> Vec<Arc<dyn CredentialStore>> {
+    let file = || -> Arc<dyn CredentialStore> { Arc::new(FileStore::legacy(environment.legacy_path())) };
+    let item = || -> Arc<dyn CredentialStore> {
+        Arc::new(KeychainStore::codex_cli(&environment.codex_directory(), &environment.own_directory()))
+    };
+    match choice {
+        StoreChoice::Auto => vec![file(), item()],
+        StoreChoice::Keychain => vec![item()],
+        StoreChoice::Xdg | StoreChoice::Legacy | StoreChoice::Env => Vec::new(),
+    }
+}
+
+/// How long a first launch waits for a login of its own.
+const RENEWAL_PATIENCE: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        Environment::from_variables(|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn paths_follow_the_variables() {
+        let plain = environment(&[("HOME", "/home/u"), ("XDG_CONFIG_HOME", ""), ("CODEX_HOME", "")]);
+        assert_eq!(plain.xdg_path(), Path::new("/home/u/.config/codex-proxy/auth.json"));
+        assert_eq!(plain.legacy_path(), Path::new("/home/u/.codex/auth.json"));
+        let set = environment(&[("HOME", "/home/u"), ("XDG_CONFIG_HOME", "/c"), ("CODEX_HOME", "/x")]);
+        assert_eq!(set.xdg_path(), Path::new("/c/codex-proxy/auth.json"));
+        assert_eq!(set.legacy_path(), Path::new("/x/auth.json"));
+        let relative = environment(&[("HOME", "/home/u"), ("XDG_CONFIG_HOME", "relative")]);
+        assert_eq!(relative.xdg_path(), Path::new("/home/u/.config/codex-proxy/auth.json"));
+    }
+
+    #[test]
+    fn a_leading_tilde_is_the_home_directory() {
+        let environment = environment(&[("HOME", "/home/u")]);
+        assert_eq!(environment.expand(Path::new("~/.codex/auth.json")), Path::new("/home/u/.codex/auth.json"));
+        assert_eq!(environment.expand(Path::new("~other/x")), Path::new("~other/x"));
+        assert_eq!(environment.expand(Path::new("/a/~/x")), Path::new("/a/~/x"));
+    }
+
+    #[test]
+    fn the_path_option_goes_before_the_usual_place() {
+        let environment = environment(&[("HOME", "/home/u")]);
+        for choice in [StoreChoice::Auto, StoreChoice::Xdg, StoreChoice::Legacy] {
+            let options = StoreOptions { choice, path: Some("~/mine.json".into()), ..StoreOptions::default() };
+            assert_eq!(open_store(&options, &environment).place().location, "/home/u/mine.json");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The token supplier: what the rest of the program asks for a token.
+//!
+//! * A fresh token costs one read lock and no I/O. One with less than 60 minutes left is handed out and renewed beside
+//!   its use; only an expired one makes a caller wait.
+//! * However many callers wait, the store is read and the issuer asked once. The work runs on its own: a caller that
+//!   goes away in the middle of a refresh does not take the new token with it.
+//! * [`TokenSupplier::reload`] and [`TokenSupplier::renew`] are for a token that the backend has rejected; they never
+//!   answer with another account's login.
+//! * A process that ends should wait for [`TokenSupplier::stop`], so that no refresh is cut off.
+
+mod clock;
+pub mod delegate;
+mod delegated;
+pub(super) mod refresh;
+pub mod report;
+mod state;
+pub mod stop;
+
+use std::borrow::Cow;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLockReadGuard};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::credentials::document::AuthDocument;
+use crate::credentials::error::CredentialError;
+use crate::credentials::place::Place;
+use crate::credentials::status::{AdminCredentials, AdminStatus};
+use crate::credentials::store::CredentialStore;
+use crate::credentials::{Access, Login};
+use crate::oauth::{Client, TokenSet};
+use crate::platform::sleep;
+use delegate::{Delegate, Need};
+use refresh::Shared;
+use state::{Held, State, Usability};
+
+/// Hands out a fresh access token, whatever the store behind it. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct TokenSupplier {
+    shared: Arc<Shared>,
+}
+
+/// Whether there is a login to work with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CredentialHealth {
+    /// There is an access token that has not expired.
+    Ok,
+    /// There is no usable login.
+    Missing,
+    /// There is a login, and its access token has expired.
+    Expired,
+}
+
+/// How many refreshes this process has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RefreshCounts {
+    /// Those that gave new tokens.
+    pub succeeded: u64,
+    /// Those that failed, for good or not.
+    pub failed: u64,
+}
+
+impl TokenSupplier {
+    /// A supplier of `store`'s login, renewed at the issuer that `oauth` talks to. Does no I/O.
+    pub fn new(store: Arc<dyn CredentialStore>, oauth: Client) -> Self {
+        Self { shared: Arc::new(Shared::new(store, oauth)) }
+    }
+
+    /// The same with refreshes done by `delegate`. To be called before the supplier is shared.
+    #[must_use]
+    pub fn with_delegate(self, delegate: Arc<dyn Delegate>) -> Self {
+        let mut shared = Shared::new(Arc::clone(&self.shared.store), self.shared.oauth.clone());
+        shared.delegate = Some(delegate);
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// A token that has not expired.
+    pub async fn access(&self) -> Result<Access, CredentialError> {
+        let usability = self.state().usability(self.shared.now());
+        match usability {
+            Usability::Fresh(access) => Ok(access),
+            Usability::Ageing(access) => {
+                if self.shared.may_renew() {
+                    let need = Need { replaces: Some(access.token.clone()), is_rejected: false };
+                    drop(self.shared.start_renewal(need));
+                }
+                Ok(access)
+            }
+            Usability::Unusable => self.shared.start_renewal(Need::default()).await.map(|login| login.access),
+        }
+    }
+
+    /// What the store holds now that the backend has rejected `rejected`; it may be the same token.
+    pub async fn reload(&self, rejected: &Access) -> Result<Access, CredentialError> {
+        if let Some(access) = self.other_than(rejected) {
+            return self.same_account(access, rejected);
+        }
+        let login = self.shared.start_reload().await?;
+        self.same_account(login.access, rejected)
+    }
+
+    /// A token other than `rejected`, from the issuer unless the store has one already. It is the same one where the issuer
+    /// gave it within the last minute and the backend has taken it for no call: another would fare no better.
+    pub async fn renew(&self, rejected: &Access) -> Result<Access, CredentialError> {
+        if let Some(access) = self.other_than(rejected) {
+            return self.same_account(access, rejected);
+        }
+        let need = Need { replaces: Some(rejected.token.clone()), is_rejected: true };
+        let first = self.shared.start_renewal(need.clone()).await;
+        // It may have begun before the rejection was known.
+        let login = match first {
+            Ok(login) if login.access.token != rejected.token => login,
+            Ok(_) | Err(CredentialError::Unwritable { .. }) => self.shared.start_renewal(need).await?,
+            Err(error) => return Err(error),
+        };
+        self.same_account(login.access, rejected)
+    }
+
+    /// Whether a refresh has brought this token within the last minute and the backend has taken it for no call yet: another
+    /// one would fare no better.
+    pub fn is_new_and_unproven(&self, access: &Access) -> bool {
+        self.state().is_new_and_unproven(&access.token)
+    }
+
+    /// To be told of every call that the backend did not answer with 401.
+    pub fn accepted(&self, access: &Access) {
+        self.shared.accepted(&access.token);
+    }
+
+    /// The login in the store, whatever its state. Never asks the issuer.
+    pub async fn login(&self) -> Result<Login, CredentialError> {
+        self.shared.start_reload().await
+    }
+
+    /// Renews the login now, whether or not it needs it.
+    pub async fn renew_now(&self) -> Result<Login, CredentialError> {
+        let held = self.shared.start_reload().await?;
+        let need = Need { replaces: Some(held.access.token), is_rejected: false };
+        self.shared.start_renewal(need).await
+    }
+
+    /// Whether there is a login, from what is known without waiting.
+    pub fn health(&self) -> CredentialHealth {
+        let stored = self.shared.cheap_look();
+        let state = self.state();
+        let login = match &stored {
+            Some(stored) if state.unsaved.is_none() => stored.as_ref(),
+            Some(_) | None => state.held.as_ref(),
+        };
+        match login {
+            None => CredentialHealth::Missing,
+            Some(held) if held.login.is_expired(self.shared.now()) => CredentialHealth::Expired,
+            Some(_) => CredentialHealth::Ok,
+        }
+    }
+
+    /// The login's state as the admin API shows it.
+    pub async fn status(&self) -> AdminStatus {
+        let login = self.shared.start_reload().await;
+        let problem = self.shared.known_problem();
+        AdminStatus::new(login, problem, &self.place(), self.shared.now())
+    }
+
+    /// Stores credentials given through the admin API in place of the present ones.
+    pub async fn store_tokens(&self, credentials: &AdminCredentials) -> Result<(), CredentialError> {
+        self.replace(|document| credentials.apply(document, self.shared.now())).await
+    }
+
+    /// Stores the result of a sign-in in place of the present login.
+    pub async fn store_sign_in(&self, tokens: &TokenSet) -> Result<(), CredentialError> {
+        self.replace(|document| document.replace_login(tokens, self.shared.now())).await
+    }
+
+    /// `text` with `***` in place of this login's tokens: for what others say of a call that carried one.
+    pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.shared.mask(text)
+    }
+
+    /// Stores `document` in place of the present one.
+    #[cfg(target_arch = "wasm32")]
+    pub(super) async fn store_document(&self, document: AuthDocument) -> Result<(), CredentialError> {
+        self.replace(|present| *present = document).await
+    }
+
+    /// Renews the login unless it serves already, and says so for somebody else to read.
+    #[cfg(target_arch = "wasm32")]
+    pub(super) async fn renew_and_report(&self, need: &Need) -> report::Report {
+        self.shared.renew_and_report(need).await
+    }
+
+    /// Where the login is kept.
+    pub fn place(&self) -> Place {
+        self.shared.store.place()
+    }
+
+    /// How many refreshes this process has done.
+    pub fn refresh_counts(&self) -> RefreshCounts {
+        RefreshCounts {
+            succeeded: self.shared.succeeded.load(Ordering::Relaxed),
+            failed: self.shared.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Lets no further refresh begin, for a process that is about to end, and waits like [`TokenSupplier::settle`]. A
+    /// refresh that waits for another program's lock is given up; one that has spent its token is finished.
+    pub async fn stop(&self) {
+        self.shared.stop.request();
+        self.settle().await;
+    }
+
+    /// Waits until no refresh is on its way, and once more tries to store what could not be stored.
+    pub async fn settle(&self) {
+        if let Some(renewal) = self.shared.renewal() {
+            let _ = renewal.await;
+        }
+        self.shared.save_unsaved().await;
+    }
+
+    /// Keeps the login fresh for as long as it is polled: follows the store, renews before the end of a token.
+    pub async fn keep_fresh(self: Arc<Self>) {
+        loop {
+            self.look_after().await;
+            for _ in 0..GLANCES {
+                sleep(GLANCE_INTERVAL).await;
+                self.notice_removal().await;
+            }
+        }
+    }
+
+    /// Forgets a login that is no longer in the store, as after `codex-proxy logout`.
+    async fn notice_removal(&self) {
+        if self.state().held.is_some() && matches!(self.shared.cheap_look(), Some(None)) {
+            let _ = self.shared.start_reload().await;
+        }
+    }
+
+    /// One turn of [`TokenSupplier::keep_fresh`]. Failures are logged where they happen.
+    pub async fn look_after(&self) {
+        self.shared.save_unsaved().await;
+        if self.shared.store.reads_cheaply() || self.state().held.is_none() {
+            let _ = self.shared.start_reload().await;
+        }
+        let due = self.state().held.as_ref().filter(|held| held.login.needs_refresh_soon(self.shared.now())).cloned();
+        if let Some(held) = due.filter(|_| self.shared.may_renew()) {
+            let need = Need { replaces: Some(held.login.access.token), is_rejected: false };
+            let _ = self.shared.start_renewal(need).await;
+        }
+    }
+
+    async fn replace(&self, edit: impl FnOnce(&mut AuthDocument)) -> Result<(), CredentialError> {
+        let store = &self.shared.store;
+        let lock = store.lock().await?;
+        let mut document = store.read().await?.unwrap_or_default();
+        edit(&mut document);
+        let held = Held::new(document, &store.place())?;
+        store.write(&held.document, &lock).await?;
+        self.shared.write_state().renewed(held, None);
+        Ok(())
+    }
+
+    fn other_than(&self, rejected: &Access) -> Option<Access> {
+        let state = self.state();
+        let held = state.held.as_ref().filter(|held| held.serves(Some(&rejected.token), self.shared.now()))?;
+        Some(held.login.access.clone())
+    }
+
+    fn same_account(&self, access: Access, rejected: &Access) -> Result<Access, CredentialError> {
+        if access.account_id == rejected.account_id {
+            return Ok(access);
+        }
+        Err(CredentialError::AccountChanged { place: self.place() })
+    }
+
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.shared.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How often the store is looked at for a login that has been taken away; after so many of these looks, for one that
+/// another process has put there.
+const GLANCE_INTERVAL: Duration = Duration::from_secs(5);
+const GLANCES: u32 = 6;

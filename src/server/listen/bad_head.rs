@@ -1,0 +1,67 @@
+//! The answer to a request whose head never became one: too large, too slow, or no HTTP.
+
+use std::io;
+
+use axum::response::{IntoResponse as _, Response};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
+use http::{HeaderMap, HeaderValue};
+use http_body_util::BodyExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::fault::{ApiError, ErrorKind};
+use crate::platform::unix_now;
+use crate::server::listen::gate::Activity;
+use crate::server::listen::limits::Limits;
+use crate::server::observe::request_id;
+
+/// What the client is to be told, `None` where nothing can be: it has gone, it is in the middle of an answer, or it was
+/// merely idle.
+pub(super) fn of(error: &hyper::Error, activity: &Activity, limits: Limits) -> Option<ApiError> {
+    if !activity.is_heard() {
+        return None;
+    }
+    if error.is_timeout() {
+        let message = format!("the request's head did not come within {} s", limits.head.as_secs());
+        Some(ApiError::new(ErrorKind::RequestTimeout, message))
+    } else if error.is_parse_too_large() {
+        let size = limits.head_size >> 10;
+        let message = format!("the request's head is larger than {size} KiB or has more than {MOST_HEADERS} headers");
+        Some(ApiError::new(ErrorKind::HeadTooLarge, message))
+    } else if error.is_parse() {
+        let message = format!("the request's head is not that of an HTTP/1.1 request: {error}");
+        Some(ApiError::new(ErrorKind::InvalidRequest, message))
+    } else {
+        None
+    }
+}
+
+/// Writes `refusal` as the connection's last answer.
+pub(super) async fn write(refusal: &ApiError, socket: &mut TcpStream) -> io::Result<()> {
+    let id = request_id(&HeaderMap::new());
+    let id_text = id.to_str().unwrap_or_default();
+    tracing::info!(request_id = id_text, status = refusal.status().as_u16(), error = %refusal, "refused a head");
+    let mut response = refusal.clone().into_response();
+    response.headers_mut().insert("x-request-id", id);
+    socket.write_all(&as_text(response).await).await
+}
+
+/// The bytes of an answer after which nothing follows.
+async fn as_text(response: Response) -> Vec<u8> {
+    let (mut head, body) = response.into_parts();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    let date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + unix_now());
+    head.headers.extend(HeaderValue::try_from(date).map(|date| (DATE, date)));
+    let mut text = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
+    for (name, value) in &head.headers {
+        text.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    text.extend_from_slice(b"\r\n");
+    text.extend_from_slice(&body);
+    text
+}
+
+/// How many headers hyper takes. Any other number would cost each request two allocations.
+const MOST_HEADERS: usize = 100;

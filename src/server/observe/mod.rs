@@ -1,0 +1,325 @@
+//! One span, one log line and one set of counts a request, from its head to the end of its answer.
+//!
+//! * [`RequestLog`] travels in the request's extensions; handlers fill in what they learn, as they learn it.
+//! * Nothing here ever holds a header, a prompt or a part of an answer. Of an error about the request's body that is the
+//!   code and the field's name: its message may quote the body.
+//! * The line is written when the answer ends, or when its client leaves before that.
+//! * Every answer carries `x-request-id`: the client's own where it is a sane one; and, an error too, which model was asked
+//!   for, sent and answered, as far as that is known.
+//! * A handler that panics answers 500 to its own client, and to nobody else.
+
+pub mod metrics;
+pub(super) mod names;
+pub(super) mod once;
+pub(super) mod transcript;
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{HeaderMap, HeaderValue};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tracing::{Instrument as _, Span, field};
+
+use crate::backend::event::answerer::Answerer;
+use crate::excerpt::{Excerpt, MESSAGE, NAME, cut};
+use crate::fault::{ApiError, ErrorKind, Severity};
+use crate::models::Resolution;
+use crate::models::effort::Effort;
+use crate::platform::{Instant, unix_now};
+use crate::server::App;
+use crate::server::admission::Permit;
+use crate::server::observe::metrics::TokenCounts;
+use crate::server::observe::names::Names;
+
+/// What is known of one request. Clones are handles to the same.
+#[derive(Debug, Clone)]
+pub struct RequestLog(Arc<Record>);
+
+#[derive(Debug)]
+struct Record {
+    app: Arc<App>,
+    id: HeaderValue,
+    route: String,
+    span: Span,
+    started: Instant,
+    has_first_token: AtomicBool,
+    severity: Mutex<Severity>,
+    names: Mutex<Names>,
+}
+
+impl RequestLog {
+    /// The handle that came with a request. A request that came past no router has none: then one that leads nowhere.
+    pub fn of(app: &Arc<App>, request: &Request) -> Self {
+        request.extensions().get().cloned().unwrap_or_else(|| Self::begin(app, request))
+    }
+
+    /// The request's id, as its client sees it in `x-request-id`.
+    pub fn id(&self) -> &HeaderValue {
+        &self.0.id
+    }
+
+    /// The span everything said about this request belongs to.
+    pub fn span(&self) -> &Span {
+        &self.0.span
+    }
+
+    /// The model and effort that were asked for, and what they came to.
+    pub fn model(&self, asked: Option<&str>, resolution: &Resolution) {
+        self.names().asked(asked);
+        let word = |effort: Option<Effort>| effort.map_or("-", Effort::as_str);
+        let span = self.span();
+        span.record("model_asked", &*cut(asked.unwrap_or("-"), NAME));
+        span.record("model", &*cut(&resolution.model, NAME));
+        span.record("effort_asked", word(resolution.asked_effort));
+        span.record("effort", word(resolution.effort));
+    }
+
+    /// The service tier that was asked for, and whether it is sent as `priority`.
+    pub fn tier(&self, asked: Option<&str>, is_priority: bool) {
+        self.names().asked_tier(asked, is_priority);
+    }
+
+    /// The model that the backend is asked for, from now on.
+    pub fn sent(&self, model: &str) {
+        if self.names().sent(model) {
+            self.span().record("model", &*cut(model, NAME));
+        }
+    }
+
+    /// The effort that is sent in the end, where it is not the one that was planned.
+    pub fn effort_sent(&self, planned: &Resolution, sent: &Resolution) {
+        if planned.effort != sent.effort {
+            self.span().record("effort", sent.effort.map_or("-", Effort::as_str));
+        }
+    }
+
+    /// What the backend says of who answers. Says whether that is another model than the one that was sent, and news.
+    pub fn answered(&self, answered: &Answerer) -> bool {
+        self.names().answered(answered)
+    }
+
+    /// Whether the client wants the answer as a stream.
+    pub fn stream(&self, wanted: bool) {
+        self.span().record("stream", wanted);
+    }
+
+    /// The names of request fields that were left out.
+    pub fn ignored(&self, names: &str) {
+        self.span().record("ignored", &*cut(names, MESSAGE));
+    }
+
+    /// The backend's own id of the call.
+    pub fn upstream_request_id(&self, id: &str) {
+        self.span().record("upstream_request_id", &*cut(id, NAME));
+    }
+
+    /// The first token came. Only the first call counts, so it may be called for each.
+    pub fn first_token(&self) {
+        if self.0.has_first_token.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let delay = self.0.started.elapsed();
+        self.span().record("ttft_ms", millis(delay));
+        self.0.app.metrics.first_token(&self.0.route, delay);
+    }
+
+    /// What the answer cost, as the backend counted it.
+    pub fn tokens(&self, model: &str, counts: TokenCounts) {
+        let span = self.span();
+        span.record("tokens_in", counts.input);
+        span.record("tokens_cached", counts.cached);
+        span.record("tokens_out", counts.output);
+        self.0.app.metrics.tokens(model, counts);
+    }
+
+    /// The answer failed: with `error` as its status, or after its status was sent.
+    pub fn failed(&self, error: &ApiError) {
+        let span = self.span();
+        if let Some(message) = error.loggable() {
+            span.record("error", &*cut(message, MESSAGE));
+        }
+        if let Some(param) = &error.param {
+            span.record("error_param", &*cut(param, NAME));
+        }
+        let code = error.code().unwrap_or(error.kind.row().r#type);
+        span.record("error_code", &*cut(code, NAME));
+        *self.0.severity.lock().unwrap_or_else(PoisonError::into_inner) = error.kind.row().severity;
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.0.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(app: &Arc<App>, request: &Request) -> Self {
+        let id = request_id(request.headers());
+        let route = route(request);
+        let span = tracing::info_span!(
+            "request",
+            request_id = id.to_str().unwrap_or_default(),
+            method = %Excerpt::of(request.method().as_str()),
+            route,
+            model_asked = field::Empty,
+            model = field::Empty,
+            model_answered = field::Empty,
+            effort_asked = field::Empty,
+            effort = field::Empty,
+            tier_asked = field::Empty,
+            tier_answered = field::Empty,
+            stream = field::Empty,
+            ignored = field::Empty,
+            status = field::Empty,
+            upstream_request_id = field::Empty,
+            ttft_ms = field::Empty,
+            duration_ms = field::Empty,
+            tokens_in = field::Empty,
+            tokens_cached = field::Empty,
+            tokens_out = field::Empty,
+            error = field::Empty,
+            error_param = field::Empty,
+            error_code = field::Empty,
+        );
+        Self(Arc::new(Record {
+            app: app.clone(),
+            id,
+            route,
+            span,
+            started: Instant::now(),
+            has_first_token: AtomicBool::new(false),
+            severity: Mutex::new(Severity::Info),
+            names: Mutex::default(),
+        }))
+    }
+
+    fn end(&self, outcome: &'static str) {
+        let record = &*self.0;
+        let duration = record.started.elapsed();
+        record.span.record("duration_ms", millis(duration));
+        self.names().record(&record.span);
+        record.app.metrics.end(&record.route, duration);
+        let severity = *record.severity.lock().unwrap_or_else(PoisonError::into_inner);
+        record.span.in_scope(|| match severity {
+            Severity::Info if matches!(record.route.as_str(), "/health" | "/metrics") => tracing::debug!("{outcome}"),
+            Severity::Info => tracing::info!("{outcome}"),
+            Severity::Warn => tracing::warn!("{outcome}"),
+            Severity::Error => tracing::error!("{outcome}"),
+        });
+    }
+}
+
+/// Wraps every route.
+pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let log = RequestLog::begin(&app, &request);
+    app.metrics.begin();
+    let mut ending = Ending { log: log.clone(), outcome: CLIENT_LEFT, _permit: None };
+    request.extensions_mut().insert(log.clone());
+    let answer = AssertUnwindSafe(app.cut_off.bound(next.run(request)).instrument(log.span().clone()));
+    let mut response = match answer.catch_unwind().await {
+        Ok(answer) => answer.unwrap_or_else(ApiError::into_response),
+        Err(panic) => panicked(&log, &*panic),
+    };
+    if let Some(error) = response.extensions().get() {
+        log.failed(error);
+    }
+    ending._permit = response.extensions_mut().remove();
+    log.span().record("status", response.status().as_u16());
+    app.metrics.answered(&log.0.route, response.status());
+    log.names().write(response.headers_mut());
+    response.headers_mut().insert("x-request-id", log.id().clone());
+    response.map(|inner| Body::new(Observed { inner, ending }))
+}
+
+fn panicked(log: &RequestLog, panic: &(dyn Any + Send)) -> Response {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    log.span().in_scope(|| tracing::error!(panic = text.unwrap_or("unknown"), "a request handler panicked"));
+    ApiError::new(ErrorKind::Internal, "the proxy failed on this request; its log says more").into_response()
+}
+
+/// Writes the request's line when it goes, however that happens.
+#[derive(Debug)]
+struct Ending {
+    log: RequestLog,
+    outcome: &'static str,
+    _permit: Option<Permit>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.log.end(self.outcome);
+    }
+}
+
+/// The answer's body, passed on as it is.
+struct Observed {
+    inner: Body,
+    ending: Ending,
+}
+
+impl HttpBody for Observed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        if matches!(polled, Poll::Ready(None)) {
+            self.ending.outcome = ANSWERED;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        if self.inner.is_end_stream() {
+            self.ending.outcome = ANSWERED;
+        }
+    }
+}
+
+/// The client's own id where it can stand in a log, else a new one.
+pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let is_sane = |id: &&HeaderValue| {
+        let id = id.as_bytes();
+        (1..=128).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
+    };
+    headers.get("x-request-id").filter(is_sane).cloned().unwrap_or_else(|| {
+        let count = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let id = format!("req_{:016x}{count:08x}", unix_now().as_nanos());
+        HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("req_unknown"))
+    })
+}
+
+/// The route's pattern without `/v1`, so that both spellings count as one.
+fn route(request: &Request) -> String {
+    let path = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str);
+    path.strip_prefix("/v1").unwrap_or(path).to_owned()
+}
+
+fn millis(duration: std::time::Duration) -> f64 {
+    (duration.as_secs_f64() * 10_000.0).round() / 10.0
+}
+
+const ANSWERED: &str = "answered";
+const CLIENT_LEFT: &str = "client left";
+
+static SERIAL: AtomicU32 = AtomicU32::new(0);

@@ -1,0 +1,244 @@
+//! `--log-bodies`: what clients send and get, in the log, piece by piece as it passes.
+//!
+//! * Only the API's own routes; the admin routes carry nothing but credentials.
+//! * Words that look like a token or key are replaced by `***`. A word is never logged in two pieces, so none escapes
+//!   by being cut.
+//! * Conversations stand in such a log: it is for finding a fault, then for deleting.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tracing::Span;
+
+/// Has the bodies of a request and of its answer logged in the request's span.
+pub(in crate::server) async fn record(request: Request, next: Next) -> Response {
+    let request = request.map(|inner| Body::new(Recorded::new(inner, "request")));
+    next.run(request).await.map(|inner| Body::new(Recorded::new(inner, "answer")))
+}
+
+/// A body that is logged as it is read.
+struct Recorded {
+    inner: Body,
+    span: Span,
+    direction: &'static str,
+    /// Bytes after the last whole word.
+    pending: Vec<u8>,
+}
+
+impl Recorded {
+    fn new(inner: Body, direction: &'static str) -> Self {
+        Self { inner, span: Span::current(), direction, pending: Vec::new() }
+    }
+
+    fn add(&mut self, data: &[u8]) {
+        self.pending.extend_from_slice(data);
+        let whole = self.pending.iter().rposition(|&byte| byte.is_ascii() && !is_word(byte)).map_or(0, |last| last + 1);
+        let whole = if self.pending.len() - whole > LONGEST_WORD { self.pending.len() } else { whole };
+        let pending = self.pending.split_off(whole);
+        let text = std::mem::replace(&mut self.pending, pending);
+        self.write(&text);
+    }
+
+    fn write(&self, text: &[u8]) {
+        if !text.is_empty() {
+            let text = redacted(&String::from_utf8_lossy(text));
+            self.span.in_scope(|| tracing::info!(direction = self.direction, body = text, "body"));
+        }
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        self.write(&self.pending);
+    }
+}
+
+impl HttpBody for Recorded {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            self.add(data);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// `text` with everything replaced that looks like a credential.
+///
+/// The text is JSON as it passes, so a credential may stand behind an escape, such as `\\n` or `\\u0001`, and behind any
+/// letter that no credential holds.
+fn redacted(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut safe = String::with_capacity(text.len());
+    let (mut copied, mut position) = (0, 0);
+    let mut run = Run::default();
+    while let Some(&byte) = bytes.get(position) {
+        if !is_word(byte) {
+            position += 1;
+            continue;
+        }
+        if position >= run.end {
+            run = Run::at(bytes, position);
+        }
+        if run.holds_secret(bytes, position) {
+            safe.push_str(text.get(copied..position).unwrap_or_default());
+            safe.push_str("***");
+            copied = run.end;
+            position = run.end;
+        } else {
+            position += 1;
+        }
+    }
+    safe.push_str(text.get(copied..).unwrap_or_default());
+    safe
+}
+
+/// Letters of credentials without a gap.
+#[derive(Debug, Clone, Copy, Default)]
+struct Run {
+    start: usize,
+    end: usize,
+    /// After the last full stop in it.
+    after_stop: usize,
+}
+
+impl Run {
+    fn at(bytes: &[u8], start: usize) -> Self {
+        let rest = bytes.get(start..).unwrap_or_default();
+        let end = start + rest.iter().position(|&byte| !is_word(byte)).unwrap_or(rest.len());
+        let run = bytes.get(start..end).unwrap_or_default();
+        let after_stop = run.iter().rposition(|&byte| byte == b'.').map_or(start, |stop| start + stop + 1);
+        Self { start, end, after_stop }
+    }
+
+    /// Whether a credential begins at `position` and goes on to the end of the run.
+    fn holds_secret(self, bytes: &[u8], position: usize) -> bool {
+        let rest = bytes.get(position..self.end).unwrap_or_default();
+        if rest.len() < SHORTEST_SECRET {
+            return false;
+        }
+        if rest.starts_with(WEB_TOKEN) && self.after_stop > position {
+            return true;
+        }
+        let begins = || SECRET_BEGINNINGS.iter().any(|beginning| rest.starts_with(beginning));
+        begins()
+            && (position == self.start
+                || follows_escape(bytes.get(self.start.saturating_sub(2)..position).unwrap_or_default()))
+    }
+}
+
+/// Whether `before` ends in an escape of JSON or of a URL, whose letters are no part of what follows.
+fn follows_escape(before: &[u8]) -> bool {
+    let hexadecimal = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+    match before {
+        [.., b'\\', b'n' | b't' | b'r' | b'b' | b'f'] => true,
+        [.., b'\\', b'u', a, b, c, d] => hexadecimal(&[*a, *b, *c, *d]),
+        [.., b'%', a, b] => hexadecimal(&[*a, *b]),
+        _ => false,
+    }
+}
+
+/// The letters of tokens and keys.
+const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
+}
+
+/// A JSON web token has full stops in it, which data in base64 has not.
+const WEB_TOKEN: &[u8] = b"eyJ";
+/// JSON web tokens, platform keys, refresh tokens.
+const SECRET_BEGINNINGS: [&[u8]; 4] = [WEB_TOKEN, b"sk-", b"rt_", b"rt."];
+const SHORTEST_SECRET: usize = 20;
+/// Longer than any token; a longer run of letters is data, such as an image, and is logged as it comes.
+const LONGEST_WORD: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_credential_is_not_shown() {
+        let text = r#"{"a":"eyJhbGciOiJIUzI1NiJ9.e30.abc","b":"sk-proj-0123456789abcdef","c":"sky eyJ ökö rt_short"}"#;
+        assert_eq!(redacted(text), r#"{"a":"***","b":"***","c":"sky eyJ ökö rt_short"}"#);
+    }
+
+    #[test]
+    fn a_credential_is_found_behind_escapes_and_letters() {
+        let secrets = [
+            "eyJhbGciOiJIUzI1NiJ9.e30.abc",
+            "eyJhbGciOiJIUzI1NiJ9",
+            "sk-proj-0123456789abcdef",
+            "rt_0123456789abcdefg",
+        ];
+        let befores = [
+            "",
+            "\"",
+            " ",
+            r"\n",
+            r"\t",
+            r"\r",
+            r"\b",
+            r"\f",
+            r"\u0001",
+            r"\\n",
+            r"x\\\n",
+            "é",
+            "密钥",
+            "Bearer%20",
+            "%0A",
+            "=",
+            "/",
+        ];
+        for secret in secrets {
+            for before in befores {
+                let text = format!("{before}{secret}\", y");
+                assert_eq!(redacted(&text), format!("{before}***\", y"), "{text}");
+            }
+        }
+        assert_eq!(redacted("xeyJhbGciOiJIUzI1NiJ9.e30.abc"), "x***");
+        let image = format!("iVBOR{}eyJ{}", "A".repeat(40), "B".repeat(40));
+        for harmless in ["a task-oriented-development-method", "start.of.something-else-entirely", image.as_str()] {
+            assert_eq!(redacted(harmless), harmless);
+        }
+    }
+
+    #[test]
+    fn much_that_might_be_a_credential_takes_no_longer() {
+        let text = format!("x{}", "eyJ".repeat(500_000));
+        assert_eq!(redacted(&text).len(), text.len());
+    }
+
+    #[test]
+    fn a_cut_word_is_put_together_first() {
+        let mut body = Recorded::new(Body::empty(), "request");
+        for piece in ["x eyJhbGciOiJI", "UzI1NiJ9.e30", ".abc"] {
+            body.add(piece.as_bytes());
+            assert!(body.pending.starts_with(b"eyJ"), "{piece}");
+        }
+        body.add(b" y");
+        assert_eq!(body.pending, b"y");
+        body.add(&[b'a'; LONGEST_WORD + 1]);
+        assert!(body.pending.is_empty());
+    }
+}

@@ -1,0 +1,136 @@
+//! Routes that clients try and this proxy cannot serve, each with the reason.
+//!
+//! * Nothing is stored upstream, so nothing can be fetched back: 404.
+//! * The backend has no embeddings, files, batches and the like, or has them and this proxy does not serve them: 501, and the
+//!   reason is the true one of the two.
+//! * A route behind a route, from a base URL that already ends with one: 404 that says what the base URL should be.
+//! * WebSocket: 426 at once, on which the Codex CLI falls back to POST.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get};
+use http::{HeaderValue, Method, StatusCode, header};
+
+use crate::excerpt::Excerpt;
+use crate::fault::{ApiError, ErrorKind};
+use crate::server::address::beyond_base;
+
+/// The routes of things that are not stored or do not exist upstream.
+pub(in crate::server) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    let mut router = Router::new()
+        .route("/responses/{id}", get(not_stored).delete(not_stored))
+        .route("/responses/{id}/{*rest}", any(not_stored))
+        .route("/chat/completions/{id}", get(not_stored).post(not_stored).delete(not_stored))
+        .route("/chat/completions/{id}/{*rest}", any(not_stored));
+    for (name, reason) in ABSENT {
+        let absent = move |request: Request| async move { absent(&request, reason) };
+        router = router.route(&format!("/{name}"), any(absent)).route(&format!("/{name}/{{*rest}}"), any(absent));
+    }
+    router
+}
+
+/// Anything else.
+pub(in crate::server) async fn unknown_route(request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    if let Some(error) = base_url_too_long(&request) {
+        return error.into_response();
+    }
+    let message = format!(
+        "there is no {} {}; this proxy serves /v1/chat/completions, /v1/responses, /v1/responses/compact, /v1/models, \
+         /health, /metrics and /admin/credentials",
+        request.method(),
+        request.uri().path()
+    );
+    ApiError::new(ErrorKind::NotFound, message).into_response()
+}
+
+/// A route with another method. The router adds `Allow`.
+pub(in crate::server) async fn wrong_method(request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    if request.method() == Method::GET && request.uri().path().ends_with("/responses") && wants_websocket(&request) {
+        let message = "this proxy does not speak WebSocket; send the request with POST";
+        let error = ApiError::new(ErrorKind::UpgradeRequired, message);
+        return ([(header::UPGRADE, HeaderValue::from_static("HTTP/1.1"))], error).into_response();
+    }
+    if let Some(error) = base_url_too_long(&request) {
+        return error.into_response();
+    }
+    let message = format!("{} does not take {}", request.uri().path(), request.method());
+    ApiError::new(ErrorKind::MethodNotAllowed, message).into_response()
+}
+
+/// Why there is nothing at a route behind a route.
+pub(in crate::server) fn base_url_too_long(request: &Request) -> Option<ApiError> {
+    let route = beyond_base(request.uri().path())?;
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = request.uri().authority().map(http::uri::Authority::as_str).or(host).unwrap_or("localhost");
+    let scheme = request.uri().scheme_str().unwrap_or("http");
+    let message = format!(
+        "there is no {} {}: the base URL of the tool is too long, for it ends with {route}, which the tool appends by \
+         itself; set it to {scheme}://{host}/v1",
+        request.method(),
+        Excerpt::of(request.uri().path()),
+    );
+    Some(ApiError::new(ErrorKind::NotFound, message))
+}
+
+async fn not_stored(request: Request) -> ApiError {
+    if let Some(error) = base_url_too_long(&request) {
+        return error;
+    }
+    let message = format!(
+        "{} cannot be found: the backend stores no answers, so none can be fetched, changed or deleted later",
+        request.uri().path()
+    );
+    ApiError::new(ErrorKind::NotFound, message)
+}
+
+fn absent(request: &Request, reason: &str) -> ApiError {
+    if let Some(error) = base_url_too_long(request) {
+        return error;
+    }
+    let message = format!("{} is not implemented: {reason}", request.uri().path());
+    ApiError::new(ErrorKind::NotImplemented, message)
+}
+
+fn wants_websocket(request: &Request) -> bool {
+    let upgrades = request.headers().get_all(header::UPGRADE).iter();
+    upgrades
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket")))
+}
+
+/// What the platform API has and this proxy has not, with the reason. The backend's own routes are those that the Codex CLI
+/// calls (0.169).
+const ABSENT: [(&str, &str); 18] = [
+    ("assistants", NO_SUCH_THING),
+    ("audio", "this proxy serves no audio, and whether the ChatGPT Codex backend takes any is not known"),
+    ("batches", NO_SUCH_THING),
+    ("completions", "the ChatGPT Codex backend has no text completions; use /v1/chat/completions or /v1/responses"),
+    ("containers", NO_SUCH_THING),
+    ("conversations", "the ChatGPT Codex backend stores no conversations; send the whole one to /v1/responses"),
+    ("embeddings", "the ChatGPT Codex backend has no embeddings; another provider has to make them"),
+    ("evals", NO_SUCH_THING),
+    ("files", "this proxy keeps no files; put the file's contents into the message, as input_file or file"),
+    ("fine_tuning", NO_SUCH_THING),
+    (
+        "images",
+        "this proxy does not serve it; to have an image made, give /v1/chat/completions or /v1/responses the tool \
+         image_generation",
+    ),
+    ("messages", "this proxy does not serve it; use /v1/chat/completions or /v1/responses"),
+    ("moderations", NO_SUCH_THING),
+    ("realtime", "this proxy does not serve it; use /v1/chat/completions or /v1/responses"),
+    ("threads", NO_SUCH_THING),
+    ("uploads", "this proxy keeps no files; put the file's contents into the message, as input_file or file"),
+    ("vector_stores", NO_SUCH_THING),
+    ("videos", NO_SUCH_THING),
+];
+
+const NO_SUCH_THING: &str =
+    "the ChatGPT Codex backend has nothing of the kind; use /v1/chat/completions or /v1/responses";

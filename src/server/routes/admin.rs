@@ -1,0 +1,37 @@
+//! `POST /admin/credentials` and `GET /admin/credentials/status`. The guard has seen the admin key already.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde::Serialize;
+
+use crate::credentials::status::AdminCredentials;
+use crate::fault::ApiError;
+use crate::server::routes::models::json;
+use crate::server::{App, body};
+
+/// Stores the credentials of the body in place of the present ones.
+pub(in crate::server) async fn store(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let body = body::read(request, CREDENTIALS_SIZE, app.settings.body_silence).await?;
+    let credentials = AdminCredentials::parse(&body)?;
+    app.supplier.store_tokens(&credentials).await?;
+    // Another account may have other models.
+    app.catalogue.start();
+    tracing::info!("credentials were replaced through the admin API");
+    Ok(json(&Stored { status: "success", message: "credentials stored" }))
+}
+
+/// What is known of the login; never a token or a part of one.
+pub(in crate::server) async fn status(State(app): State<Arc<App>>) -> Response {
+    json(&app.supplier.status().await)
+}
+
+#[derive(Serialize)]
+struct Stored {
+    status: &'static str,
+    message: &'static str,
+}
+
+/// Three tokens of a few kilobytes each, with room to spare.
+const CREDENTIALS_SIZE: usize = 256 << 10;

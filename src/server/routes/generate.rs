@@ -1,0 +1,69 @@
+//! The routes whose answers are made from the pieces of the backend's: one handler for every [`Dialect`].
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+
+use crate::backend::answer::machine::AnswerMachine;
+use crate::backend::request;
+use crate::backend::request::context::{Context, Recall};
+use crate::conversation::Conversation;
+use crate::dialect::{Ask, Dialect, Form, Occasion};
+use crate::fault::ApiError;
+use crate::models::Resolution;
+use crate::platform::unix_now;
+use crate::server::App;
+use crate::server::answer::Exchange;
+use crate::server::routes::incoming::Incoming;
+use crate::server::routes::responses::{Purpose, Turn};
+
+/// Answers in pieces or with one document, as the client asked.
+pub(in crate::server) async fn create<D: Dialect>(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let incoming = Incoming::read(app, request).await?;
+    let (exchange, shape, stream) = {
+        let ask = D::parse(&incoming.body)?;
+        let exchange = match &ask.form {
+            Form::Own(conversation) => translated(&incoming, &ask, conversation)?,
+            Form::Responses(ignored) => Turn::new(&incoming, Purpose::Chat(ignored))?.exchange,
+        };
+        (exchange, ask.shape, ask.stream)
+    };
+    let occasion = Occasion {
+        created: unix_now().as_secs(),
+        request_id: incoming.log.id().to_str().unwrap_or_default().to_owned(),
+        model: String::new(),
+        reasoning: incoming.app.settings.reasoning_format,
+    };
+    let shows_reasoning = D::shows_reasoning(&shape, &occasion);
+    let made_for = move |sent: &Resolution| (shape.clone(), Occasion { model: sent.model.clone(), ..occasion.clone() });
+    if stream {
+        let machine = move |sent: &Resolution| {
+            let (shape, occasion) = made_for(sent);
+            AnswerMachine::new(&sent.model, shows_reasoning, D::stream(shape, occasion))
+        };
+        exchange.stream(D::KEEPALIVE, machine).await
+    } else {
+        let machine = move |sent: &Resolution| {
+            let (shape, occasion) = made_for(sent);
+            AnswerMachine::new(&sent.model, shows_reasoning, D::document(shape, occasion))
+        };
+        exchange.document(machine).await
+    }
+}
+
+/// The call for a conversation in the dialect's own form.
+fn translated<S>(incoming: &Incoming, ask: &Ask<'_, S>, conversation: &Conversation<'_>) -> Result<Exchange, ApiError> {
+    let model = incoming.resolve(ask.model.as_deref(), ask.effort.as_deref(), ask.stream)?;
+    let context = incoming.context(&model);
+    let tier = conversation.service_tier.as_deref();
+    incoming.log.tier(tier, context.is_priority(tier));
+    let recall = |id: &str| incoming.app.replay.recall(incoming.scope, id);
+    let replays = incoming.app.settings.reasoning_replay;
+    let reasoning: Recall<'_, _> = if replays { &recall } else { context.reasoning };
+    let translated = request::translate(conversation, &Context { reasoning, ..context });
+    Ok(incoming.exchange(translated, model, None))
+}

@@ -1,0 +1,118 @@
+//! What the routes that call the backend have in common before they do.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::backend::request::body::Body;
+use crate::backend::request::context::{BackendRequest, Context};
+use crate::dialect::responses::relay::Reader;
+use crate::excerpt::{NAME, cut};
+use crate::fault::ApiError;
+use crate::models::Resolution;
+use crate::server::answer::Exchange;
+use crate::server::memory::{Asked, Scope};
+use crate::server::observe::RequestLog;
+use crate::server::{App, body};
+use crate::upstream::Call;
+
+/// A request whose body has been read.
+#[derive(Debug)]
+pub(in crate::server) struct Incoming {
+    pub(in crate::server) app: Arc<App>,
+    pub(in crate::server) log: RequestLog,
+    pub(in crate::server) body: Bytes,
+    /// Whose request it is, as far as memory goes.
+    pub(in crate::server) scope: Scope,
+    headers: HeaderMap,
+}
+
+impl Incoming {
+    /// Reads the whole body of `request`.
+    pub(in crate::server) async fn read(app: Arc<App>, request: Request) -> Result<Self, ApiError> {
+        let log = RequestLog::of(&app, &request);
+        let headers = request.headers().clone();
+        let body = body::read(request, app.settings.max_body_size, app.settings.body_silence).await?;
+        let scope = Scope::of(app.settings.guard.api_keys.presented(&headers));
+        Ok(Self { app, log, body, scope, headers })
+    }
+
+    /// The model and effort to send; noted in the log. The error is that of a name longer than any model's, which would be
+    /// remembered and logged.
+    pub(in crate::server) fn resolve(
+        &self,
+        model: Option<&str>,
+        effort: Option<&str>,
+        stream: bool,
+    ) -> Result<Resolution, ApiError> {
+        if let Some(length) = model.map(str::len).filter(|length| *length > NAME) {
+            let message = format!("'model' has {length} bytes; no model's name is longer than {NAME}");
+            return Err(ApiError::invalid("model", message));
+        }
+        let resolution = self.app.models.resolve(model, effort);
+        self.log.model(model, &resolution);
+        self.log.stream(stream);
+        if let Some(model) = model.filter(|_| resolution.foreign)
+            && self.app.notices.is_new(model)
+        {
+            let asked = &*cut(model, NAME);
+            tracing::warn!(asked, sent = resolution.model, "no model of this backend; sending the default one");
+        }
+        Ok(resolution)
+    }
+
+    /// What a translation needs beside the body.
+    pub(in crate::server) fn context<'c>(&'c self, model: &'c Resolution) -> Context<'c> {
+        let session = SESSION_HEADERS.iter().find_map(|name| self.headers.get(*name)?.to_str().ok());
+        let instructions = self.app.settings.instructions.as_deref();
+        let is_codex = Call::is_from_codex(&self.headers);
+        Context { session_header: session, instructions, is_codex, ..Context::new(model) }
+    }
+
+    /// What a Codex CLI says in its headers, for the one API it speaks; nothing from any other client.
+    pub(in crate::server) fn codex_headers(&self) -> HeaderMap {
+        Call::passed_headers(&self.headers)
+    }
+
+    /// Whether the client refers to nothing over HTTP: a Codex CLI sends its whole, long history each time, and many at once
+    /// would push everybody else's out of memory for no use.
+    pub(in crate::server) fn keeps_its_own_history(&self) -> bool {
+        Call::is_from_codex(&self.headers)
+    }
+
+    /// Who reads a relayed stream.
+    pub(in crate::server) fn reader(&self) -> Reader {
+        if Call::is_from_codex(&self.headers) { Reader::Codex } else { Reader::Library }
+    }
+
+    /// The call for a translated request. `asked` is what its answer is remembered with, if it is.
+    pub(in crate::server) fn exchange(
+        &self,
+        translated: BackendRequest,
+        model: Resolution,
+        asked: Option<Asked>,
+    ) -> Exchange {
+        self.app.catalogue.keep_current();
+        let BackendRequest { body, session_key, ignored, reasoning, reasoning_left_out, references: _, names } =
+            translated;
+        if !ignored.is_empty() {
+            self.log.ignored(&ignored.join(", "));
+        }
+        let call = Call {
+            model,
+            strict_model: self.app.settings.strict_model,
+            body: Body::new(body, reasoning),
+            session_key,
+            names,
+            client_headers: HeaderMap::new(),
+        };
+        let (app, log, scope) = (self.app.clone(), self.log.clone(), self.scope);
+        Exchange { app, log, scope, call, ignored, reasoning_left_out, asked }
+    }
+}
+
+/// Where clients put the id of a session, best first.
+const SESSION_HEADERS: [&str; 6] =
+    ["session-id", "session_id", "x-session-id", "x-session-affinity", "x-affinity", "thread-id"];

@@ -1,0 +1,86 @@
+//! `GET /v1/models` and `GET /v1/models/{id}`.
+//!
+//! * With `?client_version=…`, as the Codex CLI asks, the list holds its array `models` beside `data`, and has the entity tag
+//!   that the backend gave the account's list: answers announce it in `x-models-etag`, and the CLI compares the two.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::fault::{ApiError, ErrorKind};
+use crate::models::entry::Entry;
+use crate::server::App;
+use crate::server::routes::absent;
+
+/// Every model that is listed.
+pub(in crate::server) async fn list(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    app.catalogue.keep_current();
+    let mut query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let Some((_, version)) = query.find(|(name, _)| name == "client_version") else {
+        return Ok(json(&List { object: "list", data: app.models.list(), models: None }));
+    };
+    if app.models.live().is_empty() {
+        // The list is all that is asked for, and what the CLI takes from it it keeps: better late than made up.
+        app.catalogue.settle().await;
+    }
+    let tag = app.catalogue.tag().and_then(|tag| HeaderValue::try_from(tag).ok());
+    if tag.is_some() && headers.get(header::IF_NONE_MATCH) == tag.as_ref() {
+        let mut answer = StatusCode::NOT_MODIFIED.into_response();
+        answer.headers_mut().extend(tag.map(|tag| (header::ETAG, tag)));
+        return Ok(answer);
+    }
+    let models = RawValue::from_string(app.models.codex_list(&version));
+    let models = models.map_err(|error| ApiError::new(ErrorKind::Internal, error.to_string()))?;
+    let mut answer = json(&List { object: "list", data: app.models.list(), models: Some(models) });
+    answer.headers_mut().extend(tag.map(|tag| (header::ETAG, tag)));
+    Ok(answer)
+}
+
+/// One model, listed or not.
+pub(in crate::server) async fn find(
+    State(app): State<Arc<App>>,
+    id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    app.catalogue.keep_current();
+    let Path(id) = id.map_err(|_| {
+        let message = "the model's name in the path is not UTF-8; GET /v1/models lists those there are";
+        ApiError::new(ErrorKind::ModelNotFound, message).with_param("model")
+    })?;
+    let Some(entry) = app.models.find(&id) else {
+        if let Some(error) = absent::base_url_too_long(&request) {
+            return Err(error);
+        }
+        let message = format!("there is no model {id:?}; GET /v1/models lists those there are");
+        return Err(ApiError::new(ErrorKind::ModelNotFound, message).with_param("model"));
+    };
+    Ok(json(&entry))
+}
+
+/// A JSON answer with status 200.
+pub(in crate::server) fn json(value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(text) => {
+            ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], Body::from(text)).into_response()
+        }
+        Err(error) => ApiError::new(ErrorKind::Internal, error.to_string()).into_response(),
+    }
+}
+
+#[derive(Serialize)]
+struct List {
+    object: &'static str,
+    data: Vec<Entry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    models: Option<Box<RawValue>>,
+}

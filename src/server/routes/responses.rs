@@ -1,0 +1,162 @@
+//! `POST /v1/responses` and `POST /v1/responses/compact`.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde_json::value::RawValue;
+
+use crate::backend::request::context::{BackendRequest, Context};
+use crate::conversation::ignored::Ignored;
+use crate::dialect::COMMENT;
+use crate::dialect::responses::compaction;
+use crate::dialect::responses::compaction::Compaction;
+use crate::dialect::responses::document::Collect;
+use crate::dialect::responses::forward::translate;
+use crate::dialect::responses::relay::Relay;
+use crate::dialect::responses::request::{Input, ResponsesRequest};
+use crate::fault::{ApiError, ErrorKind};
+use crate::server::App;
+use crate::server::answer::Exchange;
+use crate::server::memory::{AnswerMemory, Asked, History};
+use crate::server::routes::incoming::Incoming;
+
+/// Relays the backend's events, or answers with the final response object, as the client asked.
+pub(in crate::server) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let incoming = Incoming::read(app, request).await?;
+    let Turn { exchange, stream, model, .. } = Turn::new(&incoming, Purpose::Answer)?;
+    let reader = incoming.reader();
+    if stream {
+        exchange.stream(COMMENT, move |sent| Relay::new(reader).renamed(model.as_deref(), &sent.model)).await
+    } else {
+        exchange.document(|_| Collect::default()).await
+    }
+}
+
+/// Answers with a shorter form of the conversation. The document is one piece, so nothing keeps the connection alive
+/// meanwhile; clients of this endpoint wait for minutes.
+pub(in crate::server) async fn compact(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let incoming = Incoming::read(app, request).await?;
+    let Turn { exchange, retained, .. } = Turn::new(&incoming, Purpose::Compaction)?;
+    exchange.document(move |_| Compaction::new(Arc::clone(&retained))).await
+}
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::server) enum Purpose<'a> {
+    /// A response.
+    Answer,
+    /// A shorter form of the conversation.
+    Compaction,
+    /// A chat answer, for a client that sent its conversation in this API's form.
+    Chat(&'a Ignored),
+}
+
+/// One request, ready to be sent.
+pub(in crate::server) struct Turn {
+    pub(in crate::server) exchange: Exchange,
+    /// The client wants events.
+    stream: bool,
+    /// The client's own name for the model.
+    model: Option<String>,
+    /// The messages that a compaction keeps; nothing for any other request.
+    retained: Arc<[u8]>,
+}
+
+impl Turn {
+    /// Puts what an earlier answer led up to in front of the request's own input and translates both as one.
+    pub(in crate::server) fn new(incoming: &Incoming, purpose: Purpose<'_>) -> Result<Self, ApiError> {
+        let (history, spoken);
+        let mut asked = ResponsesRequest::parse(&incoming.body)?;
+        let compacts = matches!(purpose, Purpose::Compaction);
+        asked.asks_for_compaction = compacts;
+        if let Purpose::Chat(ignored) = purpose {
+            asked.answers_chat = true;
+            asked.ignored = ignored.clone();
+        }
+        let model = incoming.resolve(asked.model.as_deref(), asked.effort.as_deref(), asked.stream && !compacts)?;
+        history = recall(incoming, &asked)?;
+        spoken = asked.input.spoken();
+        let own: Vec<&RawValue> = match &asked.input {
+            Input::Text(_) => spoken.iter().map(AsRef::as_ref).collect(),
+            Input::Items(items) => items.clone(),
+        };
+        let mut provenance = Vec::new();
+        if let Some(history) = &history {
+            let mut items = history.items();
+            provenance = history.provenance();
+            items.extend(&own);
+            asked.input = Input::Items(items);
+        }
+        let retained = if compacts { compaction::retained(&asked.input).into() } else { Arc::default() };
+        let answers = &incoming.app.answers;
+        let answered = |id: &str| answers.item(incoming.scope, id);
+        let context = Context { answered: &answered, remembered: &provenance, ..incoming.context(&model) };
+        let tier = asked.service_tier.as_deref();
+        incoming.log.tier(tier, context.is_priority(tier));
+        let translated = translate(&asked, &context)?;
+        if history.is_some() || !translated.references.is_empty() {
+            check_size(translated.body.len(), incoming)?;
+        }
+        let answers_here = matches!(purpose, Purpose::Answer);
+        let remembers = answers_here && (history.is_some() || !incoming.keeps_its_own_history());
+        let kept = remembers.then(|| remember(answers, incoming, history.as_ref(), &own, &translated));
+        let (stream, name) = (asked.stream, asked.model.as_deref().map(str::to_owned));
+        let mut exchange = incoming.exchange(translated, model, kept);
+        if !matches!(purpose, Purpose::Chat(_)) {
+            exchange.call.client_headers = incoming.codex_headers();
+        }
+        Ok(Self { exchange, stream, model: name, retained })
+    }
+}
+
+/// The conversation that the request goes on from.
+fn recall(incoming: &Incoming, asked: &ResponsesRequest<'_>) -> Result<Option<History>, ApiError> {
+    let Some(id) = asked.previous_response_id.as_deref() else { return Ok(None) };
+    let Some(history) = incoming.app.answers.history(incoming.scope, id) else {
+        // The words and the code that OpenAI has for an answer it does not know; clients send the whole conversation then.
+        let id: String = id.chars().take(LONGEST_ID).collect();
+        let message = format!("Previous response with id '{id}' not found.");
+        return Err(ApiError::invalid("previous_response_id", message).with_code("previous_response_not_found"));
+    };
+    check_size(history.bytes(), incoming)?;
+    Ok(Some(history))
+}
+
+/// What is sent is bounded like a body that is received, whatever memory adds to it.
+fn check_size(bytes: usize, incoming: &Incoming) -> Result<(), ApiError> {
+    let most = incoming.app.settings.max_body_size;
+    if bytes <= most {
+        return Ok(());
+    }
+    let message = format!(
+        "with the items of earlier answers that it refers to, the request is larger than {most} bytes; begin a new \
+         conversation, or start the proxy with a larger --max-body-size"
+    );
+    Err(ApiError::new(ErrorKind::PayloadTooLarge, message))
+}
+
+/// What the answer is to be remembered with: the client's `own` items, with items in the place of references to them.
+fn remember(
+    answers: &AnswerMemory,
+    incoming: &Incoming,
+    history: Option<&History>,
+    own: &[&RawValue],
+    translated: &BackendRequest,
+) -> Asked {
+    if own.last().is_some_and(|item| compaction::is_trigger(item)) {
+        return AnswerMemory::asked_apart(incoming.scope);
+    }
+    let mut references = translated.references.iter().peekable();
+    let items = own.iter().enumerate().filter_map(|(index, item)| {
+        match references.next_if(|reference| reference.index == index) {
+            Some(reference) => reference.item.as_deref(),
+            None => Some(item.get()),
+        }
+    });
+    let items: Vec<&str> = items.collect();
+    answers.asked(incoming.scope, history, &translated.session_key, &items)
+}
+
+/// How much of an unknown id is repeated.
+const LONGEST_ID: usize = 128;
