@@ -160,6 +160,13 @@ impl Output {
             let is_call = matches!(whole.kind, DeltaKind::Arguments | DeltaKind::Input);
             if is_call && self.audience == Audience::Stream && !self.items.item(position).begun {
                 // Without a name it is nothing to anybody: it is told with its item.
+                let at = self.items.part(position, whole.kind, whole.index);
+                if matches!(self.items.finish(at, whole.text, Finisher::Part), Verdict::Hopeless) {
+                    return Err(Inconsistency::Contradiction(whole.kind));
+                }
+                let kept = self.kept_at(position);
+                whole.text.escaped().clone_into(&mut kept.piece(whole.kind, whole.index).escaped);
+                kept.waits = true;
                 return Ok(false);
             }
             let at = self.items.part(position, whole.kind, whole.index);
@@ -329,7 +336,7 @@ impl Output {
         };
         let kept = self.kept_at(position);
         if std::mem::take(&mut kept.waits) {
-            let escaped = std::mem::take(&mut kept.piece(kind, 0).escaped);
+            let escaped = kept.piece(kind, 0).escaped.clone();
             Missing::before(number, &self.items, position, out).text(self.items.part_at_ref(at), &escaped);
         }
     }
