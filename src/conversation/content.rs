@@ -15,10 +15,12 @@ pub enum Content<'a> {
 }
 
 /// One part of a message.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Part<'a> {
     /// Text.
     Text(Text<'a>),
+    /// Text that a parser has put together, escaped: what there is no other part for.
+    Composed(String),
     /// The name of the participant who speaks, before everything that is said.
     Name(Text<'a>),
     /// A refusal of the assistant's.
@@ -26,14 +28,14 @@ pub enum Part<'a> {
     /// An image.
     Image {
         /// Where it is.
-        source: ImageSource<'a>,
+        source: Source<'a>,
         /// How closely it is looked at: `auto`, `low`, `high` or `original`.
         detail: Option<Text<'a>>,
     },
     /// A file, inline or by URL.
     File {
-        /// The file itself, as a data URL.
-        data: Option<Text<'a>>,
+        /// The file itself, as a data URL or in base64.
+        data: Option<Source<'a>>,
         /// Its name.
         name: Option<Text<'a>>,
         /// Where it is.
@@ -41,9 +43,9 @@ pub enum Part<'a> {
     },
 }
 
-/// Where an image is.
+/// Where an image or a file is.
 #[derive(Debug, Clone, Copy)]
-pub enum ImageSource<'a> {
+pub enum Source<'a> {
     /// Behind a URL, often a data URL.
     Url(Text<'a>),
     /// Here, in base64.
@@ -66,10 +68,13 @@ impl<'a> Content<'a> {
 
     /// Whether a text in it has the word "json".
     pub fn mentions_json(&self) -> bool {
-        let text_of = |part: &Part<'a>| match part {
-            Part::Text(text) | Part::Refusal(text) | Part::Name(text) => Some(*text),
-            Part::Image { .. } | Part::File { .. } => None,
-        };
+        fn text_of<'t>(part: &'t Part<'_>) -> Option<Text<'t>> {
+            match part {
+                Part::Text(text) | Part::Refusal(text) | Part::Name(text) => Some(*text),
+                Part::Composed(text) => Some(Text::from_escaped(text)),
+                Part::Image { .. } | Part::File { .. } => None,
+            }
+        }
         match self {
             Self::Absent => false,
             Self::Text(text) => text.mentions_json(),

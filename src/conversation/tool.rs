@@ -21,7 +21,7 @@ pub enum Tool<'a> {
 }
 
 /// A function the client runs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Function<'a> {
     /// Its name, never empty.
     pub name: Text<'a>,
@@ -31,6 +31,8 @@ pub struct Function<'a> {
     pub parameters: Option<&'a RawValue>,
     /// Whether arguments must match the schema.
     pub strict: Option<&'a RawValue>,
+    /// Examples of arguments, told behind the description.
+    pub examples: Vec<&'a RawValue>,
 }
 
 /// A custom tool the client runs.
@@ -74,12 +76,14 @@ pub enum AllowedTool<'a> {
 }
 
 /// How the web is to be searched.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct WebSearch<'a> {
     /// How much of the web is read: `low`, `medium` or `high`.
     pub context_size: Option<Text<'a>>,
     /// Where the user is, roughly: `country`, `region`, `city`, `timezone`.
     pub location: Option<Object<'a>>,
+    /// The only domains whose pages count, as an array.
+    pub allowed_domains: Option<&'a RawValue>,
 }
 
 impl<'a> Tool<'a> {

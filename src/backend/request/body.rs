@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use crate::conversation::turn::AccountDigest;
 
 /// The answer that remembered reasoning stood in.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub enum Origin {
     Client(Option<usize>),
     /// An answer that this program remembers.
     Memory(Arc<Provenance>),
+    /// The client, under a seal that tells the account it is good for.
+    Sealed(AccountDigest),
 }
 
 impl PartialEq for Origin {
@@ -52,12 +57,20 @@ impl PartialEq for Origin {
         match (self, other) {
             (Self::Client(one), Self::Client(other)) => one == other,
             (Self::Memory(one), Self::Memory(other)) => Arc::ptr_eq(one, other),
-            (Self::Client(_), Self::Memory(_)) | (Self::Memory(_), Self::Client(_)) => false,
+            (Self::Sealed(one), Self::Sealed(other)) => one == other,
+            (Self::Client(_) | Self::Memory(_) | Self::Sealed(_), _) => false,
         }
     }
 }
 
 impl Eq for Origin {}
+
+/// What stands for the account `id` in a seal.
+pub fn account_digest(id: &str) -> AccountDigest {
+    let mut digest = AccountDigest::default();
+    digest.copy_from_slice(&Sha256::digest(id)[..size_of::<AccountDigest>()]);
+    digest
+}
 
 /// One reasoning item in a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +103,7 @@ impl Without<'_> {
         match (self, origin) {
             (Self::Any, _) => true,
             (Self::OthersThan(account), Origin::Memory(provenance)) => *provenance.account != *account,
+            (Self::OthersThan(account), Origin::Sealed(digest)) => account_digest(account) != *digest,
             (Self::OthersThan(_), Origin::Client(_)) => false,
         }
     }

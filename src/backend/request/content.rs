@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::backend::request::history::Orphan;
 use crate::backend::request::pairing::orphan_heading;
 use crate::conversation::call::CallReference;
-use crate::conversation::content::{Content, ImageSource, Part};
+use crate::conversation::content::{Content, Part, Source};
 use crate::json::{ArrayWriter, ObjectWriter, Text};
 
 /// Writes an array of parts for a user or developer message.
@@ -24,15 +24,15 @@ pub(super) fn write_input(content: &Content<'_>, out: &mut Vec<u8>) {
 #[derive(Debug)]
 pub(super) enum Stretch<'p, 'a> {
     /// Texts and refusals.
-    Said(Vec<Text<'a>>),
+    Said(Vec<Text<'p>>),
     /// Parts that the backend takes from users only.
     Shown(Vec<&'p Part<'a>>),
 }
 
 /// What the assistant said, in its order; nothing for empty texts.
-pub(super) fn stretches<'p, 'a>(content: &'p Content<'a>, refusal: Option<Text<'a>>) -> Vec<Stretch<'p, 'a>> {
+pub(super) fn stretches<'p, 'a: 'p>(content: &'p Content<'a>, refusal: Option<Text<'a>>) -> Vec<Stretch<'p, 'a>> {
     let mut stretches = Vec::new();
-    let say = |text: Text<'a>, stretches: &mut Vec<Stretch<'p, 'a>>| match stretches.last_mut() {
+    let say = |text: Text<'p>, stretches: &mut Vec<Stretch<'p, 'a>>| match stretches.last_mut() {
         _ if text.is_empty() => {}
         Some(Stretch::Said(texts)) => texts.push(text),
         _ => stretches.push(Stretch::Said(vec![text])),
@@ -43,6 +43,7 @@ pub(super) fn stretches<'p, 'a>(content: &'p Content<'a>, refusal: Option<Text<'
     for part in content.parts() {
         match (part, stretches.last_mut()) {
             (Part::Text(text) | Part::Refusal(text), _) => say(*text, &mut stretches),
+            (Part::Composed(text), _) => say(Text::from_escaped(text), &mut stretches),
             // It has been said before the message.
             (Part::Name(_), _) => {}
             (Part::Image { .. } | Part::File { .. }, Some(Stretch::Shown(parts))) => parts.push(part),
@@ -80,9 +81,10 @@ pub(super) fn write_shown(shown: &[&Part<'_>], out: &mut Vec<u8>) {
     parts.end();
 }
 
-/// Writes the value of a call's `output`: a string where there is only text, otherwise parts.
-pub(super) fn write_output(content: &Content<'_>, out: &mut Vec<u8>) {
-    match joined_text(content) {
+/// Writes the value of a call's `output`: a string where there is only text, unless its parts stay apart; otherwise parts.
+pub(super) fn write_output(content: &Content<'_>, parts_apart: bool, out: &mut Vec<u8>) {
+    let joined = if parts_apart && content.parts().len() > 1 { None } else { joined_text(content) };
+    match joined {
         Some(text) => {
             out.push(b'"');
             out.extend_from_slice(text.as_bytes());
@@ -124,6 +126,7 @@ pub(super) fn joined_text(content: &Content<'_>) -> Option<String> {
                 .iter()
                 .map(|part| match part {
                     Part::Text(text) | Part::Refusal(text) => Some(Cow::Borrowed(text.escaped())),
+                    Part::Composed(text) => Some(Cow::Borrowed(text.as_str())),
                     Part::Name(name) => Some(Cow::Owned(format!("{}:", name.escaped()))),
                     Part::Image { .. } | Part::File { .. } => None,
                 })
@@ -140,20 +143,11 @@ fn write_part(part: &Part<'_>, parts: &mut ArrayWriter<'_>) {
         Part::Name(name) => {
             write_text("input_text", Text::from_escaped(&format!(r"{}:\n", name.escaped())), parts);
         }
+        Part::Composed(text) => write_text("input_text", Text::from_escaped(text), parts),
         Part::Image { source, detail } => {
             let mut image = parts.object();
             image.string("type", "input_image");
-            match source {
-                ImageSource::Url(url) => {
-                    image.text("image_url", *url);
-                }
-                ImageSource::Base64 { media_type, data } => {
-                    let url = image.key("image_url");
-                    for piece in ["\"data:", media_type.escaped(), ";base64,", data.escaped(), "\""] {
-                        url.extend_from_slice(piece.as_bytes());
-                    }
-                }
-            }
+            write_source(source, image.key("image_url"));
             optional(&mut image, "detail", *detail);
             image.end();
         }
@@ -161,11 +155,22 @@ fn write_part(part: &Part<'_>, parts: &mut ArrayWriter<'_>) {
             let mut file = parts.object();
             file.string("type", "input_file");
             optional(&mut file, "filename", *name);
-            optional(&mut file, "file_data", *data);
+            if let Some(data) = data {
+                write_source(data, file.key("file_data"));
+            }
             optional(&mut file, "file_url", *url);
             file.end();
         }
     }
+}
+
+/// Writes a URL as a JSON string: a data URL for what is here in base64.
+fn write_source(source: &Source<'_>, out: &mut Vec<u8>) {
+    let pieces = match source {
+        Source::Url(url) => ["\"", url.escaped(), "", "", "\""],
+        Source::Base64 { media_type, data } => ["\"data:", media_type.escaped(), ";base64,", data.escaped(), "\""],
+    };
+    pieces.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
 }
 
 /// Writes a text part of the given type.

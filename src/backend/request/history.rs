@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use crate::backend::request::pairing::{Family, Fate, Pairing, Point};
 use crate::conversation::call::{Call, CallReference, Payload};
 use crate::conversation::content::{Content, Part};
-use crate::conversation::turn::Turn;
+use crate::conversation::turn::{SealedReasoning, Turn};
 use crate::json::Text;
 
 /// One item of the backend's `input`.
@@ -37,9 +37,13 @@ pub(super) enum Item<'m, 'a> {
         payload: Payload<'a>,
     },
     /// A call's output.
-    Output { id: Cow<'m, str>, custom: bool, content: &'m Content<'a> },
+    Output { id: Cow<'m, str>, custom: bool, content: &'m Content<'a>, parts_apart: bool },
     /// The output that a call never got.
     MissingOutput { id: Cow<'m, str>, custom: bool },
+    /// Reasoning of an earlier answer.
+    Reasoning(&'m SealedReasoning),
+    /// An item in the backend's own form.
+    Raw(&'m str),
     /// An output that answers no call.
     Orphan { orphan: Orphan<'a>, content: &'m Content<'a> },
 }
@@ -71,7 +75,9 @@ pub(super) fn normalise<'m, 'a>(messages: &'m [Turn<'a>]) -> Vec<Item<'m, 'a>> {
                 writer.items.push(Item::Assistant { content, refusal: *refusal });
                 writer.write_calls(place);
             }
-            Turn::ToolOutput { call, content } => {
+            Turn::Reasoning(reasoning) => writer.items.push(Item::Reasoning(reasoning)),
+            Turn::Item(json) => writer.items.push(Item::Raw(json)),
+            Turn::ToolOutput { call, content, .. } => {
                 if let Some(&Fate::Orphan { is_known }) = writer.pairing.fates.get(output) {
                     writer.items.push(Item::Orphan { orphan: Orphan { reference: *call, is_known }, content });
                 }
@@ -88,7 +94,7 @@ struct History<'m, 'a> {
     calls: Vec<&'m Call<'a>>,
     /// Where each call stands and how it is known.
     call_points: Vec<Point<'a>>,
-    outputs: Vec<&'m Content<'a>>,
+    outputs: Vec<(&'m Content<'a>, bool)>,
     output_points: Vec<Point<'a>>,
 }
 
@@ -104,11 +110,11 @@ impl<'m, 'a> History<'m, 'a> {
                         history.call_points.push(point(reference, place));
                     }
                 }
-                Turn::ToolOutput { call, content } => {
-                    history.outputs.push(content);
+                Turn::ToolOutput { call, content, parts_apart } => {
+                    history.outputs.push((content, *parts_apart));
                     history.output_points.push(point(*call, place));
                 }
-                Turn::Instruction(_) | Turn::User(_) => {}
+                Turn::Instruction(_) | Turn::User(_) | Turn::Reasoning(_) | Turn::Item(_) => {}
             }
         }
         history
@@ -154,8 +160,8 @@ impl<'m, 'a> Writer<'m, 'a> {
         }
         answered.sort_by_key(|(output, ..)| *output);
         for (output, id, custom) in answered {
-            if let Some(content) = self.history.outputs.get(output) {
-                self.items.push(Item::Output { id, custom, content });
+            if let Some(&(content, parts_apart)) = self.history.outputs.get(output) {
+                self.items.push(Item::Output { id, custom, content, parts_apart });
             }
         }
         self.items.append(&mut unanswered);

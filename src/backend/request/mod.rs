@@ -27,9 +27,8 @@ use std::sync::Arc;
 use content::Stretch;
 use history::Item;
 use prompt::Prompt;
-use replay::Replay;
+use replay::{Replay, Replayed};
 
-use crate::backend::request::body::Reasoning;
 use crate::backend::request::context::{BackendRequest, Context, ServiceTier, write_reasoning};
 use crate::backend::request::names::{ToolNames, write_name};
 use crate::backend::request::pairing::MISSING_OUTPUT;
@@ -54,7 +53,7 @@ pub fn translate(conversation: &Conversation<'_>, context: &Context<'_>) -> Back
     let mut writer = ObjectWriter::begin(&mut body);
     writer.string("model", &context.model.model);
     writer.text("instructions", Text::from_escaped(&prompt.instructions));
-    let reasoning = write_input(&prompt, context, names.as_ref(), writer.key("input"));
+    let replayed = write_input(&prompt, context, names.as_ref(), writer.key("input"));
     tools::write(conversation, names.as_ref(), &mut writer);
     let summary = conversation.summary.filter(|_| context.model.effort != Some(Effort::None));
     write_reasoning(context.model, summary, None, &mut writer);
@@ -70,7 +69,8 @@ pub fn translate(conversation: &Conversation<'_>, context: &Context<'_>) -> Back
     write_text(conversation, &mut writer);
     writer.end();
     let (ignored, names) = (ignored.names(), names.map(Arc::new));
-    let (reasoning_left_out, references) = (false, Vec::new());
+    let references = Vec::new();
+    let Replayed { reasoning, left_out: reasoning_left_out } = replayed;
     BackendRequest { body, session_key, ignored, names, reasoning, reasoning_left_out, references }
 }
 
@@ -80,7 +80,7 @@ fn write_input(
     context: &Context<'_>,
     names: Option<&ToolNames>,
     out: &mut Vec<u8>,
-) -> Vec<Reasoning> {
+) -> Replayed {
     let mut replay = Replay::new(context);
     let mut input = ArrayWriter::begin(out);
     for text in &prompt.leading {
@@ -93,6 +93,9 @@ fn write_input(
     let items = history::normalise(prompt.turns);
     for (position, item) in items.iter().enumerate() {
         replay.before(item, items.get(position + 1), &mut input);
+        if let Item::Reasoning(reasoning) = item {
+            replay.sealed(reasoning, &mut input);
+        }
         write_item(item, names, &mut input);
     }
     input.end();
@@ -137,9 +140,12 @@ fn write_item(item: &Item<'_, '_>, names: Option<&ToolNames>, input: &mut ArrayW
             };
             call.end();
         }
-        Item::Output { id, custom, content } => {
+        // Reasoning is written where its place is noted.
+        Item::Reasoning(_) => {}
+        Item::Raw(json) => input.element().extend_from_slice(json.as_bytes()),
+        Item::Output { id, custom, content, parts_apart } => {
             let mut output = begin_output(id, *custom, input);
-            content::write_output(content, output.key("output"));
+            content::write_output(content, *parts_apart, output.key("output"));
             output.end();
         }
         Item::MissingOutput { id, custom } => {
@@ -189,6 +195,13 @@ fn write_format(format: &ResponseFormat<'_>, mut object: ObjectWriter<'_>) {
         ResponseFormat::JsonObject => {
             object.string("type", "json_object");
         }
+        ResponseFormat::Schema { schema, strict } => {
+            object
+                .string("type", "json_schema")
+                .string("name", "response")
+                .raw("schema", schema)
+                .boolean("strict", *strict);
+        }
         ResponseFormat::JsonSchema(schema) => {
             object.string("type", "json_schema");
             if schema.find("name").is_none() {
@@ -213,7 +226,11 @@ fn derived_key(conversation: &Conversation<'_>, context: &Context<'_>, prompt: &
     }
     let first = prompt.turns.iter().find_map(|message| match message {
         Turn::User(content) => Some(content),
-        Turn::Instruction(_) | Turn::Assistant { .. } | Turn::ToolOutput { .. } => None,
+        Turn::Instruction(_)
+        | Turn::Assistant { .. }
+        | Turn::ToolOutput { .. }
+        | Turn::Reasoning(_)
+        | Turn::Item(_) => None,
     });
     if let Some(content) = first {
         let mut text = Vec::new();

@@ -75,7 +75,11 @@ fn begins_with_word(turns: &[Turn<'_>]) -> bool {
                 return true;
             }
             Turn::User(content) => return content.mentions_json(),
-            Turn::Instruction(_) | Turn::Assistant { .. } | Turn::ToolOutput { .. } => {}
+            Turn::Instruction(_)
+            | Turn::Assistant { .. }
+            | Turn::ToolOutput { .. }
+            | Turn::Reasoning(_)
+            | Turn::Item(_) => {}
         }
     }
     false
@@ -85,7 +89,7 @@ fn begins_with_word(turns: &[Turn<'_>]) -> bool {
 fn instruction_text(turn: &Turn<'_>) -> Option<String> {
     match turn {
         Turn::Instruction(content) => content::joined_text(content),
-        Turn::User(_) | Turn::Assistant { .. } | Turn::ToolOutput { .. } => None,
+        Turn::User(_) | Turn::Assistant { .. } | Turn::ToolOutput { .. } | Turn::Reasoning(_) | Turn::Item(_) => None,
     }
 }
 

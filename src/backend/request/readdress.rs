@@ -15,6 +15,8 @@ impl Body {
     pub fn readdressed(&self, model: &Resolution) -> Result<Self, serde_json::Error> {
         let (json, mut reasoning) = self.split(|origin| match origin {
             Origin::Client(_) => true,
+            // It is good for the model that thought it alone.
+            Origin::Sealed(_) => false,
             Origin::Memory(provenance) => provenance.serves(&model.model),
         });
         let entries: Object<'_> = serde_json::from_slice(&json)?;

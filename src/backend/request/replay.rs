@@ -10,7 +10,8 @@ use crate::backend::request::body::{Origin, Provenance, Reasoning};
 use crate::backend::request::context::{Context, RememberedReasoning};
 use crate::backend::request::history::Item;
 use crate::conversation::call::Payload;
-use crate::json::{ArrayWriter, Text};
+use crate::conversation::turn::SealedReasoning;
+use crate::json::{ArrayWriter, ObjectWriter, Text};
 
 /// Writes reasoning while a history is written.
 pub(super) struct Replay<'c> {
@@ -19,11 +20,24 @@ pub(super) struct Replay<'c> {
     /// That of the next call, where the message before the call has asked for it already.
     ahead: Option<Arc<RememberedReasoning>>,
     reasoning: Vec<Reasoning>,
+    /// Reasoning of the client's was left out, because another model thought it.
+    left_out: bool,
+    /// The client gives reasoning back itself, so none is remembered for it.
+    has_sealed: bool,
+}
+
+/// What was put back into a body.
+#[derive(Debug)]
+pub(super) struct Replayed {
+    /// Where it was written.
+    pub(super) reasoning: Vec<Reasoning>,
+    /// Some of the client's was another model's and is not sent.
+    pub(super) left_out: bool,
 }
 
 impl<'c> Replay<'c> {
     pub(super) fn new(context: &'c Context<'c>) -> Self {
-        Self { context, used: HashSet::new(), ahead: None, reasoning: Vec::new() }
+        Self { context, used: HashSet::new(), ahead: None, reasoning: Vec::new(), left_out: false, has_sealed: false }
     }
 
     /// Writes the reasoning that stands in front of `item`, behind which `next` follows.
@@ -39,13 +53,40 @@ impl<'c> Replay<'c> {
     }
 
     /// Where everything was written.
-    pub(super) fn finish(self) -> Vec<Reasoning> {
-        self.reasoning
+    pub(super) fn finish(self) -> Replayed {
+        Replayed { reasoning: self.reasoning, left_out: self.left_out }
+    }
+
+    /// Writes reasoning that the client has given back, if it is this model's. Which account it is good for shows when the body
+    /// is sent.
+    pub(super) fn sealed(&mut self, sealed: &SealedReasoning, input: &mut ArrayWriter<'_>) {
+        self.has_sealed = true;
+        if sealed.model != self.context.model.model {
+            self.left_out = true;
+            return;
+        }
+        let out = input.element();
+        let start = out.len();
+        let mut item = ObjectWriter::begin(out);
+        item.string("type", "reasoning");
+        let mut summary = ArrayWriter::begin(item.key("summary"));
+        for text in &sealed.summary {
+            let mut part = summary.object();
+            part.string("type", "summary_text").string("text", text);
+            part.end();
+        }
+        summary.end();
+        item.string("encrypted_content", &sealed.encrypted);
+        item.end();
+        self.reasoning.push(Reasoning { range: start..out.len(), origin: Origin::Sealed(sealed.account) });
     }
 
     /// The reasoning of `call`. That in front of the message is written at once.
     fn find(&mut self, call: &Item<'_, '_>, input: &mut ArrayWriter<'_>) -> Option<Arc<RememberedReasoning>> {
         let Item::Call { original_id: Some(id), name, payload, .. } = call else { return None };
+        if self.has_sealed {
+            return None;
+        }
         let id = id.decode();
         let found = (self.context.reasoning)(&id)?;
         if !found.provenance.serves(&self.context.model.model) || found.kept.call != digest(*name, *payload) {

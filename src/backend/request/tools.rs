@@ -6,7 +6,7 @@ use crate::conversation::Conversation;
 use crate::conversation::tool::{AllowedTool, ToolChoice};
 use crate::conversation::tool::{Custom, Function, Tool};
 use crate::conversation::tool::{PLACE, WebSearch};
-use crate::json::{ArrayWriter, ObjectWriter, Path, Text, object, push_string};
+use crate::json::{ArrayWriter, ObjectWriter, Path, Text, escape, object, push_string};
 
 /// Writes tools, the choice among them and whether they may run in parallel: all three or none.
 pub(super) fn write(conversation: &Conversation<'_>, names: Option<&ToolNames>, body: &mut ObjectWriter<'_>) {
@@ -50,14 +50,29 @@ fn write_tool(tool: &Tool<'_>, names: Option<&ToolNames>, mut flat: ObjectWriter
 fn write_function(function: &Function<'_>, names: Option<&ToolNames>, flat: &mut ObjectWriter<'_>) {
     flat.string("type", "function");
     write_name(function.name, names, flat);
-    if let Some(description) = function.description {
-        flat.raw("description", description);
-    }
+    write_description(function, flat);
     schema::write_parameters(function.parameters, flat.key("parameters"));
     match function.strict {
         Some(strict) => flat.raw("strict", strict),
         None => flat.boolean("strict", false),
     };
+}
+
+/// Writes the description, with the examples behind it as JSON lines.
+fn write_description(function: &Function<'_>, flat: &mut ObjectWriter<'_>) {
+    if function.examples.is_empty() {
+        if let Some(description) = function.description {
+            flat.raw("description", description);
+        }
+        return;
+    }
+    let mut text = function.description.and_then(Text::of).map(|text| text.escaped().to_owned()).unwrap_or_default();
+    text.push_str(r"\n\nExamples:");
+    for example in &function.examples {
+        text.push_str(r"\n");
+        text.push_str(&escape(example.get()));
+    }
+    flat.text("description", Text::from_escaped(&text));
 }
 
 fn write_custom(custom: &Custom<'_>, names: Option<&ToolNames>, flat: &mut ObjectWriter<'_>) {
@@ -96,6 +111,11 @@ fn write_search(search: &WebSearch<'_>, mut tool: ObjectWriter<'_>) {
             location.raw(key, value);
         }
         location.end();
+    }
+    if let Some(domains) = search.allowed_domains {
+        let mut filters = ObjectWriter::begin(tool.key("filters"));
+        filters.raw("allowed_domains", domains);
+        filters.end();
     }
     tool.end();
 }

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::conversation::call::{Call, CallReference};
-use crate::conversation::content::{Content, ImageSource, Part};
+use crate::conversation::content::{Content, Part, Source};
 use crate::conversation::ignored::Ignored;
 use crate::dialect::messages::block;
 use crate::fault::ApiError;
@@ -136,7 +136,7 @@ pub(super) fn image<'a>(part: &Object<'a>, path: &Path<'_>, ignored: &mut Ignore
     if detail.is_some() && known.is_none() {
         ignored.add(&url_path.key("detail"));
     }
-    Ok(Part::Image { source: ImageSource::Url(url), detail: known })
+    Ok(Part::Image { source: Source::Url(url), detail: known })
 }
 
 /// `{"file":{"file_data","filename"}}`, or the same fields flat.
@@ -154,7 +154,7 @@ fn file<'a>(part: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result
     let (data, name, url) = (field("file_data")?, field("filename")?, field("file_url")?);
     if data.is_some() || url.is_some() {
         ignored.add_unknown(file, &["type", "file_data", "filename", "file_url"], path);
-        return Ok(Part::File { data, name, url });
+        return Ok(Part::File { data: data.map(Source::Url), name, url });
     }
     match file.find("file_id") {
         Some(_) => Err(ApiError::unsupported(

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::conversation::content::{ImageSource, Part};
+use crate::conversation::content::{Part, Source};
 use crate::conversation::ignored::Ignored;
 use crate::dialect::chat::content;
 use crate::json;
@@ -34,12 +34,12 @@ fn listed<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Op
     };
     let is_url = ["data:image/", "https://", "http://"].iter().any(|scheme| text.escaped().starts_with(scheme));
     let source = if is_url {
-        ImageSource::Url(text)
+        Source::Url(text)
     } else {
         // A slash may be escaped, and in base64 nothing else is.
         let beginning: String = text.escaped().chars().take(16).filter(|character| *character != '\\').collect();
         let (_, media_type) = BEGINNINGS.iter().find(|(known, _)| beginning.starts_with(known))?;
-        ImageSource::Base64 { media_type: Text::from_escaped(media_type), data: text }
+        Source::Base64 { media_type: Text::from_escaped(media_type), data: text }
     };
     Some(Part::Image { source, detail: None })
 }

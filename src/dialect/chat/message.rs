@@ -52,13 +52,13 @@ fn parse<'a>(
             ignored.add_unknown(&message, &["role", "content", "tool_call_id"], path);
             let id = json::required(&message, "tool_call_id", path)?;
             let call = CallReference::Id(json::text(id, &path.key("tool_call_id"))?);
-            messages.push(Turn::ToolOutput { call, content: parsed.content });
+            messages.push(Turn::ToolOutput { call, content: parsed.content, parts_apart: false });
         }
         "function" => {
             ignored.add_unknown(&message, &["role", "content", "name"], path);
             let name = json::required(&message, "name", path)?;
             let call = CallReference::Name(json::text(name, &path.key("name"))?);
-            messages.push(Turn::ToolOutput { call, content: parsed.content });
+            messages.push(Turn::ToolOutput { call, content: parsed.content, parts_apart: false });
         }
         other => {
             return Err(ApiError::invalid(
@@ -83,7 +83,11 @@ fn user<'a>(
         let path = path.key("content");
         return Err(ApiError::invalid(path.to_string(), format!("'{path}' is missing or empty")));
     }
-    messages.extend(parsed.outputs.into_iter().map(|(call, content)| Turn::ToolOutput { call, content }));
+    messages.extend(parsed.outputs.into_iter().map(|(call, content)| Turn::ToolOutput {
+        call,
+        content,
+        parts_apart: false,
+    }));
     if !content.is_missing() {
         messages.push(Turn::User(named(content, message, path, ignored)));
     }

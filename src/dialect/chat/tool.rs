@@ -59,6 +59,7 @@ fn function_of<'a>(definition: &Object<'a>, schema: &str, path: &Path<'_>) -> Re
         description: definition.find("description"),
         parameters: definition.find(schema),
         strict: definition.find("strict"),
+        examples: Vec::new(),
     })
 }
 

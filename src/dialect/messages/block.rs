@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::conversation::call::{Call, CallReference, Payload};
-use crate::conversation::content::{Content, ImageSource, Part};
+use crate::conversation::content::{Content, Part, Source};
 use crate::conversation::ignored::Ignored;
 use crate::fault::ApiError;
 use crate::json;
@@ -54,11 +54,11 @@ pub(in crate::dialect) fn image<'a>(
     let source = match text("type")?.escaped() {
         "base64" => {
             ignored.add_unknown(&source, &["type", "media_type", "data"], path);
-            ImageSource::Base64 { media_type: text("media_type")?, data: text("data")? }
+            Source::Base64 { media_type: text("media_type")?, data: text("data")? }
         }
         "url" => {
             ignored.add_unknown(&source, &["type", "url"], path);
-            ImageSource::Url(text("url")?)
+            Source::Url(text("url")?)
         }
         other => {
             let path = path.key("type");

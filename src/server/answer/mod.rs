@@ -361,7 +361,7 @@ fn respond(content_type: &'static str, head: &Head, ignored: &[String], body: Bo
 fn dropped_names(dropped: &[Origin]) -> impl Iterator<Item = String> {
     dropped.iter().filter_map(|origin| match origin {
         Origin::Client(Some(index)) => Some(format!("input[{index}]")),
-        Origin::Client(None) | Origin::Memory(_) => None,
+        Origin::Client(None) | Origin::Memory(_) | Origin::Sealed(_) => None,
     })
 }
 
