@@ -375,7 +375,9 @@ fn ignored_header(names: &[String]) -> Option<HeaderValue> {
 }
 
 const MODELS_ETAG: HeaderName = HeaderName::from_static("x-models-etag");
-const EVENT_STREAM: &str = "text/event-stream";
+
+/// The content type of a stream of events.
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
 /// Keeps nginx, and what has learnt it from nginx, from holding a stream back.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -385,7 +387,7 @@ const IGNORED: HeaderName = HeaderName::from_static("x-codex-proxy-ignored");
 const REASONING_DROPPED: HeaderName = HeaderName::from_static("x-codex-proxy-reasoning-dropped");
 
 /// No blank line after it: some client libraries take a lone comment for an event.
-const KEEPALIVE: &[u8] = b": keepalive\n";
+pub(super) const KEEPALIVE: &[u8] = b": keepalive\n";
 
 /// An open stream keeps no more than this for its next piece.
 const LARGEST_SCRATCH: usize = 1024;

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
-use super::line::{Activity, Answer, Line};
+use super::line::{Activity, Answer, Line, Received};
 use super::{Stage, asked_to_stop, reached, refusal};
 use crate::server::address::mend;
 
@@ -47,15 +47,16 @@ pub(super) async fn serve(socket: TcpStream, router: Router, stopped: watch::Rec
     let activity = Activity::default();
     let answering = activity.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let under_way = answering.begin();
-        let answer = router.clone().oneshot(mend(request.map(Body::new)));
-        answer.map_ok(|response| response.map(|body| Answer::new(body, under_way)))
+        let under_way = answering.begin(&request);
+        let request = request.map(|body| Body::new(Received::new(body, &under_way)));
+        router.clone().oneshot(mend(request)).map_ok(|response| Answer::of(response, under_way))
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_header_size(limits.head_size)
         .max_buf_size(READ_BUFFER)
+        .half_close(true)
         .serve_connection(TokioIo::new(Line::new(socket, activity.clone())), service);
     let mut stopping = pin!(asked_to_stop(stopped.clone()));
     let mut cutting_off = pin!(reached(stopped.clone(), Stage::CuttingOff));

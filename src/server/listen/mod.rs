@@ -6,11 +6,14 @@
 //! * Shutdown: no new connection, idle ones are closed, answers under way get the grace time, and after it the time to say
 //!   that they are cut off. Dropping [`run`]'s future ends everything at once.
 //! * A head that cannot be read is refused in the shape of every other error, although it never reaches the router.
+//! * A client that has sent its request and closed its sending side is answered; one that has left is not waited for
+//!   ([`presence`]).
 //! * Running out of file descriptors pauses accepting, and ends nothing.
 
 mod bind;
 mod connection;
 mod line;
+mod presence;
 mod refusal;
 
 use std::future::Future;

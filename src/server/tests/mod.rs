@@ -1,6 +1,7 @@
 //! The shell around the routes, seen over real sockets with routes made for the purpose.
 
 mod endings;
+mod leaving;
 mod limits;
 
 use std::convert::Infallible;
@@ -48,7 +49,7 @@ fn app(settings: Settings) -> Arc<App> {
     Arc::new(App::new(settings, Models::default(), supplier, upstream, client).expect("an app"))
 }
 
-/// A server with the routes `echo`, `panic`, `wait` and `drip` beside the usual ones.
+/// A server with the routes `echo`, `panic`, `wait`, `drip` and `events` beside the usual ones.
 struct Server {
     address: SocketAddr,
     app: Arc<App>,
@@ -80,6 +81,11 @@ impl Server {
         let (release, begun, dropped) = <(Arc<Notify>, Arc<Notify>, Arc<Notify>)>::default();
         let wait = waiting(&release, &begun, &dropped);
         let drip = dripping(&release, &begun, &dropped);
+        let events = drip.clone();
+        let events = move || {
+            let answer = events();
+            async { ([("content-type", "text/event-stream")], answer.await.into_body()) }
+        };
         let routes = api()
             .route("/echo", post(echo))
             .route(
@@ -91,7 +97,8 @@ impl Server {
                 }),
             )
             .route("/wait", post(wait))
-            .route("/drip", post(drip));
+            .route("/drip", post(drip))
+            .route("/events", post(events));
         let listeners = listen::bind("127.0.0.1", 0, false).await.expect("a listener");
         let address = listeners[0].local_addr().expect("bound");
         let (stop, stopped) = oneshot::channel();
