@@ -26,7 +26,7 @@ use super::metrics::TokenCounts;
 use super::observe::RequestLog;
 use super::reserve;
 use crate::models::Resolution;
-use crate::openai::error::ApiError;
+use crate::openai::error::{ApiError, ErrorKind};
 use crate::platform::{Instant, Timer, sleep};
 use crate::translate::Machine;
 use crate::translate::answerer::Answerer;
@@ -86,6 +86,9 @@ impl Exchange {
         self.call.model = model;
         loop {
             match poll_fn(|context| rest.poll(context, &mut document)).await {
+                Progress::Continue if rest.received() > LARGEST_COLLECTED => {
+                    return Err(collected_too_much());
+                }
                 Progress::Continue => {}
                 Progress::Complete => break,
                 Progress::Failed { refusal, .. } => {
@@ -339,6 +342,14 @@ impl<M: Machine + Unpin> http_body::Body for Events<M> {
     }
 }
 
+fn collected_too_much() -> ApiError {
+    let most = LARGEST_COLLECTED >> 20;
+    let message = format!(
+        "the backend has sent more than {most} MiB for one answer, which is more than is collected; ask for a stream"
+    );
+    ApiError::new(ErrorKind::UpstreamInvalid, message)
+}
+
 fn respond(content_type: &'static str, head: &Head, ignored: &[String], body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -391,5 +402,8 @@ pub(super) const KEEPALIVE: &[u8] = b": keepalive\n";
 
 /// An open stream keeps no more than this for its next piece.
 const LARGEST_SCRATCH: usize = 1024;
+
+/// Bytes that the backend may send for an answer that is given as one document: some ten times what the longest holds.
+const LARGEST_COLLECTED: usize = 256 << 20;
 
 const LONGEST_HEADER: usize = 2048;

@@ -18,7 +18,7 @@ use crate::credentials::error::CredentialError;
 use crate::openai::error::{ApiError, ErrorKind};
 use crate::platform::{TransportError, TransportErrorKind};
 use crate::translate::answerer::MODEL_SUBSTITUTED;
-use crate::translate::failure::{Failure, INCONSISTENT};
+use crate::translate::failure::{EVENT_TOO_LARGE, Failure, INCONSISTENT};
 
 /// A failed attempt: what the client would be told, and whether another attempt makes sense.
 #[derive(Debug)]
@@ -186,7 +186,7 @@ fn kind_of(failure: &Failure) -> Option<ErrorKind> {
         "model_not_found" => Some(ErrorKind::ModelNotFound),
         "server_error" => Some(ErrorKind::UpstreamServerError),
         MODEL_SUBSTITUTED => Some(ErrorKind::ModelSubstituted),
-        INCONSISTENT => Some(ErrorKind::UpstreamInvalid),
+        INCONSISTENT | EVENT_TOO_LARGE => Some(ErrorKind::UpstreamInvalid),
         name if name.contains("image") && name != "image_generation_error" => Some(ErrorKind::Refused),
         _ => None,
     };
