@@ -30,7 +30,7 @@ use crate::openai::error::{ApiError, ErrorKind};
 use crate::platform::{Instant, Timer, sleep};
 use crate::translate::Machine;
 use crate::translate::answerer::Answerer;
-use crate::translate::body::{Origin, Provenance};
+use crate::translate::body::{Body as RequestBody, Origin, Provenance};
 use crate::upstream::exchange::{Progress, Rest};
 use crate::upstream::{Call, Head, Opened, refusal};
 
@@ -66,7 +66,7 @@ impl Exchange {
         let (phase, head) = match select(opening, pin!(sleep(interval))).await {
             Either::Left((Ok(opened), _)) => {
                 ignored.extend(dropped_names(&opened.dropped));
-                self.call.model = opened.model;
+                self.opened(opened.model);
                 (Phase::Beginning(opened.first, opened.rest), opened.head)
             }
             Either::Left((Err(error), _)) => return Err(error),
@@ -83,7 +83,7 @@ impl Exchange {
         machine: impl Fn(&Resolution) -> M + Send + Sync + 'static,
     ) -> Result<Response, ApiError> {
         let Opened { head, model, first: mut document, mut rest, dropped } = self.clone().open(machine).await?;
-        self.call.model = model;
+        self.opened(model);
         loop {
             match poll_fn(|context| rest.poll(context, &mut document)).await {
                 Progress::Continue if rest.received() > LARGEST_COLLECTED => {
@@ -118,6 +118,15 @@ impl Exchange {
             self.note_answered(opened.rest.machine().answerer());
             Ok(opened)
         })
+    }
+
+    /// The backend answers as `model`, so the request will not be sent again.
+    fn opened(&mut self, model: Resolution) {
+        self.call.model = model;
+        self.call.body = RequestBody::default();
+        if let Some(place) = self.log.place() {
+            place.now_holds(0);
+        }
     }
 
     /// Adds to a refused model what the account could use instead, and to a spent plan what it may have left.
@@ -238,7 +247,7 @@ impl<M: Machine> Events<M> {
             match std::mem::replace(&mut self.phase, Phase::Ended) {
                 Phase::Opening(mut opening, mut machine) => match opening.as_mut().poll(context) {
                     Poll::Ready(Ok(opened)) => {
-                        self.exchange.call.model = opened.model;
+                        self.exchange.opened(opened.model);
                         self.phase = Phase::Beginning(opened.first, opened.rest);
                     }
                     Poll::Ready(Err(error)) => {

@@ -2,6 +2,7 @@
 //!
 //! * A declared length beyond the limit is refused before a byte is read; an undeclared one as soon as it is passed.
 //! * Silence is bounded, not the whole time: a slow but steady upload of a large image is fine.
+//! * What has been read or unpacked counts against the bytes that all requests share, piece by piece.
 //! * `Content-Encoding` `zstd`, `gzip` and `deflate` are undone ([`unpack`]), and what comes out is held to the same limit.
 
 mod unpack;
@@ -17,13 +18,22 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body::{Body as _, Frame};
 
+use self::unpack::{Failure, Unpacked};
+use super::capacity::Place;
 use crate::openai::error::{ApiError, ErrorKind};
 use crate::platform::{Instant, Timer};
 
-/// The whole body of `request`, decoded: at most `limit` bytes, with no `silence` longer than that between two reads.
+/// The whole body of `request`, decoded: at most `limit` bytes, with no `silence` longer than that between two reads. Its
+/// bytes are held by `place`.
 ///
-/// Errors: 413 too large, 408 silent for too long, 415 an encoding nobody knows, 400 broken off or wrongly encoded.
-pub async fn read(request: Request, limit: usize, silence: Duration) -> Result<Bytes, ApiError> {
+/// Errors: 413 too large, 408 silent for too long, 415 an encoding nobody knows, 400 broken off or wrongly
+/// encoded, 503 no room.
+pub(super) async fn read(
+    request: Request,
+    limit: usize,
+    silence: Duration,
+    place: Option<&Place>,
+) -> Result<Bytes, ApiError> {
     let (head, mut body) = request.into_parts();
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large(limit));
@@ -33,11 +43,13 @@ pub async fn read(request: Request, limit: usize, silence: Duration) -> Result<B
     let mut whole = Gathered::Nothing;
     while let Some(frame) = next_frame(&mut body, &mut timer).await? {
         if let Ok(data) = frame.into_data() {
+            let length = data.len();
             whole = whole.and(data, limit)?;
+            place.map_or(Ok(()), |place| place.hold(length))?;
         }
         timer.reset(Instant::now() + silence);
     }
-    encoding.undo(whole.into_bytes(), limit)
+    encoding.undo(whole.into_bytes(), limit, place)
 }
 
 async fn next_frame(body: &mut Body, timer: &mut Timer) -> Result<Option<Frame<Bytes>>, ApiError> {
@@ -125,18 +137,23 @@ impl Encoding {
         }
     }
 
-    fn undo(self, packed: Bytes, limit: usize) -> Result<Bytes, ApiError> {
+    fn undo(self, packed: Bytes, limit: usize, place: Option<&Place>) -> Result<Bytes, ApiError> {
+        let whole = Unpacked::new(limit, place);
         let unpacked = match self {
             Self::Identity => return Ok(packed),
-            Self::Gzip => unpack::gzip(&packed, limit),
-            Self::Deflate => unpack::deflate(&packed, limit),
-            Self::Zstd => unpack::zstd(&packed, limit),
+            Self::Gzip => unpack::gzip(&packed, whole),
+            Self::Deflate => unpack::deflate(&packed, whole),
+            Self::Zstd => unpack::zstd(&packed, whole),
         };
-        match unpacked {
-            Ok(whole) => Ok(whole.into()),
-            Err(unpack::Failure::TooLarge) => Err(too_large(limit)),
-            Err(unpack::Failure::Broken(reason)) => Err(wrongly_encoded(&reason)),
+        let whole = unpacked.map_err(|failure| match failure {
+            Failure::TooLarge => too_large(limit),
+            Failure::Broken(reason) => wrongly_encoded(&reason),
+            Failure::NoRoom(error) => error,
+        })?;
+        if let Some(place) = place {
+            place.now_holds(whole.len());
         }
+        Ok(whole.into())
     }
 }
 

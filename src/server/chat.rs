@@ -38,6 +38,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
         };
         (exchange, meta, chat.stream)
     };
+    // It has been translated, and may be large.
+    drop(incoming);
     let meta = move |sent: &Resolution| AnswerMeta { model: sent.model.clone(), ..meta.clone() };
     if stream {
         exchange.stream(move |sent| ChatMachine::new(&meta(sent), Chunks::new(meta(sent)))).await

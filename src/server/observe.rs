@@ -12,7 +12,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use axum::body::Body;
@@ -26,7 +26,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tracing::{Instrument as _, Span, field};
 
 use super::App;
-use super::admission::Permit;
+use super::capacity::Place;
 use super::metrics::TokenCounts;
 use super::names::Names;
 use crate::excerpt::{Excerpt, MESSAGE, NAME, cut};
@@ -50,6 +50,8 @@ struct Record {
     has_first_token: AtomicBool,
     severity: Mutex<Severity>,
     names: Mutex<Names>,
+    /// Among the requests being worked on; given back when the last handle goes, which is that of the answer's body.
+    place: OnceLock<Place>,
 }
 
 impl RequestLog {
@@ -61,6 +63,17 @@ impl RequestLog {
     /// The request's id, as its client sees it in `x-request-id`.
     pub fn id(&self) -> &HeaderValue {
         &self.0.id
+    }
+
+    /// The request has got a place.
+    pub(super) fn admitted(&self, place: Place) {
+        // A request passes once.
+        let _ = self.0.place.set(place);
+    }
+
+    /// The request's place, if it needs one.
+    pub(super) fn place(&self) -> Option<&Place> {
+        self.0.place.get()
     }
 
     /// The span everything said about this request belongs to.
@@ -192,6 +205,7 @@ impl RequestLog {
             has_first_token: AtomicBool::new(false),
             severity: Mutex::new(Severity::Info),
             names: Mutex::default(),
+            place: OnceLock::new(),
         }))
     }
 
@@ -215,7 +229,7 @@ impl RequestLog {
 pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let log = RequestLog::begin(&app, &request);
     app.metrics.begin();
-    let mut ending = Ending { log: log.clone(), outcome: CLIENT_LEFT, _permit: None };
+    let ending = Ending { log: log.clone(), outcome: CLIENT_LEFT };
     request.extensions_mut().insert(log.clone());
     let answer = AssertUnwindSafe(app.cut_off.bound(next.run(request)).instrument(log.span().clone()));
     let mut response = match answer.catch_unwind().await {
@@ -225,7 +239,6 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     if let Some(error) = response.extensions().get() {
         log.failed(error);
     }
-    ending._permit = response.extensions_mut().remove();
     log.span().record("status", response.status().as_u16());
     app.metrics.answered(&log.0.route, response.status());
     log.names().write(response.headers_mut());
@@ -244,7 +257,6 @@ fn panicked(log: &RequestLog, panic: &(dyn Any + Send)) -> Response {
 struct Ending {
     log: RequestLog,
     outcome: &'static str,
-    _permit: Option<Permit>,
 }
 
 impl Drop for Ending {

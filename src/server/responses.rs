@@ -22,6 +22,8 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
     let incoming = Incoming::read(app, request).await?;
     let Turn { exchange, stream, model, .. } = Turn::new(&incoming, Purpose::Answer)?;
     let reader = incoming.reader();
+    // It has been translated, and may be large.
+    drop(incoming);
     if stream {
         exchange.stream(move |sent| Relay::new(reader).renamed(model.as_deref(), &sent.model)).await
     } else {
@@ -34,6 +36,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
 pub(super) async fn compact(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
     let Turn { exchange, retained, .. } = Turn::new(&incoming, Purpose::Compaction)?;
+    drop(incoming);
     exchange.document(move |_| Compaction::new(Arc::clone(&retained))).await
 }
 

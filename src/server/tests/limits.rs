@@ -127,11 +127,39 @@ async fn a_place_is_held_until_a_stream_has_ended() {
     drop(stream);
     within(server.dropped.notified()).await;
     within(async {
-        while server.app.places.available_permits() == 0 {
+        while server.app.capacity.taken() > 0 {
             tokio::task::yield_now().await;
         }
     })
     .await;
+}
+
+/// Waits until bodies of so many bytes are held.
+async fn held(server: &Server, bytes: usize) {
+    within(async {
+        while server.app.capacity.held() != bytes {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bodies_beyond_the_memory_are_sent_away_until_there_is_room() {
+    let settings = Settings { max_body_size: 1000, body_memory: 2000, ..Settings::default() };
+    let server = Server::start(settings).await;
+    let body = "x".repeat(900);
+    let one = server.post("/v1/keep", "", &body).await;
+    let _two = server.post("/v1/keep", "", &body).await;
+    held(&server, 1800).await;
+    let refused = rest(&mut server.post("/v1/echo", "", &body).await).await;
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("retry-after: 1\r\n"), "{refused}");
+    let small = rest(&mut server.post("/v1/echo", "", "{}").await).await;
+    assert!(small.starts_with("HTTP/1.1 200 "), "{small}");
+    drop(one);
+    held(&server, 900).await;
+    let answer = rest(&mut server.post("/v1/echo", "", &body).await).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&body), "{answer}");
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
+use super::observe::RequestLog;
 use super::{App, Settings, api, assemble, body, listen};
 use crate::credentials::TokenSupplier;
 use crate::credentials::memory::MemoryStore;
@@ -49,7 +50,7 @@ fn app(settings: Settings) -> Arc<App> {
     Arc::new(App::new(settings, Models::default(), supplier, upstream, client).expect("an app"))
 }
 
-/// A server with the routes `echo`, `panic`, `wait`, `drip` and `events` beside the usual ones.
+/// A server with the routes `echo`, `keep`, `panic`, `wait`, `drip` and `events` beside the usual ones.
 struct Server {
     address: SocketAddr,
     app: Arc<App>,
@@ -88,6 +89,7 @@ impl Server {
         };
         let routes = api()
             .route("/echo", post(echo))
+            .route("/keep", post(keep))
             .route(
                 "/panic",
                 post(|| async {
@@ -129,8 +131,17 @@ impl Server {
 }
 
 async fn echo(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let body = body::read(request, app.settings.max_body_size, app.settings.body_silence).await?;
+    let log = RequestLog::of(&app, &request);
+    let body = body::read(request, app.settings.max_body_size, app.settings.body_silence, log.place()).await?;
     Ok(Response::new(Body::from(body)))
+}
+
+/// Reads the body and never answers.
+async fn keep(state: State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let log = RequestLog::of(&state, &request);
+    let _body = echo(state, request).await?;
+    drop(log);
+    std::future::pending().await
 }
 
 type Answer = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
