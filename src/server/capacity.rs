@@ -5,6 +5,8 @@
 //!   the body may have to be sent again. A body that is alone always fits, however large the operator lets it be.
 //! * What does not fit is refused at once with 503 and `Retry-After`: waiting would hide the overload from the client,
 //!   which knows better when to come back.
+//! * While three quarters of the places or of the bytes are taken, room is [short](Capacity::is_short), and clients have to
+//!   get on: see [`super::progress`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +14,7 @@ use std::time::Duration;
 
 use crate::openai::error::{ApiError, ErrorKind};
 
-/// What is shared by all requests. Clones are handles to the same.
+/// What is shared by all requests and connections. Clones are handles to the same.
 #[derive(Debug, Clone)]
 pub struct Capacity(Arc<Shared>);
 
@@ -47,6 +49,10 @@ impl Share {
     fn give_back(&self, count: usize) {
         self.taken.fetch_sub(count, Ordering::Relaxed);
     }
+
+    fn is_short(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) >= self.most - self.most / 4
+    }
 }
 
 impl Capacity {
@@ -63,6 +69,11 @@ impl Capacity {
         }
         self.0.places.give_back(1);
         Err(busy(format!("{} requests are in flight already", self.0.places.most)))
+    }
+
+    /// Whether so much is taken that clients have to get on.
+    pub fn is_short(&self) -> bool {
+        self.0.places.is_short() || self.0.bodies.is_short()
     }
 
     /// Requests that have a place.
@@ -103,6 +114,11 @@ impl Place {
         bodies.taken.fetch_add(bytes, Ordering::Relaxed);
         bodies.give_back(self.held.swap(bytes, Ordering::Relaxed));
     }
+
+    /// Whether so much is taken that clients have to get on.
+    pub(super) fn is_short(&self) -> bool {
+        self.capacity.is_short()
+    }
 }
 
 impl Drop for Place {
@@ -136,5 +152,20 @@ mod tests {
         assert_eq!(capacity.held(), 7);
         drop(one);
         assert_eq!((capacity.held(), capacity.taken()), (0, 0));
+    }
+
+    #[test]
+    fn room_is_short_from_three_quarters_on() {
+        let capacity = Capacity::new(4, 100);
+        let places: Vec<_> = (0..4).map(|_| capacity.place().expect("a place")).collect();
+        assert!(capacity.is_short() && capacity.place().is_err());
+        let mut places = places.into_iter();
+        let place = places.next_back().expect("four");
+        assert!(capacity.is_short());
+        drop(places.by_ref().take(2).collect::<Vec<_>>());
+        assert!(!capacity.is_short());
+        place.hold(75).expect("room");
+        assert!(capacity.is_short());
+        assert!(!Capacity::new(usize::MAX, usize::MAX).is_short());
     }
 }

@@ -31,6 +31,7 @@ mod models;
 mod names;
 mod notices;
 pub mod observe;
+mod progress;
 mod refusals;
 mod reserve;
 mod responses;

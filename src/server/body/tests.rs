@@ -230,3 +230,35 @@ async fn what_is_unpacked_needs_room_piece_by_piece() {
         assert!(alone.0.is_ok(), "{encoding}: one body always fits");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_has_to_get_on_once_room_is_short() {
+    let trickle = || {
+        let bytes = stream::repeat(()).then(|()| async {
+            crate::platform::sleep(Duration::from_secs(15)).await;
+            Ok::<_, io::Error>(Bytes::from_static(b"x"))
+        });
+        Request::new(Body::from_stream(bytes.take(40)))
+    };
+    for (taken, expected) in [(2, Ok(40)), (3, Err(ErrorKind::RequestTimeout))] {
+        let capacity = Capacity::new(4, 1 << 20);
+        let places: Vec<_> = (0..taken).map(|_| capacity.place().expect("a place")).collect();
+        let begun = Instant::now();
+        let read = super::read(trickle(), 1000, SILENCE, places.first()).await;
+        assert_eq!(read.map(|body| body.len()).map_err(|error| error.kind), expected, "{taken} places taken");
+        assert!(taken == 2 || begun.elapsed() < Duration::from_secs(80), "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_line_is_fast_enough() {
+    let steady = stream::repeat(()).then(|()| async {
+        crate::platform::sleep(Duration::from_secs(5)).await;
+        Ok::<_, io::Error>(Bytes::from(vec![b'x'; FLOOR / 10]))
+    });
+    let capacity = Capacity::new(1, 10 * FLOOR);
+    let place = capacity.place().expect("a place");
+    let request = Request::new(Body::from_stream(steady.take(60)));
+    let read = super::read(request, 10 * FLOOR, SILENCE, Some(&place)).await;
+    assert_eq!(read.expect("a body").len(), 60 * (FLOOR / 10));
+}

@@ -21,6 +21,7 @@ use tower::ServiceExt as _;
 use super::line::{Activity, Answer, Line, Received};
 use super::{Stage, asked_to_stop, reached, refusal};
 use crate::server::address::mend;
+use crate::server::capacity::Capacity;
 
 /// What a client may take before it is cut off.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +41,13 @@ impl Default for Limits {
 }
 
 /// Serves `socket` until either side is done, or `stopped` and no answer is under way.
-pub(super) async fn serve(socket: TcpStream, router: Router, stopped: watch::Receiver<Stage>, limits: Limits) {
+pub(super) async fn serve(
+    socket: TcpStream,
+    router: Router,
+    stopped: watch::Receiver<Stage>,
+    capacity: Capacity,
+    limits: Limits,
+) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "cannot turn off Nagle's algorithm");
     }
@@ -57,7 +64,7 @@ pub(super) async fn serve(socket: TcpStream, router: Router, stopped: watch::Rec
         .max_header_size(limits.head_size)
         .max_buf_size(READ_BUFFER)
         .half_close(true)
-        .serve_connection(TokioIo::new(Line::new(socket, activity.clone())), service);
+        .serve_connection(TokioIo::new(Line::new(socket, activity.clone(), capacity)), service);
     let mut stopping = pin!(asked_to_stop(stopped.clone()));
     let mut cutting_off = pin!(reached(stopped.clone(), Stage::CuttingOff));
     let (mut is_stopping, mut is_cut_off) = (false, false);
@@ -90,7 +97,7 @@ pub(super) async fn serve(socket: TcpStream, router: Router, stopped: watch::Rec
 async fn linger(mut socket: TcpStream, patience: Duration) {
     let drain = async {
         socket.shutdown().await?;
-        let mut scrap = vec![0; 16 << 10];
+        let mut scrap = vec![0; 4 << 10];
         while socket.read(&mut scrap).await? > 0 {}
         std::io::Result::Ok(())
     };
@@ -117,9 +124,10 @@ mod tests {
         client.write_all(text.as_bytes()).await.expect("written");
         let (_running, stopped) = watch::channel(Stage::Serving);
         let limits = Limits { head: Duration::from_millis(100), ..Limits::default() };
+        let capacity = Capacity::new(1, 1);
         let mut answer = String::new();
         let (read, ()) =
-            tokio::join!(client.read_to_string(&mut answer), serve(socket, Router::new(), stopped, limits));
+            tokio::join!(client.read_to_string(&mut answer), serve(socket, Router::new(), stopped, capacity, limits));
         read.expect("an orderly end");
         answer
     }

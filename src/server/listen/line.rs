@@ -22,7 +22,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::presence::{Presence, Question};
+use super::unread::Unread;
 use crate::server::answer::{EVENT_STREAM, KEEPALIVE};
+use crate::server::capacity::Capacity;
 
 /// What is under way on a connection. Clones are handles to the same.
 #[derive(Debug, Clone, Default)]
@@ -218,12 +220,28 @@ pub(super) struct Line {
     socket: TcpStream,
     activity: Activity,
     presence: Presence,
+    unread: Unread,
 }
 
 impl Line {
     /// `socket`, over which answers go while `activity` says so.
-    pub(super) const fn new(socket: TcpStream, activity: Activity) -> Self {
-        Self { socket, activity, presence: Presence::Open }
+    pub(super) fn new(socket: TcpStream, activity: Activity, capacity: Capacity) -> Self {
+        Self { socket, activity, presence: Presence::Open, unread: Unread::new(capacity) }
+    }
+
+    /// What is to become of a write of `offered` bytes that went as `written` says.
+    fn wrote(
+        &mut self,
+        offered: usize,
+        written: Poll<io::Result<usize>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let outcome = self.unread.wrote(offered, written, context);
+        if matches!(&outcome, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut) {
+            // What the client has not taken of the system either is not kept for it.
+            let _ = self.socket.set_zero_linger();
+        }
+        outcome
     }
 
     /// The socket, to be written to without being held back.
@@ -252,7 +270,8 @@ impl AsyncWrite for Line {
         if !self.activity.is_open() {
             return Poll::Ready(Ok(bytes.len()));
         }
-        Pin::new(&mut self.socket).poll_write(context, bytes)
+        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
+        self.wrote(bytes.len(), written, context)
     }
 
     fn poll_write_vectored(
@@ -260,10 +279,12 @@ impl AsyncWrite for Line {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let offered = pieces.iter().map(|piece| piece.len()).sum();
         if !self.activity.is_open() {
-            return Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum()));
+            return Poll::Ready(Ok(offered));
         }
-        Pin::new(&mut self.socket).poll_write_vectored(context, pieces)
+        let written = Pin::new(&mut self.socket).poll_write_vectored(context, pieces);
+        self.wrote(offered, written, context)
     }
 
     fn is_write_vectored(&self) -> bool {

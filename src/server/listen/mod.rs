@@ -6,6 +6,7 @@
 //! * Shutdown: no new connection, idle ones are closed, answers under way get the grace time, and after it the time to say
 //!   that they are cut off. Dropping [`run`]'s future ends everything at once.
 //! * A head that cannot be read is refused in the shape of every other error, although it never reaches the router.
+//! * Once room is short ([`capacity`](super::capacity)), answers have to be taken ([`unread`]).
 //! * A client that has sent its request and closed its sending side is answered; one that has left is not waited for
 //!   ([`presence`]).
 //! * Running out of file descriptors pauses accepting, and ends nothing.
@@ -15,6 +16,7 @@ mod connection;
 mod line;
 mod presence;
 mod refusal;
+mod unread;
 
 use std::future::Future;
 use std::io;
@@ -29,6 +31,7 @@ use tokio::task::JoinSet;
 
 pub use self::bind::{BindError, bind};
 use self::connection::Limits;
+use super::capacity::Capacity;
 use super::cut_off::CutOff;
 use crate::platform::sleep;
 
@@ -40,10 +43,11 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
     grace: Duration,
     cut_off: CutOff,
+    capacity: Capacity,
 ) {
     let (stop, stopped) = watch::channel(Stage::Serving);
-    let accepting =
-        join_all(listeners.into_iter().map(|listener| accept_all(listener, router.clone(), stopped.clone())));
+    let accept = |listener| accept_all(listener, router.clone(), stopped.clone(), capacity.clone());
+    let accepting = join_all(listeners.into_iter().map(accept));
     let stopping = async {
         shutdown.await;
         tracing::info!("stopping: no new connections, answers under way may end");
@@ -62,7 +66,7 @@ pub async fn run(
 }
 
 /// Takes connections until `stopped`, then waits for those there are.
-async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Receiver<Stage>) {
+async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Receiver<Stage>, capacity: Capacity) {
     let mut connections = JoinSet::new();
     let mut stopping = pin!(asked_to_stop(stopped.clone()));
     let mut is_struggling = false;
@@ -73,7 +77,8 @@ async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Recei
             accepted = listener.accept() => match accepted {
                 Ok((socket, _)) => {
                     is_struggling = false;
-                    connections.spawn(connection::serve(socket, router.clone(), stopped.clone(), Limits::default()));
+                    let (router, stopped, capacity) = (router.clone(), stopped.clone(), capacity.clone());
+                    connections.spawn(connection::serve(socket, router, stopped, capacity, Limits::default()));
                 }
                 Err(error) if is_gone(&error) => {}
                 Err(error) => {

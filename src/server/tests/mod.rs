@@ -50,7 +50,7 @@ fn app(settings: Settings) -> Arc<App> {
     Arc::new(App::new(settings, Models::default(), supplier, upstream, client).expect("an app"))
 }
 
-/// A server with the routes `echo`, `keep`, `panic`, `wait`, `drip` and `events` beside the usual ones.
+/// A server with the routes `echo`, `keep`, `panic`, `wait`, `drip`, `flood` and `events` beside the usual ones.
 struct Server {
     address: SocketAddr,
     app: Arc<App>,
@@ -82,6 +82,7 @@ impl Server {
         let (release, begun, dropped) = <(Arc<Notify>, Arc<Notify>, Arc<Notify>)>::default();
         let wait = waiting(&release, &begun, &dropped);
         let drip = dripping(&release, &begun, &dropped);
+        let flood = flooding(&dropped);
         let events = drip.clone();
         let events = move || {
             let answer = events();
@@ -100,6 +101,7 @@ impl Server {
             )
             .route("/wait", post(wait))
             .route("/drip", post(drip))
+            .route("/flood", post(flood))
             .route("/events", post(events));
         let listeners = listen::bind("127.0.0.1", 0, false).await.expect("a listener");
         let address = listeners[0].local_addr().expect("bound");
@@ -109,7 +111,8 @@ impl Server {
             let _ = stopped.await;
         };
         #[expect(clippy::disallowed_methods, reason = "the test waits for its end")]
-        let run = tokio::spawn(listen::run(listeners, router, shutdown, grace, app.cut_off.clone()));
+        let run =
+            tokio::spawn(listen::run(listeners, router, shutdown, grace, app.cut_off.clone(), app.capacity.clone()));
         Self { address, app, release, begun, dropped, stop, run }
     }
 
@@ -174,6 +177,21 @@ fn dripping(release: &Arc<Notify>, begun: &Arc<Notify>, dropped: &Arc<Notify>) -
                 Ok(Bytes::from_static(b"last"))
             });
             Response::new(Body::from_stream(first.chain(last)))
+        })
+    }
+}
+
+/// Sends without end.
+fn flooding(dropped: &Arc<Notify>) -> impl Fn() -> Answer + Clone + use<> {
+    let dropped = dropped.clone();
+    move || {
+        let dropped = NotifyOnDrop(dropped.clone());
+        Box::pin(async move {
+            let pieces = futures_util::stream::repeat_with(move || {
+                let _ = &dropped;
+                Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 16 << 10]))
+            });
+            Response::new(Body::from_stream(pieces))
         })
     }
 }
