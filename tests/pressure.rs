@@ -173,6 +173,15 @@ impl Daemon {
         String::from_utf8_lossy(&answer[answer.len().saturating_sub(400)..]).into_owned()
     }
 
+    /// The answer to `GET /health` with these further header lines.
+    fn health(&self, lines: &str) -> String {
+        let mut socket = TcpStream::connect(self.address).expect("connected");
+        write!(socket, "GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{lines}\r\n").expect("written");
+        let mut answer = String::new();
+        let _ = socket.read_to_string(&mut answer);
+        answer
+    }
+
     /// KiB in memory.
     fn resident(&self) -> u64 {
         self.memory("VmRSS:")
@@ -335,6 +344,39 @@ fn an_answer_that_is_packed_a_thousandfold_is_unpacked_as_it_is_taken() {
     assert!(grown <= 16 << 10, "{grown} KiB more");
 }
 
+#[test]
+fn heads_that_never_end_share_a_little_memory() {
+    let daemon = Daemon::start(&Backend::start());
+    let before = daemon.resident();
+    let head = format!("POST /v1/responses HTTP/1.1\r\nhost: localhost\r\nx-long: {}", "x".repeat(60_000));
+    let mut clients: Vec<_> =
+        (0..CONNECTIONS).map(|_| TcpStream::connect(daemon.address).expect("connected")).collect();
+    for client in &mut clients {
+        // Some are told off before they have sent all of it.
+        let _ = client.write_all(head.as_bytes());
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    let grown = daemon.peak().saturating_sub(before);
+    println!("{CONNECTIONS} heads of 60 KB made the program grow by {grown} KiB");
+    assert!(grown <= 48 << 10, "{grown} KiB more");
+    let refused = clients.iter_mut().rev().find_map(|client| {
+        client.set_nonblocking(true).expect("set");
+        let mut answer = [0; 1024];
+        client.read(&mut answer).ok().map(|length| String::from_utf8_lossy(&answer[..length]).into_owned())
+    });
+    let refused = refused.expect("some are refused");
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("retry-after: 1\r\n"), "{refused}");
+    assert!(daemon.health("").starts_with("HTTP/1.1 200 "), "others are answered meanwhile");
+    drop(clients);
+    let begun = Instant::now();
+    let long = format!("x-long: {}\r\n", "x".repeat(60_000));
+    while !daemon.health(&long).starts_with("HTTP/1.1 200 ") {
+        assert!(begun.elapsed() < PATIENCE, "a long head has room again");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+const CONNECTIONS: usize = 600;
 const ITEMS: u64 = 20_000;
 const ANSWERS: u32 = 12;
 

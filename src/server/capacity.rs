@@ -129,7 +129,7 @@ impl Drop for Place {
 }
 
 /// What is answered where there is no room.
-fn busy(message: String) -> ApiError {
+pub(super) fn busy(message: String) -> ApiError {
     ApiError::new(ErrorKind::Busy, message).with_retry_after(RETRY_AFTER)
 }
 

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
+use super::heads::Heads;
 use super::line::{Activity, Answer, Line, Received};
 use super::{Stage, asked_to_stop, reached, refusal};
 use crate::server::address::mend;
@@ -40,14 +41,24 @@ impl Default for Limits {
     }
 }
 
-/// Serves `socket` until either side is done, or `stopped` and no answer is under way.
-pub(super) async fn serve(
-    socket: TcpStream,
-    router: Router,
-    stopped: watch::Receiver<Stage>,
-    capacity: Capacity,
-    limits: Limits,
-) {
+/// What all connections are served with.
+#[derive(Debug, Clone)]
+pub(super) struct Serving {
+    /// Answers the requests.
+    pub(super) router: Router,
+    /// How far the server's end has come.
+    pub(super) stopped: watch::Receiver<Stage>,
+    /// Says when room is short.
+    pub(super) capacity: Capacity,
+    /// What heads take together.
+    pub(super) heads: Heads,
+    /// What a client may take.
+    pub(super) limits: Limits,
+}
+
+/// Serves `socket` until either side is done, or the server stops and no answer is under way.
+pub(super) async fn serve(socket: TcpStream, serving: Serving) {
+    let Serving { router, stopped, capacity, heads, limits } = serving;
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "cannot turn off Nagle's algorithm");
     }
@@ -64,7 +75,7 @@ pub(super) async fn serve(
         .max_header_size(limits.head_size)
         .max_buf_size(READ_BUFFER)
         .half_close(true)
-        .serve_connection(TokioIo::new(Line::new(socket, activity.clone(), capacity)), service);
+        .serve_connection(TokioIo::new(Line::new(socket, activity.clone(), capacity, heads)), service);
     let mut stopping = pin!(asked_to_stop(stopped.clone()));
     let mut cutting_off = pin!(reached(stopped.clone(), Stage::CuttingOff));
     let (mut is_stopping, mut is_cut_off) = (false, false);
@@ -124,10 +135,10 @@ mod tests {
         client.write_all(text.as_bytes()).await.expect("written");
         let (_running, stopped) = watch::channel(Stage::Serving);
         let limits = Limits { head: Duration::from_millis(100), ..Limits::default() };
-        let capacity = Capacity::new(1, 1);
+        let (router, capacity, heads) = (Router::new(), Capacity::new(1, 1), Heads::default());
+        let serving = Serving { router, stopped, capacity, heads, limits };
         let mut answer = String::new();
-        let (read, ()) =
-            tokio::join!(client.read_to_string(&mut answer), serve(socket, Router::new(), stopped, capacity, limits));
+        let (read, ()) = tokio::join!(client.read_to_string(&mut answer), serve(socket, serving));
         read.expect("an orderly end");
         answer
     }

@@ -21,6 +21,7 @@ use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::heads::{Head, Heads};
 use super::presence::{Presence, Question};
 use super::unread::Unread;
 use crate::server::answer::{EVENT_STREAM, KEEPALIVE};
@@ -38,6 +39,8 @@ struct State {
     is_open: AtomicBool,
     /// Bytes have come since the last answer was written.
     is_heard: AtomicBool,
+    /// There was no room for the head of a request.
+    is_crowded: AtomicBool,
     /// The request has been read to its end, or as far as anybody wants to.
     is_received: AtomicBool,
     /// An interim answer may be sent: the client's HTTP has such, and the answer's head has not been given.
@@ -107,6 +110,15 @@ impl Activity {
     /// Whether a part of a request has come that is not being answered.
     pub(super) fn is_heard(&self) -> bool {
         !self.is_open() && self.0.is_heard.load(Ordering::Relaxed)
+    }
+
+    /// Whether there was no room for the head of a request.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.0.is_crowded.load(Ordering::Relaxed)
+    }
+
+    fn crowd(&self) {
+        self.0.is_crowded.store(true, Ordering::Relaxed);
     }
 
     /// Bytes have come.
@@ -221,12 +233,14 @@ pub(super) struct Line {
     activity: Activity,
     presence: Presence,
     unread: Unread,
+    head: Head,
 }
 
 impl Line {
     /// `socket`, over which answers go while `activity` says so.
-    pub(super) fn new(socket: TcpStream, activity: Activity, capacity: Capacity) -> Self {
-        Self { socket, activity, presence: Presence::Open, unread: Unread::new(capacity) }
+    pub(super) fn new(socket: TcpStream, activity: Activity, capacity: Capacity, heads: Heads) -> Self {
+        let (unread, head) = (Unread::new(capacity), Head::new(heads));
+        Self { socket, activity, presence: Presence::Open, unread, head }
     }
 
     /// What is to become of a write of `offered` bytes that went as `written` says.
@@ -258,8 +272,16 @@ impl AsyncRead for Line {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            self.activity.heard();
+        let read = buffer.filled().len() - before;
+        if read == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        self.activity.heard();
+        if self.activity.is_open() {
+            self.head.end();
+        } else if !self.head.grow(read) {
+            self.activity.crowd();
+            return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
         }
         Poll::Ready(Ok(()))
     }
@@ -295,6 +317,9 @@ impl AsyncWrite for Line {
         let line = &mut *self;
         ready!(Pin::new(&mut line.socket).poll_flush(context))?;
         line.activity.flushed();
+        if line.activity.is_open() {
+            line.head.end();
+        }
         if !line.activity.is_awaited() {
             line.presence = Presence::Open;
             return Poll::Ready(Ok(()));

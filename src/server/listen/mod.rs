@@ -6,13 +6,14 @@
 //! * Shutdown: no new connection, idle ones are closed, answers under way get the grace time, and after it the time to say
 //!   that they are cut off. Dropping [`run`]'s future ends everything at once.
 //! * A head that cannot be read is refused in the shape of every other error, although it never reaches the router.
-//! * Once room is short ([`capacity`](super::capacity)), answers have to be taken ([`unread`]).
+//! * Heads share a limited room ([`heads`]), and once room for requests is short, answers have to be taken ([`unread`]).
 //! * A client that has sent its request and closed its sending side is answered; one that has left is not waited for
 //!   ([`presence`]).
 //! * Running out of file descriptors pauses accepting, and ends nothing.
 
 mod bind;
 mod connection;
+mod heads;
 mod line;
 mod presence;
 mod refusal;
@@ -30,7 +31,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use self::bind::{BindError, bind};
-use self::connection::Limits;
+use self::connection::{Limits, Serving};
+use self::heads::Heads;
 use super::capacity::Capacity;
 use super::cut_off::CutOff;
 use crate::platform::sleep;
@@ -46,8 +48,8 @@ pub async fn run(
     capacity: Capacity,
 ) {
     let (stop, stopped) = watch::channel(Stage::Serving);
-    let accept = |listener| accept_all(listener, router.clone(), stopped.clone(), capacity.clone());
-    let accepting = join_all(listeners.into_iter().map(accept));
+    let serving = Serving { router, stopped, capacity, heads: Heads::default(), limits: Limits::default() };
+    let accepting = join_all(listeners.into_iter().map(|listener| accept_all(listener, serving.clone())));
     let stopping = async {
         shutdown.await;
         tracing::info!("stopping: no new connections, answers under way may end");
@@ -65,10 +67,10 @@ pub async fn run(
     }
 }
 
-/// Takes connections until `stopped`, then waits for those there are.
-async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Receiver<Stage>, capacity: Capacity) {
+/// Takes connections until the server stops, then waits for those there are.
+async fn accept_all(listener: TcpListener, serving: Serving) {
     let mut connections = JoinSet::new();
-    let mut stopping = pin!(asked_to_stop(stopped.clone()));
+    let mut stopping = pin!(asked_to_stop(serving.stopped.clone()));
     let mut is_struggling = false;
     loop {
         tokio::select! {
@@ -77,8 +79,7 @@ async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Recei
             accepted = listener.accept() => match accepted {
                 Ok((socket, _)) => {
                     is_struggling = false;
-                    let (router, stopped, capacity) = (router.clone(), stopped.clone(), capacity.clone());
-                    connections.spawn(connection::serve(socket, router, stopped, capacity, Limits::default()));
+                    connections.spawn(connection::serve(socket, serving.clone()));
                 }
                 Err(error) if is_gone(&error) => {}
                 Err(error) => {
