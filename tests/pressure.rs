@@ -18,6 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 /// Longer than anything takes, shorter than a test may.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What the backend would send to a client that takes everything.
@@ -42,6 +45,14 @@ impl Backend {
 
     /// A backend that answers every call by `answer`.
     fn answering(answer: impl Fn(&mut TcpStream, &AtomicU64, &AtomicU64) + Clone + Send + 'static) -> Self {
+        Self::with_header("", answer)
+    }
+
+    /// The same, with another line in the answers' heads.
+    fn with_header(
+        header: &'static str,
+        answer: impl Fn(&mut TcpStream, &AtomicU64, &AtomicU64) + Clone + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let (sent, closed) = <(Arc<AtomicU64>, Arc<AtomicU64>)>::default();
         let backend = Self { address: listener.local_addr().expect("bound"), sent, closed };
@@ -49,7 +60,7 @@ impl Backend {
         std::thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
                 let (sent, closed, answer) = (sent.clone(), closed.clone(), answer.clone());
-                std::thread::spawn(move || serve(socket, |socket| answer(socket, &sent, &closed)));
+                std::thread::spawn(move || serve(socket, header, |socket| answer(socket, &sent, &closed)));
             }
         });
         backend
@@ -71,7 +82,7 @@ impl Backend {
     }
 }
 
-fn serve(mut socket: TcpStream, answer: impl FnOnce(&mut TcpStream)) {
+fn serve(mut socket: TcpStream, header: &str, answer: impl FnOnce(&mut TcpStream)) {
     let mut reader = BufReader::new(socket.try_clone().expect("a second handle"));
     let (mut first, mut length) = (String::new(), 0);
     reader.read_line(&mut first).expect("a request");
@@ -88,7 +99,7 @@ fn serve(mut socket: TcpStream, answer: impl FnOnce(&mut TcpStream)) {
         let _ = socket.write_all(b"HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
         return;
     }
-    let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n");
+    let _ = write!(socket, "HTTP/1.1 200 OK\r\nconnection: close\r\n{header}\r\n");
     answer(&mut socket);
 }
 
@@ -162,10 +173,28 @@ impl Daemon {
         String::from_utf8_lossy(&answer[answer.len().saturating_sub(400)..]).into_owned()
     }
 
+    /// The answer to `GET /health` with these further header lines.
+    fn health(&self, lines: &str) -> String {
+        let mut socket = TcpStream::connect(self.address).expect("connected");
+        write!(socket, "GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{lines}\r\n").expect("written");
+        let mut answer = String::new();
+        let _ = socket.read_to_string(&mut answer);
+        answer
+    }
+
     /// KiB in memory.
     fn resident(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// KiB in memory, at most until now.
+    fn peak(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a size");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 }
@@ -242,6 +271,112 @@ fn many_tiny_items_fill_no_more_memory_than_is_set_aside_for_them() {
     assert!(end.contains("_19999\""), "what came last is remembered: {end}");
 }
 
+/// One event of twice the size that any may have.
+fn send_one_event_without_end(socket: &mut TcpStream, sent: &AtomicU64, closed: &AtomicU64) {
+    let piece = vec![b'x'; 1 << 20];
+    let mut outcome = socket.write_all(b"data: {\"type\":\"response.created\",\"x\":\"");
+    while outcome.is_ok() && sent.fetch_add(1, Ordering::SeqCst) < 128 {
+        outcome = socket.write_all(&piece);
+    }
+    closed.fetch_add(u64::from(outcome.is_err()), Ordering::SeqCst);
+}
+
+#[test]
+fn an_event_without_end_is_given_up_and_said_so() {
+    let backend = Backend::answering(send_one_event_without_end);
+    let daemon = Daemon::start(&backend);
+    let before = daemon.resident();
+    let end = daemon.ask(r#"{"input":"hi"}"#);
+    let grown = daemon.peak().saturating_sub(before);
+    println!("the program grew by {grown} KiB for an event without end");
+    assert!(end.contains(r#""code":"upstream_event_too_large""#), "{end}");
+    assert!(grown <= 100 << 10, "{grown} KiB more");
+    wait_for_closed(&backend, 1);
+}
+
+/// Comments without end, which no client sees.
+fn send_comments(socket: &mut TcpStream, sent: &AtomicU64, closed: &AtomicU64) {
+    let comment = format!(": {}\n\n", "x".repeat(1 << 20));
+    let mut outcome = socket.write_all(
+        b"data: {\"type\":\"response.output_text.delta\",\"item_id\":\"m\",\"output_index\":0,\"content_index\":0,\
+          \"delta\":\"x\"}\n\n",
+    );
+    while outcome.is_ok() && sent.fetch_add(1, Ordering::SeqCst) < 300 {
+        outcome = socket.write_all(comment.as_bytes());
+    }
+    closed.fetch_add(u64::from(outcome.is_err()), Ordering::SeqCst);
+}
+
+#[test]
+fn no_more_is_collected_for_one_document_than_any_holds() {
+    let backend = Backend::answering(send_comments);
+    let daemon = Daemon::start(&backend);
+    let end = daemon.ask(r#"{"input":"hi"}"#);
+    assert!(end.contains(r#""code":"upstream_invalid_response""#) && end.contains("256 MiB"), "{end}");
+    wait_for_closed(&backend, 1);
+}
+
+/// 48 MiB in some 50 KB.
+fn send_packed(socket: &mut TcpStream, sent: &AtomicU64, _: &AtomicU64) {
+    let text = "x".repeat(1 << 20);
+    let place = r#""item_id":"m","output_index":0,"content_index":0"#;
+    let event = format!("data: {{\"type\":\"response.output_text.delta\",{place},\"delta\":\"{text}\"}}\n\n");
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    for _ in 0..48 {
+        encoder.write_all(event.as_bytes()).expect("packed");
+    }
+    let packed = encoder.finish().expect("packed");
+    let _ = socket.write_all(&packed);
+    sent.fetch_add(packed.len() as u64, Ordering::SeqCst);
+}
+
+#[test]
+fn an_answer_that_is_packed_a_thousandfold_is_unpacked_as_it_is_taken() {
+    let backend = Backend::with_header("content-encoding: gzip\r\n", send_packed);
+    let daemon = Daemon::start(&backend);
+    let before = daemon.resident();
+    let _client = daemon.begin();
+    let sent = backend.sent_when_quiet();
+    // What is unpacked is translated as it comes.
+    std::thread::sleep(Duration::from_secs(1));
+    let grown = daemon.peak().saturating_sub(before);
+    println!("{sent} bytes came, and the program grew by {grown} KiB");
+    assert!(grown <= 16 << 10, "{grown} KiB more");
+}
+
+#[test]
+fn heads_that_never_end_share_a_little_memory() {
+    let daemon = Daemon::start(&Backend::start());
+    let before = daemon.resident();
+    let head = format!("POST /v1/responses HTTP/1.1\r\nhost: localhost\r\nx-long: {}", "x".repeat(60_000));
+    let mut clients: Vec<_> =
+        (0..CONNECTIONS).map(|_| TcpStream::connect(daemon.address).expect("connected")).collect();
+    for client in &mut clients {
+        // Some are told off before they have sent all of it.
+        let _ = client.write_all(head.as_bytes());
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    let grown = daemon.peak().saturating_sub(before);
+    println!("{CONNECTIONS} heads of 60 KB made the program grow by {grown} KiB");
+    assert!(grown <= 48 << 10, "{grown} KiB more");
+    let refused = clients.iter_mut().rev().find_map(|client| {
+        client.set_nonblocking(true).expect("set");
+        let mut answer = [0; 1024];
+        client.read(&mut answer).ok().map(|length| String::from_utf8_lossy(&answer[..length]).into_owned())
+    });
+    let refused = refused.expect("some are refused");
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("retry-after: 1\r\n"), "{refused}");
+    assert!(daemon.health("").starts_with("HTTP/1.1 200 "), "others are answered meanwhile");
+    drop(clients);
+    let begun = Instant::now();
+    let long = format!("x-long: {}\r\n", "x".repeat(60_000));
+    while !daemon.health(&long).starts_with("HTTP/1.1 200 ") {
+        assert!(begun.elapsed() < PATIENCE, "a long head has room again");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+const CONNECTIONS: usize = 600;
 const ITEMS: u64 = 20_000;
 const ANSWERS: u32 = 12;
 

@@ -50,7 +50,7 @@ pub(super) async fn run(
     }
     let app = Arc::new(app);
     app.catalogue.start();
-    let cut_off = app.cut_off.clone();
+    let (cut_off, capacity) = (app.cut_off.clone(), app.capacity.clone());
     let (stop, stopped) = oneshot::channel::<()>();
     let stopping = async {
         let _ = stopped.await;
@@ -61,7 +61,7 @@ pub(super) async fn run(
         signals.next().await;
     };
     tokio::select! {
-        () = listen::run(listeners, router(app), stopping, GRACE, cut_off) => {}
+        () = listen::run(listeners, router(app), stopping, GRACE, cut_off, capacity) => {}
         () = signalled => tracing::warn!("second signal: answers under way are cut off"),
     }
     supplier.stop().await;

@@ -1,7 +1,8 @@
 //! Undoing the packing of an answer, piece by piece.
 //!
 //! * Nobody asks for packed answers, since packing holds back tokens; something on the way may send one all the same.
-//! * What a piece holds comes out with that piece.
+//! * What a piece holds comes out before the next piece is asked for, in as many pieces as keep it small: 800 KB can hold
+//!   800 MB, and whoever reads them decides when the next is unpacked.
 //! * gzip and deflate are undone. Any other encoding stays, named in the answer's head.
 //! * A packed stream that breaks off is an error, and not an end.
 
@@ -20,17 +21,49 @@ pub(super) fn inflate(headers: &mut HeaderMap, body: ByteStream) -> ByteStream {
     let Some(unpacker) = Unpacker::of(headers) else { return body };
     headers.remove(CONTENT_ENCODING);
     headers.remove(CONTENT_LENGTH);
-    Box::pin(stream::unfold((body, Some(unpacker)), |(mut body, unpacker)| async move {
-        let mut unpacker = unpacker?;
-        Some(match body.next().await {
-            Some(Ok(packed)) => match unpacker.unpack(&packed) {
-                Ok(piece) => (Ok(piece), (body, Some(unpacker))),
-                Err(error) => (Err(broken(&error)), (body, None)),
-            },
-            Some(Err(error)) => (Err(error), (body, None)),
-            None => (unpacker.finish().map_err(|error| broken(&error)), (body, None)),
-        })
+    let inflating = Inflating { body, packed: Bytes::new(), unpacker: Some(unpacker) };
+    Box::pin(stream::unfold(inflating, |mut inflating| async move {
+        let piece = inflating.next().await?;
+        Some((piece, inflating))
     }))
+}
+
+/// A packed body and how far it has been unpacked.
+struct Inflating {
+    body: ByteStream,
+    /// What has come and is still packed.
+    packed: Bytes,
+    /// `None` once the body has ended, or broken.
+    unpacker: Option<Unpacker>,
+}
+
+impl Inflating {
+    async fn next(&mut self) -> Option<Result<Bytes, TransportError>> {
+        loop {
+            let unpacker = self.unpacker.as_mut()?;
+            if self.packed.is_empty() {
+                match self.body.next().await {
+                    Some(Ok(packed)) => self.packed = packed,
+                    Some(Err(error)) => return self.end(Err(error)),
+                    None => {
+                        let last = self.unpacker.take()?.finish();
+                        return Some(last.map_err(|error| broken(&error)));
+                    }
+                }
+            }
+            let step = self.packed.split_to(self.packed.len().min(STEP));
+            match unpacker.unpack(&step) {
+                Ok(piece) if piece.is_empty() => {}
+                Ok(piece) => return Some(Ok(piece)),
+                Err(error) => return self.end(Err(broken(&error))),
+            }
+        }
+    }
+
+    fn end(&mut self, piece: Result<Bytes, TransportError>) -> Option<Result<Bytes, TransportError>> {
+        self.unpacker = None;
+        Some(piece)
+    }
 }
 
 enum Unpacker {
@@ -78,6 +111,9 @@ fn broken(error: &io::Error) -> TransportError {
     let message = format!("the answer is not packed as it says: {error}");
     TransportError { kind: TransportErrorKind::Interrupted, message }
 }
+
+/// Bytes unpacked at once. Deflate makes at most 1,032 bytes of one (zlib's documentation), so this is a quarter of a MB.
+const STEP: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -152,6 +188,29 @@ mod tests {
         let twice = [gzip(&["one"]).concat(), gzip(&["two"]).concat()];
         assert_eq!(inflated("gzip", twice.to_vec()).await.1.unwrap().concat(), b"onetwo");
         assert_eq!(inflated("gzip", vec![twice.concat()]).await.1.unwrap().concat(), b"onetwo");
+    }
+
+    #[tokio::test]
+    async fn what_is_packed_a_thousandfold_comes_in_small_pieces() {
+        let text = "x".repeat(8 << 20);
+        let (mut headers, packed) = (HeaderMap::new(), gzip(&[&text]));
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        assert!(packed.concat().len() < 16 << 10);
+        let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = asked.clone();
+        let body = stream::iter(packed).map(move |piece| {
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok(Bytes::from(piece))
+        });
+        let mut pieces = inflate(&mut headers, Box::pin(body));
+        let mut whole = 0;
+        while let Some(piece) = pieces.try_next().await.unwrap() {
+            assert!(piece.len() <= 300 << 10, "{}", piece.len());
+            whole += piece.len();
+            let first = whole < 7 << 20;
+            assert!(!first || asked.load(std::sync::atomic::Ordering::Relaxed) == 1, "asked for more too early");
+        }
+        assert_eq!(whole, text.len());
     }
 
     #[tokio::test]

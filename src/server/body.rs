@@ -2,13 +2,15 @@
 //!
 //! * A declared length beyond the limit is refused before a byte is read; an undeclared one as soon as it is passed.
 //! * Silence is bounded, not the whole time: a slow but steady upload of a large image is fine.
+//! * Once room is short, a client has to send as much as [`progress`](super::progress) says.
+//! * What has been read or unpacked counts against the bytes that all requests share, piece by piece.
 //! * `Content-Encoding` `zstd`, `gzip` and `deflate` are undone ([`unpack`]), and what comes out is held to the same limit.
 
 mod unpack;
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -17,30 +19,42 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body::{Body as _, Frame};
 
+use self::unpack::{Failure, Unpacked};
 use crate::fault::{ApiError, ErrorKind};
 use crate::platform::{Instant, Timer};
+use crate::server::capacity::Place;
+use crate::server::progress::{FLOOR, MINUTE, Progress};
 
-/// The whole body of `request`, decoded: at most `limit` bytes, with no `silence` longer than that between two reads.
+/// The whole body of `request`, decoded: at most `limit` bytes, with no `silence` longer than that between two reads. Its
+/// bytes are held by `place`.
 ///
-/// Errors: 413 too large, 408 silent for too long, 415 an encoding nobody knows, 400 broken off or wrongly encoded.
-pub async fn read(request: Request, limit: usize, silence: Duration) -> Result<Bytes, ApiError> {
+/// Errors: 413 too large, 408 silent for too long or too slow, 415 an encoding nobody knows, 400 broken off or wrongly
+/// encoded, 503 no room.
+pub(super) async fn read(
+    request: Request,
+    limit: usize,
+    silence: Duration,
+    place: Option<&Place>,
+) -> Result<Bytes, ApiError> {
     let (head, mut body) = request.into_parts();
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large(limit));
     }
     let encoding = Encoding::of(&head.headers)?;
-    let mut timer = Timer::after(silence);
+    let mut patience = Patience::new(silence, place);
     let mut whole = Gathered::Nothing;
-    while let Some(frame) = next_frame(&mut body, &mut timer).await? {
+    while let Some(frame) = next_frame(&mut body, &mut patience).await? {
         if let Ok(data) = frame.into_data() {
+            patience.heard(data.len());
+            let length = data.len();
             whole = whole.and(data, limit)?;
+            place.map_or(Ok(()), |place| place.hold(length))?;
         }
-        timer.reset(Instant::now() + silence);
     }
-    encoding.undo(whole.into_bytes(), limit)
+    encoding.undo(whole.into_bytes(), limit, place)
 }
 
-async fn next_frame(body: &mut Body, timer: &mut Timer) -> Result<Option<Frame<Bytes>>, ApiError> {
+async fn next_frame(body: &mut Body, patience: &mut Patience<'_>) -> Result<Option<Frame<Bytes>>, ApiError> {
     poll_fn(|context| match Pin::new(&mut *body).poll_frame(context) {
         Poll::Ready(Some(Ok(frame))) => Poll::Ready(Ok(Some(frame))),
         Poll::Ready(Some(Err(error))) => {
@@ -48,12 +62,52 @@ async fn next_frame(body: &mut Body, timer: &mut Timer) -> Result<Option<Frame<B
             Poll::Ready(Err(ApiError::new(ErrorKind::InvalidRequest, message)))
         }
         Poll::Ready(None) => Poll::Ready(Ok(None)),
-        Poll::Pending => timer.poll(context).map(|()| {
-            let message = "the rest of the request body did not come in time";
-            Err(ApiError::new(ErrorKind::RequestTimeout, message))
-        }),
+        Poll::Pending => patience.poll(context).map(Err),
     })
     .await
+}
+
+/// How long a body is waited for. The timer is looked at when it fires, so that a read costs none.
+struct Patience<'a> {
+    silence: Duration,
+    place: Option<&'a Place>,
+    heard: Instant,
+    progress: Progress,
+    timer: Timer,
+}
+
+impl<'a> Patience<'a> {
+    fn new(silence: Duration, place: Option<&'a Place>) -> Self {
+        let timer = Timer::after(silence.min(MINUTE));
+        Self { silence, place, heard: Instant::now(), progress: Progress::begin(), timer }
+    }
+
+    fn heard(&mut self, bytes: usize) {
+        self.heard = Instant::now();
+        self.progress.add(bytes);
+    }
+
+    /// Ready with the client's answer once it is waited for no longer.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<ApiError> {
+        loop {
+            ready!(self.timer.poll(context));
+            let is_too_little = self.progress.is_too_little();
+            if Instant::now() >= self.heard + self.silence {
+                return Poll::Ready(too_slow("the rest of the request body did not come in time".to_owned()));
+            }
+            if is_too_little && self.place.is_some_and(Place::is_short) {
+                let least = FLOOR >> 10;
+                return Poll::Ready(too_slow(format!(
+                    "the request body came with less than {least} KiB a minute, while other requests need the room"
+                )));
+            }
+            self.timer.reset(self.progress.end().min(self.heard + self.silence));
+        }
+    }
+}
+
+fn too_slow(message: String) -> ApiError {
+    ApiError::new(ErrorKind::RequestTimeout, message)
 }
 
 /// What was read so far; a body of one read is never copied.
@@ -125,18 +179,23 @@ impl Encoding {
         }
     }
 
-    fn undo(self, packed: Bytes, limit: usize) -> Result<Bytes, ApiError> {
+    fn undo(self, packed: Bytes, limit: usize, place: Option<&Place>) -> Result<Bytes, ApiError> {
+        let whole = Unpacked::new(limit, place);
         let unpacked = match self {
             Self::Identity => return Ok(packed),
-            Self::Gzip => unpack::gzip(&packed, limit),
-            Self::Deflate => unpack::deflate(&packed, limit),
-            Self::Zstd => unpack::zstd(&packed, limit),
+            Self::Gzip => unpack::gzip(&packed, whole),
+            Self::Deflate => unpack::deflate(&packed, whole),
+            Self::Zstd => unpack::zstd(&packed, whole),
         };
-        match unpacked {
-            Ok(whole) => Ok(whole.into()),
-            Err(unpack::Failure::TooLarge) => Err(too_large(limit)),
-            Err(unpack::Failure::Broken(reason)) => Err(wrongly_encoded(&reason)),
+        let whole = unpacked.map_err(|failure| match failure {
+            Failure::TooLarge => too_large(limit),
+            Failure::Broken(reason) => wrongly_encoded(&reason),
+            Failure::NoRoom(error) => error,
+        })?;
+        if let Some(place) = place {
+            place.now_holds(whole.len());
         }
+        Ok(whole.into())
     }
 }
 

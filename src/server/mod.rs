@@ -3,7 +3,7 @@
 //! The way of a request, outside in:
 //! 1. [`observe`]: its id, span, counts and log line; a panic becomes a 500.
 //! 2. [`guard`]: where it is addressed and where it comes from (403), preflight answers, keys (401), body type (415).
-//! 3. `admission`: a place among the requests worked on (503).
+//! 3. `admission`: a place among the requests worked on (503); [`capacity`] counts places and bytes.
 //! 4. The route: one file each. A handler reads the body itself, through [`body::read`].
 //!
 //! * Every `/v1` route also stands without `/v1`. What else tools do to an address is mended before a request gets here
@@ -15,6 +15,7 @@ pub mod address;
 mod admission;
 mod answer;
 pub mod body;
+pub mod capacity;
 pub mod cut_off;
 mod error;
 pub mod guard;
@@ -22,6 +23,7 @@ pub mod guard;
 pub mod listen;
 mod memory;
 pub mod observe;
+mod progress;
 mod reserve;
 mod routes;
 pub mod settings;
@@ -31,8 +33,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
-use tokio::sync::Semaphore;
 
+use self::capacity::Capacity;
 use crate::catalogue::{Catalogue, CatalogueCache};
 use crate::credentials::TokenSupplier;
 use crate::dialect::chat::Chat;
@@ -71,8 +73,8 @@ pub struct App {
     notices: Notices,
     /// The conversations whose substituted model has been said.
     substitutions: Recent,
-    /// One permit for each request that may still be let in.
-    places: Arc<Semaphore>,
+    /// What is left for further requests.
+    pub capacity: Capacity,
 }
 
 impl App {
@@ -90,7 +92,7 @@ impl App {
         let observe = move |incident| counted.incident(incident);
         let upstream = Upstream::new(upstream, client, supplier.clone(), models.clone(), observe);
         let catalogue = Catalogue::new(upstream.clone(), models.clone());
-        let places = Arc::new(Semaphore::new(settings.max_concurrent.min(Semaphore::MAX_PERMITS)));
+        let capacity = Capacity::new(settings.max_concurrent, settings.body_memory);
         Ok(Self {
             settings,
             models,
@@ -103,7 +105,7 @@ impl App {
             answers: AnswerMemory::default(),
             notices: Notices::default(),
             substitutions: Recent::default(),
-            places,
+            capacity,
         })
     }
 

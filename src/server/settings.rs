@@ -13,6 +13,8 @@ pub struct Settings {
     pub guard: Guard,
     /// Bytes of a request body at most, unpacked; more is answered with 413.
     pub max_body_size: usize,
+    /// Bytes that the bodies of all requests in progress take, unpacked; more are answered with 503. One body always fits.
+    pub body_memory: usize,
     /// How long a client may be silent in the middle of a request body; longer is answered with 408.
     pub body_silence: Duration,
     /// How long a streamed answer may be silent before a keepalive is sent.
@@ -32,11 +34,12 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// 64 MiB, 60 s and 512 requests; only loopback, no web page, no key.
+    /// 64 MiB a body and 512 MiB for all, 60 s and 512 requests; only loopback, no web page, no key.
     fn default() -> Self {
         Self {
             guard: Guard::default(),
             max_body_size: 64 << 20,
+            body_memory: 512 << 20,
             body_silence: Duration::from_secs(60),
             keepalive: Duration::from_secs(15),
             max_concurrent: 512,

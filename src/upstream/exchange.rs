@@ -60,6 +60,8 @@ pub struct Rest<M> {
     transcoder: Transcoder<M>,
     /// The end, where it came together with the beginning.
     outcome: Option<Progress>,
+    /// Bytes that have come.
+    received: usize,
     /// Knows which words must not be passed on.
     supplier: TokenSupplier,
     account: Arc<str>,
@@ -67,7 +69,12 @@ pub struct Rest<M> {
 
 impl<M: Machine> Rest<M> {
     fn new(stream: Watched, transcoder: Transcoder<M>, supplier: TokenSupplier, account: Arc<str>) -> Self {
-        Self { stream, transcoder, outcome: None, supplier, account }
+        Self { stream, transcoder, outcome: None, received: 0, supplier, account }
+    }
+
+    /// Bytes that the backend has sent.
+    pub fn received(&self) -> usize {
+        self.received
     }
 
     /// The account that is answered.
@@ -103,7 +110,10 @@ impl<M: Machine> Rest<M> {
 
     fn take(&mut self, item: Option<Result<Bytes, StreamError>>, out: &mut Vec<u8>) -> Progress {
         let step = match item {
-            Some(Ok(bytes)) => self.transcoder.feed(&bytes, out),
+            Some(Ok(bytes)) => {
+                self.received = self.received.saturating_add(bytes.len());
+                self.transcoder.feed(&bytes, out)
+            }
             Some(Err(error)) => return Progress::Failed { refusal: Refusal::broken(&error), reported: false },
             None => match self.transcoder.end(out) {
                 Step::Continue => return Progress::Failed { refusal: Refusal::ended_early(), reported: false },

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use memchr::memmem;
 
 use crate::backend::event::answerer::MODEL_SUBSTITUTED;
-use crate::backend::event::failure::{Failure, INCONSISTENT};
+use crate::backend::event::failure::{EVENT_TOO_LARGE, Failure, INCONSISTENT};
 use crate::credentials::TokenSupplier;
 use crate::credentials::error::CredentialError;
 use crate::fault::{ApiError, ErrorKind};
@@ -187,7 +187,7 @@ fn kind_of(failure: &Failure) -> Option<ErrorKind> {
         "model_not_found" => Some(ErrorKind::ModelNotFound),
         "server_error" => Some(ErrorKind::UpstreamServerError),
         MODEL_SUBSTITUTED => Some(ErrorKind::ModelSubstituted),
-        INCONSISTENT => Some(ErrorKind::UpstreamInvalid),
+        INCONSISTENT | EVENT_TOO_LARGE => Some(ErrorKind::UpstreamInvalid),
         name if name.contains("image") && name != "image_generation_error" => Some(ErrorKind::Refused),
         _ => None,
     };

@@ -48,6 +48,7 @@ impl Settings {
             server: server::settings::Settings {
                 guard,
                 max_body_size: MAX_BODY_SIZE,
+                body_memory: BODY_MEMORY,
                 strict_model: strict_model.map_err(|problem| format!("STRICT_MODEL: {problem}"))?.unwrap_or(false),
                 // The host decides how much one isolate gets.
                 max_concurrent: usize::MAX,
@@ -79,3 +80,5 @@ impl Settings {
 const IDLE_TIMEOUT: Duration = upstream::Settings::IDLE_TIMEOUT;
 /// An isolate has 128 MB, and a body is held more than once while it is translated.
 const MAX_BODY_SIZE: usize = 16 << 20;
+/// Of all bodies that are being read or wait for the backend.
+const BODY_MEMORY: usize = 2 * MAX_BODY_SIZE;

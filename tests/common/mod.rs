@@ -48,7 +48,8 @@ impl Proxy {
         let app = Arc::new(app);
         let listeners = listen::bind("127.0.0.1", 0, false).await.expect("a listener");
         let address = listeners[0].local_addr().expect("bound");
-        let run = listen::run(listeners, router(app.clone()), std::future::pending(), PATIENCE, app.cut_off.clone());
+        let (cut_off, capacity) = (app.cut_off.clone(), app.capacity.clone());
+        let run = listen::run(listeners, router(app.clone()), std::future::pending(), PATIENCE, cut_off, capacity);
         #[expect(clippy::disallowed_methods, reason = "the handle ends it")]
         let run = tokio::spawn(run);
         Self { app, address, run }

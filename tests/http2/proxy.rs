@@ -71,8 +71,8 @@ impl Proxy {
         let app = Arc::new(app);
         let listeners = listen::bind("127.0.0.1", 0, false).await.expect("a listener");
         let base = format!("http://{}", listeners[0].local_addr().expect("bound"));
-        let cut_off = app.cut_off.clone();
-        let run = listen::run(listeners, router(app), std::future::pending(), Duration::ZERO, cut_off);
+        let (cut_off, capacity) = (app.cut_off.clone(), app.capacity.clone());
+        let run = listen::run(listeners, router(app), std::future::pending(), Duration::ZERO, cut_off, capacity);
         Self { client: Client::new(base), run: tokio::spawn(run) }
     }
 }

@@ -98,7 +98,8 @@ impl Proxy {
         let shutdown = async {
             let _ = stopped.await;
         };
-        tokio::spawn(listen::run(listeners, router(app.clone()), shutdown, Duration::ZERO, app.cut_off.clone()));
+        let (cut_off, capacity) = (app.cut_off.clone(), app.capacity.clone());
+        tokio::spawn(listen::run(listeners, router(app.clone()), shutdown, Duration::ZERO, cut_off, capacity));
         Self {
             simulator,
             app,

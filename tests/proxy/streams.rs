@@ -6,6 +6,8 @@ use codex_proxy::server::settings::Settings;
 use codex_proxy::simulator::{Delivery, Outcome, Scenario, Stage};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::client::Answer;
 use super::harness::{Proxy, Setup, user};
@@ -93,6 +95,24 @@ async fn a_client_that_leaves_ends_the_call() {
             simulator.requests_to("/responses").iter().all(|request| request.outcome == Outcome::Disconnected)
         };
         assert!(proxy.simulator.wait_until(Duration::from_secs(1), left).await, "{path} {stage:?} {stream}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_only_closed_its_sending_side_is_answered() {
+    let proxy = Proxy::start().await;
+    for (stream, end) in [(false, "}"), (true, "data: [DONE]\n\n\r\n0\r\n\r\n")] {
+        let mut body = user("hi");
+        body["stream"] = stream.into();
+        let mut socket = TcpStream::connect(proxy.base.trim_start_matches("http://")).await.unwrap();
+        let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+        let body = body.to_string();
+        let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+        socket.write_all(request.as_bytes()).await.unwrap();
+        socket.shutdown().await.unwrap();
+        let mut answer = String::new();
+        tokio::time::timeout(LONG, socket.read_to_string(&mut answer)).await.unwrap().unwrap();
+        assert!(answer.contains("HTTP/1.1 200 OK\r\n") && answer.ends_with(end), "{answer}");
     }
 }
 

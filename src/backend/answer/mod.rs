@@ -168,6 +168,10 @@ impl<M: Machine> Transcoder<M> {
             };
             *step == Step::Continue
         });
+        if framer.is_overfull() && *step == Step::Continue {
+            *framed = true;
+            *step = Step::Failed { failure: Failure::of_an_event_too_large(), reported: false };
+        }
         &self.step
     }
 }

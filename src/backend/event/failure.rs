@@ -9,6 +9,7 @@ use serde_json::{Number, Value};
 
 use crate::backend::answer::verdict::Inconsistency;
 use crate::backend::event::Event;
+use crate::backend::event::sse::LARGEST_FRAME;
 use crate::fault::Details;
 
 /// A failure in the backend's own words.
@@ -37,6 +38,12 @@ impl Failure {
     /// When the usage window opens again: Unix seconds, rounded up.
     pub fn resets_at(&self) -> Option<u64> {
         self.details.resets_at.as_ref().and_then(whole)
+    }
+
+    /// The failure of an event that does not end where any does.
+    pub(crate) fn of_an_event_too_large() -> Self {
+        let message = format!("the backend sent an event of more than {} MiB", LARGEST_FRAME >> 20);
+        Self { code: Some(EVENT_TOO_LARGE.to_owned()), message: Some(message), ..Self::default() }
     }
 
     /// The failure in an error body, or `None` if `body` is no JSON object of a known dialect.
@@ -110,6 +117,9 @@ impl From<Inconsistency> for Failure {
         Self { code: Some(INCONSISTENT.to_owned()), message: Some(inconsistency.to_string()), ..Self::default() }
     }
 }
+
+/// The code of an answer with an event larger than any may be.
+pub(crate) const EVENT_TOO_LARGE: &str = "upstream_event_too_large";
 
 /// The code of an answer that cannot be true.
 pub(crate) const INCONSISTENT: &str = "upstream_answer_inconsistent";

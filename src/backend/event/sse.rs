@@ -4,6 +4,8 @@
 //!   byte, so that the same bytes give the same frames however they were cut.
 //! * Whole frames inside one read are borrowed from it. Only a frame that spans reads is copied, and each of its bytes is
 //!   scanned once: the cost is linear in its size.
+//! * A frame that does not end within [`LARGEST_FRAME`] is given up ([`Framer::is_overfull`]): its beginning would be kept
+//!   for as long as the backend likes to go on.
 //! * `data` lines of a frame are joined by a line feed; other fields stay in [`Frame::raw`] and are not interpreted.
 
 use std::borrow::Cow;
@@ -61,11 +63,15 @@ pub struct Framer {
     carry: Vec<u8>,
     scan: Scan,
     begun: bool,
+    is_overfull: bool,
 }
 
 impl Framer {
     /// Takes the next bytes and hands every frame they complete to `each`, until it answers `false`.
     pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Frame<'_>) -> bool) {
+        if self.is_overfull {
+            return;
+        }
         let mut rest = bytes;
         while let Some(length) = self.scan.frame_end(rest) {
             let (head, tail) = rest.split_at(length);
@@ -83,7 +89,17 @@ impl Framer {
                 return;
             }
         }
-        self.carry.extend_from_slice(rest);
+        if rest.len() > LARGEST_FRAME - self.carry.len() {
+            self.is_overfull = true;
+            self.carry = Vec::new();
+        } else {
+            self.carry.extend_from_slice(rest);
+        }
+    }
+
+    /// Whether a frame came that is larger than any may be. Nothing behind it is handed out.
+    pub fn is_overfull(&self) -> bool {
+        self.is_overfull
     }
 
     /// The stream has ended: hands out a last frame that lacks its blank line. It is up to the caller to tell a whole event
@@ -176,6 +192,9 @@ fn data_value(line: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Bytes of one frame that spans reads. The largest events hold a generated image, of some 10 MB.
+pub const LARGEST_FRAME: usize = 64 << 20;
+
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// A long event must not keep its memory for the rest of the stream.
@@ -238,6 +257,25 @@ mod tests {
             false
         });
         assert_eq!(seen, 1);
+    }
+
+    #[test]
+    fn a_frame_without_end_is_given_up() {
+        let mut framer = Framer::default();
+        let mut seen = Vec::new();
+        let piece = vec![b'x'; 1 << 20];
+        framer.feed(b"data: 1\n\ndata: ", |_| true);
+        for _ in 0..=LARGEST_FRAME >> 20 {
+            framer.feed(&piece, |_| true);
+            assert!(framer.carry.len() <= LARGEST_FRAME);
+        }
+        assert!(framer.is_overfull() && framer.carry.capacity() == 0);
+        framer.feed(b"\n\ndata: 2\n\n", |frame| {
+            seen.push(frame.data.len());
+            true
+        });
+        framer.end(|_| false);
+        assert!(seen.is_empty());
     }
 
     proptest! {

@@ -21,8 +21,8 @@ use http_body::Frame;
 
 use crate::backend::answer::Machine;
 use crate::backend::event::answerer::Answerer;
-use crate::backend::request::body::{Origin, Provenance};
-use crate::fault::ApiError;
+use crate::backend::request::body::{Body as RequestBody, Origin, Provenance};
+use crate::fault::{ApiError, ErrorKind};
 use crate::models::Resolution;
 use crate::platform::{Instant, Timer, sleep};
 use crate::server::App;
@@ -67,7 +67,7 @@ impl Exchange {
         let (phase, head) = match select(opening, pin!(sleep(interval))).await {
             Either::Left((Ok(opened), _)) => {
                 ignored.extend(dropped_names(&opened.dropped));
-                self.call.model = opened.model;
+                self.opened(opened.model);
                 (Phase::Beginning(opened.first, opened.rest), opened.head)
             }
             Either::Left((Err(error), _)) => return Err(error),
@@ -84,9 +84,12 @@ impl Exchange {
         machine: impl Fn(&Resolution) -> M + Send + Sync + 'static,
     ) -> Result<Response, ApiError> {
         let Opened { head, model, first: mut document, mut rest, dropped } = self.clone().open(machine).await?;
-        self.call.model = model;
+        self.opened(model);
         loop {
             match poll_fn(|context| rest.poll(context, &mut document)).await {
+                Progress::Continue if rest.received() > LARGEST_COLLECTED => {
+                    return Err(collected_too_much());
+                }
                 Progress::Continue => {}
                 Progress::Complete => break,
                 Progress::Failed { refusal, .. } => {
@@ -116,6 +119,15 @@ impl Exchange {
             self.note_answered(opened.rest.machine().answerer());
             Ok(opened)
         })
+    }
+
+    /// The backend answers as `model`, so the request will not be sent again.
+    fn opened(&mut self, model: Resolution) {
+        self.call.model = model;
+        self.call.body = RequestBody::default();
+        if let Some(place) = self.log.place() {
+            place.now_holds(0);
+        }
     }
 
     /// Adds to a refused model what the account could use instead, and to a spent plan what it may have left.
@@ -238,7 +250,7 @@ impl<M: Machine> Events<M> {
             match std::mem::replace(&mut self.phase, Phase::Ended) {
                 Phase::Opening(mut opening, mut machine) => match opening.as_mut().poll(context) {
                     Poll::Ready(Ok(opened)) => {
-                        self.exchange.call.model = opened.model;
+                        self.exchange.opened(opened.model);
                         self.phase = Phase::Beginning(opened.first, opened.rest);
                     }
                     Poll::Ready(Err(error)) => {
@@ -342,6 +354,14 @@ impl<M: Machine + Unpin> http_body::Body for Events<M> {
     }
 }
 
+fn collected_too_much() -> ApiError {
+    let most = LARGEST_COLLECTED >> 20;
+    let message = format!(
+        "the backend has sent more than {most} MiB for one answer, which is more than is collected; ask for a stream"
+    );
+    ApiError::new(ErrorKind::UpstreamInvalid, message)
+}
+
 fn respond(content_type: &'static str, head: &Head, ignored: &[String], body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -378,7 +398,9 @@ fn ignored_header(names: &[String]) -> Option<HeaderValue> {
 }
 
 const MODELS_ETAG: HeaderName = HeaderName::from_static("x-models-etag");
-const EVENT_STREAM: &str = "text/event-stream";
+
+/// The content type of a stream of events.
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
 /// Keeps nginx, and what has learnt it from nginx, from holding a stream back.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -387,7 +409,12 @@ const IGNORED: HeaderName = HeaderName::from_static("x-codex-proxy-ignored");
 /// Says that the backend was asked without reasoning of earlier turns, which it would not or could not read.
 const REASONING_DROPPED: HeaderName = HeaderName::from_static("x-codex-proxy-reasoning-dropped");
 
+/// The keepalive of most streams.
+pub(super) use crate::dialect::COMMENT as KEEPALIVE;
 /// An open stream keeps no more than this for its next piece.
 const LARGEST_SCRATCH: usize = 1024;
+
+/// Bytes that the backend may send for an answer that is given as one document: some ten times what the longest holds.
+const LARGEST_COLLECTED: usize = 256 << 20;
 
 const LONGEST_HEADER: usize = 2048;

@@ -8,8 +8,13 @@ use futures_util::stream::{self, StreamExt as _};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use super::*;
+use crate::server::capacity::Capacity;
 
 const SILENCE: Duration = Duration::from_secs(60);
+
+async fn read(request: Request, limit: usize, silence: Duration) -> Result<Bytes, ApiError> {
+    super::read(request, limit, silence, None).await
+}
 
 fn packed(encoding: &str, body: impl Into<Body>) -> Request {
     Request::builder().header(header::CONTENT_ENCODING, encoding).body(body.into()).expect("a request")
@@ -174,12 +179,12 @@ async fn a_checksum_of_zstd_is_checked() {
     };
     // The low half of XXH64 of "{}".
     let right = 0x7af2_94d1;
-    let found = [frame(right), frame(right + 1)].map(|frame| unpack::zstd(&frame, 100));
-    assert_eq!(found[0], Ok(b"{}".to_vec()));
-    assert_eq!(found[1], Err(unpack::Failure::Broken("its checksum is wrong".to_owned())));
+    let read = |frame: &[u8]| unpack::zstd(frame, Unpacked::new(100, None));
+    assert_eq!(read(&frame(right)).expect("whole"), b"{}");
+    assert!(matches!(read(&frame(right + 1)), Err(Failure::Broken(why)) if why == "its checksum is wrong"));
     let mut longer = frame(right);
     longer[5] = 3;
-    assert!(unpack::zstd(&longer, 100).is_err());
+    assert!(read(&longer).is_err());
 }
 
 #[tokio::test]
@@ -200,4 +205,60 @@ async fn a_window_no_body_needs_is_refused() {
     // Not a single segment, and a window of 128 GiB.
     let frame = [0x28, 0xb5, 0x2f, 0xfd, 0, 27 << 3, 1, 0, 0];
     assert_eq!(unpacked("zstd", frame.to_vec()).await, Err(ErrorKind::InvalidRequest));
+}
+
+/// What a body is given that is packed a thousandfold and needs half of the room, beside one that has another half.
+async fn unpacked_beside(others: usize, encoding: &str, body: Vec<u8>) -> (Result<usize, ErrorKind>, usize) {
+    let capacity = Capacity::new(2, 2 << 20);
+    let (place, other) = (capacity.place().expect("a place"), capacity.place().expect("a place"));
+    other.hold(others).expect("room");
+    let read = super::read(packed(encoding, body), 4 << 20, SILENCE, Some(&place)).await;
+    (read.map(|body| body.len()).map_err(|error| error.kind), capacity.held() - others)
+}
+
+#[tokio::test]
+async fn what_is_unpacked_needs_room_piece_by_piece() {
+    let text = vec![0; 1 << 20];
+    for (encoding, body) in [("gzip", gzip(&text)), ("zstd", zstd(&text)), ("deflate", zlib(&text))] {
+        assert!(body.len() < 40_000, "{encoding}");
+        let (fits, held) = unpacked_beside(1 << 19, encoding, body.clone()).await;
+        assert_eq!((fits, held), (Ok(text.len()), text.len()), "{encoding}");
+        let (refused, held) = unpacked_beside(3 << 19, encoding, body.clone()).await;
+        assert_eq!(refused, Err(ErrorKind::Busy), "{encoding}");
+        assert!(held <= 1 << 19, "{encoding}: nothing is unpacked that has no room: {held}");
+        let alone = unpacked_beside(0, encoding, body.repeat(if encoding == "deflate" { 1 } else { 3 })).await;
+        assert!(alone.0.is_ok(), "{encoding}: one body always fits");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_has_to_get_on_once_room_is_short() {
+    let trickle = || {
+        let bytes = stream::repeat(()).then(|()| async {
+            crate::platform::sleep(Duration::from_secs(15)).await;
+            Ok::<_, io::Error>(Bytes::from_static(b"x"))
+        });
+        Request::new(Body::from_stream(bytes.take(40)))
+    };
+    for (taken, expected) in [(2, Ok(40)), (3, Err(ErrorKind::RequestTimeout))] {
+        let capacity = Capacity::new(4, 1 << 20);
+        let places: Vec<_> = (0..taken).map(|_| capacity.place().expect("a place")).collect();
+        let begun = Instant::now();
+        let read = super::read(trickle(), 1000, SILENCE, places.first()).await;
+        assert_eq!(read.map(|body| body.len()).map_err(|error| error.kind), expected, "{taken} places taken");
+        assert!(taken == 2 || begun.elapsed() < Duration::from_secs(80), "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_line_is_fast_enough() {
+    let steady = stream::repeat(()).then(|()| async {
+        crate::platform::sleep(Duration::from_secs(5)).await;
+        Ok::<_, io::Error>(Bytes::from(vec![b'x'; FLOOR / 10]))
+    });
+    let capacity = Capacity::new(1, 10 * FLOOR);
+    let place = capacity.place().expect("a place");
+    let request = Request::new(Body::from_stream(steady.take(60)));
+    let read = super::read(request, 10 * FLOOR, SILENCE, Some(&place)).await;
+    assert_eq!(read.expect("a body").len(), 60 * (FLOOR / 10));
 }

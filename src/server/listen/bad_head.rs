@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::fault::{ApiError, ErrorKind};
 use crate::platform::unix_now;
+use crate::server::capacity::busy;
 use crate::server::listen::gate::Activity;
 use crate::server::listen::limits::Limits;
 use crate::server::observe::request_id;
@@ -21,7 +22,9 @@ pub(super) fn of(error: &hyper::Error, activity: &Activity, limits: Limits) -> O
     if !activity.is_heard() {
         return None;
     }
-    if error.is_timeout() {
+    if activity.is_crowded() {
+        Some(busy("too many long heads of requests are being read".to_owned()))
+    } else if error.is_timeout() {
         let message = format!("the request's head did not come within {} s", limits.head.as_secs());
         Some(ApiError::new(ErrorKind::RequestTimeout, message))
     } else if error.is_parse_too_large() {

@@ -19,28 +19,47 @@ use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 use crate::server::address::mend;
-use crate::server::listen::gate::{Activity, Answer, Line};
+use crate::server::capacity::Capacity;
+use crate::server::listen::gate::{Activity, Answer, Line, Received};
+use crate::server::listen::heads::Heads;
 use crate::server::listen::limits::Limits;
 use crate::server::listen::{Stage, asked_to_stop, bad_head, reached};
 
-/// Serves `socket` until either side is done, or `stopped` and no answer is under way.
-pub(super) async fn serve(socket: TcpStream, router: Router, stopped: watch::Receiver<Stage>, limits: Limits) {
+/// What all connections are served with.
+#[derive(Debug, Clone)]
+pub(super) struct Serving {
+    /// Answers the requests.
+    pub(super) router: Router,
+    /// How far the server's end has come.
+    pub(super) stopped: watch::Receiver<Stage>,
+    /// Says when room is short.
+    pub(super) capacity: Capacity,
+    /// What heads take together.
+    pub(super) heads: Heads,
+    /// What a client may take.
+    pub(super) limits: Limits,
+}
+
+/// Serves `socket` until either side is done, or the server stops and no answer is under way.
+pub(super) async fn serve(socket: TcpStream, serving: Serving) {
+    let Serving { router, stopped, capacity, heads, limits } = serving;
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "cannot turn off Nagle's algorithm");
     }
     let activity = Activity::default();
     let answering = activity.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let under_way = answering.begin();
-        let answer = router.clone().oneshot(mend(request.map(Body::new)));
-        answer.map_ok(|response| response.map(|body| Answer::new(body, under_way)))
+        let under_way = answering.begin(&request);
+        let request = request.map(|body| Body::new(Received::new(body, &under_way)));
+        router.clone().oneshot(mend(request)).map_ok(|response| Answer::of(response, under_way))
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_header_size(limits.head_size)
         .max_buf_size(READ_BUFFER)
-        .serve_connection(TokioIo::new(Line::new(socket, activity.clone())), service);
+        .half_close(true)
+        .serve_connection(TokioIo::new(Line::new(socket, activity.clone(), capacity, heads)), service);
     let mut stopping = pin!(asked_to_stop(stopped.clone()));
     let mut cutting_off = pin!(reached(stopped.clone(), Stage::CuttingOff));
     let (mut is_stopping, mut is_cut_off) = (false, false);
@@ -73,7 +92,7 @@ pub(super) async fn serve(socket: TcpStream, router: Router, stopped: watch::Rec
 async fn linger(mut socket: TcpStream, patience: Duration) {
     let drain = async {
         socket.shutdown().await?;
-        let mut scrap = vec![0; 16 << 10];
+        let mut scrap = vec![0; 4 << 10];
         while socket.read(&mut scrap).await? > 0 {}
         std::io::Result::Ok(())
     };
@@ -100,9 +119,10 @@ mod tests {
         client.write_all(text.as_bytes()).await.expect("written");
         let (_running, stopped) = watch::channel(Stage::Serving);
         let limits = Limits { head: Duration::from_millis(100), ..Limits::default() };
+        let (router, capacity, heads) = (Router::new(), Capacity::new(1, 1), Heads::default());
+        let serving = Serving { router, stopped, capacity, heads, limits };
         let mut answer = String::new();
-        let (read, ()) =
-            tokio::join!(client.read_to_string(&mut answer), serve(socket, Router::new(), stopped, limits));
+        let (read, ()) = tokio::join!(client.read_to_string(&mut answer), serve(socket, serving));
         read.expect("an orderly end");
         answer
     }

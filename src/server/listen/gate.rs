@@ -3,6 +3,7 @@
 //! * hyper refuses a head it cannot read with an empty answer of its own. What it writes while no answer of the router is
 //!   under way is held back, so that the refusal can have the shape of every other error.
 //! * Whether anything has come since the last answer tells a client that is slow from one that is merely idle.
+//! * A request that has been read is answered only as long as somebody waits for it: see [`super::presence`].
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,10 +12,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
+use axum::response::Response;
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Request, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use super::heads::{Head, Heads};
+use super::presence::{Presence, Question};
+use super::unread::Unread;
+use crate::server::answer::{EVENT_STREAM, KEEPALIVE};
+use crate::server::capacity::Capacity;
 
 /// What is under way on a connection. Clones are handles to the same.
 #[derive(Debug, Clone, Default)]
@@ -28,14 +39,67 @@ struct State {
     is_open: AtomicBool,
     /// Bytes have come since the last answer was written.
     is_heard: AtomicBool,
+    /// There was no room for the head of a request.
+    is_crowded: AtomicBool,
+    /// The request has been read to its end, or as far as anybody wants to.
+    is_received: AtomicBool,
+    /// An interim answer may be sent: the client's HTTP has such, and the answer's head has not been given.
+    takes_interim: AtomicBool,
+    /// The answer is a stream of events.
+    takes_comment: AtomicBool,
+    /// The answer is at hand, all of it.
+    is_whole: AtomicBool,
+    /// The next time the answer has no event, it is to be a comment.
+    wants_comment: AtomicBool,
 }
 
 impl Activity {
-    /// The router has been given a request; its answer is over when what is returned is dropped.
-    pub(super) fn begin(&self) -> UnderWay {
+    /// The router is given `request`; its answer is over when what is returned is dropped.
+    pub(super) fn begin(&self, request: &Request<Incoming>) -> UnderWay {
         self.0.is_answering.store(true, Ordering::Relaxed);
         self.0.is_open.store(true, Ordering::Relaxed);
+        self.0.is_received.store(request.body().is_end_stream(), Ordering::Relaxed);
+        self.0.takes_interim.store(request.version() >= Version::HTTP_11, Ordering::Relaxed);
+        for flag in [&self.0.takes_comment, &self.0.is_whole, &self.0.wants_comment] {
+            flag.store(false, Ordering::Relaxed);
+        }
         UnderWay(self.clone())
+    }
+
+    /// Nothing more of the request is read.
+    fn received(&self) {
+        self.0.is_received.store(true, Ordering::Relaxed);
+    }
+
+    /// The router has given the head of `answer`.
+    fn answered(&self, answer: &Response) {
+        let is_stream = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == EVENT_STREAM);
+        self.0.takes_interim.store(false, Ordering::Relaxed);
+        self.0.takes_comment.store(is_stream, Ordering::Relaxed);
+        self.0.is_whole.store(answer.body().size_hint().exact().is_some(), Ordering::Relaxed);
+    }
+
+    /// What can be sent to learn whether the client is there.
+    pub(super) fn question(&self) -> Question {
+        if self.0.takes_interim.load(Ordering::Relaxed) {
+            Question::Interim
+        } else if self.0.takes_comment.load(Ordering::Relaxed) {
+            Question::Comment
+        } else if self.0.is_whole.load(Ordering::Relaxed) {
+            Question::Answer
+        } else {
+            Question::Impossible
+        }
+    }
+
+    /// Has a comment sent as soon as no event is at hand.
+    pub(super) fn ask_for_comment(&self) {
+        self.0.wants_comment.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a request has been read that is being answered.
+    fn is_awaited(&self) -> bool {
+        self.is_open() && self.0.is_received.load(Ordering::Relaxed)
     }
 
     /// Whether a request is being answered.
@@ -46,6 +110,15 @@ impl Activity {
     /// Whether a part of a request has come that is not being answered.
     pub(super) fn is_heard(&self) -> bool {
         !self.is_open() && self.0.is_heard.load(Ordering::Relaxed)
+    }
+
+    /// Whether there was no room for the head of a request.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.0.is_crowded.load(Ordering::Relaxed)
+    }
+
+    fn crowd(&self) {
+        self.0.is_crowded.store(true, Ordering::Relaxed);
     }
 
     /// Bytes have come.
@@ -72,16 +145,60 @@ impl Drop for UnderWay {
     }
 }
 
+/// A request's body that says when it has been read to its end, or as far as anybody wants to.
+pub(super) struct Received {
+    inner: Incoming,
+    activity: Activity,
+}
+
+impl Received {
+    /// `inner`, which comes in over the connection of `under_way`.
+    pub(super) fn new(inner: Incoming, under_way: &UnderWay) -> Self {
+        Self { inner, activity: under_way.0.clone() }
+    }
+}
+
+impl HttpBody for Received {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        if matches!(polled, Poll::Ready(None)) || self.inner.is_end_stream() {
+            self.activity.received();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        self.activity.received();
+    }
+}
+
 /// An answer's body that says when it is over.
 pub(super) struct Answer {
     inner: Body,
-    _under_way: UnderWay,
+    under_way: UnderWay,
 }
 
 impl Answer {
-    /// `inner`, which is under way until it is dropped.
-    pub(super) const fn new(inner: Body, under_way: UnderWay) -> Self {
-        Self { inner, _under_way: under_way }
+    /// `response`, which is under way until its body is dropped.
+    pub(super) fn of(response: Response, under_way: UnderWay) -> Response<Self> {
+        under_way.0.answered(&response);
+        response.map(|inner| Self { inner, under_way })
     }
 }
 
@@ -93,7 +210,11 @@ impl HttpBody for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.inner).poll_frame(context)
+        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        if polled.is_pending() && self.under_way.0.0.wants_comment.swap(false, Ordering::Relaxed) {
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(KEEPALIVE)))));
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -110,12 +231,31 @@ impl HttpBody for Answer {
 pub(super) struct Line {
     socket: TcpStream,
     activity: Activity,
+    presence: Presence,
+    unread: Unread,
+    head: Head,
 }
 
 impl Line {
     /// `socket`, over which answers go while `activity` says so.
-    pub(super) const fn new(socket: TcpStream, activity: Activity) -> Self {
-        Self { socket, activity }
+    pub(super) fn new(socket: TcpStream, activity: Activity, capacity: Capacity, heads: Heads) -> Self {
+        let (unread, head) = (Unread::new(capacity), Head::new(heads));
+        Self { socket, activity, presence: Presence::Open, unread, head }
+    }
+
+    /// What is to become of a write of `offered` bytes that went as `written` says.
+    fn wrote(
+        &mut self,
+        offered: usize,
+        written: Poll<io::Result<usize>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let outcome = self.unread.wrote(offered, written, context);
+        if matches!(&outcome, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut) {
+            // What the client has not taken of the system either is not kept for it.
+            let _ = self.socket.set_zero_linger();
+        }
+        outcome
     }
 
     /// The socket, to be written to without being held back.
@@ -132,8 +272,16 @@ impl AsyncRead for Line {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            self.activity.heard();
+        let read = buffer.filled().len() - before;
+        if read == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        self.activity.heard();
+        if self.activity.is_open() {
+            self.head.end();
+        } else if !self.head.grow(read) {
+            self.activity.crowd();
+            return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
         }
         Poll::Ready(Ok(()))
     }
@@ -144,7 +292,8 @@ impl AsyncWrite for Line {
         if !self.activity.is_open() {
             return Poll::Ready(Ok(bytes.len()));
         }
-        Pin::new(&mut self.socket).poll_write(context, bytes)
+        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
+        self.wrote(bytes.len(), written, context)
     }
 
     fn poll_write_vectored(
@@ -152,10 +301,12 @@ impl AsyncWrite for Line {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let offered = pieces.iter().map(|piece| piece.len()).sum();
         if !self.activity.is_open() {
-            return Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum()));
+            return Poll::Ready(Ok(offered));
         }
-        Pin::new(&mut self.socket).poll_write_vectored(context, pieces)
+        let written = Pin::new(&mut self.socket).poll_write_vectored(context, pieces);
+        self.wrote(offered, written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -163,9 +314,18 @@ impl AsyncWrite for Line {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.socket).poll_flush(context))?;
-        self.activity.flushed();
-        Poll::Ready(Ok(()))
+        let line = &mut *self;
+        ready!(Pin::new(&mut line.socket).poll_flush(context))?;
+        line.activity.flushed();
+        if line.activity.is_open() {
+            line.head.end();
+        }
+        if !line.activity.is_awaited() {
+            line.presence = Presence::Open;
+            return Poll::Ready(Ok(()));
+        }
+        // hyper flushes whenever it is woken, so this is the place to look without a task of its own.
+        Poll::Ready(line.presence.check(&mut line.socket, &line.activity, context))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -6,13 +6,19 @@
 //! * Shutdown: no new connection, idle ones are closed, answers under way get the grace time, and after it the time to say
 //!   that they are cut off. Dropping [`run`]'s future ends everything at once.
 //! * A head that cannot be read is refused in the shape of every other error, although it never reaches the router.
+//! * Heads share a limited room ([`heads`]), and once room for requests is short, answers have to be taken ([`unread`]).
+//! * A client that has sent its request and closed its sending side is answered; one that has left is not waited for
+//!   ([`presence`]).
 //! * Running out of file descriptors pauses accepting, and ends nothing.
 
 mod bad_head;
 mod bind;
 mod connection;
 mod gate;
+mod heads;
 mod limits;
+mod presence;
+mod unread;
 
 use std::future::Future;
 use std::io;
@@ -25,10 +31,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use connection::Serving;
+use heads::Heads;
+use limits::Limits;
+
 use crate::platform::sleep;
+use crate::server::capacity::Capacity;
 use crate::server::cut_off::CutOff;
 pub use crate::server::listen::bind::{BindError, bind};
-use crate::server::listen::limits::Limits;
 
 /// Serves `router` on all of `listeners` until `shutdown` is ready and the answers under way have ended. Those that have
 /// not after `grace` are cut off.
@@ -38,10 +48,11 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
     grace: Duration,
     cut_off: CutOff,
+    capacity: Capacity,
 ) {
     let (stop, stopped) = watch::channel(Stage::Serving);
-    let accepting =
-        join_all(listeners.into_iter().map(|listener| accept_all(listener, router.clone(), stopped.clone())));
+    let serving = Serving { router, stopped, capacity, heads: Heads::default(), limits: Limits::default() };
+    let accepting = join_all(listeners.into_iter().map(|listener| accept_all(listener, serving.clone())));
     let stopping = async {
         shutdown.await;
         tracing::info!("stopping: no new connections, answers under way may end");
@@ -59,10 +70,10 @@ pub async fn run(
     }
 }
 
-/// Takes connections until `stopped`, then waits for those there are.
-async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Receiver<Stage>) {
+/// Takes connections until the server stops, then waits for those there are.
+async fn accept_all(listener: TcpListener, serving: Serving) {
     let mut connections = JoinSet::new();
-    let mut stopping = pin!(asked_to_stop(stopped.clone()));
+    let mut stopping = pin!(asked_to_stop(serving.stopped.clone()));
     let mut is_struggling = false;
     loop {
         tokio::select! {
@@ -71,7 +82,7 @@ async fn accept_all(listener: TcpListener, router: Router, stopped: watch::Recei
             accepted = listener.accept() => match accepted {
                 Ok((socket, _)) => {
                     is_struggling = false;
-                    connections.spawn(connection::serve(socket, router.clone(), stopped.clone(), Limits::default()));
+                    connections.spawn(connection::serve(socket, serving.clone()));
                 }
                 Err(error) if is_gone(&error) => {}
                 Err(error) => {

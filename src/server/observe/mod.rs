@@ -17,7 +17,7 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use axum::body::Body;
@@ -37,7 +37,7 @@ use crate::models::Resolution;
 use crate::models::effort::Effort;
 use crate::platform::{Instant, unix_now};
 use crate::server::App;
-use crate::server::admission::Permit;
+use crate::server::capacity::Place;
 use crate::server::observe::metrics::TokenCounts;
 use crate::server::observe::names::Names;
 
@@ -55,6 +55,8 @@ struct Record {
     has_first_token: AtomicBool,
     severity: Mutex<Severity>,
     names: Mutex<Names>,
+    /// Among the requests being worked on; given back when the last handle goes, which is that of the answer's body.
+    place: OnceLock<Place>,
 }
 
 impl RequestLog {
@@ -66,6 +68,17 @@ impl RequestLog {
     /// The request's id, as its client sees it in `x-request-id`.
     pub fn id(&self) -> &HeaderValue {
         &self.0.id
+    }
+
+    /// The request has got a place.
+    pub(super) fn admitted(&self, place: Place) {
+        // A request passes once.
+        let _ = self.0.place.set(place);
+    }
+
+    /// The request's place, if it needs one.
+    pub(super) fn place(&self) -> Option<&Place> {
+        self.0.place.get()
     }
 
     /// The span everything said about this request belongs to.
@@ -197,6 +210,7 @@ impl RequestLog {
             has_first_token: AtomicBool::new(false),
             severity: Mutex::new(Severity::Info),
             names: Mutex::default(),
+            place: OnceLock::new(),
         }))
     }
 
@@ -220,7 +234,7 @@ impl RequestLog {
 pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let log = RequestLog::begin(&app, &request);
     app.metrics.begin();
-    let mut ending = Ending { log: log.clone(), outcome: CLIENT_LEFT, _permit: None };
+    let ending = Ending { log: log.clone(), outcome: CLIENT_LEFT };
     request.extensions_mut().insert(log.clone());
     let answer = AssertUnwindSafe(app.cut_off.bound(next.run(request)).instrument(log.span().clone()));
     let mut response = match answer.catch_unwind().await {
@@ -230,7 +244,6 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     if let Some(error) = response.extensions().get() {
         log.failed(error);
     }
-    ending._permit = response.extensions_mut().remove();
     log.span().record("status", response.status().as_u16());
     app.metrics.answered(&log.0.route, response.status());
     log.names().write(response.headers_mut());
@@ -249,7 +262,6 @@ fn panicked(log: &RequestLog, panic: &(dyn Any + Send)) -> Response {
 struct Ending {
     log: RequestLog,
     outcome: &'static str,
-    _permit: Option<Permit>,
 }
 
 impl Drop for Ending {

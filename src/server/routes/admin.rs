@@ -13,7 +13,7 @@ use crate::server::{App, body};
 
 /// Stores the credentials of the body in place of the present ones.
 pub(in crate::server) async fn store(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let body = body::read(request, CREDENTIALS_SIZE, app.settings.body_silence).await?;
+    let body = body::read(request, CREDENTIALS_SIZE, app.settings.body_silence, None).await?;
     let credentials = AdminCredentials::parse(&body)?;
     app.supplier.store_tokens(&credentials).await?;
     // Another account may have other models.

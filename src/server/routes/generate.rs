@@ -38,6 +38,8 @@ pub(in crate::server) async fn create<D: Dialect>(
         model: String::new(),
         reasoning: incoming.app.settings.reasoning_format,
     };
+    // It has been translated, and may be large.
+    drop(incoming);
     let shows_reasoning = D::shows_reasoning(&shape, &occasion);
     let made_for = move |sent: &Resolution| (shape.clone(), Occasion { model: sent.model.clone(), ..occasion.clone() });
     if stream {

@@ -34,7 +34,7 @@ impl Incoming {
     pub(in crate::server) async fn read(app: Arc<App>, request: Request) -> Result<Self, ApiError> {
         let log = RequestLog::of(&app, &request);
         let headers = request.headers().clone();
-        let body = body::read(request, app.settings.max_body_size, app.settings.body_silence).await?;
+        let body = body::read(request, app.settings.max_body_size, app.settings.body_silence, log.place()).await?;
         let scope = Scope::of(app.settings.guard.api_keys.presented(&headers));
         Ok(Self { app, log, body, scope, headers })
     }
@@ -97,6 +97,9 @@ impl Incoming {
         self.app.catalogue.keep_current();
         let BackendRequest { body, session_key, ignored, reasoning, reasoning_left_out, references: _, names } =
             translated;
+        if let Some(place) = self.log.place() {
+            place.now_holds(body.len());
+        }
         if !ignored.is_empty() {
             self.log.ignored(&ignored.join(", "));
         }

@@ -26,6 +26,8 @@ pub(in crate::server) async fn create(State(app): State<Arc<App>>, request: Requ
     let incoming = Incoming::read(app, request).await?;
     let Turn { exchange, stream, model, .. } = Turn::new(&incoming, Purpose::Answer)?;
     let reader = incoming.reader();
+    // It has been translated, and may be large.
+    drop(incoming);
     if stream {
         exchange.stream(COMMENT, move |sent| Relay::new(reader).renamed(model.as_deref(), &sent.model)).await
     } else {
@@ -38,6 +40,7 @@ pub(in crate::server) async fn create(State(app): State<Arc<App>>, request: Requ
 pub(in crate::server) async fn compact(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
     let Turn { exchange, retained, .. } = Turn::new(&incoming, Purpose::Compaction)?;
+    drop(incoming);
     exchange.document(move |_| Compaction::new(Arc::clone(&retained))).await
 }
 

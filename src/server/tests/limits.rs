@@ -127,11 +127,67 @@ async fn a_place_is_held_until_a_stream_has_ended() {
     drop(stream);
     within(server.dropped.notified()).await;
     within(async {
-        while server.app.places.available_permits() == 0 {
+        while server.app.capacity.taken() > 0 {
             tokio::task::yield_now().await;
         }
     })
     .await;
+}
+
+/// Waits until bodies of so many bytes are held.
+async fn held(server: &Server, bytes: usize) {
+    within(async {
+        while server.app.capacity.held() != bytes {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bodies_beyond_the_memory_are_sent_away_until_there_is_room() {
+    let settings = Settings { max_body_size: 1000, body_memory: 2000, ..Settings::default() };
+    let server = Server::start(settings).await;
+    let body = "x".repeat(900);
+    let one = server.post("/v1/keep", "", &body).await;
+    let _two = server.post("/v1/keep", "", &body).await;
+    held(&server, 1800).await;
+    let refused = rest(&mut server.post("/v1/echo", "", &body).await).await;
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("retry-after: 1\r\n"), "{refused}");
+    let small = rest(&mut server.post("/v1/echo", "", "{}").await).await;
+    assert!(small.starts_with("HTTP/1.1 200 "), "{small}");
+    drop(one);
+    held(&server, 900).await;
+    let answer = rest(&mut server.post("/v1/echo", "", &body).await).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&body), "{answer}");
+}
+
+/// A client that takes nothing of an endless answer, two minutes later: in the first the system may have taken something.
+async fn unread(places: usize) -> (Server, TcpStream) {
+    let server = Server::start(Settings { max_concurrent: places, ..Settings::default() }).await;
+    let client = server.post("/v1/flood", "", "{}").await;
+    // Until the system takes no more for it.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(server.app.capacity.taken(), 1);
+    for _ in 0..2 {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(61)).await;
+        tokio::time::resume();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    (server, client)
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_gives_its_place_up_once_room_is_short() {
+    let (server, mut client) = unread(1).await;
+    within(server.dropped.notified()).await;
+    assert_eq!(server.app.capacity.taken(), 0);
+    within(async { while client.read(&mut [0; 1 << 16]).await.is_ok_and(|read| read > 0) {} }).await;
+
+    let (server, _client) = unread(4).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(server.app.capacity.taken(), 1, "nobody is hurried while there is room");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The shell around the routes, seen over real sockets with routes made for the purpose.
 
 mod endings;
+mod leaving;
 mod limits;
 
 use std::convert::Infallible;
@@ -26,6 +27,7 @@ use crate::fault::ApiError;
 use crate::models::Models;
 use crate::oauth::Client;
 use crate::platform::HttpClient;
+use crate::server::observe::RequestLog;
 use crate::server::{App, Settings, api, assemble, body, listen};
 use crate::upstream;
 
@@ -48,7 +50,7 @@ fn app(settings: Settings) -> Arc<App> {
     Arc::new(App::new(settings, Models::default(), supplier, upstream, client).expect("an app"))
 }
 
-/// A server with the routes `echo`, `panic`, `wait` and `drip` beside the usual ones.
+/// A server with the routes `echo`, `keep`, `panic`, `wait`, `drip`, `flood` and `events` beside the usual ones.
 struct Server {
     address: SocketAddr,
     app: Arc<App>,
@@ -80,8 +82,15 @@ impl Server {
         let (release, begun, dropped) = <(Arc<Notify>, Arc<Notify>, Arc<Notify>)>::default();
         let wait = waiting(&release, &begun, &dropped);
         let drip = dripping(&release, &begun, &dropped);
+        let flood = flooding(&dropped);
+        let events = drip.clone();
+        let events = move || {
+            let answer = events();
+            async { ([("content-type", "text/event-stream")], answer.await.into_body()) }
+        };
         let routes = api()
             .route("/echo", post(echo))
+            .route("/keep", post(keep))
             .route(
                 "/panic",
                 post(|| async {
@@ -91,7 +100,9 @@ impl Server {
                 }),
             )
             .route("/wait", post(wait))
-            .route("/drip", post(drip));
+            .route("/drip", post(drip))
+            .route("/flood", post(flood))
+            .route("/events", post(events));
         let listeners = listen::bind("127.0.0.1", 0, false).await.expect("a listener");
         let address = listeners[0].local_addr().expect("bound");
         let (stop, stopped) = oneshot::channel();
@@ -100,7 +111,8 @@ impl Server {
             let _ = stopped.await;
         };
         #[expect(clippy::disallowed_methods, reason = "the test waits for its end")]
-        let run = tokio::spawn(listen::run(listeners, router, shutdown, grace, app.cut_off.clone()));
+        let run =
+            tokio::spawn(listen::run(listeners, router, shutdown, grace, app.cut_off.clone(), app.capacity.clone()));
         Self { address, app, release, begun, dropped, stop, run }
     }
 
@@ -122,8 +134,17 @@ impl Server {
 }
 
 async fn echo(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
-    let body = body::read(request, app.settings.max_body_size, app.settings.body_silence).await?;
+    let log = RequestLog::of(&app, &request);
+    let body = body::read(request, app.settings.max_body_size, app.settings.body_silence, log.place()).await?;
     Ok(Response::new(Body::from(body)))
+}
+
+/// Reads the body and never answers.
+async fn keep(state: State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let log = RequestLog::of(&state, &request);
+    let _body = echo(state, request).await?;
+    drop(log);
+    std::future::pending().await
 }
 
 type Answer = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
@@ -156,6 +177,21 @@ fn dripping(release: &Arc<Notify>, begun: &Arc<Notify>, dropped: &Arc<Notify>) -
                 Ok(Bytes::from_static(b"last"))
             });
             Response::new(Body::from_stream(first.chain(last)))
+        })
+    }
+}
+
+/// Sends without end.
+fn flooding(dropped: &Arc<Notify>) -> impl Fn() -> Answer + Clone + use<> {
+    let dropped = dropped.clone();
+    move || {
+        let dropped = NotifyOnDrop(dropped.clone());
+        Box::pin(async move {
+            let pieces = futures_util::stream::repeat_with(move || {
+                let _ = &dropped;
+                Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 16 << 10]))
+            });
+            Response::new(Body::from_stream(pieces))
         })
     }
 }

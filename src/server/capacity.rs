@@ -1,0 +1,171 @@
+//! How much is worked on at once: requests, and the bytes of their bodies.
+//!
+//! * A request has a [`Place`] until the answer's last byte was handed over, or its client has left.
+//! * The bytes of a body count from when they are read or unpacked until the backend has begun to answer, since until then
+//!   the body may have to be sent again. A body that is alone always fits, however large the operator lets it be.
+//! * What does not fit is refused at once with 503 and `Retry-After`: waiting would hide the overload from the client,
+//!   which knows better when to come back.
+//! * While three quarters of the places or of the bytes are taken, room is [short](Capacity::is_short), and clients have to
+//!   get on: see [`super::progress`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::fault::{ApiError, ErrorKind};
+
+/// What is shared by all requests and connections. Clones are handles to the same.
+#[derive(Debug, Clone)]
+pub struct Capacity(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    places: Share,
+    bodies: Share,
+}
+
+/// Something of which there is so much.
+#[derive(Debug)]
+struct Share {
+    most: usize,
+    taken: AtomicUsize,
+}
+
+impl Share {
+    const fn of(most: usize) -> Self {
+        Self { most, taken: AtomicUsize::new(0) }
+    }
+
+    /// Takes `count`, if there are so many or if whoever has `own` of them is the only one to have any.
+    fn take(&self, count: usize, own: usize) -> bool {
+        let before = self.taken.fetch_add(count, Ordering::Relaxed);
+        let fits = before.saturating_add(count) <= self.most || before == own;
+        if !fits {
+            self.give_back(count);
+        }
+        fits
+    }
+
+    fn give_back(&self, count: usize) {
+        self.taken.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    fn is_short(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) >= self.most - self.most / 4
+    }
+}
+
+impl Capacity {
+    /// Room for so many requests, and for so many bytes of bodies.
+    pub fn new(requests: usize, body_bytes: usize) -> Self {
+        let (places, bodies) = (Share::of(requests), Share::of(body_bytes));
+        Self(Arc::new(Shared { places, bodies }))
+    }
+
+    /// A place for one more request.
+    pub(super) fn place(&self) -> Result<Place, ApiError> {
+        if self.0.places.taken.fetch_add(1, Ordering::Relaxed) < self.0.places.most {
+            return Ok(Place { capacity: self.clone(), held: AtomicUsize::new(0) });
+        }
+        self.0.places.give_back(1);
+        Err(busy(format!("{} requests are in flight already", self.0.places.most)))
+    }
+
+    /// Whether so much is taken that clients have to get on.
+    pub fn is_short(&self) -> bool {
+        self.0.places.is_short() || self.0.bodies.is_short()
+    }
+
+    /// Requests that have a place.
+    #[cfg(test)]
+    pub(super) fn taken(&self) -> usize {
+        self.0.places.taken.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of bodies that are held.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.0.bodies.taken.load(Ordering::Relaxed)
+    }
+}
+
+/// A place among the requests being worked on, and the bytes it holds; both are given back when it goes.
+#[derive(Debug)]
+pub struct Place {
+    capacity: Capacity,
+    held: AtomicUsize,
+}
+
+impl Place {
+    /// Holds `bytes` more of a body. The error is the client's answer.
+    pub(super) fn hold(&self, bytes: usize) -> Result<(), ApiError> {
+        let bodies = &self.capacity.0.bodies;
+        if bodies.take(bytes, self.held.load(Ordering::Relaxed)) {
+            self.held.fetch_add(bytes, Ordering::Relaxed);
+            return Ok(());
+        }
+        let most = bodies.most >> 20;
+        Err(busy(format!("the requests in flight take the {most} MiB that there are for their bodies")))
+    }
+
+    /// Holds `bytes` and no others from now on: what has been let in is not refused for what becomes of it.
+    pub(super) fn now_holds(&self, bytes: usize) {
+        let bodies = &self.capacity.0.bodies;
+        bodies.taken.fetch_add(bytes, Ordering::Relaxed);
+        bodies.give_back(self.held.swap(bytes, Ordering::Relaxed));
+    }
+
+    /// Whether so much is taken that clients have to get on.
+    pub(super) fn is_short(&self) -> bool {
+        self.capacity.is_short()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.now_holds(0);
+        self.capacity.0.places.give_back(1);
+    }
+}
+
+/// What is answered where there is no room.
+pub(super) fn busy(message: String) -> ApiError {
+    ApiError::new(ErrorKind::Busy, message).with_retry_after(RETRY_AFTER)
+}
+
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_given_back_and_the_only_body_always_fits() {
+        let capacity = Capacity::new(3, 100);
+        let (one, two) = (capacity.place().expect("a place"), capacity.place().expect("a place"));
+        one.hold(60).expect("room");
+        assert!(two.hold(50).is_err() && two.hold(40).is_ok() && one.hold(1).is_err());
+        drop(two);
+        one.hold(1000).expect("alone");
+        assert_eq!(capacity.held(), 1060);
+        one.now_holds(7);
+        assert_eq!(capacity.held(), 7);
+        drop(one);
+        assert_eq!((capacity.held(), capacity.taken()), (0, 0));
+    }
+
+    #[test]
+    fn room_is_short_from_three_quarters_on() {
+        let capacity = Capacity::new(4, 100);
+        let places: Vec<_> = (0..4).map(|_| capacity.place().expect("a place")).collect();
+        assert!(capacity.is_short() && capacity.place().is_err());
+        let mut places = places.into_iter();
+        let place = places.next_back().expect("four");
+        assert!(capacity.is_short());
+        drop(places.by_ref().take(2).collect::<Vec<_>>());
+        assert!(!capacity.is_short());
+        place.hold(75).expect("room");
+        assert!(capacity.is_short());
+        assert!(!Capacity::new(usize::MAX, usize::MAX).is_short());
+    }
+}
