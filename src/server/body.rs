@@ -18,7 +18,7 @@ use http::{HeaderMap, header};
 use http_body::{Body as _, Frame};
 
 use crate::openai::error::{ApiError, ErrorKind};
-use crate::platform::{Instant, Timer};
+use crate::platform::{Instant, Timer, apart};
 
 /// The whole body of `request`, decoded: at most `limit` bytes, with no `silence` longer than that between two reads.
 ///
@@ -37,7 +37,12 @@ pub async fn read(request: Request, limit: usize, silence: Duration) -> Result<B
         }
         timer.reset(Instant::now() + silence);
     }
-    encoding.undo(whole.into_bytes(), limit)
+    let whole = whole.into_bytes();
+    if encoding == Encoding::Identity {
+        return Ok(whole);
+    }
+    // A few bytes may hold many, so none of it is unpacked where others are served.
+    apart(move || encoding.undo(whole, limit)).await
 }
 
 async fn next_frame(body: &mut Body, timer: &mut Timer) -> Result<Option<Frame<Bytes>>, ApiError> {

@@ -20,8 +20,8 @@ use crate::translate::responses::{Collect, Compaction, Relay, compaction};
 /// Relays the backend's events, or answers with the final response object, as the client asked.
 pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
-    let Turn { exchange, stream, model, .. } = Turn::new(&incoming, Purpose::Answer)?;
     let reader = incoming.reader();
+    let Turn { exchange, stream, model, .. } = incoming.work(|it| Turn::new(it, Purpose::Answer)).await?;
     if stream {
         exchange.stream(move |sent| Relay::new(reader).renamed(model.as_deref(), &sent.model)).await
     } else {
@@ -33,7 +33,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request) -> Res
 /// meanwhile; clients of this endpoint wait for minutes.
 pub(super) async fn compact(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
-    let Turn { exchange, retained, .. } = Turn::new(&incoming, Purpose::Compaction)?;
+    let Turn { exchange, retained, .. } = incoming.work(|it| Turn::new(it, Purpose::Compaction)).await?;
     exchange.document(move |_| Compaction::new(Arc::clone(&retained))).await
 }
 
