@@ -9,7 +9,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use memchr::memmem;
+use memchr::memchr_iter;
 use sha2::{Digest as _, Sha256};
 
 use super::call_id::hex;
@@ -49,7 +49,7 @@ impl ToolNames {
         if self.sent.contains_key(name) {
             return;
         }
-        let candidates = (0_u32..).map(|time| short(name, time));
+        let candidates = short(name);
         let Some(sent) = { candidates }.find(|candidate| !taken.contains(candidate)) else { return };
         taken.insert(sent.clone());
         if !name.is_empty() {
@@ -63,9 +63,16 @@ impl ToolNames {
         self.own.get(sent).map(String::as_str)
     }
 
-    /// Whether one of the names that are sent stands in `json`.
+    /// Whether one of the names that are sent stands in `json` as a string of its own. The text is walked once, however
+    /// many names there are.
     pub(super) fn are_in(&self, json: &[u8]) -> bool {
-        self.own.keys().any(|sent| memmem::find(json, sent.as_bytes()).is_some())
+        let mut start = 0;
+        memchr_iter(b'"', json).any(|quote| {
+            let between = json.get(start..quote).unwrap_or_default();
+            start = quote + 1;
+            let has_digest = between.len() <= LONGEST && between.iter().rev().nth(DIGEST) == Some(&b'_');
+            has_digest && str::from_utf8(between).is_ok_and(|name| self.own.contains_key(name))
+        })
     }
 
     /// The name that is sent for the client's `name`, where they differ.
@@ -91,21 +98,24 @@ fn fits(name: Text<'_>) -> bool {
     is_fit(name.escaped()) || (name.escaped().contains('\\') && is_fit(&name.decode()))
 }
 
-/// The beginning of `name`, and a piece of its hash that is another one each `time`.
-fn short(name: &str, time: u32) -> String {
+/// The beginning of `name`, and a piece of its hash that is another one each time. The name is hashed once, however many
+/// are taken.
+fn short(name: &str) -> impl Iterator<Item = String> {
     let word = |character: char| if character.is_ascii_alphanumeric() || character == '-' { character } else { '_' };
     let mut beginning: String = name.chars().take(LONGEST - DIGEST - 1).map(word).collect();
     if !beginning.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
         beginning.clear();
         beginning += if name.is_empty() { "unnamed" } else { "tool" };
     }
-    let mut digest = Sha256::new();
-    digest.update(name.as_bytes());
-    if time > 0 {
-        digest.update(time.to_le_bytes());
-    }
-    let digest = hex(&digest.finalize());
-    format!("{beginning}_{}", digest.get(..DIGEST).unwrap_or_default())
+    let hash = Sha256::new_with_prefix(name.as_bytes());
+    (0_u32..).map(move |time| {
+        let mut hash = hash.clone();
+        if time > 0 {
+            hash.update(time.to_le_bytes());
+        }
+        let digest = hash.finalize();
+        format!("{beginning}_{}", hex(digest.get(..DIGEST / 2).unwrap_or_default()))
+    })
 }
 
 /// The longest name the backend takes.
@@ -144,6 +154,22 @@ mod tests {
         }
         assert!(table.sent(Text::from_escaped("a.b")).unwrap().starts_with("a_b_"));
         assert_eq!(table.sent(Text::from_escaped(r"a\u002eb")), table.sent(Text::from_escaped("a.b")));
+    }
+
+    #[test]
+    fn names_that_are_sent_are_found_where_they_are_whole() {
+        let table = table(&["a.b", "c.d"]).unwrap();
+        let sent = table.sent(Text::from_escaped("c.d")).unwrap();
+        for (json, is_in) in [
+            (format!(r#"{{"name":"{sent}"}}"#), true),
+            (format!(r#"{{"\"":"\\","name":"{sent}","x":1}}"#), true),
+            (format!(r#"{{"text":"call {sent} now"}}"#), false),
+            (format!(r#"{{"name":"x{sent}"}}"#), false),
+            (r#"{"name":"c.d"}"#.to_owned(), false),
+            (sent.to_owned(), false),
+        ] {
+            assert_eq!(table.are_in(json.as_bytes()), is_in, "{json}");
+        }
     }
 
     #[test]
