@@ -7,7 +7,9 @@
 //! * A call in the history whose name is empty, which the backend refuses too (diegosouzapw/OmniRoute#346), is sent under a
 //!   name that says so; nothing is ever called by that name.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use memchr::memchr_iter;
 use sha2::{Digest as _, Sha256};
@@ -19,9 +21,9 @@ use crate::openai::json::{ObjectWriter, Text};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ToolNames {
     /// By the client's name.
-    sent: HashMap<String, String>,
+    sent: HashMap<Arc<str>, Arc<str>>,
     /// By the name that is sent.
-    own: HashMap<String, String>,
+    own: HashMap<Arc<str>, Arc<str>>,
 }
 
 impl ToolNames {
@@ -32,35 +34,41 @@ impl ToolNames {
         if all_fit {
             return None;
         }
-        let mut taken = HashSet::new();
+        // A name that does not fit is never given to another, so it need not be kept free.
+        let (mut taken, mut others) = (HashSet::new(), Vec::new());
         names(&mut |name| {
-            taken.insert(name.decode().into_owned());
-        });
-        let mut table = Self::default();
-        names(&mut |name| {
-            if !fits(name) {
-                table.add(&name.decode(), &mut taken);
+            if fits(name) {
+                taken.insert(name.decode());
+            } else {
+                others.push(name);
             }
         });
+        let mut table = Self::default();
+        for name in others {
+            table.add(&name.decode(), &mut taken);
+        }
         Some(table)
     }
 
-    fn add(&mut self, name: &str, taken: &mut HashSet<String>) {
+    fn add(&mut self, name: &str, taken: &mut HashSet<Cow<'_, str>>) {
         if self.sent.contains_key(name) {
             return;
         }
-        let candidates = short(name);
-        let Some(sent) = { candidates }.find(|candidate| !taken.contains(candidate)) else { return };
-        taken.insert(sent.clone());
-        if !name.is_empty() {
-            self.own.insert(sent.clone(), name.to_owned());
+        let is_free =
+            |candidate: &String| !taken.contains(candidate.as_str()) && !self.own.contains_key(candidate.as_str());
+        let Some(sent) = { short(name) }.find(is_free) else { return };
+        let (name, sent) = (Arc::<str>::from(name), Arc::<str>::from(sent));
+        if name.is_empty() {
+            taken.insert(Cow::Owned(sent.as_ref().to_owned()));
+        } else {
+            self.own.insert(Arc::clone(&sent), Arc::clone(&name));
         }
-        self.sent.insert(name.to_owned(), sent);
+        self.sent.insert(name, sent);
     }
 
     /// The client's name for a tool that the backend knows as `sent`, where they differ.
     pub fn own(&self, sent: &str) -> Option<&str> {
-        self.own.get(sent).map(String::as_str)
+        self.own.get(sent).map(AsRef::as_ref)
     }
 
     /// Whether one of the names that are sent stands in `json` as a string of its own. The text is walked once, however
@@ -77,7 +85,7 @@ impl ToolNames {
 
     /// The name that is sent for the client's `name`, where they differ.
     fn sent(&self, name: Text<'_>) -> Option<&str> {
-        self.sent.get(name.decode().as_ref()).map(String::as_str)
+        self.sent.get(name.decode().as_ref()).map(AsRef::as_ref)
     }
 }
 
