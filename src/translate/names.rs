@@ -43,10 +43,14 @@ impl ToolNames {
                 others.push(name);
             }
         });
-        let mut table = Self::default();
-        for name in others {
+        // Growing step by step would hash a million names once more; most of them may be the same one, though.
+        let room = || HashMap::with_capacity(others.len());
+        let mut table = Self { sent: room(), own: room() };
+        for name in &others {
             table.add(&name.decode(), &mut taken);
         }
+        table.sent.shrink_to_fit();
+        table.own.shrink_to_fit();
         Some(table)
     }
 
