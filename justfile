@@ -87,11 +87,11 @@ coverage *args:
 fuzz seconds="60" *targets:
     scripts/fuzz.sh {{ seconds }} {{ targets }}
 
-# Run streams through a real process for ten minutes, every event counted: just soak, or just soak SECONDS STREAMS
+# Run streams for ten minutes through real processes that are stopped, unread and starved, every event counted: just soak, or just soak SECONDS STREAMS
 soak *args:
     cargo bench --locked --bench soak -- {{ args }}
 
-# Measure beside nginx: just bench; or: just bench open 1000, just bench image, just bench translation
+# Measure beside nginx: just bench; or: just bench open 1000, just bench image, just bench input, just bench translation
 bench *args:
     cargo bench --locked --bench measure -- {{ args }}
 

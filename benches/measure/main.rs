@@ -4,6 +4,8 @@
 //!   of both; what counts is the median of the rounds' ratios.
 //! * `just bench compare open STREAMS` opens so many streams at once, counts every event, and watches the memory.
 //! * `just bench compare image` sends images of 5, 10 and 20 MB.
+//! * `just bench input` sends requests of 1, 5, 20 and 60 MB in many shapes and fails where a byte costs more than 50 ns;
+//!   `just bench input "chat/completions calls" 20` sends one shape of one size.
 //! * `just bench translation` times the translation alone; with CASE READ EVENTS it runs one case once, for a profiler.
 //! * All processes are on one machine and share its processors: the ratios mean something, the times do not.
 
@@ -18,8 +20,10 @@
 )]
 
 mod client;
+mod input;
 mod mock;
 mod process;
+mod shapes;
 mod translation;
 
 use std::time::{Duration, Instant};
@@ -35,6 +39,11 @@ fn main() {
         ["mock"] => runtime.block_on(mock::serve()),
         ["open", streams] => runtime.block_on(open(streams.parse().expect("a number of streams"))),
         ["image"] => runtime.block_on(images()),
+        ["input", rest @ ..] => {
+            let size = rest.get(1).map(|size| size.parse().expect("a number of megabytes"));
+            let is_cheap = runtime.block_on(input::report(rest.first().unwrap_or(&""), size));
+            std::process::exit(i32::from(!is_cheap));
+        }
         ["translation"] => translation::report(),
         ["translation", case, read, events] => {
             translation::run_once(case, read, events.parse().expect("a number of events"));

@@ -1,7 +1,7 @@
 //! The backend of the comparison: answers every call with the stream its prompt asks for, and costs as little as possible.
 //!
 //! * A prompt holds `plan:COUNT:MICROSECONDS`: so many deltas, so far apart; 0 means all at once. `plan:image:BYTES` is one
-//!   generated image of that size.
+//!   generated image of that size, `plan:item:BYTES` a finished message of that size with the id `item_1`.
 //! * Each delta carries the moment it was written, by the clock that all processes share, between two `@`.
 
 use std::time::Duration;
@@ -65,6 +65,7 @@ fn request_length(received: &[u8]) -> Option<usize> {
 enum Plan {
     Deltas { count: usize, pause: Duration },
     Image(usize),
+    Item(usize),
 }
 
 impl Plan {
@@ -72,6 +73,7 @@ impl Plan {
         let mut words = request.split_once("plan:")?.1.split(|letter: char| !letter.is_ascii_alphanumeric());
         match (words.next()?, words.next()?.parse::<usize>().ok()?) {
             ("image", size) => Some(Self::Image(size)),
+            ("item", size) => Some(Self::Item(size)),
             (count, pause) => {
                 Some(Self::Deltas { count: count.parse().ok()?, pause: Duration::from_micros(pause as u64) })
             }
@@ -107,6 +109,12 @@ async fn answer(stream: &mut TcpStream, plan: Plan) -> std::io::Result<()> {
         Plan::Image(size) => {
             let result = "A".repeat(size);
             let item = format!(r#"{{"type":"image_generation_call","id":"ig_1","result":"{result}"}}"#);
+            let event = format!(r#"{{"type":"response.output_item.done","output_index":1,"item":{item}}}"#);
+            chunk(&mut out, format!("data: {event}\n\n").as_bytes());
+        }
+        Plan::Item(size) => {
+            let content = format!(r#"[{{"type":"output_text","text":"{}"}}]"#, "A".repeat(size));
+            let item = format!(r#"{{"type":"message","id":"item_1","role":"assistant","content":{content}}}"#);
             let event = format!(r#"{{"type":"response.output_item.done","output_index":1,"item":{item}}}"#);
             chunk(&mut out, format!("data: {event}\n\n").as_bytes());
         }

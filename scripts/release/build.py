@@ -20,8 +20,8 @@ import project
 GLIBC = "2.28"
 
 # Variables that add to or replace what the compilers are told.
-AMBIENT = ("RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER",
-           "CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "AR", "ARFLAGS", "CARGO_INCREMENTAL")
+AMBIENT = ("RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTC_WRAPPER",
+           "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER", "CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "AR", "ARFLAGS", "CARGO_INCREMENTAL")
 
 
 def remappings(root, target_dir):
@@ -48,6 +48,9 @@ def environment(target, root, target_dir):
     pairs = remappings(root, target_dir)
     variables = {name: value for name, value in os.environ.items() if name not in AMBIENT}
     variables["CARGO_ENCODED_RUSTFLAGS"] = "\x1f".join(rust_flags(target, pairs))
+    # Empty, not absent: a wrapper named in a configuration file of the machine's counts otherwise
+    # (https://doc.rust-lang.org/cargo/reference/environment-variables.html#environment-variables-cargo-reads).
+    variables["RUSTC_WRAPPER"] = variables["RUSTC_WORKSPACE_WRAPPER"] = ""
     variables["SOURCE_DATE_EPOCH"] = str(project.epoch(root))
     if not target.endswith("-msvc"):
         variables["CC_SHELL_ESCAPED_FLAGS"] = "1"

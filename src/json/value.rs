@@ -11,20 +11,40 @@ use crate::fault::{ApiError, ErrorKind};
 use crate::json::{Path, Text, depth};
 
 /// One level of a JSON object: its keys in order, each with its raw value.
+///
+/// A history has as many objects as items, and nearly all have few keys, which a walk finds sooner than a hash.
 #[derive(Debug, Default)]
 pub struct Object<'a> {
-    entries: IndexMap<Cow<'a, str>, &'a RawValue>,
+    /// The entries, as long as there are at most [`FEW`].
+    few: Vec<(Cow<'a, str>, &'a RawValue)>,
+    /// All of them, once there are more.
+    many: IndexMap<Cow<'a, str>, &'a RawValue>,
 }
 
 impl<'a> Object<'a> {
     /// The value under `name`; `null` counts as absent.
     pub fn find(&self, name: &str) -> Option<&'a RawValue> {
-        self.entries.get(name).copied().filter(|value| !is_null(value))
+        let entry = || self.few.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
+        let value = if self.many.is_empty() { entry() } else { self.many.get(name).copied() };
+        value.filter(|value| !is_null(value))
     }
 
     /// Every key with its value, in the order of the text.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
-        self.entries.iter().map(|(key, value)| (key.as_ref(), *value))
+        let few = self.few.iter().map(|(key, value)| (key.as_ref(), *value));
+        few.chain(self.many.iter().map(|(key, value)| (key.as_ref(), *value)))
+    }
+
+    fn insert(&mut self, key: Cow<'a, str>, value: &'a RawValue) {
+        if !self.many.is_empty() {
+            self.many.insert(key, value);
+        } else if let Some((_, earlier)) = self.few.iter_mut().find(|(known, _)| *known == key) {
+            *earlier = value;
+        } else if self.few.len() < FEW {
+            self.few.push((key, value));
+        } else {
+            self.many.extend(self.few.drain(..).chain([(key, value)]));
+        }
     }
 }
 
@@ -44,11 +64,11 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-        let mut entries = IndexMap::new();
+        let mut object = Object::default();
         while let Some((Key(key), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-            entries.insert(key, value);
+            object.insert(key, value);
         }
-        Ok(Object { entries })
+        Ok(object)
     }
 }
 
@@ -137,6 +157,9 @@ fn mismatch(raw: &RawValue, path: &Path<'_>, expected: &str) -> ApiError {
     ApiError::invalid(path.to_string(), format!("'{path}' must be {expected}, but is {}", kind(raw)))
 }
 
+/// How many entries are walked rather than looked up.
+const FEW: usize = 12;
+
 /// How deep a request body may be nested: as deep as common JSON parsers follow.
 const DEEPEST: usize = 127;
 
@@ -163,6 +186,20 @@ mod tests {
         let object: Object<'_> = serde_json::from_str(r#"{"a":1,"a":2}"#).unwrap();
         assert_eq!(object.find("a").unwrap().get(), "2");
         assert_eq!(object.iter().count(), 1);
+    }
+
+    #[test]
+    fn many_keys_keep_order_and_last_values_too() {
+        for count in [FEW - 1, FEW, FEW + 1, 100] {
+            let mut json: Vec<String> = (0..count).map(|number| format!(r#""k{number}":{number}"#)).collect();
+            json.extend([r#""k3":"last""#.to_owned(), r#""k1":null"#.to_owned()]);
+            let json = format!("{{{}}}", json.join(","));
+            let object: Object<'_> = serde_json::from_str(&json).unwrap();
+            assert_eq!(object.find("k3").unwrap().get(), "\"last\"");
+            assert!(object.find("k1").is_none() && object.find("k100").is_none());
+            let keys: Vec<_> = object.iter().map(|(key, _)| key.to_owned()).collect();
+            assert_eq!(keys, (0..count).map(|number| format!("k{number}")).collect::<Vec<_>>());
+        }
     }
 
     #[test]

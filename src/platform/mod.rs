@@ -20,9 +20,9 @@ pub mod single_flight;
 mod worker;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use native::{HttpClient, Instant, Reach, Timer, TransportSettings, sleep, spawn};
+pub use native::{HttpClient, Instant, Reach, Timer, TransportSettings, apart, sleep, spawn};
 #[cfg(target_arch = "wasm32")]
-pub use worker::{HttpClient, Instant, Timer, sleep, spawn};
+pub use worker::{HttpClient, Instant, Timer, apart, sleep, spawn};
 
 /// The bytes of an answer as they arrive, one item a read.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>> + Send>>;

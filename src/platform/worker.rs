@@ -167,6 +167,11 @@ pub async fn sleep(delay: Duration) {
     SendFuture::new(Delay::from(delay)).await;
 }
 
+/// Does long `work` and gives its result. An isolate has one thread and serves others from other isolates.
+pub async fn apart<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
 /// Runs `future` beside the caller until it ends by itself. The host keeps the request's event open for it, for at most
 /// half a minute after the answer.
 pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {

@@ -21,7 +21,7 @@ use http_body::{Body as _, Frame};
 
 use self::unpack::{Failure, Unpacked};
 use crate::fault::{ApiError, ErrorKind};
-use crate::platform::{Instant, Timer};
+use crate::platform::{Instant, Timer, apart};
 use crate::server::capacity::Place;
 use crate::server::progress::{FLOOR, MINUTE, Progress};
 
@@ -51,7 +51,13 @@ pub(super) async fn read(
             place.map_or(Ok(()), |place| place.hold(length))?;
         }
     }
-    encoding.undo(whole.into_bytes(), limit, place)
+    let whole = whole.into_bytes();
+    if encoding == Encoding::Identity {
+        return Ok(whole);
+    }
+    // A few bytes may hold many, so none of it is unpacked where others are served.
+    let place = place.cloned();
+    apart(move || encoding.undo(whole, limit, place.as_ref())).await
 }
 
 async fn next_frame(body: &mut Body, patience: &mut Patience<'_>) -> Result<Option<Frame<Bytes>>, ApiError> {

@@ -65,7 +65,7 @@ impl Capacity {
     /// A place for one more request.
     pub(super) fn place(&self) -> Result<Place, ApiError> {
         if self.0.places.taken.fetch_add(1, Ordering::Relaxed) < self.0.places.most {
-            return Ok(Place { capacity: self.clone(), held: AtomicUsize::new(0) });
+            return Ok(Place(Arc::new(Taken { capacity: self.clone(), held: AtomicUsize::new(0) })));
         }
         self.0.places.give_back(1);
         Err(busy(format!("{} requests are in flight already", self.0.places.most)))
@@ -89,9 +89,12 @@ impl Capacity {
     }
 }
 
-/// A place among the requests being worked on, and the bytes it holds; both are given back when it goes.
+/// A place among the requests being worked on, and the bytes it holds; both are given back when its last clone goes.
+#[derive(Debug, Clone)]
+pub struct Place(Arc<Taken>);
+
 #[derive(Debug)]
-pub struct Place {
+struct Taken {
     capacity: Capacity,
     held: AtomicUsize,
 }
@@ -99,9 +102,9 @@ pub struct Place {
 impl Place {
     /// Holds `bytes` more of a body. The error is the client's answer.
     pub(super) fn hold(&self, bytes: usize) -> Result<(), ApiError> {
-        let bodies = &self.capacity.0.bodies;
-        if bodies.take(bytes, self.held.load(Ordering::Relaxed)) {
-            self.held.fetch_add(bytes, Ordering::Relaxed);
+        let bodies = &self.0.capacity.0.bodies;
+        if bodies.take(bytes, self.0.held.load(Ordering::Relaxed)) {
+            self.0.held.fetch_add(bytes, Ordering::Relaxed);
             return Ok(());
         }
         let most = bodies.most >> 20;
@@ -110,18 +113,24 @@ impl Place {
 
     /// Holds `bytes` and no others from now on: what has been let in is not refused for what becomes of it.
     pub(super) fn now_holds(&self, bytes: usize) {
-        let bodies = &self.capacity.0.bodies;
-        bodies.taken.fetch_add(bytes, Ordering::Relaxed);
-        bodies.give_back(self.held.swap(bytes, Ordering::Relaxed));
+        self.0.now_holds(bytes);
     }
 
     /// Whether so much is taken that clients have to get on.
     pub(super) fn is_short(&self) -> bool {
-        self.capacity.is_short()
+        self.0.capacity.is_short()
     }
 }
 
-impl Drop for Place {
+impl Taken {
+    fn now_holds(&self, bytes: usize) {
+        let bodies = &self.capacity.0.bodies;
+        bodies.taken.fetch_add(bytes, Ordering::Relaxed);
+        bodies.give_back(self.held.swap(bytes, Ordering::Relaxed));
+    }
+}
+
+impl Drop for Taken {
     fn drop(&mut self) {
         self.now_holds(0);
         self.capacity.0.places.give_back(1);

@@ -7,9 +7,11 @@
 //! * A call in the history whose name is empty, which the backend refuses too (diegosouzapw/OmniRoute#346), is sent under a
 //!   name that says so; nothing is ever called by that name.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use memchr::memmem;
+use memchr::memchr_iter;
 use sha2::{Digest as _, Sha256};
 
 use crate::backend::request::call_id::hex;
@@ -19,9 +21,9 @@ use crate::json::{ObjectWriter, Text};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ToolNames {
     /// By the client's name.
-    sent: HashMap<String, String>,
+    sent: HashMap<Arc<str>, Arc<str>>,
     /// By the name that is sent.
-    own: HashMap<String, String>,
+    own: HashMap<Arc<str>, Arc<str>>,
 }
 
 impl ToolNames {
@@ -32,45 +34,62 @@ impl ToolNames {
         if all_fit {
             return None;
         }
-        let mut taken = HashSet::new();
+        // A name that does not fit is never given to another, so it need not be kept free.
+        let (mut taken, mut others) = (HashSet::new(), Vec::new());
         names(&mut |name| {
-            taken.insert(name.decode().into_owned());
-        });
-        let mut table = Self::default();
-        names(&mut |name| {
-            if !fits(name) {
-                table.add(&name.decode(), &mut taken);
+            if fits(name) {
+                taken.insert(name.decode());
+            } else {
+                others.push(name);
             }
         });
+        // Growing step by step would hash a million names once more; most of them may be the same one, though.
+        let room = || HashMap::with_capacity(others.len());
+        let mut table = Self { sent: room(), own: room() };
+        for name in &others {
+            table.add(&name.decode(), &mut taken);
+        }
+        table.sent.shrink_to_fit();
+        table.own.shrink_to_fit();
         Some(table)
     }
 
-    fn add(&mut self, name: &str, taken: &mut HashSet<String>) {
+    fn add(&mut self, name: &str, taken: &mut HashSet<Cow<'_, str>>) {
         if self.sent.contains_key(name) {
             return;
         }
-        let candidates = (0_u32..).map(|time| short(name, time));
-        let Some(sent) = { candidates }.find(|candidate| !taken.contains(candidate)) else { return };
-        taken.insert(sent.clone());
-        if !name.is_empty() {
-            self.own.insert(sent.clone(), name.to_owned());
+        let is_free =
+            |candidate: &String| !taken.contains(candidate.as_str()) && !self.own.contains_key(candidate.as_str());
+        let Some(sent) = { short(name) }.find(is_free) else { return };
+        let (name, sent) = (Arc::<str>::from(name), Arc::<str>::from(sent));
+        if name.is_empty() {
+            taken.insert(Cow::Owned(sent.as_ref().to_owned()));
+        } else {
+            self.own.insert(Arc::clone(&sent), Arc::clone(&name));
         }
-        self.sent.insert(name.to_owned(), sent);
+        self.sent.insert(name, sent);
     }
 
     /// The client's name for a tool that the backend knows as `sent`, where they differ.
     pub fn own(&self, sent: &str) -> Option<&str> {
-        self.own.get(sent).map(String::as_str)
+        self.own.get(sent).map(AsRef::as_ref)
     }
 
-    /// Whether one of the names that are sent stands in `json`.
+    /// Whether one of the names that are sent stands in `json` as a string of its own. The text is walked once, however
+    /// many names there are.
     pub(crate) fn are_in(&self, json: &[u8]) -> bool {
-        self.own.keys().any(|sent| memmem::find(json, sent.as_bytes()).is_some())
+        let mut start = 0;
+        memchr_iter(b'"', json).any(|quote| {
+            let between = json.get(start..quote).unwrap_or_default();
+            start = quote + 1;
+            let has_digest = between.len() <= LONGEST && between.iter().rev().nth(DIGEST) == Some(&b'_');
+            has_digest && str::from_utf8(between).is_ok_and(|name| self.own.contains_key(name))
+        })
     }
 
     /// The name that is sent for the client's `name`, where they differ.
     fn sent(&self, name: Text<'_>) -> Option<&str> {
-        self.sent.get(name.decode().as_ref()).map(String::as_str)
+        self.sent.get(name.decode().as_ref()).map(AsRef::as_ref)
     }
 }
 
@@ -91,21 +110,24 @@ fn fits(name: Text<'_>) -> bool {
     is_fit(name.escaped()) || (name.escaped().contains('\\') && is_fit(&name.decode()))
 }
 
-/// The beginning of `name`, and a piece of its hash that is another one each `time`.
-fn short(name: &str, time: u32) -> String {
+/// The beginning of `name`, and a piece of its hash that is another one each time. The name is hashed once, however many
+/// are taken.
+fn short(name: &str) -> impl Iterator<Item = String> {
     let word = |character: char| if character.is_ascii_alphanumeric() || character == '-' { character } else { '_' };
     let mut beginning: String = name.chars().take(LONGEST - DIGEST - 1).map(word).collect();
     if !beginning.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
         beginning.clear();
         beginning += if name.is_empty() { "unnamed" } else { "tool" };
     }
-    let mut digest = Sha256::new();
-    digest.update(name.as_bytes());
-    if time > 0 {
-        digest.update(time.to_le_bytes());
-    }
-    let digest = hex(&digest.finalize());
-    format!("{beginning}_{}", digest.get(..DIGEST).unwrap_or_default())
+    let hash = Sha256::new_with_prefix(name.as_bytes());
+    (0_u32..).map(move |time| {
+        let mut hash = hash.clone();
+        if time > 0 {
+            hash.update(time.to_le_bytes());
+        }
+        let digest = hash.finalize();
+        format!("{beginning}_{}", hex(digest.get(..DIGEST / 2).unwrap_or_default()))
+    })
 }
 
 /// The longest name the backend takes.
@@ -144,6 +166,22 @@ mod tests {
         }
         assert!(table.sent(Text::from_escaped("a.b")).unwrap().starts_with("a_b_"));
         assert_eq!(table.sent(Text::from_escaped(r"a\u002eb")), table.sent(Text::from_escaped("a.b")));
+    }
+
+    #[test]
+    fn names_that_are_sent_are_found_where_they_are_whole() {
+        let table = table(&["a.b", "c.d"]).unwrap();
+        let sent = table.sent(Text::from_escaped("c.d")).unwrap();
+        for (json, is_in) in [
+            (format!(r#"{{"name":"{sent}"}}"#), true),
+            (format!(r#"{{"\"":"\\","name":"{sent}","x":1}}"#), true),
+            (format!(r#"{{"text":"call {sent} now"}}"#), false),
+            (format!(r#"{{"name":"x{sent}"}}"#), false),
+            (r#"{"name":"c.d"}"#.to_owned(), false),
+            (sent.to_owned(), false),
+        ] {
+            assert_eq!(table.are_in(json.as_bytes()), is_in, "{json}");
+        }
     }
 
     #[test]

@@ -140,19 +140,21 @@ impl Group {
 fn unique_ids<'h>(calls: &[Point<'h>]) -> Vec<Cow<'h, str>> {
     let mut used: HashSet<Cow<'h, str>> = HashSet::with_capacity(calls.len());
     // How often an id has come, so that the thousandth call of one id tries no number a second time.
-    let mut times: HashMap<&str, usize> = HashMap::new();
+    let mut times: HashMap<Cow<'h, str>, usize> = HashMap::new();
     let mut ids = Vec::with_capacity(calls.len());
     for (ordinal, call) in calls.iter().enumerate() {
         let own = match call.family {
             Family::Named => Cow::Owned(format!("call_legacy_{ordinal}")),
             Family::Function | Family::Custom | Family::ToolSearch => call.key.clone(),
         };
-        let mut id = call_id::fit(own.clone());
+        // What is numbered is the id that fits: an attempt costs the same for an id of megabytes as for a short one.
+        let mut id = call_id::fit(own);
         if used.contains(&id) {
-            let time = times.entry(call.key.as_ref()).or_insert(1);
+            let fitting = id.clone();
+            let time = times.entry(id.clone()).or_insert(1);
             while used.contains(&id) {
                 *time += 1;
-                id = call_id::fit(Cow::Owned(format!("{own}_{time}")));
+                id = call_id::fit(Cow::Owned(format!("{fitting}_{time}")));
             }
         }
         used.insert(id.clone());
@@ -213,6 +215,8 @@ mod tests {
             .collect();
         let ids = Pairing::new(&calls, &[]).ids;
         assert_eq!(ids[..4], ["a", "a_2", "a_3", "a_4"]);
+        let again = call_id::fit(Cow::Owned(format!("{}_2", ids[5])));
+        assert_eq!(ids[6], again, "what is numbered is not the whole long id");
         assert!(ids.iter().all(|id| (1..=64).contains(&id.chars().count())), "{ids:?}");
         assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len());
         assert_eq!(ids, Pairing::new(&calls, &[]).ids, "the same each time");

@@ -34,14 +34,16 @@ impl References {
             return Err(unknown(&path.key(key)));
         }
         let id = reference.find("id").map(|id| json::string(id, &path.key("id"))).transpose()?.unwrap_or_default();
+        // Before it is looked up, which copies it: a request may name an item of megabytes half a million times.
+        if self.seen.contains(id.as_ref()) {
+            return Ok(None);
+        }
         let remembered = match (context.answered)(&id) {
             Some(item) => item,
             None if id.starts_with("rs_") => return Ok(None),
             None => return Err(unknown(path)),
         };
-        if !self.seen.insert(id.into_owned()) {
-            return Ok(None);
-        }
+        self.seen.insert(id.into_owned());
         match kind(&remembered.json).as_deref() {
             None | Some("item_reference") => Err(unknown(path)),
             Some("reasoning") if !remembered.provenance.serves(&context.model.model) => Ok(None),
@@ -59,4 +61,34 @@ fn kind(item: &str) -> Option<String> {
 pub(super) fn unknown(path: &Path<'_>) -> ApiError {
     let reason = "items are not stored upstream, so send the item itself instead of an item_reference";
     ApiError::invalid(path.to_string(), format!("'{path}': {reason} (in many libraries: store: false)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backend::request::body::Provenance;
+    use crate::models::Models;
+
+    #[test]
+    fn an_item_is_looked_up_once_however_often_it_is_named() {
+        let model = Models::default().resolve(None, None);
+        let lookups = Cell::new(0);
+        let provenance = Arc::new(Provenance::new("a".into(), model.model.clone()));
+        let answered = |_: &str| {
+            lookups.set(lookups.get() + 1);
+            let json = r#"{"type":"message","id":"msg_1"}"#.to_owned();
+            Some(RememberedItem { json, provenance: Arc::clone(&provenance) })
+        };
+        let context = Context { answered: &answered, ..Context::new(&model) };
+        let reference: Object<'_> = serde_json::from_str(r#"{"type":"item_reference","id":"msg_1"}"#).unwrap();
+        let mut references = References::default();
+        let mut resolve = || references.resolve(&reference, &Path::Root.key("input"), &context).unwrap();
+        assert!(resolve().is_some());
+        assert!((0..1000).all(|_| resolve().is_none()));
+        assert_eq!(lookups.get(), 1);
+    }
 }

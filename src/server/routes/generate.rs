@@ -24,22 +24,7 @@ pub(in crate::server) async fn create<D: Dialect>(
     request: Request,
 ) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
-    let (exchange, shape, stream) = {
-        let ask = D::parse(&incoming.body)?;
-        let exchange = match &ask.form {
-            Form::Own(conversation) => translated(&incoming, &ask, conversation)?,
-            Form::Responses(ignored) => Turn::new(&incoming, Purpose::Chat(ignored))?.exchange,
-        };
-        (exchange, ask.shape, ask.stream)
-    };
-    let occasion = Occasion {
-        created: unix_now().as_secs(),
-        request_id: incoming.log.id().to_str().unwrap_or_default().to_owned(),
-        model: String::new(),
-        reasoning: incoming.app.settings.reasoning_format,
-    };
-    // It has been translated, and may be large.
-    drop(incoming);
+    let Prepared { exchange, shape, occasion, stream } = incoming.work(prepare::<D>).await?;
     let shows_reasoning = D::shows_reasoning(&shape, &occasion);
     let made_for = move |sent: &Resolution| (shape.clone(), Occasion { model: sent.model.clone(), ..occasion.clone() });
     if stream {
@@ -55,6 +40,30 @@ pub(in crate::server) async fn create<D: Dialect>(
         };
         exchange.document(machine).await
     }
+}
+
+/// One request, ready to be sent.
+struct Prepared<S> {
+    exchange: Exchange,
+    shape: S,
+    occasion: Occasion,
+    /// The client wants pieces.
+    stream: bool,
+}
+
+fn prepare<D: Dialect>(incoming: &Incoming) -> Result<Prepared<D::Shape>, ApiError> {
+    let ask = D::parse(&incoming.body)?;
+    let exchange = match &ask.form {
+        Form::Own(conversation) => translated(incoming, &ask, conversation)?,
+        Form::Responses(ignored) => Turn::new(incoming, Purpose::Chat(ignored))?.exchange,
+    };
+    let occasion = Occasion {
+        created: unix_now().as_secs(),
+        request_id: incoming.log.id().to_str().unwrap_or_default().to_owned(),
+        model: exchange.call.model.model.clone(),
+        reasoning: incoming.app.settings.reasoning_format,
+    };
+    Ok(Prepared { exchange, shape: ask.shape, occasion, stream: ask.stream })
 }
 
 /// The call for a conversation in the dialect's own form.

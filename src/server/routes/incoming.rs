@@ -12,6 +12,7 @@ use crate::dialect::responses::relay::Reader;
 use crate::excerpt::{NAME, cut};
 use crate::fault::ApiError;
 use crate::models::Resolution;
+use crate::platform::apart;
 use crate::server::answer::Exchange;
 use crate::server::memory::{Asked, Scope};
 use crate::server::observe::RequestLog;
@@ -37,6 +38,14 @@ impl Incoming {
         let body = body::read(request, app.settings.max_body_size, app.settings.body_silence, log.place()).await?;
         let scope = Scope::of(app.settings.guard.api_keys.presented(&headers));
         Ok(Self { app, log, body, scope, headers })
+    }
+
+    /// Does `work` with the request: apart from the threads that serve others, if its body is a large one.
+    pub(super) async fn work<T: Send + 'static>(self, work: impl FnOnce(&Self) -> T + Send + 'static) -> T {
+        if self.body.len() <= LARGE {
+            return work(&self);
+        }
+        apart(move || work(&self)).await
     }
 
     /// The model and effort to send; noted in the log. The error is that of a name longer than any model's, which would be
@@ -116,6 +125,32 @@ impl Incoming {
     }
 }
 
+/// A body from here on takes longer to translate, at some nanoseconds a byte, than others should wait; a smaller one less
+/// than what another thread costs is worth.
+const LARGE: usize = 256 << 10;
+
 /// Where clients put the id of a session, best first.
 const SESSION_HEADERS: [&str; 6] =
     ["session-id", "session_id", "x-session-id", "x-session-affinity", "x-affinity", "thread-id"];
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::server::settings::Settings;
+
+    async fn thread_of(length: usize) -> thread::ThreadId {
+        let app = crate::server::tests::app(Settings::default());
+        let request = Request::new(axum::body::Body::from(vec![b' '; length]));
+        let incoming = Incoming::read(app, request).await.expect("a body");
+        incoming.work(|_| thread::current().id()).await
+    }
+
+    #[tokio::test]
+    async fn a_large_body_holds_nobody_else_up() {
+        let here = thread::current().id();
+        assert_eq!(thread_of(LARGE).await, here);
+        assert_ne!(thread_of(LARGE + 1).await, here);
+    }
+}

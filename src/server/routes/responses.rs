@@ -24,10 +24,8 @@ use crate::server::routes::incoming::Incoming;
 /// Relays the backend's events, or answers with the final response object, as the client asked.
 pub(in crate::server) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
-    let Turn { exchange, stream, model, .. } = Turn::new(&incoming, Purpose::Answer)?;
     let reader = incoming.reader();
-    // It has been translated, and may be large.
-    drop(incoming);
+    let Turn { exchange, stream, model, .. } = incoming.work(|it| Turn::new(it, Purpose::Answer)).await?;
     if stream {
         exchange.stream(COMMENT, move |sent| Relay::new(reader).renamed(model.as_deref(), &sent.model)).await
     } else {
@@ -39,8 +37,7 @@ pub(in crate::server) async fn create(State(app): State<Arc<App>>, request: Requ
 /// meanwhile; clients of this endpoint wait for minutes.
 pub(in crate::server) async fn compact(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
-    let Turn { exchange, retained, .. } = Turn::new(&incoming, Purpose::Compaction)?;
-    drop(incoming);
+    let Turn { exchange, retained, .. } = incoming.work(|it| Turn::new(it, Purpose::Compaction)).await?;
     exchange.document(move |_| Compaction::new(Arc::clone(&retained))).await
 }
 

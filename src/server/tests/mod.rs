@@ -35,7 +35,7 @@ use crate::upstream;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An app without a login, whose backend is a port nobody listens on.
-fn app(settings: Settings) -> Arc<App> {
+pub(super) fn app(settings: Settings) -> Arc<App> {
     let client = HttpClient::new(PATIENCE).expect("a client");
     let oauth = Client::new(client.clone(), "http://127.0.0.1:9", "test", "test");
     let supplier = TokenSupplier::new(Arc::new(MemoryStore::default()), oauth);
