@@ -249,7 +249,19 @@ pub struct Details {
     pub names_reserve: bool,
     /// The model that answered in place of the one asked for.
     #[serde(skip)]
-    pub substitute: Option<String>,
+    pub substitute: Option<Box<str>>,
+    /// By how much the prompt is too long.
+    #[serde(skip)]
+    pub overflow: Option<Box<Overflow>>,
+}
+
+/// A prompt that is too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overflow {
+    /// How many tokens the prompt has, as an estimate.
+    pub tokens: u64,
+    /// How many its model takes.
+    pub window: u64,
 }
 
 impl Details {

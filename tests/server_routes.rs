@@ -61,7 +61,6 @@ async fn what_is_not_served_says_whether_the_backend_has_it() {
     for (target, words) in [
         ("/v1/embeddings", "backend has no embeddings"),
         ("/v1/images/generations", "this proxy does not serve it"),
-        ("/v1/messages", "this proxy does not serve it"),
         ("/v1/realtime/sessions", "this proxy does not serve it"),
         ("/v1/audio/transcriptions", "this proxy serves no audio"),
         ("/v1/files", "this proxy keeps no files"),

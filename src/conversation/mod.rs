@@ -44,6 +44,10 @@ pub struct Conversation<'a> {
     pub service_tier: Option<Cow<'a, str>>,
     /// The client's own cache key.
     pub cache_key: Option<Cow<'a, str>>,
+    /// The client's name for the session, where neither a cache key nor a header tells.
+    pub session: Option<Cow<'a, str>>,
+    /// Reasoning that the client gave back cannot be sent: it is another's, or leads to nothing.
+    pub reasoning_left_out: bool,
     /// Fields that change nothing.
     pub ignored: Ignored,
 }

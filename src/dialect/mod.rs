@@ -2,15 +2,17 @@
 //!
 //! * [`chat`]: OpenAI's Chat Completions.
 //! * [`responses`]: OpenAI's Responses API, which is the backend's own language: it is relayed rather than made anew.
-//! * `messages`: blocks of Anthropic's Messages API.
+//! * [`messages`]: Anthropic's Messages.
 //!
 //! Pure: no I/O, no clock, no runtime.
 
 pub mod chat;
-mod messages;
+pub mod messages;
 pub mod responses;
 
 use std::borrow::Cow;
+
+use http::HeaderMap;
 
 use crate::backend::answer::sink::Sink;
 use crate::conversation::Conversation;
@@ -30,8 +32,13 @@ pub trait Dialect: 'static {
     /// What a stream says to be known to be alive.
     const KEEPALIVE: &'static [u8];
 
-    /// Reads a request. The error names the field at fault.
-    fn parse(body: &[u8]) -> Result<Ask<'_, Self::Shape>, ApiError>;
+    /// Reads a request with its headers. The error names the field at fault.
+    fn parse<'a>(body: &'a [u8], headers: &HeaderMap) -> Result<Ask<'a, Self::Shape>, ApiError>;
+
+    /// The whole answer to a request that the backend need not see.
+    fn at_once(_shape: &Self::Shape, _occasion: &Occasion) -> Option<Vec<u8>> {
+        None
+    }
 
     /// Whether the client sees anything of the model's reasoning.
     fn shows_reasoning(shape: &Self::Shape, occasion: &Occasion) -> bool;
@@ -92,4 +99,6 @@ pub struct Occasion {
     pub model: String,
     /// How the operator wants reasoning shown where an API has no field for it.
     pub reasoning: ReasoningFormat,
+    /// Encrypted reasoning goes out to clients that can give it back.
+    pub seals: bool,
 }

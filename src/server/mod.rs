@@ -27,6 +27,7 @@ mod progress;
 mod reserve;
 mod routes;
 pub mod settings;
+mod shape;
 
 use std::sync::Arc;
 
@@ -129,6 +130,7 @@ fn assemble(app: Arc<App>, api: Router<Arc<App>>) -> Router {
     let router = Router::new()
         .nest("/v1", api.clone())
         .merge(api)
+        .merge(routes::messages::probes())
         .route("/health", get(routes::health::show))
         .route("/metrics", get(observe::metrics::show))
         .route("/admin/credentials", post(routes::admin::store))
@@ -154,6 +156,7 @@ fn api() -> Router<Arc<App>> {
         .route("/responses/compact", post(routes::responses::compact))
         .route("/models", get(routes::models::list))
         .route("/models/{*id}", get(routes::models::find))
+        .merge(routes::messages::routes())
         .merge(routes::absent::routes())
 }
 

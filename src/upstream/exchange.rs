@@ -181,7 +181,7 @@ impl Upstream {
         }
         let (parts, body) = response.into_parts();
         let head = Head::read(&parts.headers).masked(&self.supplier);
-        machine.begin(answered_by(call, &head)?);
+        machine.begin(answered_by(call, &head)?.for_account(Arc::clone(&account)));
         let dropped = call.body.cut(cut.without(&account)).map(|reasoning| reasoning.origin.clone()).collect();
         let stream = Watched::new(body, self.settings.idle_timeout);
         let transcoder = Transcoder::new(machine).with_names(call.names.clone());

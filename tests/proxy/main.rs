@@ -27,6 +27,7 @@ mod faults;
 mod frames;
 mod harness;
 mod history;
+mod messages;
 mod odd_streams;
 mod promises;
 mod reasoning;

@@ -33,7 +33,7 @@ impl<S: Sink> AnswerMachine<S> {
         let held = std::mem::take(&mut item.held);
         self.thoughts.led_to_call(id);
         self.visible = true;
-        self.sink.call(CallHead { index, kind, id, name }, out);
+        self.sink.call(CallHead { item: position, index, kind, id, name }, out);
         let at = self.items.part(position, DeltaKind::Arguments, 0);
         self.arguments(at, Text::from_escaped(&held), out);
     }
@@ -97,7 +97,7 @@ impl<S: Sink> AnswerMachine<S> {
         let Some((index, (id, name, head))) = item.call.zip(head_of(view)) else { return Ok(()) };
         if item.head != head {
             item.head = head;
-            if !self.sink.correct(Correction::Head(CallHead { index, kind, id, name })) {
+            if !self.sink.correct(Correction::Head(CallHead { item: position, index, kind, id, name })) {
                 return Err(Inconsistency::Contradiction(DeltaKind::Arguments));
             }
         }

@@ -70,6 +70,8 @@ pub(crate) enum ItemKind {
     Call(CallKind),
     /// A generated image.
     Image,
+    /// A search of the web that the backend does.
+    Search,
     /// The backend's own business.
     Other,
 }
@@ -340,7 +342,7 @@ impl ItemKind {
     pub(crate) const fn call(self) -> Option<CallKind> {
         match self {
             Self::Call(kind) => Some(kind),
-            Self::Unknown | Self::Message | Self::Reasoning | Self::Image | Self::Other => None,
+            Self::Unknown | Self::Message | Self::Reasoning | Self::Image | Self::Search | Self::Other => None,
         }
     }
 
@@ -358,6 +360,7 @@ impl ItemKind {
             Some("function_call") => Self::Call(CallKind::Function),
             Some("custom_tool_call") => Self::Call(CallKind::Custom),
             Some("image_generation_call") => Self::Image,
+            Some("web_search_call") => Self::Search,
             Some(_) => Self::Other,
         }
     }

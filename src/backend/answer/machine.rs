@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::backend::answer::items::{Finisher, Item, ItemKind, Items, Key};
 use crate::backend::answer::reasoning::{KeptReasoning, Thoughts};
-use crate::backend::answer::sink::{FinishReason, Sink};
+use crate::backend::answer::sink::{FinishReason, SearchCall, Sink};
 use crate::backend::answer::verdict::Inconsistency;
 use crate::backend::answer::views::{ItemView, WholePart};
 use crate::backend::answer::{Machine, Step};
@@ -170,7 +170,11 @@ impl<S: Sink> AnswerMachine<S> {
         self.left_over(position, view, &whole)?;
         match kind {
             ItemKind::Message if is_first => self.thoughts.led_to_message(),
-            ItemKind::Reasoning if is_first => self.thoughts.add(view),
+            ItemKind::Reasoning if is_first => {
+                self.thoughts.add(view);
+                self.sealed(position, view, out);
+            }
+            ItemKind::Search if is_first => self.searched(view, out),
             ItemKind::Image => self.image(position, view, out),
             ItemKind::Call(kind) => {
                 self.call_done(position, kind, view, out)?;
@@ -178,9 +182,27 @@ impl<S: Sink> AnswerMachine<S> {
                     self.thoughts.call_done(view, kind);
                 }
             }
-            ItemKind::Message | ItemKind::Reasoning | ItemKind::Other | ItemKind::Unknown => {}
+            ItemKind::Message | ItemKind::Reasoning | ItemKind::Search | ItemKind::Other | ItemKind::Unknown => {}
+        }
+        if is_first {
+            self.sink.item_done(position, out);
         }
         Ok(())
+    }
+
+    /// Gives the client reasoning that it can give back, if it sees reasoning at all.
+    fn sealed(&mut self, position: usize, view: &ItemView<'_>, out: &mut Vec<u8>) {
+        if self.shows_reasoning {
+            let length = out.len();
+            self.sink.sealed(position, view.encrypted_content.and_then(Text::of), out);
+            self.visible |= out.len() > length;
+        }
+    }
+
+    fn searched(&mut self, view: &ItemView<'_>, out: &mut Vec<u8>) {
+        let length = out.len();
+        self.sink.searched(SearchCall { id: view.id.and_then(Text::of), action: view.action }, out);
+        self.visible |= out.len() > length;
     }
 
     /// Takes the answer's last event; `cut` is why the answer is not whole.
@@ -215,7 +237,7 @@ impl<S: Sink> AnswerMachine<S> {
         let matters = |item: &Item| match item.kind {
             ItemKind::Message | ItemKind::Call(_) | ItemKind::Image | ItemKind::Unknown => true,
             ItemKind::Reasoning => self.shows_reasoning,
-            ItemKind::Other => false,
+            ItemKind::Search | ItemKind::Other => false,
         };
         if self.items.lack_an_item() || !self.items.are_borne_out(matters) {
             return Err(Inconsistency::Lost);
@@ -247,6 +269,7 @@ impl<S: Sink> AnswerMachine<S> {
 impl<S: Sink> Machine for AnswerMachine<S> {
     fn begin(&mut self, answerer: Answerer) {
         self.answerer = answerer;
+        self.sink.account(self.answerer.account());
         self.sink.model(self.answerer.name());
     }
 

@@ -11,6 +11,7 @@
 
 pub mod call_kind;
 mod calls;
+pub(crate) mod collected;
 pub(crate) mod items;
 pub mod machine;
 pub mod reasoning;

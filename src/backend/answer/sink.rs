@@ -26,6 +26,8 @@ pub struct Spot {
 /// The beginning of a call.
 #[derive(Debug, Clone, Copy)]
 pub struct CallHead<'a> {
+    /// The number of its item.
+    pub item: usize,
     /// Its place among the answer's calls, counted from 0.
     pub index: usize,
     /// Function or custom.
@@ -34,6 +36,15 @@ pub struct CallHead<'a> {
     pub id: Text<'a>,
     /// The tool.
     pub name: Text<'a>,
+}
+
+/// A search of the web that the backend has done.
+#[derive(Debug, Clone, Copy)]
+pub struct SearchCall<'a> {
+    /// The item's id, where it has one.
+    pub id: Option<Text<'a>>,
+    /// What was done, a JSON object: `type` with `query` and `sources`, with `url`, or with `url` and `pattern`.
+    pub action: Option<&'a RawValue>,
 }
 
 /// A generated image. It may be long, so it is copied only to where it goes.
@@ -94,6 +105,14 @@ pub trait Sink: Send + Unpin {
     /// Takes the best name known so far of the model that answers. One answer has one name: what comes after a client was
     /// told it does not count.
     fn model(&mut self, name: &str);
+    /// Takes the account that is answered, before anything else.
+    fn account(&mut self, _account: &str) {}
+    /// Takes the end of a reasoning item: the reasoning as only the backend can read it, where it was given.
+    fn sealed(&mut self, _item: usize, _encrypted: Option<Text<'_>>, _out: &mut Vec<u8>) {}
+    /// Takes a search that is over.
+    fn searched(&mut self, _search: SearchCall<'_>, _out: &mut Vec<u8>) {}
+    /// The item with this number has ended: nothing more comes of it.
+    fn item_done(&mut self, _item: usize, _out: &mut Vec<u8>) {}
     /// Takes more of a text.
     fn text(&mut self, spot: Spot, text: Text<'_>, out: &mut Vec<u8>);
     /// Takes a citation in the text at `spot`, as the backend writes it.

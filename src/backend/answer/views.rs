@@ -33,6 +33,8 @@ pub(crate) struct ItemView<'a> {
     pub(crate) result: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(crate) output_format: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(crate) action: Option<&'a RawValue>,
 }
 
 impl<'a> ItemView<'a> {

@@ -7,6 +7,7 @@
 //! * A tier of `auto` is such an echo and says nothing.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use memchr::memmem;
 use serde_json::value::RawValue;
@@ -20,6 +21,7 @@ use crate::models::same::same_model;
 /// What is known of one answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answerer {
+    account: Arc<str>,
     sent: String,
     is_strict: bool,
     model: Option<String>,
@@ -31,6 +33,17 @@ impl Answerer {
     /// An answer to a request for the model `sent`, of which nothing has been said. A strict one may come from no other.
     pub fn new(sent: &str, is_strict: bool) -> Self {
         Self { sent: sent.to_owned(), is_strict, ..Self::default() }
+    }
+
+    /// The same for an answer to `account`.
+    #[must_use]
+    pub fn for_account(self, account: Arc<str>) -> Self {
+        Self { account, ..self }
+    }
+
+    /// The account that is answered; empty where nobody has said.
+    pub fn account(&self) -> &str {
+        &self.account
     }
 
     /// The model that was asked for; empty where nobody has said.
@@ -68,7 +81,7 @@ impl Answerer {
         Some(Failure {
             code: Some(MODEL_SUBSTITUTED.to_owned()),
             message: Some(message),
-            details: Details { substitute: Some(substitute.to_owned()), ..Details::default() },
+            details: Details { substitute: Some(substitute.into()), ..Details::default() },
             ..Failure::default()
         })
     }

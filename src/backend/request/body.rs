@@ -115,6 +115,16 @@ impl Body {
         Self { json: json.into(), reasoning }
     }
 
+    /// How many bytes the whole body has.
+    pub fn len(&self) -> usize {
+        self.json.len()
+    }
+
+    /// Whether there is no body.
+    pub fn is_empty(&self) -> bool {
+        self.json.is_empty()
+    }
+
     /// Whether there is reasoning that could be cut out.
     pub fn has_reasoning(&self) -> bool {
         !self.reasoning.is_empty()

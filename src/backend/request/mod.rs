@@ -48,6 +48,7 @@ pub fn translate(conversation: &Conversation<'_>, context: &Context<'_>) -> Back
     let prompt = Prompt::split(conversation, context.instructions);
     let names = tool_names(conversation);
     let session_key = given_key(conversation.cache_key.as_deref(), context.session_header)
+        .or_else(|| given_key(conversation.session.as_deref(), None))
         .unwrap_or_else(|| derived_key(conversation, context, &prompt));
     let mut body = Vec::new();
     let mut writer = ObjectWriter::begin(&mut body);
@@ -70,7 +71,8 @@ pub fn translate(conversation: &Conversation<'_>, context: &Context<'_>) -> Back
     writer.end();
     let (ignored, names) = (ignored.names(), names.map(Arc::new));
     let references = Vec::new();
-    let Replayed { reasoning, left_out: reasoning_left_out } = replayed;
+    let Replayed { reasoning, left_out } = replayed;
+    let reasoning_left_out = left_out || conversation.reasoning_left_out;
     BackendRequest { body, session_key, ignored, names, reasoning, reasoning_left_out, references }
 }
 

@@ -1,17 +1,14 @@
 //! A chat answer as one JSON document.
 //!
 //! * What comes is kept piece by piece and put together at the end, the way a streaming client would have got it one chunk
-//!   after the other. Until then a piece can be corrected, and one that comes late be put in its place.
+//!   after the other.
 //! * Texts are joined in their escaped form, so the document holds exactly the backend's characters.
-
-use std::collections::{HashMap, HashSet};
 
 use serde_json::value::RawValue;
 
+use crate::backend::answer::collected::{Collected, CollectedCall, Piece};
 use crate::backend::answer::sink::{CallHead, CallKind, Correction, FinishReason, Image, Sink, Spot};
-use crate::backend::event::Usage;
-use crate::backend::event::delta::DeltaKind;
-use crate::backend::event::usage;
+use crate::backend::event::{Usage, usage};
 use crate::dialect::chat::chunks::write_image;
 use crate::dialect::chat::citation;
 use crate::dialect::chat::flow::{Flow, Shown};
@@ -24,46 +21,10 @@ use crate::json::{ArrayWriter, ObjectWriter, Text};
 pub struct Fold {
     meta: AnswerMeta,
     id: String,
-    pieces: Vec<Piece>,
-    /// The parts of which there is a piece.
-    begun: HashSet<usize>,
-    /// For every kind of text, the part that belongs behind all others so far.
-    latest: HashMap<DeltaKind, Order>,
-    calls: Vec<Call>,
-    /// The data URL of each.
-    images: Vec<Vec<u8>>,
+    collected: Collected,
     /// Goes along to notice a stop sequence; there is none for most requests.
     watch: Option<Flow>,
     left_out: usize,
-}
-
-/// Something that has come, in the order in which it is shown.
-#[derive(Debug)]
-enum Piece {
-    /// Escaped characters of a text.
-    Text(Spot, String),
-    /// A citation in a part, as the backend wrote it.
-    Citation(usize, Box<str>),
-    /// The next call.
-    Call,
-    /// The next image.
-    Image,
-}
-
-/// Place of an item, and of a part in it.
-type Order = (u64, u64);
-
-fn order_of(spot: Spot) -> Option<Order> {
-    spot.place.map(|place| (place, spot.index))
-}
-
-/// One call; every text is escaped.
-#[derive(Debug)]
-struct Call {
-    kind: CallKind,
-    id: String,
-    name: String,
-    payload: String,
 }
 
 impl Fold {
@@ -73,42 +34,8 @@ impl Fold {
             id: meta.fallback_id.clone(),
             watch: meta.stop.is_some().then(|| Flow::new(&meta)),
             meta,
-            pieces: Vec::new(),
-            begun: HashSet::new(),
-            latest: HashMap::new(),
-            calls: Vec::new(),
-            images: Vec::new(),
+            collected: Collected::default(),
             left_out: 0,
-        }
-    }
-
-    /// Where the first piece of a part belongs: behind all that came, unless parts of its kind that belong behind it did.
-    fn place_of(&mut self, spot: Spot) -> usize {
-        let Some(order) = order_of(spot) else { return self.pieces.len() };
-        let latest = self.latest.entry(spot.kind).or_insert(order);
-        if *latest <= order {
-            *latest = order;
-            return self.pieces.len();
-        }
-        let is_behind = |piece: &Piece| match piece {
-            Piece::Text(other, _) => other.kind == spot.kind && order_of(*other).is_some_and(|other| other > order),
-            Piece::Citation(..) | Piece::Call | Piece::Image => false,
-        };
-        self.pieces.iter().position(is_behind).unwrap_or(self.pieces.len())
-    }
-
-    fn is_of(piece: &Piece, part: usize) -> bool {
-        matches!(piece, Piece::Text(spot, _) if spot.part == part)
-    }
-
-    /// Puts `whole` where the part at `spot` begins, and takes away the rest of it.
-    fn replace(&mut self, spot: Spot, whole: Text<'_>) {
-        self.begun.insert(spot.part);
-        let first = self.pieces.iter().position(|piece| Self::is_of(piece, spot.part));
-        let place = first.unwrap_or_else(|| self.place_of(spot));
-        self.pieces.retain(|piece| !Self::is_of(piece, spot.part));
-        if !whole.is_empty() {
-            self.pieces.insert(place, Piece::Text(spot, whole.escaped().to_owned()));
         }
     }
 }
@@ -128,19 +55,12 @@ impl Sink for Fold {
         if let Some(watch) = &mut self.watch {
             watch.text(spot, text, &mut |_| {});
         }
-        match self.pieces.last_mut() {
-            Some(Piece::Text(last, escaped)) if last.part == spot.part => escaped.push_str(text.escaped()),
-            _ => {
-                let is_new = self.begun.insert(spot.part);
-                let place = if is_new { self.place_of(spot) } else { self.pieces.len() };
-                self.pieces.insert(place, Piece::Text(spot, text.escaped().to_owned()));
-            }
-        }
+        self.collected.text(spot, text);
     }
 
     fn citation(&mut self, spot: Spot, annotation: &RawValue, _out: &mut Vec<u8>) {
         if !self.watch.as_ref().is_some_and(Flow::is_cut) {
-            self.pieces.push(Piece::Citation(spot.part, annotation.get().into()));
+            self.collected.citation(spot, annotation);
         }
     }
 
@@ -148,50 +68,22 @@ impl Sink for Fold {
         if let Some(watch) = &mut self.watch {
             watch.call(&mut |_| {});
         }
-        self.pieces.push(Piece::Call);
-        self.calls.push(Call {
-            kind: head.kind,
-            id: head.id.escaped().to_owned(),
-            name: head.name.escaped().to_owned(),
-            payload: String::new(),
-        });
+        self.collected.call(head);
     }
 
     fn arguments(&mut self, index: usize, _kind: CallKind, text: Text<'_>, _out: &mut Vec<u8>) {
-        if let Some(call) = self.calls.get_mut(index) {
-            call.payload.push_str(text.escaped());
-        }
+        self.collected.arguments(index, text);
     }
 
     fn image(&mut self, image: Image<'_>, _out: &mut Vec<u8>) {
         if let Some(watch) = &mut self.watch {
             watch.interrupt(&mut |_| {});
         }
-        let mut url = Vec::new();
-        image.write_url(&mut url);
-        self.pieces.push(Piece::Image);
-        self.images.push(url);
+        self.collected.image(image);
     }
 
     fn correct(&mut self, correction: Correction<'_>) -> bool {
-        match correction {
-            Correction::Text(spot, whole) => self.replace(spot, whole),
-            Correction::Citations(spot, whole) => {
-                self.pieces.retain(|piece| !matches!(piece, Piece::Citation(part, _) if *part == spot.part));
-                self.pieces.extend(whole.iter().map(|citation| Piece::Citation(spot.part, citation.get().into())));
-            }
-            Correction::Head(head) => {
-                if let Some(call) = self.calls.get_mut(head.index) {
-                    head.id.escaped().clone_into(&mut call.id);
-                    head.name.escaped().clone_into(&mut call.name);
-                }
-            }
-            Correction::Arguments(index, whole) => {
-                if let Some(call) = self.calls.get_mut(index) {
-                    whole.escaped().clone_into(&mut call.payload);
-                }
-            }
-        }
+        self.collected.correct(correction);
         true
     }
 
@@ -207,14 +99,14 @@ impl Sink for Fold {
         let mut message = Message::default();
         let mut flow = Flow::new(&self.meta);
         let mut images = 0;
-        for piece in std::mem::take(&mut self.pieces) {
+        for piece in self.collected.take() {
             match piece {
                 Piece::Text(spot, escaped) => {
                     flow.text(spot, Text::from_escaped(&escaped), &mut |shown| message.show(shown));
                 }
-                Piece::Citation(part, json) => {
+                Piece::Citation(spot, json) => {
                     let raw = serde_json::from_str::<&RawValue>(&json).ok();
-                    message.citations.extend(raw.and_then(|raw| citation::translate(raw, flow.offset(part))));
+                    message.citations.extend(raw.and_then(|raw| citation::translate(raw, flow.offset(spot.part))));
                 }
                 Piece::Call => {
                     message.calls += usize::from(flow.call(&mut |shown| message.show(shown)));
@@ -222,10 +114,11 @@ impl Sink for Fold {
                 Piece::Image => {
                     images += usize::from(flow.interrupt(&mut |shown| message.show(shown)));
                 }
+                Piece::Sealed(..) | Piece::Searched(..) => {}
             }
         }
         self.left_out = flow.left_out();
-        self.images.truncate(images);
+        self.collected.images.truncate(images);
         let reason = flow.finish(reason, &mut |shown| message.show(shown));
         self.write(&message, reason, usage, out);
     }
@@ -306,9 +199,9 @@ impl Fold {
             }
             annotations.end();
         }
-        if !self.images.is_empty() {
+        if !self.collected.images.is_empty() {
             let mut images = ArrayWriter::begin(object.key("images"));
-            for (index, url) in self.images.iter().enumerate() {
+            for (index, url) in self.collected.images.iter().enumerate() {
                 write_image(index, |out| out.extend_from_slice(url), images.element());
             }
             images.end();
@@ -317,10 +210,10 @@ impl Fold {
 
     /// Writes the first `shown` calls.
     fn write_calls(&self, shown: usize, message: &mut ObjectWriter<'_>) {
-        let shown = self.calls.get(..shown).unwrap_or_default();
+        let shown = self.collected.calls.get(..shown).unwrap_or_default();
         if self.meta.legacy_functions {
             if let Some(call) = shown.first() {
-                call.write_tool("arguments", ObjectWriter::begin(message.key("function_call")));
+                write_tool(call, "arguments", ObjectWriter::begin(message.key("function_call")));
             }
             return;
         }
@@ -332,19 +225,17 @@ impl Fold {
             let mut object = calls.object();
             escaped(&mut object, "id", &call.id);
             object.string("type", call.kind.as_str());
-            call.write_tool(call.kind.payload_field(), ObjectWriter::begin(object.key(call.kind.as_str())));
+            write_tool(call, call.kind.payload_field(), ObjectWriter::begin(object.key(call.kind.as_str())));
             object.end();
         }
         calls.end();
     }
 }
 
-impl Call {
-    fn write_tool(&self, payload_field: &str, mut tool: ObjectWriter<'_>) {
-        escaped(&mut tool, "name", &self.name);
-        escaped(&mut tool, payload_field, &self.payload);
-        tool.end();
-    }
+fn write_tool(call: &CollectedCall, payload_field: &str, mut tool: ObjectWriter<'_>) {
+    escaped(&mut tool, "name", &call.name);
+    escaped(&mut tool, payload_field, &call.payload);
+    tool.end();
 }
 
 fn escaped(object: &mut ObjectWriter<'_>, key: &str, text: &str) {

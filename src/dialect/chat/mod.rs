@@ -19,6 +19,8 @@ mod search;
 mod stop;
 mod tool;
 
+use http::HeaderMap;
+
 use request::ChatShape;
 
 use crate::backend::answer::stop::StopSequences;
@@ -39,7 +41,7 @@ impl Dialect for Chat {
 
     const KEEPALIVE: &'static [u8] = COMMENT;
 
-    fn parse(body: &[u8]) -> Result<Ask<'_, ChatShape>, ApiError> {
+    fn parse<'a>(body: &'a [u8], _headers: &HeaderMap) -> Result<Ask<'a, ChatShape>, ApiError> {
         request::parse(body)
     }
 

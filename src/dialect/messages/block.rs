@@ -1,4 +1,6 @@
 //! Blocks: the parts of messages.
+//!
+//! A block that is not understood goes on as the text of its JSON and is named: nothing vanishes.
 
 use serde_json::value::RawValue;
 
@@ -6,8 +8,7 @@ use crate::conversation::call::{Call, CallReference, Payload};
 use crate::conversation::content::{Content, Part, Source};
 use crate::conversation::ignored::Ignored;
 use crate::fault::ApiError;
-use crate::json;
-use crate::json::{Object, Path, Text};
+use crate::json::{self, Object, Path, Text, escape};
 
 /// `{"type":"tool_use","id","name","input"}`.
 pub(in crate::dialect) fn tool_use<'a>(
@@ -15,30 +16,99 @@ pub(in crate::dialect) fn tool_use<'a>(
     path: &Path<'_>,
     ignored: &mut Ignored,
 ) -> Result<Call<'a>, ApiError> {
-    ignored.add_unknown(block, &["type", "id", "name", "input"], path);
+    ignored.add_unknown(block, &["type", "id", "name", "input", "cache_control", "caller", "toolset_name"], path);
     let id = json::text(json::required(block, "id", path)?, &path.key("id"))?;
     let name = json::text(json::required(block, "name", path)?, &path.key("name"))?;
     let payload = block.find("input").map_or(Payload::Text(Text::from_escaped("{}")), Payload::Json);
     Ok(Call { id: Some(id), custom: false, name, payload })
 }
 
-/// `{"type":"tool_result","tool_use_id","content","is_error"}`; an error says so in its first part. `content` reads what
-/// the tool returned.
+/// `{"type":"tool_result","tool_use_id","content","is_error"}`; an error says so in its first part, unless its text does.
+/// `content` reads what the tool returned.
 pub(in crate::dialect) fn tool_result<'a>(
     block: &Object<'a>,
     path: &Path<'_>,
     ignored: &mut Ignored,
     content: impl FnOnce(&'a RawValue, &Path<'_>, &mut Ignored) -> Result<Content<'a>, ApiError>,
 ) -> Result<(CallReference<'a>, Content<'a>), ApiError> {
-    ignored.add_unknown(block, &["type", "tool_use_id", "content", "is_error"], path);
+    let known = ["type", "tool_use_id", "content", "is_error", "cache_control", "toolset_name"];
+    ignored.add_unknown(block, &known, path);
     let id = json::text(json::required(block, "tool_use_id", path)?, &path.key("tool_use_id"))?;
-    let content = match block.find("content") {
+    let content = match block.find("content").filter(|value| value.get() != "null") {
         Some(value) => content(value, &path.key("content"), ignored)?,
         None => Content::Absent,
     };
-    let failed = block.find("is_error").map(|flag| json::boolean(flag, &path.key("is_error"))).transpose()?;
-    let heading = failed.unwrap_or(false).then_some(Part::Text(Text::from_escaped("[tool error]")));
+    let failed = block.find("is_error").filter(|value| value.get() != "null");
+    let failed = failed.map(|flag| json::boolean(flag, &path.key("is_error"))).transpose()?.unwrap_or(false);
+    let heading = (failed && !says_error(&content)).then_some(Part::Text(Text::from_escaped(TOOL_ERROR)));
     Ok((CallReference::Id(id), content.between(heading, Vec::new())))
+}
+
+/// Whether a content tells of an error by itself.
+fn says_error(content: &Content<'_>) -> bool {
+    let first = match content {
+        Content::Absent => return false,
+        Content::Text(text) => *text,
+        Content::Parts(parts) => match parts.first() {
+            Some(Part::Text(text)) => *text,
+            _ => return false,
+        },
+    };
+    ["Error", "<tool_use_error>", TOOL_ERROR].iter().any(|beginning| first.escaped().starts_with(beginning))
+}
+
+/// The content of a tool's result: a string, or blocks.
+pub(super) fn output<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Content<'a>, ApiError> {
+    if let Some(text) = Text::of(value) {
+        return Ok(Content::Text(text));
+    }
+    let mut parts = Vec::new();
+    for (index, value) in json::array(value, path)?.into_iter().enumerate() {
+        let path = path.index(index);
+        let block = json::object(value, &path)?;
+        shown(value, &block, &path, &mut parts, ignored)?;
+    }
+    Ok(match parts.as_slice() {
+        [] => Content::Text(Text::EMPTY),
+        [Part::Text(text)] => Content::Text(*text),
+        _ => Content::Parts(parts),
+    })
+}
+
+/// Appends what a user or a tool shows in `block`, which is `value` and stands at `path`.
+pub(super) fn shown<'a>(
+    value: &'a RawValue,
+    block: &Object<'a>,
+    path: &Path<'_>,
+    parts: &mut Vec<Part<'a>>,
+    ignored: &mut Ignored,
+) -> Result<(), ApiError> {
+    match kind(block, path)?.escaped() {
+        "text" => {
+            ignored.add_unknown(block, &["type", "text", "cache_control", "citations"], path);
+            let text = json::text(json::required(block, "text", path)?, &path.key("text"))?;
+            parts.extend((!text.is_empty()).then_some(Part::Text(text)));
+        }
+        "image" => parts.push(image(block, path, ignored)?),
+        "document" => document(block, path, parts, ignored)?,
+        "search_result" => parts.push(search_result(block, path)?),
+        "tool_reference" => {
+            let name = block.find("tool_name").or_else(|| block.find("name")).and_then(Text::of);
+            let name = name.map_or_else(String::new, |name| name.escaped().to_owned());
+            parts.push(Part::Composed(format!("Tool loaded: {name}")));
+        }
+        "container_upload" => return Err(no_files(path)),
+        _ => {
+            ignored.add(path);
+            parts.push(Part::Composed(escape(value.get())));
+        }
+    }
+    Ok(())
+}
+
+/// The `type` of a block.
+pub(super) fn kind<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
+    json::text(json::required(block, "type", path)?, &path.key("type"))
 }
 
 /// `{"type":"image","source":{"type":"base64","media_type","data"}}`, or a source with a `url`.
@@ -47,24 +117,128 @@ pub(in crate::dialect) fn image<'a>(
     path: &Path<'_>,
     ignored: &mut Ignored,
 ) -> Result<Part<'a>, ApiError> {
-    ignored.add_unknown(block, &["type", "source"], path);
-    let (source, path) = (json::required(block, "source", path)?, &path.key("source"));
-    let source = json::object(source, path)?;
-    let text = |key: &str| json::text(json::required(&source, key, path)?, &path.key(key));
-    let source = match text("type")?.escaped() {
+    ignored.add_unknown(block, &["type", "source", "cache_control"], path);
+    let source = source(block, path)?;
+    let path = path.key("source");
+    let source = match source.kind.escaped() {
         "base64" => {
-            ignored.add_unknown(&source, &["type", "media_type", "data"], path);
-            Source::Base64 { media_type: text("media_type")?, data: text("data")? }
+            let data = source.text("data", &path)?;
+            if !is_base64(data) {
+                // The words on which Claude Code takes the image out of the conversation.
+                return Err(ApiError::invalid(path.key("data").to_string(), "Could not process image")
+                    .with_code("invalid_image"));
+            }
+            Source::Base64 { media_type: source.text("media_type", &path)?, data }
         }
-        "url" => {
-            ignored.add_unknown(&source, &["type", "url"], path);
-            Source::Url(text("url")?)
-        }
-        other => {
-            let path = path.key("type");
-            let message = format!("'{path}' must be base64 or url, but is '{other}'");
-            return Err(ApiError::invalid(path.to_string(), message));
-        }
+        "url" => Source::Url(source.text("url", &path)?),
+        "file" => return Err(no_files(&path)),
+        other => return Err(unknown_source(other, "base64 or url", &path)),
     };
     Ok(Part::Image { source, detail: None })
 }
+
+/// A document: a PDF or a file behind a URL as a file, anything else as its texts and images behind title and context.
+fn document<'a>(
+    block: &Object<'a>,
+    path: &Path<'_>,
+    parts: &mut Vec<Part<'a>>,
+    ignored: &mut Ignored,
+) -> Result<(), ApiError> {
+    ignored.add_unknown(block, &["type", "source", "title", "context", "citations", "cache_control"], path);
+    let source = source(block, path)?;
+    let path = path.key("source");
+    let text = |key: &str| block.find(key).and_then(Text::of).filter(|text| !text.is_empty());
+    let (title, context) = (text("title"), text("context"));
+    let context_part = context.map(Part::Text);
+    let heading = title.map(Part::Text);
+    match source.kind.escaped() {
+        "base64" => {
+            let (media_type, data) = (source.text("media_type", &path)?, source.text("data", &path)?);
+            if !is_base64(data) {
+                return Err(
+                    ApiError::invalid(path.key("data").to_string(), "Could not process PDF").with_code("invalid_file")
+                );
+            }
+            parts.extend(context_part);
+            let name = Some(title.unwrap_or(Text::from_escaped("document.pdf")));
+            parts.push(Part::File { data: Some(Source::Base64 { media_type, data }), name, url: None });
+        }
+        "url" => {
+            parts.extend(context_part);
+            parts.push(Part::File { data: None, name: None, url: Some(source.text("url", &path)?) });
+        }
+        "text" => {
+            parts.extend(heading.into_iter().chain(context_part));
+            let data = source.text("data", &path)?;
+            parts.extend((!data.is_empty()).then_some(Part::Text(data)));
+        }
+        "content" => {
+            parts.extend(heading.into_iter().chain(context_part));
+            let content = json::required(&source.object, "content", &path)?;
+            match output(content, &path.key("content"), ignored)? {
+                Content::Absent => {}
+                Content::Text(text) => parts.extend((!text.is_empty()).then_some(Part::Text(text))),
+                Content::Parts(inner) => parts.extend(inner),
+            }
+        }
+        "file" => return Err(no_files(&path)),
+        other => return Err(unknown_source(other, "base64, text, content or url", &path)),
+    }
+    Ok(())
+}
+
+/// A result of a search of the client's own: title, source and texts, as one text.
+fn search_result<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Part<'a>, ApiError> {
+    let text = |key: &str| block.find(key).and_then(Text::of).map(Text::escaped);
+    let mut lines: Vec<&str> = [text("title"), text("source")].into_iter().flatten().collect();
+    let content_path = path.key("content");
+    let blocks = block.find("content").map(|value| json::array(value, &content_path)).transpose()?.unwrap_or_default();
+    for (index, value) in blocks.into_iter().enumerate() {
+        let block = json::object(value, &content_path.index(index))?;
+        lines.extend(block.find("text").and_then(Text::of).map(Text::escaped));
+    }
+    Ok(Part::Composed(lines.join(r"\n")))
+}
+
+/// Where an image or a document is.
+struct Place<'a> {
+    kind: Text<'a>,
+    object: Object<'a>,
+}
+
+fn source<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Place<'a>, ApiError> {
+    let (value, path) = (json::required(block, "source", path)?, path.key("source"));
+    let object = json::object(value, &path)?;
+    let kind = json::text(json::required(&object, "type", &path)?, &path.key("type"))?;
+    Ok(Place { kind, object })
+}
+
+impl<'a> Place<'a> {
+    fn text(&self, key: &str, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
+        json::text(json::required(&self.object, key, path)?, &path.key(key))
+    }
+}
+
+/// Whether a text is base64 that can be read, with or without its padding. Only a slash is ever escaped in it.
+fn is_base64(data: Text<'_>) -> bool {
+    let text = data.decode();
+    let digits = text.trim_end_matches('=');
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    !digits.is_empty()
+        && text.len() - digits.len() <= 2
+        && digits.len() % 4 != 1
+        && digits.as_bytes().iter().all(is_digit)
+}
+
+fn no_files(path: &Path<'_>) -> ApiError {
+    let message = format!("'{path}': file sources are not available; send the file itself, in base64");
+    ApiError::unsupported(path.to_string(), message)
+}
+
+fn unknown_source(found: &str, known: &str, path: &Path<'_>) -> ApiError {
+    let path = path.key("type");
+    ApiError::invalid(path.to_string(), format!("'{path}' must be {known}, but is '{found}'"))
+}
+
+/// What an output begins with where the backend has no flag for it.
+const TOOL_ERROR: &str = "[tool error]";

@@ -1,3 +1,69 @@
-//! Anthropic's Messages API, as far as chat clients send it: [`block`]s among the parts of a chat message.
+//! Anthropic's Messages API.
+//!
+//! * Request: [`request`] reads the body; [`history`] its messages, [`block`] their parts, [`search`] what servers ran, [`tool`]
+//!   its tools, [`effort`] and [`format`] how the answer is to be, [`session`] which conversation it is.
+//! * Answer: [`blocks`] puts the pieces into blocks; [`events`] for streaming clients and [`document`] for the others write them,
+//!   with [`answer`], [`results`] and [`usage`] for their parts. [`error`] is what an error looks
+//!   like, [`count`] an estimate of tokens.
+//! * [`seal`] is how encrypted reasoning goes out to a client and comes back.
 
+mod answer;
 pub(super) mod block;
+mod blocks;
+pub mod count;
+pub mod document;
+mod effort;
+pub mod error;
+pub mod events;
+mod format;
+mod history;
+pub mod request;
+mod results;
+mod seal;
+mod search;
+mod session;
+mod tool;
+mod usage;
+
+use http::HeaderMap;
+
+use crate::dialect::{Ask, Dialect, Occasion};
+use crate::fault::ApiError;
+use document::Message;
+use events::Events;
+use request::{MessagesShape, Thinking};
+
+/// Anthropic's Messages.
+#[derive(Debug)]
+pub struct Messages;
+
+impl Dialect for Messages {
+    type Shape = MessagesShape;
+    type Stream = Events;
+    type Document = Message;
+
+    const KEEPALIVE: &'static [u8] = PING;
+
+    fn parse<'a>(body: &'a [u8], headers: &HeaderMap) -> Result<Ask<'a, MessagesShape>, ApiError> {
+        request::parse(body, headers)
+    }
+
+    fn shows_reasoning(shape: &MessagesShape, _occasion: &Occasion) -> bool {
+        shape.thinking != Thinking::Hidden
+    }
+
+    fn stream(shape: MessagesShape, occasion: Occasion) -> Events {
+        Events::new(shape, &occasion)
+    }
+
+    fn document(shape: MessagesShape, occasion: Occasion) -> Message {
+        Message::new(shape, &occasion)
+    }
+
+    fn at_once(shape: &MessagesShape, occasion: &Occasion) -> Option<Vec<u8>> {
+        shape.wants_nothing.then(|| answer::nothing(occasion))
+    }
+}
+
+/// What the API itself sends where it is silent; every client skips it, before `message_start` too.
+const PING: &[u8] = b"event: ping\ndata: {\"type\":\"ping\"}\n\n";

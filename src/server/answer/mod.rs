@@ -22,7 +22,7 @@ use http_body::Frame;
 use crate::backend::answer::Machine;
 use crate::backend::event::answerer::Answerer;
 use crate::backend::request::body::{Body as RequestBody, Origin, Provenance};
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{ApiError, ErrorKind, Overflow};
 use crate::models::Resolution;
 use crate::platform::{Instant, Timer, sleep};
 use crate::server::App;
@@ -103,6 +103,11 @@ impl Exchange {
         Ok(respond("application/json", &head, &ignored, Body::from(document)))
     }
 
+    /// The answer to a request that the backend need not see.
+    pub(super) fn at_once(self, document: Vec<u8>) -> Response {
+        respond("application/json", &Head::default(), &self.ignored, Body::from(document))
+    }
+
     fn open<M: Machine + 'static>(self, machine: impl Fn(&Resolution) -> M + Send + Sync + 'static) -> Opening<M> {
         Box::pin(async move {
             self.log.sent(&self.call.model.model);
@@ -138,12 +143,23 @@ impl Exchange {
             answered.told(substitute);
             self.note_answered(&answered);
         }
+        if error.kind == ErrorKind::ContextLengthExceeded {
+            let overflow = self.overflow();
+            error.details.get_or_insert_default().overflow = Some(Box::new(overflow));
+        }
         reserve::mention(&mut error, &self.app.models);
         if refusal::is_of_model(&error) {
             error.message = format!("{}{}", error.message, self.app.models.advice(&self.call.model.model));
             error.param = error.param.or_else(|| Some("model".to_owned()));
         }
         error
+    }
+
+    /// About how many tokens the prompt has, which is more than its model takes, and how many that is.
+    fn overflow(&self) -> Overflow {
+        let window = self.app.models.find(&self.call.model.model).map_or(WINDOW, |model| model.context_window);
+        let estimate = self.call.body.len() as u64 / BYTES_PER_TOKEN;
+        Overflow { tokens: estimate.max(window + 1), window }
     }
 
     /// Any answer, a refusal too, says which list of models the backend has.
@@ -397,6 +413,10 @@ fn ignored_header(names: &[String]) -> Option<HeaderValue> {
     HeaderValue::try_from(list).ok()
 }
 
+/// In bodies of agents, which are mostly English and code.
+const BYTES_PER_TOKEN: u64 = 4;
+/// The window of a model that nobody knows.
+const WINDOW: u64 = 272_000;
 const MODELS_ETAG: HeaderName = HeaderName::from_static("x-models-etag");
 
 /// The content type of a stream of events.
@@ -409,8 +429,6 @@ const IGNORED: HeaderName = HeaderName::from_static("x-codex-proxy-ignored");
 /// Says that the backend was asked without reasoning of earlier turns, which it would not or could not read.
 const REASONING_DROPPED: HeaderName = HeaderName::from_static("x-codex-proxy-reasoning-dropped");
 
-/// The keepalive of most streams.
-pub(super) use crate::dialect::COMMENT as KEEPALIVE;
 /// An open stream keeps no more than this for its next piece.
 const LARGEST_SCRATCH: usize = 1024;
 

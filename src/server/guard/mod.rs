@@ -100,6 +100,10 @@ impl Guard {
         if path == "/health" && request.extensions().get::<Mended>().is_none() {
             return Ok(());
         }
+        // Claude Code asks without its key whether there is a server; there is nothing to be had there.
+        if request.method() == Method::HEAD && matches!(path, "/" | "/api/hello") {
+            return Ok(());
+        }
         if is_admin(path) {
             self.admin(request)?;
         } else if self.needs_key && self.api_keys.is_empty() {

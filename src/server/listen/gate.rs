@@ -24,7 +24,8 @@ use tokio::net::TcpStream;
 use super::heads::{Head, Heads};
 use super::presence::{Presence, Question};
 use super::unread::Unread;
-use crate::server::answer::{EVENT_STREAM, KEEPALIVE};
+use crate::dialect::COMMENT;
+use crate::server::answer::EVENT_STREAM;
 use crate::server::capacity::Capacity;
 
 /// What is under way on a connection. Clones are handles to the same.
@@ -212,7 +213,7 @@ impl HttpBody for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(context);
         if polled.is_pending() && self.under_way.0.0.wants_comment.swap(false, Ordering::Relaxed) {
-            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(KEEPALIVE)))));
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(COMMENT)))));
         }
         polled
     }

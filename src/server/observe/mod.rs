@@ -40,6 +40,7 @@ use crate::server::App;
 use crate::server::capacity::Place;
 use crate::server::observe::metrics::TokenCounts;
 use crate::server::observe::names::Names;
+use crate::server::shape::FaultShape;
 
 /// What is known of one request. Clones are handles to the same.
 #[derive(Debug, Clone)]
@@ -233,6 +234,7 @@ impl RequestLog {
 /// Wraps every route.
 pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let log = RequestLog::begin(&app, &request);
+    let shape = FaultShape::of(&request);
     app.metrics.begin();
     let ending = Ending { log: log.clone(), outcome: CLIENT_LEFT };
     request.extensions_mut().insert(log.clone());
@@ -244,6 +246,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     if let Some(error) = response.extensions().get() {
         log.failed(error);
     }
+    response = shape.apply(response, log.id());
     log.span().record("status", response.status().as_u16());
     app.metrics.answered(&log.0.route, response.status());
     log.names().write(response.headers_mut());

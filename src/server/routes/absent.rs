@@ -39,7 +39,7 @@ pub(in crate::server) async fn unknown_route(request: Request) -> Response {
         return error.into_response();
     }
     let message = format!(
-        "there is no {} {}; this proxy serves /v1/chat/completions, /v1/responses, /v1/responses/compact, /v1/models, \
+        "there is no {} {}; this proxy serves /v1/chat/completions, /v1/responses, /v1/responses/compact, /v1/messages, /v1/models, \
          /health, /metrics and /admin/credentials",
         request.method(),
         request.uri().path()
@@ -107,7 +107,7 @@ fn wants_websocket(request: &Request) -> bool {
 
 /// What the platform API has and this proxy has not, with the reason. The backend's own routes are those that the Codex CLI
 /// calls (0.169).
-const ABSENT: [(&str, &str); 18] = [
+const ABSENT: [(&str, &str); 17] = [
     ("assistants", NO_SUCH_THING),
     ("audio", "this proxy serves no audio, and whether the ChatGPT Codex backend takes any is not known"),
     ("batches", NO_SUCH_THING),
@@ -123,7 +123,6 @@ const ABSENT: [(&str, &str); 18] = [
         "this proxy does not serve it; to have an image made, give /v1/chat/completions or /v1/responses the tool \
          image_generation",
     ),
-    ("messages", "this proxy does not serve it; use /v1/chat/completions or /v1/responses"),
     ("moderations", NO_SUCH_THING),
     ("realtime", "this proxy does not serve it; use /v1/chat/completions or /v1/responses"),
     ("threads", NO_SUCH_THING),

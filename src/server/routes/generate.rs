@@ -25,6 +25,9 @@ pub(in crate::server) async fn create<D: Dialect>(
 ) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
     let Prepared { exchange, shape, occasion, stream } = incoming.work(prepare::<D>).await?;
+    if let Some(document) = D::at_once(&shape, &occasion) {
+        return Ok(exchange.at_once(document));
+    }
     let shows_reasoning = D::shows_reasoning(&shape, &occasion);
     let made_for = move |sent: &Resolution| (shape.clone(), Occasion { model: sent.model.clone(), ..occasion.clone() });
     if stream {
@@ -52,7 +55,7 @@ struct Prepared<S> {
 }
 
 fn prepare<D: Dialect>(incoming: &Incoming) -> Result<Prepared<D::Shape>, ApiError> {
-    let ask = D::parse(&incoming.body)?;
+    let ask = D::parse(&incoming.body, incoming.headers())?;
     let exchange = match &ask.form {
         Form::Own(conversation) => translated(incoming, &ask, conversation)?,
         Form::Responses(ignored) => Turn::new(incoming, Purpose::Chat(ignored))?.exchange,
@@ -62,6 +65,7 @@ fn prepare<D: Dialect>(incoming: &Incoming) -> Result<Prepared<D::Shape>, ApiErr
         request_id: incoming.log.id().to_str().unwrap_or_default().to_owned(),
         model: exchange.call.model.model.clone(),
         reasoning: incoming.app.settings.reasoning_format,
+        seals: incoming.app.settings.reasoning_replay,
     };
     Ok(Prepared { exchange, shape: ask.shape, occasion, stream: ask.stream })
 }

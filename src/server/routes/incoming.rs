@@ -31,6 +31,11 @@ pub(in crate::server) struct Incoming {
 }
 
 impl Incoming {
+    /// The request's headers.
+    pub(in crate::server) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// Reads the whole body of `request`.
     pub(in crate::server) async fn read(app: Arc<App>, request: Request) -> Result<Self, ApiError> {
         let log = RequestLog::of(&app, &request);

@@ -1,0 +1,166 @@
+//! The pieces of an answer that is written as one document, kept until it is whole.
+//!
+//! Nobody has seen them yet, so a piece can be corrected, and one that comes late be put in its place.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::value::RawValue;
+
+use crate::backend::answer::call_kind::CallKind;
+use crate::backend::answer::sink::{CallHead, Correction, Image, Spot};
+use crate::backend::event::delta::DeltaKind;
+use crate::json::Text;
+
+/// What has come of an answer.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    pieces: Vec<Piece>,
+    /// The parts of which there is a piece.
+    begun: HashSet<usize>,
+    /// For every kind of text, the part that belongs behind all others so far.
+    latest: HashMap<DeltaKind, Order>,
+    /// The calls, in the order of their pieces.
+    pub(crate) calls: Vec<CollectedCall>,
+    /// The data URL of each image.
+    pub(crate) images: Vec<Vec<u8>>,
+}
+
+/// Something that has come, in the order in which it is shown.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    /// Escaped characters of a text.
+    Text(Spot, String),
+    /// A citation in a text, as the backend wrote it.
+    Citation(Spot, Box<str>),
+    /// The next call.
+    Call,
+    /// The next image.
+    Image,
+    /// The end of the reasoning item with this number, and its encrypted form, escaped.
+    Sealed(usize, Option<String>),
+    /// A search: its id, escaped, and its action as JSON.
+    Searched(Option<String>, Option<Box<str>>),
+}
+
+/// Place of an item, and of a part in it.
+type Order = (u64, u64);
+
+fn order_of(spot: Spot) -> Option<Order> {
+    spot.place.map(|place| (place, spot.index))
+}
+
+/// One call; every text is escaped.
+#[derive(Debug)]
+pub(crate) struct CollectedCall {
+    /// The number of its item.
+    pub(crate) item: usize,
+    pub(crate) kind: CallKind,
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) payload: String,
+}
+
+impl Collected {
+    /// Keeps more of a text.
+    pub(crate) fn text(&mut self, spot: Spot, text: Text<'_>) {
+        match self.pieces.last_mut() {
+            Some(Piece::Text(last, escaped)) if last.part == spot.part => escaped.push_str(text.escaped()),
+            _ => {
+                let is_new = self.begun.insert(spot.part);
+                let place = if is_new { self.place_of(spot) } else { self.pieces.len() };
+                self.pieces.insert(place, Piece::Text(spot, text.escaped().to_owned()));
+            }
+        }
+    }
+
+    /// Keeps something that is neither a text nor a call.
+    pub(crate) fn push(&mut self, piece: Piece) {
+        self.pieces.push(piece);
+    }
+
+    /// Keeps a citation.
+    pub(crate) fn citation(&mut self, spot: Spot, annotation: &RawValue) {
+        self.push(Piece::Citation(spot, annotation.get().into()));
+    }
+
+    /// Keeps the beginning of a call.
+    pub(crate) fn call(&mut self, head: CallHead<'_>) {
+        self.push(Piece::Call);
+        self.calls.push(CollectedCall {
+            item: head.item,
+            kind: head.kind,
+            id: head.id.escaped().to_owned(),
+            name: head.name.escaped().to_owned(),
+            payload: String::new(),
+        });
+    }
+
+    /// Keeps more of the arguments of the call at `index`.
+    pub(crate) fn arguments(&mut self, index: usize, text: Text<'_>) {
+        if let Some(call) = self.calls.get_mut(index) {
+            call.payload.push_str(text.escaped());
+        }
+    }
+
+    /// Keeps an image.
+    pub(crate) fn image(&mut self, image: Image<'_>) {
+        let mut url = Vec::new();
+        image.write_url(&mut url);
+        self.push(Piece::Image);
+        self.images.push(url);
+    }
+
+    /// Puts something else in the place of what was kept before.
+    pub(crate) fn correct(&mut self, correction: Correction<'_>) {
+        match correction {
+            Correction::Text(spot, whole) => self.replace(spot, whole),
+            Correction::Citations(spot, whole) => {
+                self.pieces.retain(|piece| !matches!(piece, Piece::Citation(other, _) if other.part == spot.part));
+                self.pieces.extend(whole.iter().map(|citation| Piece::Citation(spot, citation.get().into())));
+            }
+            Correction::Head(head) => {
+                if let Some(call) = self.calls.get_mut(head.index) {
+                    head.id.escaped().clone_into(&mut call.id);
+                    head.name.escaped().clone_into(&mut call.name);
+                }
+            }
+            Correction::Arguments(index, whole) => {
+                if let Some(call) = self.calls.get_mut(index) {
+                    whole.escaped().clone_into(&mut call.payload);
+                }
+            }
+        }
+    }
+
+    /// The pieces, in the order in which they are shown.
+    pub(crate) fn take(&mut self) -> Vec<Piece> {
+        std::mem::take(&mut self.pieces)
+    }
+
+    /// Where the first piece of a part belongs: behind all that came, unless parts of its kind that belong behind it did.
+    fn place_of(&mut self, spot: Spot) -> usize {
+        let Some(order) = order_of(spot) else { return self.pieces.len() };
+        let latest = self.latest.entry(spot.kind).or_insert(order);
+        if *latest <= order {
+            *latest = order;
+            return self.pieces.len();
+        }
+        let is_behind = |piece: &Piece| match piece {
+            Piece::Text(other, _) => other.kind == spot.kind && order_of(*other).is_some_and(|other| other > order),
+            Piece::Citation(..) | Piece::Call | Piece::Image | Piece::Sealed(..) | Piece::Searched(..) => false,
+        };
+        self.pieces.iter().position(is_behind).unwrap_or(self.pieces.len())
+    }
+
+    /// Puts `whole` where the part at `spot` begins, and takes away the rest of it.
+    fn replace(&mut self, spot: Spot, whole: Text<'_>) {
+        let is_of = |piece: &Piece| matches!(piece, Piece::Text(other, _) if other.part == spot.part);
+        self.begun.insert(spot.part);
+        let first = self.pieces.iter().position(is_of);
+        let place = first.unwrap_or_else(|| self.place_of(spot));
+        self.pieces.retain(|piece| !is_of(piece));
+        if !whole.is_empty() {
+            self.pieces.insert(place, Piece::Text(spot, whole.escaped().to_owned()));
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What is the same in an answer's events and in its document: its id, its model, and how it ended.
+
+use super::blocks::Ending;
+use super::usage;
+use crate::backend::event::Usage;
+use crate::dialect::Occasion;
+use crate::json::{ObjectWriter, Text};
+
+/// What an answer tells of itself.
+#[derive(Debug)]
+pub(super) struct Face {
+    id: String,
+    model: String,
+    /// The client's stop sequences.
+    stop: Vec<String>,
+}
+
+impl Face {
+    pub(super) fn new(occasion: &Occasion, stop: Vec<String>) -> Self {
+        let id = occasion.request_id.strip_prefix("req_").unwrap_or(&occasion.request_id);
+        Self { id: format!("msg_{id}"), model: occasion.model.clone(), stop }
+    }
+
+    /// Takes the backend's id. It must be unique: Claude Code joins blocks by it.
+    pub(super) fn identify(&mut self, id: &str) {
+        self.id = format!("msg_{}", id.strip_prefix("resp_").unwrap_or(id));
+    }
+
+    pub(super) fn model(&mut self, name: &str) {
+        if self.model != name {
+            name.clone_into(&mut self.model);
+        }
+    }
+
+    /// Writes the keys before `content`.
+    pub(super) fn write(&self, message: &mut ObjectWriter<'_>) {
+        message
+            .string("id", &self.id)
+            .string("type", "message")
+            .string("role", "assistant")
+            .string("model", &self.model);
+    }
+
+    /// Writes how the answer ended.
+    pub(super) fn write_ending(&self, ending: &Ending, object: &mut ObjectWriter<'_>) {
+        object.string("stop_reason", ending.reason);
+        match ending.hit.and_then(|number| self.stop.get(number)) {
+            Some(sequence) => object.string("stop_sequence", sequence),
+            None => object.json("stop_sequence", "null"),
+        };
+        if ending.reason == "refusal" {
+            let mut details = ObjectWriter::begin(object.key("stop_details"));
+            details.string("type", "refusal").json("category", "null");
+            match &ending.refusal {
+                Some(said) => details.text("explanation", Text::from_escaped(said)),
+                None => details.json("explanation", "null"),
+            };
+            details.end();
+        }
+    }
+}
+
+/// The answer to a request that wants none: its prompt was to be read, and no token written.
+pub(super) fn nothing(occasion: &Occasion) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut message = ObjectWriter::begin(&mut out);
+    Face::new(occasion, Vec::new()).write(&mut message);
+    message.json("content", "[]").string("stop_reason", "max_tokens").json("stop_sequence", "null");
+    usage::write(None::<Usage>, 0, message.key("usage"));
+    message.end();
+    out
+}

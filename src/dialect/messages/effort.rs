@@ -1,0 +1,104 @@
+//! How hard the model is to think, and how much of that the client sees.
+//!
+//! * Effort: what `thinking` switches off, else the last system message's word, else `output_config`'s, else the budget.
+//! * Without `thinking`, or with it disabled, there are no blocks of reasoning: they could not be added once it is known whether
+//!   calls follow, and some clients turn a text into a list as soon as there is one.
+
+use http::HeaderMap;
+use serde_json::value::RawValue;
+
+use super::request::Thinking;
+use crate::conversation::Conversation;
+use crate::fault::ApiError;
+use crate::json::{self, Object, Path, Text};
+use crate::models::effort::Effort;
+
+/// What a request says of reasoning.
+#[derive(Debug, Default)]
+pub(super) struct Wish {
+    /// The word for the effort.
+    pub(super) effort: Option<String>,
+    /// How much is shown.
+    pub(super) thinking: Thinking,
+    /// The summary to ask for; none where no block would show it.
+    pub(super) summary: Option<Text<'static>>,
+}
+
+/// What the request `object` with `headers` says of reasoning; `told` is the effort of its last system message.
+pub(super) fn read(
+    object: &Object<'_>,
+    headers: &HeaderMap,
+    told: Option<String>,
+    conversation: &mut Conversation<'_>,
+) -> Result<Wish, ApiError> {
+    let mut wish = Wish { effort: told, ..Wish::default() };
+    if let Some(config) = object.find("output_config").filter(|value| value.get() != "null") {
+        let path = Path::Root.key("output_config");
+        let config = json::object(config, &path)?;
+        conversation.ignored.add_unknown(&config, &["effort", "format"], &path);
+        let word = config.find("effort").map(|word| json::string(word, &path.key("effort"))).transpose()?;
+        // A word that means nothing is dropped, not refused.
+        let word = word.filter(|word| Effort::parse(word).is_some()).map(std::borrow::Cow::into_owned);
+        wish.effort = wish.effort.or(word);
+    }
+    if let Some(thinking) = object.find("thinking").filter(|value| value.get() != "null") {
+        wish.thinking(thinking, headers, conversation)?;
+    }
+    Ok(wish)
+}
+
+impl Wish {
+    fn thinking(
+        &mut self,
+        value: &RawValue,
+        headers: &HeaderMap,
+        conversation: &mut Conversation<'_>,
+    ) -> Result<(), ApiError> {
+        let path = Path::Root.key("thinking");
+        let thinking = json::object(value, &path)?;
+        conversation.ignored.add_unknown(&thinking, &["type", "budget_tokens", "display", "block_binding"], &path);
+        let kind_path = path.key("type");
+        let kind = json::string(json::required(&thinking, "type", &path)?, &kind_path)?;
+        match kind.as_ref() {
+            "disabled" => {
+                self.effort = Some(Effort::None.as_str().to_owned());
+                return Ok(());
+            }
+            "enabled" => {
+                if let Some(budget) = thinking.find("budget_tokens").filter(|_| self.effort.is_none()) {
+                    let budget = json::unsigned(budget, &path.key("budget_tokens"))?;
+                    self.effort = Some(effort_of(budget).as_str().to_owned());
+                }
+            }
+            "adaptive" | "between_tools" => {}
+            other => {
+                let message =
+                    format!("'{kind_path}' must be enabled, adaptive, between_tools or disabled, but is '{other}'");
+                return Err(ApiError::invalid(kind_path.to_string(), message));
+            }
+        }
+        let display = thinking.find("display").and_then(Text::of);
+        if display.is_some_and(|display| display.escaped() == "omitted") || redacts(headers) {
+            self.thinking = Thinking::Omitted;
+        } else {
+            self.thinking = Thinking::Shown;
+            self.summary = Some(Text::from_escaped("auto"));
+        }
+        Ok(())
+    }
+}
+
+/// The effort that a budget of so many tokens stands for.
+const fn effort_of(budget: u64) -> Effort {
+    match budget {
+        0..4096 => Effort::Low,
+        4096..16_384 => Effort::Medium,
+        _ => Effort::High,
+    }
+}
+
+/// Whether a beta asks for reasoning without text.
+fn redacts(headers: &HeaderMap) -> bool {
+    let betas = headers.get_all("anthropic-beta").iter().filter_map(|value| value.to_str().ok());
+    betas.flat_map(|list| list.split(',')).any(|beta| beta.trim().starts_with("redact-thinking-"))
+}

@@ -1,0 +1,150 @@
+//! Errors in the API's shape, with the statuses and words that its clients act on.
+//!
+//! * Claude Code sends a request that got a 400 which it does not recognise up to six times, each time with a feature less; an
+//!   overflow, a broken image and a refused content it recognises by type and words.
+//! * The path of the field comes first, in the form `messages.3.content.0`.
+
+use http::StatusCode;
+
+use crate::fault::{ApiError, ErrorKind, Overflow};
+use crate::json::ObjectWriter;
+
+/// The status with which `fault` is answered.
+pub fn status(fault: &ApiError) -> StatusCode {
+    row(fault).0
+}
+
+/// `{"type":"error","error":{"type","message"},"request_id"}`.
+pub fn body(fault: &ApiError, request_id: &str) -> String {
+    let mut out = Vec::new();
+    let mut object = ObjectWriter::begin(&mut out);
+    object.string("type", "error");
+    let mut error = ObjectWriter::begin(object.key("error"));
+    error.string("type", row(fault).1).string("message", &message(fault));
+    if let Some(code) = fault.code() {
+        let mut details = ObjectWriter::begin(error.key("details"));
+        details.string("error_code", code);
+        details.end();
+    }
+    error.end();
+    object.string("request_id", request_id);
+    object.end();
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// Status and type.
+fn row(fault: &ApiError) -> (StatusCode, &'static str) {
+    use ErrorKind as K;
+    use StatusCode as S;
+    const INVALID: &str = "invalid_request_error";
+    match fault.kind {
+        K::InvalidRequest | K::UnsupportedParameter | K::ContextLengthExceeded => (S::BAD_REQUEST, INVALID),
+        K::Refused if is_policy(fault) => (S::BAD_REQUEST, "policy_blocked"),
+        K::Refused => (S::BAD_REQUEST, INVALID),
+        K::InvalidApiKey | K::NoCredentials | K::UpstreamAuth => (S::UNAUTHORIZED, "authentication_error"),
+        K::Forbidden => (S::FORBIDDEN, "permission_error"),
+        K::UsageNotIncluded | K::InsufficientQuota => (S::PAYMENT_REQUIRED, "billing_error"),
+        K::NotFound | K::ModelNotFound => (S::NOT_FOUND, "not_found_error"),
+        K::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, INVALID),
+        K::RequestTimeout => (S::REQUEST_TIMEOUT, "timeout_error"),
+        K::Conflict => (S::CONFLICT, "conflict_error"),
+        K::PayloadTooLarge => (S::PAYLOAD_TOO_LARGE, "request_too_large"),
+        K::HeadTooLarge => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "request_too_large"),
+        K::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, INVALID),
+        K::UpgradeRequired => (S::UPGRADE_REQUIRED, INVALID),
+        K::UsageLimitReached | K::RateLimited => (S::TOO_MANY_REQUESTS, "rate_limit_error"),
+        K::Internal => (S::INTERNAL_SERVER_ERROR, "api_error"),
+        K::NotImplemented => (S::NOT_IMPLEMENTED, "not_supported"),
+        K::UpstreamServerError
+        | K::UpstreamUnreachable
+        | K::UpstreamBlocked
+        | K::ModelSubstituted
+        | K::UpstreamInvalid
+        | K::UpstreamInterrupted => (S::BAD_GATEWAY, "api_error"),
+        K::Overloaded | K::Busy => (overloaded(), "overloaded_error"),
+        K::ShuttingDown => (S::SERVICE_UNAVAILABLE, "api_error"),
+        K::UpstreamTimeout => (S::GATEWAY_TIMEOUT, "timeout_error"),
+    }
+}
+
+/// 529, which only this API uses.
+fn overloaded() -> StatusCode {
+    StatusCode::from_u16(529).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// Whether the backend refused the content for what it says. With any other type Claude Code would ask six times.
+fn is_policy(fault: &ApiError) -> bool {
+    fault.code().is_some_and(|code| code.contains("policy") || code == "invalid_prompt")
+}
+
+fn message(fault: &ApiError) -> String {
+    let code = fault.code().unwrap_or_default();
+    match fault.kind {
+        ErrorKind::ContextLengthExceeded => {
+            let overflow = fault.details.as_ref().and_then(|details| details.overflow.as_deref().copied());
+            let Overflow { tokens, window } = overflow.unwrap_or(UNKNOWN_OVERFLOW);
+            return format!("prompt is too long: {tokens} tokens > {window} maximum");
+        }
+        ErrorKind::Refused if code.contains("image") => return "Could not process image".to_owned(),
+        ErrorKind::Refused if code.contains("file") || code.contains("pdf") => {
+            return "Could not process PDF".to_owned();
+        }
+        ErrorKind::InvalidRequest if matches!(code, "invalid_image" | "invalid_file") => return fault.message.clone(),
+        _ => {}
+    }
+    match &fault.param {
+        Some(param) => format!("{}: {}", dotted(param), fault.message),
+        None => fault.message.clone(),
+    }
+}
+
+/// `messages[3].content[0]` in the API's form, `messages.3.content.0`.
+fn dotted(path: &str) -> String {
+    path.replace('[', ".").replace(']', "")
+}
+
+/// What is said of an overflow of which nobody knows the size: more than the smallest window of today's models.
+const UNKNOWN_OVERFLOW: Overflow = Overflow { tokens: 272_001, window: 272_000 };
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn written(fault: &ApiError) -> Value {
+        serde_json::from_str(&body(fault, "req_1")).unwrap()
+    }
+
+    #[test]
+    fn a_field_is_named_in_the_apis_form() {
+        let fault = ApiError::invalid("messages[3].content[0].type", "'x' is wrong");
+        let error = written(&fault);
+        assert_eq!(error["type"], "error");
+        assert_eq!(error["request_id"], "req_1");
+        assert_eq!(error["error"]["type"], "invalid_request_error");
+        assert_eq!(error["error"]["message"], "messages.3.content.0.type: 'x' is wrong");
+    }
+
+    #[test]
+    fn clients_find_the_words_they_act_on() {
+        let overflow = ApiError::new(ErrorKind::ContextLengthExceeded, "too long");
+        assert_eq!(written(&overflow)["error"]["message"], "prompt is too long: 272001 tokens > 272000 maximum");
+        let image = ApiError::new(ErrorKind::Refused, "bad image").with_code("invalid_image");
+        assert_eq!(written(&image)["error"]["message"], "Could not process image");
+        let policy = ApiError::new(ErrorKind::Refused, "upstream's words").with_code("cyber_policy");
+        assert_eq!(written(&policy)["error"]["type"], "policy_blocked");
+        assert_eq!(written(&policy)["error"]["message"], "upstream's words");
+        assert_eq!(status(&ApiError::new(ErrorKind::Overloaded, "m")).as_u16(), 529);
+        assert_eq!(status(&ApiError::new(ErrorKind::UsageNotIncluded, "m")).as_u16(), 402);
+    }
+
+    #[test]
+    fn every_kind_has_a_type() {
+        for kind in ErrorKind::ALL {
+            let fault = ApiError::new(kind, "m");
+            assert!(status(&fault).is_client_error() || status(&fault).is_server_error(), "{kind:?}");
+            assert!(written(&fault)["error"]["type"].as_str().is_some_and(|name| !name.is_empty()), "{kind:?}");
+        }
+    }
+}

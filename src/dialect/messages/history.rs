@@ -1,0 +1,344 @@
+//! The messages of a conversation, by role.
+//!
+//! * Results of tools come before the rest of a user's message, wherever they stand in it.
+//! * What the model said, called and thought keeps its order. Reasoning is given back only in front of what it led to.
+//! * Neighbours of one role are one turn to the API, and so they are here.
+//! * A message of the role `system` is an instruction in its place, or says how hard to think from there on.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::block::{self, kind, shown};
+use super::seal;
+use super::search;
+use crate::conversation::Conversation;
+use crate::conversation::call::Call;
+use crate::conversation::content::{Content, Part};
+use crate::conversation::ignored::Ignored;
+use crate::conversation::turn::Turn;
+use crate::fault::ApiError;
+use crate::json::{self, Object, Path, Text, escape};
+
+/// What messages say beside their turns.
+#[derive(Debug, Default)]
+pub(super) struct Told<'a> {
+    /// The effort in the last system message that names one.
+    pub(super) effort: Option<String>,
+    /// Tools that system messages add, by their definitions or by names, and take away, in order.
+    pub(super) changes: Vec<ToolChange<'a>>,
+}
+
+/// A change of the tools in the middle of a conversation.
+#[derive(Debug)]
+pub(super) enum ToolChange<'a> {
+    /// A tool by its definition.
+    Added(&'a RawValue),
+    /// A tool that is declared becomes one that may be called.
+    Switched(Text<'a>),
+    /// A tool may not be called any more.
+    Removed(Text<'a>),
+}
+
+/// Reads `messages` into `conversation`.
+pub(super) fn read<'a>(
+    messages: &'a RawValue,
+    path: &Path<'_>,
+    conversation: &mut Conversation<'a>,
+) -> Result<Told<'a>, ApiError> {
+    let values = json::array(messages, path)?;
+    if values.is_empty() {
+        return Err(ApiError::invalid(path.to_string(), format!("'{path}' is empty: send at least one message")));
+    }
+    let mut reading = Reading { told: Told::default(), conversation, last_user: None };
+    reading.last_user = values.iter().rposition(|value| role_of(value).as_deref() == Some("user"));
+    for (index, value) in values.into_iter().enumerate() {
+        reading.message(index, value, &path.index(index))?;
+    }
+    let told = reading.told;
+    leave_out_idle_reasoning(conversation);
+    Ok(told)
+}
+
+fn role_of(message: &RawValue) -> Option<Cow<'_, str>> {
+    let object = json::object(message, &Path::Root).ok()?;
+    json::string(object.find("role")?, &Path::Root).ok()
+}
+
+struct Reading<'c, 'a> {
+    told: Told<'a>,
+    conversation: &'c mut Conversation<'a>,
+    /// The place of the last message of the user's.
+    last_user: Option<usize>,
+}
+
+impl<'a> Reading<'_, 'a> {
+    fn message(&mut self, index: usize, value: &'a RawValue, path: &Path<'_>) -> Result<(), ApiError> {
+        let message = json::object(value, path)?;
+        let role_path = path.key("role");
+        let role = json::string(json::required(&message, "role", path)?, &role_path)?;
+        let content = message.find("content").filter(|value| value.get() != "null");
+        match role.as_ref() {
+            "user" => {
+                self.ignored().add_unknown(&message, &["role", "content"], path);
+                self.user(required(content, path)?, &path.key("content"))
+            }
+            "assistant" => {
+                self.ignored().add_unknown(&message, &["role", "content"], path);
+                self.assistant(required(content, path)?, &path.key("content"))
+            }
+            "system" => self.system(index, &message, content, path),
+            other => {
+                let message = format!("'{role_path}' must be user, assistant or system, but is '{other}'");
+                Err(ApiError::invalid(role_path.to_string(), message))
+            }
+        }
+    }
+
+    fn ignored(&mut self) -> &mut Ignored {
+        &mut self.conversation.ignored
+    }
+
+    fn push(&mut self, turn: Turn<'a>) {
+        self.conversation.turns.push(turn);
+    }
+
+    fn user(&mut self, content: &'a RawValue, path: &Path<'_>) -> Result<(), ApiError> {
+        if let Some(text) = Text::of(content) {
+            self.push(Turn::User(Content::Text(text)));
+            return Ok(());
+        }
+        let mut parts = Vec::new();
+        let (mut is_result, values) = (false, json::array(content, path)?);
+        let is_empty = values.is_empty();
+        for (index, value) in values.into_iter().enumerate() {
+            let path = path.index(index);
+            let block = json::object(value, &path)?;
+            if kind(&block, &path)?.escaped() == "tool_result" {
+                let ignored = &mut self.conversation.ignored;
+                let (call, content) = block::tool_result(&block, &path, ignored, block::output)?;
+                self.push(Turn::ToolOutput { call, content, parts_apart: true });
+                is_result = true;
+            } else {
+                shown(value, &block, &path, &mut parts, &mut self.conversation.ignored)?;
+            }
+        }
+        if is_empty {
+            return Err(ApiError::invalid(path.to_string(), format!("'{path}' is empty")));
+        }
+        // What is left of a message of empty texts is an empty text, unless results have told something.
+        if !parts.is_empty() || !is_result {
+            self.push(Turn::User(one_or_more(parts)));
+        }
+        Ok(())
+    }
+
+    fn assistant(&mut self, content: &'a RawValue, path: &Path<'_>) -> Result<(), ApiError> {
+        if let Some(text) = Text::of(content) {
+            if !text.is_empty() {
+                let content = Content::Text(text);
+                self.push(Turn::Assistant { content, refusal: None, calls: Vec::new() });
+            }
+            return Ok(());
+        }
+        let mut answer = Answer::default();
+        for (index, value) in json::array(content, path)?.into_iter().enumerate() {
+            let path = path.index(index);
+            let block = json::object(value, &path)?;
+            self.answer_block(&mut answer, value, &block, &path)?;
+        }
+        answer.finish(self.conversation);
+        Ok(())
+    }
+
+    fn answer_block(
+        &mut self,
+        answer: &mut Answer<'a>,
+        value: &'a RawValue,
+        block: &Object<'a>,
+        path: &Path<'_>,
+    ) -> Result<(), ApiError> {
+        let text = |key: &str| block.find(key).and_then(Text::of).unwrap_or(Text::EMPTY);
+        match kind(block, path)?.escaped() {
+            "tool_use" => {
+                let call = block::tool_use(block, path, self.ignored())?;
+                answer.calls.push(call);
+            }
+            "thinking" => self.reasoning(answer, text("signature"), text("thinking")),
+            "redacted_thinking" => self.reasoning(answer, text("data"), Text::EMPTY),
+            "server_tool_use" | "mcp_tool_use" => {
+                answer.end(self.conversation);
+                answer.server_calls.push(search::ServerCall::read(block));
+            }
+            other if other.ends_with("_tool_result") => {
+                let id = text("tool_use_id");
+                let call = answer.server_calls.iter().position(|call| call.is(id));
+                let call = call.map(|position| answer.server_calls.remove(position));
+                answer.end(self.conversation);
+                let turns = search::turns(call.as_ref(), block);
+                self.conversation.turns.extend(turns);
+            }
+            "compaction" => {
+                let summary = text("content").escaped();
+                if block.find("encrypted_content").is_some_and(|value| value.get() != "null") {
+                    self.ignored().add(&path.key("encrypted_content"));
+                }
+                answer.end(self.conversation);
+                let text = format!(r"Summary of the conversation so far:\n{summary}");
+                self.push(Turn::Instruction(Content::Parts(vec![Part::Composed(text)])));
+            }
+            _ => {
+                if !answer.calls.is_empty() {
+                    answer.end(self.conversation);
+                }
+                shown(value, block, path, &mut answer.said, &mut self.conversation.ignored)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reasoning under a seal of this program's goes back; any other is not this backend's, or nobody's.
+    fn reasoning(&mut self, answer: &mut Answer<'a>, seal: Text<'_>, text: Text<'_>) {
+        answer.end(self.conversation);
+        match seal::open(&seal.decode(), &text.decode()) {
+            Some(reasoning) => self.push(Turn::Reasoning(reasoning)),
+            None => self.conversation.reasoning_left_out = true,
+        }
+    }
+
+    fn system(
+        &mut self,
+        index: usize,
+        message: &Object<'a>,
+        content: Option<&'a RawValue>,
+        path: &Path<'_>,
+    ) -> Result<(), ApiError> {
+        self.ignored().add_unknown(message, &["role", "content", "clear_at", "output_config"], path);
+        let config_path = path.key("output_config");
+        if let Some(config) = message.find("output_config").filter(|value| value.get() != "null") {
+            let config = json::object(config, &config_path)?;
+            self.ignored().add_unknown(&config, &["effort"], &config_path);
+            if let Some(effort) = config.find("effort").and_then(Text::of) {
+                self.told.effort = Some(effort.decode().into_owned());
+            }
+        }
+        let Some(content) = content else { return Ok(()) };
+        let clears =
+            message.find("clear_at").and_then(Text::of).is_some_and(|when| when.escaped() == "next_user_message");
+        if clears && self.last_user.is_some_and(|last| last > index) {
+            return Ok(());
+        }
+        if let Some(text) = Text::of(content) {
+            if !text.is_empty() {
+                self.push(Turn::Instruction(Content::Text(text)));
+            }
+            return Ok(());
+        }
+        let (mut parts, path) = (Vec::new(), path.key("content"));
+        for (index, value) in json::array(content, &path)?.into_iter().enumerate() {
+            let path = path.index(index);
+            let block = json::object(value, &path)?;
+            match kind(&block, &path)?.escaped() {
+                "tool_addition" => self.added(&block, &path)?,
+                "tool_removal" => {
+                    let name = tool_name(&block, &path)?;
+                    self.told.changes.push(ToolChange::Removed(name));
+                    parts.push(Part::Composed(format!("Tool removed: {}", name.escaped())));
+                }
+                _ => shown(value, &block, &path, &mut parts, &mut self.conversation.ignored)?,
+            }
+        }
+        if !parts.is_empty() {
+            self.push(Turn::Instruction(one_or_more(parts)));
+        }
+        Ok(())
+    }
+
+    fn added(&mut self, block: &Object<'a>, path: &Path<'_>) -> Result<(), ApiError> {
+        let path = path.key("tool");
+        let value = json::required(block, "tool", &path)?;
+        let tool = json::object(value, &path)?;
+        let change = match tool.find("definition").filter(|value| value.get() != "null") {
+            Some(definition) => ToolChange::Added(definition),
+            None => ToolChange::Switched(tool_name(block, &path)?),
+        };
+        self.told.changes.push(change);
+        Ok(())
+    }
+}
+
+/// The name of the tool that a change refers to.
+fn tool_name<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
+    let value = json::required(block, "tool", path)?;
+    if let Some(name) = Text::of(value) {
+        return Ok(name);
+    }
+    let tool = json::object(value, path)?;
+    let name = tool.find("name").or_else(|| tool.find("tool_name")).and_then(Text::of);
+    name.ok_or_else(|| ApiError::invalid(path.to_string(), format!("'{path}' names no tool")))
+}
+
+/// A message of the model's while it is read.
+#[derive(Default)]
+struct Answer<'a> {
+    said: Vec<Part<'a>>,
+    calls: Vec<Call<'a>>,
+    /// Calls that the API's own servers ran, whose results have not come.
+    server_calls: Vec<search::ServerCall>,
+}
+
+impl<'a> Answer<'a> {
+    /// Adds what has been said and called as a turn.
+    fn end(&mut self, conversation: &mut Conversation<'a>) {
+        let (said, calls) = (std::mem::take(&mut self.said), std::mem::take(&mut self.calls));
+        if !said.is_empty() || !calls.is_empty() {
+            let content = if said.is_empty() { Content::Absent } else { one_or_more(said) };
+            conversation.turns.push(Turn::Assistant { content, refusal: None, calls });
+        }
+    }
+
+    /// Adds what is left at the end of the message.
+    fn finish(mut self, conversation: &mut Conversation<'a>) {
+        self.end(conversation);
+        conversation.turns.extend(self.server_calls.iter().flat_map(search::alone));
+    }
+}
+
+/// One text is the same content as a string, so that a client may change between the two.
+fn one_or_more(mut parts: Vec<Part<'_>>) -> Content<'_> {
+    match (parts.len(), parts.pop()) {
+        (_, None) => Content::Text(Text::EMPTY),
+        (1, Some(Part::Text(text))) => Content::Text(text),
+        (_, Some(last)) => {
+            parts.push(last);
+            Content::Parts(parts)
+        }
+    }
+}
+
+/// Reasoning without anything behind it that it led to would be refused. Claude Code keeps answers of reasoning alone.
+fn leave_out_idle_reasoning(conversation: &mut Conversation<'_>) {
+    let mut leads = false;
+    let mut keep: Vec<bool> = Vec::with_capacity(conversation.turns.len());
+    for turn in conversation.turns.iter().rev() {
+        match turn {
+            Turn::Assistant { .. } | Turn::Item(_) => leads = true,
+            Turn::User(_) | Turn::Instruction(_) | Turn::ToolOutput { .. } => leads = false,
+            Turn::Reasoning(_) => {}
+        }
+        keep.push(leads || !matches!(turn, Turn::Reasoning(_)));
+    }
+    conversation.reasoning_left_out |= keep.iter().any(|keep| !keep);
+    let mut keep = keep.into_iter().rev();
+    conversation.turns.retain(|_| keep.next().unwrap_or(true));
+}
+
+/// The text of a block's JSON.
+pub(super) fn as_text(prefix: &str, value: &str) -> Part<'static> {
+    Part::Composed(format!("[{prefix} {}]", escape(value)))
+}
+
+fn required<'a>(content: Option<&'a RawValue>, path: &Path<'_>) -> Result<&'a RawValue, ApiError> {
+    let path = path.key("content");
+    content.ok_or_else(|| ApiError::invalid(path.to_string(), format!("'{path}' is missing")))
+}

@@ -1,0 +1,182 @@
+//! The request of the Messages API, as clients send it.
+//!
+//! * Any `anthropic-version` and any beta is taken; a field that changes nothing is named rather than refused. What cannot be
+//!   done and would change the answer's meaning is a 400 that names it.
+//! * `system` and messages of the role `system` are instructions: the former before the conversation, the latter where they
+//!   stand. Claude Code's billing line, which is addressed to Anthropic and not to the model, is left out.
+//! * `max_tokens` is not enforced: an answer cut by an estimate would be an invented ending. `0` asks for no answer at all.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+use serde_json::value::RawValue;
+
+use super::{effort, format, history, session, tool};
+use crate::conversation::Conversation;
+use crate::conversation::content::Content;
+use crate::conversation::ignored::Ignored;
+use crate::conversation::turn::Turn;
+use crate::dialect::{Ask, Form};
+use crate::fault::ApiError;
+use crate::json::{self, Object, Path, Text};
+
+/// How a client wants its answer.
+#[derive(Debug, Clone, Default)]
+pub struct MessagesShape {
+    /// How much of the model's reasoning is shown.
+    pub thinking: Thinking,
+    /// Where the answer's text ends although the model goes on.
+    pub stop: Vec<String>,
+    /// The client offers a search of the web.
+    pub searches: bool,
+    /// The search is all it offers, so that the answer is about what was found.
+    pub only_searches: bool,
+    /// The client wants its prompt read and no answer: `max_tokens: 0`.
+    pub wants_nothing: bool,
+}
+
+/// How much of the model's reasoning a client sees.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Thinking {
+    /// Nothing: no blocks.
+    #[default]
+    Hidden,
+    /// Blocks with the summary of the reasoning.
+    Shown,
+    /// Blocks without text, which hold only what has to come back.
+    Omitted,
+}
+
+/// The Messages request in `body`, sent with `headers`.
+pub fn parse<'a>(body: &'a [u8], headers: &HeaderMap) -> Result<Ask<'a, MessagesShape>, ApiError> {
+    let object = json::body(body)?;
+    let mut conversation = Conversation::default();
+    let field = |key: &str| object.find(key).filter(|value| value.get() != "null");
+    if let Some(system) = field("system") {
+        instructions(system, &mut conversation)?;
+    }
+    let messages = json::required(&object, "messages", &Path::Root)?;
+    let told = history::read(messages, &Path::Root.key("messages"), &mut conversation)?;
+    let mut tools = tool::Tools::read(field("tools"), &told, &mut conversation)?;
+    tools.choose(field("tool_choice"), &mut conversation)?;
+    let mut shape = MessagesShape {
+        searches: conversation.web_search.is_some(),
+        only_searches: conversation.web_search.is_some() && conversation.tools.is_empty(),
+        ..MessagesShape::default()
+    };
+    let wish = effort::read(&object, headers, told.effort, &mut conversation)?;
+    shape.thinking = wish.thinking;
+    conversation.summary = wish.summary;
+    settings(&object, &mut conversation, &mut shape)?;
+    conversation.cache_key = session::of_headers(headers);
+    conversation.session = field("metadata").and_then(session::of_metadata);
+    name_ignored(&object, &mut conversation.ignored);
+    let model = field("model").map(|model| json::string(model, &Path::Root.key("model"))).transpose()?;
+    let stream = field("stream").map(|flag| json::boolean(flag, &Path::Root.key("stream"))).transpose()?;
+    let form = Form::Own(Box::new(conversation));
+    Ok(Ask { model, effort: wish.effort.map(Cow::Owned), stream: stream.unwrap_or(false), shape, form })
+}
+
+/// `system`: a string, or text blocks; a block is an instruction of its own.
+fn instructions<'a>(value: &'a RawValue, conversation: &mut Conversation<'a>) -> Result<(), ApiError> {
+    let path = Path::Root.key("system");
+    let mut texts = Vec::new();
+    if let Some(text) = Text::of(value) {
+        texts.push(text);
+    } else {
+        for (index, block) in json::array(value, &path)?.into_iter().enumerate() {
+            let path = path.index(index);
+            let block = json::object(block, &path)?;
+            conversation.ignored.add_unknown(&block, &["type", "text", "cache_control", "citations"], &path);
+            texts.push(json::text(json::required(&block, "text", &path)?, &path.key("text"))?);
+        }
+    }
+    let is_bill = |text: &Text<'_>| text.escaped().starts_with(BILLING);
+    let skipped = usize::from(texts.first().is_some_and(is_bill));
+    let texts = texts.into_iter().skip(skipped).filter(|text| !text.is_empty());
+    conversation.turns.extend(texts.map(|text| Turn::Instruction(Content::Text(text))));
+    Ok(())
+}
+
+/// Everything that says how the answer is to be, beside reasoning and tools.
+fn settings<'a>(
+    object: &Object<'a>,
+    conversation: &mut Conversation<'a>,
+    shape: &mut MessagesShape,
+) -> Result<(), ApiError> {
+    let field = |key: &str| object.find(key).filter(|value| value.get() != "null");
+    for key in REFUSED {
+        if field(key).is_some_and(|value| value.get() != "[]") {
+            let message = format!("'{key}' is not available: leave out {key}");
+            return Err(ApiError::unsupported(key, message));
+        }
+    }
+    if let Some(value) = field("stop_sequences") {
+        shape.stop = stop_sequences(value, &Path::Root.key("stop_sequences"))?;
+    }
+    conversation.format = format::read(object)?;
+    if field("speed").and_then(Text::of).is_some_and(|speed| speed.escaped() == "fast") {
+        conversation.service_tier = Some(Cow::Borrowed("priority"));
+    }
+    if let Some(value) = field("max_tokens") {
+        shape.wants_nothing = json::unsigned(value, &Path::Root.key("max_tokens"))? == 0;
+    }
+    Ok(())
+}
+
+/// Sequences of which none is empty or nothing but white space, which the API refuses.
+fn stop_sequences(value: &RawValue, path: &Path<'_>) -> Result<Vec<String>, ApiError> {
+    let mut sequences = Vec::new();
+    for (index, value) in json::array(value, path)?.into_iter().enumerate() {
+        let path = path.index(index);
+        let sequence = json::string(value, &path)?.into_owned();
+        if sequence.trim().is_empty() {
+            let message = format!("'{path}' must hold more than white space");
+            return Err(ApiError::invalid(path.to_string(), message));
+        }
+        sequences.push(sequence);
+    }
+    Ok(sequences)
+}
+
+/// Names what changes nothing here. What every client sends without a thought of this answer is not named.
+fn name_ignored(object: &Object<'_>, ignored: &mut Ignored) {
+    ignored.add_unknown(object, &KNOWN, &Path::Root);
+    let Some(management) = object.find("context_management") else { return };
+    let path = Path::Root.key("context_management");
+    let edits = json::object(management, &path).ok().and_then(|management| management.find("edits"));
+    let edits = edits.and_then(|edits| json::array(edits, &path).ok()).unwrap_or_default();
+    for (index, edit) in edits.into_iter().enumerate() {
+        let kind = json::object(edit, &path).ok().and_then(|edit| edit.find("type")).and_then(Text::of);
+        // Every turn's reasoning is kept, or as many turns' as this asks for.
+        if !kind.is_some_and(|kind| kind.escaped().starts_with("clear_thinking_")) {
+            ignored.add(&path.key("edits").index(index));
+        }
+    }
+}
+
+/// How Claude Code's billing line begins.
+const BILLING: &str = "x-anthropic-billing-header:";
+/// What would change the answer's meaning if it were left out. On `safeguards` in the message Claude Code does without.
+const REFUSED: [&str; 2] = ["safeguards", "mcp_servers"];
+/// What is understood, or changes nothing that anybody could miss. `max_tokens` is named, since it is not enforced.
+const KNOWN: [&str; 18] = [
+    "model",
+    "messages",
+    "system",
+    "stream",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "output_format",
+    "stop_sequences",
+    "metadata",
+    "service_tier",
+    "speed",
+    "cache_control",
+    "context_management",
+    "betas",
+    "safeguards",
+    "mcp_servers",
+];

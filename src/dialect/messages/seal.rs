@@ -1,0 +1,105 @@
+//! The seal of a block of reasoning: what its `signature`, or the `data` of a redacted one, holds.
+//!
+//! * Encrypted reasoning is good for one account and one model. The seal names both, so that what would be refused is not sent,
+//!   and tells our blocks from those of the real API and of other proxies.
+//! * It is [`PREFIX`] and base64url of: a version, eight bytes of the account id's SHA-256, the model, the lengths of the
+//!   summary's texts, the encrypted reasoning. The lengths give the texts back, which one block joins.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::conversation::turn::{AccountDigest, SealedReasoning};
+
+/// What every seal of this program begins with.
+pub(super) const PREFIX: &str = "cpx1.";
+/// What stands between two texts of a summary in a block.
+pub(super) const BETWEEN: &str = "\n\n";
+
+/// The seal of `encrypted` reasoning of `model` for an account, with the lengths of its summary's texts in bytes.
+pub(super) fn seal(account: AccountDigest, model: &str, lengths: &[usize], encrypted: &str) -> String {
+    let mut bytes = Vec::with_capacity(encrypted.len() + model.len() + 16 + lengths.len() * 4);
+    bytes.push(VERSION);
+    bytes.extend_from_slice(&account);
+    put(&mut bytes, model.len());
+    bytes.extend_from_slice(model.as_bytes());
+    put(&mut bytes, lengths.len());
+    lengths.iter().for_each(|length| put(&mut bytes, *length));
+    bytes.extend_from_slice(encrypted.as_bytes());
+    format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// The reasoning under `seal`, whose block shows `text`; `None` where the seal is not one of this program's.
+pub(super) fn open(seal: &str, text: &str) -> Option<SealedReasoning> {
+    let bytes = URL_SAFE_NO_PAD.decode(seal.strip_prefix(PREFIX)?).ok()?;
+    let mut rest = bytes.strip_prefix(&[VERSION])?;
+    let account = *take(&mut rest, size_of::<AccountDigest>())?.first_chunk()?;
+    let length = number(&mut rest)?;
+    let model = String::from_utf8(take(&mut rest, length)?.to_vec()).ok()?;
+    let count = number(&mut rest)?;
+    let lengths = (0..count).map(|_| number(&mut rest)).collect::<Option<Vec<_>>>()?;
+    let encrypted = String::from_utf8(rest.to_vec()).ok().filter(|encrypted| !encrypted.is_empty())?;
+    Some(SealedReasoning { summary: split(text, &lengths), encrypted, account, model })
+}
+
+/// The texts of lengths that were joined into `text`; the whole where it is not that text any more.
+fn split(text: &str, lengths: &[usize]) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut rest = Some(text);
+    for (index, length) in lengths.iter().enumerate() {
+        let from = if index == 0 { rest } else { rest.and_then(|rest| rest.strip_prefix(BETWEEN)) };
+        let Some((piece, left)) = from.and_then(|from| from.split_at_checked(*length)) else { return whole(text) };
+        texts.push(piece.to_owned());
+        rest = Some(left);
+    }
+    if rest == Some("") { texts } else { whole(text) }
+}
+
+fn whole(text: &str) -> Vec<String> {
+    if text.is_empty() { Vec::new() } else { vec![text.to_owned()] }
+}
+
+fn put(bytes: &mut Vec<u8>, number: usize) {
+    bytes.extend_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes());
+}
+
+fn number(rest: &mut &[u8]) -> Option<usize> {
+    let bytes = take(rest, size_of::<u32>())?;
+    usize::try_from(u32::from_be_bytes(*bytes.first_chunk()?)).ok()
+}
+
+fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+    let (taken, left) = rest.split_at_checked(count)?;
+    *rest = left;
+    Some(taken)
+}
+
+const VERSION: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_comes_back() {
+        let texts = ["one", "", "zwei\n\nund é"];
+        let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
+        let seal = seal([7; 8], "gpt-6.1-sol", &lengths, "gAAAA_-=");
+        assert!(seal.len() <= "gAAAA_-=".len() * 4 / 3 + 120);
+        let opened = open(&seal, &texts.join(BETWEEN)).unwrap();
+        assert_eq!(opened.summary, texts);
+        assert_eq!(
+            (opened.account, opened.model.as_str(), opened.encrypted.as_str()),
+            ([7; 8], "gpt-6.1-sol", "gAAAA_-=")
+        );
+        assert_eq!(open(&seal, "another text").unwrap().summary, ["another text"]);
+        assert!(open(&seal, "").unwrap().summary.is_empty());
+    }
+
+    #[test]
+    fn nobody_elses_seal_is_opened() {
+        let own = seal([7; 8], "m", &[], "x");
+        for other in ["", "EqQBCgIYAh", "cpx1.", "cpx1.!", &own[..own.len() - 4], "cpx2.AAAA"] {
+            assert_eq!(open(other, ""), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The tools a client offers, and the choice among them.
+//!
+//! * A tool with a schema is a function. So are Anthropic's tools that a client runs by itself (bash, text editor, memory): the
+//!   API knows their schemas, and the backend is told them.
+//! * A search of the web is the backend's own. A server-side search for tools is left out and named: all tools are sent.
+//! * Tools that would need Anthropic's servers or a screen are a 400.
+
+use std::sync::LazyLock;
+
+use serde_json::value::RawValue;
+
+use super::history::{Told, ToolChange};
+use crate::conversation::Conversation;
+use crate::conversation::ignored::Ignored;
+use crate::conversation::tool::{Function, Tool, ToolChoice, WebSearch};
+use crate::fault::ApiError;
+use crate::json::{self, Object, Path, Text};
+
+/// What is known of the tools beside those in the conversation.
+#[derive(Debug, Default)]
+pub(super) struct Tools<'a> {
+    /// The name of the search of the web.
+    search: Option<Text<'a>>,
+}
+
+impl<'a> Tools<'a> {
+    /// Reads `tools`, and what messages change of them, into `conversation`.
+    pub(super) fn read(
+        tools: Option<&'a RawValue>,
+        told: &Told<'a>,
+        conversation: &mut Conversation<'a>,
+    ) -> Result<Self, ApiError> {
+        let mut read = Self::default();
+        let path = Path::Root.key("tools");
+        let values = tools.map(|tools| json::array(tools, &path)).transpose()?.unwrap_or_default();
+        for (index, value) in values.into_iter().enumerate() {
+            read.tool(value, &path.index(index), conversation)?;
+        }
+        let mut removed: Vec<Tool<'a>> = Vec::new();
+        for change in &told.changes {
+            match change {
+                ToolChange::Added(definition) => {
+                    read.tool(definition, &Path::Root.key("messages").key("tool"), conversation)?;
+                }
+                ToolChange::Switched(name) => {
+                    let is_it = |tool: &mut Tool<'a>| tool.name().is_some_and(|own| own.decode() == name.decode());
+                    conversation.tools.extend(removed.extract_if(.., is_it));
+                }
+                ToolChange::Removed(name) => {
+                    let is_it = |tool: &mut Tool<'a>| tool.name().is_some_and(|own| own.decode() == name.decode());
+                    removed.extend(conversation.tools.extract_if(.., is_it));
+                }
+            }
+        }
+        Ok(read)
+    }
+
+    fn tool(
+        &mut self,
+        value: &'a RawValue,
+        path: &Path<'_>,
+        conversation: &mut Conversation<'a>,
+    ) -> Result<(), ApiError> {
+        let tool = json::object(value, path)?;
+        let type_path = path.key("type");
+        let kind = tool.find("type").filter(|value| value.get() != "null");
+        let kind = kind.map(|kind| json::string(kind, &type_path)).transpose()?;
+        let ignored = &mut conversation.ignored;
+        match kind.as_deref() {
+            None | Some("custom") => conversation.tools.push(Tool::Function(function(&tool, path, ignored)?)),
+            Some(kind) if kind.starts_with("web_search_") => {
+                self.search = Some(tool.find("name").and_then(Text::of).unwrap_or(Text::from_escaped("web_search")));
+                conversation.web_search = Some(web_search(&tool, path, ignored)?);
+            }
+            // Every tool is sent, so nothing has to be looked for.
+            Some(kind) if kind.starts_with("tool_search_tool_") => ignored.add(path),
+            Some(kind) => match BUILT_IN.iter().find(|known| kind.starts_with(known.kind)) {
+                Some(known) => conversation.tools.push(Tool::Function(known.function(&tool, path)?)),
+                None => {
+                    let message = format!("'{type_path}': tools of type '{kind}' are not available here");
+                    return Err(ApiError::unsupported(type_path.to_string(), message));
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Reads `tool_choice`.
+    pub(super) fn choose(
+        &mut self,
+        choice: Option<&'a RawValue>,
+        conversation: &mut Conversation<'a>,
+    ) -> Result<(), ApiError> {
+        let Some(value) = choice else { return Ok(()) };
+        let path = Path::Root.key("tool_choice");
+        let choice = json::object(value, &path)?;
+        conversation.ignored.add_unknown(&choice, &["type", "name", "disable_parallel_tool_use"], &path);
+        if let Some(flag) = choice.find("disable_parallel_tool_use").filter(|value| value.get() != "null") {
+            conversation.one_call_at_a_time = json::boolean(flag, &path.key("disable_parallel_tool_use"))?;
+        }
+        let type_path = path.key("type");
+        let kind = json::string(json::required(&choice, "type", &path)?, &type_path)?;
+        let choice = match kind.as_ref() {
+            "auto" => ToolChoice::Mode("auto"),
+            "none" => ToolChoice::Mode("none"),
+            "any" => ToolChoice::Mode("required"),
+            "tool" => self.named(&choice, &path, conversation)?,
+            other => {
+                let message = format!("'{type_path}' must be auto, any, tool or none, but is '{other}'");
+                return Err(ApiError::invalid(type_path.to_string(), message));
+            }
+        };
+        conversation.tool_choice = Some(choice);
+        Ok(())
+    }
+
+    fn named(
+        &self,
+        choice: &Object<'a>,
+        path: &Path<'_>,
+        conversation: &mut Conversation<'a>,
+    ) -> Result<ToolChoice<'a>, ApiError> {
+        let name_path = path.key("name");
+        let name = json::text(json::required(choice, "name", path)?, &name_path)?;
+        let is_named = |own: Text<'_>| own.decode() == name.decode();
+        if conversation.tools.iter().filter_map(Tool::name).any(is_named) {
+            return Ok(ToolChoice::Function(name));
+        }
+        if self.search.is_some_and(is_named) {
+            // The backend cannot be made to use a tool of its own by name: it is left the only one.
+            conversation.tools.clear();
+            return Ok(ToolChoice::Mode("required"));
+        }
+        let message = format!("'{name_path}': there is no tool '{}' in 'tools'", name.decode());
+        Err(ApiError::invalid(name_path.to_string(), message))
+    }
+}
+
+/// A tool with a schema.
+fn function<'a>(tool: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<Function<'a>, ApiError> {
+    ignored.add_unknown(tool, &FUNCTION_KEYS, path);
+    let schema = json::required(tool, "input_schema", path)?;
+    json::object(schema, &path.key("input_schema"))?;
+    let examples_path = path.key("input_examples");
+    let examples = tool.find("input_examples").filter(|value| value.get() != "null");
+    Ok(Function {
+        name: name(tool, path)?,
+        description: tool.find("description").filter(|value| value.get() != "null"),
+        parameters: Some(schema),
+        strict: tool.find("strict").filter(|value| value.get() != "null"),
+        examples: examples.map(|examples| json::array(examples, &examples_path)).transpose()?.unwrap_or_default(),
+    })
+}
+
+fn name<'a>(tool: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
+    let (value, path) = (json::required(tool, "name", path)?, path.key("name"));
+    let name = json::text(value, &path)?;
+    if name.is_empty() {
+        return Err(ApiError::invalid(path.to_string(), format!("'{path}' is empty")));
+    }
+    Ok(name)
+}
+
+/// A search of the web. How often it may search and what it may not read cannot be said to the backend, and is named.
+fn web_search<'a>(tool: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<WebSearch<'a>, ApiError> {
+    ignored.add_unknown(tool, &["type", "name", "allowed_domains", "user_location", "cache_control"], path);
+    let domains_path = path.key("allowed_domains");
+    let domains = tool.find("allowed_domains").filter(|value| value.get() != "null");
+    if let Some(domains) = domains {
+        json::array(domains, &domains_path)?;
+    }
+    let location = tool.find("user_location").filter(|value| value.get() != "null");
+    let location = location.map(|location| json::object(location, &path.key("user_location"))).transpose()?;
+    Ok(WebSearch { context_size: None, location, allowed_domains: domains.filter(|value| value.get() != "[]") })
+}
+
+/// A tool whose schema the API knows.
+struct BuiltIn {
+    /// What its type begins with, before a date.
+    kind: &'static str,
+    /// The JSON string of what it does.
+    description: LazyLock<Box<RawValue>>,
+    schema: LazyLock<Box<RawValue>>,
+}
+
+impl BuiltIn {
+    fn function<'a>(&'static self, tool: &Object<'a>, path: &Path<'_>) -> Result<Function<'a>, ApiError> {
+        Ok(Function {
+            name: name(tool, path)?,
+            description: Some(&self.description),
+            parameters: Some(&self.schema),
+            strict: None,
+            examples: Vec::new(),
+        })
+    }
+}
+
+/// A constant that is JSON; what is none would be no tool, and a test reads each.
+fn raw(json: &str) -> Box<RawValue> {
+    serde_json::from_str(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+static BUILT_IN: [BuiltIn; 3] = [
+    BuiltIn {
+        kind: "bash_",
+        description: LazyLock::new(|| {
+            raw(
+                r#""Runs a command in a persistent bash session and returns its output. Set restart to begin a new session.""#,
+            )
+        }),
+        schema: LazyLock::new(|| {
+            raw(r#"{"type":"object","properties":{
+"command":{"type":"string","description":"The command to run."},
+"restart":{"type":"boolean","description":"Whether to begin a new session instead."}}}"#)
+        }),
+    },
+    BuiltIn {
+        kind: "text_editor_",
+        description: LazyLock::new(|| {
+            raw(
+                r#""Views, creates and edits text files. view shows a file, or a range of its lines, or the entries of a directory; create writes a whole file; str_replace replaces text that occurs exactly once; insert puts text behind a line; undo_edit takes the last edit of a file back where it is supported.""#,
+            )
+        }),
+        schema: LazyLock::new(|| {
+            raw(r#"{"type":"object","properties":{
+"command":{"type":"string","enum":["view","create","str_replace","insert","undo_edit"],"description":"What to do."},
+"path":{"type":"string","description":"The absolute path of a file or directory."},
+"view_range":{"type":"array","items":{"type":"integer"},"description":"For view: the first and the last line, counted from 1; -1 is the end."},
+"file_text":{"type":"string","description":"For create: the content of the file."},
+"old_str":{"type":"string","description":"For str_replace: the text to replace."},
+"new_str":{"type":"string","description":"For str_replace and insert: the new text."},
+"insert_line":{"type":"integer","description":"For insert: the line behind which the text goes; 0 is the beginning."},
+"insert_text":{"type":"string","description":"For insert: the text."}},"required":["command","path"]}"#)
+        }),
+    },
+    BuiltIn {
+        kind: "memory_",
+        description: LazyLock::new(|| {
+            raw(
+                r#""Keeps notes in files under /memories that last beyond this conversation. view shows a file or the directory; create writes a file; str_replace and insert edit one; delete and rename do that to a file or directory.""#,
+            )
+        }),
+        schema: LazyLock::new(|| {
+            raw(r#"{"type":"object","properties":{
+"command":{"type":"string","enum":["view","create","str_replace","insert","delete","rename"],"description":"What to do."},
+"path":{"type":"string","description":"A path under /memories."},
+"view_range":{"type":"array","items":{"type":"integer"},"description":"For view: the first and the last line."},
+"file_text":{"type":"string","description":"For create: the content of the file."},
+"old_str":{"type":"string","description":"For str_replace: the text to replace."},
+"new_str":{"type":"string","description":"For str_replace: the new text."},
+"insert_line":{"type":"integer","description":"For insert: the line behind which the text goes."},
+"insert_text":{"type":"string","description":"For insert: the text."},
+"old_path":{"type":"string","description":"For rename: the present path."},
+"new_path":{"type":"string","description":"For rename: the new path."}},"required":["command"]}"#)
+        }),
+    },
+];
+
+/// What is understood of a tool, or changes nothing that anybody could miss.
+const FUNCTION_KEYS: [&str; 10] = [
+    "type",
+    "name",
+    "description",
+    "input_schema",
+    "strict",
+    "input_examples",
+    "cache_control",
+    "defer_loading",
+    "eager_input_streaming",
+    "allowed_callers",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_tool_is_json() {
+        for tool in &BUILT_IN {
+            assert!(tool.description.get().starts_with('"'), "{}", tool.kind);
+            assert!(tool.schema.get().starts_with('{'), "{}", tool.kind);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Token counts in the API's shape: what was read from the cache, what was written to it and what is left add up to the prompt.
+
+use crate::backend::event::Usage;
+use crate::json::ObjectWriter;
+
+/// Writes `usage`; zeros where the backend has not told.
+pub(super) fn write(usage: Option<Usage>, searches: u64, out: &mut Vec<u8>) {
+    let usage = usage.unwrap_or_default();
+    let (read, written) = (usage.cached_tokens(), usage.cache_write_tokens().unwrap_or_default());
+    let mut object = ObjectWriter::begin(out);
+    object
+        .unsigned("input_tokens", usage.input_tokens.saturating_sub(read).saturating_sub(written))
+        .unsigned("cache_creation_input_tokens", written)
+        .unsigned("cache_read_input_tokens", read)
+        .unsigned("output_tokens", usage.output_tokens);
+    if usage.reasoning_tokens() > 0 {
+        let mut details = ObjectWriter::begin(object.key("output_tokens_details"));
+        details.unsigned("thinking_tokens", usage.reasoning_tokens());
+        details.end();
+    }
+    if searches > 0 {
+        let mut tools = ObjectWriter::begin(object.key("server_tool_use"));
+        tools.unsigned("web_search_requests", searches);
+        tools.end();
+    }
+    object.end();
+}

@@ -1,0 +1,65 @@
+//! What stands beside `POST /v1/messages`: counting tokens, and the routes of Anthropic's API that have no counterpart.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::{any, head, post};
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::backend::request::translate;
+use crate::dialect::Dialect as _;
+use crate::dialect::messages::{Messages, count};
+use crate::fault::{ApiError, ErrorKind};
+use crate::server::App;
+use crate::server::routes::generate;
+use crate::server::routes::incoming::Incoming;
+use crate::server::routes::models::json;
+
+/// The routes, which stand with and without `/v1`.
+pub(in crate::server) fn routes() -> Router<Arc<App>> {
+    let absent = any(absent);
+    Router::new()
+        .route("/messages", post(generate::create::<Messages>))
+        .route("/messages/count_tokens", post(count_tokens))
+        .route("/messages/batches", absent.clone())
+        .route("/messages/batches/{*rest}", absent.clone())
+        .route("/complete", absent.clone())
+        .route("/skills", absent.clone())
+        .route("/skills/{*rest}", absent)
+}
+
+/// Where Claude Code looks whether there is a server at all, without a key.
+pub(in crate::server) fn probes() -> Router<Arc<App>> {
+    let there = || head(|| async { StatusCode::OK });
+    Router::new().route("/", there()).route("/api/hello", there())
+}
+
+/// `{"input_tokens": n}`, an estimate over the body that the backend would get. The backend itself counts only what it answers.
+async fn count_tokens(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let incoming = Incoming::read(app, request).await?;
+    let input_tokens = incoming.work(estimate).await?;
+    Ok(json(&Count { input_tokens }))
+}
+
+fn estimate(incoming: &Incoming) -> Result<u64, ApiError> {
+    let ask = Messages::parse(&incoming.body, incoming.headers())?;
+    let model = incoming.resolve(ask.model.as_deref(), ask.effort.as_deref(), false)?;
+    let context = incoming.context(&model);
+    Ok(ask.form.own().map_or(0, |conversation| count::tokens(&translate(conversation, &context).body)))
+}
+
+#[derive(Serialize)]
+struct Count {
+    input_tokens: u64,
+}
+
+async fn absent(request: Request) -> ApiError {
+    let message = format!(
+        "there is no {} here: the ChatGPT Codex backend has nothing of the kind; use /v1/messages",
+        request.uri().path()
+    );
+    ApiError::new(ErrorKind::NotFound, message)
+}
