@@ -28,6 +28,7 @@ mod learned;
 pub mod live;
 mod name;
 pub mod same;
+mod tier;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -37,6 +38,7 @@ use entry::Entry;
 use learned::Learned;
 use live::LiveCatalogue;
 use name::Name;
+use tier::Tier;
 
 /// Every model the proxy knows of, and the operator's wishes about them.
 #[derive(Debug, Default)]
@@ -107,10 +109,13 @@ impl Models {
         let live = self.live();
         let holds = |id: &str| live.find(id).or_else(|| catalogue::built_in(id)).is_some();
         let asked = asked.map(str::trim).filter(|name| !name.is_empty());
-        let (name, hint) = match asked {
+        let (mut name, mut hint) = match asked {
             Some(name) => name::normalise(name, &self.aliases, holds),
             None => (Name::Foreign, None),
         };
+        if let (Some(asked), Name::Foreign) = (asked, &name) {
+            (name, hint) = self.of_anthropic(asked, &live).unwrap_or((name, hint));
+        }
         let foreign = asked.is_some() && name == Name::Foreign;
         let (model, default_hint) = match name {
             Name::Known(model) => (model, None),
@@ -219,6 +224,29 @@ impl Models {
 
     fn learned_mut(&self) -> RwLockWriteGuard<'_, Learned> {
         self.learned.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a name of Anthropic's means: a model of this backend's behind a prefix, or the one that stands for a tier.
+    fn of_anthropic(&self, asked: &str, live: &LiveCatalogue) -> Option<(Name, Option<Effort>)> {
+        let asked = asked.to_ascii_lowercase();
+        let asked = tier::without_window(&asked);
+        let holds = |id: &str| find(live, id).is_some();
+        if let Some(name) = tier::behind_prefix(asked)
+            && let (Name::Known(model), hint) = name::normalise(name, &self.aliases, holds)
+        {
+            return Some((Name::Known(model), hint));
+        }
+        let (_, hint) = name::split_effort(asked);
+        let learned = self.learned();
+        let built_in = catalogue::TABLE.iter().filter(|model| {
+            live.is_empty()
+                && model.generation == catalogue::Generation::Newer
+                && model.visibility == catalogue::Visibility::Listed
+        });
+        let usable = live.listed().chain(built_in).filter(|model| !model.retired && !learned.is_refused(&model.id));
+        let usable: Vec<&Model> = usable.collect();
+        let model = Tier::of(asked)?.choose(&usable)?;
+        Some((Name::Known(model.id.clone().into_owned()), hint))
     }
 
     fn default_for(&self, live: &LiveCatalogue, holds: impl Fn(&str) -> bool) -> (String, Option<Effort>) {

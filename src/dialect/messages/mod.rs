@@ -4,7 +4,8 @@
 //!   its tools, [`effort`] and [`format`] how the answer is to be, [`session`] which conversation it is.
 //! * Answer: [`blocks`] puts the pieces into blocks; [`events`] for streaming clients and [`document`] for the others write them,
 //!   with [`answer`], [`results`] and [`usage`] for their parts. [`error`] is what an error looks
-//!   like, [`count`] an estimate of tokens.
+//!   like, [`count`] an estimate of tokens, [`models`] the list of
+//!   models.
 //! * [`seal`] is how encrypted reasoning goes out to a client and comes back.
 
 mod answer;
@@ -17,6 +18,7 @@ pub mod error;
 pub mod events;
 mod format;
 mod history;
+pub mod models;
 pub mod request;
 mod results;
 mod seal;

@@ -1,5 +1,6 @@
 //! `GET /v1/models` and `GET /v1/models/{id}`.
 //!
+//! * With `anthropic-version`, the list and each model have the form of Anthropic's API.
 //! * With `?client_version=…`, as the Codex CLI asks, the list holds its array `models` beside `data`, and has the entity tag
 //!   that the backend gave the account's list: answers announce it in `x-models-etag`, and the CLI compares the two.
 
@@ -13,6 +14,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::dialect::messages::models::{ModelInfo, ModelPage, PageQuery};
 use crate::fault::{ApiError, ErrorKind};
 use crate::models::entry::Entry;
 use crate::server::App;
@@ -25,6 +27,9 @@ pub(in crate::server) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     app.catalogue.keep_current();
+    if headers.contains_key(ANTHROPIC_VERSION) {
+        return Ok(json(&ModelPage::of(&app.models.list(), &page(&uri))));
+    }
     let mut query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     let Some((_, version)) = query.find(|(name, _)| name == "client_version") else {
         return Ok(json(&List { object: "list", data: app.models.list(), models: None }));
@@ -46,6 +51,20 @@ pub(in crate::server) async fn list(
     Ok(answer)
 }
 
+/// The page of Anthropic's list that the query asks for.
+fn page(uri: &Uri) -> PageQuery {
+    let mut page = PageQuery::default();
+    for (key, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        match key.as_ref() {
+            "limit" => page.limit = value.parse().ok(),
+            "after_id" => page.after_id = Some(value.into_owned()),
+            "before_id" => page.before_id = Some(value.into_owned()),
+            _ => {}
+        }
+    }
+    page
+}
+
 /// One model, listed or not.
 pub(in crate::server) async fn find(
     State(app): State<Arc<App>>,
@@ -64,6 +83,9 @@ pub(in crate::server) async fn find(
         let message = format!("there is no model {id:?}; GET /v1/models lists those there are");
         return Err(ApiError::new(ErrorKind::ModelNotFound, message).with_param("model"));
     };
+    if request.headers().contains_key(ANTHROPIC_VERSION) {
+        return Ok(json(&ModelInfo::of(&entry)));
+    }
     Ok(json(&entry))
 }
 
@@ -76,6 +98,9 @@ pub(in crate::server) fn json(value: &impl Serialize) -> Response {
         Err(error) => ApiError::new(ErrorKind::Internal, error.to_string()).into_response(),
     }
 }
+
+/// Anthropic's SDKs send it always, OpenAI's never.
+const ANTHROPIC_VERSION: &str = "anthropic-version";
 
 #[derive(Serialize)]
 struct List {

@@ -1,0 +1,58 @@
+//! Names of Anthropic's models: which of this backend's models stands for each.
+//!
+//! * A model of this backend behind `claude-` or `anthropic/` is that model: Claude Code lists only names that begin so.
+//! * The words of Anthropic's tiers mean, in the order of the account's list, the first model, the second, and the smallest.
+//! * Claude Code writes the size of the window behind a name, as `[1m]`; it says nothing to this backend.
+
+use crate::models::catalogue::Model;
+
+/// A size of model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tier {
+    /// The first model of the list.
+    Largest,
+    /// The second.
+    Middle,
+    /// The one whose name says that it is small, else the last.
+    Smallest,
+}
+
+impl Tier {
+    /// The tier of a lower-case name.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+        if has(&["opus", "fable", "mythos"]) {
+            Some(Self::Largest)
+        } else if has(&["sonnet"]) {
+            Some(Self::Middle)
+        } else if has(&["haiku"]) {
+            Some(Self::Smallest)
+        } else {
+            None
+        }
+    }
+
+    /// Which of `models`, best first, stands for it; `None` where there is none.
+    pub(super) fn choose<'m>(self, models: &[&'m Model]) -> Option<&'m Model> {
+        let small = || models.iter().find(|model| SMALL.iter().any(|word| model.id.contains(word)));
+        match self {
+            Self::Largest => models.first(),
+            Self::Middle => models.get(1).or(models.first()),
+            Self::Smallest => small().or(models.last()),
+        }
+        .copied()
+    }
+}
+
+/// `name` without the size of a window.
+pub(super) fn without_window(name: &str) -> &str {
+    name.strip_suffix("[1m]").unwrap_or(name)
+}
+
+/// What stands behind a prefix that says a name is Anthropic's.
+pub(super) fn behind_prefix(name: &str) -> Option<&str> {
+    PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix))
+}
+
+const PREFIXES: [&str; 3] = ["anthropic/claude-", "anthropic/", "claude-"];
+const SMALL: [&str; 3] = ["luna", "mini", "nano"];
