@@ -1,8 +1,8 @@
-//! A Worker's login as its isolates see it: the copy in KV, and the way to the keeper behind it.
+//! A Worker isolate's access to the login: the copy in KV and the Durable Object that owns it.
 //!
-//! * A read is one look at KV, which answers from nearby; the keeper is asked where KV has nothing, which it also says for
-//!   a while about what has just been put there.
-//! * Writes, removals and refreshes are the keeper's. The rules are in [`edition`](crate::credentials::edge::revision).
+//! * A read is one look at KV, which answers from nearby. KV is eventually consistent: a value written a moment ago may
+//!   still read as absent, so absence is checked with the owner.
+//! * The owner does writes, removals and refreshes. The rules are in [`revision`](crate::credentials::edge::revision).
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,10 +26,10 @@ use crate::credentials::supplier::stop::Stop;
 
 /// The binding of the KV namespace.
 pub const KV_BINDING: &str = "GEMINI_CLI_KV";
-/// The binding of the keeper's Durable Object class.
+/// The binding of the owner's Durable Object class.
 pub const KEEPER_BINDING: &str = "LOGIN_KEEPER";
 
-/// The login of a Worker, for one isolate.
+/// The login of a Worker, as one isolate sees it.
 pub struct KvStore {
     copy: PublishedCopy,
     keepers: ObjectNamespace,
@@ -37,18 +37,18 @@ pub struct KvStore {
 }
 
 impl KvStore {
-    /// The store of the Worker that `env` belongs to. An error is a binding that is missing.
+    /// Opens the bindings of `env`. The error is a missing binding.
     pub fn new(env: &Env) -> worker::Result<Self> {
         let keepers = env.durable_object(KEEPER_BINDING)?;
         Ok(Self { copy: PublishedCopy::new(env)?, keepers, known: Mutex::default() })
     }
 
-    /// Asks the keeper what it holds, so that the next read is not an old one.
+    /// Asks the owner for the current login, so that the next read is not stale.
     pub async fn consult_keeper(&self) -> Result<(), CredentialError> {
         self.ask(&Order::Read).await.map(drop)
     }
 
-    /// Takes note of `found` unless something newer is known, and returns the newest.
+    /// Records `found` unless a newer revision is known, and returns the newest.
     fn learn(&self, found: Edition) -> Edition {
         let mut known = self.known();
         if known.gives_way_to(&found) {
@@ -104,7 +104,7 @@ impl KvStore {
         let is_news = self.known().revision < answer.edition.revision;
         self.learn(answer.edition);
         match answer.outcome {
-            // Of the requests that waited for one refresh, the first counts it.
+            // Only the first of the requests that waited for one refresh counts it.
             Outcome::Renewal(Report::Stored) if !is_news => Ok(Outcome::Renewal(Report::Known)),
             outcome => Ok(outcome),
         }
@@ -131,7 +131,7 @@ impl CredentialStore for KvStore {
     }
 
     fn lock(&self) -> BoxFuture<'_, Result<StoreLock, CredentialError>> {
-        // Orders are worked on one at a time where it matters: by the keeper.
+        // The owner serialises the orders that need it.
         ready(Ok(StoreLock::holding(()))).boxed()
     }
 
@@ -171,7 +171,7 @@ impl fmt::Debug for KvStore {
     }
 }
 
-/// The document in KV, with its revision beside it. An empty value stands for a login that was removed.
+/// The document in KV with its revision number. An empty value is a removed login.
 pub(super) struct PublishedCopy(SendWrapper<worker::KvStore>);
 
 #[derive(Serialize, Deserialize)]
@@ -184,7 +184,7 @@ impl PublishedCopy {
         Ok(Self(SendWrapper::new(env.kv(KV_BINDING)?)))
     }
 
-    /// What KV holds, as far as this place has heard of it.
+    /// Reads KV, as far as this location has heard of it.
     pub(super) async fn read(&self) -> Result<Edition, CredentialError> {
         let get = self.0.get(KV_KEY).text_with_metadata::<Metadata>();
         let (text, metadata) = SendFuture::new(get)
@@ -211,7 +211,7 @@ pub(super) fn place() -> Place {
 }
 
 const KV_KEY: &str = "auth.json";
-/// Every login has one keeper, and a Worker has one login.
+/// A Worker has one login, and the login has one owner.
 const KEEPER_NAME: &str = "login";
-/// A Durable Object is reached under any address.
+/// A Durable Object's stub accepts any address.
 const KEEPER_URL: &str = "https://keeper/";

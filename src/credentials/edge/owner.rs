@@ -1,7 +1,7 @@
-//! The keeper of a Worker's login: the one Durable Object that owns it. The rules are in [`edition`](crate::credentials::edge::revision).
+//! The Durable Object that owns a Worker's login. The rules are in [`revision`](crate::credentials::edge::revision).
 //!
-//! * It is the daemon's own supplier over a store of its own, so a refresh follows the same rules on both.
-//! * Its storage is the truth; KV is a copy that is brought up to date with every order.
+//! * The owner runs the daemon's own supplier over its own store, so a refresh follows the same rules on both.
+//! * Its storage is authoritative; KV is a copy that every order brings up to date.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +25,7 @@ use crate::credentials::supplier::report::Report;
 use crate::oauth::Client;
 use crate::secret::Secret;
 
-/// Works on the orders of a Worker's isolates.
+/// Executes the orders of a Worker's isolates.
 #[derive(Debug)]
 pub struct Keeper {
     store: Arc<KeeperStore>,
@@ -33,7 +33,7 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// The keeper that lives in `state`, of the Worker that `env` belongs to. An error is a binding that is missing.
+    /// Creates the owner over the storage of `state` and the bindings of `env`. The error is a missing binding.
     pub fn new(state: &State, env: &Env, oauth: Client) -> worker::Result<Self> {
         let store = Arc::new(KeeperStore {
             storage: SendWrapper::new(state.storage()),
@@ -45,9 +45,9 @@ impl Keeper {
         Ok(Self { supplier: TokenSupplier::new(store.clone(), oauth), store })
     }
 
-    /// Works on `order` and answers it.
+    /// Executes `order`.
     pub async fn answer(&self, order: Order) -> Answer {
-        // Tokens that could not be stored before.
+        // Retries tokens that could not be stored.
         self.supplier.settle().await;
         let outcome = match order {
             Order::Read => Ok(Outcome::Done),
@@ -71,13 +71,13 @@ impl Keeper {
     async fn remove(&self) -> Result<(), CredentialError> {
         let lock = self.store.lock().await?;
         self.store.delete(&lock).await?;
-        // The supplier forgets what the store no longer has.
+        // Drops the supplier's copy of a removed login.
         let _ = self.supplier.login().await;
         Ok(())
     }
 }
 
-/// New tokens that could not be stored serve all the same: they are handed out as what they will be once they are.
+/// Unsaved tokens are handed out too, under the revision number that they will have once stored.
 fn unsaved(edition: Edition, outcome: Outcome) -> Answer {
     if let Outcome::Renewal(Report::Unsaved { document, .. }) = &outcome
         && let Ok(document) = AuthDocument::parse(document)
@@ -88,19 +88,19 @@ fn unsaved(edition: Edition, outcome: Outcome) -> Answer {
     Answer { edition, outcome }
 }
 
-/// The keeper's own storage, and the copy in KV that follows it.
+/// The owner's storage, and the copy in KV that follows it.
 struct KeeperStore {
     storage: SendWrapper<Storage>,
     copy: PublishedCopy,
-    /// What the storage holds; `None` until it was read.
+    /// The stored revision; `None` until it was read.
     present: Mutex<Option<Edition>>,
-    /// The revision that KV is known to hold.
+    /// The number of the revision that KV is known to hold.
     published: AtomicU64,
     lock: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl KeeperStore {
-    /// The edition in the storage; where there is none, what somebody put into KV.
+    /// Returns the stored revision, or the copy in KV if nothing was stored yet.
     async fn present(&self) -> Result<Edition, CredentialError> {
         if let Some(edition) = self.memory().clone() {
             return Ok(edition);
@@ -114,7 +114,7 @@ impl KeeperStore {
         }
         let edition = match stored {
             Some(edition) => edition,
-            // Not kept: it may be put there at any time, as long as there is nothing else.
+            // Not cached: an operator may change KV at any time while the storage is empty.
             None => return copy,
         };
         Ok(self.memory().get_or_insert(edition).clone())
@@ -132,7 +132,7 @@ impl KeeperStore {
         Ok(())
     }
 
-    /// Brings the copy in KV up to date. A failure is only logged; the next order tries again.
+    /// Updates the copy in KV. A failure is logged; the next order retries.
     async fn publish(&self, edition: &Edition) {
         if self.published.load(Ordering::Relaxed) >= edition.revision {
             return;
@@ -143,7 +143,7 @@ impl KeeperStore {
         }
     }
 
-    /// A write that changes nothing.
+    /// Probes the storage with a write that changes nothing.
     async fn try_write(&self) -> worker::Result<()> {
         self.storage.put(PROBE_KEY, true).await?;
         self.storage.delete(PROBE_KEY).await.map(drop)
