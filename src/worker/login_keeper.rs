@@ -1,4 +1,4 @@
-//! The Durable Object class of the keeper, as the host sees it.
+//! The Durable Object class of the login's owner.
 #![expect(missing_docs, reason = "the functions that the host calls are written by the macro")]
 
 use worker::{DurableObject, Env, Request, Response, State, durable_object, wasm_bindgen};

@@ -1,6 +1,6 @@
-//! What the operator decided, from the Worker's variables and secrets. They are named like the daemon's variables.
+//! The Worker's settings, from its variables and secrets, which are named like the daemon's variables.
 //!
-//! * The API needs a key in any case: the Worker is open to the whole internet.
+//! * The API always needs a key: the Worker is open to the whole internet.
 
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ use crate::server::guard::origin::OriginPolicy;
 use crate::upstream;
 use crate::upstream::written;
 
-/// Every decision.
 pub(super) struct Settings {
     pub(super) server: server::settings::Settings,
     pub(super) upstream: upstream::Settings,
@@ -25,7 +24,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Reads the variables of `env`; an empty one counts as unset. The error names the variable and what is wrong.
+    /// Reads the variables of `env`; an empty variable counts as unset. The error names the variable and the problem.
     pub(super) fn from_environment(env: &Env) -> Result<Self, String> {
         let set =
             |name: &str| env.var(name).ok().map(|value| value.to_string()).filter(|value| !value.trim().is_empty());
@@ -50,7 +49,7 @@ impl Settings {
                 max_body_size: MAX_BODY_SIZE,
                 body_memory: BODY_MEMORY,
                 strict_model: strict_model.map_err(|problem| format!("STRICT_MODEL: {problem}"))?.unwrap_or(false),
-                // The host decides how much one isolate gets.
+                // The host limits the load of an isolate.
                 max_concurrent: usize::MAX,
                 ..server::settings::Settings::default()
             },
@@ -78,7 +77,7 @@ impl Settings {
 }
 
 const IDLE_TIMEOUT: Duration = upstream::Settings::IDLE_TIMEOUT;
-/// An isolate has 128 MB, and a body is held more than once while it is translated.
+/// An isolate has 128 MB, and a body is held more than once during translation.
 const MAX_BODY_SIZE: usize = 16 << 20;
-/// Of all bodies that are being read or wait for the backend.
+/// The bytes of all bodies being read or waiting for the backend.
 const BODY_MEMORY: usize = 2 * MAX_BODY_SIZE;
