@@ -1,10 +1,11 @@
 //! Reading a request's body within limits.
 //!
-//! * A declared length beyond the limit is refused before a byte is read; an undeclared one as soon as it is passed.
-//! * Silence is bounded, not the whole time: a slow but steady upload of a large image is fine.
-//! * Once room is short, a client has to send as much as [`progress`](super::progress) says.
-//! * What has been read or unpacked counts against the bytes that all requests share, piece by piece.
-//! * `Content-Encoding` `zstd`, `gzip` and `deflate` are undone ([`unpack`]), and what comes out is held to the same limit.
+//! * A declared length beyond the limit is refused before a byte is read; an undeclared one as soon as it exceeds the
+//!   limit.
+//! * Silence is limited, not the whole time: a slow but steady upload of a large image is fine.
+//! * When capacity is short, a client has to send at the minimum rate of [`progress`](super::progress).
+//! * Read and decompressed bytes count against the bytes shared by all requests, piece by piece.
+//! * `Content-Encoding` `zstd`, `gzip` and `deflate` are decompressed ([`unpack`]), under the same limit.
 
 mod unpack;
 
@@ -25,11 +26,11 @@ use crate::platform::{Instant, Timer, apart};
 use crate::server::capacity::Place;
 use crate::server::progress::{FLOOR, MINUTE, Progress};
 
-/// The whole body of `request`, decoded: at most `limit` bytes, with no `silence` longer than that between two reads. Its
-/// bytes are held by `place`.
+/// Reads and decodes the body of `request`: at most `limit` bytes, with at most `silence` between two reads. `place`
+/// accounts for its bytes.
 ///
-/// Errors: 413 too large, 408 silent for too long or too slow, 415 an encoding nobody knows, 400 broken off or wrongly
-/// encoded, 503 no room.
+/// Errors: 413 too large, 408 silent for too long or too slow, 415 an unknown encoding, 400 truncated or wrongly
+/// encoded, 503 no capacity.
 pub(super) async fn read(
     request: Request,
     limit: usize,
@@ -55,7 +56,7 @@ pub(super) async fn read(
     if encoding == Encoding::Identity {
         return Ok(whole);
     }
-    // A few bytes may hold many, so none of it is unpacked where others are served.
+    // A few bytes may expand to many, so decompression never runs on a serving thread.
     let place = place.cloned();
     apart(move || encoding.undo(whole, limit, place.as_ref())).await
 }
@@ -73,7 +74,7 @@ async fn next_frame(body: &mut Body, patience: &mut Patience<'_>) -> Result<Opti
     .await
 }
 
-/// How long a body is waited for. The timer is looked at when it fires, so that a read costs none.
+/// The time limits of a body. The timer is checked when it fires, so that a read costs none.
 struct Patience<'a> {
     silence: Duration,
     place: Option<&'a Place>,
@@ -93,7 +94,7 @@ impl<'a> Patience<'a> {
         self.progress.add(bytes);
     }
 
-    /// Ready with the client's answer once it is waited for no longer.
+    /// Ready with the error once a limit has passed.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<ApiError> {
         loop {
             ready!(self.timer.poll(context));
@@ -116,7 +117,7 @@ fn too_slow(message: String) -> ApiError {
     ApiError::new(ErrorKind::RequestTimeout, message)
 }
 
-/// What was read so far; a body of one read is never copied.
+/// The bytes read so far; a body of one read is never copied.
 enum Gathered {
     Nothing,
     One(Bytes),
@@ -157,7 +158,7 @@ impl Gathered {
     }
 }
 
-/// How a body is packed.
+/// The encoding of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encoding {
     Identity,

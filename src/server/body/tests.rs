@@ -1,4 +1,4 @@
-//! Bodies that are too large, too slow, broken or packed.
+//! Bodies that are too large, too slow, broken or compressed.
 
 use std::io::{self, Write as _};
 
@@ -108,7 +108,7 @@ async fn what_is_not_packed_as_said_is_the_clients_error() {
     }
 }
 
-/// The inside of a body that is packed as `encoding` says.
+/// Decompresses a body of this `encoding`.
 async fn unpacked(encoding: &str, body: Vec<u8>) -> Result<Bytes, ErrorKind> {
     read(packed(encoding, body), 1000, SILENCE).await.map_err(|error| error.kind)
 }
@@ -123,7 +123,7 @@ fn zlib(text: &[u8]) -> Vec<u8> {
     encoder.finish().expect("finished")
 }
 
-/// A zstd frame that is to be skipped.
+/// A skippable zstd frame.
 fn skippable(length: usize) -> Vec<u8> {
     let mut frame = 0x184D_2A5F_u32.to_le_bytes().to_vec();
     frame.extend(u32::try_from(length).expect("small").to_le_bytes());
@@ -160,7 +160,7 @@ async fn a_cut_or_damaged_body_is_an_error_wherever_it_is() {
             let cut = unpacked(encoding, body[..end].to_vec()).await;
             assert_eq!(cut, Err(ErrorKind::InvalidRequest), "{encoding} {end}");
         }
-        // gzip's head is no part of what its checksum is of.
+        // gzip's checksum does not cover its head.
         let head = if encoding == "gzip" { 10 } else { 0 };
         for place in head..body.len() {
             let mut damaged = body.clone();
@@ -207,7 +207,8 @@ async fn a_window_no_body_needs_is_refused() {
     assert_eq!(unpacked("zstd", frame.to_vec()).await, Err(ErrorKind::InvalidRequest));
 }
 
-/// What a body is given that is packed a thousandfold and needs half of the room, beside one that has another half.
+/// Decompresses a body that expands a thousandfold and needs half of the capacity, while another request holds `others`
+/// bytes.
 async fn unpacked_beside(others: usize, encoding: &str, body: Vec<u8>) -> (Result<usize, ErrorKind>, usize) {
     let capacity = Capacity::new(2, 2 << 20);
     let (place, other) = (capacity.place().expect("a place"), capacity.place().expect("a place"));

@@ -1,12 +1,13 @@
-//! Undoing the packing of a request's body, all of it or not at all.
+//! Decompression of a request's body, whole or not at all.
 //!
-//! * It comes out in pieces, and each needs room among the bytes that all requests share: 61 KB can hold 60 MB.
-//! * Everything that was packed counts: gzip's members and zstd's frames are read one behind the other, frames that a
-//!   decoder has to skip (RFC 8878, 3.1.2) are skipped.
-//! * What follows the packed data and is none is an error, and so are a wrong checksum, a wrong length and a missing end:
-//!   such a body is not what its client meant to send.
-//! * `deflate` is the zlib format, as HTTP says (RFC 9110, 8.4.1.2). The bare stream that some programs send under that name
-//!   has no checksum, and nothing tells it from garbage; it is refused.
+//! * The output comes in pieces, each of which needs capacity among the bytes shared by all requests: 61 KB can hold 60
+//!   MB.
+//! * The whole input is decompressed: consecutive gzip members and zstd frames are concatenated, skippable frames (RFC
+//!   8878, 3.1.2) are skipped.
+//! * Trailing garbage is an error, and so are a wrong checksum, a wrong length and a missing end: such a body is not
+//!   what its client meant to send.
+//! * `deflate` is the zlib format, as HTTP defines it (RFC 9110, 8.4.1.2). The raw stream that some programs send under
+//!   that name has no checksum to tell it from garbage, and is refused.
 
 use std::io::Read;
 
@@ -18,18 +19,18 @@ use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 use crate::fault::ApiError;
 use crate::server::capacity::Place;
 
-/// Why a body was not unpacked.
+/// The reason that a body was not decompressed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// It holds more than the limit.
+    /// The output exceeds the limit.
     TooLarge,
-    /// It is not what it says it is.
+    /// The input is malformed.
     Broken(String),
-    /// Other requests need the memory; with the client's answer.
+    /// The capacity is exhausted; holds the client's error.
     NoRoom(ApiError),
 }
 
-/// What has been unpacked so far, held by the request's place.
+/// The output so far, accounted to the request's slot.
 pub(super) struct Unpacked<'a> {
     whole: Vec<u8>,
     limit: usize,
@@ -37,12 +38,12 @@ pub(super) struct Unpacked<'a> {
 }
 
 impl<'a> Unpacked<'a> {
-    /// Nothing yet, of `limit` bytes at most.
+    /// Creates an empty output of at most `limit` bytes.
     pub(super) const fn new(limit: usize, place: Option<&'a Place>) -> Self {
         Self { whole: Vec::new(), limit, place }
     }
 
-    /// Has `count` more bytes, which stand at the end of `whole`.
+    /// Accounts for `count` more bytes at the end of `whole`.
     fn grown(&self, count: usize) -> Result<(), Failure> {
         if self.whole.len() > self.limit {
             return Err(Failure::TooLarge);
@@ -50,7 +51,7 @@ impl<'a> Unpacked<'a> {
         self.place.map_or(Ok(()), |place| place.hold(count)).map_err(Failure::NoRoom)
     }
 
-    /// Reads `decoder` to its end, and says how much that was.
+    /// Reads `decoder` to its end and returns the number of bytes.
     fn read(&mut self, mut decoder: impl Read) -> Result<usize, Failure> {
         let before = self.whole.len();
         loop {
@@ -63,13 +64,13 @@ impl<'a> Unpacked<'a> {
     }
 }
 
-/// What one or more gzip members hold.
+/// Decompresses one or more gzip members.
 pub(super) fn gzip(packed: &[u8], mut unpacked: Unpacked<'_>) -> Result<Vec<u8>, Failure> {
     unpacked.read(MultiGzDecoder::new(packed))?;
     Ok(unpacked.whole)
 }
 
-/// What one zlib stream holds.
+/// Decompresses one zlib stream.
 pub(super) fn deflate(packed: &[u8], mut unpacked: Unpacked<'_>) -> Result<Vec<u8>, Failure> {
     let mut piece = vec![0; PIECE];
     let mut stream = Decompress::new(true);
@@ -93,7 +94,7 @@ pub(super) fn deflate(packed: &[u8], mut unpacked: Unpacked<'_>) -> Result<Vec<u
     }
 }
 
-/// What one or more zstd frames hold.
+/// Decompresses one or more zstd frames.
 pub(super) fn zstd(packed: &[u8], mut unpacked: Unpacked<'_>) -> Result<Vec<u8>, Failure> {
     let mut rest = packed;
     let mut decoder = FrameDecoder::new();
@@ -116,26 +117,27 @@ pub(super) fn zstd(packed: &[u8], mut unpacked: Unpacked<'_>) -> Result<Vec<u8>,
     }
 }
 
-/// Holds a frame that gave `length` bytes against what it says of itself; the decoder leaves that to its caller.
+/// Compares a frame of `length` output bytes with its declared length and checksum, which the decoder leaves to its
+/// caller.
 fn check(decoder: &FrameDecoder, length: usize) -> Result<(), Failure> {
     let told = decoder.get_checksum_from_data();
     if told.is_some() && told != decoder.get_calculated_checksum() {
         return Err(Failure::Broken("its checksum is wrong".to_owned()));
     }
-    // A frame need not tell its length, which is 0 then.
+    // A frame need not declare its length, which is 0 then.
     if !matches!(decoder.content_size(), 0) && decoder.content_size() != length as u64 {
         return Err(Failure::Broken("its length is wrong".to_owned()));
     }
     Ok(())
 }
 
-/// A count of flate2's as one of ours.
+/// Converts a count of flate2's.
 fn count(bytes: u64) -> Option<usize> {
     usize::try_from(bytes).ok()
 }
 
-/// How much of what was unpacked a frame may refer back to, as HTTP has it (RFC 9659); larger only where the whole body is.
+/// The largest window of a frame, as HTTP limits it (RFC 9659); larger only if the whole body is.
 const LARGEST_WINDOW: u64 = 8 << 20;
 
-/// Bytes unpacked before their room is looked for.
+/// Bytes decompressed between two capacity checks.
 const PIECE: usize = 64 << 10;

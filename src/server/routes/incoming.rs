@@ -1,4 +1,4 @@
-//! What the routes that call the backend have in common before they do.
+//! The common part of the routes that call the backend.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ use crate::server::observe::RequestLog;
 use crate::server::{App, body};
 use crate::upstream::Call;
 
-/// A request whose body has been read.
+/// A request with its whole body.
 #[derive(Debug)]
 pub(in crate::server) struct Incoming {
     pub(in crate::server) app: Arc<App>,
     pub(in crate::server) log: RequestLog,
     pub(in crate::server) body: Bytes,
-    /// Whose request it is, as far as memory goes.
+    /// The scope of the request's memory.
     pub(in crate::server) scope: Scope,
     headers: HeaderMap,
 }
@@ -40,7 +40,7 @@ impl Incoming {
         Ok(Self { app, log, body, scope, headers })
     }
 
-    /// Does `work` with the request: apart from the threads that serve others, if its body is a large one.
+    /// Runs `work` on the request, off the serving threads if its body is large.
     pub(super) async fn work<T: Send + 'static>(self, work: impl FnOnce(&Self) -> T + Send + 'static) -> T {
         if self.body.len() <= LARGE {
             return work(&self);
@@ -48,8 +48,8 @@ impl Incoming {
         apart(move || work(&self)).await
     }
 
-    /// The model and effort to send; noted in the log. The error is that of a name longer than any model's, which would be
-    /// remembered and logged.
+    /// Resolves the model and effort to send, and logs them. The error is a name longer than any model's, which would
+    /// be remembered and logged.
     pub(in crate::server) fn resolve(
         &self,
         model: Option<&str>,
@@ -72,7 +72,7 @@ impl Incoming {
         Ok(resolution)
     }
 
-    /// What a translation needs beside the body.
+    /// Returns a translation's inputs other than the body.
     pub(in crate::server) fn context<'c>(&'c self, model: &'c Resolution) -> Context<'c> {
         let session = SESSION_HEADERS.iter().find_map(|name| self.headers.get(*name)?.to_str().ok());
         let instructions = self.app.settings.instructions.as_deref();
@@ -80,23 +80,24 @@ impl Incoming {
         Context { session_header: session, instructions, is_codex, ..Context::new(model) }
     }
 
-    /// What a Codex CLI says in its headers, for the one API it speaks; nothing from any other client.
+    /// Returns a Codex CLI's own headers, for the one API it uses; nothing for any other client.
     pub(in crate::server) fn codex_headers(&self) -> HeaderMap {
         Call::passed_headers(&self.headers)
     }
 
-    /// Whether the client refers to nothing over HTTP: a Codex CLI sends its whole, long history each time, and many at once
-    /// would push everybody else's out of memory for no use.
+    /// Returns whether the client never refers to earlier answers over HTTP: a Codex CLI sends its whole, long history
+    /// each time, and many at once would evict every other client's memory for no use.
     pub(in crate::server) fn keeps_its_own_history(&self) -> bool {
         Call::is_from_codex(&self.headers)
     }
 
-    /// Who reads a relayed stream.
+    /// Returns the kind of client that reads a relayed stream.
     pub(in crate::server) fn reader(&self) -> Reader {
         if Call::is_from_codex(&self.headers) { Reader::Codex } else { Reader::Library }
     }
 
-    /// The call for a translated request. `asked` is what its answer is remembered with, if it is.
+    /// Creates the exchange of a translated request. `asked` is the context for remembering its answer, if it is
+    /// remembered.
     pub(in crate::server) fn exchange(
         &self,
         translated: BackendRequest,
@@ -125,11 +126,11 @@ impl Incoming {
     }
 }
 
-/// A body from here on takes longer to translate, at some nanoseconds a byte, than others should wait; a smaller one less
-/// than what another thread costs is worth.
+/// From this size, translating a body (some nanoseconds per byte) would delay other requests on its thread; below it,
+/// another thread costs more than it saves.
 const LARGE: usize = 256 << 10;
 
-/// Where clients put the id of a session, best first.
+/// The headers with a client's session id, best first.
 const SESSION_HEADERS: [&str; 6] =
     ["session-id", "session_id", "x-session-id", "x-session-affinity", "x-affinity", "thread-id"];
 

@@ -1,4 +1,4 @@
-//! How requests, connections and the server end.
+//! The end of requests, connections and the server.
 
 use super::*;
 
@@ -59,7 +59,7 @@ async fn shutdown_does_not_wait_for_the_rest_of_a_head() {
     within(server.run).await.expect("an end long before the grace time is over");
     for mut socket in [fresh, used] {
         let mut left = Vec::new();
-        // A reset is as good an end: the head was never read.
+        // A reset is fine too: the head was never read.
         let _ = within(socket.read_to_end(&mut left)).await;
         assert!(left.is_empty());
     }

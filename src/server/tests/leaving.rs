@@ -1,8 +1,8 @@
-//! Clients that close their sending side and wait, and clients that leave.
+//! Clients that close their sending side and wait, and clients that disconnect.
 
 use super::*;
 
-/// Sends `head` with a body, and nothing more ever.
+/// Sends `head` with a body, and closes the sending side.
 async fn half_closed(server: &Server, head: &str) -> TcpStream {
     let mut socket = server.connect().await;
     let text = format!("{head}\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}");
@@ -48,7 +48,7 @@ async fn a_client_that_leaves_between_two_events_takes_its_stream_along() {
     while !read.ends_with(b"first \r\n") {
         within(socket.read_buf(&mut read)).await.expect("the first event");
     }
-    // With everything read, nothing but an orderly end is sent.
+    // With everything read, only a FIN is sent.
     let left = tokio::time::Instant::now();
     drop(socket);
     within(server.dropped.notified()).await;

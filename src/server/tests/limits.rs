@@ -1,4 +1,4 @@
-//! Sizes, counts and times, and what a panic does.
+//! Limits of sizes, counts and times, and panics.
 
 use super::*;
 
@@ -9,7 +9,7 @@ async fn a_body_over_the_limit_is_refused_while_its_client_still_sends() {
     let head = "POST /v1/echo HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
                 content-length: 100000000\r\n\r\n";
     socket.write_all(head.as_bytes()).await.expect("written");
-    // More than any buffer on the way holds: the answer has to come although most of this is never read by a handler.
+    // More than all buffers on the way: the answer has to come although a handler never reads most of this.
     let _ = socket.write_all(&vec![b'x'; 8 << 20]).await;
     let answer = rest(&mut socket).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
@@ -162,11 +162,11 @@ async fn bodies_beyond_the_memory_are_sent_away_until_there_is_room() {
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&body), "{answer}");
 }
 
-/// A client that takes nothing of an endless answer, two minutes later: in the first the system may have taken something.
+/// A client that reads nothing of an endless answer, after two minutes: the system's buffers may fill during the first.
 async fn unread(places: usize) -> (Server, TcpStream) {
     let server = Server::start(Settings { max_concurrent: places, ..Settings::default() }).await;
     let client = server.post("/v1/flood", "", "{}").await;
-    // Until the system takes no more for it.
+    // Until the system's buffers are full.
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(server.app.capacity.taken(), 1);
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! The shell around the routes, seen over real sockets with routes made for the purpose.
+//! The layers around the routes, tested over real sockets with test routes.
 
 mod endings;
 mod leaving;
@@ -31,10 +31,10 @@ use crate::server::observe::RequestLog;
 use crate::server::{App, Settings, api, assemble, body, listen};
 use crate::upstream;
 
-/// Longer than anything here takes, shorter than a test may.
+/// Longer than any step here, shorter than a test's time limit.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An app without a login, whose backend is a port nobody listens on.
+/// An app without a login; its backend is a port without a listener.
 pub(super) fn app(settings: Settings) -> Arc<App> {
     let client = HttpClient::new(PATIENCE).expect("a client");
     let oauth = Client::new(client.clone(), "http://127.0.0.1:9", "test", "test");
@@ -196,7 +196,7 @@ fn flooding(dropped: &Arc<Notify>) -> impl Fn() -> Answer + Clone + use<> {
     }
 }
 
-/// Everything `socket` still gives.
+/// Reads `socket` to its end.
 async fn rest(socket: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let read = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut text)).await.expect("an end in time");
