@@ -1,4 +1,4 @@
-//! `login`, `logout` and `status`, with the configuration applied.
+//! The commands `login`, `logout` and `status`, with the configuration applied.
 
 use std::io::{self, BufReader, Write};
 
@@ -14,7 +14,6 @@ use crate::cli::{login, logout, status};
 use crate::credentials::{StoreChoice, open_store};
 use crate::platform::HttpClient;
 
-/// Signs in.
 pub(super) async fn log_in(config: &Config, arguments: Login, output: &mut (dyn Write + Send)) -> Result<(), CliError> {
     let method = match arguments {
         Login { device: true, .. } => Method::Device,
@@ -26,7 +25,6 @@ pub(super) async fn log_in(config: &Config, arguments: Login, output: &mut (dyn 
     Ok(login::login(&options, &context(config)?, input, output).await?)
 }
 
-/// Signs out.
 pub(super) async fn log_out(
     config: &Config,
     arguments: Logout,
@@ -37,7 +35,7 @@ pub(super) async fn log_out(
     Ok(logout::logout(options, &context(config)?, output).await?)
 }
 
-/// Shows the login. Fails where there is none that works, having said so.
+/// Shows the login. Fails, after an explanation, if there is no working login.
 pub(super) async fn show(config: &Config, format: Format, output: &mut (dyn Write + Send)) -> Result<(), CliError> {
     let asker = Asker { http: HttpClient::new(CONNECT_TIMEOUT)?, upstream: config.upstream.clone() };
     let options = StatusOptions { json: format.json, usage: Some(asker) };

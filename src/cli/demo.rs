@@ -14,11 +14,11 @@ use crate::server::listen;
 use crate::simulator::{Login, Settings, Simulator};
 use crate::upstream::Routing;
 
-/// Serves with throw-away credentials until a signal.
+/// Serves with temporary credentials until a signal.
 pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<(), CliError> {
     let mut signals = Signals::new()?;
     let listeners = listen::bind(&config.host, config.port, config.has_key).await?;
-    // Client libraries with closed lists of events would stumble over ones of the simulator's own.
+    // Client libraries with a closed list of events would fail at the simulator's extra ones.
     let simulator = Simulator::with_settings(Settings { unknown_events: false, ..Settings::default() });
     let running = simulator.start().await?;
     config.upstream.base_url = running.upstream_url();
@@ -32,7 +32,7 @@ pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<
     let store = Arc::new(MemoryStore::new(Some(login)));
     let supplier = Arc::new(TokenSupplier::new(store, serve::issuer(&config, &client)));
     let url = serve::announce(&listeners, output)?;
-    // Whoever wanted only the address may have closed the pipe by now; that is no reason to stop.
+    // The reader of the address may have closed the pipe; that is no reason to stop.
     let _ = output.write_all(banner(&url, config.has_key).as_bytes()).and_then(|()| output.flush());
     serve::run(&config, listeners, client, supplier, &mut signals).await
 }

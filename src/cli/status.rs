@@ -1,7 +1,7 @@
-//! `status`: whose login it is, how long it lasts, where it is kept, how much of the plan is used.
+//! `status`: the login's user, expiry and store, and the plan's usage.
 //!
-//! * It only looks: a login is neither renewed nor imported by it.
-//! * No login, or a broken one, is an answer like any other; the command then says what to do.
+//! * Read-only: a login is neither renewed nor imported.
+//! * A missing or broken login is a result like any other; the command then says what to do.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use crate::credentials::{Login, TokenSupplier};
 use crate::humanize;
 use crate::platform::unix_now;
 
-/// What `status` was asked to do.
+/// The options of [`status`].
 #[derive(Debug, Clone)]
 pub struct StatusOptions {
     /// Whether to write one JSON object.
     pub json: bool,
-    /// Who asks the backend for the usage windows; `None` leaves them out.
+    /// Fetches the usage windows; `None` leaves them out.
     pub usage: Option<Asker>,
 }
 
-/// What `status --json` writes: the admin API's fields and these.
+/// The output of `status --json`: the admin API's fields and these.
 #[derive(Debug, Serialize)]
 struct Report {
     #[serde(flatten)]
@@ -36,7 +36,7 @@ struct Report {
     windows_error: Option<String>,
 }
 
-/// Shows the login. `true` where there is one that works.
+/// Shows the login. Returns whether it works.
 pub async fn status(
     options: &StatusOptions,
     context: &CredentialContext,

@@ -1,6 +1,6 @@
-//! What the program works with: every option resolved, checked and defaulted, once.
+//! The resolved configuration: every option checked and defaulted, once.
 //!
-//! * Everything that can be wrong about an option is found here, before anything is opened or sent.
+//! * Every error in an option is found here, before anything is opened or sent.
 
 pub mod args;
 mod keys;
@@ -26,12 +26,12 @@ use crate::server::settings::Settings;
 use crate::upstream;
 use crate::upstream::written;
 
-/// Every decision of the operator.
+/// The resolved options.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the login is kept.
+    /// The store of the login.
     pub store: StoreOptions,
-    /// What the process's environment says about logins.
+    /// The variables that concern logins.
     pub environment: Environment,
     /// The address to listen on.
     pub host: String,
@@ -39,22 +39,22 @@ pub struct Config {
     pub port: u16,
     /// Whether the API needs a key.
     pub has_key: bool,
-    /// Limits, rules and formats of the server.
+    /// The server's settings.
     pub server: Settings,
-    /// From → to, for model names.
+    /// The model aliases, from and to.
     pub aliases: Vec<(String, String)>,
     /// The model for requests that name none.
     pub default_model: Option<String>,
-    /// Where the backend is and how to introduce this program to it.
+    /// The backend's address, and this program's identification there.
     pub upstream: upstream::Settings,
-    /// Where the account's list of models is kept between two runs.
+    /// The cache of the account's list of models between two runs.
     pub catalogue_cache: Option<CatalogueFile>,
-    /// Where the token issuer is.
+    /// The token issuer's address.
     pub auth_url: String,
 }
 
 impl Config {
-    /// The decisions that `options` and the environment come to.
+    /// Resolves `options` and the environment.
     pub fn resolve(options: Options, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, CliError> {
         let environment = Environment::from_variables(&variable);
         let admin_key = text("ADMIN_API_KEY", variable("ADMIN_API_KEY"))?.unwrap_or_default();
@@ -88,23 +88,24 @@ impl Config {
         })
     }
 
-    /// The models, as far as they are known without asking.
+    /// Returns the models known without a call to the backend.
     pub fn models(&self) -> Models {
         Models::new(self.aliases.clone(), self.default_model.clone())
     }
 }
 
-/// The configuration file to read: the one that was named, else the usual one if it is there.
+/// Returns the configuration file to read: the one named, else the default one if it exists.
 pub fn config_file(named: Option<PathBuf>, environment: &Environment) -> Option<PathBuf> {
     let usual = || {
-        // Without a home the directory would be one of the current directory's, and so anybody's.
+        // Without a home directory the path would be relative to the current directory, which anybody may own.
         environment.config_directory.as_ref()?;
         Some(environment.own_directory().join("config.toml")).filter(|path| path.exists())
     };
     named.map(|path| environment.expand(&path)).or_else(usual)
 }
 
-/// A store whose usual place is in the user's home needs one: its place would be relative to the current directory.
+/// Requires a home directory for a store with its default path there, which would otherwise be relative to the current
+/// directory.
 fn check_home(options: &Options, environment: &Environment) -> Result<(), CliError> {
     let relative = |option: &str, path: &Path| CliError::Option {
         option: option.to_owned(),
@@ -130,7 +131,7 @@ fn check_home(options: &Options, environment: &Environment) -> Result<(), CliErr
     Err(CliError::Option { option: "HOME".to_owned(), problem })
 }
 
-/// Who names an address means it for every login; only the default differs between workspaces.
+/// An address set by the operator applies to every login; only the default differs between workspaces.
 fn backend(
     address: Option<&str>,
     account_override: Option<String>,
@@ -171,7 +172,7 @@ fn store(options: &Options) -> StoreOptions {
 
 fn guard(options: &Options, host: &str, admin_key: &str, environment: &Environment) -> Result<Guard, CliError> {
     let wrong = |option: &str, problem: String| CliError::Option { option: option.to_owned(), problem };
-    // An IPv6 address is written in brackets wherever a host may have a port.
+    // An IPv6 address needs brackets wherever a host may have a port.
     let own = if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
     let no_host = |host: &str| format!("{host:?} is no host name; write it like proxy.lan, without a scheme or path");
     if HostPolicy::new([own.as_str()]).is_err() {
