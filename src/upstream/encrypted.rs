@@ -1,14 +1,14 @@
 //! Refusals of encrypted content: reasoning or a compaction that the backend cannot read.
 //!
-//! They are recognised by their words as well as by their code, which is not always there. Seen were "The encrypted content
-//! gAAA...Rg== could not be verified." (openai/codex#8132), the same with a reason behind it or with "for item rs_…" in it
-//! (miuuyy/codex-chatgpt-web#249), and "Encrypted function output content could not be decrypted or decoded."
+//! They are recognised by their message as well as by their code, which may be absent. Observed: "The encrypted content
+//! gAAA...Rg== could not be verified." (openai/codex#8132), the same with a reason after it or with "for item rs_…" in
+//! it (miuuyy/codex-chatgpt-web#249), and "Encrypted function output content could not be decrypted or decoded."
 
 use crate::fault::ErrorKind;
 use crate::upstream::refusal::Refusal;
 
-/// Whether `refusal` is of encrypted content. One without a code, or with one that says less, gets the code that clients know,
-/// and the request is at fault, whatever its status was.
+/// Returns whether `refusal` concerns encrypted content. If its code is missing or less specific, it gets the code
+/// known to clients, and counts as the request's fault whatever its status.
 pub(super) fn recognise(refusal: &mut Refusal) -> bool {
     let error = &mut refusal.error;
     if error.code() != Some(CODE) {

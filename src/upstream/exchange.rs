@@ -1,4 +1,4 @@
-//! From a call to the first event worth showing, as many attempts as it takes.
+//! Sends a call until the first event that a client would see, in as many attempts as it takes.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,47 +22,47 @@ use crate::upstream::refusal::{LARGEST_REFUSAL, Refusal};
 use crate::upstream::remedy::Treated;
 use crate::upstream::retry::Retries;
 use crate::upstream::{Answered, Call, Cut, Incident, Upstream};
-/// An answer that has begun.
+/// An answer up to its first visible event.
 #[derive(Debug)]
 pub struct Opened<M> {
-    /// What its head said.
+    /// The answer's head.
     pub head: Head,
-    /// The model and effort that were really sent: a successor's where the model asked for is retired.
+    /// The model and effort sent: a successor's if the requested model is retired.
     pub model: Resolution,
-    /// What the client is to get first.
+    /// The first bytes for the client.
     pub first: Vec<u8>,
-    /// The rest.
+    /// The unread rest.
     pub rest: Rest<M>,
-    /// Reasoning of the request that was not sent.
+    /// The request's reasoning that was not sent.
     pub dropped: Vec<Origin>,
 }
 
-/// How far an answer has come.
+/// The progress of an answer.
 #[derive(Debug)]
 pub enum Progress {
-    /// There is more to come.
+    /// The answer continues.
     Continue,
-    /// It is whole.
+    /// The answer is complete.
     Complete,
-    /// It will never be whole.
+    /// The answer failed.
     Failed {
-        /// Why.
+        /// The failure.
         refusal: Refusal,
-        /// The client has been shown so in the backend's own event; nothing more needs to be written.
+        /// Whether the backend's own event has told the client; nothing more needs to be written.
         reported: bool,
     },
 }
 
-/// The part of an answer that has not been read.
+/// The unread part of an answer.
 #[derive(Debug)]
 pub struct Rest<M> {
     stream: Watched,
     transcoder: Transcoder<M>,
-    /// The end, where it came together with the beginning.
+    /// The end, if it came together with the beginning.
     outcome: Option<Progress>,
-    /// Bytes that have come.
+    /// Bytes received.
     received: usize,
-    /// Knows which words must not be passed on.
+    /// Knows the tokens to mask.
     supplier: TokenSupplier,
     account: Arc<str>,
 }
@@ -72,17 +72,17 @@ impl<M: Machine> Rest<M> {
         Self { stream, transcoder, outcome: None, received: 0, supplier, account }
     }
 
-    /// Bytes that the backend has sent.
+    /// Returns the bytes received.
     pub fn received(&self) -> usize {
         self.received
     }
 
-    /// The account that is answered.
+    /// Returns the account of the call.
     pub fn account(&self) -> Arc<str> {
         Arc::clone(&self.account)
     }
 
-    /// Reads on: appends to `out` what the client gets next, and says how it went. Not to be called after the end.
+    /// Reads on, and appends the next bytes for the client to `out`. Must not be called after the end.
     pub fn poll(&mut self, context: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Progress> {
         if let Some(outcome) = self.outcome.take() {
             return Poll::Ready(outcome);
@@ -91,12 +91,12 @@ impl<M: Machine> Rest<M> {
         Poll::Ready(self.take(item, out))
     }
 
-    /// What translates the answer.
+    /// Returns the translating machine.
     pub fn machine_mut(&mut self) -> &mut M {
         self.transcoder.machine_mut()
     }
 
-    /// What translates the answer.
+    /// Returns the translating machine.
     pub fn machine(&self) -> &M {
         self.transcoder.machine()
     }
@@ -123,7 +123,7 @@ impl<M: Machine> Rest<M> {
         match step {
             Step::Continue => Progress::Continue,
             Step::Complete => {
-                // The end of the body is often there already; a connection that has been read to its end is used again.
+                // The end of the body has often arrived already; a connection read to its end is reused.
                 let _ = self.stream.next().now_or_never();
                 Progress::Complete
             }
@@ -139,8 +139,8 @@ impl<M: Machine> Rest<M> {
 }
 
 impl Upstream {
-    /// Sends `call` and reads until there is something to show. `machine` makes the translator of one attempt for the model
-    /// that is sent, which is another than the call's where that one turns out to be retired.
+    /// Sends `call` and reads up to the first visible event. `machine` creates the translator of an attempt for the
+    /// model sent, which differs from the call's if that one turns out to be retired.
     pub async fn open<M: Machine>(
         &self,
         call: &Call,
@@ -163,7 +163,7 @@ impl Upstream {
         }
     }
 
-    /// Waits before the next attempt, or gives the refusal back if there is none.
+    /// Waits before the next attempt, or returns the refusal if there is none.
     async fn pause(&self, refusal: Refusal, retries: &mut Retries) -> Result<(), ApiError> {
         let refusal = refusal.masked(&self.supplier);
         self.failed(&refusal);
@@ -187,7 +187,7 @@ impl Upstream {
         let transcoder = Transcoder::new(machine).with_names(call.names.clone());
         let mut rest = Rest::new(stream, transcoder, self.supplier.clone(), account);
         let mut first = Vec::new();
-        // The beginning of the body, should it turn out to be no event stream: its content type says nothing.
+        // The beginning of the body, in case it is no event stream: its content type is not reliable.
         let mut sample = Vec::new();
         loop {
             let item = rest.stream.next().await;
@@ -214,7 +214,7 @@ impl Upstream {
         Ok(Opened { head, model: call.model.clone(), first, rest, dropped })
     }
 
-    /// The meaning of an answer that is no answer.
+    /// Interprets an error answer.
     async fn refused(&self, response: Response<ByteStream>) -> Refusal {
         let (head, body) = response.into_parts();
         let body = collect(body, self.settings.idle_timeout, LARGEST_REFUSAL).await.unwrap_or_default();
@@ -222,7 +222,7 @@ impl Upstream {
     }
 }
 
-/// What an answer's head says of who answers; a refusal if that is not to be.
+/// Returns the answering model; a refusal if another model is not allowed.
 fn answered_by(call: &Call, head: &Head) -> Result<Answerer, Refusal> {
     let mut answered = Answerer::new(&call.model.model, call.strict_model);
     if let Some(model) = &head.model {
@@ -234,7 +234,7 @@ fn answered_by(call: &Call, head: &Head) -> Result<Answerer, Refusal> {
     }
 }
 
-/// Up to `limit` bytes of a body that is not an event stream.
+/// Reads up to `limit` bytes of a body that is not an event stream.
 pub(crate) async fn collect(body: ByteStream, silence: Duration, limit: usize) -> Result<Bytes, StreamError> {
     let mut stream = Watched::new(body, silence);
     let mut collected = Vec::new();
@@ -248,7 +248,7 @@ pub(crate) async fn collect(body: ByteStream, silence: Duration, limit: usize) -
     Ok(collected.into())
 }
 
-/// A number from 0 to 1: enough that clients that failed together do not come back together.
+/// Returns a number from 0 to 1, random enough to spread the retries of clients that failed together.
 fn jitter() -> f64 {
     f64::from(unix_now().subsec_micros()) / 1e6
 }

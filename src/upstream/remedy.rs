@@ -1,10 +1,10 @@
-//! Refusals that another body puts right. Each remedy is tried once a call, and only while the client has been sent nothing.
+//! Retries with another body. Each remedy is tried once per call, and only while the client has received nothing.
 //!
-//! * Reasoning of an earlier turn is refused: the same without it.
+//! * Reasoning of an earlier turn is refused: the same body without it.
 //! * The model is not available to the account: its successor, if the operator allows it.
-//! * The model does not take the effort: the nearest of those the refusal names.
+//! * The model does not support the effort: the nearest of those that the refusal names.
 //!
-//! The last two are remembered by [`Models`], so that the next request is right from the beginning.
+//! [`Models`] remembers the last two, so that the next request is right at once.
 
 use std::borrow::Cow;
 
@@ -15,18 +15,18 @@ use crate::upstream::refusal;
 use crate::upstream::refusal::Refusal;
 use crate::upstream::{Call, Cut, encrypted};
 
-/// One call with the remedies that have been tried for it.
+/// A call and the remedies tried for it.
 #[derive(Debug)]
 pub(super) struct Treated<'c> {
     call: Cow<'c, Call>,
     cut: Cut,
-    /// The refusal of a model whose successor was sent then.
+    /// The refusal of a model after which its successor was sent.
     refused_model: Option<ApiError>,
     is_refitted: bool,
 }
 
 impl<'c> Treated<'c> {
-    /// `call` as it is.
+    /// Starts with `call` unchanged.
     pub(super) fn new(call: &'c Call) -> Self {
         Self { call: Cow::Borrowed(call), cut: Cut::Foreign, refused_model: None, is_refitted: false }
     }
@@ -41,7 +41,7 @@ impl<'c> Treated<'c> {
         self.cut
     }
 
-    /// Changes the call so that what `refusal` refuses is not in it. False where nothing can be done.
+    /// Changes the call to avoid `refusal`. Returns `false` if no remedy applies.
     pub(super) fn treat(&mut self, refusal: &mut Refusal, models: &Models) -> bool {
         if encrypted::recognise(refusal) {
             return self.drop_reasoning();
@@ -49,7 +49,8 @@ impl<'c> Treated<'c> {
         self.replace_model(&refusal.error, models) || self.refit_effort(&refusal.error, models)
     }
 
-    /// What to tell the client of the last refusal, `error`: of a model and its successor, the model it asked for.
+    /// Returns the client's error after the last refusal `error`: if a model and its successor were refused, the
+    /// requested model's.
     pub(super) fn verdict(self, error: ApiError) -> ApiError {
         self.refused_model.filter(|_| refusal::is_of_model(&error)).unwrap_or(error)
     }
@@ -121,9 +122,10 @@ impl<'c> Treated<'c> {
     }
 }
 
-/// The efforts in the backend's list, "Supported values are: 'low', 'medium', and 'high'."; empty where it names none.
+/// Reads the efforts in the backend's list, "Supported values are: 'low', 'medium', and 'high'."; empty if there is no
+/// list.
 fn supported(message: &str) -> Vec<Effort> {
-    // The words before the list may name efforts too: the refused one.
+    // The text before the list may name the refused effort.
     let lower = message.to_ascii_lowercase();
     let Some((_, list)) = lower.split_once("supported values") else { return Vec::new() };
     let sentence = list.split('.').next().unwrap_or_default();
@@ -134,7 +136,7 @@ fn supported(message: &str) -> Vec<Effort> {
     levels
 }
 
-/// The parameter that a refusal of an effort names.
+/// The parameter in the refusal of an effort.
 const EFFORT: &str = "reasoning.effort";
 
 #[cfg(test)]
