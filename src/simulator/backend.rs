@@ -37,7 +37,7 @@ impl Simulator {
         self.with_headers(response, &model, Some(&account))
     }
 
-    /// `GET …/responses`: this side of the backend has no WebSocket.
+    /// `GET …/responses`: the simulated backend has no WebSocket.
     pub(super) fn upgrade(call: &Call) -> ScriptedAnswer {
         if call.header("upgrade").eq_ignore_ascii_case("websocket") {
             return ScriptedAnswer::json(StatusCode::UPGRADE_REQUIRED, &json!({ "detail": "Upgrade Required" }));
@@ -76,7 +76,7 @@ impl Simulator {
         }
     }
 
-    /// `GET /backend-api/wham/accounts/check`: how the account's workspace is reached.
+    /// `GET /backend-api/wham/accounts/check`: the routing of the account's workspace.
     pub(super) fn account_check(&self, call: &Call) -> ScriptedAnswer {
         let workspace = self.settings().workspace.clone();
         match workspace.status {
@@ -102,7 +102,7 @@ impl Simulator {
         ScriptedAnswer::json(StatusCode::OK, &body)
     }
 
-    /// The account and body of a request that is allowed and well-formed.
+    /// Returns the account and body of an authorised and well-formed request.
     fn accept(&self, call: &Call) -> Result<(Account, Map<String, Value>), Refusal> {
         let account = self.authorize(call)?;
         if call.media_type() != "application/json" {
@@ -128,7 +128,7 @@ impl Simulator {
         Ok((account, body))
     }
 
-    /// A refusal of encrypted content in the form of the settings; any other as it is.
+    /// Gives a refusal of encrypted content the configured form; leaves any other as it is.
     fn refused(&self, mut refusal: Refusal) -> ScriptedAnswer {
         if !refusal.is_of_encrypted_content() {
             return refusal.into();
@@ -166,7 +166,7 @@ impl Simulator {
         Ok(account)
     }
 
-    /// The account whose token and id the call carries.
+    /// Returns the account of the call's token and account id.
     fn bearer(&self, call: &Call) -> Result<Account, Refusal> {
         let refusal = |body| Refusal { status: StatusCode::UNAUTHORIZED, body };
         let unauthorized = || refusal(json!({ "detail": "Unauthorized" }));
@@ -183,7 +183,7 @@ impl Simulator {
         Ok(account)
     }
 
-    /// Adds the headers that every answer of this route has; those the answer has of its own stay.
+    /// Adds the headers common to this route's answers; the answer's own stay.
     fn with_headers(&self, mut response: Response<Body>, model: &str, account: Option<&Account>) -> Response<Body> {
         let current = self.current();
         let settings = &current.settings;
@@ -216,12 +216,12 @@ impl Simulator {
 }
 
 impl Inner {
-    /// The input tokens of the last request with this cache key.
+    /// Returns the input tokens of the last request with this cache key.
     pub(super) fn earlier_input(&self, key: &str) -> u64 {
         locked(&self.prompt_cache).get(key).copied().unwrap_or_default()
     }
 
-    /// Remembers them, forgetting everything when there is too much of it.
+    /// Records them, and clears the record when it is too large.
     pub(super) fn remember_input(&self, key: &str, tokens: u64) {
         let mut cache = locked(&self.prompt_cache);
         if cache.len() >= CACHED_CONVERSATIONS {

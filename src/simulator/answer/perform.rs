@@ -1,8 +1,9 @@
-//! A scenario becomes the steps of an answer.
+//! Turns a scenario into the steps of an answer.
 //!
-//! * The items' events are made first, then the scenario drops, moves or adds some, then they are numbered and framed.
-//! * Between the items go the events that the real stream has and clients must not trip over: keepalives, the
-//!   backend's internal ones and one that no client knows.
+//! * The items' events are created first, then the scenario drops, moves or adds some, then they are numbered and
+//!   framed.
+//! * Between the items come the events that clients of the real stream must tolerate: keepalives, the backend's
+//!   internal ones and an unknown one.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::simulator::turn::{Tool, ToolKind, Turn};
 use crate::simulator::vault::Owner;
 use crate::simulator::{Simulator, locked};
 
-/// Everything one answer is made of.
+/// The inputs of one answer.
 pub(in crate::simulator) struct Performance<'a> {
     simulator: &'a Simulator,
     turn: Turn,
@@ -38,7 +39,7 @@ impl<'a> Performance<'a> {
         Self { simulator, turn, plan, delivery: settings.delivery.clone(), unknown_events: settings.unknown_events }
     }
 
-    /// Plays the scenario that was queued, or that the user's text names, or none.
+    /// Plays the queued scenario, or the one named in the user's text, or the default.
     pub(in crate::simulator) async fn play(mut self, guard: Guard) -> Response<Body> {
         let queued = locked(&self.simulator.inner.plays).pop_front();
         let directed = || self.turn.user_spoke_last().then(|| Play::directed(&self.turn.last_user_text())).flatten();
@@ -121,7 +122,7 @@ impl<'a> Performance<'a> {
         self.finish(scenario, steps)
     }
 
-    /// Pauses and broken frames; `places` are the indices of the first item, of the middle and of the last event.
+    /// Adds pauses and broken frames; `places` are the indices of the first item, of the middle and of the last event.
     fn disturb(&self, scenario: &Scenario, steps: &mut Vec<Step>, places: (usize, usize, usize)) {
         let (opened, middle, told) = places;
         match scenario {
@@ -155,7 +156,7 @@ impl<'a> Performance<'a> {
         } else if self.delivery.hold_open {
             steps.push(Step::Hold);
         }
-        // Whatever it does, a stream goes out as one, without a length.
+        // Forces streaming, without a length.
         steps.push(Step::Wait(Duration::ZERO));
         steps
     }
@@ -196,7 +197,7 @@ impl<'a> Performance<'a> {
         }
     }
 
-    /// `count` calls: of the declared functions in turn, or of two invented ones.
+    /// Returns `count` calls of the declared functions in turn, or of two invented ones.
     fn calls(&self, count: usize) -> Vec<Output> {
         let is_function = |tool: &&Tool| matches!(tool.kind, ToolKind::Function(_));
         let mut tools: Vec<Tool> = self.turn.tools.iter().filter(is_function).cloned().collect();
@@ -260,7 +261,7 @@ impl<'a> Performance<'a> {
         (Envelope::new(self.simulator.inner.vault.id("resp"), self.simulator.now(), &self.turn), usage)
     }
 
-    /// Made up on the way, so that a stream of any length needs no memory until its end.
+    /// Generates the stream while sending, so that its length needs no memory.
     async fn play_paced(&self, count: u64, interval: Duration, guard: Guard) -> Response<Body> {
         let outputs = [Output::answer("x")];
         let (envelope, usage) = self.envelope(&outputs);
@@ -297,7 +298,7 @@ impl<'a> Performance<'a> {
     }
 }
 
-/// Puts the whole text into an event that repeats it.
+/// Sets the text of an event that repeats it.
 fn replace_text(event: &mut Value, text: &str) {
     for pointer in ["/text", "/part/text", "/item/content/0/text"] {
         if let Some(place) = event.pointer_mut(pointer) {
@@ -329,7 +330,7 @@ fn terminals(scenario: &Scenario) -> Vec<Terminal> {
     }
 }
 
-/// Drops and moves events as the scenario wants it.
+/// Drops and moves events for the scenario.
 fn rearrange(scenario: &Scenario, mut groups: Vec<Vec<Value>>) -> Vec<Vec<Value>> {
     match scenario {
         Scenario::InterleavedCalls => vec![interleave(groups)],
@@ -365,7 +366,7 @@ fn without(mut groups: Vec<Vec<Value>>, endings: &[&str]) -> Vec<Vec<Value>> {
     groups
 }
 
-/// All items first, then their events in turn, and their ends in reverse order.
+/// Starts all items first, then alternates their events, and ends them in reverse order.
 fn interleave(groups: Vec<Vec<Value>>) -> Vec<Value> {
     let mut ends = Vec::new();
     let mut rests = Vec::new();
@@ -399,14 +400,14 @@ fn join_deltas(group: Vec<Value>) -> Vec<Value> {
     group.into_iter().filter_map(keep).collect()
 }
 
-/// The index after the third delta, or after the last where there are fewer; at least `from`.
+/// Returns the index after the third delta, or after the last if there are fewer; at least `from`.
 fn after_first_deltas(events: &[Value], from: usize) -> usize {
     let is_delta = |event: &&Value| event["type"].as_str().is_some_and(|kind| kind.ends_with(".delta"));
     let deltas = events.iter().enumerate().filter(|(_, event)| is_delta(event)).take(3);
     deltas.last().map_or(from, |(index, _)| index + 1)
 }
 
-/// A stream whose status and body say nothing useful.
+/// A page without useful information.
 const PAGE: &str = "<!DOCTYPE html><html><head><title>ChatGPT</title></head><body>Simulated page</body></html>";
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! The device login: a code to type elsewhere, and polling until somebody has.
+//! The device login: a code to type on another device, and polling until the user has.
 //!
-//! * It is not the flow of RFC 8628: pending polls are 403 or 404, and the verifier comes from the issuer.
+//! * The flow is not RFC 8628's: pending polls are 403 or 404, and the verifier comes from the issuer.
 
 use http::StatusCode;
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::simulator::login::CLIENT_ID;
 use crate::simulator::script::ScriptedAnswer;
 use crate::simulator::{Simulator, locked};
 
-/// Hands out a device id and the code to type. The interval is a text, as the real one's is.
+/// Issues a device id and the code to type. The interval is a string, as the real one's.
 pub(in super::super) fn user_code(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
     let settings = &simulator.settings().issuer;
     if !settings.device_enabled {
@@ -31,7 +31,7 @@ pub(in super::super) fn user_code(simulator: &Simulator, call: &Call) -> Scripte
     ScriptedAnswer::json(StatusCode::OK, &body)
 }
 
-/// Answers a poll: 403 or 404 while nobody has approved, then the code and its verifier, once.
+/// Answers a poll: 403 or 404 while pending, then the code and its verifier, once.
 pub(in super::super) fn device_poll(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
     let pending_polls = simulator.settings().issuer.device_pending_polls;
     let device_id = call.field("device_auth_id").unwrap_or_default();
@@ -57,12 +57,12 @@ pub(in super::super) fn device_poll(simulator: &Simulator, call: &Call) -> Scrip
     ScriptedAnswer::json(StatusCode::OK, &body)
 }
 
-/// The page a person types the code into.
+/// Returns the page for the code.
 pub(in super::super) fn device_page() -> ScriptedAnswer {
     ScriptedAnswer::html(StatusCode::OK, PAGE)
 }
 
-/// What the page sends: approves the device that shows the code.
+/// Approves the device with the code, as sent by the page.
 pub(in super::super) fn device_approval(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
     if simulator.approve_device(&call.field("user_code").unwrap_or_default()) {
         ScriptedAnswer::html(StatusCode::OK, APPROVED)

@@ -1,4 +1,4 @@
-//! `POST /oauth/token`: refresh tokens and authorization codes become tokens.
+//! `POST /oauth/token`: exchanges refresh tokens and authorization codes for tokens.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use crate::simulator::script::ScriptedAnswer;
 use crate::simulator::settings::IssuerSettings;
 use crate::simulator::{Simulator, locked};
 
-/// Answers one exchange; an answer queued by a test goes first. Delays queued by a test are those before the exchange, here,
-/// and after it.
+/// Answers one exchange; a test's queued answer goes first. A test's queued delays come before the exchange, here, and
+/// after it.
 pub(in super::super) async fn token(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
     let delays = locked(&simulator.inner.token_delays).pop_front();
     let (before, after) = delays.unwrap_or((Duration::ZERO, simulator.settings().issuer.delay));
@@ -131,7 +131,7 @@ fn redeem(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
         return refusal(StatusCode::BAD_REQUEST, "invalid_request", "The code exchange must be a form.");
     }
     let code = call.field("code").unwrap_or_default();
-    // Taken out before it is looked at: a code is spent by the attempt, not by its success.
+    // Removed before the check: an attempt spends a code, not its success.
     let Some(grant) = locked(&simulator.inner.grants).codes.remove(&code) else {
         return refusal(StatusCode::BAD_REQUEST, "invalid_grant", "The authorization code is unknown or was used.");
     };
@@ -169,7 +169,7 @@ impl Redirect {
     }
 }
 
-/// The S256 challenge of a verifier.
+/// Returns the S256 challenge of a verifier.
 pub(super) fn challenge_of(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
 }

@@ -1,4 +1,4 @@
-//! The parts of messages and of tool outputs.
+//! Validation of the parts of messages and tool outputs.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -111,7 +111,7 @@ fn check_file(part: &Map<String, Value>, path: &str) -> Result<(), Refusal> {
     Err(Refusal::error(Some("invalid_value"), Some(&path), message))
 }
 
-/// Media type and bytes of a base64 data URL; no bytes where they do not decode.
+/// Splits a base64 data URL into media type and bytes; no bytes if they do not decode.
 fn data_url(url: &str) -> Option<(&str, Option<Vec<u8>>)> {
     let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
     let media_type = head.strip_suffix(";base64")?;
@@ -119,7 +119,7 @@ fn data_url(url: &str) -> Option<(&str, Option<Vec<u8>>)> {
     Some((media_type.split(';').next().unwrap_or_default(), bytes.filter(|bytes| !bytes.is_empty())))
 }
 
-/// Whether the bytes begin like one of the formats the backend reads.
+/// Returns whether the bytes begin like one of the backend's image formats.
 fn is_image(bytes: &[u8]) -> bool {
     const MAGIC: [&[u8]; 4] = [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"RIFF"];
     MAGIC.iter().any(|magic| bytes.starts_with(magic))

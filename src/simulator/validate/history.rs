@@ -1,4 +1,4 @@
-//! What must hold between items: calls and their outputs, reasoning and its product, the place of a compaction's trigger.
+//! Validation across items: calls and their outputs, reasoning and its product, the position of a compaction's trigger.
 
 use std::collections::HashMap;
 
@@ -6,15 +6,15 @@ use serde_json::{Map, Value};
 
 use crate::simulator::validate::{Refusal, items};
 
-/// Checks that each call has one later output, each output its call, that reasoning is followed by its product, and that
-/// a wish for a compaction stands last.
+/// Checks that each call has one later output, each output its call, that reasoning is followed by its product, and
+/// that a compaction's trigger is last.
 pub(super) fn check(input: &[Value]) -> Result<(), Refusal> {
     check_trigger(input)?;
     check_calls(input)?;
     check_reasoning(input)
 }
 
-/// The words are the backend's (Wei-Shaw/sub2api#6366, james-6-23/codex2api#546).
+/// The message is the backend's (Wei-Shaw/sub2api#6366, james-6-23/codex2api#546).
 fn check_trigger(input: &[Value]) -> Result<(), Refusal> {
     let is_trigger = |(_, item): &(usize, &Map<String, Value>)| items::kind(item) == Some("compaction_trigger");
     match objects(input).find(is_trigger) {
@@ -77,7 +77,7 @@ fn check_reasoning(input: &[Value]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether the model may have produced this item after reasoning.
+/// Returns whether the model may have produced this item after reasoning.
 fn is_product(item: &Map<String, Value>) -> bool {
     match items::kind(item) {
         Some("message") => item.get("role") == Some(&Value::from("assistant")),
@@ -95,7 +95,7 @@ fn is_product(item: &Map<String, Value>) -> bool {
     }
 }
 
-/// Whether the client runs a search for tools, and answers for it.
+/// Returns whether the client runs a tool search, and returns its output.
 fn runs_at_client(item: &Map<String, Value>) -> bool {
     item.get("execution") != Some(&Value::from("server"))
 }
@@ -122,12 +122,12 @@ fn no_call(family: Family, call_id: &str) -> Refusal {
     Refusal::error(None, Some("input"), message)
 }
 
-/// Which outputs answer which calls.
+/// The pairing of outputs with calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Family {
     Function,
     Custom,
-    /// The official client pairs these too (codex-rs/core/src/context_manager/normalize.rs, 2026-10); the backend's words
-    /// for one without the other are not known, and made like those of the others.
+    /// The official client pairs these too (codex-rs/core/src/context_manager/normalize.rs, 2026-10); the backend's
+    /// message for an unpaired one is unknown, and modelled on the others.
     ToolSearch,
 }

@@ -1,4 +1,4 @@
-//! The items of `input`: their types, keys, ids and texts.
+//! Validation of the items of `input`: types, keys, ids and texts.
 
 use http::StatusCode;
 use serde_json::{Map, Value};
@@ -7,7 +7,7 @@ use crate::simulator::validate::tools::Declared;
 use crate::simulator::validate::{Context, Refusal, check_tool_name, content, is_name, only_words, required_text};
 use crate::simulator::vault::Owner;
 
-/// Checks each item by itself; what holds between them is [`crate::simulator::validate::history`]'s.
+/// Checks each item by itself; [`crate::simulator::validate::history`] checks the relations between them.
 pub(super) fn check(input: &[Value], tools: &Declared, context: Context<'_>) -> Result<(), Refusal> {
     for (index, item) in input.iter().enumerate() {
         let path = format!("input[{index}]");
@@ -17,7 +17,7 @@ pub(super) fn check(input: &[Value], tools: &Declared, context: Context<'_>) -> 
     Ok(())
 }
 
-/// The type of an item; a message may leave it out.
+/// Returns the type of an item; a message may omit it.
 pub(super) fn kind(item: &Map<String, Value>) -> Option<&str> {
     match item.get("type") {
         None if item.contains_key("role") => Some("message"),
@@ -40,7 +40,7 @@ fn check_item(item: &Map<String, Value>, path: &str, tools: &Declared, context: 
         return Err(Refusal::unknown(&format!("{path}.{key}")));
     }
     if kind == "compaction_trigger" && item.contains_key("id") {
-        // A request, not a thing of the conversation: the Codex CLI's source says that the API refuses an id of it.
+        // A request, not a conversation item: by the Codex CLI's source, the API refuses an id in it.
         return Err(Refusal::unknown(&format!("{path}.id")));
     }
     check_id(item.get("id"), rule.prefix, &format!("{path}.id"))?;
@@ -133,7 +133,7 @@ fn check_reasoning(item: &Map<String, Value>, path: &str, context: Context<'_>) 
     check_encrypted(item, context.owner, context)
 }
 
-/// Reasoning is bound to its model too; a compaction to its account alone.
+/// Reasoning is also bound to its model; a compaction to its account alone.
 fn check_encrypted(item: &Map<String, Value>, owner: Owner<'_>, context: Context<'_>) -> Result<(), Refusal> {
     let text = item.get("encrypted_content").and_then(Value::as_str).unwrap_or_default();
     if context.vault.opens(text, owner) { Ok(()) } else { Err(Refusal::encrypted_content(text)) }
@@ -147,14 +147,14 @@ fn not_found(id: &str) -> Refusal {
     Refusal { status: StatusCode::NOT_FOUND, ..Refusal::error(None, Some("input"), message) }
 }
 
-/// What one type of item may and must have.
+/// The rules of one type of item.
 struct Rule {
     kind: &'static str,
-    /// How an id of this type begins.
+    /// The prefix of an id.
     prefix: &'static str,
     /// Keys beyond [`COMMON_KEYS`].
     keys: &'static [&'static str],
-    /// Keys that must be there and be texts.
+    /// Required keys with text values.
     texts: &'static [&'static str],
 }
 
@@ -193,7 +193,8 @@ const RULES: &[Rule] = &[
     rule("context_compaction", "", &["encrypted_content"], &[]),
     rule("compaction_trigger", "", &[], &[]),
     rule("additional_tools", "", &["role", "tools"], &[]),
-    // Sent by Codex CLI 0.169 before each turn of a model whose effort may change within it, such as gpt-6.1-sol.
+    // Codex CLI 0.169 sends it before each turn of a model with an effort that may change during it, such as
+    // gpt-6.1-sol.
     rule("configuration_update", "", &["reasoning"], &[]),
     rule("agent_message", "", &["author", "recipient", "content"], &[]),
 ];

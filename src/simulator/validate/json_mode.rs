@@ -1,4 +1,4 @@
-//! JSON mode wants the word in the conversation itself.
+//! Validation of JSON mode, which requires the word "json" in the conversation.
 
 use serde_json::{Map, Value};
 
@@ -6,8 +6,8 @@ use crate::simulator::validate::{Refusal, items};
 
 /// Refuses `text.format` of type `json_object` unless a message of `input` has the word "json" in it, in any case.
 ///
-/// `instructions` do not count (miracodeai/mira#267, 2026-08-24, on a Codex backend). Whether tools' arguments and outputs
-/// do is not known, so they do not here.
+/// `instructions` do not count (miracodeai/mira#267, 2026-08-24, on a Codex backend). Tools' arguments and outputs do
+/// not count here; the backend's rule for them is unknown.
 pub(super) fn check(body: &Map<String, Value>, input: &[Value]) -> Result<(), Refusal> {
     let kind = body.get("text").and_then(|text| text.get("format")).and_then(|format| format.get("type"));
     if kind != Some(&Value::from("json_object")) || input.iter().any(says_json) {

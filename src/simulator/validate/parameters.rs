@@ -1,11 +1,11 @@
-//! Top-level parameters: the allow-list and the value of each.
+//! Validation of top-level parameters: the allow-list and the value of each.
 
 use serde_json::{Map, Value};
 
 use crate::simulator::catalogue::CatalogueModel;
 use crate::simulator::validate::{Context, Refusal, enumerate, only_keys, only_words, schema};
 
-/// Everything but input and tools.
+/// Checks everything but input and tools.
 pub(super) fn check(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Refusal> {
     if let Some(name) = body.keys().find(|name| !ALLOWED.contains(&name.as_str())) {
         return Err(unsupported(name));
@@ -96,7 +96,7 @@ fn check_client_metadata(metadata: Option<&Value>) -> Result<(), Refusal> {
     }
 }
 
-/// The backend knows the parameter and refuses it to accounts without the programme (vm0-ai/vm0#35465, 2026-09-18).
+/// The backend refuses the parameter to accounts without the programme (vm0-ai/vm0#35465, 2026-09-18).
 fn check_access_programs(programs: Option<&Value>, context: Context<'_>) -> Result<(), Refusal> {
     let programs = match programs {
         None | Some(Value::Null) => return Ok(()),
@@ -201,7 +201,7 @@ fn check_cache_key(key: Option<&Value>) -> Result<(), Refusal> {
     }
 }
 
-/// The lighter shape is held to its rules only when it is announced.
+/// The lighter shape's rules apply only if it is announced.
 fn check_lite(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Refusal> {
     if !context.lite {
         return Ok(());

@@ -1,4 +1,5 @@
-//! JSON Schemas of tools and of structured output: an object at the root, and in strict mode closed and complete.
+//! Validation of JSON Schemas of tools and of structured output: an object at the root, and in strict mode closed and
+//! complete.
 
 use serde_json::{Map, Value};
 
@@ -6,8 +7,8 @@ use crate::simulator::validate::Refusal;
 
 /// Checks a function's parameters.
 ///
-/// An object must name its properties, although it has none (openai/codex users behind inboxapi/cli#106, 2026-05-06,
-/// containers/kubernetes-mcp-server#340); nothing is known of such a rule for the objects inside it.
+/// An object must have `properties`, even if empty (openai/codex users behind inboxapi/cli#106, 2026-05-06,
+/// containers/kubernetes-mcp-server#340); such a rule for nested objects is not known.
 pub(super) fn check_parameters(
     parameters: Option<&Value>,
     function: &str,
@@ -67,7 +68,7 @@ fn check_strict(schema: &Map<String, Value>, strict: Option<&Value>) -> Result<(
     }
 }
 
-/// Strict mode: every object forbids further properties and requires all it names.
+/// Checks strict mode: every object forbids further properties and requires all declared ones.
 fn check_closed(schema: &Value, context: &mut Vec<String>) -> Result<(), String> {
     let Some(object) = schema.as_object() else { return Ok(()) };
     if let Some(properties) = object.get("properties").and_then(Value::as_object) {

@@ -1,4 +1,4 @@
-//! Tools and the choice among them.
+//! Validation of tools and of the choice among them.
 
 use std::collections::HashSet;
 
@@ -35,7 +35,7 @@ impl Declared {
         Ok(declared)
     }
 
-    /// Whether a namespace of that name is declared.
+    /// Returns whether this namespace is declared.
     pub(super) fn has_namespace(&self, name: &str) -> bool {
         self.namespaces.contains(name)
     }
@@ -157,14 +157,14 @@ fn not_found(name: &str) -> Refusal {
     Refusal::error(None, Some("tool_choice"), message)
 }
 
-/// The flat name; a tool nested the way chat requests nest it has none.
+/// Returns the flat name; a tool in chat's nested form has none.
 fn tool_name<'a>(tool: &'a Map<String, Value>, path: &str) -> Result<&'a str, Refusal> {
     let name = required_text(tool, "name", path)?;
     check_tool_name(name, &format!("{path}.name"))?;
     Ok(name)
 }
 
-/// The name of a namespace, which no client but the official one declares; what is known of the length is its own limit.
+/// Returns the name of a namespace, which only the official client declares; the length limit is that client's own.
 fn namespace_name<'a>(tool: &'a Map<String, Value>, path: &str) -> Result<&'a str, Refusal> {
     let name = required_text(tool, "name", path)?;
     let path = format!("{path}.name");
