@@ -3,7 +3,7 @@
 use std::io::{self, BufReader, Write};
 
 use crate::cli::config::Config;
-use crate::cli::config::args::{Format, Login, Logout};
+use crate::cli::config::args::{Format, LoginArguments, LogoutArguments};
 use crate::cli::error::CliError;
 use crate::cli::login::{CredentialContext, LoginOptions, Method};
 use crate::cli::logout::LogoutOptions;
@@ -14,11 +14,15 @@ use crate::cli::{login, logout, status};
 use crate::credentials::{StoreChoice, open_store};
 use crate::platform::HttpClient;
 
-pub(super) async fn log_in(config: &Config, arguments: Login, output: &mut (dyn Write + Send)) -> Result<(), CliError> {
+pub(super) async fn log_in(
+    config: &Config,
+    arguments: LoginArguments,
+    output: &mut (dyn Write + Send),
+) -> Result<(), CliError> {
     let method = match arguments {
-        Login { device: true, .. } => Method::Device,
-        Login { no_browser: true, .. } => Method::Paste,
-        Login { .. } => Method::Browser,
+        LoginArguments { device: true, .. } => Method::Device,
+        LoginArguments { no_browser: true, .. } => Method::Paste,
+        LoginArguments { .. } => Method::Browser,
     };
     let options = LoginOptions { method, ..LoginOptions::default() };
     let input = Box::new(BufReader::new(io::stdin()));
@@ -27,7 +31,7 @@ pub(super) async fn log_in(config: &Config, arguments: Login, output: &mut (dyn 
 
 pub(super) async fn log_out(
     config: &Config,
-    arguments: Logout,
+    arguments: LogoutArguments,
     output: &mut (dyn Write + Send),
 ) -> Result<(), CliError> {
     let imports = matches!(config.store.choice, StoreChoice::Auto | StoreChoice::Keychain);

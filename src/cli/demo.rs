@@ -11,7 +11,7 @@ use crate::credentials::store::memory::MemoryStore;
 use crate::credentials::{AuthDocument, TokenSupplier};
 use crate::platform::{HttpClient, Reach, TransportSettings};
 use crate::server::listen;
-use crate::simulator::{Login, Settings, Simulator};
+use crate::simulator::{SimulatedLogin, Simulator, SimulatorSettings};
 use crate::upstream::Routing;
 
 /// Serves with temporary credentials until a signal.
@@ -19,13 +19,14 @@ pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<
     let mut signals = Signals::new()?;
     let listeners = listen::bind(&config.host, config.port, config.has_key).await?;
     // Client libraries with a closed list of events would fail at the simulator's extra ones.
-    let simulator = Simulator::with_settings(Settings { unknown_events: false, ..Settings::default() });
+    let simulator =
+        Simulator::with_settings(SimulatorSettings { unknown_events: false, ..SimulatorSettings::default() });
     let running = simulator.start().await?;
     config.upstream.base_url = running.upstream_url();
     config.upstream.routing = Routing::default();
     config.auth_url = running.auth_url();
     config.catalogue_cache = None;
-    let login = simulator.issue_login(Login::default()).to_string();
+    let login = simulator.issue_login(SimulatedLogin::default()).to_string();
     let login = AuthDocument::parse(&login).map_err(|error| CliError::Internal(error.to_string()))?;
     let client =
         HttpClient::with_settings(TransportSettings { reach: Reach::Loopback, ..TransportSettings::default() })?;

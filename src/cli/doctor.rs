@@ -227,7 +227,7 @@ fn clock(headers: &HeaderMap) -> Finding {
 /// Returns the head of any answer; the request carries no login.
 async fn ask(client: &HttpClient, url: &str) -> Result<HeaderMap, String> {
     let request = Request::get(url)
-        .header(header::USER_AGENT, crate::upstream::Settings::user_agent())
+        .header(header::USER_AGENT, crate::upstream::UpstreamSettings::user_agent())
         .body(Bytes::new())
         .map_err(|error| error.to_string())?;
     match timeout(PATIENCE, client.send(request)).await {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::cli::login::{CredentialContext, LoginError};
-use crate::cli::usage::{Asker, Window};
+use crate::cli::usage::{Asker, UsageWindow};
 use crate::credentials::status::AdminStatus;
 use crate::credentials::{Login, TokenSupplier};
 use crate::humanize;
@@ -31,7 +31,7 @@ struct Report {
     status: AdminStatus,
     email: Option<String>,
     location: String,
-    windows: Vec<Window>,
+    windows: Vec<UsageWindow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     windows_error: Option<String>,
 }
@@ -65,7 +65,7 @@ pub async fn status(
     Ok(report.status.has_credentials && report.status.error.is_none())
 }
 
-async fn windows(asker: Option<&Asker>, login: Option<&Login>, now: u64) -> Result<Vec<Window>, String> {
+async fn windows(asker: Option<&Asker>, login: Option<&Login>, now: u64) -> Result<Vec<UsageWindow>, String> {
     match (asker, login) {
         (Some(_), Some(login)) if login.is_expired(now) => Err("the access token has expired".to_owned()),
         (Some(asker), Some(login)) => asker.windows(&login.access).await,
@@ -109,7 +109,7 @@ impl Report {
     }
 }
 
-fn window_line(window: &Window, now: u64) -> String {
+fn window_line(window: &UsageWindow, now: u64) -> String {
     let feature = window.feature.as_ref().map(|feature| format!(" of {feature}")).unwrap_or_default();
     let resets =
         window.resets_at.map(|at| format!(", starts anew {}", humanize::relative(at, now))).unwrap_or_default();

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use crate::credentials::Access;
 use crate::platform::HttpClient;
 use crate::upstream;
-use crate::upstream::written;
+use crate::upstream::defaults;
 
 /// A usage window.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Window {
+pub struct UsageWindow {
     /// The name: `5-hour`, `weekly`, `30-day` …
     pub name: String,
     /// The feature of the window; `None` for the plan as a whole.
@@ -38,12 +38,12 @@ pub struct Asker {
     /// The HTTP client.
     pub http: HttpClient,
     /// The backend's address, and this program's identification there.
-    pub upstream: upstream::Settings,
+    pub upstream: upstream::UpstreamSettings,
 }
 
 impl Asker {
     /// Fetches the windows of `access`'s plan. The error is a predicate without a subject.
-    pub async fn windows(&self, access: &Access) -> Result<Vec<Window>, String> {
+    pub async fn windows(&self, access: &Access) -> Result<Vec<UsageWindow>, String> {
         let (status, body) = self.page(access, "wham/usage").await?;
         if !status.is_success() {
             return Err(format!("the backend answered {status}"));
@@ -55,7 +55,7 @@ impl Asker {
     /// without a subject.
     pub async fn page(&self, access: &Access, page: &str) -> Result<(StatusCode, Vec<u8>), String> {
         let unusable = |_| "the request could not be built".to_owned();
-        let mut request = Request::get(written::page(self.upstream.url_for(access), page))
+        let mut request = Request::get(defaults::page(self.upstream.url_for(access), page))
             .body(Bytes::new())
             .map_err(|error| unusable(error.to_string()))?;
         let identified = self.upstream.identify(request.headers_mut(), access);
@@ -77,7 +77,7 @@ impl Asker {
     }
 }
 
-fn windows(body: &[u8]) -> Option<Vec<Window>> {
+fn windows(body: &[u8]) -> Option<Vec<UsageWindow>> {
     let answer: Answer = serde_json::from_slice(body).ok()?;
     let plan = answer.rate_limit.into_iter().flat_map(|limit| limit.windows(None));
     let others = answer.additional_rate_limits.unwrap_or_default().into_iter();
@@ -126,11 +126,11 @@ struct Reported {
 }
 
 impl Limit {
-    fn windows(self, feature: Option<String>) -> impl Iterator<Item = Window> {
+    fn windows(self, feature: Option<String>) -> impl Iterator<Item = UsageWindow> {
         let reported = [self.primary_window, self.secondary_window].into_iter().flatten();
         reported.filter_map(move |window| {
             let window_seconds = window.limit_window_seconds?;
-            Some(Window {
+            Some(UsageWindow {
                 name: name(window_seconds),
                 feature: feature.clone(),
                 used_percent: window.used_percent?,

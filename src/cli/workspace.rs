@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::cli::usage::Asker;
 use crate::credentials::Access;
-use crate::upstream::written;
+use crate::upstream::defaults;
 
 /// The backend's statement about a workspace.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Workspace {
             (None, Some(configured)) => {
                 Some(format!("the workspace needs no --account-routing-override, and {configured:?} is set"))
             }
-            (Some(named), _) => Some(match written::header_text(named.to_owned()) {
+            (Some(named), _) => Some(match defaults::header_text(named.to_owned()) {
                 Ok(route) => format!("the workspace wants a route; start with --account-routing-override {route}"),
                 Err(problem) => format!("the workspace wants a route that cannot be sent: {problem}"),
             }),
@@ -117,7 +117,7 @@ mod tests {
     }
 
     fn told(fields: &str, route: Option<&str>) -> String {
-        let problems = workspace(fields).problems(written::UPSTREAM_URL, route);
+        let problems = workspace(fields).problems(defaults::UPSTREAM_URL, route);
         problems.iter().map(|problem| format!("{problem:?}")).collect::<Vec<_>>().join("; ")
     }
 

@@ -1,14 +1,14 @@
-//! Knowledge from refusals about the account's models, until the backend sends another list.
+//! Knowledge from the backend's rejections about the account's models, until it sends another list.
 //!
 //! * A model refused as not available is replaced by its successor, unless the operator is strict.
-//! * The efforts in a refusal replace the catalogue's.
+//! * The efforts in a rejection replace the catalogue's.
 //! * The number of remembered models is bounded, because clients can make up names.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::models::effort::Effort;
 
-/// Refusals by the model's name, in lower case.
+/// Rejections by the model's name, in lower case.
 #[derive(Debug, Default)]
 pub(super) struct Learned {
     refused: HashSet<String>,

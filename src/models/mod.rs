@@ -4,7 +4,7 @@
 //! * [`catalogue`]: the built-in table.
 //! * [`live`]: the account's own list, once fetched. It overrides everything but the effort ranges of the original
 //!   seven models.
-//! * `learned`: knowledge from refusals since that list.
+//! * `learned`: knowledge from rejections since that list.
 //! * [`entry`]: an entry of `/v1/models`; `codex`: the list in the Codex CLI's form.
 //! * [`same`]: the equality of two names.
 //!
@@ -47,7 +47,7 @@ pub struct Models {
     default_model: Option<String>,
     /// The account's own list; empty until known.
     live: RwLock<Arc<LiveCatalogue>>,
-    /// Knowledge from refusals since that list.
+    /// Knowledge from rejections since that list.
     learned: RwLock<Learned>,
     /// Whether a successor is never sent in a model's place.
     strict: bool,
@@ -82,7 +82,7 @@ impl Models {
         Self { strict, ..self }
     }
 
-    /// Replaces the account's own list. If it differs, the knowledge from refusals is cleared.
+    /// Replaces the account's own list. If it differs, the knowledge from rejections is cleared.
     pub fn set_live(&self, catalogue: LiveCatalogue) {
         let old =
             std::mem::replace(&mut *self.live.write().unwrap_or_else(PoisonError::into_inner), Arc::new(catalogue));
@@ -91,7 +91,7 @@ impl Models {
         }
     }
 
-    /// Clears the knowledge from refusals, which may be another account's.
+    /// Clears the knowledge from rejections, which may be another account's.
     pub fn forget(&self) {
         *self.learned_mut() = Learned::default();
     }

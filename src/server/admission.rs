@@ -16,8 +16,8 @@ use crate::server::observe::RequestLog;
 /// Admits a POST if a slot is free; the request's log holds the slot.
 pub(super) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     if request.method() == Method::POST {
-        match app.capacity.place() {
-            Ok(place) => RequestLog::of(&app, &request).admitted(place),
+        match app.capacity.slot() {
+            Ok(slot) => RequestLog::of(&app, &request).admitted(slot),
             Err(error) => return error.into_response(),
         }
     }

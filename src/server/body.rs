@@ -20,13 +20,13 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body::{Body as _, Frame};
 
-use self::unpack::{Failure, Unpacked};
+use self::unpack::{UnpackError, Unpacked};
 use crate::fault::{ApiError, ErrorKind};
 use crate::platform::{Instant, Timer, apart};
-use crate::server::capacity::Place;
+use crate::server::capacity::Slot;
 use crate::server::progress::{FLOOR, MINUTE, Progress};
 
-/// Reads and decodes the body of `request`: at most `limit` bytes, with at most `silence` between two reads. `place`
+/// Reads and decodes the body of `request`: at most `limit` bytes, with at most `silence` between two reads. `slot`
 /// accounts for its bytes.
 ///
 /// Errors: 413 too large, 408 silent for too long or too slow, 415 an unknown encoding, 400 truncated or wrongly
@@ -35,21 +35,21 @@ pub(super) async fn read(
     request: Request,
     limit: usize,
     silence: Duration,
-    place: Option<&Place>,
+    slot: Option<&Slot>,
 ) -> Result<Bytes, ApiError> {
     let (head, mut body) = request.into_parts();
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large(limit));
     }
     let encoding = Encoding::of(&head.headers)?;
-    let mut patience = Patience::new(silence, place);
-    let mut whole = Gathered::Nothing;
+    let mut patience = Patience::new(silence, slot);
+    let mut whole = BodyBytes::Nothing;
     while let Some(frame) = next_frame(&mut body, &mut patience).await? {
         if let Ok(data) = frame.into_data() {
             patience.heard(data.len());
             let length = data.len();
             whole = whole.and(data, limit)?;
-            place.map_or(Ok(()), |place| place.hold(length))?;
+            slot.map_or(Ok(()), |slot| slot.hold(length))?;
         }
     }
     let whole = whole.into_bytes();
@@ -57,8 +57,8 @@ pub(super) async fn read(
         return Ok(whole);
     }
     // A few bytes may expand to many, so decompression never runs on a serving thread.
-    let place = place.cloned();
-    apart(move || encoding.undo(whole, limit, place.as_ref())).await
+    let slot = slot.cloned();
+    apart(move || encoding.undo(whole, limit, slot.as_ref())).await
 }
 
 async fn next_frame(body: &mut Body, patience: &mut Patience<'_>) -> Result<Option<Frame<Bytes>>, ApiError> {
@@ -77,16 +77,16 @@ async fn next_frame(body: &mut Body, patience: &mut Patience<'_>) -> Result<Opti
 /// The time limits of a body. The timer is checked when it fires, so that a read costs none.
 struct Patience<'a> {
     silence: Duration,
-    place: Option<&'a Place>,
+    slot: Option<&'a Slot>,
     heard: Instant,
     progress: Progress,
     timer: Timer,
 }
 
 impl<'a> Patience<'a> {
-    fn new(silence: Duration, place: Option<&'a Place>) -> Self {
+    fn new(silence: Duration, slot: Option<&'a Slot>) -> Self {
         let timer = Timer::after(silence.min(MINUTE));
-        Self { silence, place, heard: Instant::now(), progress: Progress::begin(), timer }
+        Self { silence, slot, heard: Instant::now(), progress: Progress::begin(), timer }
     }
 
     fn heard(&mut self, bytes: usize) {
@@ -102,7 +102,7 @@ impl<'a> Patience<'a> {
             if Instant::now() >= self.heard + self.silence {
                 return Poll::Ready(too_slow("the rest of the request body did not come in time".to_owned()));
             }
-            if is_too_little && self.place.is_some_and(Place::is_short) {
+            if is_too_little && self.slot.is_some_and(Slot::is_short) {
                 let least = FLOOR >> 10;
                 return Poll::Ready(too_slow(format!(
                     "the request body came with less than {least} KiB a minute, while other requests need the room"
@@ -118,13 +118,13 @@ fn too_slow(message: String) -> ApiError {
 }
 
 /// The bytes read so far; a body of one read is never copied.
-enum Gathered {
+enum BodyBytes {
     Nothing,
     One(Bytes),
     Many(BytesMut),
 }
 
-impl Gathered {
+impl BodyBytes {
     fn and(self, data: Bytes, limit: usize) -> Result<Self, ApiError> {
         let length = match &self {
             Self::Nothing => 0,
@@ -186,8 +186,8 @@ impl Encoding {
         }
     }
 
-    fn undo(self, packed: Bytes, limit: usize, place: Option<&Place>) -> Result<Bytes, ApiError> {
-        let whole = Unpacked::new(limit, place);
+    fn undo(self, packed: Bytes, limit: usize, slot: Option<&Slot>) -> Result<Bytes, ApiError> {
+        let whole = Unpacked::new(limit, slot);
         let unpacked = match self {
             Self::Identity => return Ok(packed),
             Self::Gzip => unpack::gzip(&packed, whole),
@@ -195,12 +195,12 @@ impl Encoding {
             Self::Zstd => unpack::zstd(&packed, whole),
         };
         let whole = unpacked.map_err(|failure| match failure {
-            Failure::TooLarge => too_large(limit),
-            Failure::Broken(reason) => wrongly_encoded(&reason),
-            Failure::NoRoom(error) => error,
+            UnpackError::TooLarge => too_large(limit),
+            UnpackError::Broken(reason) => wrongly_encoded(&reason),
+            UnpackError::NoRoom(error) => error,
         })?;
-        if let Some(place) = place {
-            place.now_holds(whole.len());
+        if let Some(slot) = slot {
+            slot.now_holds(whole.len());
         }
         Ok(whole.into())
     }

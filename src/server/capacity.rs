@@ -1,6 +1,6 @@
 //! The limits of concurrent work: requests, and the bytes of their bodies.
 //!
-//! * A request has a [`Place`] until the answer's last byte was handed over, or its client has disconnected.
+//! * A request has a [`Slot`] until the answer's last byte was handed over, or its client has disconnected.
 //! * The bytes of a body count from their read or decompression until the backend has begun to answer, since until then
 //!   the body may be sent again. A single body always fits, however large the operator allows it to be.
 //! * A request beyond capacity is refused at once with 503 and `Retry-After`: queueing would hide the overload from the
@@ -20,7 +20,7 @@ pub struct Capacity(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    places: Share,
+    slots: Share,
     bodies: Share,
 }
 
@@ -58,28 +58,28 @@ impl Share {
 impl Capacity {
     /// Creates the capacity for `requests` requests and `body_bytes` bytes of bodies.
     pub fn new(requests: usize, body_bytes: usize) -> Self {
-        let (places, bodies) = (Share::of(requests), Share::of(body_bytes));
-        Self(Arc::new(Shared { places, bodies }))
+        let (slots, bodies) = (Share::of(requests), Share::of(body_bytes));
+        Self(Arc::new(Shared { slots, bodies }))
     }
 
     /// Takes a slot for one more request.
-    pub(super) fn place(&self) -> Result<Place, ApiError> {
-        if self.0.places.taken.fetch_add(1, Ordering::Relaxed) < self.0.places.most {
-            return Ok(Place(Arc::new(Taken { capacity: self.clone(), held: AtomicUsize::new(0) })));
+    pub(super) fn slot(&self) -> Result<Slot, ApiError> {
+        if self.0.slots.taken.fetch_add(1, Ordering::Relaxed) < self.0.slots.most {
+            return Ok(Slot(Arc::new(Taken { capacity: self.clone(), held: AtomicUsize::new(0) })));
         }
-        self.0.places.give_back(1);
-        Err(busy(format!("{} requests are in flight already", self.0.places.most)))
+        self.0.slots.give_back(1);
+        Err(busy(format!("{} requests are in flight already", self.0.slots.most)))
     }
 
     /// Returns whether capacity is short, so that slow clients are cut off.
     pub fn is_short(&self) -> bool {
-        self.0.places.is_short() || self.0.bodies.is_short()
+        self.0.slots.is_short() || self.0.bodies.is_short()
     }
 
     /// Returns the number of slots taken.
     #[cfg(test)]
     pub(super) fn taken(&self) -> usize {
-        self.0.places.taken.load(Ordering::Relaxed)
+        self.0.slots.taken.load(Ordering::Relaxed)
     }
 
     /// Returns the bytes of bodies held.
@@ -91,7 +91,7 @@ impl Capacity {
 
 /// A request's slot and the bytes it holds; both are released with its last clone.
 #[derive(Debug, Clone)]
-pub struct Place(Arc<Taken>);
+pub struct Slot(Arc<Taken>);
 
 #[derive(Debug)]
 struct Taken {
@@ -99,7 +99,7 @@ struct Taken {
     held: AtomicUsize,
 }
 
-impl Place {
+impl Slot {
     /// Takes `bytes` more for a body. The error is the client's answer.
     pub(super) fn hold(&self, bytes: usize) -> Result<(), ApiError> {
         let bodies = &self.0.capacity.0.bodies;
@@ -133,7 +133,7 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         self.now_holds(0);
-        self.capacity.0.places.give_back(1);
+        self.capacity.0.slots.give_back(1);
     }
 }
 
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn bytes_are_given_back_and_the_only_body_always_fits() {
         let capacity = Capacity::new(3, 100);
-        let (one, two) = (capacity.place().expect("a place"), capacity.place().expect("a place"));
+        let (one, two) = (capacity.slot().expect("a slot"), capacity.slot().expect("a slot"));
         one.hold(60).expect("room");
         assert!(two.hold(50).is_err() && two.hold(40).is_ok() && one.hold(1).is_err());
         drop(two);
@@ -166,14 +166,14 @@ mod tests {
     #[test]
     fn room_is_short_from_three_quarters_on() {
         let capacity = Capacity::new(4, 100);
-        let places: Vec<_> = (0..4).map(|_| capacity.place().expect("a place")).collect();
-        assert!(capacity.is_short() && capacity.place().is_err());
-        let mut places = places.into_iter();
-        let place = places.next_back().expect("four");
+        let slots: Vec<_> = (0..4).map(|_| capacity.slot().expect("a slot")).collect();
+        assert!(capacity.is_short() && capacity.slot().is_err());
+        let mut slots = slots.into_iter();
+        let slot = slots.next_back().expect("four");
         assert!(capacity.is_short());
-        drop(places.by_ref().take(2).collect::<Vec<_>>());
+        drop(slots.by_ref().take(2).collect::<Vec<_>>());
         assert!(!capacity.is_short());
-        place.hold(75).expect("room");
+        slot.hold(75).expect("room");
         assert!(capacity.is_short());
         assert!(!Capacity::new(usize::MAX, usize::MAX).is_short());
     }

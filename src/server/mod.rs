@@ -43,8 +43,8 @@ use crate::platform::HttpClient;
 use crate::server::cut_off::CutOff;
 use crate::server::memory::{AnswerMemory, ReasoningMemory};
 use crate::server::observe::metrics::Metrics;
-use crate::server::observe::once::{Notices, Recent};
-use crate::server::settings::Settings;
+use crate::server::observe::once::{Recent, WarnOnce};
+use crate::server::settings::ServerSettings;
 use crate::upstream;
 use crate::upstream::Upstream;
 
@@ -52,7 +52,7 @@ use crate::upstream::Upstream;
 #[derive(Debug)]
 pub struct App {
     /// The operator's settings.
-    pub settings: Settings,
+    pub settings: ServerSettings,
     /// The models and the meaning of their names.
     pub models: Arc<Models>,
     /// Keeps the models up to date with the account's list.
@@ -70,7 +70,7 @@ pub struct App {
     /// Requests and answers of the Responses API, by the answers' ids.
     answers: AnswerMemory,
     /// Warnings that were logged and are not repeated.
-    notices: Notices,
+    warn_once: WarnOnce,
     /// The conversations whose substituted model was logged.
     substitutions: Recent,
     /// The capacity for further requests.
@@ -80,10 +80,10 @@ pub struct App {
 impl App {
     /// Creates an app that knows the built-in models only, and calls the backend at `upstream` through `client`.
     pub fn new(
-        settings: Settings,
+        settings: ServerSettings,
         models: Models,
         supplier: TokenSupplier,
-        upstream: upstream::Settings,
+        upstream: upstream::UpstreamSettings,
         client: HttpClient,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Arc::new(Metrics::new()?);
@@ -103,7 +103,7 @@ impl App {
             cut_off: CutOff::default(),
             replay: ReasoningMemory::default(),
             answers: AnswerMemory::default(),
-            notices: Notices::default(),
+            warn_once: WarnOnce::default(),
             substitutions: Recent::default(),
             capacity,
         })

@@ -8,7 +8,7 @@ use crate::server::guard::Guard;
 
 /// The server's limits and rules, constant while the process runs.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct ServerSettings {
     /// The access rules.
     pub guard: Guard,
     /// The largest request body in bytes, decompressed; a larger one is answered with 413.
@@ -33,7 +33,7 @@ pub struct Settings {
     pub log_bodies: bool,
 }
 
-impl Default for Settings {
+impl Default for ServerSettings {
     /// 64 MiB a body and 512 MiB for all, 60 s and 512 requests; only loopback, no web page, no key.
     fn default() -> Self {
         Self {

@@ -2,7 +2,7 @@
 //!
 //! * The default is the catalogue of Codex CLI 0.169 without `gpt-5.5`, which the backend has refused since 2026-10-14:
 //!   the list of a paying account in November 2026.
-//! * A retired model is in no list and is refused; [`Catalogue::with_retired`] is the account before the retirements.
+//! * A retired model is in no list and is refused; [`SimulatedCatalogue::with_retired`] is the account before the retirements.
 //! * A hidden model is callable but not listed.
 
 use serde_json::{Value, json};
@@ -43,18 +43,18 @@ pub struct CatalogueModel {
 
 /// The models of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Catalogue {
+pub struct SimulatedCatalogue {
     /// The models, in the order of their priority.
     pub models: Vec<CatalogueModel>,
 }
 
-impl Default for Catalogue {
+impl Default for SimulatedCatalogue {
     fn default() -> Self {
         Self { models: CURRENT.iter().map(Row::model).collect() }
     }
 }
 
-impl Catalogue {
+impl SimulatedCatalogue {
     /// Returns the default catalogue before the retirements: the older models are hidden and callable.
     pub fn with_retired() -> Self {
         let retired = RETIRED.iter().map(|row| CatalogueModel { listed: false, ..row.model() });
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn old_clients_see_less() {
-        let catalogue = Catalogue::default();
+        let catalogue = SimulatedCatalogue::default();
         let slugs = |version| {
             let document = catalogue.document(version);
             let models = document["models"].as_array().unwrap().clone();
@@ -317,18 +317,18 @@ mod tests {
 
     #[test]
     fn retiring_changes_the_tag() {
-        let mut catalogue = Catalogue::with_retired();
+        let mut catalogue = SimulatedCatalogue::with_retired();
         let before = catalogue.etag();
         assert!(catalogue.model("gpt-5").is_some());
         assert!(catalogue.retire("gpt-5") && !catalogue.retire("gpt-5"));
         assert!(catalogue.model("gpt-5").is_none() && catalogue.model("gpt-5.5").is_some());
         assert_ne!(catalogue.etag(), before);
-        assert!(Catalogue::default().model("gpt-5.5").is_none());
+        assert!(SimulatedCatalogue::default().model("gpt-5.5").is_none());
     }
 
     #[test]
     fn an_upgrade_is_an_object() {
-        let document = Catalogue::default().document((1, 0, 0));
+        let document = SimulatedCatalogue::default().document((1, 0, 0));
         let of = |slug: &str| {
             let models = document["models"].as_array().unwrap();
             models.iter().find(|model| model["slug"] == slug).unwrap().clone()

@@ -57,7 +57,7 @@ pub enum HttpFault {
     SlowDown,
     /// 504 as a page.
     GatewayTimeout,
-    /// This status with this code, and the message of [`Failure::CODES`].
+    /// This status with this code, and the message of [`StreamFailure::CODES`].
     Coded(u16, &'static str),
 }
 
@@ -180,14 +180,14 @@ pub(super) fn invalidated_token() -> Value {
 
 /// A failure inside a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct StreamFailure {
     /// The code.
     pub code: String,
     /// The message.
     pub message: String,
 }
 
-impl Failure {
+impl StreamFailure {
     /// Creates the failure with this code and its usual message.
     pub fn of(code: &str) -> Self {
         Self { code: code.to_owned(), message: message_of(code).to_owned() }
@@ -259,7 +259,7 @@ impl Failure {
 }
 
 fn message_of(code: &str) -> &'static str {
-    Failure::CODES.iter().find(|(known, _)| *known == code).map_or("A simulated failure.", |(_, message)| message)
+    StreamFailure::CODES.iter().find(|(known, _)| *known == code).map_or("A simulated failure.", |(_, message)| message)
 }
 
 fn usage_limit(seconds: u32, plan: &str, now: i64) -> ScriptedAnswer {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// A usage window.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Window {
+pub struct SimulatedWindow {
     /// The used share in percent.
     pub used_percent: f64,
     /// The length in minutes.
@@ -19,17 +19,17 @@ pub struct Window {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
     /// The first window.
-    pub primary: Window,
+    pub primary: SimulatedWindow,
     /// The second window.
-    pub secondary: Option<Window>,
+    pub secondary: Option<SimulatedWindow>,
     /// The Luna Reserve: a separate allowance of eligible accounts after their windows are used up.
-    pub reserve: Option<Window>,
+    pub reserve: Option<SimulatedWindow>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            primary: Window { used_percent: 12.5, minutes: 10_080, resets_in_seconds: 332_661 },
+            primary: SimulatedWindow { used_percent: 12.5, minutes: 10_080, resets_in_seconds: 332_661 },
             secondary: None,
             reserve: None,
         }
@@ -38,7 +38,8 @@ impl Default for Limits {
 
 impl Limits {
     /// An unused reserve.
-    pub const FULL_RESERVE: Window = Window { used_percent: 0.0, minutes: 10_080, resets_in_seconds: 604_800 };
+    pub const FULL_RESERVE: SimulatedWindow =
+        SimulatedWindow { used_percent: 0.0, minutes: 10_080, resets_in_seconds: 604_800 };
 
     /// Uses up both windows.
     pub(super) fn exhausted(mut self) -> Self {
@@ -82,7 +83,7 @@ impl Limits {
 
     /// Returns the `codex.rate_limits` event.
     pub(super) fn event(&self, plan: &str, now: i64) -> Value {
-        let window = |window: Window| {
+        let window = |window: SimulatedWindow| {
             json!({
                 "used_percent": window.used_percent,
                 "window_minutes": window.minutes,
@@ -101,7 +102,7 @@ impl Limits {
 
     /// Returns the usage document.
     pub(super) fn document(&self, plan: &str, now: i64) -> Value {
-        let window = |window: Window| {
+        let window = |window: SimulatedWindow| {
             json!({
                 "used_percent": window.used_percent,
                 "limit_window_seconds": window.minutes * 60,

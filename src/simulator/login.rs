@@ -12,7 +12,7 @@ use crate::simulator::jwt;
 
 /// A login to issue. Lifetimes are seconds from now; a negative one gives an expired token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Login {
+pub struct SimulatedLogin {
     /// The account.
     pub account: Account,
     /// The lifetime of the chain's access tokens.
@@ -23,13 +23,13 @@ pub struct Login {
     pub id_lifetime: i64,
 }
 
-impl Default for Login {
+impl Default for SimulatedLogin {
     fn default() -> Self {
         Self { account: Account::default(), access_lifetime: TEN_DAYS, first_access_lifetime: None, id_lifetime: HOUR }
     }
 }
 
-impl Login {
+impl SimulatedLogin {
     /// Makes the first access token expire in `seconds`; those of a refresh have the usual lifetime.
     #[must_use]
     pub fn expiring_in(mut self, seconds: i64) -> Self {
@@ -69,7 +69,7 @@ pub(super) struct Tokens {
 
 /// The reason that a refresh token was not exchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RefreshRefusal {
+pub(super) enum RefreshRejection {
     Empty,
     Expired,
     Reused,
@@ -78,7 +78,7 @@ pub(super) enum RefreshRefusal {
 
 /// The reason that an access token is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AccessRefusal {
+pub(super) enum AccessRejection {
     Unknown,
     Expired,
     Invalidated,
@@ -95,7 +95,7 @@ pub(super) struct Ledger {
 
 #[derive(Debug)]
 struct Chain {
-    login: Login,
+    login: SimulatedLogin,
     revoked: bool,
 }
 
@@ -122,24 +122,30 @@ enum RefreshState {
 
 impl Ledger {
     /// Starts a chain and issues its first tokens. `seed` separates the tokens of two simulators.
-    pub(super) fn sign_in(&mut self, login: Login, now: i64, seed: &str) -> Tokens {
+    pub(super) fn sign_in(&mut self, login: SimulatedLogin, now: i64, seed: &str) -> Tokens {
         let lifetime = login.first_access_lifetime.unwrap_or(login.access_lifetime);
         self.chains.push(Chain { login, revoked: false });
         self.mint(self.chains.len() - 1, lifetime, now, seed)
     }
 
     /// Exchanges a refresh token, which is spent unless it is to `stay`: a second exchange is refused.
-    pub(super) fn exchange(&mut self, token: &str, stay: bool, now: i64, seed: &str) -> Result<Tokens, RefreshRefusal> {
+    pub(super) fn exchange(
+        &mut self,
+        token: &str,
+        stay: bool,
+        now: i64,
+        seed: &str,
+    ) -> Result<Tokens, RefreshRejection> {
         if token.is_empty() {
-            return Err(RefreshRefusal::Empty);
+            return Err(RefreshRejection::Empty);
         }
-        let entry = self.refresh.get_mut(token).ok_or(RefreshRefusal::Invalidated)?;
+        let entry = self.refresh.get_mut(token).ok_or(RefreshRejection::Invalidated)?;
         let chain = entry.chain;
         match entry.state {
-            RefreshState::Used => return Err(RefreshRefusal::Reused),
-            RefreshState::Expired => return Err(RefreshRefusal::Expired),
-            RefreshState::Invalidated => return Err(RefreshRefusal::Invalidated),
-            RefreshState::Fresh if self.chains[chain].revoked => return Err(RefreshRefusal::Invalidated),
+            RefreshState::Used => return Err(RefreshRejection::Reused),
+            RefreshState::Expired => return Err(RefreshRejection::Expired),
+            RefreshState::Invalidated => return Err(RefreshRejection::Invalidated),
+            RefreshState::Fresh if self.chains[chain].revoked => return Err(RefreshRejection::Invalidated),
             RefreshState::Fresh if stay => {}
             RefreshState::Fresh => entry.state = RefreshState::Used,
         }
@@ -148,14 +154,14 @@ impl Ledger {
     }
 
     /// Returns the account of an access token that is valid at `now`.
-    pub(super) fn account(&self, access_token: &str, now: i64) -> Result<&Account, AccessRefusal> {
-        let token = self.access.get(access_token).ok_or(AccessRefusal::Unknown)?;
+    pub(super) fn account(&self, access_token: &str, now: i64) -> Result<&Account, AccessRejection> {
+        let token = self.access.get(access_token).ok_or(AccessRejection::Unknown)?;
         let chain = &self.chains[token.chain];
         if token.invalidated || chain.revoked {
-            return Err(AccessRefusal::Invalidated);
+            return Err(AccessRejection::Invalidated);
         }
         if token.expires_at <= now {
-            return Err(AccessRefusal::Expired);
+            return Err(AccessRejection::Expired);
         }
         Ok(&chain.login.account)
     }
@@ -244,22 +250,22 @@ mod tests {
     #[test]
     fn a_second_exchange_is_refused_and_a_revoked_chain_is_dead() {
         let mut ledger = Ledger::default();
-        let first = ledger.sign_in(Login::default(), 0, "s");
+        let first = ledger.sign_in(SimulatedLogin::default(), 0, "s");
         let second = ledger.exchange(&first.refresh, false, 1, "s").unwrap();
         assert!(ledger.account(&second.access, 2).is_ok());
-        assert_eq!(ledger.exchange(&first.refresh, false, 2, "s"), Err(RefreshRefusal::Reused));
+        assert_eq!(ledger.exchange(&first.refresh, false, 2, "s"), Err(RefreshRejection::Reused));
         ledger.revoke(&first.refresh);
-        assert_eq!(ledger.exchange(&second.refresh, false, 3, "s"), Err(RefreshRefusal::Invalidated));
-        assert_eq!(ledger.account(&second.access, 3), Err(AccessRefusal::Invalidated));
+        assert_eq!(ledger.exchange(&second.refresh, false, 3, "s"), Err(RefreshRejection::Invalidated));
+        assert_eq!(ledger.account(&second.access, 3), Err(AccessRejection::Invalidated));
     }
 
     #[test]
     fn chains_are_independent() {
         let mut ledger = Ledger::default();
-        let one = ledger.sign_in(Login::default(), 0, "s");
-        let two = ledger.sign_in(Login::default().expiring_in(-5), 0, "s");
+        let one = ledger.sign_in(SimulatedLogin::default(), 0, "s");
+        let two = ledger.sign_in(SimulatedLogin::default().expiring_in(-5), 0, "s");
         ledger.revoke(&one.refresh);
-        assert_eq!(ledger.account(&two.access, 0), Err(AccessRefusal::Expired));
+        assert_eq!(ledger.account(&two.access, 0), Err(AccessRejection::Expired));
         assert!(ledger.is_fresh(&two.refresh) && !ledger.is_fresh(&one.refresh));
     }
 }

@@ -12,11 +12,11 @@
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-//! use codex_proxy::simulator::{Login, Simulator};
+//! use codex_proxy::simulator::{SimulatedLogin, Simulator};
 //!
 //! let simulator = Simulator::new();
 //! let running = simulator.start().await?;
-//! let auth_json = simulator.issue_login(Login::default().on_plan("pro"));
+//! let auth_json = simulator.issue_login(SimulatedLogin::default().on_plan("pro"));
 //! assert_eq!(auth_json["auth_mode"], "chatgpt");
 //! assert!(running.upstream_url().starts_with("http://127.0.0.1:"));
 //! # std::io::Result::Ok(()) }).unwrap();
@@ -55,15 +55,15 @@ mod vault;
 pub use account::Account;
 pub use answer::frame::Delivery;
 pub use answer::substitution::{Substitution, Told};
-pub use catalogue::{Catalogue, CatalogueModel};
-pub use fault::{Failure, HttpFault};
-pub use limits::{Limits, Window};
-pub use login::{CLIENT_ID, Login};
-pub use record::{Counters, Outcome, RecordedRequest};
+pub use catalogue::{CatalogueModel, SimulatedCatalogue};
+pub use fault::{HttpFault, StreamFailure};
+pub use limits::{Limits, SimulatedWindow};
+pub use login::{CLIENT_ID, SimulatedLogin};
+pub use record::{AnswerOutcome, Counters, RecordedRequest};
 pub use scenario::{Ending, FailureShape, IncompleteReason, Moment, Play, Scenario, Stage};
-pub use script::{ScriptedAnswer, Step};
+pub use script::{ScriptStep, ScriptedAnswer};
 pub use server::RunningSimulator;
-pub use settings::{EncryptedRefusal, IssuerSettings, Settings, Workspace};
+pub use settings::{EncryptedRejection, IssuerSettings, SimulatorSettings, Workspace};
 
 /// A simulated backend with its issuer. Clones share everything.
 #[derive(Debug, Clone)]
@@ -94,7 +94,7 @@ struct Inner {
 /// The settings, and values derived from them.
 #[derive(Debug)]
 struct Current {
-    settings: Arc<Settings>,
+    settings: Arc<SimulatorSettings>,
     models_etag: String,
 }
 
@@ -107,11 +107,11 @@ impl Default for Simulator {
 impl Simulator {
     /// Creates a simulator with the default settings and no logins.
     pub fn new() -> Self {
-        Self::with_settings(Settings::default())
+        Self::with_settings(SimulatorSettings::default())
     }
 
     /// Creates a simulator with these settings.
-    pub fn with_settings(settings: Settings) -> Self {
+    pub fn with_settings(settings: SimulatorSettings) -> Self {
         let seed = format!("{:016x}", RandomState::new().hash_one(platform::unix_now()));
         Self {
             inner: Arc::new(Inner {
@@ -132,7 +132,7 @@ impl Simulator {
     }
 
     /// Changes the settings; answers under way are not affected.
-    pub fn configure(&self, change: impl FnOnce(&mut Settings)) {
+    pub fn configure(&self, change: impl FnOnce(&mut SimulatorSettings)) {
         let mut current = locked(&self.inner.current);
         let mut settings = (*current.settings).clone();
         change(&mut settings);
@@ -140,12 +140,12 @@ impl Simulator {
     }
 
     /// Returns the current settings.
-    pub fn settings(&self) -> Arc<Settings> {
+    pub fn settings(&self) -> Arc<SimulatorSettings> {
         Arc::clone(&self.current().settings)
     }
 
     /// Signs a user in and returns the official client's `auth.json`.
-    pub fn issue_login(&self, login: Login) -> Value {
+    pub fn issue_login(&self, login: SimulatedLogin) -> Value {
         let account_id = login.account.account_id.clone();
         let now = self.now();
         let tokens = locked(&self.inner.ledger).sign_in(login, now, &self.inner.seed);
@@ -217,7 +217,7 @@ impl Simulator {
 
     /// Returns the backend's error for this body of a request for an answer; `None` if it is valid. Records no request
     /// and takes no queued play.
-    pub fn refusal_of(&self, body: &[u8]) -> Option<Value> {
+    pub fn rejection_of(&self, body: &[u8]) -> Option<Value> {
         let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
             return Some(json!({ "detail": "Input must be a JSON object" }));
         };
@@ -226,7 +226,7 @@ impl Simulator {
         let (catalogue, access_programs) = (&settings.catalogue, settings.access_programs);
         let owner = vault::Owner { account: "", model: validate::model(&body) };
         let context = validate::Context { catalogue, vault, owner, lite: false, access_programs };
-        validate::request(&body, context).err().map(|refusal| refusal.body)
+        validate::request(&body, context).err().map(|rejection| rejection.body)
     }
 
     /// Returns the number of queued plays.
@@ -304,7 +304,7 @@ impl Simulator {
 }
 
 impl Current {
-    fn new(settings: Settings) -> Self {
+    fn new(settings: SimulatorSettings) -> Self {
         Self { models_etag: settings.catalogue.etag(), settings: Arc::new(settings) }
     }
 }

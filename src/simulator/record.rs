@@ -34,7 +34,7 @@ pub struct RecordedRequest {
     /// The status of the answer, once the head was sent.
     pub status: Option<StatusCode>,
     /// The end of the answer.
-    pub outcome: Outcome,
+    pub outcome: AnswerOutcome,
 }
 
 impl RecordedRequest {
@@ -51,7 +51,7 @@ impl RecordedRequest {
 
 /// The end of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AnswerOutcome {
     /// The answer has not ended.
     Open,
     /// The whole answer was sent.
@@ -190,10 +190,10 @@ impl Guard {
 
     /// Records that the whole answer was sent.
     pub(super) fn finished(&mut self) {
-        self.end(Outcome::Finished);
+        self.end(AnswerOutcome::Finished);
     }
 
-    fn end(&mut self, outcome: Outcome) {
+    fn end(&mut self, outcome: AnswerOutcome) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
@@ -201,7 +201,7 @@ impl Guard {
         {
             let mut entries = locked(&self.journal.entries);
             entries.counters.open_answers -= 1;
-            entries.counters.disconnects += u64::from(outcome == Outcome::Disconnected);
+            entries.counters.disconnects += u64::from(outcome == AnswerOutcome::Disconnected);
             entries.open_token_requests -= u64::from(self.token);
         }
         self.journal.touch();
@@ -210,6 +210,6 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.end(Outcome::Disconnected);
+        self.end(AnswerOutcome::Disconnected);
     }
 }

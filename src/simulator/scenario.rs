@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::simulator::answer::frame::Delivery;
 use crate::simulator::answer::substitution::{Substitution, Told};
-use crate::simulator::fault::{Failure, HttpFault};
+use crate::simulator::fault::{HttpFault, StreamFailure};
 use crate::simulator::script::ScriptedAnswer;
 
 /// The course of an answer.
@@ -66,7 +66,7 @@ pub enum Scenario {
     /// `response.incomplete` with this reason.
     Incomplete(IncompleteReason),
     /// The stream fails.
-    Fail(Failure, FailureShape, Moment),
+    Fail(StreamFailure, FailureShape, Moment),
     /// The connection breaks.
     Cut(Moment),
     /// The connection breaks inside an event.
@@ -289,10 +289,10 @@ fn substituted(value: Option<&str>, told: Told) -> Scenario {
     Scenario::Substituted(Substitution::new(value.unwrap_or("gpt-6-luna"), told))
 }
 
-fn failure(value: Option<&str>) -> Failure {
+fn failure(value: Option<&str>) -> StreamFailure {
     match value.and_then(|value| value.parse::<f64>().ok()) {
-        Some(seconds) => Failure::rate_limit(seconds),
-        None => Failure::of(value.unwrap_or("server_error")),
+        Some(seconds) => StreamFailure::rate_limit(seconds),
+        None => StreamFailure::of(value.unwrap_or("server_error")),
     }
 }
 
@@ -349,7 +349,7 @@ const NAMES: &[(&str, Make)] = &[
     ("flat-error-after-output", |value| Scenario::Fail(failure(value), FailureShape::FlatError, Moment::AfterOutput)),
     ("rate-limit", |value| Scenario::Fail(failure(value.or(Some("1.5"))), FailureShape::Failed, Moment::BeforeOutput)),
     ("overloaded", |_| {
-        Scenario::Fail(Failure::of("server_is_overloaded"), FailureShape::ErrorThenFailed, Moment::BeforeOutput)
+        Scenario::Fail(StreamFailure::of("server_is_overloaded"), FailureShape::ErrorThenFailed, Moment::BeforeOutput)
     }),
     ("cut-before-output", |_| Scenario::Cut(Moment::BeforeOutput)),
     ("cut-after-output", |_| Scenario::Cut(Moment::AfterOutput)),

@@ -2,7 +2,7 @@
 //!
 //! * Every answer of the simulator is such a script, so a test's faults and the simulator's own take the same path.
 //! * An answer of one piece is sent with a length; any other is streamed piece by piece.
-//! * [`Step::Cut`] closes the connection without the end of the body, after flushing the previous bytes.
+//! * [`ScriptStep::Cut`] closes the connection without the end of the body, after flushing the previous bytes.
 
 use std::io;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::simulator::record::Guard;
 
 /// A step of sending a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum ScriptStep {
     /// Sends these bytes as one chunk.
     Bytes(Bytes),
     /// Pauses for this long.
@@ -39,7 +39,7 @@ pub struct ScriptedAnswer {
     /// The delay of the head.
     pub delay: Duration,
     /// The steps of the body.
-    pub steps: Vec<Step>,
+    pub steps: Vec<ScriptStep>,
     /// Whether the connection is closed instead of sending any of it. Requires the simulator's own listener; behind
     /// another server it is a 502.
     pub hang_up: bool,
@@ -110,13 +110,13 @@ impl ScriptedAnswer {
     /// Adds a chunk to the body.
     #[must_use]
     pub fn bytes(mut self, bytes: impl Into<Bytes>) -> Self {
-        self.steps.push(Step::Bytes(bytes.into()));
+        self.steps.push(ScriptStep::Bytes(bytes.into()));
         self
     }
 
     /// Adds a step to the body.
     #[must_use]
-    pub fn step(mut self, step: Step) -> Self {
+    pub fn step(mut self, step: ScriptStep) -> Self {
         self.steps.push(step);
         self
     }
@@ -130,7 +130,7 @@ impl ScriptedAnswer {
 
     /// Plays the answer; `guard` records its end.
     pub(super) async fn play(self, guard: Guard) -> Response<Body> {
-        let whole = matches!(self.steps.as_slice(), [] | [Step::Bytes(_)]);
+        let whole = matches!(self.steps.as_slice(), [] | [ScriptStep::Bytes(_)]);
         let Self { status, headers, delay, steps, hang_up } = self;
         let mut response = play_steps(status, delay, steps.into_iter(), guard, whole).await;
         response.headers_mut().extend(headers);
@@ -145,7 +145,7 @@ impl ScriptedAnswer {
 pub(super) async fn play_steps(
     status: StatusCode,
     delay: Duration,
-    mut steps: impl Iterator<Item = Step> + Send + 'static,
+    mut steps: impl Iterator<Item = ScriptStep> + Send + 'static,
     mut guard: Guard,
     whole: bool,
 ) -> Response<Body> {
@@ -156,8 +156,8 @@ pub(super) async fn play_steps(
     let body = if whole {
         guard.finished();
         match steps.next() {
-            Some(Step::Bytes(bytes)) => Body::from(bytes),
-            Some(Step::Wait(_) | Step::Cut | Step::Hold) | None => Body::empty(),
+            Some(ScriptStep::Bytes(bytes)) => Body::from(bytes),
+            Some(ScriptStep::Wait(_) | ScriptStep::Cut | ScriptStep::Hold) | None => Body::empty(),
         }
     } else {
         Body::from_stream(futures_util::stream::unfold((steps, guard), next_chunk))
@@ -167,15 +167,15 @@ pub(super) async fn play_steps(
     response
 }
 
-async fn next_chunk<S: Iterator<Item = Step>>(
+async fn next_chunk<S: Iterator<Item = ScriptStep>>(
     (mut steps, mut guard): (S, Guard),
 ) -> Option<(io::Result<Bytes>, (S, Guard))> {
     loop {
         match steps.next() {
-            Some(Step::Bytes(bytes)) => return Some((Ok(bytes), (steps, guard))),
-            Some(Step::Wait(delay)) => platform::sleep(delay).await,
-            Some(Step::Hold) => std::future::pending().await,
-            Some(Step::Cut) => {
+            Some(ScriptStep::Bytes(bytes)) => return Some((Ok(bytes), (steps, guard))),
+            Some(ScriptStep::Wait(delay)) => platform::sleep(delay).await,
+            Some(ScriptStep::Hold) => std::future::pending().await,
+            Some(ScriptStep::Cut) => {
                 // An error drops the server's buffer; a short silence makes it flush first.
                 platform::sleep(FLUSH).await;
                 guard.finished();

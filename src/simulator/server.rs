@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::platform;
 use crate::simulator::call::{Call, UnreadableBody};
-use crate::simulator::record::{Guard, Outcome, RecordedRequest};
+use crate::simulator::record::{AnswerOutcome, Guard, RecordedRequest};
 use crate::simulator::script::{HangUp, ScriptedAnswer};
 use crate::simulator::{Simulator, issuer};
 
@@ -181,7 +181,7 @@ fn record(call: &Call) -> RecordedRequest {
         bytes: call.bytes.clone(),
         arrived: platform::Instant::now(),
         status: None,
-        outcome: Outcome::Open,
+        outcome: AnswerOutcome::Open,
     }
 }
 

@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use crate::simulator::answer::frame::Delivery;
-use crate::simulator::catalogue::Catalogue;
+use crate::simulator::catalogue::SimulatedCatalogue;
 use crate::simulator::limits::Limits;
-use crate::simulator::login::Login;
+use crate::simulator::login::SimulatedLogin;
 
 /// The settings. The defaults are the real services' behaviour.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct SimulatorSettings {
     /// The behaviour of the token issuer.
     pub issuer: IssuerSettings,
     /// The routing of the account's workspace.
     pub workspace: Workspace,
     /// The models of the account.
-    pub catalogue: Catalogue,
+    pub catalogue: SimulatedCatalogue,
     /// The account's usage windows.
     pub limits: Limits,
     /// The default delivery of streams.
@@ -25,7 +25,7 @@ pub struct Settings {
     /// Whether requests are validated by the backend's rules; benchmarks may turn it off.
     pub validate: bool,
     /// The form of the error for unreadable encrypted content.
-    pub encrypted_refusal: EncryptedRefusal,
+    pub encrypted_rejection: EncryptedRejection,
     /// Whether the account may send `access_programs`.
     pub access_programs: bool,
     /// The number of requests kept for inspection.
@@ -35,7 +35,7 @@ pub struct Settings {
 /// The forms of the backend's error for encrypted content. The message is always the same: "The encrypted content
 /// gAAA...Rg== could not be verified."
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum EncryptedRefusal {
+pub enum EncryptedRejection {
     /// 400 with the code `invalid_encrypted_content` (openai/codex#8132).
     #[default]
     Coded,
@@ -45,17 +45,17 @@ pub enum EncryptedRefusal {
     InStream,
 }
 
-impl Default for Settings {
+impl Default for SimulatorSettings {
     fn default() -> Self {
         Self {
             issuer: IssuerSettings::default(),
             workspace: Workspace::default(),
-            catalogue: Catalogue::default(),
+            catalogue: SimulatedCatalogue::default(),
             limits: Limits::default(),
             delivery: Delivery::default(),
             unknown_events: true,
             validate: true,
-            encrypted_refusal: EncryptedRefusal::default(),
+            encrypted_rejection: EncryptedRejection::default(),
             access_programs: false,
             record_limit: 4096,
         }
@@ -85,7 +85,7 @@ impl Default for Workspace {
 #[derive(Debug, Clone)]
 pub struct IssuerSettings {
     /// The login of a browser or device sign-in.
-    pub login: Login,
+    pub login: SimulatedLogin,
     /// Whether a refresh omits the refresh token (and the old one keeps working).
     pub omit_refresh_token: bool,
     /// Whether a refresh omits the id token.
@@ -97,7 +97,7 @@ pub struct IssuerSettings {
     /// Whether the reuse of a refresh token ends the whole login, and not just that request.
     pub reuse_ends_login: bool,
     /// A login that a refresh returns in place of the sender's.
-    pub refresh_as: Option<Login>,
+    pub refresh_as: Option<SimulatedLogin>,
     /// Whether any loopback port may receive the browser's redirect; the real issuer allows 1455 and 1457 only.
     pub any_redirect_port: bool,
     /// Whether the device login is offered.
@@ -111,7 +111,7 @@ pub struct IssuerSettings {
 impl Default for IssuerSettings {
     fn default() -> Self {
         Self {
-            login: Login::default(),
+            login: SimulatedLogin::default(),
             omit_refresh_token: false,
             omit_id_token: false,
             delay: Duration::ZERO,

@@ -10,7 +10,7 @@ use crate::models::Resolution;
 
 /// One request to the backend.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub struct BackendCall {
     /// The model and effort in the body.
     pub model: Resolution,
     /// Whether an answer by another model is a failure.
@@ -21,11 +21,11 @@ pub struct Call {
     pub session_key: String,
     /// The tools' names changed for the backend.
     pub names: Option<Arc<ToolNames>>,
-    /// The client's own headers to forward, chosen by [`Call::passed_headers`].
+    /// The client's own headers to forward, chosen by [`BackendCall::passed_headers`].
     pub client_headers: HeaderMap,
 }
 
-impl Call {
+impl BackendCall {
     /// Copies the call for another model or effort. The error is a body that is no JSON object.
     pub(super) fn readdressed(&self, model: Resolution) -> Result<Self, serde_json::Error> {
         Ok(Self { body: self.body.readdressed(&model)?, model, ..self.clone() })
@@ -76,9 +76,9 @@ mod tests {
             ("x-codex-window-id", "w"),
             ("cookie", "c"),
         ];
-        let passed = Call::passed_headers(&headers(&sent));
+        let passed = BackendCall::passed_headers(&headers(&sent));
         assert_eq!(passed, headers(&[("session-id", "s"), ("x-codex-window-id", "w")]));
         let other = [("user-agent", "curl/8"), ("session-id", "s"), ("x-codex-window-id", "w")];
-        assert!(Call::passed_headers(&headers(&other)).is_empty());
+        assert!(BackendCall::passed_headers(&headers(&other)).is_empty());
     }
 }

@@ -16,12 +16,12 @@ use crate::credentials::TokenSupplier;
 use crate::fault::ApiError;
 use crate::models::Resolution;
 use crate::platform::{ByteStream, sleep, unix_now};
+use crate::upstream::failed_attempt::{FailedAttempt, LARGEST_ERROR_BODY};
 use crate::upstream::head::Head;
 use crate::upstream::idle::{StreamError, Watched};
-use crate::upstream::refusal::{LARGEST_REFUSAL, Refusal};
 use crate::upstream::remedy::Treated;
 use crate::upstream::retry::Retries;
-use crate::upstream::{Answered, Call, Cut, Incident, Upstream};
+use crate::upstream::{Answered, BackendCall, Cut, Incident, Upstream};
 /// An answer up to its first visible event.
 #[derive(Debug)]
 pub struct Opened<M> {
@@ -47,7 +47,7 @@ pub enum Progress {
     /// The answer failed.
     Failed {
         /// The failure.
-        refusal: Refusal,
+        failed: FailedAttempt,
         /// Whether the backend's own event has told the client; nothing more needs to be written.
         reported: bool,
     },
@@ -114,9 +114,9 @@ impl<M: Machine> Rest<M> {
                 self.received = self.received.saturating_add(bytes.len());
                 self.transcoder.feed(&bytes, out)
             }
-            Some(Err(error)) => return Progress::Failed { refusal: Refusal::broken(&error), reported: false },
+            Some(Err(error)) => return Progress::Failed { failed: FailedAttempt::broken(&error), reported: false },
             None => match self.transcoder.end(out) {
-                Step::Continue => return Progress::Failed { refusal: Refusal::ended_early(), reported: false },
+                Step::Continue => return Progress::Failed { failed: FailedAttempt::ended_early(), reported: false },
                 step => step,
             },
         };
@@ -131,8 +131,8 @@ impl<M: Machine> Rest<M> {
                 if *reported && let Cow::Owned(masked) = self.supplier.mask(&String::from_utf8_lossy(out)) {
                     *out = masked.into_bytes();
                 }
-                let refusal = Refusal::in_stream(failure).masked(&self.supplier);
-                Progress::Failed { refusal, reported: *reported }
+                let failed = FailedAttempt::in_stream(failure).masked(&self.supplier);
+                Progress::Failed { failed, reported: *reported }
             }
         }
     }
@@ -143,19 +143,19 @@ impl Upstream {
     /// model sent, which differs from the call's if that one turns out to be retired.
     pub async fn open<M: Machine>(
         &self,
-        call: &Call,
+        call: &BackendCall,
         machine: impl Fn(&Resolution) -> M,
     ) -> Result<Opened<M>, ApiError> {
         let mut retries = Retries::default();
         let mut treated = Treated::new(call);
         loop {
             let machine = machine(&treated.call().model);
-            let mut refusal = match self.attempt(treated.call(), treated.cut(), machine).await {
+            let mut failed = match self.attempt(treated.call(), treated.cut(), machine).await {
                 Ok(opened) => return Ok(opened),
-                Err(refusal) => refusal,
+                Err(failed) => failed,
             };
-            if !treated.treat(&mut refusal, &self.models) {
-                match self.pause(refusal, &mut retries).await {
+            if !treated.treat(&mut failed, &self.models) {
+                match self.pause(failed, &mut retries).await {
                     Ok(()) => {}
                     Err(error) => return Err(treated.verdict(error)),
                 }
@@ -163,18 +163,23 @@ impl Upstream {
         }
     }
 
-    /// Waits before the next attempt, or returns the refusal if there is none.
-    async fn pause(&self, refusal: Refusal, retries: &mut Retries) -> Result<(), ApiError> {
-        let refusal = refusal.masked(&self.supplier);
-        self.failed(&refusal);
-        let Some(delay) = retries.delay(refusal.retry, jitter()) else { return Err(refusal.error) };
+    /// Waits before the next attempt, or returns the error if there is none.
+    async fn pause(&self, failed: FailedAttempt, retries: &mut Retries) -> Result<(), ApiError> {
+        let failed = failed.masked(&self.supplier);
+        self.failed(&failed);
+        let Some(delay) = retries.delay(failed.retry, jitter()) else { return Err(failed.error) };
         (self.observe)(Incident::Retried);
-        tracing::info!(delay_ms = delay.as_millis(), "trying again: {}", refusal.error);
+        tracing::info!(delay_ms = delay.as_millis(), "trying again: {}", failed.error);
         sleep(delay).await;
         Ok(())
     }
 
-    async fn attempt<M: Machine>(&self, call: &Call, cut: Cut, mut machine: M) -> Result<Opened<M>, Refusal> {
+    async fn attempt<M: Machine>(
+        &self,
+        call: &BackendCall,
+        cut: Cut,
+        mut machine: M,
+    ) -> Result<Opened<M>, FailedAttempt> {
         let Answered { response, account } = self.send(call, cut).await?;
         if response.status() != StatusCode::OK {
             return Err(self.refused(response).await);
@@ -194,15 +199,15 @@ impl Upstream {
             if let Some(Ok(bytes)) = &item
                 && !rest.transcoder.is_event_stream()
             {
-                sample.extend_from_slice(bytes.get(..LARGEST_REFUSAL.saturating_sub(sample.len())).unwrap_or(bytes));
+                sample.extend_from_slice(bytes.get(..LARGEST_ERROR_BODY.saturating_sub(sample.len())).unwrap_or(bytes));
             }
             match rest.take(item, &mut first) {
                 Progress::Continue if !rest.transcoder.machine().visible() => {}
                 Progress::Failed { .. } if !rest.transcoder.is_event_stream() && !sample.is_empty() => {
-                    return Err(Refusal::answered(parts.status, &parts.headers, &sample));
+                    return Err(FailedAttempt::answered(parts.status, &parts.headers, &sample));
                 }
-                Progress::Failed { refusal, .. } if !rest.transcoder.machine().visible() => {
-                    return Err(refusal.with_head(head));
+                Progress::Failed { failed, .. } if !rest.transcoder.machine().visible() => {
+                    return Err(failed.with_head(head));
                 }
                 Progress::Continue => break,
                 outcome => {
@@ -215,21 +220,21 @@ impl Upstream {
     }
 
     /// Interprets an error answer.
-    async fn refused(&self, response: Response<ByteStream>) -> Refusal {
+    async fn refused(&self, response: Response<ByteStream>) -> FailedAttempt {
         let (head, body) = response.into_parts();
-        let body = collect(body, self.settings.idle_timeout, LARGEST_REFUSAL).await.unwrap_or_default();
-        Refusal::answered(head.status, &head.headers, &body)
+        let body = collect(body, self.settings.idle_timeout, LARGEST_ERROR_BODY).await.unwrap_or_default();
+        FailedAttempt::answered(head.status, &head.headers, &body)
     }
 }
 
-/// Returns the answering model; a refusal if another model is not allowed.
-fn answered_by(call: &Call, head: &Head) -> Result<Answerer, Refusal> {
+/// Returns the answering model; fails if another model is not allowed.
+fn answered_by(call: &BackendCall, head: &Head) -> Result<Answerer, FailedAttempt> {
     let mut answered = Answerer::new(&call.model.model, call.strict_model);
     if let Some(model) = &head.model {
         answered.told(model);
     }
     match answered.refused() {
-        Some(failure) => Err(Refusal::in_stream(&failure).with_head(head.clone())),
+        Some(failure) => Err(FailedAttempt::in_stream(&failure).with_head(head.clone())),
         None => Ok(answered),
     }
 }

@@ -6,7 +6,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::credentials::{Access, TokenSupplier};
-use crate::upstream::{Call, Settings};
+use crate::upstream::{BackendCall, UpstreamSettings};
 
 /// The part of an answer's head that concerns the client and the log.
 #[derive(Debug, Clone, Default)]
@@ -61,9 +61,9 @@ pub(super) fn mask(headers: &mut [(HeaderName, HeaderValue)], supplier: &TokenSu
 /// Adds a call's headers. The error names the part of the login that no header can hold.
 pub(super) fn write(
     headers: &mut HeaderMap,
-    settings: &Settings,
+    settings: &UpstreamSettings,
     access: &Access,
-    call: &Call,
+    call: &BackendCall,
 ) -> Result<(), &'static str> {
     headers.extend(call.client_headers.clone());
     identify(headers, settings, access)?;
@@ -78,7 +78,11 @@ pub(super) fn write(
 }
 
 /// Adds the account and this program's identification. The error names the part of the login that no header can hold.
-pub(crate) fn identify(headers: &mut HeaderMap, settings: &Settings, access: &Access) -> Result<(), &'static str> {
+pub(crate) fn identify(
+    headers: &mut HeaderMap,
+    settings: &UpstreamSettings,
+    access: &Access,
+) -> Result<(), &'static str> {
     let mut bearer = HeaderValue::try_from(format!("Bearer {}", access.token.expose())).map_err(|_| "access token")?;
     bearer.set_sensitive(true);
     headers.insert(AUTHORIZATION, bearer);

@@ -2,7 +2,7 @@
 //!
 //! * Reasoning of an earlier turn is refused: the same body without it.
 //! * The model is not available to the account: its successor, if the operator allows it.
-//! * The model does not support the effort: the nearest of those that the refusal names.
+//! * The model does not support the effort: the nearest of those in the error.
 //!
 //! [`Models`] remembers the last two, so that the next request is right at once.
 
@@ -11,28 +11,28 @@ use std::borrow::Cow;
 use crate::fault::ApiError;
 use crate::models::effort::Effort;
 use crate::models::{Models, Resolution};
-use crate::upstream::refusal;
-use crate::upstream::refusal::Refusal;
-use crate::upstream::{Call, Cut, encrypted};
+use crate::upstream::failed_attempt;
+use crate::upstream::failed_attempt::FailedAttempt;
+use crate::upstream::{BackendCall, Cut, encrypted};
 
 /// A call and the remedies tried for it.
 #[derive(Debug)]
 pub(super) struct Treated<'c> {
-    call: Cow<'c, Call>,
+    call: Cow<'c, BackendCall>,
     cut: Cut,
-    /// The refusal of a model after which its successor was sent.
+    /// The rejection of a model after which its successor was sent.
     refused_model: Option<ApiError>,
     is_refitted: bool,
 }
 
 impl<'c> Treated<'c> {
     /// Starts with `call` unchanged.
-    pub(super) fn new(call: &'c Call) -> Self {
+    pub(super) fn new(call: &'c BackendCall) -> Self {
         Self { call: Cow::Borrowed(call), cut: Cut::Foreign, refused_model: None, is_refitted: false }
     }
 
     /// The call to send.
-    pub(super) fn call(&self) -> &Call {
+    pub(super) fn call(&self) -> &BackendCall {
         &self.call
     }
 
@@ -41,18 +41,18 @@ impl<'c> Treated<'c> {
         self.cut
     }
 
-    /// Changes the call to avoid `refusal`. Returns `false` if no remedy applies.
-    pub(super) fn treat(&mut self, refusal: &mut Refusal, models: &Models) -> bool {
-        if encrypted::recognise(refusal) {
+    /// Changes the call to avoid `failed`. Returns `false` if no remedy applies.
+    pub(super) fn treat(&mut self, failed: &mut FailedAttempt, models: &Models) -> bool {
+        if encrypted::recognise(failed) {
             return self.drop_reasoning();
         }
-        self.replace_model(&refusal.error, models) || self.refit_effort(&refusal.error, models)
+        self.replace_model(&failed.error, models) || self.refit_effort(&failed.error, models)
     }
 
-    /// Returns the client's error after the last refusal `error`: if a model and its successor were refused, the
+    /// Returns the client's error after the last one, `error`: if a model and its successor were rejected, the
     /// requested model's.
     pub(super) fn verdict(self, error: ApiError) -> ApiError {
-        self.refused_model.filter(|_| refusal::is_of_model(&error)).unwrap_or(error)
+        self.refused_model.filter(|_| failed_attempt::is_of_model(&error)).unwrap_or(error)
     }
 
     fn drop_reasoning(&mut self) -> bool {
@@ -66,7 +66,7 @@ impl<'c> Treated<'c> {
     }
 
     fn replace_model(&mut self, error: &ApiError, models: &Models) -> bool {
-        if !refusal::is_of_model(error) {
+        if !failed_attempt::is_of_model(error) {
             return false;
         }
         let refused = self.call.model.model.clone();
@@ -136,7 +136,7 @@ fn supported(message: &str) -> Vec<Effort> {
     levels
 }
 
-/// The parameter in the refusal of an effort.
+/// The parameter in the rejection of an effort.
 const EFFORT: &str = "reasoning.effort";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The time of a retry, from a refusal's body, its message and its head.
+//! The time of a retry, from a failure's body, its message and its head.
 
 use std::time::Duration;
 

@@ -32,7 +32,7 @@ use crate::server::address::mend;
 use crate::server::{App, router};
 use crate::worker::departure::Client;
 pub use crate::worker::login_keeper::LoginKeeper;
-use crate::worker::settings::Settings;
+use crate::worker::settings::WorkerSettings;
 
 /// Answers one request.
 #[event(fetch)]
@@ -53,7 +53,7 @@ struct Isolate {
 
 impl Isolate {
     fn new(env: &Env) -> Result<Self, String> {
-        let settings = Settings::from_environment(env)?;
+        let settings = WorkerSettings::from_environment(env)?;
         log::start(settings.log_level);
         let client = client()?;
         let store = Arc::new(KvStore::new(env).map_err(|error| error.to_string())?);
@@ -83,7 +83,7 @@ impl Isolate {
         let is_admin = self.app.settings.guard.admin_keys.open(request.headers());
         if is_admin && request.uri().path().starts_with("/admin/") {
             // The status after setting credentials must not come from a stale copy.
-            let _ = self.store.consult_keeper().await;
+            let _ = self.store.consult_owner().await;
         } else if self.is_due() {
             let _ = self.app.supplier.login().await;
         }
@@ -104,7 +104,7 @@ fn client() -> Result<HttpClient, String> {
     HttpClient::new(CONNECT_TIMEOUT).map_err(|error| error.to_string())
 }
 
-fn issuer(settings: &Settings, client: &HttpClient) -> oauth::Client {
+fn issuer(settings: &WorkerSettings, client: &HttpClient) -> oauth::Client {
     oauth::Client::new(client.clone(), &settings.auth_url, &settings.upstream.originator, &settings.upstream.user_agent)
 }
 

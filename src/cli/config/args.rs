@@ -45,9 +45,9 @@ pub enum Command {
     /// Show the login, its plan and expiry, and the store it is kept in
     Status(Format),
     /// Sign in with ChatGPT
-    Login(Login),
+    Login(LoginArguments),
     /// Sign out and remove the login from its store
-    Logout(Logout),
+    Logout(LogoutArguments),
     /// Check port, login, network and clock, and say how to fix each problem
     Doctor,
     /// Print a completion script for a shell
@@ -64,7 +64,7 @@ pub struct Format {
 
 /// The options of `login`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
-pub struct Login {
+pub struct LoginArguments {
     /// Sign in with a code on another device (for machines without a browser)
     #[arg(long, conflicts_with = "no_browser")]
     pub device: bool,
@@ -75,7 +75,7 @@ pub struct Login {
 
 /// The options of `logout`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
-pub struct Logout {
+pub struct LogoutArguments {
     /// Revoke the login at the issuer too, for every program that shares it
     #[arg(long)]
     pub revoke: bool,
@@ -144,7 +144,7 @@ pub struct Options {
     pub instructions_file: Option<PathBuf>,
     /// Form of reasoning in chat answers [default: reasoning_content]
     #[arg(long, value_name = "FORMAT", global = true)]
-    pub reasoning_format: Option<Reasoning>,
+    pub reasoning_format: Option<ReasoningArgument>,
     /// Do not return a chat's earlier reasoning to the model on the next turn
     #[arg(long, global = true)]
     pub no_reasoning_replay: bool,
@@ -191,7 +191,7 @@ pub enum CredsStore {
 
 /// The form of reasoning in chat answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
-pub enum Reasoning {
+pub enum ReasoningArgument {
     /// In the field `reasoning_content`
     #[value(name = "reasoning_content")]
     #[serde(rename = "reasoning_content")]

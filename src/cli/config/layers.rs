@@ -127,7 +127,7 @@ fn choice<T: ValueEnum>(name: &str, value: Option<String>) -> Result<Option<T>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::config::args::{CredsStore, Reasoning};
+    use crate::cli::config::args::{CredsStore, ReasoningArgument};
     use crate::cli::config::value::ByteSize;
 
     fn environment(pairs: &'static [(&str, &str)]) -> Result<Options, CliError> {
@@ -213,7 +213,7 @@ mod tests {
             "#,
         )
         .expect("options");
-        assert_eq!(options.reasoning_format, Some(Reasoning::ThinkTags));
+        assert_eq!(options.reasoning_format, Some(ReasoningArgument::ThinkTags));
         assert_eq!((options.max_body_size, options.allow_host.len()), (Some(ByteSize(1 << 20)), 1));
         assert_eq!(options.model_alias[0].to_string(), "gpt-4o=gpt-6.1-sol");
         let list = Options::from_toml(r#"model-alias = ["a=b"]"#).expect("options");

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::catalogue::CatalogueFile;
-use crate::cli::config::args::{CredsStore, Options, Reasoning};
+use crate::cli::config::args::{CredsStore, Options, ReasoningArgument};
 use crate::cli::config::layers::text;
 use crate::cli::error::CliError;
 use crate::credentials::{Environment, StoreChoice, StoreOptions};
@@ -22,9 +22,9 @@ use crate::server::guard::Guard;
 use crate::server::guard::host::HostPolicy;
 use crate::server::guard::key::Keys;
 use crate::server::guard::origin::OriginPolicy;
-use crate::server::settings::Settings;
+use crate::server::settings::ServerSettings;
 use crate::upstream;
-use crate::upstream::written;
+use crate::upstream::defaults;
 
 /// The resolved options.
 #[derive(Debug, Clone)]
@@ -40,13 +40,13 @@ pub struct Config {
     /// Whether the API needs a key.
     pub has_key: bool,
     /// The server's settings.
-    pub server: Settings,
+    pub server: ServerSettings,
     /// The model aliases, from and to.
     pub aliases: Vec<(String, String)>,
     /// The model for requests that name none.
     pub default_model: Option<String>,
     /// The backend's address, and this program's identification there.
-    pub upstream: upstream::Settings,
+    pub upstream: upstream::UpstreamSettings,
     /// The cache of the account's list of models between two runs.
     pub catalogue_cache: Option<CatalogueFile>,
     /// The token issuer's address.
@@ -81,7 +81,7 @@ impl Config {
                 options.originator,
                 options.client_version,
             )?,
-            auth_url: url("--auth-url", options.auth_url.as_deref().unwrap_or(written::AUTH_URL))?,
+            auth_url: url("--auth-url", options.auth_url.as_deref().unwrap_or(defaults::AUTH_URL))?,
             catalogue_cache: CatalogueFile::of_this_user(&variable),
             environment,
             host,
@@ -137,19 +137,19 @@ fn backend(
     account_override: Option<String>,
     originator: Option<String>,
     client_version: Option<String>,
-) -> Result<upstream::Settings, CliError> {
+) -> Result<upstream::UpstreamSettings, CliError> {
     let account_override =
         account_override.map(|route| header_text("--account-routing-override", route)).transpose()?;
-    let fedramp_url = address.is_none().then(|| written::FEDRAMP_UPSTREAM_URL.to_owned());
+    let fedramp_url = address.is_none().then(|| defaults::FEDRAMP_UPSTREAM_URL.to_owned());
     let named = |option: &str, given: Option<String>, usual: &str| {
         header_text(option, given.unwrap_or_else(|| usual.to_owned()))
     };
-    Ok(upstream::Settings {
-        base_url: url("--upstream-url", address.unwrap_or(written::UPSTREAM_URL))?,
-        originator: named("--originator", originator, written::ORIGINATOR)?,
-        client_version: named("--client-version", client_version, written::CLIENT_VERSION)?,
-        user_agent: upstream::Settings::user_agent(),
-        idle_timeout: upstream::Settings::IDLE_TIMEOUT,
+    Ok(upstream::UpstreamSettings {
+        base_url: url("--upstream-url", address.unwrap_or(defaults::UPSTREAM_URL))?,
+        originator: named("--originator", originator, defaults::ORIGINATOR)?,
+        client_version: named("--client-version", client_version, defaults::CLIENT_VERSION)?,
+        user_agent: upstream::UpstreamSettings::user_agent(),
+        idle_timeout: upstream::UpstreamSettings::IDLE_TIMEOUT,
         routing: upstream::Routing { fedramp_url, account_override },
     })
 }
@@ -192,14 +192,14 @@ fn guard(options: &Options, host: &str, admin_key: &str, environment: &Environme
     Ok(Guard { hosts: allowed, origins, api_keys, needs_key: false, admin_keys: Keys::new([admin_key]) })
 }
 
-fn server(options: &Options, guard: Guard, environment: &Environment) -> Result<Settings, CliError> {
-    let defaults = Settings::default();
+fn server(options: &Options, guard: Guard, environment: &Environment) -> Result<ServerSettings, CliError> {
+    let defaults = ServerSettings::default();
     let reasoning_format = match options.reasoning_format {
         None => defaults.reasoning_format,
-        Some(Reasoning::ReasoningContent) => ReasoningFormat::ReasoningContent,
-        Some(Reasoning::Reasoning) => ReasoningFormat::Reasoning,
-        Some(Reasoning::ThinkTags) => ReasoningFormat::ThinkTags,
-        Some(Reasoning::None) => ReasoningFormat::None,
+        Some(ReasoningArgument::ReasoningContent) => ReasoningFormat::ReasoningContent,
+        Some(ReasoningArgument::Reasoning) => ReasoningFormat::Reasoning,
+        Some(ReasoningArgument::ThinkTags) => ReasoningFormat::ThinkTags,
+        Some(ReasoningArgument::None) => ReasoningFormat::None,
     };
     let instructions = options.instructions_file.as_deref().map(|path| instructions(&environment.expand(path)));
     let max_concurrent = options.max_concurrent.unwrap_or(defaults.max_concurrent);
@@ -207,7 +207,7 @@ fn server(options: &Options, guard: Guard, environment: &Environment) -> Result<
         let problem = "0 would refuse every request; the least is 1".to_owned();
         return Err(CliError::Option { option: "--max-concurrent".to_owned(), problem });
     }
-    Ok(Settings {
+    Ok(ServerSettings {
         guard,
         max_body_size: options.max_body_size.map_or(defaults.max_body_size, |size| size.0),
         max_concurrent,
@@ -226,11 +226,11 @@ fn instructions(path: &Path) -> Result<Arc<str>, CliError> {
 }
 
 fn url(option: &str, text: &str) -> Result<String, CliError> {
-    written::base_url(text).map_err(|problem| CliError::Option { option: option.to_owned(), problem })
+    defaults::base_url(text).map_err(|problem| CliError::Option { option: option.to_owned(), problem })
 }
 
 fn header_text(option: &str, text: String) -> Result<String, CliError> {
-    written::header_text(text).map_err(|problem| CliError::Option { option: option.to_owned(), problem })
+    defaults::header_text(text).map_err(|problem| CliError::Option { option: option.to_owned(), problem })
 }
 
 const DEFAULT_PORT: u16 = 9879;
@@ -339,10 +339,10 @@ mod tests {
         }
         for (word, expected) in [
             (None, ReasoningFormat::ReasoningContent),
-            (Some(Reasoning::ReasoningContent), ReasoningFormat::ReasoningContent),
-            (Some(Reasoning::Reasoning), ReasoningFormat::Reasoning),
-            (Some(Reasoning::ThinkTags), ReasoningFormat::ThinkTags),
-            (Some(Reasoning::None), ReasoningFormat::None),
+            (Some(ReasoningArgument::ReasoningContent), ReasoningFormat::ReasoningContent),
+            (Some(ReasoningArgument::Reasoning), ReasoningFormat::Reasoning),
+            (Some(ReasoningArgument::ThinkTags), ReasoningFormat::ThinkTags),
+            (Some(ReasoningArgument::None), ReasoningFormat::None),
         ] {
             let options = Options { reasoning_format: word, ..Options::default() };
             assert_eq!(resolve(options).expect("a configuration").server.reasoning_format, expected);

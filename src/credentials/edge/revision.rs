@@ -27,18 +27,19 @@ use crate::credentials::supplier::report::Report;
 
 /// One revision of the login document.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Edition {
+pub struct Revision {
     /// The number of documents stored up to this one; 0 if the owner did not store it.
-    pub revision: u64,
+    #[serde(rename = "revision")]
+    pub number: u64,
     /// The document; `None` if the login was removed or never stored.
     #[serde(with = "text")]
     pub document: Option<AuthDocument>,
 }
 
-impl Edition {
+impl Revision {
     /// Returns whether `other` replaces this revision.
     pub const fn gives_way_to(&self, other: &Self) -> bool {
-        self.revision <= other.revision
+        self.number <= other.number
     }
 }
 
@@ -61,17 +62,17 @@ pub enum Order {
 
 /// The owner's reply to an [`Order`].
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct OwnerReply {
     /// The current revision.
-    pub edition: Edition,
+    pub revision: Revision,
     /// The result of the order.
-    pub outcome: Outcome,
+    pub outcome: OrderOutcome,
 }
 
 /// The result of an [`Order`].
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum OrderOutcome {
     /// The order was executed.
     Done,
     /// The result of a refresh.
@@ -101,28 +102,28 @@ mod text {
 mod tests {
     use super::*;
 
-    fn edition(revision: u64, token: &str) -> Edition {
-        Edition { revision, document: Some(AuthDocument::from_access_token(token, Some("a"))) }
+    fn revision(number: u64, token: &str) -> Revision {
+        Revision { number, document: Some(AuthDocument::from_access_token(token, Some("a"))) }
     }
 
     #[test]
     fn nobody_goes_back() {
-        assert!(edition(7, "t").gives_way_to(&edition(8, "u")));
-        assert!(!edition(7, "t").gives_way_to(&edition(6, "s")));
-        assert!(!edition(7, "t").gives_way_to(&Edition::default()));
-        assert!(edition(0, "by hand").gives_way_to(&edition(0, "by hand again")));
-        assert!(Edition::default().gives_way_to(&edition(0, "by hand")));
+        assert!(revision(7, "t").gives_way_to(&revision(8, "u")));
+        assert!(!revision(7, "t").gives_way_to(&revision(6, "s")));
+        assert!(!revision(7, "t").gives_way_to(&Revision::default()));
+        assert!(revision(0, "by hand").gives_way_to(&revision(0, "by hand again")));
+        assert!(Revision::default().gives_way_to(&revision(0, "by hand")));
     }
 
     #[test]
     fn what_is_said_is_understood() {
-        let answer = Answer { edition: edition(3, "t"), outcome: Outcome::Renewal(Report::Stored) };
+        let answer = OwnerReply { revision: revision(3, "t"), outcome: OrderOutcome::Renewal(Report::Stored) };
         let text = serde_json::to_string(&answer).unwrap();
-        assert_eq!(serde_json::from_str::<Answer>(&text).unwrap(), answer);
+        assert_eq!(serde_json::from_str::<OwnerReply>(&text).unwrap(), answer);
         for order in [
             Order::Read,
             Order::Write(None),
-            Order::Write(edition(1, "t").document.clone()),
+            Order::Write(revision(1, "t").document.clone()),
             Order::Renew { replaces: Some("t".to_owned().into()), is_rejected: true },
         ] {
             let text = serde_json::to_string(&order).unwrap();

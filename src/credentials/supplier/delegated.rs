@@ -46,7 +46,11 @@ impl Shared {
                 let document = AuthDocument::parse(&document)
                     .map_err(|malformed| CredentialError::Broken { place: place.clone(), malformed })?;
                 let spent = held.login.refresh_token.clone();
-                self.take_up(Held::new(document, &place)?, spent, Err(CredentialError::Unwritable { place, reason }))
+                self.adopt_renewed(
+                    Held::new(document, &place)?,
+                    spent,
+                    Err(CredentialError::Unwritable { place, reason }),
+                )
             }
             Report::Unwritable { reason } => Err(self.postpone(CredentialError::Unwritable { place, reason })),
             Report::Refused(report) => match IssuerError::from(report) {

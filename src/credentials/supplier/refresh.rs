@@ -180,7 +180,7 @@ impl Shared {
             self.check_writable(&lock).await?;
         }
         self.check_running()?;
-        self.spend(&held, &refresh_token, lock).await
+        self.exchange(&held, &refresh_token, lock).await
     }
 
     /// Takes the store's lock; gives up at shutdown.
@@ -224,24 +224,24 @@ impl Shared {
     }
 
     /// Exchanges `refresh_token`, which uses it up.
-    async fn spend(&self, held: &Held, refresh_token: &Secret, lock: StoreLock) -> Result<Login, CredentialError> {
-        match self.exchange(refresh_token, &lock).await {
+    async fn exchange(&self, held: &Held, refresh_token: &Secret, lock: StoreLock) -> Result<Login, CredentialError> {
+        match self.ask_issuer(refresh_token, &lock).await {
             Ok(tokens) if held.document.is_another_owners(&tokens) => {
                 let what = "its tokens are another account's; they are not used, and the login stays as it is";
                 Err(self.fail(IssuerError::Invalid(what.into())))
             }
-            Ok(tokens) => self.keep(held, &tokens, &lock).await,
+            Ok(tokens) => self.store_tokens(held, &tokens, &lock).await,
             Err(IssuerError::Ended(ended)) => {
                 // Another program that used the token may be waiting for the lock to store the next one.
                 lock.let_others_in();
-                self.end(held, refresh_token, ended).await
+                self.on_ended(held, refresh_token, ended).await
             }
             Err(error) => Err(self.fail(error)),
         }
     }
 
     /// Asks the issuer; releases the shared part of the lock after [`LONGEST_HOLD`].
-    async fn exchange(&self, refresh_token: &Secret, lock: &StoreLock) -> Result<TokenSet, IssuerError> {
+    async fn ask_issuer(&self, refresh_token: &Secret, lock: &StoreLock) -> Result<TokenSet, IssuerError> {
         match select(pin!(self.oauth.refresh(refresh_token)), pin!(sleep(LONGEST_HOLD))).await {
             Either::Left((answer, _)) => answer,
             Either::Right((_, exchange)) => {
@@ -279,7 +279,7 @@ impl Shared {
     }
 
     /// Stores new tokens, then adopts them.
-    async fn keep(&self, held: &Held, tokens: &TokenSet, lock: &StoreLock) -> Result<Login, CredentialError> {
+    async fn store_tokens(&self, held: &Held, tokens: &TokenSet, lock: &StoreLock) -> Result<Login, CredentialError> {
         self.succeeded.fetch_add(1, Ordering::Relaxed);
         let spent = held.login.refresh_token.clone();
         let (in_store, is_unsaved) = match &self.read_state().unsaved {
@@ -310,10 +310,10 @@ impl Shared {
             Err(error) => Err(error),
             Ok(_) => self.store.write(&renewed.document, lock).await,
         };
-        self.take_up(renewed, spent, written)
+        self.adopt_renewed(renewed, spent, written)
     }
 
-    pub(super) fn take_up(
+    pub(super) fn adopt_renewed(
         &self,
         renewed: Held,
         spent: Option<Secret>,
@@ -363,7 +363,7 @@ impl Shared {
     }
 
     /// Handles an ended refresh token: another program may have used it and stored, or be about to store, the next one.
-    async fn end(&self, held: &Held, refresh_token: &Secret, ended: Ended) -> Result<Login, CredentialError> {
+    async fn on_ended(&self, held: &Held, refresh_token: &Secret, ended: Ended) -> Result<Login, CredentialError> {
         let looks = match ended {
             Ended::Reused if self.store.is_shared() => LOOKS_FOR_CODEX,
             Ended::Reused => LOOKS_AFTER_REUSE,

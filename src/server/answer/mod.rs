@@ -32,7 +32,7 @@ use crate::server::observe::RequestLog;
 use crate::server::observe::metrics::TokenCounts;
 use crate::server::reserve;
 use crate::upstream::exchange::{Progress, Rest};
-use crate::upstream::{Call, Head, Opened, refusal};
+use crate::upstream::{BackendCall, Head, Opened, failed_attempt};
 
 /// A call and the context of its answer.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub(super) struct Exchange {
     pub(super) app: Arc<App>,
     pub(super) log: RequestLog,
     /// The call. Its model changes to a successor once the backend has refused the requested one.
-    pub(super) call: Call,
+    pub(super) call: BackendCall,
     /// The requested parameters without effect.
     pub(super) ignored: Vec<String>,
     /// Whether the call lacks remembered reasoning of the conversation.
@@ -92,9 +92,9 @@ impl Exchange {
                 }
                 Progress::Continue => {}
                 Progress::Complete => break,
-                Progress::Failed { refusal, .. } => {
+                Progress::Failed { failed, .. } => {
                     self.note_answered(rest.machine().answerer());
-                    return Err(self.explain(refusal.with_head(head).error));
+                    return Err(self.explain(failed.with_head(head).error));
                 }
             }
         }
@@ -125,8 +125,8 @@ impl Exchange {
     fn opened(&mut self, model: Resolution) {
         self.call.model = model;
         self.call.body = RequestBody::default();
-        if let Some(place) = self.log.place() {
-            place.now_holds(0);
+        if let Some(slot) = self.log.slot() {
+            slot.now_holds(0);
         }
     }
 
@@ -139,7 +139,7 @@ impl Exchange {
             self.note_answered(&answered);
         }
         reserve::mention(&mut error, &self.app.models);
-        if refusal::is_of_model(&error) {
+        if failed_attempt::is_of_model(&error) {
             error.message = format!("{}{}", error.message, self.app.models.advice(&self.call.model.model));
             error.param = error.param.or_else(|| Some("model".to_owned()));
         }
@@ -315,9 +315,9 @@ impl<M: Machine> Events<M> {
         match progress {
             Progress::Continue => self.phase = Phase::Reading(rest),
             Progress::Complete => self.exchange.settle(&mut rest),
-            Progress::Failed { refusal, reported } => {
+            Progress::Failed { failed, reported } => {
                 self.exchange.note_answered(rest.machine().answerer());
-                let error = self.exchange.explain(refusal.error);
+                let error = self.exchange.explain(failed.error);
                 self.exchange.log.failed(&error);
                 if !reported {
                     rest.fail(&error, out);
@@ -407,9 +407,6 @@ const IGNORED: HeaderName = HeaderName::from_static("x-codex-proxy-ignored");
 
 /// Names the reasoning of earlier turns left out because the backend could not or would not read it.
 const REASONING_DROPPED: HeaderName = HeaderName::from_static("x-codex-proxy-reasoning-dropped");
-
-/// The keepalive of most streams.
-pub(super) use crate::dialect::COMMENT as KEEPALIVE;
 /// The largest scratch buffer that an open stream keeps.
 const LARGEST_SCRATCH: usize = 1024;
 

@@ -17,11 +17,11 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
 use crate::fault::ApiError;
-use crate::server::capacity::Place;
+use crate::server::capacity::Slot;
 
 /// The reason that a body was not decompressed.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum UnpackError {
     /// The output exceeds the limit.
     TooLarge,
     /// The input is malformed.
@@ -34,29 +34,29 @@ pub(super) enum Failure {
 pub(super) struct Unpacked<'a> {
     whole: Vec<u8>,
     limit: usize,
-    place: Option<&'a Place>,
+    slot: Option<&'a Slot>,
 }
 
 impl<'a> Unpacked<'a> {
     /// Creates an empty output of at most `limit` bytes.
-    pub(super) const fn new(limit: usize, place: Option<&'a Place>) -> Self {
-        Self { whole: Vec::new(), limit, place }
+    pub(super) const fn new(limit: usize, slot: Option<&'a Slot>) -> Self {
+        Self { whole: Vec::new(), limit, slot }
     }
 
     /// Accounts for `count` more bytes at the end of `whole`.
-    fn grown(&self, count: usize) -> Result<(), Failure> {
+    fn grown(&self, count: usize) -> Result<(), UnpackError> {
         if self.whole.len() > self.limit {
-            return Err(Failure::TooLarge);
+            return Err(UnpackError::TooLarge);
         }
-        self.place.map_or(Ok(()), |place| place.hold(count)).map_err(Failure::NoRoom)
+        self.slot.map_or(Ok(()), |slot| slot.hold(count)).map_err(UnpackError::NoRoom)
     }
 
     /// Reads `decoder` to its end and returns the number of bytes.
-    fn read(&mut self, mut decoder: impl Read) -> Result<usize, Failure> {
+    fn read(&mut self, mut decoder: impl Read) -> Result<usize, UnpackError> {
         let before = self.whole.len();
         loop {
             let piece = decoder.by_ref().take(PIECE as u64).read_to_end(&mut self.whole);
-            match piece.map_err(|error| Failure::Broken(error.to_string()))? {
+            match piece.map_err(|error| UnpackError::Broken(error.to_string()))? {
                 0 => return Ok(self.whole.len() - before),
                 count => self.grown(count)?,
             }
@@ -65,29 +65,29 @@ impl<'a> Unpacked<'a> {
 }
 
 /// Decompresses one or more gzip members.
-pub(super) fn gzip(packed: &[u8], mut unpacked: Unpacked<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn gzip(packed: &[u8], mut unpacked: Unpacked<'_>) -> Result<Vec<u8>, UnpackError> {
     unpacked.read(MultiGzDecoder::new(packed))?;
     Ok(unpacked.whole)
 }
 
 /// Decompresses one zlib stream.
-pub(super) fn deflate(packed: &[u8], mut unpacked: Unpacked<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn deflate(packed: &[u8], mut unpacked: Unpacked<'_>) -> Result<Vec<u8>, UnpackError> {
     let mut piece = vec![0; PIECE];
     let mut stream = Decompress::new(true);
     loop {
         let rest = count(stream.total_in()).and_then(|read| packed.get(read..)).unwrap_or_default();
         let before = stream.total_out();
         let status = stream.decompress(rest, &mut piece, FlushDecompress::None);
-        let status = status.map_err(|error| Failure::Broken(error.to_string()))?;
+        let status = status.map_err(|error| UnpackError::Broken(error.to_string()))?;
         let written = piece.get(..count(stream.total_out() - before).unwrap_or_default()).unwrap_or_default();
         unpacked.whole.extend_from_slice(written);
         unpacked.grown(written.len())?;
         let left = packed.len() - count(stream.total_in()).unwrap_or(packed.len());
         match status {
             Status::StreamEnd if left == 0 => return Ok(unpacked.whole),
-            Status::StreamEnd => return Err(Failure::Broken(format!("{left} bytes follow its end"))),
+            Status::StreamEnd => return Err(UnpackError::Broken(format!("{left} bytes follow its end"))),
             Status::Ok | Status::BufError if left == rest.len() && written.is_empty() => {
-                return Err(Failure::Broken("its end is missing".to_owned()));
+                return Err(UnpackError::Broken("its end is missing".to_owned()));
             }
             Status::Ok | Status::BufError => {}
         }
@@ -95,7 +95,7 @@ pub(super) fn deflate(packed: &[u8], mut unpacked: Unpacked<'_>) -> Result<Vec<u
 }
 
 /// Decompresses one or more zstd frames.
-pub(super) fn zstd(packed: &[u8], mut unpacked: Unpacked<'_>) -> Result<Vec<u8>, Failure> {
+pub(super) fn zstd(packed: &[u8], mut unpacked: Unpacked<'_>) -> Result<Vec<u8>, UnpackError> {
     let mut rest = packed;
     let mut decoder = FrameDecoder::new();
     decoder.set_max_window_size(LARGEST_WINDOW.max(unpacked.limit as u64));
@@ -107,9 +107,9 @@ pub(super) fn zstd(packed: &[u8], mut unpacked: Unpacked<'_>) -> Result<Vec<u8>,
             }
             Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
                 let skipped = usize::try_from(length).ok().and_then(|length| rest.get(length..));
-                rest = skipped.ok_or_else(|| Failure::Broken("a frame is cut short".to_owned()))?;
+                rest = skipped.ok_or_else(|| UnpackError::Broken("a frame is cut short".to_owned()))?;
             }
-            Err(error) => return Err(Failure::Broken(error.to_string())),
+            Err(error) => return Err(UnpackError::Broken(error.to_string())),
         }
         if rest.is_empty() {
             return Ok(unpacked.whole);
@@ -119,14 +119,14 @@ pub(super) fn zstd(packed: &[u8], mut unpacked: Unpacked<'_>) -> Result<Vec<u8>,
 
 /// Compares a frame of `length` output bytes with its declared length and checksum, which the decoder leaves to its
 /// caller.
-fn check(decoder: &FrameDecoder, length: usize) -> Result<(), Failure> {
+fn check(decoder: &FrameDecoder, length: usize) -> Result<(), UnpackError> {
     let told = decoder.get_checksum_from_data();
     if told.is_some() && told != decoder.get_calculated_checksum() {
-        return Err(Failure::Broken("its checksum is wrong".to_owned()));
+        return Err(UnpackError::Broken("its checksum is wrong".to_owned()));
     }
     // A frame need not declare its length, which is 0 then.
     if !matches!(decoder.content_size(), 0) && decoder.content_size() != length as u64 {
-        return Err(Failure::Broken("its length is wrong".to_owned()));
+        return Err(UnpackError::Broken("its length is wrong".to_owned()));
     }
     Ok(())
 }

@@ -39,11 +39,11 @@ pub(super) fn of(error: &hyper::Error, activity: &Activity, limits: Limits) -> O
 }
 
 /// Writes `error` as the connection's last answer.
-pub(super) async fn write(refusal: &ApiError, socket: &mut TcpStream) -> io::Result<()> {
+pub(super) async fn write(error: &ApiError, socket: &mut TcpStream) -> io::Result<()> {
     let id = request_id(&HeaderMap::new());
     let id_text = id.to_str().unwrap_or_default();
-    tracing::info!(request_id = id_text, status = refusal.status().as_u16(), error = %refusal, "refused a head");
-    let mut response = refusal.clone().into_response();
+    tracing::info!(request_id = id_text, status = error.status().as_u16(), error = %error, "refused a head");
+    let mut response = error.clone().into_response();
     response.headers_mut().insert("x-request-id", id);
     socket.write_all(&as_text(response).await).await
 }

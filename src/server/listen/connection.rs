@@ -20,7 +20,7 @@ use tower::ServiceExt as _;
 
 use crate::server::address::mend;
 use crate::server::capacity::Capacity;
-use crate::server::listen::gate::{Activity, Answer, Line, Received};
+use crate::server::listen::gate::{Activity, AnswerBody, Gate, Received};
 use crate::server::listen::heads::Heads;
 use crate::server::listen::limits::Limits;
 use crate::server::listen::{Stage, asked_to_stop, bad_head, reached};
@@ -51,7 +51,7 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
     let service = service_fn(move |request: http::Request<Incoming>| {
         let under_way = answering.begin(&request);
         let request = request.map(|body| Body::new(Received::new(body, &under_way)));
-        router.clone().oneshot(mend(request)).map_ok(|response| Answer::of(response, under_way))
+        router.clone().oneshot(mend(request)).map_ok(|response| AnswerBody::of(response, under_way))
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -59,7 +59,7 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
         .max_header_size(limits.head_size)
         .max_buf_size(READ_BUFFER)
         .half_close(true)
-        .serve_connection(TokioIo::new(Line::new(socket, activity.clone(), capacity, heads)), service);
+        .serve_connection(TokioIo::new(Gate::new(socket, activity.clone(), capacity, heads)), service);
     let mut stopping = pin!(asked_to_stop(stopped.clone()));
     let mut cutting_off = pin!(reached(stopped.clone(), Stage::CuttingOff));
     let (mut is_stopping, mut is_cut_off) = (false, false);
@@ -80,8 +80,8 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
     let mut socket = connection.into_parts().io.into_inner().into_socket();
     if let Err(error) = outcome {
         tracing::debug!(%error, "a connection broke");
-        let Some(refusal) = bad_head::of(&error, &activity, limits) else { return };
-        let Ok(Ok(())) = timeout(limits.linger, bad_head::write(&refusal, &mut socket)).await else { return };
+        let Some(refused) = bad_head::of(&error, &activity, limits) else { return };
+        let Ok(Ok(())) = timeout(limits.linger, bad_head::write(&refused, &mut socket)).await else { return };
     }
     // At shutdown, clients that have their answer are not waited for.
     select(pin!(linger(socket, limits.linger)), pin!(asked_to_stop(stopped))).await;

@@ -24,7 +24,8 @@ use tokio::net::TcpStream;
 use super::heads::{Head, Heads};
 use super::presence::{Presence, Question};
 use super::unread::Unread;
-use crate::server::answer::{EVENT_STREAM, KEEPALIVE};
+use crate::dialect::COMMENT;
+use crate::server::answer::EVENT_STREAM;
 use crate::server::capacity::Capacity;
 
 /// The state of a connection. Clones are handles to the same.
@@ -188,12 +189,12 @@ impl Drop for Received {
 }
 
 /// An answer's body that records its end.
-pub(super) struct Answer {
+pub(super) struct AnswerBody {
     inner: Body,
     under_way: UnderWay,
 }
 
-impl Answer {
+impl AnswerBody {
     /// Wraps `response`, which is under way until its body is dropped.
     pub(super) fn of(response: Response, under_way: UnderWay) -> Response<Self> {
         under_way.0.answered(&response);
@@ -201,7 +202,7 @@ impl Answer {
     }
 }
 
-impl HttpBody for Answer {
+impl HttpBody for AnswerBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -211,7 +212,7 @@ impl HttpBody for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(context);
         if polled.is_pending() && self.under_way.0.0.wants_comment.swap(false, Ordering::Relaxed) {
-            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(KEEPALIVE)))));
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(COMMENT)))));
         }
         polled
     }
@@ -227,7 +228,7 @@ impl HttpBody for Answer {
 
 /// A client's socket, whose writes pass only while an answer is under way.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct Gate {
     socket: TcpStream,
     activity: Activity,
     presence: Presence,
@@ -235,7 +236,7 @@ pub(super) struct Line {
     head: Head,
 }
 
-impl Line {
+impl Gate {
     /// Wraps `socket`, whose writes pass while `activity` allows it.
     pub(super) fn new(socket: TcpStream, activity: Activity, capacity: Capacity, heads: Heads) -> Self {
         let (unread, head) = (Unread::new(capacity), Head::new(heads));
@@ -263,7 +264,7 @@ impl Line {
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for Gate {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -286,7 +287,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for Gate {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if !self.activity.is_open() {
             return Poll::Ready(Ok(bytes.len()));
@@ -313,18 +314,18 @@ impl AsyncWrite for Line {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let line = &mut *self;
-        ready!(Pin::new(&mut line.socket).poll_flush(context))?;
-        line.activity.flushed();
-        if line.activity.is_open() {
-            line.head.end();
+        let gate = &mut *self;
+        ready!(Pin::new(&mut gate.socket).poll_flush(context))?;
+        gate.activity.flushed();
+        if gate.activity.is_open() {
+            gate.head.end();
         }
-        if !line.activity.is_awaited() {
-            line.presence = Presence::Open;
+        if !gate.activity.is_awaited() {
+            gate.presence = Presence::Open;
             return Poll::Ready(Ok(()));
         }
         // hyper flushes at every wake-up, so the check needs no task of its own.
-        Poll::Ready(line.presence.check(&mut line.socket, &line.activity, context))
+        Poll::Ready(gate.presence.check(&mut gate.socket, &gate.activity, context))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -91,7 +91,7 @@ mod tests {
     /// Returns when a client that reads `taken` bytes every 20 s is cut off; `None` if not within an hour.
     async fn waited(taken: usize, is_short: bool) -> Option<Duration> {
         let capacity = Capacity::new(2, 1);
-        let _places: Vec<_> = (0..if is_short { 2 } else { 1 }).map(|_| capacity.place()).collect();
+        let _places: Vec<_> = (0..if is_short { 2 } else { 1 }).map(|_| capacity.slot()).collect();
         let mut unread = Unread::new(capacity);
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(3600) {

@@ -37,7 +37,7 @@ use crate::models::Resolution;
 use crate::models::effort::Effort;
 use crate::platform::{Instant, unix_now};
 use crate::server::App;
-use crate::server::capacity::Place;
+use crate::server::capacity::Slot;
 use crate::server::observe::metrics::TokenCounts;
 use crate::server::observe::names::Names;
 
@@ -56,7 +56,7 @@ struct Record {
     severity: Mutex<Severity>,
     names: Mutex<Names>,
     /// The request's slot, released with the last handle, the answer body's.
-    place: OnceLock<Place>,
+    slot: OnceLock<Slot>,
 }
 
 impl RequestLog {
@@ -71,14 +71,14 @@ impl RequestLog {
     }
 
     /// Stores the request's slot.
-    pub(super) fn admitted(&self, place: Place) {
+    pub(super) fn admitted(&self, slot: Slot) {
         // A request is admitted once.
-        let _ = self.0.place.set(place);
+        let _ = self.0.slot.set(slot);
     }
 
     /// Returns the request's slot, if it needs one.
-    pub(super) fn place(&self) -> Option<&Place> {
-        self.0.place.get()
+    pub(super) fn slot(&self) -> Option<&Slot> {
+        self.0.slot.get()
     }
 
     /// Returns the span of this request.
@@ -210,7 +210,7 @@ impl RequestLog {
             has_first_token: AtomicBool::new(false),
             severity: Mutex::new(Severity::Info),
             names: Mutex::default(),
-            place: OnceLock::new(),
+            slot: OnceLock::new(),
         }))
     }
 

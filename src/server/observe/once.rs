@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 
 /// Remembers the warnings logged, up to a number that no honest client reaches.
 #[derive(Debug, Default)]
-pub(in crate::server) struct Notices(Mutex<HashSet<String>>);
+pub(in crate::server) struct WarnOnce(Mutex<HashSet<String>>);
 
-impl Notices {
+impl WarnOnce {
     /// Returns whether `what` was not logged before. Beyond the limit nothing is new.
     pub(in crate::server) fn is_new(&self, what: &str) -> bool {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,9 +52,9 @@ mod tests {
 
     #[test]
     fn once_each_and_not_for_ever() {
-        let notices = Notices::default();
-        assert!(notices.is_new("a"));
-        assert!(!notices.is_new("a"));
-        assert_eq!((0..2 * MOST).filter(|number| notices.is_new(&number.to_string())).count(), MOST - 1);
+        let warn_once = WarnOnce::default();
+        assert!(warn_once.is_new("a"));
+        assert!(!warn_once.is_new("a"));
+        assert_eq!((0..2 * MOST).filter(|number| warn_once.is_new(&number.to_string())).count(), MOST - 1);
     }
 }

@@ -17,7 +17,7 @@ use crate::server::answer::Exchange;
 use crate::server::memory::{Asked, Scope};
 use crate::server::observe::RequestLog;
 use crate::server::{App, body};
-use crate::upstream::Call;
+use crate::upstream::BackendCall;
 
 /// A request with its whole body.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Incoming {
     pub(in crate::server) async fn read(app: Arc<App>, request: Request) -> Result<Self, ApiError> {
         let log = RequestLog::of(&app, &request);
         let headers = request.headers().clone();
-        let body = body::read(request, app.settings.max_body_size, app.settings.body_silence, log.place()).await?;
+        let body = body::read(request, app.settings.max_body_size, app.settings.body_silence, log.slot()).await?;
         let scope = Scope::of(app.settings.guard.api_keys.presented(&headers));
         Ok(Self { app, log, body, scope, headers })
     }
@@ -64,7 +64,7 @@ impl Incoming {
         self.log.model(model, &resolution);
         self.log.stream(stream);
         if let Some(model) = model.filter(|_| resolution.foreign)
-            && self.app.notices.is_new(model)
+            && self.app.warn_once.is_new(model)
         {
             let asked = &*cut(model, NAME);
             tracing::warn!(asked, sent = resolution.model, "no model of this backend; sending the default one");
@@ -76,24 +76,24 @@ impl Incoming {
     pub(in crate::server) fn context<'c>(&'c self, model: &'c Resolution) -> Context<'c> {
         let session = SESSION_HEADERS.iter().find_map(|name| self.headers.get(*name)?.to_str().ok());
         let instructions = self.app.settings.instructions.as_deref();
-        let is_codex = Call::is_from_codex(&self.headers);
+        let is_codex = BackendCall::is_from_codex(&self.headers);
         Context { session_header: session, instructions, is_codex, ..Context::new(model) }
     }
 
     /// Returns a Codex CLI's own headers, for the one API it uses; nothing for any other client.
     pub(in crate::server) fn codex_headers(&self) -> HeaderMap {
-        Call::passed_headers(&self.headers)
+        BackendCall::passed_headers(&self.headers)
     }
 
     /// Returns whether the client never refers to earlier answers over HTTP: a Codex CLI sends its whole, long history
     /// each time, and many at once would evict every other client's memory for no use.
     pub(in crate::server) fn keeps_its_own_history(&self) -> bool {
-        Call::is_from_codex(&self.headers)
+        BackendCall::is_from_codex(&self.headers)
     }
 
     /// Returns the kind of client that reads a relayed stream.
     pub(in crate::server) fn reader(&self) -> Reader {
-        if Call::is_from_codex(&self.headers) { Reader::Codex } else { Reader::Library }
+        if BackendCall::is_from_codex(&self.headers) { Reader::Codex } else { Reader::Library }
     }
 
     /// Creates the exchange of a translated request. `asked` is the context for remembering its answer, if it is
@@ -107,13 +107,13 @@ impl Incoming {
         self.app.catalogue.keep_current();
         let BackendRequest { body, session_key, ignored, reasoning, reasoning_left_out, references: _, names } =
             translated;
-        if let Some(place) = self.log.place() {
-            place.now_holds(body.len());
+        if let Some(slot) = self.log.slot() {
+            slot.now_holds(body.len());
         }
         if !ignored.is_empty() {
             self.log.ignored(&ignored.join(", "));
         }
-        let call = Call {
+        let call = BackendCall {
             model,
             strict_model: self.app.settings.strict_model,
             body: Body::new(body, reasoning),
@@ -139,10 +139,10 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::server::settings::Settings;
+    use crate::server::settings::ServerSettings;
 
     async fn thread_of(length: usize) -> thread::ThreadId {
-        let app = crate::server::tests::app(Settings::default());
+        let app = crate::server::tests::app(ServerSettings::default());
         let request = Request::new(axum::body::Body::from(vec![b' '; length]));
         let incoming = Incoming::read(app, request).await.expect("a body");
         incoming.work(|_| thread::current().id()).await

@@ -13,7 +13,7 @@ async fn half_closed(server: &Server, head: &str) -> TcpStream {
 
 #[tokio::test]
 async fn a_client_that_only_closed_its_sending_side_is_answered() {
-    let server = Server::start(Settings::default()).await;
+    let server = Server::start(ServerSettings::default()).await;
     let mut socket = half_closed(&server, "POST /v1/wait HTTP/1.1").await;
     within(server.begun.notified()).await;
     tokio::time::sleep(Duration::from_millis(150)).await;
@@ -27,7 +27,7 @@ async fn a_client_that_only_closed_its_sending_side_is_answered() {
 
 #[tokio::test]
 async fn a_stream_goes_on_for_a_client_that_only_closed_its_sending_side() {
-    let server = Server::start(Settings::default()).await;
+    let server = Server::start(ServerSettings::default()).await;
     for version in ["1.0", "1.1"] {
         let mut socket = half_closed(&server, &format!("POST /v1/events HTTP/{version}")).await;
         within(server.begun.notified()).await;
@@ -41,7 +41,7 @@ async fn a_stream_goes_on_for_a_client_that_only_closed_its_sending_side() {
 
 #[tokio::test]
 async fn a_client_that_leaves_between_two_events_takes_its_stream_along() {
-    let server = Server::start(Settings::default()).await;
+    let server = Server::start(ServerSettings::default()).await;
     let mut socket = server.post("/v1/events", "", "{}").await;
     within(server.begun.notified()).await;
     let mut read = Vec::new();
@@ -57,7 +57,7 @@ async fn a_client_that_leaves_between_two_events_takes_its_stream_along() {
 
 #[tokio::test]
 async fn a_client_that_cannot_be_asked_is_taken_to_have_left() {
-    let server = Server::start(Settings::default()).await;
+    let server = Server::start(ServerSettings::default()).await;
     let mut socket = half_closed(&server, "POST /v1/wait HTTP/1.0").await;
     within(server.dropped.notified()).await;
     assert_eq!(rest(&mut socket).await, "");
@@ -65,7 +65,7 @@ async fn a_client_that_cannot_be_asked_is_taken_to_have_left() {
 
 #[tokio::test]
 async fn half_a_body_is_no_request() {
-    let server = Server::start(Settings::default()).await;
+    let server = Server::start(ServerSettings::default()).await;
     let mut socket = server.connect().await;
     let head = "POST /v1/echo HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
     socket.write_all(format!("{head}content-length: 9\r\n\r\n{{").as_bytes()).await.expect("written");

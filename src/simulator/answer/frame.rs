@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 
-use crate::simulator::script::Step;
+use crate::simulator::script::ScriptStep;
 
 /// The wire format of a stream. The default is the backend's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Delivery {
     }
 
     /// Cuts the bytes of `steps` into chunks; pauses and faults stay between the same bytes.
-    pub(in crate::simulator) fn cut(&self, steps: Vec<Step>) -> Vec<Step> {
+    pub(in crate::simulator) fn cut(&self, steps: Vec<ScriptStep>) -> Vec<ScriptStep> {
         if self.chunk_sizes.is_empty() {
             return steps;
         }
@@ -67,8 +67,8 @@ impl Delivery {
         let mut pending = BytesMut::new();
         for step in steps {
             match step {
-                Step::Bytes(bytes) => pending.extend_from_slice(&bytes),
-                other @ (Step::Wait(_) | Step::Cut | Step::Hold) => {
+                ScriptStep::Bytes(bytes) => pending.extend_from_slice(&bytes),
+                other @ (ScriptStep::Wait(_) | ScriptStep::Cut | ScriptStep::Hold) => {
                     drain(&mut pending, &mut sizes, &mut cut);
                     cut.push(other);
                 }
@@ -79,10 +79,10 @@ impl Delivery {
     }
 }
 
-fn drain(pending: &mut BytesMut, sizes: &mut impl Iterator<Item = usize>, steps: &mut Vec<Step>) {
+fn drain(pending: &mut BytesMut, sizes: &mut impl Iterator<Item = usize>, steps: &mut Vec<ScriptStep>) {
     while !pending.is_empty() {
         let size = sizes.next().unwrap_or(1).min(pending.len());
-        steps.push(Step::Bytes(pending.split_to(size).freeze()));
+        steps.push(ScriptStep::Bytes(pending.split_to(size).freeze()));
     }
 }
 
@@ -118,10 +118,10 @@ mod tests {
 
     #[test]
     fn cutting_keeps_bytes_and_order() {
-        let steps = vec![Step::Bytes("abcde".into()), Step::Cut, Step::Bytes("f".into())];
+        let steps = vec![ScriptStep::Bytes("abcde".into()), ScriptStep::Cut, ScriptStep::Bytes("f".into())];
         let sizes = Delivery { chunk_sizes: vec![2, 1], ..Delivery::default() };
-        let bytes = |text: &'static str| Step::Bytes(text.into());
-        let expected = vec![bytes("ab"), bytes("c"), bytes("de"), Step::Cut, bytes("f")];
+        let bytes = |text: &'static str| ScriptStep::Bytes(text.into());
+        let expected = vec![bytes("ab"), bytes("c"), bytes("de"), ScriptStep::Cut, bytes("f")];
         assert_eq!(sizes.cut(steps), expected);
     }
 }

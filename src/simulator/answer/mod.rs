@@ -26,7 +26,7 @@ pub(in crate::simulator) fn plan(turn: &Turn) -> Vec<Output> {
     }
     let mut outputs = Vec::new();
     if turn.wants_summary() {
-        outputs.push(thoughts());
+        outputs.push(reasoning());
     }
     let calls = calls(turn);
     if calls.is_empty() {
@@ -39,7 +39,7 @@ pub(in crate::simulator) fn plan(turn: &Turn) -> Vec<Output> {
 }
 
 /// Returns a reasoning item with a summary of two parts.
-pub(in crate::simulator) fn thoughts() -> Output {
+pub(in crate::simulator) fn reasoning() -> Output {
     let parts =
         ["**Simulating a thought**\n\nNo model is asked. 🤔", "**Composing the answer**\n\nI quote what I was sent."];
     Output::Reasoning { parts: parts.map(str::to_owned).to_vec(), raw: false }

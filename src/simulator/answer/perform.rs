@@ -16,10 +16,10 @@ use crate::simulator::answer;
 use crate::simulator::answer::envelope::{Envelope, Terminal, Usage};
 use crate::simulator::answer::frame::{Delivery, number};
 use crate::simulator::answer::output::{Output, Place};
-use crate::simulator::fault::Failure;
+use crate::simulator::fault::StreamFailure;
 use crate::simulator::record::Guard;
 use crate::simulator::scenario::{FailureShape, Moment, Play, Scenario, Stage};
-use crate::simulator::script::{ScriptedAnswer, Step, play_steps};
+use crate::simulator::script::{ScriptStep, ScriptedAnswer, play_steps};
 use crate::simulator::turn::{Tool, ToolKind, Turn};
 use crate::simulator::vault::Owner;
 use crate::simulator::{Simulator, locked};
@@ -66,7 +66,7 @@ impl<'a> Performance<'a> {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::TEMPORARY_REDIRECT);
                 ScriptedAnswer::redirect(status, &location)
             }
-            Scenario::Raw(bytes) => self.streamed(self.delivery.cut(vec![Step::Bytes(bytes)])),
+            Scenario::Raw(bytes) => self.streamed(self.delivery.cut(vec![ScriptStep::Bytes(bytes)])),
             Scenario::Scripted(answer) => answer,
             Scenario::HangUp => ScriptedAnswer::hang_up(),
             Scenario::EmptyBody => self.streamed(Vec::new()),
@@ -82,7 +82,7 @@ impl<'a> Performance<'a> {
         }
     }
 
-    fn streamed(&self, steps: Vec<Step>) -> ScriptedAnswer {
+    fn streamed(&self, steps: Vec<ScriptStep>) -> ScriptedAnswer {
         let answer = ScriptedAnswer { steps, ..ScriptedAnswer::stream() };
         if self.delivery.content_type {
             answer.header(CONTENT_TYPE, "text/event-stream; charset=utf-8")
@@ -91,7 +91,7 @@ impl<'a> Performance<'a> {
         }
     }
 
-    fn steps(&self, scenario: &Scenario) -> Vec<Step> {
+    fn steps(&self, scenario: &Scenario) -> Vec<ScriptStep> {
         let outputs = self.outputs(scenario);
         let (envelope, usage) = self.envelope(&outputs);
         let mut events = self.opening(&envelope);
@@ -117,25 +117,26 @@ impl<'a> Performance<'a> {
             last["response"]["service_tier"] = tier.as_str().into();
         }
         number(&mut events);
-        let mut steps: Vec<Step> = events.iter().map(|event| Step::Bytes(self.delivery.frame(event))).collect();
+        let mut steps: Vec<ScriptStep> =
+            events.iter().map(|event| ScriptStep::Bytes(self.delivery.frame(event))).collect();
         self.disturb(scenario, &mut steps, (opened, middle, told));
         self.finish(scenario, steps)
     }
 
     /// Adds pauses and broken frames; `places` are the indices of the first item, of the middle and of the last event.
-    fn disturb(&self, scenario: &Scenario, steps: &mut Vec<Step>, places: (usize, usize, usize)) {
+    fn disturb(&self, scenario: &Scenario, steps: &mut Vec<ScriptStep>, places: (usize, usize, usize)) {
         let (opened, middle, told) = places;
         match scenario {
-            Scenario::Stall(delay, Stage::Output) => steps.insert(opened, Step::Wait(*delay)),
-            Scenario::Stall(delay, Stage::Middle) => steps.insert(middle, Step::Wait(*delay)),
-            Scenario::Stall(delay, Stage::Terminal) => steps.insert(told, Step::Wait(*delay)),
+            Scenario::Stall(delay, Stage::Output) => steps.insert(opened, ScriptStep::Wait(*delay)),
+            Scenario::Stall(delay, Stage::Middle) => steps.insert(middle, ScriptStep::Wait(*delay)),
+            Scenario::Stall(delay, Stage::Terminal) => steps.insert(told, ScriptStep::Wait(*delay)),
             Scenario::MalformedEvent => {
                 let broken =
                     "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"del\n\n";
-                steps.insert(middle, Step::Bytes(broken.into()));
+                steps.insert(middle, ScriptStep::Bytes(broken.into()));
             }
             Scenario::CutMidEvent => {
-                if let Some(Step::Bytes(bytes)) = steps.last_mut() {
+                if let Some(ScriptStep::Bytes(bytes)) = steps.last_mut() {
                     bytes.truncate(bytes.len() / 2);
                 }
             }
@@ -143,21 +144,21 @@ impl<'a> Performance<'a> {
         }
     }
 
-    fn finish(&self, scenario: &Scenario, steps: Vec<Step>) -> Vec<Step> {
+    fn finish(&self, scenario: &Scenario, steps: Vec<ScriptStep>) -> Vec<ScriptStep> {
         let mut steps = self.delivery.cut(steps);
         if !self.delivery.pace.is_zero() {
-            steps = steps.into_iter().flat_map(|step| [Step::Wait(self.delivery.pace), step]).collect();
+            steps = steps.into_iter().flat_map(|step| [ScriptStep::Wait(self.delivery.pace), step]).collect();
         }
         if self.delivery.done_marker {
-            steps.push(Step::Bytes("data: [DONE]\n\n".into()));
+            steps.push(ScriptStep::Bytes("data: [DONE]\n\n".into()));
         }
         if matches!(scenario, Scenario::Cut(_) | Scenario::CutMidEvent) {
-            steps.push(Step::Cut);
+            steps.push(ScriptStep::Cut);
         } else if self.delivery.hold_open {
-            steps.push(Step::Hold);
+            steps.push(ScriptStep::Hold);
         }
         // Forces streaming, without a length.
-        steps.push(Step::Wait(Duration::ZERO));
+        steps.push(ScriptStep::Wait(Duration::ZERO));
         steps
     }
 
@@ -170,7 +171,7 @@ impl<'a> Performance<'a> {
             Scenario::DeltaBeforeItem | Scenario::StrayDelta => self.calls(1),
             Scenario::CustomToolCall => vec![self.custom_call()],
             Scenario::CommentedCall => {
-                let mut outputs = vec![answer::thoughts(), Output::commentary(), answer::thoughts()];
+                let mut outputs = vec![answer::reasoning(), Output::commentary(), answer::reasoning()];
                 outputs.extend(self.calls(1));
                 outputs
             }
@@ -274,13 +275,14 @@ impl<'a> Performance<'a> {
         closing.extend(envelope.closing(&Terminal::Completed, Usage { output: count, ..usage }));
         number(&mut events);
         let told = events.iter().filter(|event| event.get("sequence_number").is_some()).count() as u64;
-        let opening: Vec<Step> = events.iter().map(|event| Step::Bytes(self.delivery.frame(event))).collect();
+        let opening: Vec<ScriptStep> =
+            events.iter().map(|event| ScriptStep::Bytes(self.delivery.frame(event))).collect();
         let delivery = self.delivery.clone();
         let deltas = (0..count).flat_map(move |index| {
             let mut event = template.clone();
             event["delta"] = numbered(index).into();
             event["sequence_number"] = (told + index).into();
-            [Step::Wait(interval), Step::Bytes(delivery.frame(&event))]
+            [ScriptStep::Wait(interval), ScriptStep::Bytes(delivery.frame(&event))]
         });
         let delivery = self.delivery.clone();
         let ending = std::iter::once_with(move || {
@@ -289,7 +291,7 @@ impl<'a> Performance<'a> {
             let frames = numbered.map(|(sequence, mut event)| {
                 event["sequence_number"] = sequence.into();
                 replace_text(&mut event, &text);
-                Step::Bytes(delivery.frame(&event))
+                ScriptStep::Bytes(delivery.frame(&event))
             });
             frames.collect::<Vec<_>>()
         });
@@ -315,7 +317,7 @@ fn terminals(scenario: &Scenario) -> Vec<Terminal> {
     match scenario {
         Scenario::Incomplete(reason) => vec![Terminal::Incomplete(reason.word())],
         Scenario::Cut(_) | Scenario::CutMidEvent | Scenario::EndWithoutTerminal => vec![Terminal::None],
-        Scenario::Fail(Failure { code, message }, shape, _) => {
+        Scenario::Fail(StreamFailure { code, message }, shape, _) => {
             let (code, message) = (code.clone(), message.clone());
             let failed = Terminal::Failed { code: code.clone(), message: message.clone() };
             match shape {
@@ -425,6 +427,6 @@ mod tests {
 
     #[test]
     fn bytes_are_the_unit_of_a_raw_body() {
-        assert_eq!(Delivery::split(2).cut(vec![Step::Bytes("abc".into())]).len(), 2);
+        assert_eq!(Delivery::split(2).cut(vec![ScriptStep::Bytes("abc".into())]).len(), 2);
     }
 }

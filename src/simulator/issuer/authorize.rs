@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 
 use crate::simulator::call::Call;
-use crate::simulator::issuer::{AuthorizationCode, Redirect, refusal};
+use crate::simulator::issuer::{AuthorizationCode, Redirect, rejection};
 use crate::simulator::login::CLIENT_ID;
 use crate::simulator::script::ScriptedAnswer;
 use crate::simulator::{Simulator, locked};
@@ -14,7 +14,7 @@ use crate::simulator::{Simulator, locked};
 pub(in super::super) fn authorize(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
     let any_port = simulator.settings().issuer.any_redirect_port;
     if let Err(message) = check(call, any_port) {
-        return refusal(StatusCode::BAD_REQUEST, "invalid_request", message);
+        return rejection(StatusCode::BAD_REQUEST, "invalid_request", message);
     }
     let redirect = call.parameter("redirect_uri").unwrap_or_default();
     let challenge = call.parameter("code_challenge").unwrap_or_default();

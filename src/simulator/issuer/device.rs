@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::simulator::call::Call;
 use crate::simulator::issuer::token::challenge_of;
-use crate::simulator::issuer::{AuthorizationCode, Device, Redirect, refusal};
+use crate::simulator::issuer::{AuthorizationCode, Device, Redirect, rejection};
 use crate::simulator::login::CLIENT_ID;
 use crate::simulator::script::ScriptedAnswer;
 use crate::simulator::{Simulator, locked};
@@ -19,7 +19,7 @@ pub(in super::super) fn user_code(simulator: &Simulator, call: &Call) -> Scripte
         return ScriptedAnswer::status(StatusCode::NOT_FOUND);
     }
     if call.field("client_id").as_deref() != Some(CLIENT_ID) {
-        return refusal(StatusCode::BAD_REQUEST, "invalid_client", "Invalid client specified.");
+        return rejection(StatusCode::BAD_REQUEST, "invalid_client", "Invalid client specified.");
     }
     let mut grants = locked(&simulator.inner.grants);
     let number = grants.next_name();
@@ -38,13 +38,13 @@ pub(in super::super) fn device_poll(simulator: &Simulator, call: &Call) -> Scrip
     let mut grants = locked(&simulator.inner.grants);
     let known = grants.devices.get_mut(&device_id);
     let Some(device) = known.filter(|device| call.field("user_code").as_deref() == Some(&device.user_code)) else {
-        return refusal(StatusCode::BAD_REQUEST, "invalid_device", "Unknown device_auth_id or user_code.");
+        return rejection(StatusCode::BAD_REQUEST, "invalid_device", "Unknown device_auth_id or user_code.");
     };
     let approved = device.approved || pending_polls.is_some_and(|pending| device.polls >= pending);
     device.polls += 1;
     if !approved {
         let status = if device.polls % 2 == 1 { StatusCode::FORBIDDEN } else { StatusCode::NOT_FOUND };
-        return refusal(status, "deviceauth_authorization_pending", "Device authorization is pending.");
+        return rejection(status, "deviceauth_authorization_pending", "Device authorization is pending.");
     }
     grants.devices.remove(&device_id);
     let number = grants.next_name();

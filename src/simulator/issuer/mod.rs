@@ -65,12 +65,16 @@ impl Grants {
 /// Revokes the login of a token. Like the real one it accepts anything.
 pub(super) fn revoke(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
     let Some(token) = call.field("token").filter(|token| !token.is_empty()) else {
-        return refusal(StatusCode::BAD_REQUEST, "missing_required_parameter", "Missing required parameter: 'token'.");
+        return rejection(
+            StatusCode::BAD_REQUEST,
+            "missing_required_parameter",
+            "Missing required parameter: 'token'.",
+        );
     };
     locked(&simulator.inner.ledger).revoke(&token);
     ScriptedAnswer::json(StatusCode::OK, &json!({}))
 }
 
-fn refusal(status: StatusCode, code: &str, message: &str) -> ScriptedAnswer {
+fn rejection(status: StatusCode, code: &str, message: &str) -> ScriptedAnswer {
     ScriptedAnswer::error(status, "invalid_request_error", Some(code), message)
 }

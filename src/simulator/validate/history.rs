@@ -4,29 +4,29 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use crate::simulator::validate::{Refusal, items};
+use crate::simulator::validate::{Rejection, items};
 
 /// Checks that each call has one later output, each output its call, that reasoning is followed by its product, and
 /// that a compaction's trigger is last.
-pub(super) fn check(input: &[Value]) -> Result<(), Refusal> {
+pub(super) fn check(input: &[Value]) -> Result<(), Rejection> {
     check_trigger(input)?;
     check_calls(input)?;
     check_reasoning(input)
 }
 
 /// The message is the backend's (Wei-Shaw/sub2api#6366, james-6-23/codex2api#546).
-fn check_trigger(input: &[Value]) -> Result<(), Refusal> {
+fn check_trigger(input: &[Value]) -> Result<(), Rejection> {
     let is_trigger = |(_, item): &(usize, &Map<String, Value>)| items::kind(item) == Some("compaction_trigger");
     match objects(input).find(is_trigger) {
         Some((index, _)) if index + 1 < input.len() => {
             let message = "The 'compaction_trigger' item must be the final input item.";
-            Err(Refusal::error(None, Some("input"), message))
+            Err(Rejection::error(None, Some("input"), message))
         }
         _ => Ok(()),
     }
 }
 
-fn check_calls(input: &[Value]) -> Result<(), Refusal> {
+fn check_calls(input: &[Value]) -> Result<(), Rejection> {
     let mut calls: Vec<(Family, &str)> = Vec::new();
     let mut open: HashMap<(Family, &str), usize> = HashMap::new();
     let begin = |call, calls: &mut Vec<_>, open: &mut HashMap<_, _>| {
@@ -62,7 +62,7 @@ fn check_calls(input: &[Value]) -> Result<(), Refusal> {
     }
 }
 
-fn check_reasoning(input: &[Value]) -> Result<(), Refusal> {
+fn check_reasoning(input: &[Value]) -> Result<(), Rejection> {
     for (index, item) in objects(input) {
         if items::kind(item) != Some("reasoning") {
             continue;
@@ -71,7 +71,7 @@ fn check_reasoning(input: &[Value]) -> Result<(), Refusal> {
         if !next.is_some_and(is_product) {
             let id = item.get("id").and_then(Value::as_str).unwrap_or("rs_unnamed");
             let message = format!("Item '{id}' of type 'reasoning' was provided without its required following item.");
-            return Err(Refusal::error(None, Some("input"), message));
+            return Err(Rejection::error(None, Some("input"), message));
         }
     }
     Ok(())
@@ -104,22 +104,22 @@ fn objects(input: &[Value]) -> impl Iterator<Item = (usize, &Map<String, Value>)
     input.iter().enumerate().filter_map(|(index, item)| Some((index, item.as_object()?)))
 }
 
-fn no_output(family: Family, call_id: &str) -> Refusal {
+fn no_output(family: Family, call_id: &str) -> Rejection {
     let message = match family {
         Family::Function => format!("No tool output found for function call {call_id}."),
         Family::Custom => format!("No tool output found for custom tool call {call_id}."),
         Family::ToolSearch => format!("No tool output found for tool search call {call_id}."),
     };
-    Refusal::error(None, Some("input"), message)
+    Rejection::error(None, Some("input"), message)
 }
 
-fn no_call(family: Family, call_id: &str) -> Refusal {
+fn no_call(family: Family, call_id: &str) -> Rejection {
     let message = match family {
         Family::Function => format!("No tool call found for function call output with call_id {call_id}."),
         Family::Custom => format!("No tool call found for custom tool call output with call_id {call_id}."),
         Family::ToolSearch => format!("No tool call found for tool search output with call_id {call_id}."),
     };
-    Refusal::error(None, Some("input"), message)
+    Rejection::error(None, Some("input"), message)
 }
 
 /// The pairing of outputs with calls.

@@ -8,7 +8,7 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::simulator::catalogue::Catalogue;
+use crate::simulator::catalogue::SimulatedCatalogue;
 use crate::simulator::script::ScriptedAnswer;
 use crate::simulator::vault::{Owner, Vault};
 
@@ -24,7 +24,7 @@ mod tools;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
     /// The models of the account.
-    pub(super) catalogue: &'a Catalogue,
+    pub(super) catalogue: &'a SimulatedCatalogue,
     /// Recognises encrypted content.
     pub(super) vault: &'a Vault,
     /// The request's account and model, which decide the encrypted content it may contain.
@@ -37,13 +37,13 @@ pub(super) struct Context<'a> {
 
 /// The error for a request.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Refusal {
+pub(super) struct Rejection {
     pub(super) status: StatusCode,
     pub(super) body: Value,
 }
 
 /// Checks a request for a streamed answer.
-pub(super) fn request(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Refusal> {
+pub(super) fn request(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Rejection> {
     parameters::check(body, context)?;
     check_conversation(body, context)
 }
@@ -53,7 +53,7 @@ pub(super) fn model(body: &Map<String, Value>) -> &str {
     body.get("model").and_then(Value::as_str).unwrap_or_default()
 }
 
-fn check_conversation(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Refusal> {
+fn check_conversation(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Rejection> {
     let input = body.get("input").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let tools = tools::Declared::check(body, input)?;
     items::check(input, &tools, context)?;
@@ -61,7 +61,7 @@ fn check_conversation(body: &Map<String, Value>, context: Context<'_>) -> Result
     json_mode::check(body, input)
 }
 
-impl Refusal {
+impl Rejection {
     /// Creates an error in the front end's shape.
     pub(super) fn detail(text: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, body: json!({ "detail": text.into() }) }
@@ -84,7 +84,7 @@ impl Refusal {
         Self::error(Some("invalid_encrypted_content"), None, message)
     }
 
-    /// Returns whether it is [`Refusal::encrypted_content`].
+    /// Returns whether it is [`Rejection::encrypted_content`].
     pub(super) fn is_of_encrypted_content(&self) -> bool {
         self.body["error"]["message"].as_str().is_some_and(|message| message.starts_with(UNVERIFIED))
     }
@@ -139,36 +139,36 @@ impl Refusal {
     }
 }
 
-impl From<Refusal> for ScriptedAnswer {
-    fn from(refusal: Refusal) -> Self {
-        Self::json(refusal.status, &refusal.body)
+impl From<Rejection> for ScriptedAnswer {
+    fn from(rejection: Rejection) -> Self {
+        Self::json(rejection.status, &rejection.body)
     }
 }
 
 /// Returns the required text under `key`.
-fn required_text<'a>(object: &'a Map<String, Value>, key: &str, path: &str) -> Result<&'a str, Refusal> {
+fn required_text<'a>(object: &'a Map<String, Value>, key: &str, path: &str) -> Result<&'a str, Rejection> {
     let path = format!("{path}.{key}");
     match object.get(key) {
-        None | Some(Value::Null) => Err(Refusal::missing(&path)),
+        None | Some(Value::Null) => Err(Rejection::missing(&path)),
         Some(Value::String(text)) => Ok(text),
-        Some(other) => Err(Refusal::wrong_type(&path, "a string", other)),
+        Some(other) => Err(Rejection::wrong_type(&path, "a string", other)),
     }
 }
 
 /// Refuses a key outside `allowed`.
-fn only_keys(object: &Map<String, Value>, allowed: &[&str], path: &str) -> Result<(), Refusal> {
+fn only_keys(object: &Map<String, Value>, allowed: &[&str], path: &str) -> Result<(), Rejection> {
     match object.keys().find(|key| !allowed.contains(&key.as_str())) {
-        Some(key) => Err(Refusal::unknown(&format!("{path}.{key}"))),
+        Some(key) => Err(Rejection::unknown(&format!("{path}.{key}"))),
         None => Ok(()),
     }
 }
 
 /// Refuses a value outside `supported`; absent and null are valid.
-fn only_words(value: Option<&Value>, supported: &[&str], path: &str) -> Result<(), Refusal> {
+fn only_words(value: Option<&Value>, supported: &[&str], path: &str) -> Result<(), Rejection> {
     match value {
         None | Some(Value::Null) => Ok(()),
         Some(Value::String(word)) if supported.contains(&word.as_str()) => Ok(()),
-        Some(other) => Err(Refusal::unsupported(path, other, supported)),
+        Some(other) => Err(Rejection::unsupported(path, other, supported)),
     }
 }
 
@@ -182,17 +182,17 @@ fn is_name(name: &str) -> bool {
 /// The message is the backend's: openai/codex#1289 (too long), openai/codex#8174 (characters),
 /// diegosouzapw/OmniRoute#346 (empty). Since 2026-09 the limit may be 128 for some (openai/codex#46188); the lower one
 /// applies here.
-fn check_tool_name(name: &str, path: &str) -> Result<(), Refusal> {
+fn check_tool_name(name: &str, path: &str) -> Result<(), Rejection> {
     const LONGEST: usize = 64;
     let length = name.chars().count();
     if length > LONGEST {
-        return Err(Refusal::too_long(path, LONGEST, length));
+        return Err(Rejection::too_long(path, LONGEST, length));
     }
     if name.is_empty() {
-        return Err(Refusal::empty(path));
+        return Err(Rejection::empty(path));
     }
     if !is_name(name) {
-        return Err(Refusal::wrong_pattern(path));
+        return Err(Rejection::wrong_pattern(path));
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::simulator::validate::Refusal;
+use crate::simulator::validate::Rejection;
 
 /// Checks a function's parameters.
 ///
@@ -14,26 +14,26 @@ pub(super) fn check_parameters(
     function: &str,
     strict: Option<&Value>,
     path: &str,
-) -> Result<(), Refusal> {
+) -> Result<(), Rejection> {
     let refuse = |cause: String| {
         let message = format!("Invalid schema for function '{function}': {cause}");
-        Refusal::error(Some("invalid_function_parameters"), Some(path), message)
+        Rejection::error(Some("invalid_function_parameters"), Some(path), message)
     };
     let schema = match parameters {
         None | Some(Value::Null) => return Err(refuse(NO_PROPERTIES.to_owned())),
         Some(Value::Object(schema)) if schema.is_empty() => return Err(refuse(NO_PROPERTIES.to_owned())),
         Some(Value::Object(schema)) => schema,
-        Some(other) => return Err(Refusal::wrong_type(path, "an object", other)),
+        Some(other) => return Err(Rejection::wrong_type(path, "an object", other)),
     };
     check_root(schema).and_then(|()| check_properties(schema)).map_err(refuse)?;
     check_strict(schema, strict).map_err(refuse)
 }
 
 /// Checks the schema of structured output.
-pub(super) fn check_format(schema: &Map<String, Value>, name: &str, strict: Option<&Value>) -> Result<(), Refusal> {
+pub(super) fn check_format(schema: &Map<String, Value>, name: &str, strict: Option<&Value>) -> Result<(), Rejection> {
     let refuse = |cause: String| {
         let message = format!("Invalid schema for response_format '{name}': {cause}");
-        Refusal::error(Some("invalid_json_schema"), Some("text.format.schema"), message)
+        Rejection::error(Some("invalid_json_schema"), Some("text.format.schema"), message)
     };
     if !schema.is_empty() && !schema.contains_key("$ref") {
         check_root(schema).map_err(refuse)?;

@@ -24,20 +24,20 @@ use crate::upstream::when::{limits_reset_in, resets_in, retry_after, say_reset, 
 
 /// A failed attempt: the client's error, and whether a retry makes sense.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct FailedAttempt {
     /// The error for the client if there is no other attempt.
     pub error: ApiError,
     /// Whether to retry.
     pub retry: Retry,
 }
 
-impl From<ApiError> for Refusal {
+impl From<ApiError> for FailedAttempt {
     fn from(error: ApiError) -> Self {
         Self { error, retry: Retry::Never }
     }
 }
 
-impl Refusal {
+impl FailedAttempt {
     /// The store has no usable token.
     pub(super) fn no_login(error: CredentialError) -> Self {
         ApiError::from(error).into()
@@ -128,7 +128,7 @@ impl Refusal {
     }
 }
 
-impl Refusal {
+impl FailedAttempt {
     /// Masks the tokens of `supplier`'s login, which the backend may have quoted.
     #[must_use]
     pub(super) fn masked(mut self, supplier: &TokenSupplier) -> Self {
@@ -288,9 +288,9 @@ fn without_words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiErr
         ),
         (kind, true) => ApiError::new(kind, format!("{answered} with an empty body")),
         (kind, false) if is_page(&text) => ApiError::new(kind, format!("{answered} with a page instead of data")),
-        (kind, false) if body.len() >= LARGEST_REFUSAL => ApiError::new(
+        (kind, false) if body.len() >= LARGEST_ERROR_BODY => ApiError::new(
             kind,
-            format!("{answered} with more than {} KiB, of which only the beginning was read", LARGEST_REFUSAL >> 10),
+            format!("{answered} with more than {} KiB, of which only the beginning was read", LARGEST_ERROR_BODY >> 10),
         ),
         (kind, false) if is_readable(&text) => ApiError::new(kind, format!("{answered}: {}", text.trim())),
         (kind, false) => ApiError::new(kind, format!("{answered} with something that is neither text nor data")),
@@ -334,8 +334,8 @@ fn retry_of(error: &ApiError) -> Retry {
     }
 }
 
-/// The bytes read of a refusal's body.
-pub(super) const LARGEST_REFUSAL: usize = 1024 * 1024;
+/// The bytes read of an error's body.
+pub(super) const LARGEST_ERROR_BODY: usize = 1024 * 1024;
 
 /// The bytes inspected of a body.
 const SNIFFED: usize = 4096;
