@@ -1,8 +1,9 @@
-//! Text from elsewhere, made fit for a line of a log or of a terminal.
+//! Untrusted text, made safe for a log line or a terminal.
 //!
-//! * Control characters are escaped: a line break would forge a log line, an escape sequence would steer the terminal.
-//!   So are the characters that reorder text (<https://www.unicode.org/reports/tr9/>) and the two other line breaks.
-//! * A long text is cut, and its length told.
+//! * Control characters are escaped: a line break would forge a log line, an escape sequence would control the
+//!   terminal. So are the characters that reorder text (<https://www.unicode.org/reports/tr9/>) and the two other line
+//!   breaks.
+//! * A long text is truncated, and its length appended.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -11,17 +12,17 @@ use std::fmt::{self, Write};
 #[derive(Debug, Clone, Copy)]
 pub struct Excerpt<'a> {
     text: &'a str,
-    /// Bytes at most.
+    /// The most bytes.
     limit: usize,
 }
 
 impl<'a> Excerpt<'a> {
-    /// The first [`NAME`] bytes of `text`.
+    /// Excerpts the first [`NAME`] bytes of `text`.
     pub const fn of(text: &'a str) -> Self {
         Self::up_to(NAME, text)
     }
 
-    /// The first `limit` bytes of `text`.
+    /// Excerpts the first `limit` bytes of `text`.
     pub const fn up_to(limit: usize, text: &'a str) -> Self {
         Self { text, limit }
     }
@@ -37,7 +38,7 @@ impl fmt::Display for Excerpt<'_> {
     }
 }
 
-/// The first `limit` bytes of `text`, and how long it was if that is not all of it. Nothing is escaped: for a log field that
+/// Truncates `text` to `limit` bytes and appends its length if it was longer. Nothing is escaped: for a log field that
 /// is written as a string.
 pub fn cut(text: &str, limit: usize) -> Cow<'_, str> {
     if text.len() <= limit {
@@ -46,19 +47,19 @@ pub fn cut(text: &str, limit: usize) -> Cow<'_, str> {
     format!("{}… ({} bytes)", beginning(text, limit), text.len()).into()
 }
 
-/// The first `limit` bytes of `text`, less the part of a character at their end.
+/// Truncates `text` to at most `limit` bytes, at a character boundary.
 pub fn beginning(text: &str, limit: usize) -> &str {
     // `str::floor_char_boundary` needs Rust 1.91.
     let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
     text.get(..end).unwrap_or_default()
 }
 
-/// Bytes of a name at most: longer than that of any model, route, host or field.
+/// The most bytes of a name: more than any model, route, host or field has.
 pub const NAME: usize = 256;
-/// Bytes of a message at most: some sentences.
+/// The most bytes of a message: some sentences.
 pub const MESSAGE: usize = 2048;
 
-/// Writes `text` with every character escaped that would leave or reorder its line.
+/// Writes `text`, and escapes every character for which [`is_unsafe`] holds.
 pub fn escape_into(writer: &mut dyn Write, text: &str) -> fmt::Result {
     let mut written = 0;
     for (position, character) in text.char_indices().filter(|(_, character)| is_unsafe(*character)) {
@@ -69,7 +70,7 @@ pub fn escape_into(writer: &mut dyn Write, text: &str) -> fmt::Result {
     writer.write_str(text.get(written..).unwrap_or_default())
 }
 
-/// Whether `character` would leave or reorder its line, or steer the terminal.
+/// Returns whether `character` would leave or reorder its line, or control the terminal.
 pub fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{61c}')

@@ -1,8 +1,8 @@
-//! Times and plans as a person says them. Pure.
+//! Times and plans in words. Pure.
 
 use time::OffsetDateTime;
 
-/// `seconds` in its two largest units: `9 days 23 hours`, `1 minute`, `less than a minute`.
+/// Formats `seconds` in its two largest units: `9 days 23 hours`, `1 minute`, `less than a minute`.
 pub fn duration(seconds: u64) -> String {
     let units = [("day", seconds / 86_400), ("hour", seconds / 3600 % 24), ("minute", seconds / 60 % 60)];
     let words: Vec<String> = units
@@ -15,12 +15,12 @@ pub fn duration(seconds: u64) -> String {
     if words.is_empty() { "less than a minute".to_owned() } else { words.join(" ") }
 }
 
-/// When `at` is, seen from `now` (both Unix seconds): `in 3 hours`, `5 minutes ago`.
+/// Formats `at` relative to `now` (both Unix seconds): `in 3 hours`, `5 minutes ago`.
 pub fn relative(at: u64, now: u64) -> String {
     if at > now { format!("in {}", duration(at - now)) } else { format!("{} ago", duration(now - at)) }
 }
 
-/// The name of a plan that the issuer spells `plan`, as ChatGPT shows it since 2026-09. Unknown ones stay as they are.
+/// Returns ChatGPT's display name of the issuer's `plan`, as of 2026-09. An unknown plan stays as it is.
 pub fn plan(plan: &str) -> &str {
     match plan {
         "free" => "Free",
@@ -42,7 +42,7 @@ pub fn plan(plan: &str) -> &str {
     }
 }
 
-/// `at` (Unix seconds) as a date and a time of day: `2026-11-26 04:10 UTC`. Empty for what no calendar holds.
+/// Formats `at` (Unix seconds) as a date and a time of day: `2026-11-26 04:10 UTC`. Empty if no calendar holds it.
 pub fn instant(at: u64) -> String {
     let at = i64::try_from(at).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
     at.map_or_else(String::new, |at| format!("{} {:02}:{:02} UTC", at.date(), at.hour(), at.minute()))

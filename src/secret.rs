@@ -1,4 +1,4 @@
-//! Text that must not be seen: prints as `***` and is wiped when dropped.
+//! Secret text: prints as `***` and is wiped when dropped.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself: for a header or a file that is meant to hold it.
+    /// Returns the text, for a header or a file that is meant to hold it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -122,6 +122,33 @@ fn pure_rooms_touch_nothing() {
     }
 }
 
+/// A type's bare name means one thing in the whole crate.
+#[test]
+fn no_two_public_types_share_a_name() {
+    let mut owners: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for path in sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for name in public_types(&text) {
+            owners.entry(name).or_default().push(path.display().to_string());
+        }
+    }
+    let twins = |paths: &[String]| PLATFORMS.iter().all(|platform| paths.iter().any(|path| path.contains(platform)));
+    owners.retain(|_, paths| paths.len() > 1 && !(paths.len() == 2 && twins(paths)));
+    assert!(owners.is_empty(), "these names have several meanings: {owners:#?}");
+}
+
+/// The same types written twice, once for each platform; only one of the two is ever compiled.
+const PLATFORMS: [&str; 2] = ["platform/native", "platform/worker"];
+
+fn public_types(text: &str) -> impl Iterator<Item = String> {
+    let items = text.lines().filter_map(|line| line.trim_start().strip_prefix("pub "));
+    let names = items.filter_map(|item| {
+        let (keyword, rest) = item.split_once(' ')?;
+        ["struct", "enum", "trait", "type", "union"].contains(&keyword).then_some(rest)
+    });
+    names.map(|rest| rest.chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect())
+}
+
 /// The same rooms in the same words for people.
 #[test]
 fn every_room_is_on_the_map() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use codex_proxy::credentials::store::file::FileStore;
 use codex_proxy::credentials::{CredentialError, CredentialHealth};
 use codex_proxy::fault::ApiError;
-use codex_proxy::simulator::{Account, Login, ScriptedAnswer};
+use codex_proxy::simulator::{Account, ScriptedAnswer, SimulatedLogin};
 use credentials_support::{Log, World, read_json, token, write_private};
 use http::StatusCode;
 use serde_json::json;
@@ -264,7 +264,7 @@ async fn a_request_is_not_sent_on_with_another_accounts_login() {
     world.sign_in(&path, 86_400);
     let supplier = world.supplier_of(Arc::new(FileStore::legacy(path.clone())));
     let first = supplier.access().await.unwrap();
-    let other = world.simulator.issue_login(Login::default().for_account("another"));
+    let other = world.simulator.issue_login(SimulatedLogin::default().for_account("another"));
     write_private(&path, &other.to_string());
     let error = supplier.reload(&first).await.unwrap_err();
     assert!(matches!(error, CredentialError::AccountChanged { .. }), "{error}");
@@ -274,8 +274,10 @@ async fn a_request_is_not_sent_on_with_another_accounts_login() {
 #[tokio::test]
 async fn tokens_of_another_account_are_refused_and_the_login_is_kept() {
     let world = World::new().await;
-    let others =
-        [Login::default().for_account("another-account"), Login { account: another_user(), ..Login::default() }];
+    let others = [
+        SimulatedLogin::default().for_account("another-account"),
+        SimulatedLogin { account: another_user(), ..SimulatedLogin::default() },
+    ];
     for other in others {
         world.sign_in(&world.path(), -60);
         let before = std::fs::read(world.path()).unwrap();
@@ -377,7 +379,7 @@ async fn a_login_that_somebody_stores_during_a_refresh_is_not_overwritten() {
 async fn a_refresh_that_brings_an_expired_token_keeps_the_chain() {
     let world = World::new().await;
     world.sign_in(&world.path(), -60);
-    let useless = world.simulator.issue_login(Login::default().expiring_in(-30));
+    let useless = world.simulator.issue_login(SimulatedLogin::default().expiring_in(-30));
     let answer = json!({
         "access_token": useless["tokens"]["access_token"],
         "refresh_token": useless["tokens"]["refresh_token"],

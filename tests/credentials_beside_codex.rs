@@ -28,7 +28,7 @@ use codex_proxy::credentials::{
 };
 use codex_proxy::oauth::{Ended, IssuerError};
 use codex_proxy::secret::Secret;
-use codex_proxy::simulator::{Login, RunningSimulator, Simulator};
+use codex_proxy::simulator::{RunningSimulator, SimulatedLogin, Simulator};
 use credentials_support::{oauth, read_json, refresh_if_asked, this_program, token, write_private};
 
 /// What a Codex CLI that wants a token comes to.
@@ -115,7 +115,7 @@ impl Home {
         simulator.configure(|settings| settings.issuer.reuse_ends_login = false);
         let running = simulator.start().await.unwrap();
         let home = Self { simulator, running, directory: tempfile::tempdir().unwrap() };
-        let document = home.simulator.issue_login(Login::default().expiring_in(-60));
+        let document = home.simulator.issue_login(SimulatedLogin::default().expiring_in(-60));
         write_private(&home.path(), &document.to_string());
         home
     }

@@ -18,7 +18,7 @@ use codex_proxy::credentials::{
 use codex_proxy::fault::ApiError;
 use codex_proxy::oauth::{Ended, IssuerError};
 use codex_proxy::platform::Instant;
-use codex_proxy::simulator::{Login, ScriptedAnswer};
+use codex_proxy::simulator::{ScriptedAnswer, SimulatedLogin};
 use credentials_support::{
     REFRESHER, Unwritable, World, read_json, refresh_if_asked, this_program, token, write_private,
 };
@@ -203,7 +203,7 @@ async fn where_no_process_does_it_this_one_does() {
         assert_eq!((counts(&supplier), world.simulator.counters().refreshes), ((1, 0), refreshes + 1));
     }
     // No other process can see this one's memory.
-    let login = world.simulator.issue_login(Login::default().expiring_in(-60));
+    let login = world.simulator.issue_login(SimulatedLogin::default().expiring_in(-60));
     let store = MemoryStore::new(Some(AuthDocument::parse(&login.to_string()).unwrap()));
     let supplier = supplier_of(&world, store, shell("echo refresh begun"));
     assert!(world.simulator.accepts_access_token(supplier.access().await.unwrap().token.expose()));
@@ -219,7 +219,7 @@ async fn a_rejected_token_is_renewed_though_it_has_not_expired() {
     assert_ne!(renewed, access);
     assert_eq!(token(&read_json(&world.path()), "access_token"), renewed.token.expose());
     // Another account's login in the meantime is not used for a request that began as this one's.
-    let other = Login::default().for_account("somebody-else");
+    let other = SimulatedLogin::default().for_account("somebody-else");
     write_private(&world.path(), &world.simulator.issue_login(other).to_string());
     let error = supplier.reload(&renewed).await.unwrap_err();
     assert!(matches!(error, CredentialError::AccountChanged { .. }), "{error}");

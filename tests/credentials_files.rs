@@ -208,7 +208,7 @@ async fn the_write_of_a_killed_process_is_finished() {
     write_private(&beside(".auth.json.cut.tmp"), "{\"tokens\":");
     let written = fs::File::options().write(true).open(world.path()).unwrap();
     written.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000)).unwrap();
-    let next = world.simulator.issue_login(codex_proxy::simulator::Login::default().expiring_in(-30));
+    let next = world.simulator.issue_login(codex_proxy::simulator::SimulatedLogin::default().expiring_in(-30));
     write_private(&beside(".auth.json.whole.tmp"), &next.to_string());
     let access = world.supplier().access().await.unwrap();
     assert!(world.simulator.accepts_access_token(access.token.expose()));
@@ -229,7 +229,7 @@ async fn what_others_may_have_put_beside_a_login_is_left_alone() {
     let written = fs::File::options().write(true).open(world.path()).unwrap();
     written.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000)).unwrap();
     let beside = |name: &str| world.path().with_file_name(name);
-    let planted = world.simulator.issue_login(codex_proxy::simulator::Login::default());
+    let planted = world.simulator.issue_login(codex_proxy::simulator::SimulatedLogin::default());
     write_private(&beside(".auth.json.planted.tmp"), &planted.to_string());
     set_mode(&beside(".auth.json.planted.tmp"), 0o666);
     symlink(beside("elsewhere"), beside(".auth.json.link.tmp")).unwrap();

@@ -17,7 +17,7 @@ use codex_proxy::credentials::{
     AuthDocument, CredentialError, CredentialStore, Environment, StoreChoice, StoreOptions, open_supplier,
 };
 use codex_proxy::platform::Instant;
-use codex_proxy::simulator::Login;
+use codex_proxy::simulator::SimulatedLogin;
 use credentials_support::{Log, World, read_json, refresh_if_asked, this_program, token};
 use dbus_secret_service_keyring_store::Store;
 use keyring_core::api::CredentialStoreApi as _;
@@ -111,7 +111,7 @@ fn the_codex_clis_item_is_imported_and_stays() {
                 let codex_home = world.directory.path().join("codex");
                 std::fs::create_dir(&codex_home).unwrap();
                 let item = entry("Codex Auth", &codex_account(&codex_home));
-                let source = world.simulator.issue_login(Login::default());
+                let source = world.simulator.issue_login(SimulatedLogin::default());
                 item.set_password(&source.to_string()).unwrap();
                 let environment = Environment {
                     config_directory: Some(world.directory.path().to_owned()),
@@ -204,7 +204,7 @@ fn another_process_renews_a_login_in_the_keychain() {
         block_on(async {
             let world = World::new().await;
             let store = Arc::new(KeychainStore::own(world.directory.path()));
-            let source = world.simulator.issue_login(Login::default().expiring_in(-60));
+            let source = world.simulator.issue_login(SimulatedLogin::default().expiring_in(-60));
             let document = AuthDocument::parse(&source.to_string()).unwrap();
             store.write(&document, &store.lock().await.unwrap()).await.unwrap();
             let supplier = this_program().supplier(store.clone(), world.oauth());

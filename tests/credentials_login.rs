@@ -26,7 +26,7 @@ use codex_proxy::oauth::IssuerError;
 use codex_proxy::oauth::pkce::SignInError;
 use codex_proxy::platform::HttpClient;
 use codex_proxy::secret::Secret;
-use codex_proxy::simulator::{Login, ScriptedAnswer};
+use codex_proxy::simulator::{ScriptedAnswer, SimulatedLogin};
 use credentials_support::{World, read_json, token, write_private};
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
@@ -258,7 +258,7 @@ async fn status_says_whose_login_and_how_long() {
 #[tokio::test]
 async fn credentials_from_the_admin_api_are_stored_and_used() {
     let world = World::new().await;
-    let document = world.simulator.issue_login(Login::default());
+    let document = world.simulator.issue_login(SimulatedLogin::default());
     let supplier = world.supplier();
     assert!(!supplier.status().await.has_credentials);
     let body = json!({
@@ -283,7 +283,7 @@ async fn credentials_from_the_admin_api_are_stored_and_used() {
 async fn a_token_from_the_environment_is_used_until_it_expires() {
     let world = World::new().await;
     for (seconds, works) in [(3_000, true), (-60, false)] {
-        let document = world.simulator.issue_login(Login::default().expiring_in(seconds));
+        let document = world.simulator.issue_login(SimulatedLogin::default().expiring_in(seconds));
         let store = EnvStore::new(Some(Secret::new(token(&document, "access_token"))), None);
         assert!(store.is_read_only());
         let supplier = world.supplier_of(Arc::new(store));
@@ -430,7 +430,7 @@ async fn a_sign_in_without_all_its_tokens_stores_nothing() {
 #[tokio::test]
 async fn a_login_without_a_refresh_token_is_revoked_by_its_access_token() {
     let world = World::new().await;
-    let mut document = world.simulator.issue_login(Login::default());
+    let mut document = world.simulator.issue_login(SimulatedLogin::default());
     let access = token(&document, "access_token").to_owned();
     document["tokens"].as_object_mut().unwrap().remove("refresh_token");
     write_private(&world.path(), &document.to_string());

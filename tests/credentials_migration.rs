@@ -21,7 +21,7 @@ use codex_proxy::credentials::store::file::FileStore;
 use codex_proxy::credentials::store::memory::MemoryStore;
 use codex_proxy::credentials::{AuthDocument, CredentialError, CredentialStore, StoreOptions, TokenSupplier};
 use codex_proxy::oauth::Client;
-use codex_proxy::simulator::Login;
+use codex_proxy::simulator::SimulatedLogin;
 use credentials_support::{Log, Unwritable, World, read_json, token, write_private};
 use futures_util::future::BoxFuture;
 
@@ -58,7 +58,7 @@ fn marks(lines: &[String]) -> String {
 }
 
 fn keychain_login(world: &World) -> AuthDocument {
-    AuthDocument::parse(&world.simulator.issue_login(Login::default()).to_string()).unwrap()
+    AuthDocument::parse(&world.simulator.issue_login(SimulatedLogin::default()).to_string()).unwrap()
 }
 
 #[tokio::test]

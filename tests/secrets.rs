@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
 use codex_proxy::simulator::{
-    Failure, FailureShape, HttpFault, Login, Moment, Play, RunningSimulator, Scenario, ScriptedAnswer, Simulator,
+    FailureShape, HttpFault, Moment, Play, RunningSimulator, Scenario, ScriptedAnswer, SimulatedLogin, Simulator,
+    StreamFailure,
 };
 use http::{HeaderName, StatusCode};
 use serde_json::{Value, json};
@@ -78,7 +79,7 @@ async fn signed_in() -> (Simulator, RunningSimulator, tempfile::TempDir, PathBuf
     let home = tempfile::tempdir().expect("a directory");
     let stored = home.path().join(".config/codex-proxy/auth.json");
     std::fs::create_dir_all(stored.parent().expect("a parent")).expect("a directory");
-    std::fs::write(&stored, simulator.issue_login(Login::default()).to_string()).expect("written");
+    std::fs::write(&stored, simulator.issue_login(SimulatedLogin::default()).to_string()).expect("written");
     (simulator, running, home, stored)
 }
 
@@ -115,7 +116,7 @@ async fn a_token_that_the_backend_quotes_is_neither_passed_on_nor_logged() {
             .into();
     for moment in [Moment::BeforeOutput, Moment::AfterOutput] {
         for code in ["server_error", "invalid_prompt"] {
-            let failure = Failure { code: code.to_owned(), message: words.clone() };
+            let failure = StreamFailure { code: code.to_owned(), message: words.clone() };
             plays.push((Scenario::Fail(failure, FailureShape::Failed, moment).into(), 1));
         }
     }
@@ -191,7 +192,7 @@ async fn no_secret_is_seen_in_any_log_answer_or_number() {
     let legacy = home.path().join(".codex/auth.json");
     let stored = home.path().join(".config/codex-proxy/auth.json");
     std::fs::create_dir_all(legacy.parent().expect("a parent")).expect("a directory");
-    let login = simulator.issue_login(Login::default());
+    let login = simulator.issue_login(SimulatedLogin::default());
     std::fs::write(&legacy, login.to_string()).expect("written");
     let mut secrets = tokens(&legacy);
 
@@ -224,7 +225,7 @@ async fn no_secret_is_seen_in_any_log_answer_or_number() {
     }
     simulator.invalidate_refresh_tokens();
     seen += &ask("/v1/chat/completions", API_KEY, Some(chat.clone())).await;
-    let fresh = simulator.issue_login(Login::default());
+    let fresh = simulator.issue_login(SimulatedLogin::default());
     let by_hand = json!({
         "accessToken": fresh["tokens"]["access_token"],
         "refreshToken": fresh["tokens"]["refresh_token"],

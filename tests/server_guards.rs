@@ -6,11 +6,11 @@ use codex_proxy::server::guard::Guard;
 use codex_proxy::server::guard::host::HostPolicy;
 use codex_proxy::server::guard::key::Keys;
 use codex_proxy::server::guard::origin::OriginPolicy;
-use codex_proxy::server::settings::Settings;
+use codex_proxy::server::settings::ServerSettings;
 use common::Proxy;
 
 async fn guarded(guard: Guard) -> Proxy {
-    Proxy::start(Settings { guard, ..Settings::default() }).await
+    Proxy::start(ServerSettings { guard, ..ServerSettings::default() }).await
 }
 
 const ROUTES: [&str; 6] = [

@@ -4,12 +4,12 @@ mod common;
 
 use codex_proxy::server::guard::Guard;
 use codex_proxy::server::guard::key::Keys;
-use codex_proxy::server::settings::Settings;
+use codex_proxy::server::settings::ServerSettings;
 use common::Proxy;
 
 #[tokio::test]
 async fn health_says_that_it_serves_and_that_there_is_no_login() {
-    let proxy = Proxy::start(Settings::default()).await;
+    let proxy = Proxy::start(ServerSettings::default()).await;
     let answer = proxy.get("/health").await;
     assert_eq!(answer.status, 200);
     assert_eq!(
@@ -20,7 +20,7 @@ async fn health_says_that_it_serves_and_that_there_is_no_login() {
 
 #[tokio::test]
 async fn models_are_listed_and_found() {
-    let proxy = Proxy::start(Settings::default()).await;
+    let proxy = Proxy::start(ServerSettings::default()).await;
     let list = proxy.get("/v1/models").await.json();
     assert_eq!(list["object"], "list");
     assert_eq!(list["data"][0]["id"], "gpt-5");
@@ -36,7 +36,7 @@ async fn models_are_listed_and_found() {
 
 #[tokio::test]
 async fn what_is_not_there_says_why() {
-    let proxy = Proxy::start(Settings::default()).await;
+    let proxy = Proxy::start(ServerSettings::default()).await;
     for (target, status, code) in [
         ("/", 404, "not_found"),
         ("/v1", 404, "not_found"),
@@ -57,7 +57,7 @@ async fn what_is_not_there_says_why() {
 
 #[tokio::test]
 async fn what_is_not_served_says_whether_the_backend_has_it() {
-    let proxy = Proxy::start(Settings::default()).await;
+    let proxy = Proxy::start(ServerSettings::default()).await;
     for (target, words) in [
         ("/v1/embeddings", "backend has no embeddings"),
         ("/v1/images/generations", "this proxy does not serve it"),
@@ -74,7 +74,7 @@ async fn what_is_not_served_says_whether_the_backend_has_it() {
 
 #[tokio::test]
 async fn addresses_are_understood_as_tools_write_them() {
-    let proxy = Proxy::start(Settings::default()).await;
+    let proxy = Proxy::start(ServerSettings::default()).await;
     let json = "content-type: application/json";
     for prefix in ["", "/", "/v1", "//v1", "/v1/", "/v1/v1", "/v1//v1", "///v1/v1///v1"] {
         for suffix in ["", "/", "//"] {
@@ -104,7 +104,7 @@ async fn addresses_are_understood_as_tools_write_them() {
 #[tokio::test]
 async fn guards_see_the_address_that_is_served() {
     let guard = Guard { api_keys: Keys::new(["user"]), admin_keys: Keys::new(["boss"]), ..Guard::default() };
-    let proxy = Proxy::start(Settings { guard, ..Settings::default() }).await;
+    let proxy = Proxy::start(ServerSettings { guard, ..ServerSettings::default() }).await;
     for target in ["//admin/credentials/status", "/admin//credentials/status/", "///admin///credentials/status"] {
         let lines = [&format!("GET {target}"), "host: localhost", "authorization: Bearer user"];
         assert_eq!(proxy.send(&lines, "").await.status, 401, "{target}");
@@ -118,7 +118,7 @@ async fn guards_see_the_address_that_is_served() {
 
 #[tokio::test]
 async fn a_base_url_that_is_too_long_is_told_what_it_should_be() {
-    let proxy = Proxy::start(Settings::default()).await;
+    let proxy = Proxy::start(ServerSettings::default()).await;
     for (method, target) in [
         ("POST", "/v1/chat/completions/chat/completions"),
         ("POST", "/chat/completions/chat/completions"),
@@ -145,7 +145,7 @@ async fn a_base_url_that_is_too_long_is_told_what_it_should_be() {
 
 #[tokio::test]
 async fn a_wrong_method_names_the_right_ones() {
-    let proxy = Proxy::start(Settings::default()).await;
+    let proxy = Proxy::start(ServerSettings::default()).await;
     let answer = proxy.send(&["DELETE /v1/models", "host: localhost"], "").await;
     assert_eq!((answer.status, answer.error_code().as_str()), (405, "method_not_allowed"));
     assert_eq!(answer.header("allow"), Some("GET,HEAD"));
@@ -158,7 +158,7 @@ async fn a_wrong_method_names_the_right_ones() {
 
 #[tokio::test]
 async fn websocket_is_sent_to_post_at_once() {
-    let proxy = Proxy::start(Settings::default()).await;
+    let proxy = Proxy::start(ServerSettings::default()).await;
     for target in ["GET /v1/responses", "GET /responses"] {
         let upgrade = [target, "host: localhost", "upgrade: WebSocket", "sec-websocket-version: 13"];
         let answer = proxy.send(&upgrade, "").await;
@@ -171,7 +171,7 @@ async fn websocket_is_sent_to_post_at_once() {
 
 #[tokio::test]
 async fn every_answer_has_a_request_id_and_a_sane_one_is_kept() {
-    let proxy = Proxy::start(Settings::default()).await;
+    let proxy = Proxy::start(ServerSettings::default()).await;
     let mut seen = std::collections::HashSet::new();
     for target in ["/health", "/nowhere", "/v1/models", "/v1/models"] {
         let id = proxy.get(target).await.header("x-request-id").expect("an id").to_owned();
@@ -189,7 +189,7 @@ async fn every_answer_has_a_request_id_and_a_sane_one_is_kept() {
 
 #[tokio::test]
 async fn metrics_count_what_was_answered() {
-    let proxy = Proxy::start(Settings::default()).await;
+    let proxy = Proxy::start(ServerSettings::default()).await;
     proxy.get("/v1/models").await;
     proxy.get("/models").await;
     proxy.get("/nowhere").await;
@@ -207,7 +207,7 @@ async fn metrics_count_what_was_answered() {
 #[tokio::test]
 async fn credentials_are_given_and_seen_through_the_admin_api() {
     let guard = Guard { admin_keys: Keys::new(["boss"]), ..Guard::default() };
-    let proxy = Proxy::start(Settings { guard, ..Settings::default() }).await;
+    let proxy = Proxy::start(ServerSettings { guard, ..ServerSettings::default() }).await;
     let status = ["GET /admin/credentials/status", "host: localhost", "x-api-key: boss"];
     let before = proxy.send(&status, "").await.json();
     assert_eq!((&before["type"], &before["hasCredentials"]), (&"oauth".into(), &false.into()));
@@ -232,7 +232,7 @@ async fn credentials_are_given_and_seen_through_the_admin_api() {
 
 #[tokio::test]
 async fn a_question_for_the_options_is_answered_anywhere() {
-    let proxy = Proxy::start(Settings::default()).await;
+    let proxy = Proxy::start(ServerSettings::default()).await;
     for target in ["/", "/v1/chat/completions", "/v1/anything"] {
         let answer = proxy.send(&[&format!("OPTIONS {target}"), "host: localhost"], "").await;
         assert!((200..300).contains(&answer.status), "{target}: {answer:?}");
@@ -242,7 +242,7 @@ async fn a_question_for_the_options_is_answered_anywhere() {
 
 #[tokio::test]
 async fn two_encodings_of_one_body_are_refused() {
-    let proxy = Proxy::start(Settings::default()).await;
+    let proxy = Proxy::start(ServerSettings::default()).await;
     let lines = [
         "POST /v1/chat/completions",
         "host: localhost",

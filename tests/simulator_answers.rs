@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use codex_proxy::platform::Instant;
 use codex_proxy::simulator::{
-    Delivery, Ending, Failure, FailureShape, HttpFault, Limits, Moment, Outcome, Scenario, ScriptedAnswer, Stage, Step,
-    Window,
+    AnswerOutcome, Delivery, Ending, FailureShape, HttpFault, Limits, Moment, Scenario, ScriptStep, ScriptedAnswer,
+    SimulatedWindow, Stage, StreamFailure,
 };
 use futures_util::StreamExt as _;
 use http::StatusCode;
@@ -206,10 +206,10 @@ async fn texts_come_in_every_shape() {
 #[tokio::test]
 async fn streams_fail_inside_a_200() {
     let backend = Backend::start().await;
-    for (code, _) in Failure::CODES {
+    for (code, _) in StreamFailure::CODES {
         for shape in [FailureShape::Failed, FailureShape::NestedError, FailureShape::FlatError] {
             for moment in [Moment::BeforeOutput, Moment::AfterOutput] {
-                let answer = backend.play(Scenario::Fail(Failure::of(code), shape, moment)).await;
+                let answer = backend.play(Scenario::Fail(StreamFailure::of(code), shape, moment)).await;
                 assert_eq!(answer.status, 200);
                 let has_output = !deltas(&answer, "response.output_text.delta").is_empty();
                 assert_eq!(has_output, moment == Moment::AfterOutput);
@@ -365,7 +365,7 @@ async fn bytes_are_delivered_as_told() {
     let raw = "data: {\"type\":\"x\"}\n\n";
     assert_eq!(backend.play(Scenario::Raw(raw.into())).await.text, raw);
     let scripted =
-        ScriptedAnswer::status(StatusCode::IM_A_TEAPOT).bytes("a").step(Step::Wait(Duration::ZERO)).bytes("b");
+        ScriptedAnswer::status(StatusCode::IM_A_TEAPOT).bytes("a").step(ScriptStep::Wait(Duration::ZERO)).bytes("b");
     let answer = backend.play(scripted).await;
     assert_eq!((answer.status.as_u16(), answer.text.as_str()), (418, "ab"));
 }
@@ -392,7 +392,7 @@ async fn a_client_that_leaves_is_noticed() {
     drop(body);
     let limit = Duration::from_secs(60);
     assert!(backend.simulator.wait_until(limit, |simulator| simulator.counters().disconnects == 1).await);
-    assert_eq!(backend.simulator.requests()[0].outcome, Outcome::Disconnected);
+    assert_eq!(backend.simulator.requests()[0].outcome, AnswerOutcome::Disconnected);
 }
 
 #[tokio::test]
@@ -424,7 +424,7 @@ async fn a_held_connection_ends_with_the_client() {
     drop(body);
     let limit = Duration::from_secs(60);
     assert!(backend.simulator.wait_until(limit, |simulator| simulator.counters().open_answers == 0).await);
-    assert_eq!(backend.simulator.requests()[0].outcome, Outcome::Disconnected);
+    assert_eq!(backend.simulator.requests()[0].outcome, AnswerOutcome::Disconnected);
 }
 
 #[tokio::test]
@@ -444,7 +444,7 @@ async fn models_have_a_tag_and_a_gate() {
 #[tokio::test]
 async fn usage_and_upgrade() {
     let backend = Backend::start().await;
-    let weekly = Window { used_percent: 40.0, minutes: 10_080, resets_in_seconds: 60 };
+    let weekly = SimulatedWindow { used_percent: 40.0, minutes: 10_080, resets_in_seconds: 60 };
     backend.simulator.configure(|settings| settings.limits = Limits { primary: weekly, ..Limits::default() });
     let usage = backend.get("/backend-api/wham/usage").await.json();
     assert_eq!(usage["rate_limit"]["primary_window"]["used_percent"], 40.0);

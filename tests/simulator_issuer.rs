@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use codex_proxy::simulator::{CLIENT_ID, Login, RunningSimulator, ScriptedAnswer, Simulator};
+use codex_proxy::simulator::{CLIENT_ID, RunningSimulator, ScriptedAnswer, SimulatedLogin, Simulator};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use simulator_support::{Answer, get, post_form, post_json};
@@ -31,7 +31,7 @@ fn token(document: &Value, name: &str) -> String {
 #[tokio::test]
 async fn a_refresh_token_rotates_and_works_once() {
     let (simulator, running) = started().await;
-    let login = simulator.issue_login(Login::default());
+    let login = simulator.issue_login(SimulatedLogin::default());
     assert_eq!(login["last_refresh"].as_str().map(str::len), Some("2026-01-02T03:04:05Z".len()));
     let first = refresh(&running, &token(&login, "refresh_token")).await;
     assert_eq!(first.status, 200);
@@ -57,10 +57,10 @@ async fn every_refresh_refusal_has_its_code() {
     let url = format!("{}/oauth/token", running.auth_url());
     assert_eq!(refresh(&running, "").await.status, 400);
     assert!(refresh(&running, "").await.text.contains("Invalid 'refresh_token': empty string"));
-    let login = simulator.issue_login(Login::default());
+    let login = simulator.issue_login(SimulatedLogin::default());
     simulator.expire_refresh_tokens();
     assert_eq!(refresh(&running, &token(&login, "refresh_token")).await.code(), "refresh_token_expired");
-    let login = simulator.issue_login(Login::default());
+    let login = simulator.issue_login(SimulatedLogin::default());
     simulator.invalidate_refresh_tokens();
     assert_eq!(refresh(&running, &token(&login, "refresh_token")).await.code(), "refresh_token_invalidated");
     let other = post_json(&url, &json!({ "client_id": "app_other", "grant_type": "refresh_token" })).await;
@@ -73,7 +73,7 @@ async fn every_refresh_refusal_has_its_code() {
 async fn a_form_refresh_works_and_options_shape_the_answer() {
     let (simulator, running) = started().await;
     let url = format!("{}/oauth/token", running.auth_url());
-    let login = simulator.issue_login(Login::default());
+    let login = simulator.issue_login(SimulatedLogin::default());
     simulator.configure(|settings| settings.issuer.omit_refresh_token = true);
     let old = token(&login, "refresh_token");
     let fields = [("client_id", CLIENT_ID), ("grant_type", "refresh_token"), ("refresh_token", &old)];
@@ -94,7 +94,7 @@ async fn simultaneous_exchanges_are_counted() {
     let (simulator, running) = started().await;
     // The answers never come within this test: what counts is that both exchanges were open at once.
     simulator.configure(|settings| settings.issuer.delay = Duration::from_secs(3600));
-    let refresh_token = token(&simulator.issue_login(Login::default()), "refresh_token");
+    let refresh_token = token(&simulator.issue_login(SimulatedLogin::default()), "refresh_token");
     let exchanges = async { tokio::join!(refresh(&running, &refresh_token), refresh(&running, &refresh_token)) };
     let both = simulator.wait_until(Duration::from_secs(60), |simulator| {
         let counters = simulator.counters();
@@ -234,7 +234,7 @@ async fn the_device_login_waits_for_approval() {
 #[tokio::test]
 async fn a_revoked_login_is_gone() {
     let (simulator, running) = started().await;
-    let login = simulator.issue_login(Login::default());
+    let login = simulator.issue_login(SimulatedLogin::default());
     let body = json!({ "token": token(&login, "refresh_token"), "token_type_hint": "refresh_token" });
     assert_eq!(post_json(&format!("{}/oauth/revoke", running.auth_url()), &body).await.status, 200);
     assert!(!simulator.accepts_access_token(&token(&login, "access_token")));
@@ -244,9 +244,9 @@ async fn a_revoked_login_is_gone() {
 #[tokio::test]
 async fn the_clock_and_lifetimes_decide_expiry() {
     let (simulator, _running) = started().await;
-    let expired = simulator.issue_login(Login::default().expiring_in(-1));
+    let expired = simulator.issue_login(SimulatedLogin::default().expiring_in(-1));
     assert!(!simulator.accepts_access_token(&token(&expired, "access_token")));
-    let login = simulator.issue_login(Login::default().expiring_in(3600));
+    let login = simulator.issue_login(SimulatedLogin::default().expiring_in(3600));
     assert!(simulator.accepts_access_token(&token(&login, "access_token")));
     simulator.advance_clock(Duration::from_secs(3601));
     assert!(!simulator.accepts_access_token(&token(&login, "access_token")));

@@ -6,7 +6,7 @@ mod simulator_support;
 
 use std::io::Write as _;
 
-use codex_proxy::simulator::{Catalogue, EncryptedRefusal};
+use codex_proxy::simulator::{EncryptedRejection, SimulatedCatalogue};
 use serde_json::{Value, json};
 use simulator_support::{Backend, body, function, user};
 
@@ -487,14 +487,14 @@ async fn encrypted_reasoning_belongs_to_its_account_and_leads_somewhere() {
     request["model"] = "gpt-6-luna".into();
     assert_eq!(backend.ask(&request).await.code(), "invalid_encrypted_content", "another model");
     request["model"] = "gpt-6.1-sol".into();
-    let other = codex_proxy::simulator::Login::default().for_account("other");
+    let other = codex_proxy::simulator::SimulatedLogin::default().for_account("other");
     backend.login = backend.simulator.issue_login(other);
     assert_eq!(backend.ask(&request).await.code(), "invalid_encrypted_content", "another account");
 
-    backend.simulator.configure(|settings| settings.encrypted_refusal = EncryptedRefusal::WithoutCode);
+    backend.simulator.configure(|settings| settings.encrypted_rejection = EncryptedRejection::WithoutCode);
     let answer = backend.ask(&request).await;
     assert_eq!((answer.status.as_u16(), &answer.json()["error"]["code"]), (400, &Value::Null));
-    backend.simulator.configure(|settings| settings.encrypted_refusal = EncryptedRefusal::InStream);
+    backend.simulator.configure(|settings| settings.encrypted_rejection = EncryptedRejection::InStream);
     let answer = backend.ask(&request).await;
     assert_eq!(
         (answer.status.as_u16(), answer.types()),
@@ -545,7 +545,7 @@ async fn retired_models_are_refused_and_were_answered_before() {
         let text = format!("The '{model}' model is not supported when using Codex with a ChatGPT account.");
         assert_eq!((answer.status.as_u16(), answer.json()), (400, json!({ "detail": text })));
     }
-    backend.simulator.configure(|settings| settings.catalogue = Catalogue::with_retired());
+    backend.simulator.configure(|settings| settings.catalogue = SimulatedCatalogue::with_retired());
     for model in retired {
         assert_eq!(backend.ask(&with("model", json!(model))).await.status, 200, "{model}");
     }
@@ -565,7 +565,7 @@ async fn the_official_clients_requests_pass() {
         return;
     };
     let backend = Backend::start().await;
-    backend.simulator.configure(|settings| settings.catalogue = Catalogue::with_retired());
+    backend.simulator.configure(|settings| settings.catalogue = SimulatedCatalogue::with_retired());
     let mut checked = 0;
     for name in ["codex-0144-chatgpt.jsonl", "codex-0130-chatgpt.jsonl"] {
         let Ok(text) = std::fs::read_to_string(format!("{folder}/{name}")) else {
@@ -636,13 +636,13 @@ async fn the_login_is_checked_on_every_route() {
     assert_eq!(strip("content-type", &backend).await.status, 415);
     backend.simulator.expire_access_tokens();
     assert_eq!(backend.ask(&body("Hello")).await.code(), "token_expired");
-    backend.login = backend.simulator.issue_login(codex_proxy::simulator::Login::default());
+    backend.login = backend.simulator.issue_login(codex_proxy::simulator::SimulatedLogin::default());
     backend.simulator.invalidate_access_tokens();
     for path in ["/backend-api/codex/models?client_version=0.150.0", "/backend-api/wham/usage"] {
         let answer = backend.get(path).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (401, "token_invalidated"), "{path}");
     }
-    backend.login = backend.simulator.issue_login(codex_proxy::simulator::Login::default().fedramp());
+    backend.login = backend.simulator.issue_login(codex_proxy::simulator::SimulatedLogin::default().fedramp());
     assert_eq!(backend.ask(&body("Hello")).await.status, 403);
     let mut request = backend.request(&body("Hello"));
     request.headers_mut().insert("x-openai-fedramp", "true".parse().unwrap());

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use codex_proxy::simulator::{Login, RunningSimulator, Simulator};
+use codex_proxy::simulator::{RunningSimulator, SimulatedLogin, Simulator};
 use serde_json::Value;
 
 use super::log::{LogReader, LogStatus};
@@ -28,7 +28,7 @@ impl Home {
 
     /// Puts a new login in the place of the one that is there.
     pub(crate) fn log_in(&self, simulator: &Simulator) {
-        std::fs::write(self.login(), simulator.issue_login(Login::default()).to_string()).expect("written");
+        std::fs::write(self.login(), simulator.issue_login(SimulatedLogin::default()).to_string()).expect("written");
     }
 
     /// The refresh token in the store.

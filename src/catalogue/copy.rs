@@ -1,10 +1,11 @@
-//! The copy of the account's list of models that outlives the process.
+//! The cached copy of the account's list of models, which outlives the process.
 //!
-//! * One JSON object: when it was fetched, its entity tag, whom it was given to, and the models as the backend sent them,
-//!   so that a later version of this program can read more of them. No token, and no account but as a fingerprint.
-//! * Read leniently: whatever is wrong with it, it is as if there were none. Nothing depends on it.
-//! * A copy from another backend is not used. One for another account or client version is, until the backend has been
-//!   asked; only its tag is worth nothing then.
+//! * The copy is one JSON object: the time of the fetch, the entity tag, the account's fingerprint and client version,
+//!   and the models as the backend sent them, so that a later version of this program can read more of them. No token,
+//!   and no account id.
+//! * A damaged copy counts as none. Nothing depends on it.
+//! * A copy from another backend is not used. A copy of another account or client version is used until the backend was
+//!   asked, without its tag.
 
 use std::fmt;
 use std::io;
@@ -18,16 +19,16 @@ use sha2::{Digest as _, Sha256};
 use crate::models::live::LiveCatalogue;
 use crate::platform::unix_now;
 
-/// Where the copy is kept between two runs. Its `Debug` names the place.
+/// The storage of the copy between two runs. Its `Debug` names the place.
 pub trait CatalogueCache: fmt::Debug + Send + Sync {
-    /// The last copy; `None` if there is none.
+    /// Reads the last copy; `None` if there is none.
     fn load(&self) -> io::Result<Option<Vec<u8>>>;
 
-    /// Puts `text` in its place, as a whole or not at all.
+    /// Replaces the copy by `text` atomically.
     fn save(&self, text: Vec<u8>) -> BoxFuture<'_, io::Result<()>>;
 }
 
-/// Whom a list was given to.
+/// The account and client version of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Source {
     client_version: String,
@@ -42,18 +43,18 @@ impl Source {
     }
 }
 
-/// A list and where it comes from.
+/// A list and its source.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct CatalogueCopy {
     /// Unix seconds.
     fetched_at: u64,
     etag: Option<String>,
     client_version: String,
-    /// Tells accounts apart without naming them.
+    /// Distinguishes accounts without naming them.
     account_fingerprint: String,
     /// The backend's base URL.
     upstream: String,
-    /// At the end: it is long.
+    /// Last, because it is long.
     models: Box<RawValue>,
 }
 
@@ -63,7 +64,7 @@ struct Answer {
 }
 
 impl CatalogueCopy {
-    /// The copy of `answer`, the backend's own document.
+    /// Creates the copy of `answer`, the backend's own document.
     pub(super) fn new(
         upstream: &str,
         source: &Source,
@@ -83,7 +84,7 @@ impl CatalogueCopy {
         })
     }
 
-    /// The list's entity tag, and whom it counts for.
+    /// Returns the list's entity tag and source.
     pub(super) fn tag(&self) -> Option<(String, Source)> {
         let source = Source {
             client_version: self.client_version.clone(),
@@ -92,7 +93,7 @@ impl CatalogueCopy {
         Some((self.etag.clone()?, source))
     }
 
-    /// The copy in `cache`, if it is one from `upstream`, and what it says.
+    /// Reads the copy in `cache` and its list, if it is from `upstream`.
     pub(super) fn load(cache: &dyn CatalogueCache, upstream: &str) -> Option<(Self, LiveCatalogue)> {
         let text = match cache.load() {
             Ok(text) => text?,
@@ -114,12 +115,12 @@ impl CatalogueCopy {
         }
     }
 
-    /// Seconds since it was fetched.
+    /// Returns the seconds since the fetch.
     pub(super) fn age(&self) -> u64 {
         unix_now().as_secs().saturating_sub(self.fetched_at)
     }
 
-    /// Puts it into `cache`. A failure is only logged.
+    /// Writes the copy into `cache`. A failure is only logged.
     pub(super) async fn save(&self, cache: &dyn CatalogueCache) {
         let saved = match serde_json::to_vec(self) {
             Ok(text) => cache.save(text).await,

@@ -1,8 +1,8 @@
-//! The copy of the account's list of models as a file of the user's cache directory.
+//! The copy of the account's list of models as a file in the user's cache directory.
 //!
-//! * A write goes to a temporary file beside it and is renamed into place. It is not synced: a copy lost with the power is
-//!   fetched again.
-//! * The directory is made 0700, the file 0600: what an account may use is nobody else's business.
+//! * A write goes to a temporary file in the same directory and is renamed into place. It is not synced: a copy lost in
+//!   a power failure is fetched again.
+//! * The directory is created 0700, the file 0600: the account's models are private.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -15,20 +15,20 @@ use futures_util::future::BoxFuture;
 
 use crate::catalogue::copy::CatalogueCache;
 
-/// A file to keep the copy in.
+/// A file with the copy.
 #[derive(Clone)]
 pub struct CatalogueFile {
     path: PathBuf,
 }
 
 impl CatalogueFile {
-    /// The file `models.json` in `directory`, which is made when it is needed.
+    /// Uses `models.json` in `directory`, which is created when needed.
     pub fn new(directory: &Path) -> Self {
         Self { path: directory.join(FILE_NAME) }
     }
 
-    /// The file in this program's part of the user's cache directory: `$XDG_CACHE_HOME`, else `%LOCALAPPDATA%` on
-    /// Windows and `~/.cache` elsewhere, read through `variable`. `None` for a user without a home.
+    /// Uses this program's directory in the user's cache directory: `$XDG_CACHE_HOME`, else `%LOCALAPPDATA%` on Windows
+    /// and `~/.cache` elsewhere, read through `variable`. `None` without a home directory.
     pub fn of_this_user(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
         let path = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let platform = || if cfg!(windows) { path("LOCALAPPDATA") } else { None };
@@ -72,7 +72,7 @@ impl CatalogueCache for CatalogueFile {
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     create_private_directory(directory)?;
-    // tempfile makes its files 0600.
+    // tempfile creates its files 0600.
     let mut temporary = tempfile::Builder::new().prefix(".models.").suffix(".tmp").tempfile_in(directory)?;
     temporary.write_all(text)?;
     temporary.persist(path).map_err(|error| error.error)?;
@@ -92,7 +92,7 @@ fn create_private_directory(directory: &Path) -> io::Result<()> {
 
 const FILE_NAME: &str = "models.json";
 
-/// More than any list is long; what is larger is no list.
+/// Larger than any list of models.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
 #[cfg(all(test, unix))]

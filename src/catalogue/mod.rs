@@ -1,12 +1,12 @@
-//! The account's own list of models, kept current beside the requests.
+//! The account's own list of models, updated in the background.
 //!
-//! * Fetched in the background: at the start, when a request finds the copy older than five minutes, and at once when an
-//!   answer announces another entity tag. No request ever waits for it, and only one fetch is on its way at a time.
-//! * Whoever asks pays a look at two fields; a task is made only where a fetch is due.
-//! * A failure is logged and leaves the copy as it is; for a minute after it nothing is fetched. A 401 says nothing about
-//!   the login: the backend refuses this path at times while it answers requests made with the same token.
-//! * An entity tag counts only for the account and client version it was given to; both decide what the list holds.
-//! * The last copy outlives the process where there is a [`CatalogueCache`].
+//! * The list is fetched at the start, when a request finds the copy older than five minutes, and at once when an
+//!   answer announces another entity tag. No request waits for it, and only one fetch runs at a time.
+//! * A check costs a look at two fields; a task is spawned only if a fetch is due.
+//! * A failure is logged and leaves the copy as it is; for a minute after it nothing is fetched. A 401 says nothing
+//!   about the login: the backend sometimes refuses this path while it accepts requests with the same token.
+//! * An entity tag is valid for one account and client version; both decide the list's contents.
+//! * With a [`CatalogueCache`], the last copy outlives the process.
 
 mod copy;
 #[cfg(not(target_arch = "wasm32"))]
@@ -34,35 +34,35 @@ use crate::upstream::exchange::collect;
 use crate::upstream::idle::{StreamError, within};
 use crate::upstream::{Upstream, head};
 
-/// Why the list could not be had. None of these says anything about the login but the first.
+/// The reason that the list could not be fetched. Only the first says anything about the login.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CatalogueError {
-    /// There is no token to ask with. The operator's to do.
+    /// There is no usable token. The operator's to fix.
     #[error(transparent)]
     Login(#[from] CredentialError),
-    /// The request cannot be written: the configuration's or the login's fault.
+    /// The request cannot be built: the configuration's or the login's fault.
     #[error("the request for the models cannot be made: {0}")]
     Request(String),
     /// The backend cannot be reached, or the connection broke.
     #[error("the models cannot be fetched: {0}")]
     Transport(#[from] TransportError),
-    /// The backend took too long.
+    /// The backend exceeded the time limit.
     #[error("the backend did not give its models within {} seconds", .0.as_secs())]
     Timeout(Duration),
     /// The backend refused or failed.
     #[error("the backend answered {} when asked for its models", .0.as_u16())]
     Status(StatusCode),
-    /// What came is no list of models.
+    /// The answer is no list of models.
     #[error("the backend gave something else than a list of models: {0}")]
     Invalid(#[from] serde_json::Error),
-    /// The list is empty: a client version that is too old, as a rule.
+    /// The list is empty: usually the client version is too old.
     #[error("the backend has no models for client version {0}; a newer one may be set with --client-version")]
     Empty(String),
 }
 
 impl CatalogueError {
-    /// Whether it is only that nobody is logged in.
+    /// Returns whether the cause is a missing login.
     pub const fn is_no_login(&self) -> bool {
         matches!(self, Self::Login(CredentialError::Missing { .. }))
     }
@@ -80,31 +80,31 @@ struct Inner {
     models: Arc<Models>,
     cache: Option<Box<dyn CatalogueCache>>,
     state: Mutex<State>,
-    /// Held by whoever fetches.
+    /// Held during a fetch.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// The tag of the present copy, and what it counts for.
+    /// The tag and source of the current copy.
     tag: Option<(String, Source)>,
-    /// Whom the present copy was given to, where this process has asked for it.
+    /// The source of the current copy, if this process has fetched it.
     given_to: Option<Source>,
-    /// When the backend last gave or confirmed the copy. `None` for one that this process has not asked about.
+    /// The time when the backend last sent or confirmed the copy. `None` if this process has not asked yet.
     confirmed: Option<Instant>,
-    /// The announced tag that the last fetch was made for: it may be spelled unlike the list's own.
+    /// The announced tag of the last fetch: its spelling may differ from the list's own.
     followed: Option<String>,
-    /// When the last fetch failed.
+    /// The time of the last failed fetch.
     failed: Option<Instant>,
 }
 
 impl Catalogue {
-    /// A list that nothing is known of yet, for `models`.
+    /// Creates an empty list for `models`.
     pub fn new(upstream: Upstream, models: Arc<Models>) -> Self {
         Self::build(upstream, models, None, State::default())
     }
 
-    /// The same, beginning with the copy in `cache` and keeping it up to date. To be called before it is shared.
+    /// Loads the copy in `cache` and keeps it up to date. Must be called before the value is cloned.
     #[must_use]
     pub fn with_cache(self, cache: Box<dyn CatalogueCache>) -> Self {
         let (upstream, models) = (self.inner.upstream.clone(), self.inner.models.clone());
@@ -117,22 +117,22 @@ impl Catalogue {
         Self::build(upstream, models, Some(cache), state)
     }
 
-    /// What is kept up to date.
+    /// Returns the models kept up to date.
     pub fn models(&self) -> &Arc<Models> {
         &self.inner.models
     }
 
-    /// The entity tag that the backend gave the present list.
+    /// Returns the entity tag of the current list.
     pub fn tag(&self) -> Option<String> {
         self.inner.state().tag.as_ref().map(|(tag, _)| tag.clone())
     }
 
-    /// Begins the first fetch, which finds out by itself whether there is a login. Never waits.
+    /// Starts the first fetch, which itself checks for a login. Never waits.
     pub fn start(&self) {
         self.begin(None);
     }
 
-    /// Begins a fetch if there is a login and the copy is older than five minutes. Never waits.
+    /// Starts a fetch if there is a login and the copy is older than five minutes. Never waits.
     pub fn keep_current(&self) {
         let is_due = self.inner.state().is_due(Instant::now());
         if is_due && self.has_login() {
@@ -140,7 +140,7 @@ impl Catalogue {
         }
     }
 
-    /// An answer named `etag` as the list's tag: begins a fetch if that is news. Never waits.
+    /// Handles an answer's announced `etag`: starts a fetch if it is new. Never waits.
     pub fn announced(&self, etag: &str) {
         let is_news = self.inner.state().is_news(etag, Instant::now());
         if is_news {
@@ -148,13 +148,13 @@ impl Catalogue {
         }
     }
 
-    /// Asks the backend now and waits for the outcome.
+    /// Fetches the list now and waits for the result.
     pub async fn refresh(&self) -> Result<(), CatalogueError> {
         let _turn = self.inner.turn.lock().await;
         self.inner.fetch(None).await
     }
 
-    /// Waits until no fetch is on its way.
+    /// Waits until no fetch is running.
     pub async fn settle(&self) {
         drop(self.inner.turn.lock().await);
     }
@@ -197,7 +197,7 @@ impl State {
 }
 
 impl Inner {
-    /// One fetch with everything that follows from it.
+    /// Fetches the list and records the result.
     async fn fetch(&self, announced: Option<String>) -> Result<(), CatalogueError> {
         let outcome = match within(TIME_LIMIT, self.ask()).await {
             Some(outcome) => outcome,
@@ -206,7 +206,7 @@ impl Inner {
         let news = match outcome {
             Ok(news) => news,
             Err(error) => {
-                // The request after a sign-in is not to wait for the end of a rest.
+                // The first request after a sign-in must not wait for the end of a pause.
                 if !error.is_no_login() {
                     self.state().failed = Some(Instant::now());
                 }
@@ -228,7 +228,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Asks the backend and takes up its list; `None` if it is still the same.
+    /// Fetches and adopts the list; `None` if it is unchanged.
     async fn ask(&self) -> Result<Option<CatalogueCopy>, CatalogueError> {
         let settings = &self.upstream.settings;
         let access = self.upstream.supplier.access().await?;
@@ -252,7 +252,7 @@ impl Inner {
         self.models.set_live(live);
         let before = self.state().given_to.replace(source.clone());
         if before.is_some_and(|before| before != source) {
-            // Two accounts may be shown the same list and be refused different models.
+            // Two accounts may have the same list and be refused different models.
             self.models.forget();
         }
         let etag = head.headers.get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
@@ -287,16 +287,16 @@ fn since(earlier: Instant, now: Instant) -> Duration {
     now.checked_duration_since(earlier).unwrap_or_default()
 }
 
-/// How long a copy is taken for current.
+/// The age at which a copy is fetched again.
 const MAX_AGE: Duration = Duration::from_secs(300);
 
-/// How long nothing is fetched after a failure.
+/// The pause after a failure.
 const REST: Duration = Duration::from_secs(60);
 
-/// For one fetch, from token to the last byte.
+/// The time limit of a fetch, from token to the last byte.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// Bytes of a list at most; each model brings a prompt of some ten kilobytes along.
+/// The largest list in bytes; each model includes a prompt of some ten kilobytes.
 const LARGEST: usize = 8 * 1024 * 1024;
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! `login`, `logout` and `status`, with the configuration applied.
+//! The commands `login`, `logout` and `status`, with the configuration applied.
 
 use std::io::{self, BufReader, Write};
 
 use crate::cli::config::Config;
-use crate::cli::config::args::{Format, Login, Logout};
+use crate::cli::config::args::{Format, LoginArguments, LogoutArguments};
 use crate::cli::error::CliError;
 use crate::cli::login::{CredentialContext, LoginOptions, Method};
 use crate::cli::logout::LogoutOptions;
@@ -14,22 +14,24 @@ use crate::cli::{login, logout, status};
 use crate::credentials::{StoreChoice, open_store};
 use crate::platform::HttpClient;
 
-/// Signs in.
-pub(super) async fn log_in(config: &Config, arguments: Login, output: &mut (dyn Write + Send)) -> Result<(), CliError> {
+pub(super) async fn log_in(
+    config: &Config,
+    arguments: LoginArguments,
+    output: &mut (dyn Write + Send),
+) -> Result<(), CliError> {
     let method = match arguments {
-        Login { device: true, .. } => Method::Device,
-        Login { no_browser: true, .. } => Method::Paste,
-        Login { .. } => Method::Browser,
+        LoginArguments { device: true, .. } => Method::Device,
+        LoginArguments { no_browser: true, .. } => Method::Paste,
+        LoginArguments { .. } => Method::Browser,
     };
     let options = LoginOptions { method, ..LoginOptions::default() };
     let input = Box::new(BufReader::new(io::stdin()));
     Ok(login::login(&options, &context(config)?, input, output).await?)
 }
 
-/// Signs out.
 pub(super) async fn log_out(
     config: &Config,
-    arguments: Logout,
+    arguments: LogoutArguments,
     output: &mut (dyn Write + Send),
 ) -> Result<(), CliError> {
     let imports = matches!(config.store.choice, StoreChoice::Auto | StoreChoice::Keychain);
@@ -37,7 +39,7 @@ pub(super) async fn log_out(
     Ok(logout::logout(options, &context(config)?, output).await?)
 }
 
-/// Shows the login. Fails where there is none that works, having said so.
+/// Shows the login. Fails, after an explanation, if there is no working login.
 pub(super) async fn show(config: &Config, format: Format, output: &mut (dyn Write + Send)) -> Result<(), CliError> {
     let asker = Asker { http: HttpClient::new(CONNECT_TIMEOUT)?, upstream: config.upstream.clone() };
     let options = StatusOptions { json: format.json, usage: Some(asker) };

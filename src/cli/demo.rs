@@ -11,28 +11,29 @@ use crate::credentials::store::memory::MemoryStore;
 use crate::credentials::{AuthDocument, TokenSupplier};
 use crate::platform::{HttpClient, Reach, TransportSettings};
 use crate::server::listen;
-use crate::simulator::{Login, Settings, Simulator};
+use crate::simulator::{SimulatedLogin, Simulator, SimulatorSettings};
 use crate::upstream::Routing;
 
-/// Serves with throw-away credentials until a signal.
+/// Serves with temporary credentials until a signal.
 pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<(), CliError> {
     let mut signals = Signals::new()?;
     let listeners = listen::bind(&config.host, config.port, config.has_key).await?;
-    // Client libraries with closed lists of events would stumble over ones of the simulator's own.
-    let simulator = Simulator::with_settings(Settings { unknown_events: false, ..Settings::default() });
+    // Client libraries with a closed list of events would fail at the simulator's extra ones.
+    let simulator =
+        Simulator::with_settings(SimulatorSettings { unknown_events: false, ..SimulatorSettings::default() });
     let running = simulator.start().await?;
     config.upstream.base_url = running.upstream_url();
     config.upstream.routing = Routing::default();
     config.auth_url = running.auth_url();
     config.catalogue_cache = None;
-    let login = simulator.issue_login(Login::default()).to_string();
+    let login = simulator.issue_login(SimulatedLogin::default()).to_string();
     let login = AuthDocument::parse(&login).map_err(|error| CliError::Internal(error.to_string()))?;
     let client =
         HttpClient::with_settings(TransportSettings { reach: Reach::Loopback, ..TransportSettings::default() })?;
     let store = Arc::new(MemoryStore::new(Some(login)));
     let supplier = Arc::new(TokenSupplier::new(store, serve::issuer(&config, &client)));
     let url = serve::announce(&listeners, output)?;
-    // Whoever wanted only the address may have closed the pipe by now; that is no reason to stop.
+    // The reader of the address may have closed the pipe; that is no reason to stop.
     let _ = output.write_all(banner(&url, config.has_key).as_bytes()).and_then(|()| output.flush());
     serve::run(&config, listeners, client, supplier, &mut signals).await
 }

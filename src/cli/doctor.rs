@@ -1,8 +1,8 @@
-//! `doctor`: why it does not work, and what to do about it.
+//! `doctor`: checks for common problems and their solutions.
 //!
-//! * It only looks: a login is neither renewed nor imported, nothing is written.
-//! * Every check is made, whatever the others found; one that fails makes the exit code 1.
-//! * A check that cannot be made says so, and why.
+//! * Read-only: a login is neither renewed nor imported, nothing is written.
+//! * Every check runs, whatever the others found; a failed check makes the exit code 1.
+//! * A check that cannot run says so, and why.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -28,7 +28,7 @@ use crate::platform::{HttpClient, unix_now};
 use crate::server::listen;
 use crate::server::listen::BindError;
 
-/// Makes every check and writes a line about each.
+/// Runs every check and writes a line about each.
 pub(super) async fn examine(config: &Config, output: &mut impl Write) -> Result<(), CliError> {
     let client = HttpClient::new(CONNECT_TIMEOUT)?;
     let supplier = TokenSupplier::new(open_store(&config.store, &config.environment), issuer(config, &client));
@@ -46,7 +46,7 @@ pub(super) async fn examine(config: &Config, output: &mut impl Write) -> Result<
     if findings.iter().any(|finding| finding.verdict == Verdict::Broken) { Err(CliError::Reported) } else { Ok(()) }
 }
 
-/// What one check found.
+/// The result of one check.
 #[derive(Debug, PartialEq, Eq)]
 struct Finding {
     verdict: Verdict,
@@ -59,7 +59,7 @@ enum Verdict {
     Fine,
     Doubtful,
     Broken,
-    /// It could not be looked into.
+    /// The check could not run.
     Unchecked,
 }
 
@@ -102,7 +102,7 @@ async fn login(config: &Config, supplier: &TokenSupplier) -> Vec<Finding> {
     findings
 }
 
-/// Whether the Codex CLI holds the same refresh token, which works once.
+/// Checks whether the Codex CLI holds the same refresh token, which works once.
 async fn shared_chain(config: &Config, supplier: &TokenSupplier) -> Option<Finding> {
     if !matches!(config.store.choice, StoreChoice::Auto | StoreChoice::Xdg) {
         return None;
@@ -137,7 +137,7 @@ fn token(status: &AdminStatus, choice: StoreChoice, place: &impl Display) -> Fin
     }
 }
 
-/// Whether others on this machine could read the login's file, or put another in its place.
+/// Checks whether other users of this machine could read or replace the login's file.
 #[cfg(unix)]
 fn permissions(config: &Config, location: &str) -> Vec<Finding> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -160,7 +160,7 @@ fn permissions(_config: &Config, _location: &str) -> Vec<Finding> {
     Vec::new()
 }
 
-/// Whether the backend can be reached, and what its clock says of ours.
+/// Checks the connection to the backend, and this machine's clock against the backend's.
 async fn upstream(config: &Config, client: &HttpClient, login: Option<&Login>) -> (Finding, Finding) {
     let settings = &config.upstream;
     let base_url = login.map_or(settings.base_url.as_str(), |login| settings.url_for(&login.access));
@@ -174,7 +174,7 @@ async fn upstream(config: &Config, client: &HttpClient, login: Option<&Login>) -
     }
 }
 
-/// Whether the login's workspace is asked where it is served.
+/// Checks whether calls go to the address that serves the login's workspace.
 async fn workspace(config: &Config, client: &HttpClient, login: Option<&Login>, is_offline: bool) -> Vec<Finding> {
     let unchecked = |why: &str| vec![Verdict::Unchecked.about("workspace", why)];
     let Some(login) = login.filter(|login| !login.is_expired(unix_now().as_secs())) else {
@@ -224,10 +224,10 @@ fn clock(headers: &HeaderMap) -> Finding {
     )
 }
 
-/// The head of any answer at all; nothing is sent but the question.
+/// Returns the head of any answer; the request carries no login.
 async fn ask(client: &HttpClient, url: &str) -> Result<HeaderMap, String> {
     let request = Request::get(url)
-        .header(header::USER_AGENT, crate::upstream::Settings::user_agent())
+        .header(header::USER_AGENT, crate::upstream::UpstreamSettings::user_agent())
         .body(Bytes::new())
         .map_err(|error| error.to_string())?;
     match timeout(PATIENCE, client.send(request)).await {
@@ -238,11 +238,11 @@ async fn ask(client: &HttpClient, url: &str) -> Result<HeaderMap, String> {
 }
 
 const OFFLINE: &str = "not checked: offline";
-/// What the first start of `auto` does to a Codex CLI on this machine.
+/// The effect of `auto`'s first start on a Codex CLI of this machine.
 const IMPORT_COST: &str = "Where the Codex CLI is signed in, `codex-proxy` copies its login and renews it, after which the \
                            Codex CLI has to sign in again when its token ends; `codex-proxy login` and --creds-store legacy \
                            avoid that";
-/// Told of one account, which its owner mended so (2026-09-19); nothing here can find it out.
+/// Reported for one account, which its owner fixed this way (2026-09-19); no check can detect it.
 const OVERLOAD_HINT: &str = "💡 If every model has been overloaded for hours, sign in again: codex-proxy login";
 const PATIENCE: Duration = Duration::from_secs(10);
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);

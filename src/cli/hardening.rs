@@ -1,10 +1,10 @@
-//! Keeping tokens out of what a crash leaves behind.
+//! Keeps tokens out of crash dumps.
 //!
-//! * No core dump of this process is written: neither to a file nor, on Linux, to a crash reporter's pipe, which no size
-//!   limit stops.
-//! * On Linux no other process of the same user can attach to it or read its memory either, administrators aside.
+//! * The process writes no core dump: neither to a file nor, on Linux, to a crash reporter's pipe, which ignores size
+//!   limits.
+//! * On Linux no other process of the same user can attach to the process or read its memory, administrators aside.
 //! * Programs that it starts, such as the browser, may raise their own limit again.
-//! * Where the system refuses any of this, the program runs all the same: nothing it promises elsewhere depends on it.
+//! * If the system refuses any of this, the program runs all the same: no other promise depends on it.
 
 /// Forbids dumps of this process's memory.
 #[cfg(unix)]
@@ -17,7 +17,7 @@ pub(super) fn forbid_dumps() {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-/// Windows writes no dump of a process unless an administrator has asked for them.
+/// Windows writes a process's dump only at an administrator's request.
 #[cfg(not(unix))]
 pub(super) fn forbid_dumps() {}
 

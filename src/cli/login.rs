@@ -1,8 +1,8 @@
-//! `login`: signs the user in and stores the result as a login of its own.
+//! `login`: signs the user in and stores the result as an independent login.
 //!
-//! * What would keep the result from being stored is found out before the user goes to a browser.
-//! * The browser's answer comes to a port of this machine; with [`Method::Paste`] it may also be pasted.
-//! * The device sign-in waits a quarter of an hour, and puts up with a network that is away for a moment.
+//! * Obstacles to storing the result are found before the user goes to a browser.
+//! * The browser's redirect goes to a port of this machine; with [`Method::Paste`] it may also be pasted.
+//! * The device sign-in waits a quarter of an hour, and tolerates short network failures.
 
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
@@ -17,35 +17,35 @@ use crate::oauth::client::{AuthorizationCode, DeviceCode};
 use crate::oauth::pkce::{SignIn, SignInError};
 use crate::oauth::{Client, IssuerError};
 
-/// What the commands about the login work with.
+/// The store and issuer of the commands about the login.
 #[derive(Debug, Clone)]
 pub struct CredentialContext {
-    /// Where the login is kept.
+    /// The store of the login.
     pub store: Arc<dyn CredentialStore>,
-    /// Who issues it.
+    /// The token issuer.
     pub oauth: Client,
 }
 
-/// How the user signs in.
+/// The way to sign in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Method {
     /// In a browser that this program opens.
     #[default]
     Browser,
-    /// In any browser; the address it ends up at may be pasted back.
+    /// In any browser; the redirect address may be pasted.
     Paste,
     /// On another device, by typing a code.
     Device,
 }
 
-/// What `login` was asked to do.
+/// The options of [`login`].
 #[derive(Debug, Clone)]
 pub struct LoginOptions {
-    /// How.
+    /// The way to sign in.
     pub method: Method,
-    /// The ports to wait on, in order. The issuer redirects to [`PORTS`] only.
+    /// The callback ports to try, in order. The issuer redirects to [`PORTS`] only.
     pub ports: Vec<u16>,
-    /// How long the user may take.
+    /// The user's time limit.
     pub limit: Duration,
     /// Opens a page in the user's browser.
     pub open_browser: fn(&str) -> io::Result<()>,
@@ -57,34 +57,34 @@ impl Default for LoginOptions {
     }
 }
 
-/// Why there is no new login.
+/// The reason that there is no new login.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoginError {
-    /// It could not be stored.
+    /// The login could not be stored.
     #[error(transparent)]
     Store(#[from] CredentialError),
-    /// The issuer did not give it.
+    /// The issuer failed.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
-    /// The browser came back without it.
+    /// The browser's redirect had no usable code.
     #[error(transparent)]
     SignIn(#[from] SignInError),
-    /// There is nowhere for the browser to come back to.
+    /// No callback port is free.
     #[error("cannot listen for the browser on port {ports}: {error}; use --no-browser or --device")]
     Port {
         /// The ports tried.
         ports: String,
-        /// The last one's error.
+        /// The error of the last one.
         error: io::Error,
     },
-    /// The user took too long.
+    /// The user exceeded the time limit.
     #[error("nobody signed in within {} minutes; run the command again", .0.as_secs() / 60)]
     TooLate(Duration),
     /// The issuer has no device sign-in for this account.
     #[error("the sign-in service offers no device codes here; use `codex-proxy login --no-browser`")]
     NoDeviceCodes,
-    /// The terminal is gone.
+    /// The terminal is closed.
     #[error("cannot write to the terminal: {0}")]
     Terminal(#[from] io::Error),
 }
@@ -136,7 +136,7 @@ async fn in_browser(
     writeln!(output, "Sign in to ChatGPT in your browser. If none opens, open this address:\n\n{address}\n")?;
     output.flush()?;
     let open_browser = options.open_browser;
-    // In a thread of its own: a browser in the terminal comes back only when it is closed.
+    // In a thread of its own: a text browser's command returns only when the browser is closed.
     let opener = std::thread::Builder::new().spawn(move || {
         if let Err(error) = open_browser(&address) {
             tracing::debug!("no browser could be opened: {error}");
@@ -166,7 +166,7 @@ async fn with_paste(
     let pasted = pasted(&sign_in, input, output);
     let callback = match callback {
         Ok(callback) => callback,
-        // Without a port and without a terminal there is nothing left to wait for.
+        // Without a port and a terminal there is nothing to wait for.
         Err(error) => return pasted.await?.ok_or(error),
     };
     let mut browser = std::pin::pin!(callback.wait(&sign_in));
@@ -179,7 +179,7 @@ async fn with_paste(
     }
 }
 
-/// The code in the address that is pasted; `None` when the input ends without one.
+/// Returns the code in the pasted address; `None` if the input ends without one.
 async fn pasted(
     sign_in: &SignIn,
     input: Box<dyn BufRead + Send>,
@@ -200,7 +200,7 @@ async fn pasted(
     Ok(None)
 }
 
-/// The lines of `input`, read in a thread that nobody waits for.
+/// Reads the lines of `input` in a detached thread.
 fn lines(mut input: Box<dyn BufRead + Send>) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel(1);
     let reader = std::thread::Builder::new().spawn(move || {

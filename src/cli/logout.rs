@@ -1,7 +1,7 @@
 //! `logout`: removes the login from its store.
 //!
-//! * The login stays valid at the issuer, because another program may share it; only when asked to does this revoke it.
-//! * Revoking is tried once and its failure does not keep the login here.
+//! * The login stays valid at the issuer, because another program may share it; `--revoke` revokes it.
+//! * Revocation is tried once, and its failure does not keep the login here.
 
 use std::io::Write;
 
@@ -9,12 +9,12 @@ use crate::cli::login::{CredentialContext, LoginError};
 use crate::credentials::AuthDocument;
 use crate::oauth::IssuerError;
 
-/// What `logout` was asked to do.
+/// The options of [`logout`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LogoutOptions {
-    /// Whether to end the login at the issuer too.
+    /// Whether to revoke the login at the issuer.
     pub revoke: bool,
-    /// Whether the next start fills an empty store with the Codex CLI's login.
+    /// Whether the next start imports the Codex CLI's login into an empty store.
     pub imports: bool,
 }
 
@@ -31,7 +31,7 @@ pub async fn logout(
         return Ok(());
     }
     let lock = store.lock().await?;
-    // Read under the lock: what is revoked is what is removed.
+    // Read under the lock, so that the removed login is the revoked one.
     let document = store.read().await?;
     let mut stays_valid = true;
     if let Some(document) = document.filter(|_| options.revoke) {

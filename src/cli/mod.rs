@@ -1,9 +1,10 @@
-//! The command line: what a person types, and what comes of it.
+//! The command line: its options, and its commands.
 //!
-//! * [`args`] is what is written, [`layers`] adds environment and configuration file, [`config`] makes sense of it all.
-//! * Before anything else, dumps of this process are forbidden: it holds tokens.
-//! * One file a command; each writes for a person to whatever it is given.
-//! * A failure is one line on stderr that says what to do; the exit code is 1, or 2 where the command line is wrong.
+//! * [`args`] parses the command line, [`layers`] adds environment and configuration file, [`config`] resolves the
+//!   result.
+//! * First of all, dumps of this process are disabled: it holds tokens.
+//! * One file per command; each writes human-readable text to its `output`.
+//! * A failure is one line on stderr that says what to do; the exit code is 1, or 2 for an invalid command line.
 
 mod account;
 pub mod config;
@@ -35,7 +36,7 @@ use crate::cli::error::CliError;
 use crate::credentials::{Environment, process};
 use crate::files::trust;
 
-/// Does what the process's command line says.
+/// Runs the process's command line.
 pub fn main() -> ExitCode {
     hardening::forbid_dumps();
     if env::args_os().nth(1).is_some_and(|first| first == process::ARGUMENT) {
@@ -84,8 +85,8 @@ fn run(line: CommandLine) -> Result<(), CliError> {
     outcome
 }
 
-/// What flags, environment and configuration file say together. The demo reads no file that it is not told to.
-/// Also what to warn of once there is a log.
+/// Merges flags, environment and configuration file. The demo reads only a file named explicitly. Also returns warnings
+/// for the log, which does not exist yet.
 fn options(line: CommandLine, command: &Command) -> Result<(Options, Vec<String>), CliError> {
     let environment = Environment::from_variables(variable);
     let named = line.config.or_else(|| variable("CODEX_PROXY_CONFIG").filter(|path| !path.is_empty()).map(Into::into));
@@ -100,7 +101,7 @@ fn options(line: CommandLine, command: &Command) -> Result<(Options, Vec<String>
     Ok((line.options.or(Options::from_environment(variable)?).or(file), warnings))
 }
 
-/// A variable of the process. The home directory is the user database's where `HOME` names none.
+/// Reads a variable of the process. The home directory defaults to the user database's.
 fn variable(name: &str) -> Option<OsString> {
     let value = env::var_os(name).filter(|value| !value.is_empty());
     if name != "HOME" {
@@ -109,7 +110,7 @@ fn variable(name: &str) -> Option<OsString> {
     value.or_else(|| env::home_dir().filter(|home| home.is_absolute()).map(Into::into))
 }
 
-/// Commands that end soon speak for themselves: only warnings are worth a line beside their output.
+/// Short commands have an output of their own: only warnings are logged beside it.
 fn start_log(options: &Options, command: &Command) -> Result<logging::Log, CliError> {
     let usual = if matches!(command, Command::Serve | Command::Demo) { "info" } else { "warn" };
     let production = config::layers::text("ENV", variable("ENV"))?;
@@ -117,16 +118,16 @@ fn start_log(options: &Options, command: &Command) -> Result<logging::Log, CliEr
     logging::start(options.log_level.as_deref().unwrap_or(usual), production)
 }
 
-/// Says why on stderr.
+/// Reports a failure on stderr.
 fn fail(message: &str, code: ExitCode) -> ExitCode {
     if !message.is_empty() {
-        // A closed stderr leaves nobody to tell.
+        // With stderr closed, the failure cannot be reported.
         let _ = writeln!(terminal::Escaped(io::stderr()), "codex-proxy: {message}");
     }
     code
 }
 
-/// The parser's message on one line.
+/// Puts the parser's message on one line.
 fn usage(message: &str) -> String {
     let parts = message.lines().map(str::trim);
     let parts = parts.filter(|part| !part.is_empty() && !part.starts_with("Usage:") && !part.starts_with("For more"));

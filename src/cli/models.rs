@@ -1,4 +1,4 @@
-//! `models`: the account's models and their efforts, or the built-in table where nobody is logged in.
+//! `models`: the account's models and their efforts, or the built-in table without a login.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) async fn list(config: &Config, format: Format, output: &mut impl Writ
     Ok(())
 }
 
-/// What the backend lists; where it cannot be asked, what it listed last.
+/// Returns the backend's list; if it cannot be fetched, the last one.
 async fn entries(config: &Config) -> Result<Vec<Entry>, CliError> {
     let client = HttpClient::new(CONNECT_TIMEOUT)?;
     let store = open_store(&config.store, &config.environment);
@@ -47,7 +47,7 @@ async fn entries(config: &Config) -> Result<Vec<Entry>, CliError> {
         catalogue = catalogue.with_cache(Box::new(cache));
     }
     let outcome = catalogue.refresh().await;
-    // A token that was renewed on the way exists nowhere else until it is stored.
+    // A renewed token exists nowhere else until it is stored.
     supplier.stop().await;
     match outcome {
         Err(error) if error.is_no_login() => return Ok(config.models().list()),
@@ -57,7 +57,7 @@ async fn entries(config: &Config) -> Result<Vec<Entry>, CliError> {
     Ok(catalogue.models().list())
 }
 
-/// Whether an entry only adds an effort to another's name.
+/// Returns whether an entry only adds an effort to another's name.
 fn is_variant(entry: &Entry, entries: &[Entry]) -> bool {
     let Some((stem, word)) = entry.id.rsplit_once('-') else { return false };
     let base = entries.iter().find(|base| base.id == stem);

@@ -1,9 +1,9 @@
-//! `serve`: the daemon from its first line to its last.
+//! `serve`: the daemon.
 //!
-//! * The port comes first: whoever has it already is the likeliest problem.
-//! * The first line on stdout says where it listens, and is written once requests are answered.
-//! * SIGTERM, SIGINT or SIGHUP (a terminal that closes) ends it in good order, a second one at once; both with exit code 0.
-//!   A token refresh that is under way is waited for in any case, since its tokens exist nowhere else.
+//! * The port is bound first: a port in use is the likeliest problem.
+//! * The first line on stdout is the address, written once requests are answered.
+//! * SIGTERM, SIGINT or SIGHUP (a closing terminal) shuts down gracefully, a second one at once; both with exit code 0.
+//!   A token refresh under way is waited for in any case, since its tokens exist nowhere else.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -69,22 +69,22 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Who issues the tokens.
+/// Creates the token issuer's client.
 pub(super) fn issuer(config: &Config, client: &HttpClient) -> Client {
     Client::new(client.clone(), &config.auth_url, &config.upstream.originator, &config.upstream.user_agent)
 }
 
-/// Writes where the server listens, as an address a client can use.
+/// Writes the server's address in a form that a client can use.
 pub(super) fn announce(listeners: &[TcpListener], output: &mut impl Write) -> Result<String, CliError> {
     let address = listeners.first().map(TcpListener::local_addr).transpose()?;
     let address = address.ok_or_else(|| CliError::Internal("nothing to listen on".to_owned()))?;
     let url = format!("http://{address}");
-    // A server whose output nobody reads serves all the same.
+    // The server serves without a reader of its output, too.
     let _ = writeln!(output, "listening on {url}").and_then(|()| output.flush());
     Ok(url)
 }
 
-/// What asks the process to end.
+/// The signals that end the process.
 #[derive(Debug)]
 pub(super) struct Signals {
     #[cfg(unix)]
@@ -96,7 +96,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// From now on signals come here instead of ending the process.
+    /// Catches the signals instead of ending the process.
     #[cfg(unix)]
     pub(super) fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
@@ -107,7 +107,7 @@ impl Signals {
         })
     }
 
-    /// From now on Ctrl-C comes here instead of ending the process.
+    /// Catches Ctrl-C instead of ending the process.
     #[cfg(not(unix))]
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {})
@@ -130,7 +130,7 @@ impl Signals {
     }
 }
 
-/// For a connection to the backend or the issuer.
+/// The time limit for a connection to the backend or the issuer.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For answers that are under way when the process is asked to end.
+/// The grace time of answers under way at shutdown.
 const GRACE: Duration = Duration::from_secs(10);

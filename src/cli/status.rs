@@ -1,7 +1,7 @@
-//! `status`: whose login it is, how long it lasts, where it is kept, how much of the plan is used.
+//! `status`: the login's user, expiry and store, and the plan's usage.
 //!
-//! * It only looks: a login is neither renewed nor imported by it.
-//! * No login, or a broken one, is an answer like any other; the command then says what to do.
+//! * Read-only: a login is neither renewed nor imported.
+//! * A missing or broken login is a result like any other; the command then says what to do.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -9,34 +9,34 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::cli::login::{CredentialContext, LoginError};
-use crate::cli::usage::{Asker, Window};
+use crate::cli::usage::{Asker, UsageWindow};
 use crate::credentials::status::AdminStatus;
 use crate::credentials::{Login, TokenSupplier};
 use crate::humanize;
 use crate::platform::unix_now;
 
-/// What `status` was asked to do.
+/// The options of [`status`].
 #[derive(Debug, Clone)]
 pub struct StatusOptions {
     /// Whether to write one JSON object.
     pub json: bool,
-    /// Who asks the backend for the usage windows; `None` leaves them out.
+    /// Fetches the usage windows; `None` leaves them out.
     pub usage: Option<Asker>,
 }
 
-/// What `status --json` writes: the admin API's fields and these.
+/// The output of `status --json`: the admin API's fields and these.
 #[derive(Debug, Serialize)]
 struct Report {
     #[serde(flatten)]
     status: AdminStatus,
     email: Option<String>,
     location: String,
-    windows: Vec<Window>,
+    windows: Vec<UsageWindow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     windows_error: Option<String>,
 }
 
-/// Shows the login. `true` where there is one that works.
+/// Shows the login. Returns whether it works.
 pub async fn status(
     options: &StatusOptions,
     context: &CredentialContext,
@@ -65,7 +65,7 @@ pub async fn status(
     Ok(report.status.has_credentials && report.status.error.is_none())
 }
 
-async fn windows(asker: Option<&Asker>, login: Option<&Login>, now: u64) -> Result<Vec<Window>, String> {
+async fn windows(asker: Option<&Asker>, login: Option<&Login>, now: u64) -> Result<Vec<UsageWindow>, String> {
     match (asker, login) {
         (Some(_), Some(login)) if login.is_expired(now) => Err("the access token has expired".to_owned()),
         (Some(asker), Some(login)) => asker.windows(&login.access).await,
@@ -109,7 +109,7 @@ impl Report {
     }
 }
 
-fn window_line(window: &Window, now: u64) -> String {
+fn window_line(window: &UsageWindow, now: u64) -> String {
     let feature = window.feature.as_ref().map(|feature| format!(" of {feature}")).unwrap_or_default();
     let resets =
         window.resets_at.map(|at| format!(", starts anew {}", humanize::relative(at, now))).unwrap_or_default();

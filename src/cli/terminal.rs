@@ -1,13 +1,13 @@
-//! Output for a person: text from elsewhere, such as an e-mail address or a model's name, cannot steer the terminal.
+//! Terminal output: untrusted text, such as an e-mail address or a model's name, cannot control the terminal.
 //!
-//! * Control characters other than line breaks are written as `\\u001b`, which inside JSON strings is their escape.
+//! * Control characters other than line breaks are written as `\\u001b`, their escape inside JSON strings.
 
 use std::io::{self, Write};
 use std::str;
 
 use crate::excerpt::is_unsafe;
 
-/// Escapes what is written through it.
+/// Escapes control characters written through it.
 #[derive(Debug)]
 pub(super) struct Escaped<W>(pub(super) W);
 
@@ -16,7 +16,7 @@ impl<W: Write> Write for Escaped<W> {
         let text = match str::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) if error.valid_up_to() == 0 => {
-                // Half a character: its other half comes with another write.
+                // An incomplete character: the rest comes with another write.
                 self.0.write_all(bytes)?;
                 return Ok(bytes.len());
             }

@@ -1,4 +1,4 @@
-//! The command line itself.
+//! Tests of the command line.
 
 use super::*;
 

@@ -1,6 +1,7 @@
-//! How much of the plan is used, as the backend's usage page tells it.
+//! The plan's usage, from the backend's usage page.
 //!
-//! * A window is what its length says, never what its position says: the first one has been five hours, a week and a month.
+//! * A window is identified by its length, never by its position: the first one has been five hours, a week and a
+//!   month.
 //! * Every level of the answer may be absent.
 
 use std::time::Duration;
@@ -13,36 +14,36 @@ use serde::{Deserialize, Serialize};
 use crate::credentials::Access;
 use crate::platform::HttpClient;
 use crate::upstream;
-use crate::upstream::written;
+use crate::upstream::defaults;
 
-/// One usage window.
+/// A usage window.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Window {
-    /// What it is called: `5-hour`, `weekly`, `30-day` …
+pub struct UsageWindow {
+    /// The name: `5-hour`, `weekly`, `30-day` …
     pub name: String,
-    /// The feature it is about, where it is not the plan as a whole.
+    /// The feature of the window; `None` for the plan as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feature: Option<String>,
-    /// How much of it is used, in percent.
+    /// The used share in percent.
     pub used_percent: f64,
-    /// Its length in seconds.
+    /// The length in seconds.
     pub window_seconds: u64,
-    /// When it starts anew, in Unix seconds.
+    /// The next reset, in Unix seconds.
     pub resets_at: Option<u64>,
 }
 
-/// Who asks.
+/// A client of the backend's pages.
 #[derive(Debug, Clone)]
 pub struct Asker {
-    /// The client to send with.
+    /// The HTTP client.
     pub http: HttpClient,
-    /// Where the backend is and how this program introduces itself.
-    pub upstream: upstream::Settings,
+    /// The backend's address, and this program's identification there.
+    pub upstream: upstream::UpstreamSettings,
 }
 
 impl Asker {
-    /// Asks for the windows of `access`'s plan. The error is a sentence without a subject.
-    pub async fn windows(&self, access: &Access) -> Result<Vec<Window>, String> {
+    /// Fetches the windows of `access`'s plan. The error is a predicate without a subject.
+    pub async fn windows(&self, access: &Access) -> Result<Vec<UsageWindow>, String> {
         let (status, body) = self.page(access, "wham/usage").await?;
         if !status.is_success() {
             return Err(format!("the backend answered {status}"));
@@ -50,11 +51,11 @@ impl Asker {
         windows(&body).ok_or_else(|| "the answer makes no sense".to_owned())
     }
 
-    /// Asks for a page of the backend, such as `wham/usage`, with the login of `access`. The error is a sentence without a
-    /// subject.
+    /// Fetches a page of the backend, such as `wham/usage`, with the login of `access`. The error is a predicate
+    /// without a subject.
     pub async fn page(&self, access: &Access, page: &str) -> Result<(StatusCode, Vec<u8>), String> {
         let unusable = |_| "the request could not be built".to_owned();
-        let mut request = Request::get(written::page(self.upstream.url_for(access), page))
+        let mut request = Request::get(defaults::page(self.upstream.url_for(access), page))
             .body(Bytes::new())
             .map_err(|error| unusable(error.to_string()))?;
         let identified = self.upstream.identify(request.headers_mut(), access);
@@ -76,7 +77,7 @@ impl Asker {
     }
 }
 
-fn windows(body: &[u8]) -> Option<Vec<Window>> {
+fn windows(body: &[u8]) -> Option<Vec<UsageWindow>> {
     let answer: Answer = serde_json::from_slice(body).ok()?;
     let plan = answer.rate_limit.into_iter().flat_map(|limit| limit.windows(None));
     let others = answer.additional_rate_limits.unwrap_or_default().into_iter();
@@ -87,7 +88,7 @@ fn windows(body: &[u8]) -> Option<Vec<Window>> {
     Some(plan.chain(others).collect())
 }
 
-/// What people call a window of this length.
+/// Names a window of this length.
 fn name(seconds: u64) -> String {
     const HOUR: u64 = 3600;
     const DAY: u64 = 24 * HOUR;
@@ -125,11 +126,11 @@ struct Reported {
 }
 
 impl Limit {
-    fn windows(self, feature: Option<String>) -> impl Iterator<Item = Window> {
+    fn windows(self, feature: Option<String>) -> impl Iterator<Item = UsageWindow> {
         let reported = [self.primary_window, self.secondary_window].into_iter().flatten();
         reported.filter_map(move |window| {
             let window_seconds = window.limit_window_seconds?;
-            Some(Window {
+            Some(UsageWindow {
                 name: name(window_seconds),
                 feature: feature.clone(),
                 used_percent: window.used_percent?,

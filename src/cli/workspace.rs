@@ -1,17 +1,17 @@
-//! How the login's workspace is reached, as `GET …/wham/accounts/check` tells it.
+//! The routing of the login's workspace, from `GET …/wham/accounts/check`.
 //!
-//! * The Codex CLI (0.169) asks before a turn and follows what it is told; this program only tells, in `doctor`.
+//! * The Codex CLI (0.169) asks before a turn and follows the answer; this program only reports it, in `doctor`.
 //! * Read leniently: a list of entries, or a map of them, each with the account's id.
-//! * An answer other than 200 proves nothing about the login.
+//! * A status other than 200 proves nothing about the login.
 
 use http::{StatusCode, Uri};
 use serde_json::Value;
 
 use crate::cli::usage::Asker;
 use crate::credentials::Access;
-use crate::upstream::written;
+use crate::upstream::defaults;
 
-/// What the backend says of a workspace.
+/// The backend's statement about a workspace.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Workspace {
     origin: Option<String>,
@@ -19,17 +19,17 @@ pub(super) struct Workspace {
     is_deactivated: bool,
 }
 
-/// Something a person has to change.
+/// A problem for the user to fix.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Problem {
-    /// Nothing can be asked of the workspace.
+    /// The workspace accepts no calls.
     Unusable(String),
-    /// Calls go to the wrong place, as it seems.
+    /// Calls seem to go to the wrong address.
     Misrouted(String),
 }
 
 impl Workspace {
-    /// Asks for the workspace of `access`. The error says why nothing is known, as a sentence without a subject.
+    /// Fetches the workspace of `access`. The error is a predicate without a subject.
     pub(super) async fn ask(asker: &Asker, access: &Access) -> Result<Self, String> {
         match asker.page(access, PAGE).await? {
             (StatusCode::OK, body) => {
@@ -62,7 +62,7 @@ impl Workspace {
         })
     }
 
-    /// What is wrong with calls to `url` that carry `route`, and what to set.
+    /// Returns the problems of calls to `url` with `route`, and the settings that fix them.
     pub(super) fn problems(&self, url: &str, route: Option<&str>) -> Vec<Problem> {
         let deactivated = self.is_deactivated.then(|| {
             Problem::Unusable(
@@ -91,7 +91,7 @@ impl Workspace {
             (None, Some(configured)) => {
                 Some(format!("the workspace needs no --account-routing-override, and {configured:?} is set"))
             }
-            (Some(named), _) => Some(match written::header_text(named.to_owned()) {
+            (Some(named), _) => Some(match defaults::header_text(named.to_owned()) {
                 Ok(route) => format!("the workspace wants a route; start with --account-routing-override {route}"),
                 Err(problem) => format!("the workspace wants a route that cannot be sent: {problem}"),
             }),
@@ -100,7 +100,7 @@ impl Workspace {
     }
 }
 
-/// Scheme, host and port of an address.
+/// Returns scheme, host and port of an address.
 fn origin(address: &str) -> Option<String> {
     let address: Uri = address.parse().ok()?;
     Some(format!("{}://{}", address.scheme_str()?, address.authority()?))
@@ -117,7 +117,7 @@ mod tests {
     }
 
     fn told(fields: &str, route: Option<&str>) -> String {
-        let problems = workspace(fields).problems(written::UPSTREAM_URL, route);
+        let problems = workspace(fields).problems(defaults::UPSTREAM_URL, route);
         problems.iter().map(|problem| format!("{problem:?}")).collect::<Vec<_>>().join("; ")
     }
 

@@ -1,8 +1,8 @@
-//! Why there is no token to send, in one enum.
+//! Errors of the login, in one enum.
 //!
-//! * Every message says what is wrong, where, and which command or variable helps.
+//! * Every message names the problem, the place, and the command or variable that helps.
 //! * No message carries a token or a part of one.
-//! * The conversion at the end decides which row of the API's error table a client sees.
+//! * The conversion into an API error at the end selects the row of the error table.
 
 use std::time::Duration;
 
@@ -17,107 +17,107 @@ use crate::platform::TransportErrorKind;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CredentialError {
-    /// The store holds nothing. The operator's to do.
+    /// The store is empty. The operator's to fix.
     #[error("there is no ChatGPT login in {place}: {}", place.store.remedy())]
     Missing {
-        /// Where it was looked for.
+        /// The store.
         place: Place,
     },
-    /// The store holds something else than a ChatGPT login. The operator's to do.
+    /// The store holds credentials other than a ChatGPT login. The operator's to fix.
     #[error("{place} holds {found}, not a ChatGPT login: {}", place.store.remedy())]
     NotALogin {
-        /// Where it is.
+        /// The store.
         place: Place,
-        /// What it holds instead.
+        /// The credentials it holds instead.
         found: &'static str,
     },
-    /// The document cannot be read as one, and is left as it is. The operator's to do.
+    /// The document does not parse, and stays untouched. The operator's to fix.
     #[error(
         "{place} is broken at {malformed}; it was left untouched: repair it, or move it away and {}",
         place.store.remedy()
     )]
     Broken {
-        /// Where it is.
+        /// The store.
         place: Place,
-        /// What is wrong in it.
+        /// The syntax error.
         malformed: Malformed,
     },
-    /// The tokens do not say whose they are. The operator's to do.
+    /// The tokens name no account. The operator's to fix.
     #[error(
         "the login in {place} names no account: neither tokens.account_id nor the claim {ACCOUNT_CLAIM} of its id_token \
          or access_token is there; set the account id or {}",
         place.store.remedy()
     )]
     NoAccount {
-        /// Where it is.
+        /// The store.
         place: Place,
     },
     /// The store cannot be read. The machine's fault.
     #[error("cannot read {place}: {reason}")]
     Unreadable {
-        /// Where it is.
+        /// The store.
         place: Place,
-        /// The system's words.
+        /// The system's message.
         reason: String,
     },
     /// The store cannot be written. The machine's fault.
     #[error("cannot write {place}: {reason}")]
     Unwritable {
-        /// Where it is.
+        /// The store.
         place: Place,
-        /// The system's words.
+        /// The system's message.
         reason: String,
     },
-    /// The store is not to be written.
+    /// The store is read-only.
     #[error("the {} store is read-only: choose another one with --creds-store", place.store.as_str())]
     ReadOnly {
-        /// Which it is.
+        /// The store.
         place: Place,
     },
-    /// Another process has held the store's lock for too long.
+    /// Another process held the store's lock beyond the time limit.
     #[error("another process keeps {place} locked")]
     Locked {
-        /// Where it is.
+        /// The store.
         place: Place,
     },
-    /// The process is about to end, so no refresh begins. Passes with its restart.
+    /// The process is shutting down, so no refresh begins. Passes with the restart.
     #[error("the login in {place} is not renewed, because this process is about to end")]
     Stopping {
-        /// Where it is.
+        /// The store.
         place: Place,
     },
-    /// The access token has expired or is no longer accepted, and nothing is there to renew it with. The operator's to do.
+    /// The access token has expired or was rejected, and there is no refresh token. The operator's to fix.
     #[error("the access token in {place} has expired or is no longer accepted, and it cannot be renewed: {}", place.store.remedy())]
     NotRenewable {
-        /// Where it is.
+        /// The store.
         place: Place,
     },
-    /// The refresh token will never work again. The operator's to do.
+    /// The refresh token was rejected for good. The operator's to fix.
     #[error("the login in {place} has ended: its refresh token {ended}; {}", place.store.remedy())]
     Ended {
-        /// Where it is.
+        /// The store.
         place: Place,
-        /// How it ended.
+        /// The issuer's reason.
         ended: Ended,
     },
-    /// A refresh failed in a way that may pass. The issuer's or the network's fault.
+    /// A refresh failed temporarily. The issuer's or the network's fault.
     #[error("the login could not be renewed: {error}")]
     RefreshFailed {
-        /// What the issuer said, or that it could not be asked.
+        /// The issuer's answer, or the reason that there is none.
         error: IssuerError,
-        /// When the next try is due.
+        /// The time until the next attempt.
         retry_after: Duration,
     },
-    /// While a request was on its way, the store came to hold another account's login. Later requests use that one.
+    /// The store changed to another account's login during a request. Later requests use that one.
     #[error("the login in {place} now belongs to another account; send the request again to use it")]
     AccountChanged {
-        /// Where it is.
+        /// The store.
         place: Place,
     },
 }
 
 impl CredentialError {
-    /// Why the document found at `place` is no login.
+    /// Converts the reason that the document at `place` is unusable.
     pub fn unusable(place: Place, unusable: &Unusable) -> Self {
         match unusable {
             Unusable::NoTokens(found) => Self::NotALogin { place, found },

@@ -1,14 +1,14 @@
-//! Keeps tokens out of what others say about them: a refusal may quote the token it refuses.
+//! Masks tokens in text from other programs: an error message may quote the token it is about.
 //!
-//! * A token is replaced wherever it stands.
-//! * So is a long piece of one, as in a message that was cut or that quotes a single part.
+//! * Every occurrence of a token is replaced.
+//! * Long pieces of a token are replaced too: a message may be truncated or quote one segment.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use crate::secret::Secret;
 
-/// `text` with `***` in place of each of `secrets` and of their longer pieces.
+/// Replaces each of `secrets`, and their longer pieces, by `***`.
 pub(super) fn mask<'t>(text: &'t str, secrets: &[Secret]) -> Cow<'t, str> {
     let secrets = || secrets.iter().map(Secret::expose).filter(|secret| secret.len() >= SHORTEST_SECRET);
     let words = text.split(|letter| !is_token_letter(letter)).map(|word| word.trim_matches('.'));
@@ -23,9 +23,9 @@ const fn is_token_letter(letter: char) -> bool {
 }
 
 const MASKED: &str = "***";
-/// Something shorter is no token, and may be a word.
+/// A shorter text is no token, and may be a word.
 const SHORTEST_SECRET: usize = 12;
-/// Something shorter is of no use to anybody.
+/// A shorter piece is useless to an attacker.
 const SHORTEST_PIECE: usize = 20;
 
 #[cfg(test)]

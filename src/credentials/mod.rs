@@ -1,14 +1,14 @@
 //! The user's login: where it is kept, and one supplier that hands out a fresh token.
 //!
-//! * [`supplier`]: what the rest of the program asks; refreshes before a token expires, once, and stores before use.
-//! * [`store`]: the one trait behind it, and a file for each store.
-//! * [`document`]: the `auth.json` all of them hold, edited as JSON so that nothing unknown is lost or altered.
-//! * [`place`]: which store a login is in, and where.
+//! * [`supplier`]: the source of access tokens; one refresh at a time, before expiry, stored before use.
+//! * [`store`]: the trait of all stores, and a file for each.
+//! * [`document`]: the `auth.json` in every store, edited as JSON so that no unknown field is lost or altered.
+//! * [`place`]: the store of a login, and its location.
 //! * `open` (native): from the chosen store to a supplier, importing another tool's login on first use.
-//! * `process` (native): a refresh in a process of its own, which outlives a killed daemon.
+//! * `process` (native): a refresh in a separate process, which survives the daemon's death.
 //! * [`edge`]: a Worker's login, published in KV and owned by a Durable Object.
 //! * [`status`]: credentials as the admin API takes and shows them.
-//! * [`error`]: one enum; every message says which command helps.
+//! * [`error`]: one enum; every message names the command that helps.
 
 pub mod document;
 pub mod edge;
@@ -33,13 +33,13 @@ pub use supplier::{CredentialHealth, TokenSupplier};
 
 use crate::secret::Secret;
 
-/// What one call to the backend needs of the login.
+/// The credentials of one call to the backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
     /// The bearer token.
     pub token: Secret,
     /// The ChatGPT account (workspace) the call is billed to.
     pub account_id: String,
-    /// Whether the account's claims say it is a FedRAMP workspace.
+    /// Whether the token's claims mark the account as a FedRAMP workspace.
     pub fedramp: bool,
 }

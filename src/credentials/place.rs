@@ -1,4 +1,4 @@
-//! Where a login is: which store, where in it, and how another process opens it.
+//! The place of a login: its store, the location in it, and the address for another process.
 
 use std::fmt;
 #[cfg(not(target_arch = "wasm32"))]
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[cfg(not(target_arch = "wasm32"))]
 use serde::{Deserialize, Serialize};
 
-/// Which of the stores.
+/// The kind of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreName {
     /// This program's own file.
@@ -25,7 +25,7 @@ pub enum StoreName {
 }
 
 impl StoreName {
-    /// The name as on the command line.
+    /// Returns the name used on the command line.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Xdg => "xdg",
@@ -37,7 +37,7 @@ impl StoreName {
         }
     }
 
-    /// What a person does to put a working login there.
+    /// Returns the instruction that puts a working login there.
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::Xdg => "run `codex-proxy login`",
@@ -52,12 +52,12 @@ impl StoreName {
     }
 }
 
-/// A store and where it is.
+/// A store and its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// Which store.
+    /// The kind of store.
     pub store: StoreName,
-    /// Its path or item.
+    /// The path or keychain item.
     pub location: String,
 }
 
@@ -67,7 +67,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A store that another process can open too.
+/// The address of a store that another process can open too.
 #[cfg(not(target_arch = "wasm32"))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -76,9 +76,9 @@ pub enum StoreAddress {
     Xdg(PathBuf),
     /// The Codex CLI's file.
     Legacy(PathBuf),
-    /// A file named otherwise that leads to the Codex CLI's.
+    /// Another path that leads to the Codex CLI's file.
     Shared(PathBuf),
-    /// This program's keychain item, with its lock in a directory.
+    /// This program's keychain item; its lock file is in this directory.
     Keychain(PathBuf),
 }
 

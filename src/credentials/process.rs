@@ -1,17 +1,17 @@
-//! A refresh in a process of its own, so that it ends well when this one is killed in the middle.
+//! A refresh in a separate process, which completes even if the daemon is killed.
 //!
-//! * Between the moment the issuer exchanges a refresh token and the moment the new one is on the disk, the login exists
-//!   only on the way. A process that dies then would lose it. The refreshing process is small, lives for one refresh,
-//!   stands in a session of its own and heeds no signal but SIGKILL: a service manager or a container that stops sends
-//!   its signals to every process, not to the daemon alone.
-//! * It does one whole refresh: takes the store's lock, reads again, adopts or exchanges, stores. Whoever comes next
-//!   waits for its lock and finds the new login.
-//! * Orders and reports are one JSON object each, over pipes; no token stands in an argument or a variable.
-//! * Where it cannot be started, the refresh is done in this process.
-//! * The pipe of the order stays open. Its end, whether the daemon stops or dies, tells the process not to begin what it
-//!   has not begun; the daemon then waits for no lock of somebody else's.
+//! * Between the issuer's exchange of a refresh token and the write of the new one, the login exists only in flight: a
+//!   process that dies then loses it. The refreshing process is small, lives for one refresh, has a session of its own
+//!   and ignores every signal but SIGKILL, because a service manager or container runtime signals all processes, not
+//!   the daemon alone.
+//! * The process does one whole refresh: takes the store's lock, reads again, adopts or exchanges, stores. Another
+//!   process waits for the lock and finds the new login.
+//! * Orders and reports are one JSON object each, over pipes; no argument or variable holds a token.
+//! * If the process cannot be started, the daemon refreshes in its own.
+//! * The order's pipe stays open. Its end, when the daemon stops or dies, tells the process not to begin the exchange;
+//!   the daemon then stops waiting for another program's lock.
 //!
-//! The program's entry has to call [`answer`] when its first argument is [`ARGUMENT`], before anything else.
+//! The program's `main` must call [`answer`] when its first argument is [`ARGUMENT`], before anything else.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, Read as _, Write as _};
@@ -39,10 +39,10 @@ use crate::oauth::Client;
 use crate::platform::HttpClient;
 use crate::secret::Secret;
 
-/// The first argument of a process that is to do one refresh.
+/// The first argument of a process started for one refresh.
 pub const ARGUMENT: &str = "refresh-login";
 
-/// How to start a process that does one refresh.
+/// The command that starts a process for one refresh.
 #[derive(Debug, Clone)]
 pub struct DetachedRefresh {
     program: PathBuf,
@@ -57,7 +57,7 @@ struct RefreshProcess {
     oauth: Client,
 }
 
-/// What the process is to do.
+/// The request to the process.
 #[derive(Serialize, Deserialize)]
 struct Order {
     store: StoreAddress,
@@ -69,18 +69,18 @@ struct Order {
 }
 
 impl DetachedRefresh {
-    /// Starts this program's own file, even if another version has taken its place since.
+    /// Uses this program's own file, even if another version has replaced it since.
     pub fn this_program() -> io::Result<Self> {
         let program = if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
         Ok(Self::new(program, [ARGUMENT]))
     }
 
-    /// Starts `program` with `arguments`; it must call [`answer`].
+    /// Uses `program` with `arguments`; it must call [`answer`].
     pub fn new(program: PathBuf, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         Self { program, arguments: arguments.into_iter().map(Into::into).collect() }
     }
 
-    /// A supplier of `store`'s login that refreshes in such a process, if another process can open the store.
+    /// Creates a supplier that delegates refreshes, if another process can open the store.
     pub fn supplier(self, store: Arc<dyn CredentialStore>, oauth: Client) -> TokenSupplier {
         let process = store.address().map(|store| RefreshProcess { start: self, store, oauth: oauth.clone() });
         let supplier = TokenSupplier::new(store, oauth);
@@ -90,8 +90,8 @@ impl DetachedRefresh {
         }
     }
 
-    /// Has `order` done, unless `stop` is requested before the exchange begins. `None` where no process could be started
-    /// to do it.
+    /// Runs `order` in a process, unless `stop` is requested before the exchange begins. Returns `None` if no process
+    /// could be started.
     async fn run(&self, order: &Order, stop: &Stop) -> Option<Report> {
         let order = Zeroizing::new(serde_json::to_string(order).ok()?);
         let child = self.start().inspect_err(|error| tracing::debug!("cannot refresh in another process: {error}"));
@@ -99,7 +99,7 @@ impl DetachedRefresh {
         let input = Arc::new(Mutex::new(child.stdin.take()));
         let (sender, mut receiver) = tokio::sync::oneshot::channel();
         let order_input = Arc::clone(&input);
-        // A thread of its own, because the runtime would wait for one of its own when it shuts down.
+        // Not a runtime thread: the runtime would wait for it at shutdown.
         let waiter = std::thread::Builder::new().name("refresh".to_owned()).spawn(move || {
             let _ = sender.send(converse(child, &order_input, &order));
         });
@@ -134,7 +134,7 @@ impl Delegate for RefreshProcess {
     }
 }
 
-/// `None` where the process did not begin its work; one that began and broke off is a failure that may pass.
+/// Returns `None` if the process did not begin; a process that began and broke off is a temporary failure.
 fn converse(mut child: Child, input: &Mutex<Option<ChildStdin>>, order: &str) -> Option<Report> {
     if let Some(input) = input.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
         // An order is JSON on one line.
@@ -157,7 +157,9 @@ fn converse(mut child: Child, input: &Mutex<Option<ChildStdin>>, order: &str) ->
     Some(Report::Refused(IssuerReport::Invalid { what }))
 }
 
-/// Reads one order from `input`, does it, and reports to `output`: the whole of a process started for one refresh.
+/// Reads one order from `input`, executes it and reports to `output`: the whole of a process started for one refresh.
+///
+/// The end of `input` after the order's line requests that no refresh begins.
 ///
 /// The end of `input` behind the order's line asks for no refresh to begin any more.
 pub fn answer(input: impl io::Read + Send + 'static, output: &mut dyn io::Write) -> ExitCode {
@@ -171,7 +173,7 @@ pub fn answer(input: impl io::Read + Send + 'static, output: &mut dyn io::Write)
         return ExitCode::FAILURE;
     }
     let oauth = Client::new(http, &order.issuer, &order.originator, &order.user_agent);
-    // From here on nobody else may do it. Nobody listening any more is no reason to stop.
+    // From here on no other process may do the refresh, and it continues without a listener.
     let _ = writeln!(output, "{BEGUN}").and_then(|()| output.flush());
     let need = Need { replaces: order.replaces.map(Secret::new), is_rejected: order.is_rejected };
     let shared = Shared::new(open(order.store), oauth);
@@ -189,13 +191,13 @@ pub fn answer(input: impl io::Read + Send + 'static, output: &mut dyn io::Write)
     ExitCode::SUCCESS
 }
 
-/// Leaves the daemon's session and takes every signal that can be taken, to no effect. Until then the refresh has not
-/// begun, so a signal in between costs nothing.
+/// Leaves the daemon's session and ignores every signal that can be caught. The refresh has not begun yet, so an
+/// earlier signal costs nothing.
 #[cfg(unix)]
 fn stand_apart(runtime: &tokio::runtime::Runtime) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
-    // A process that leads a group already, as in a test, has a session of its own or does without.
+    // A group leader, as in a test, has a session of its own or needs none.
     let _ = rustix::process::setsid();
     let _guard = runtime.enter();
     for kind in [
@@ -209,7 +211,7 @@ fn stand_apart(runtime: &tokio::runtime::Runtime) -> io::Result<()> {
         SignalKind::user_defined1(),
         SignalKind::user_defined2(),
     ] {
-        // A handler that has been installed stays: <https://docs.rs/tokio/latest/tokio/signal/unix/struct.Signal.html>.
+        // Tokio keeps an installed handler: <https://docs.rs/tokio/latest/tokio/signal/unix/struct.Signal.html>.
         drop(signal(kind)?);
     }
     Ok(())
@@ -221,7 +223,6 @@ fn stand_apart(_runtime: &tokio::runtime::Runtime) -> io::Result<()> {
     Ok(())
 }
 
-/// The store at `address`.
 fn open(address: StoreAddress) -> Arc<dyn CredentialStore> {
     match address {
         StoreAddress::Xdg(path) => Arc::new(FileStore::xdg(path)),

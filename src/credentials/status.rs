@@ -1,9 +1,8 @@
-//! Credentials as the admin API takes and shows them.
+//! Credentials in the admin API's requests and responses.
 //!
-//! * What is taken is checked as a whole: one answer lists everything that is missing or mistyped.
-//! * The account is the one named, else the token's claim, else the user id; without any of them there is no use for
-//!   the token.
-//! * What is shown never holds a token or a part of one.
+//! * A request is validated as a whole: one error lists every missing or mistyped field.
+//! * The account is the request's, else the token's claim, else the user id; without any of them the token is rejected.
+//! * A response never holds a token or a part of one.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -46,7 +45,7 @@ impl AdminCredentials {
         let has_token = claims.is_some();
         let claims = claims.unwrap_or_default();
         let account_id = account_id.or(claims.account_id).or_else(|| user_id.clone());
-        // Without a token nobody knows whether it would name the account.
+        // Without a token, its claims cannot name the account.
         if account_id.is_none() && has_token {
             problems.add("accountID", format!("is needed: the token has no claim {ACCOUNT_CLAIM}"));
         }
@@ -60,7 +59,7 @@ impl AdminCredentials {
         })
     }
 
-    /// Makes `document` hold these credentials, at `now` (Unix seconds).
+    /// Writes these credentials into `document`, at `now` (Unix seconds).
     pub(super) fn apply(&self, document: &mut AuthDocument, now: u64) {
         let tokens = TokenSet {
             access_token: Some(self.access_token.clone()),
@@ -87,28 +86,28 @@ pub struct AdminStatus {
     /// The user's id.
     #[serde(rename = "userID")]
     pub user_id: Option<String>,
-    /// When the access token expires, in Unix milliseconds; `null` where nothing tells.
+    /// The access token's expiry in Unix milliseconds; `null` if unknown.
     pub expires_at: Option<u64>,
-    /// Whole minutes until then; 0 once it has expired.
+    /// Whole minutes until the expiry; 0 once it has passed.
     pub minutes_until_expiry: Option<u64>,
-    /// Whether it has expired.
+    /// Whether the access token has expired.
     pub is_expired: bool,
-    /// Whether it has less than 60 minutes left.
+    /// Whether the access token expires within 60 minutes.
     pub needs_refresh_soon: bool,
-    /// The plan as the issuer spells it.
+    /// The plan in the issuer's spelling.
     pub plan_type: Option<String>,
     /// The ChatGPT account.
     #[serde(rename = "accountID")]
     pub account_id: Option<String>,
-    /// Which store holds it.
+    /// The kind of the store.
     pub store: &'static str,
-    /// What is wrong, where something is.
+    /// The problem, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
 impl AdminStatus {
-    /// What is shown of `login`, read from `place` at `now` (Unix seconds). `problem` keeps it from being renewed.
+    /// Describes `login`, read from `place` at `now` (Unix seconds). `problem` is the reason that it cannot be renewed.
     pub fn new(
         login: Result<Login, CredentialError>,
         problem: Option<CredentialError>,
@@ -139,7 +138,7 @@ impl AdminStatus {
     }
 }
 
-/// Everything that is wrong with a body, field by field.
+/// The problems of a request body, by field.
 #[derive(Default)]
 struct Problems(Vec<(&'static str, String)>);
 
@@ -189,7 +188,7 @@ impl Problems {
     }
 }
 
-/// What is stored here is later sent in a header.
+/// Stored values are later sent as header values.
 fn is_header_text(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -199,7 +198,7 @@ fn malformed(error: &serde_json::Error) -> String {
     format!("the body is not JSON: {error}")
 }
 
-/// In seconds this is the year 5138, in milliseconds 1973.
+/// As seconds this is the year 5138, as milliseconds 1973.
 const SMALLEST_MILLISECONDS: u64 = 100_000_000_000;
 
 #[cfg(test)]

@@ -1,3 +1,3 @@
-//! What every file of a user's has in common, whatever is in it.
+//! Checks of the user's files that do not depend on their contents.
 
 pub(crate) mod trust;

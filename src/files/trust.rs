@@ -1,24 +1,24 @@
-//! Whose word is taken: files that decide where the login goes, files that hold keys, and the login itself.
+//! Trust in files: configuration that decides where the login goes, files with keys, and the login itself.
 //!
-//! * A file that other users can write is refused: the `upstream-url` in it would be told the access token, and a login
-//!   put in the place of the user's own would show its owner every prompt.
-//! * A directory that other users can write is as good as its files, unless only the owner of a file may replace it there
+//! * A file that other users can write is refused: its `upstream-url` would receive the access token, and a planted
+//!   login would show its owner every prompt.
+//! * A directory that other users can write makes its files writable, unless only a file's owner may replace it there
 //!   (the sticky bit, as in `/tmp`).
-//! * A file with a key in it that other users can read is used, with a warning.
-//! * A group that holds its user alone is no other user: many systems make such a group for each user, and then new files
-//!   are writable by it (<https://www.debian.org/doc/debian-policy/ch-opersys.html>).
-//! * Root is nobody's other user. The superuser may use the login of a user, as a container does with a mounted home.
+//! * A file with a key that other users can read is used, with a warning.
+//! * A group with its user as the only member counts as the user: many systems create such a group for each user, and
+//!   new files are then group-writable (<https://www.debian.org/doc/debian-policy/ch-opersys.html>).
+//! * Root counts as the file's owner. The superuser may use a user's login, as a container does with a mounted home.
 
 #[cfg(unix)]
 use std::fs::Metadata;
 use std::path::Path;
 
-/// Refuses the file at `path` if somebody else owns it or can write to it. The error says what to do.
+/// Refuses the file at `path` if another user owns it or can write to it. The error says what to do.
 #[cfg(unix)]
 pub(crate) fn check_owner(path: &Path) -> Result<(), String> {
-    // A file that is not there, or may not be looked at, fails where it is read.
+    // A missing or inaccessible file fails where it is read.
     let Ok(metadata) = std::fs::metadata(path) else { return Ok(()) };
-    // What a pipe holds came from whoever started this program.
+    // A pipe's contents come from the user who started this program.
     if !metadata.is_file() {
         return Ok(());
     }
@@ -26,8 +26,8 @@ pub(crate) fn check_owner(path: &Path) -> Result<(), String> {
     check_mode(&metadata, path)
 }
 
-/// Refuses a login file, described by `metadata`, that somebody else can replace or change, by itself or through its
-/// directory. `path` is where it really is. The error says what to do.
+/// Refuses a login file, described by `metadata`, that another user can change or replace, directly or through its
+/// directory. `path` is its real path. The error says what to do.
 #[cfg(unix)]
 pub(crate) fn check_login(path: &Path, metadata: &Metadata) -> Result<(), String> {
     check_is_own(metadata, Superuser::MayUseOthers)?;
@@ -35,7 +35,7 @@ pub(crate) fn check_login(path: &Path, metadata: &Metadata) -> Result<(), String
     path.parent().map_or(Ok(()), check_directory)
 }
 
-/// Refuses a directory of logins in which somebody else can replace files. The error says what to do.
+/// Refuses a directory of logins in which another user can replace files. The error says what to do.
 #[cfg(unix)]
 pub(crate) fn check_directory(directory: &Path) -> Result<(), String> {
     use std::os::unix::fs::MetadataExt as _;
@@ -50,20 +50,20 @@ pub(crate) fn check_directory(directory: &Path) -> Result<(), String> {
     check_mode(&metadata, directory).map_err(named)
 }
 
-/// Whether the file described by `metadata` is one that only this user, or root, has written.
+/// Returns whether only this user, or root, has written the file of `metadata`.
 #[cfg(unix)]
 pub(crate) fn is_own_file(metadata: &Metadata) -> bool {
     let is_safe = |metadata: &Metadata| check_mode(metadata, Path::new("")).is_ok();
     metadata.is_file() && check_is_own(metadata, Superuser::MayUseOthers).is_ok() && is_safe(metadata)
 }
 
-/// What a process of root's takes another user's file for.
+/// How a process of root treats another user's file.
 #[cfg(unix)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Superuser {
-    /// For another's.
+    /// As another user's.
     IsAnyUser,
-    /// For one that it was given to use.
+    /// As one that it was given to use.
     MayUseOthers,
 }
 
@@ -93,7 +93,7 @@ fn check_mode(metadata: &Metadata, path: &Path) -> Result<(), String> {
     Err(format!("can be written by others (mode {mode:03o}): run `chmod go-w {}`", path.display()))
 }
 
-/// What to warn of if users other than its owner can read the file at `path`, which holds a key.
+/// Returns a warning if users other than its owner can read the file at `path`, which holds a key.
 #[cfg(unix)]
 pub(crate) fn exposure(path: &Path) -> Option<String> {
     use std::os::unix::fs::MetadataExt as _;
@@ -111,7 +111,7 @@ const ROOT: u32 = 0;
 #[cfg(unix)]
 const STICKY: u32 = 0o1000;
 
-/// Windows keeps a user's files to the user unless told otherwise.
+/// Windows restricts a user's files to the user by default.
 #[cfg(not(unix))]
 mod windows {
     use std::fs::Metadata;

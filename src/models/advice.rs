@@ -1,10 +1,11 @@
-//! What to tell the user of a model that the backend refuses.
+//! Advice for the user of a refused model.
 
 use crate::models::Models;
 
 impl Models {
-    /// The sentences that follow the backend's own about `refused`, each with a space before it: its successor, the models
-    /// there are, and how to map the name. The account's own list is claimed only where the backend has given it.
+    /// Returns sentences to append to the backend's message about `refused`, each with a space before it: its
+    /// successor, the available models, and how to map the name. The account's own list is mentioned only if the
+    /// backend has sent it.
     pub fn advice(&self, refused: &str) -> String {
         let mut usable = self.usable_names();
         let successor = self.upgrade_of(refused);

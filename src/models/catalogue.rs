@@ -1,71 +1,71 @@
-//! The one table of models: what requests, `/v1/models` and the documentation are made from.
+//! The built-in table of models, the source for requests, `/v1/models` and the documentation.
 //!
-//! * The original seven models come first, in their fixed order; newer ones follow in the order of the backend's own list
-//!   (Codex CLI 0.169.0, 2026-11-13), then what it hides, then what it has retired.
-//! * A model's allowed efforts are what a request is clamped to; `unspecified` is what is sent when a request asks for
-//!   no effort, which is not always the default the model itself would take.
-//! * An empty list of efforts means that nobody has said: whatever is asked for passes unchanged.
+//! * The original seven models come first, in their fixed order; newer ones follow in the order of the backend's own
+//!   list (Codex CLI 0.169.0, 2026-11-13), then the hidden ones, then the retired ones.
+//! * A request's effort is clamped to the model's allowed efforts; `unspecified` is sent if a request asks for no
+//!   effort, and is not always the model's own default.
+//! * An empty list of efforts means unknown: the requested effort passes unchanged.
 
 use std::borrow::Cow;
 
 use crate::models::effort::Effort;
 use crate::models::effort::Effort::{High, Low, Max, Medium, Minimal, None as Off, Xhigh};
 
-/// Whether a model is shown to people.
+/// Whether `/v1/models` lists a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visibility {
-    /// Stands in `/v1/models`.
+    /// Listed in `/v1/models`.
     Listed,
-    /// Can be called, but is not listed.
+    /// Callable, but not listed.
     Hidden,
 }
 
-/// Which of the tables an entry belongs to.
+/// The generation of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Generation {
     /// One of the original seven: `none` counts as `low`, and its range never changes.
     Original,
-    /// A later model: the account's own catalogue, where known, has the last word.
+    /// A later model: the account's own list, if known, overrides the table.
     Newer,
 }
 
-/// One model and what it can do.
+/// A model and its capabilities.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
-    /// The name on the wire, in lower case.
+    /// The backend's name, in lower case.
     pub id: Cow<'static, str>,
-    /// The name for people.
+    /// The display name.
     pub display_name: Cow<'static, str>,
-    /// Which table it belongs to.
+    /// The generation.
     pub generation: Generation,
-    /// The efforts a request may carry, lowest first; empty where unknown.
+    /// The allowed efforts, lowest first; empty if unknown.
     pub efforts: Cow<'static, [Effort]>,
-    /// The effort the model works at by default, where known.
+    /// The model's default effort, if known.
     pub default_effort: Option<Effort>,
-    /// The effort sent for a request that asks for none; `None` leaves the choice to the backend.
+    /// The effort sent for a request without one; `None` leaves the choice to the backend.
     pub unspecified: Option<Effort>,
-    /// Tokens of input and output together, as the official client counts on them.
+    /// The tokens of input and output together, as the official client budgets them.
     pub context_window: u64,
-    /// Tokens of input and output together at most.
+    /// The most tokens of input and output together.
     pub max_context_window: u64,
-    /// Tokens of one answer at most.
+    /// The most tokens of one answer.
     pub max_output_tokens: u64,
-    /// Whether images may be sent.
+    /// Whether the model accepts images.
     pub vision: bool,
-    /// Whether the `priority` service tier may be asked for.
+    /// Whether the model has the `priority` service tier.
     pub priority: bool,
-    /// Whether it is listed.
+    /// Whether the model is listed.
     pub visibility: Visibility,
-    /// The model that takes its place, where the account's own list names one.
+    /// The successor that the account's own list names.
     pub upgrade: Option<String>,
-    /// The same where it does not.
+    /// The built-in successor.
     pub built_in_upgrade: Option<&'static str>,
-    /// ChatGPT logins are refused it by now, as far as this table knows.
+    /// Whether the backend refuses it to ChatGPT logins, as far as this table knows.
     pub retired: bool,
 }
 
 impl Model {
-    /// The effort to send when a request asked for `asked`, made to fit this model.
+    /// Clamps the requested effort `asked` to this model.
     pub fn clamp(&self, asked: Option<Effort>) -> Option<Effort> {
         let Some(asked) = asked else { return self.unspecified };
         let wanted = match (self.generation, asked) {
@@ -75,12 +75,12 @@ impl Model {
         Some(wanted.nearest(&self.efforts))
     }
 
-    /// The model that takes its place, where anybody has named one.
+    /// Returns the successor, if known.
     pub fn successor(&self) -> Option<&str> {
         self.upgrade.as_deref().or(self.built_in_upgrade)
     }
 
-    /// The efforts that have a name of their own, `<id>-<effort>`, in lists.
+    /// Returns the efforts listed under names of their own, `<id>-<effort>`.
     pub fn variants(&self) -> impl Iterator<Item = Effort> + '_ {
         self.efforts.iter().copied().filter(|&effort| effort != Off)
     }
@@ -150,7 +150,7 @@ impl Model {
         self
     }
 
-    /// Refused by now. An original model stays in the list all the same: its names are what this program was asked for.
+    /// Marks the model as retired. An original model stays listed all the same: its names are this program's interface.
     const fn retired(mut self, successor: &'static str) -> Self {
         self.retired = true;
         if matches!(self.generation, Generation::Newer) {
@@ -161,21 +161,21 @@ impl Model {
     }
 }
 
-/// The built-in entry called `id` (lower case).
+/// Returns the built-in model `id` (lower case).
 pub fn built_in(id: &str) -> Option<&'static Model> {
     TABLE.iter().find(|model| model.id == id)
 }
 
-/// The model for a request that names none while the account's own list is unknown: the newest that is listed.
+/// Returns the model of a request without one while the account's own list is unknown: the newest listed one.
 pub fn newest() -> &'static Model {
     TABLE.iter().find(|model| model.visibility == Visibility::Listed && !model.retired).unwrap_or(&TABLE[0])
 }
 
-/// Input and output tokens together, of every model that has not said otherwise.
+/// The default input and output tokens together.
 pub(super) const CONTEXT_WINDOW: u64 = 272_000;
-/// The same at most.
+/// The default most input and output tokens together.
 pub(super) const MAX_CONTEXT_WINDOW: u64 = 872_000;
-/// Output tokens of every model.
+/// The default output tokens.
 pub(super) const MAX_OUTPUT_TOKENS: u64 = 128_000;
 
 const MINIMAL_TO_HIGH: &[Effort] = &[Minimal, Low, Medium, High];
@@ -187,14 +187,14 @@ const OFF_TO_MAX: &[Effort] = &[Off, Low, Medium, High, Xhigh, Max];
 
 /// Every built-in model: the original seven in their order, then the newer ones.
 ///
-/// * Order, defaults, contexts, tiers and the successors of the 5.6 models and gpt-5.5 are those of the catalogue in Codex
-///   CLI 0.169.0. It lists `none` for no model: that stands only where the platform's documentation names it and nobody has
-///   reported otherwise. gpt-6-astra refuses it (NousResearch/hermes-agent#103696, Wei-Shaw/sub2api#6622), so does
-///   gpt-6.1-sol; reports on gpt-6-sol differ.
+/// * Order, defaults, contexts, tiers and the successors of the 5.6 models and gpt-5.5 are those of the catalogue in
+///   Codex CLI 0.169.0. It lists `none` for no model: this table has it only where the platform's documentation names
+///   it and no report contradicts. gpt-6-astra refuses it (NousResearch/hermes-agent#103696, Wei-Shaw/sub2api#6622), so
+///   does gpt-6.1-sol; reports on gpt-6-sol differ.
 /// * The original seven have been refused since 2026-04-14, 5.2 and 5.3-codex since 2026-06-02, 5.4 since 2026-09-08,
-///   5.3-codex-spark since about 2026-10-03, gpt-5.5 since 2026-10-14. The successors of the original seven, of the 5.2 and
-///   5.3 models and of spark are this program's choice: the model that the backend's own chain ends at, and the small one
-///   for small ones.
+///   5.3-codex-spark since about 2026-10-03, gpt-5.5 since 2026-10-14. The successors of the original seven, of the 5.2
+///   and 5.3 models and of spark are this program's choice: the end of the backend's own chain, and the small model for
+///   small ones.
 pub static TABLE: [Model; 26] = [
     Model::original("gpt-5", "GPT-5", MINIMAL_TO_HIGH, None).retired(SOL),
     Model::original("gpt-5-codex", "GPT-5 Codex", MINIMAL_TO_HIGH, None).retired(SOL),
@@ -231,7 +231,7 @@ pub static TABLE: [Model; 26] = [
     Model::newer("gpt-5.2", "GPT-5.2", OFF_TO_XHIGH, Some(Medium)).without_priority().retired("gpt-5.6-terra"),
 ];
 
-/// What the backend's own chain of successors ends at.
+/// The end of the backend's own chain of successors.
 const SOL: &str = "gpt-6-sol";
 /// The same for small models.
 const LUNA: &str = "gpt-6-luna";

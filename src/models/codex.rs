@@ -1,9 +1,9 @@
-//! The list of models in the form that the Codex CLI reads: `{"models":[{"slug":…},…]}`.
+//! The list of models in the Codex CLI's form: `{"models":[{"slug":…},…]}`.
 //!
-//! * An entry that the backend gave is passed on as it stands: it holds the model's instructions, which nobody else has.
-//! * Until the account's list is known, entries are made from the built-in table, with every field that the CLI requires
+//! * An entry of the backend is passed on unchanged: it holds the model's instructions, which have no other source.
+//! * Until the account's list is known, entries come from the built-in table, with every field that the CLI requires
 //!   (`ModelInfo` in openai/codex, `codex-rs/protocol/src/openai_models.rs`) and the classic request shape.
-//! * As at the backend, a model is shown to clients of its `minimal_client_version` and newer ones.
+//! * As at the backend, a model is visible to clients of its `minimal_client_version` and newer ones.
 
 use serde_json::{Value, json};
 
@@ -13,8 +13,7 @@ use crate::models::effort::Effort;
 use crate::models::live::RawEntry;
 
 impl Models {
-    /// The JSON array for a client of `version`, as written in its `client_version`; a version that cannot be read is shown
-    /// everything.
+    /// Returns the JSON array for a client with this `client_version`; a malformed version gets every model.
     pub fn codex_list(&self, version: &str) -> String {
         let version = parse_version(version);
         let live = self.live();

@@ -1,16 +1,15 @@
-//! How hard a model thinks: the ladder of levels, and how a level that a model lacks becomes one it has.
+//! Reasoning effort: the levels, and the mapping of a level that a model lacks.
 //!
-//! * Words are read case-insensitively, with or without their hyphen; `ultra` is a client's name for `max` and never goes
-//!   over the wire.
-//! * A word nobody knows is no effort at all, never an error.
-//! * A level outside a model's range goes to the nearest one inside; of two equally near, the higher.
+//! * Words are parsed without regard to case and hyphens; `ultra` is a client's name for `max` and is never sent.
+//! * An unknown word counts as no effort, never as an error.
+//! * A level outside a model's range maps to the nearest one inside; of two equally near, to the higher.
 
 use std::cmp::Reverse;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// One level of the ladder, lowest first.
+/// A level of reasoning, lowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Effort {
     /// No reasoning.
@@ -30,11 +29,10 @@ pub enum Effort {
 }
 
 impl Effort {
-    /// The whole ladder, lowest first.
+    /// All levels, lowest first.
     pub const ALL: [Self; 7] = [Self::None, Self::Minimal, Self::Low, Self::Medium, Self::High, Self::Xhigh, Self::Max];
 
-    /// The level called `word`, whatever its case and the space, hyphens and underscores in it; `None` for a word that names
-    /// no level.
+    /// Parses `word`, whatever its case and the spaces, hyphens and underscores in it; `None` for an unknown word.
     pub fn parse(word: &str) -> Option<Self> {
         let is_word = |known: &str| {
             let letters = word.bytes().filter(|byte| !matches!(byte, b' ' | b'\t' | b'-' | b'_'));
@@ -44,12 +42,12 @@ impl Effort {
         level.or_else(|| SYNONYMS.into_iter().find(|(known, _)| is_word(known)).map(|(_, level)| level))
     }
 
-    /// The level that the backend calls `word`.
+    /// Parses the backend's name of a level.
     pub fn on_the_wire(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|level| word == level.as_str())
     }
 
-    /// The word on the wire.
+    /// Returns the backend's name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -62,7 +60,7 @@ impl Effort {
         }
     }
 
-    /// The level of `allowed` nearest to this one, the higher of two equally near; this one if `allowed` is empty.
+    /// Returns the nearest level of `allowed`, the higher of two equally near; `self` if `allowed` is empty.
     #[must_use]
     pub fn nearest(self, allowed: &[Self]) -> Self {
         let nearest = allowed.iter().copied().min_by_key(|&level| ((level as u8).abs_diff(self as u8), Reverse(level)));
@@ -82,7 +80,7 @@ impl Serialize for Effort {
     }
 }
 
-/// What tools call the levels that the backend calls otherwise.
+/// Other tools' names of levels.
 const SYNONYMS: [(&str, Effort); 10] = [
     ("off", Effort::None),
     ("disabled", Effort::None),

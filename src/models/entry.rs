@@ -1,33 +1,33 @@
-//! What `/v1/models` shows of a model.
+//! An entry of `/v1/models`.
 
 use serde::Serialize;
 
 use crate::models::catalogue::Model;
 use crate::models::effort::Effort;
 
-/// One object of the list. The keys beyond OpenAI's own four are those that other servers use for the same facts.
+/// An object of the list. The keys beyond OpenAI's own four are those of other servers for the same facts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// The name to ask for.
+    /// The name for requests.
     pub id: String,
     object: &'static str,
     created: u64,
     owned_by: &'static str,
-    /// The name for people.
+    /// The display name.
     pub display_name: String,
-    /// Tokens of input and output together.
+    /// The tokens of input and output together.
     pub context_window: u64,
-    /// Tokens of one answer at most.
+    /// The most tokens of one answer.
     pub max_output_tokens: u64,
-    /// The efforts a request may carry, lowest first; empty where unknown.
+    /// The allowed efforts, lowest first; empty if unknown.
     pub supported_reasoning_efforts: Vec<Effort>,
-    /// The effort of a request that names none; null where the backend decides.
+    /// The effort of a request without one; null if the backend decides.
     pub default_reasoning_effort: Option<Effort>,
-    /// What else it can do.
+    /// The other capabilities.
     pub capabilities: Capabilities,
 }
 
-/// What a model can do.
+/// The capabilities of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Capabilities {
     /// Takes images.
@@ -41,7 +41,7 @@ pub struct Capabilities {
 }
 
 impl Entry {
-    /// The entry of a model under its own name.
+    /// Creates the entry of a model under its own name.
     pub fn of(model: &Model) -> Self {
         Self {
             id: model.id.clone().into_owned(),
@@ -57,7 +57,7 @@ impl Entry {
         }
     }
 
-    /// The entry of a model under the name that asks for `effort`.
+    /// Creates the entry of a model under its name with `effort`.
     pub fn variant(model: &Model, effort: Effort) -> Self {
         let base = Self::of(model);
         Self {
@@ -68,12 +68,12 @@ impl Entry {
         }
     }
 
-    /// The entry of a model, then one for each effort that has a name of its own.
+    /// Creates the entry of a model, then one for each effort with a name of its own.
     pub fn with_variants(model: &Model) -> Vec<Self> {
         let variants = model.variants().map(|effort| Self::variant(model, effort));
         std::iter::once(Self::of(model)).chain(variants).collect()
     }
 }
 
-/// The same for all: the day the first of them came out (2025-08-07). The backend gives no dates.
+/// The creation date of all models: the release of the first (2025-08-07). The backend gives no dates.
 const CREATED: u64 = 1_754_524_800;

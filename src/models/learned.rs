@@ -1,14 +1,14 @@
-//! What refusals have taught about the account's models, until the backend gives another list.
+//! Knowledge from the backend's rejections about the account's models, until it sends another list.
 //!
-//! * A model the backend refused as not available is replaced by its successor, unless the operator is strict.
-//! * Efforts the backend named in a refusal replace those a catalogue claims.
-//! * What a client can make up does not fill the memory: only so many models are remembered.
+//! * A model refused as not available is replaced by its successor, unless the operator is strict.
+//! * The efforts in a rejection replace the catalogue's.
+//! * The number of remembered models is bounded, because clients can make up names.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::models::effort::Effort;
 
-/// Refusals remembered by the name of the model, in lower case.
+/// Rejections by the model's name, in lower case.
 #[derive(Debug, Default)]
 pub(super) struct Learned {
     refused: HashSet<String>,
@@ -16,26 +16,26 @@ pub(super) struct Learned {
 }
 
 impl Learned {
-    /// The backend does not let the account have `model`.
+    /// Records that the backend refuses the account `model`.
     pub(super) fn refuse(&mut self, model: &str) {
         if self.refused.len() < MOST {
             self.refused.insert(model.to_owned());
         }
     }
 
-    /// Whether the backend refused `model`.
+    /// Returns whether the backend refused `model`.
     pub(super) fn is_refused(&self, model: &str) -> bool {
         self.refused.contains(model)
     }
 
-    /// The backend takes `levels` for `model`.
+    /// Records that `model` supports `levels`.
     pub(super) fn take(&mut self, model: &str, levels: Vec<Effort>) {
         if self.efforts.len() < MOST || self.efforts.contains_key(model) {
             self.efforts.insert(model.to_owned(), levels);
         }
     }
 
-    /// `effort` as the backend takes it for `model`; `asked` is what the request asked for, before any catalogue's clamp.
+    /// Fits `effort` to the levels known for `model`; `asked` is the requested effort, before any catalogue's clamp.
     pub(super) fn fit(&self, model: &str, effort: Option<Effort>, asked: Option<Effort>) -> Option<Effort> {
         match (effort, self.efforts.get(model)) {
             (Some(effort), Some(levels)) if !levels.contains(&effort) => Some(asked.unwrap_or(effort).nearest(levels)),
@@ -44,7 +44,7 @@ impl Learned {
     }
 }
 
-/// More than any catalogue holds.
+/// More models than any catalogue has.
 const MOST: usize = 64;
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! The account's own list of models, as the backend gives it.
+//! The account's own list of models, from the backend.
 //!
-//! * Read leniently: an entry without a name is skipped, an unknown effort too; a missing field falls back to the
-//!   built-in entry of that name, then to what newer models have in common.
-//! * `ultra` is a client-side word: it never becomes a level of its own here.
-//! * `none` is listed for no model and taken by some: it is added where the built-in table knows that.
-//! * Order is the backend's `priority`, lowest first.
+//! * Parsing is lenient: an entry without a name and an unknown effort are skipped; a missing field falls back to the
+//!   built-in entry of that name, then to the defaults of newer models.
+//! * `ultra` is a client-side word and never a level of its own here.
+//! * The backend lists `none` for no model, and some support it: it is added if the built-in table has it.
+//! * Entries are ordered by the backend's `priority`, lowest first.
 
 use std::borrow::Cow;
 
@@ -16,24 +16,24 @@ use crate::models::catalogue;
 use crate::models::catalogue::{Generation, Model, Visibility};
 use crate::models::effort::Effort;
 
-/// The models an account may use, in the order the backend wants them shown. Empty until it was asked.
+/// The models of an account, in the backend's display order. Empty until fetched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LiveCatalogue {
     models: Vec<Model>,
     raw: Vec<RawEntry>,
 }
 
-/// An entry as the backend gave it.
+/// An entry as the backend sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RawEntry {
-    /// The oldest client that is shown it, where the backend says so.
+    /// The oldest client version that may see it, if stated.
     pub(super) minimal_client_version: Option<String>,
     /// A JSON object.
     pub(super) json: Box<str>,
 }
 
 impl LiveCatalogue {
-    /// Reads `{"models":[{"slug":…},…]}`. An error only for text that is not such an object at all.
+    /// Parses `{"models":[{"slug":…},…]}`. Fails only if the text is not such an object at all.
     pub fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
         let document: Document<'_> = serde_json::from_slice(json)?;
         let mut listed = Vec::new();
@@ -50,27 +50,27 @@ impl LiveCatalogue {
         Ok(Self { models: listed.into_iter().map(ModelInfo::into_model).collect(), raw })
     }
 
-    /// The entries as the backend gave them, in its order.
+    /// Returns the entries as the backend sent them, in its order.
     pub(super) fn raw(&self) -> &[RawEntry] {
         &self.raw
     }
 
-    /// Whether nothing is known.
+    /// Returns whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.models.is_empty()
     }
 
-    /// Every model, hidden ones too.
+    /// Returns every model, hidden ones too.
     pub fn models(&self) -> &[Model] {
         &self.models
     }
 
-    /// The models meant to be shown.
+    /// Returns the listed models.
     pub fn listed(&self) -> impl Iterator<Item = &Model> {
         self.models.iter().filter(|model| model.visibility == Visibility::Listed)
     }
 
-    /// The entry called `id` (lower case).
+    /// Returns the model `id` (lower case).
     pub fn find(&self, id: &str) -> Option<&Model> {
         self.models.iter().find(|model| model.id == id)
     }
@@ -153,8 +153,8 @@ impl ModelInfo {
         }
     }
 
-    /// What the backend lists, and `none` where it is known to be taken without being listed. An original model keeps its
-    /// own range.
+    /// Returns the listed efforts, and `none` if it is known to be supported without being listed. An original model
+    /// keeps its own range.
     fn efforts(&self, known: Option<&Model>) -> Cow<'static, [Effort]> {
         let fallback = || known.map_or(Cow::Borrowed(&[][..]), |model| model.efforts.clone());
         if known.is_some_and(|model| model.generation == Generation::Original) {
@@ -192,12 +192,12 @@ impl ModelInfo {
     }
 }
 
-/// The name in a value, which is either the word itself or an object that holds it.
+/// Returns the name in a value, which is either a string or an object with it.
 fn name_of(element: &Value) -> Option<&str> {
     ["id", "effort", "model"].iter().find_map(|key| element.get(key)).unwrap_or(element).as_str()
 }
 
-/// A value of another type than expected counts as absent.
+/// Reads a value; one of the wrong type counts as absent.
 fn lenient<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }
@@ -206,7 +206,7 @@ fn number_or_last<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::
     Ok(lenient(deserializer)?.unwrap_or_else(last))
 }
 
-/// Models the backend has not ranked come after those it has.
+/// Sorts models without a rank after those with one.
 fn last() -> f64 {
     f64::INFINITY
 }

@@ -1,14 +1,14 @@
-//! Models: which there are, what a client's name for one means, and which effort it may work at.
+//! Models: the known ones, the meaning of a client's name for one, and the allowed efforts.
 //!
-//! * [`effort`]: the ladder of levels.
-//! * [`catalogue`]: the one table of built-in models.
-//! * [`live`]: the account's own list, once the backend has given it. It has the last word on everything but the
-//!   original seven models' effort ranges.
-//! * `learned`: what refusals have taught since that list came.
-//! * [`entry`]: what `/v1/models` shows; `codex`: the same as the Codex CLI reads it.
-//! * [`same`]: whether two names mean one model.
+//! * [`effort`]: the levels of reasoning.
+//! * [`catalogue`]: the built-in table.
+//! * [`live`]: the account's own list, once fetched. It overrides everything but the effort ranges of the original
+//!   seven models.
+//! * `learned`: knowledge from rejections since that list.
+//! * [`entry`]: an entry of `/v1/models`; `codex`: the list in the Codex CLI's form.
+//! * [`same`]: the equality of two names.
 //!
-//! [`Models`] puts them together. Pure: no I/O, no clock, no runtime.
+//! [`Models`] combines them. Pure: no I/O, no clock, no runtime.
 //!
 //! ```
 //! use codex_proxy::models::{Models, effort::Effort};
@@ -40,51 +40,51 @@ use live::LiveCatalogue;
 use name::Name;
 use tier::Tier;
 
-/// Every model the proxy knows of, and the operator's wishes about them.
+/// The known models and the operator's settings about them.
 #[derive(Debug, Default)]
 pub struct Models {
-    /// From → to, looked at before anything else; names compare without regard to case.
+    /// Aliases, from and to, which come first; names compare without regard to case.
     aliases: Vec<(String, String)>,
-    /// What the operator wants for a request that names no model of this backend.
+    /// The operator's model for a request that names no model of this backend.
     default_model: Option<String>,
     /// The account's own list; empty until known.
     live: RwLock<Arc<LiveCatalogue>>,
-    /// What refusals have taught since that list came.
+    /// Knowledge from rejections since that list.
     learned: RwLock<Learned>,
-    /// Whether no model is ever sent in another's place.
+    /// Whether a successor is never sent in a model's place.
     strict: bool,
 }
 
-/// What a request's model and effort come to.
+/// The resolved model and effort of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolution {
     /// The name to send.
     pub model: String,
-    /// The model that the request's name means: another than `model` where that one is sent in its place.
+    /// The model that the request's name means; `model` may be its successor.
     pub meant: String,
-    /// The effort to send; `None` leaves the key out.
+    /// The effort to send; `None` omits it.
     pub effort: Option<Effort>,
-    /// The effort the request asked for, by a field or by its model's suffix, before it was made to fit.
+    /// The requested effort, from a field or from the model's suffix, before clamping.
     pub asked_effort: Option<Effort>,
-    /// The request named a model of another family and gets the default one: worth saying once.
+    /// Whether the request named a model of another family and gets the default one: logged once.
     pub foreign: bool,
-    /// Whether the `priority` service tier may be sent.
+    /// Whether the model has the `priority` service tier.
     pub supports_priority: bool,
 }
 
 impl Models {
-    /// With the operator's `aliases` (from, to) and default model.
+    /// Creates the models with the operator's `aliases` (from, to) and default model.
     pub fn new(aliases: Vec<(String, String)>, default_model: Option<String>) -> Self {
         Self { aliases, default_model, ..Self::default() }
     }
 
-    /// The same, where `strict` says whether a retired model's successor may not be sent in its place.
+    /// Sets whether a retired model's successor is never sent in its place.
     #[must_use]
     pub fn strict(self, strict: bool) -> Self {
         Self { strict, ..self }
     }
 
-    /// Replaces the account's own list. What was learned beside the old one is forgotten if the new one differs.
+    /// Replaces the account's own list. If it differs, the knowledge from rejections is cleared.
     pub fn set_live(&self, catalogue: LiveCatalogue) {
         let old =
             std::mem::replace(&mut *self.live.write().unwrap_or_else(PoisonError::into_inner), Arc::new(catalogue));
@@ -93,7 +93,7 @@ impl Models {
         }
     }
 
-    /// Forgets what refusals have taught: they may have been another account's.
+    /// Clears the knowledge from rejections, which may be another account's.
     pub fn forget(&self) {
         *self.learned_mut() = Learned::default();
     }
@@ -103,8 +103,8 @@ impl Models {
         self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What to send for a request that names the model `asked` and the effort `effort` (of `reasoning_effort`, else
-    /// `reasoning.effort`). Never fails: whatever cannot be made sense of is left to the backend's judgement.
+    /// Resolves a request for the model `asked` and the effort `effort` (of `reasoning_effort`, else
+    /// `reasoning.effort`). Never fails: an unknown value is left to the backend.
     pub fn resolve(&self, asked: Option<&str>, effort: Option<&str>) -> Resolution {
         let live = self.live();
         let holds = |id: &str| live.find(id).or_else(|| catalogue::built_in(id)).is_some();
@@ -128,23 +128,23 @@ impl Models {
         self.sent_as(sent, Resolution { asked_effort, foreign, ..Resolution::meaning(model) })
     }
 
-    /// Takes note that the backend refuses the account the model of `sent`, and gives what to send instead: the successor at
-    /// the effort that was asked for. `None` where there is no successor or the operator wants none.
+    /// Records that the backend refuses the account the model of `sent`, and returns its successor at the requested
+    /// effort. `None` if there is no successor or the operator is strict.
     pub fn replace_refused(&self, sent: &Resolution) -> Option<Resolution> {
         self.learned_mut().refuse(&sent.model);
         let successor = if self.strict { None } else { self.upgrade_of(&sent.model) };
         successor.map(|successor| self.sent_as(successor, sent.clone()))
     }
 
-    /// Takes note that the backend takes only `levels` for the model of `sent`, and gives what to send instead: the nearest
-    /// to the effort that was asked for. `None` where that changes nothing.
+    /// Records that the model of `sent` supports only `levels`, and returns the nearest to the requested effort. `None`
+    /// if that changes nothing.
     pub fn refit(&self, sent: &Resolution, levels: Vec<Effort>) -> Option<Resolution> {
         self.learned_mut().take(&sent.model, levels);
         Some(self.sent_as(sent.model.clone(), sent.clone())).filter(|again| again.effort != sent.effort)
     }
 
-    /// Everything `/v1/models` lists: the account's own models where known, else the newer built-in ones after the
-    /// original seven; each followed by its effort variants.
+    /// Returns the list of `/v1/models`: the account's own models if known, else the original seven and the newer
+    /// built-in ones; each followed by its effort variants.
     pub fn list(&self) -> Vec<Entry> {
         let live = self.live();
         let newer = |model: &Model| !live.is_empty() && model.generation == catalogue::Generation::Newer;
@@ -155,8 +155,8 @@ impl Models {
         live.listed().chain(built_in).flat_map(Entry::with_variants).collect()
     }
 
-    /// Names an account can be expected to have: its own list where known, else the newer built-in models; without those
-    /// that are retired or were refused.
+    /// Returns the names that the account can be expected to have: its own list if known, else the newer built-in
+    /// models; without retired or refused ones.
     pub fn usable_names(&self) -> Vec<String> {
         let live = self.live();
         let built_in = catalogue::TABLE.iter().filter(|model| {
@@ -169,11 +169,11 @@ impl Models {
         usable.map(|model| model.id.clone().into_owned()).collect()
     }
 
-    /// The model that takes the place of `id`, where a catalogue names one that the account can be expected to have.
+    /// Returns the successor of `id`, if a catalogue names one that the account can be expected to have.
     pub fn upgrade_of(&self, id: &str) -> Option<String> {
         let live = self.live();
         let mut next = find(&live, &id.trim().to_ascii_lowercase())?.successor()?.to_owned();
-        // A successor may have been retired itself since.
+        // A successor may be retired itself.
         for _ in 0..LONGEST_CHAIN {
             let is_refused = self.learned().is_refused(&next);
             if !is_refused && (live.is_empty() || live.find(&next).is_some()) {
@@ -184,7 +184,8 @@ impl Models {
         None
     }
 
-    /// The entry called `id`: a listed one, a hidden model, or either with an effort it allows. An alias has its model's.
+    /// Returns the entry `id`: a listed one, a hidden model, or either with an allowed effort. An alias has its
+    /// model's.
     pub fn find(&self, id: &str) -> Option<Entry> {
         let live = self.live();
         let holds = |id: &str| find(&live, id).is_some();
@@ -204,7 +205,7 @@ impl Models {
         model.efforts.contains(&effort).then(|| Entry::variant(model, effort))
     }
 
-    /// What `resolution` comes to if it is sent to `model`.
+    /// Returns `resolution` for `model`.
     fn sent_as(&self, model: String, resolution: Resolution) -> Resolution {
         let live = self.live();
         let known = find(&live, &model);
@@ -264,19 +265,19 @@ impl Models {
 }
 
 impl Resolution {
-    /// The model called `meant`, of which nothing else is known.
+    /// Creates the resolution of an unknown model `meant`.
     fn meaning(meant: String) -> Self {
         let model = meant.clone();
         Self { model, meant, effort: None, asked_effort: None, foreign: false, supports_priority: false }
     }
 }
 
-/// What is known of the model `id` (lower case): by the account's own list, else by the built-in table.
+/// Finds the model `id` (lower case) in the account's own list, else in the built-in table.
 fn find<'a>(live: &'a LiveCatalogue, id: &str) -> Option<&'a Model> {
     live.find(id).or_else(|| catalogue::built_in(id))
 }
 
-/// How many successors are followed; a chain that long is a ring.
+/// The longest chain of successors followed; a longer one is a cycle.
 const LONGEST_CHAIN: usize = 4;
 
 #[cfg(test)]

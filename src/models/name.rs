@@ -1,32 +1,33 @@
-//! From whatever a client calls a model to the name the backend knows.
+//! The mapping from a client's model name to the backend's.
 //!
-//! In this order, whatever the case and the surrounding space:
-//! 1. the user's aliases, for the whole name and for the name without its effort suffix; what an alias points at is
-//!    normalised once more by the rules below, but is never taken for a name of another family;
-//! 2. a name a catalogue holds stays as it is, so that `gpt-5.1-codex-max` keeps its last word; so does one it holds with
-//!    the version's dash read as a dot (`gpt-6-1-sol`);
-//! 3. one effort at the end, written `-high`, `(high)` or `:high`, is taken off and kept as a hint, and a name a catalogue
-//!    now holds stays;
-//! 4. `gpt-5.1…` and `gpt-5-codex-mini…` become the original model with the longest matching beginning;
-//! 5. a newer generation (`gpt-5.2` and up, by number) passes in lower case, otherwise untouched;
+//! The rules, in this order, without regard to case and surrounding space:
+//! 1. the operator's aliases apply to the whole name and to the name without its effort suffix; an alias's target is
+//!    normalised by the rules below, but never counts as a name of another family;
+//! 2. a name in a catalogue stays as it is, so that `gpt-5.1-codex-max` keeps its last word; so does a name that a
+//!    catalogue has with a dot in place of the version's dash (`gpt-6-1-sol`);
+//! 3. one effort at the end, written `-high`, `(high)` or `:high`, is removed and kept as a hint, and a name then in a
+//!    catalogue stays;
+//! 4. `gpt-5.1…` and `gpt-5-codex-mini…` become the original model with the longest matching prefix;
+//! 5. a newer generation (`gpt-5.2` and up, by number) passes in lower case, otherwise unchanged;
 //! 6. any other name with `codex` in it becomes `gpt-5-codex`, any other `gpt-5…` becomes `gpt-5`;
 //! 7. a name of another family is [`Name::Foreign`].
 //!
-//! Rules 2 and 4 to 6 look at the whole name first where a catalogue has to hold it, and otherwise behind a vendor's prefix
-//! (`openai/…`, `openai:…`) first.
+//! Rules 2 and 4 to 6 try the whole name first if they need a catalogue's entry, and otherwise the name after a
+//! vendor's prefix (`openai/…`, `openai:…`) first.
 
 use crate::models::effort::Effort;
 
-/// What a name turned out to mean.
+/// The meaning of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Name {
-    /// A name to send, in lower case.
+    /// A name for the backend, in lower case.
     Known(String),
-    /// Not a name of this backend's families.
+    /// A name of another family.
     Foreign,
 }
 
-/// The meaning of `asked` and the effort its suffix hints at. `holds` says whether a catalogue has a (lower-case) name.
+/// Normalises `asked` and returns its suffix's effort as a hint. `holds` tests whether a catalogue has a (lower-case)
+/// name.
 pub(super) fn normalise(
     asked: &str,
     aliases: &[(String, String)],
@@ -35,7 +36,7 @@ pub(super) fn normalise(
     aliased(asked, aliases, &holds).unwrap_or_else(|| named(asked, &holds))
 }
 
-/// As [`normalise`], for a name that is an alias, with an effort suffix or without; `None` for any other.
+/// Like [`normalise`], for an alias, with or without an effort suffix; `None` for any other name.
 pub(super) fn aliased(
     asked: &str,
     aliases: &[(String, String)],
@@ -50,7 +51,7 @@ pub(super) fn aliased(
     Some((chosen(target, &holds).0, hint))
 }
 
-/// As [`normalise`], for a name the operator wrote down: one that no rule knows is sent as it is.
+/// Like [`normalise`], for a name from the operator: an unknown name is sent unchanged.
 pub(super) fn chosen(target: &str, holds: impl Fn(&str) -> bool) -> (Name, Option<Effort>) {
     match named(target, holds) {
         (Name::Foreign, _) => {
@@ -75,8 +76,8 @@ fn named(asked: &str, holds: impl Fn(&str) -> bool) -> (Name, Option<Effort>) {
     (meaning.map_or(Name::Foreign, Name::Known), hint)
 }
 
-/// `name` without the effort at its end, and that effort. A word in brackets or behind a model's colon that is no effort is
-/// dropped with them.
+/// Splits the effort off the end of `name`. A word in brackets or after a model's colon that is no effort is removed
+/// too.
 pub(super) fn split_effort(name: &str) -> (&str, Option<Effort>) {
     if let Some((stem, word)) = name.strip_suffix(')').and_then(|name| name.split_once('(')) {
         return match stem.trim_end() {
@@ -99,12 +100,12 @@ pub(super) fn split_effort(name: &str) -> (&str, Option<Effort>) {
     }
 }
 
-/// What stands behind a vendor's prefix.
+/// Returns the name after a vendor's prefix.
 fn unprefixed(name: &str) -> Option<&str> {
     name.rsplit_once(['/', ':']).map(|(_, rest)| rest)
 }
 
-/// `name` as a catalogue holds it.
+/// Returns the spelling of `name` in a catalogue.
 fn held(name: &str, holds: impl Fn(&str) -> bool) -> Option<String> {
     if holds(name) {
         return Some(name.to_owned());
@@ -112,7 +113,8 @@ fn held(name: &str, holds: impl Fn(&str) -> bool) -> Option<String> {
     dotted(name).filter(|name| holds(name))
 }
 
-/// `gpt-6-1-sol` as `gpt-6.1-sol`: some tools allow no dot in a name. A date (`gpt-5-2025-08-07`) is no version.
+/// Rewrites `gpt-6-1-sol` as `gpt-6.1-sol`: some tools allow no dot in a name. A date (`gpt-5-2025-08-07`) is no
+/// version.
 fn dotted(name: &str) -> Option<String> {
     let (major, rest) = name.strip_prefix("gpt-")?.split_once('-')?;
     let (minor, rest) = rest.split_at(rest.find('-').unwrap_or(rest.len()));
@@ -142,7 +144,7 @@ fn meaning(name: &str, holds: impl Fn(&str) -> bool) -> Option<String> {
     original.or_else(loose).map(str::to_owned)
 }
 
-/// The generation of `gpt-<major>[.<minor>]…`; a number too large to read counts as the largest.
+/// Returns the generation of `gpt-<major>[.<minor>]…`; a number too large to parse counts as the largest.
 fn generation(name: &str) -> Option<(u64, u64)> {
     let (major, rest) = leading_number(name.strip_prefix("gpt-")?)?;
     let minor = rest.strip_prefix('.').and_then(leading_number);
@@ -155,7 +157,7 @@ fn leading_number(text: &str) -> Option<(u64, &str)> {
     (!digits.is_empty()).then(|| (digits.parse().unwrap_or(u64::MAX), rest))
 }
 
-/// Levels that are written in two words.
+/// Levels of two words.
 const EXTRA_SUFFIXES: [(&str, Effort); 2] = [("extra-high", Effort::Xhigh), ("x-high", Effort::Xhigh)];
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
-//! Whether two names mean one model.
+//! Equality of model names.
 
-/// Whether `answered`, by which the backend calls the model that answers, means the model `sent`. Case does not count.
+/// Returns whether `answered`, the backend's name for the answering model, means the model `sent`, without regard to
+/// case.
 ///
-/// * A snapshot is its model: `gpt-6.1-sol-2026-09-29` answers for `gpt-6.1-sol`, and whatever date is the newest one for
+/// * A snapshot equals its model: `gpt-6.1-sol-2026-09-29` answers for `gpt-6.1-sol`, and the snapshot of any date for
 ///   `…-latest`. OpenAI's API has always answered with the snapshot's name.
-/// * Two snapshots that were asked for by their dates are two models.
-/// * `gpt-reserve` names an allowance: a luna answers for it (openai/codex#45132).
-/// * Anything else that differs is another model: `-mini`, `-codex` and `-max` are no snapshots.
+/// * Two snapshots of different dates are different models.
+/// * `gpt-reserve` is an allowance: a luna answers for it (openai/codex#45132).
+/// * Any other difference is another model: `-mini`, `-codex` and `-max` are no snapshots.
 pub fn same_model(sent: &str, answered: &str) -> bool {
     let (sent, answered) = (sent.trim().to_ascii_lowercase(), answered.trim().to_ascii_lowercase());
     let ((sent, asked_date), (answered, date)) = (without_date(&sent), without_date(&answered));
@@ -17,7 +18,7 @@ pub fn same_model(sent: &str, answered: &str) -> bool {
     (sent == answered && is_one_date) || (sent == "gpt-reserve" && answered.ends_with("-luna"))
 }
 
-/// The name without its date, and the date: `-2026-09-29`, `-20260929`; `-latest` is a name's date too, and says none.
+/// Splits the date off a name: `-2026-09-29`, `-20260929`; `-latest` is a date without a value.
 fn without_date(name: &str) -> (&str, Option<&str>) {
     if let Some(base) = name.strip_suffix("-latest") {
         return (base, None);

@@ -1,4 +1,4 @@
-//! What names and efforts come to, over the whole table.
+//! The resolution of names and efforts, over the whole table.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn sent(asked: &str, effort: Option<&str>) -> (String, Option<Effort>) {
 
 #[test]
 fn every_effort_on_every_original_model() {
-    // What none, minimal, low, medium, high, xhigh, max and no word at all come to.
+    // The resolutions of none, minimal, low, medium, high, xhigh, max and no effort.
     let minimal_to_high = [Low, Minimal, Low, Medium, High, High, High].map(Some);
     let low_to_high = [Low, Low, Low, Medium, High, High, High].map(Some);
     let low_to_xhigh = [Low, Low, Low, Medium, High, Xhigh, Xhigh].map(Some);

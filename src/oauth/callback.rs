@@ -1,10 +1,11 @@
-//! The page on this machine that the browser comes back to.
+//! The callback server of a browser sign-in.
 //!
-//! * It listens on both loopback addresses of one port, because the redirect says `localhost` and that may be either.
-//! * An answer that is not this sign-in's gets a 400 and is otherwise ignored; waiting goes on.
-//! * Any web page can send a request here. What counts is addressed to this port of a loopback name, comes from no page of
-//!   another origin, is a navigation where the browser says so, and holds the state of the sign-in. `GET /cancel`, with
-//!   which the Codex CLI asks for the port, holds none: it is refused, and the CLI takes its other port.
+//! * The server listens on both loopback addresses of one port, because the redirect says `localhost`, which may
+//!   resolve to either.
+//! * A callback of another sign-in gets a 400 and is otherwise ignored; waiting goes on.
+//! * Any web page can send a request here. An accepted request is addressed to this port of a loopback name, comes from
+//!   no page of another origin, is a navigation if the browser says so, and holds the sign-in's state. The Codex CLI's
+//!   `GET /cancel`, a request for the port, holds none: it is refused, and the CLI uses its other port.
 
 use std::convert::Infallible;
 use std::io;
@@ -23,10 +24,10 @@ use crate::oauth::client::AuthorizationCode;
 use crate::oauth::pkce::{SignIn, SignInError};
 use crate::platform::spawn;
 
-/// The ports that the issuer redirects to, in the order they are tried.
+/// The ports that the issuer redirects to, in order of preference.
 pub const PORTS: [u16; 2] = [1455, 1457];
 
-/// The open port, before the browser comes.
+/// The bound port, before the browser comes.
 #[derive(Debug)]
 pub struct Callback {
     port: u16,
@@ -37,7 +38,7 @@ pub struct Callback {
 type Answer = Result<AuthorizationCode, SignInError>;
 
 impl Callback {
-    /// Takes the first of `ports` that is free on both loopback addresses.
+    /// Binds the first of `ports` that is free on both loopback addresses.
     pub async fn bind(ports: &[u16]) -> io::Result<Self> {
         let mut last = io::Error::new(io::ErrorKind::InvalidInput, "there is no port to listen on");
         for port in ports {
@@ -63,12 +64,12 @@ impl Callback {
         Ok(Self { port, v4, v6 })
     }
 
-    /// The port that was free.
+    /// Returns the bound port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Waits for the browser to come back from `sign_in`.
+    /// Waits for the browser's redirect from `sign_in`.
     pub async fn wait(self, sign_in: &SignIn) -> Answer {
         let (sender, mut answers) = mpsc::channel(1);
         loop {
@@ -80,7 +81,7 @@ impl Callback {
         }
     }
 
-    /// Browsers open connections ahead of time, so one that is silent must not keep another waiting.
+    /// Browsers open connections ahead of time, so a silent one must not delay another.
     fn take(&self, connection: io::Result<(TcpStream, SocketAddr)>, sign_in: &SignIn, sender: &mpsc::Sender<Answer>) {
         match connection {
             Ok((stream, _)) => spawn(serve(stream, sign_in.clone(), self.port, sender.clone())),
@@ -96,7 +97,7 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
     }
 }
 
-/// Answers one request, and tells what it meant once the browser has the page.
+/// Answers one request, and reports its result once the browser has the page.
 async fn serve(stream: TcpStream, sign_in: SignIn, port: u16, sender: mpsc::Sender<Answer>) {
     let outcome = Arc::<Mutex<Option<Answer>>>::default();
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
@@ -112,7 +113,7 @@ async fn serve(stream: TcpStream, sign_in: SignIn, port: u16, sender: mpsc::Send
     }
     let outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(outcome) = outcome {
-        // Where nobody listens any more, an answer has come before this one.
+        // Without a receiver, an earlier callback has already been accepted.
         let _ = sender.send(outcome).await;
     }
 }
@@ -145,8 +146,8 @@ fn answer<B>(request: &Request<B>, sign_in: &SignIn, port: u16) -> (Response<Str
     }
 }
 
-/// Whether a request is what a browser sends that comes back from the issuer, rather than what a page of another origin
-/// makes it send, or a page whose name was re-pointed at this machine.
+/// Returns whether a request is the browser's redirect from the issuer, not the request of a page of another origin or
+/// of a page whose name was rebound to this machine.
 fn is_own(headers: &HeaderMap, port: u16) -> bool {
     let is_loopback = |authority: &str| {
         let (host, written) = authority.rsplit_once(':').unwrap_or_default();
@@ -164,7 +165,7 @@ fn is_own(headers: &HeaderMap, port: u16) -> bool {
         && says("sec-fetch-dest", "document")
 }
 
-/// A page that says `text`, which may come from elsewhere.
+/// Creates a page with `text`, which may come from another program.
 fn page(status: StatusCode, text: &str) -> Response<String> {
     let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let body = format!(
@@ -194,7 +195,7 @@ mod tests {
         (page.status(), page.into_body(), answer)
     }
 
-    /// The state of `sign_in`, as the issuer gives it back.
+    /// Returns the state of `sign_in` as the issuer sends it back.
     fn state(sign_in: &SignIn) -> String {
         let address = sign_in.address("https://auth.example", "codex-proxy");
         address.split(['?', '&']).find(|pair| pair.starts_with("state=")).unwrap().to_owned()

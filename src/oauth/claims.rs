@@ -1,22 +1,22 @@
-//! What a token says about itself: the claims of its payload, read without checking the signature.
+//! The claims of a token's payload, read without checking the signature.
 //!
-//! * A token that is no JWT has no claims; that is no error, only less knowledge.
+//! * A token that is no JWT has no claims, which is not an error.
 //! * A claim of an unexpected type counts as absent.
-//! * `exp` of the *access* token decides about refreshing; an ID token's `exp` is much shorter and never used.
+//! * The *access* token's `exp` decides about refreshing; an ID token's is much shorter and never used.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-/// The claim that names the ChatGPT account, as written in error messages.
+/// The claim with the ChatGPT account, as written in error messages.
 pub const ACCOUNT_CLAIM: &str = "https://api.openai.com/auth.chatgpt_account_id";
 
-/// The claims of one JWT that this program uses.
+/// The JWT claims that this program uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims {
-    /// `exp`: seconds since the Unix epoch.
+    /// `exp`, in seconds since the Unix epoch.
     pub expires_at: Option<u64>,
-    /// `iat`: when the token was issued, by the issuer's clock, in seconds since the Unix epoch.
+    /// `iat`, the time of issue by the issuer's clock, in seconds since the Unix epoch.
     pub issued_at: Option<u64>,
     /// The user's mail address.
     pub email: Option<String>,
@@ -24,14 +24,14 @@ pub struct Claims {
     pub account_id: Option<String>,
     /// The ChatGPT user id.
     pub user_id: Option<String>,
-    /// The plan as the issuer spells it, e.g. `plus`.
+    /// The plan in the issuer's spelling, for example `plus`.
     pub plan: Option<String>,
     /// Whether the account is a FedRAMP workspace.
     pub fedramp: bool,
 }
 
 impl Claims {
-    /// Reads the payload of `token`; `None` where it is not a JWT.
+    /// Decodes the payload of `token`; `None` if it is not a JWT.
     pub fn decode(token: &str) -> Option<Self> {
         let mut segments = token.split('.');
         let (_header, payload, _signature) = (segments.next()?, segments.next()?, segments.next()?);
@@ -43,7 +43,7 @@ impl Claims {
         Some(Self::from_payload(&payload))
     }
 
-    /// The claims of `token`, or none at all.
+    /// Decodes `token`; all claims are absent if it is not a JWT.
     pub fn of(token: &str) -> Self {
         Self::decode(token).unwrap_or_default()
     }

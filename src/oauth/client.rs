@@ -1,9 +1,9 @@
-//! One call to the issuer each.
+//! The issuer's endpoints, one method each.
 //!
-//! * Every call has a time limit over the whole of it, connecting and reading included.
-//! * Answers are read up to a bound; tokens leave here only as [`Secret`]s.
-//! * A refresh is one request, never repeated here: a token whose answer got lost may already be used up, and whether
-//!   to try again is for the one who knows the store.
+//! * Every call has a time limit over the whole of it, connect and read included.
+//! * Answers are read up to a size limit; tokens leave this module only as [`Secret`]s.
+//! * A refresh is one request, never retried here: a token with a lost answer may already be used up, and the retry is
+//!   for the owner of the store to decide.
 
 use std::future::Future;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::oauth::{CLIENT_ID, TokenSet};
 use crate::platform::{HttpClient, TransportError, TransportErrorKind, sleep};
 use crate::secret::Secret;
 
-/// The issuer, as one program sees it.
+/// A client of the issuer.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: HttpClient,
@@ -31,30 +31,31 @@ pub struct Client {
     user_agent: String,
 }
 
-/// A device sign-in that waits for the user.
+/// A pending device sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceCode {
-    /// Names this sign-in to the issuer.
+    /// The issuer's id of this sign-in.
     pub device_auth_id: Secret,
-    /// What the user types.
+    /// The code that the user types.
     pub user_code: String,
-    /// How long to wait between two questions.
+    /// The polling interval.
     pub interval: Duration,
 }
 
-/// The code a sign-in ended with, and what proves that it is ours.
+/// The authorization code of a sign-in, and the proof that the sign-in is ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorizationCode {
     /// The code.
     pub code: Secret,
-    /// The PKCE verifier the sign-in began with.
+    /// The PKCE verifier of the sign-in.
     pub verifier: Secret,
-    /// The redirect address the sign-in named.
+    /// The redirect address of the sign-in.
     pub redirect_uri: String,
 }
 
 impl Client {
-    /// A client of the issuer at `issuer` (no trailing slash needed), which names itself `originator` and `user_agent`.
+    /// Creates a client of the issuer at `issuer` (a trailing slash is ignored), which identifies itself as
+    /// `originator` and `user_agent`.
     pub fn new(http: HttpClient, issuer: &str, originator: &str, user_agent: &str) -> Self {
         Self {
             http,
@@ -64,22 +65,22 @@ impl Client {
         }
     }
 
-    /// The issuer's address, without a trailing slash.
+    /// Returns the issuer's address, without a trailing slash.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// The name this program goes by.
+    /// Returns this program's `originator`.
     pub fn originator(&self) -> &str {
         &self.originator
     }
 
-    /// The `User-Agent` it sends.
+    /// Returns this program's `User-Agent`.
     pub fn user_agent(&self) -> &str {
         &self.user_agent
     }
 
-    /// Trades `refresh_token`, which is used up by it, for new tokens.
+    /// Exchanges `refresh_token`, which is used up by it, for new tokens.
     pub async fn refresh(&self, refresh_token: &Secret) -> Result<TokenSet, IssuerError> {
         let body = json!({
             "client_id": CLIENT_ID,
@@ -90,7 +91,7 @@ impl Client {
         TokenSet::parse(&answer.success()?).ok_or_else(|| IssuerError::Invalid("it is no JSON object".into()))
     }
 
-    /// Trades the code of a finished sign-in for the login's first tokens, all three of them.
+    /// Exchanges the code of a completed sign-in for the login's first three tokens.
     pub async fn exchange(&self, code: &AuthorizationCode) -> Result<TokenSet, IssuerError> {
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "authorization_code")
@@ -108,7 +109,7 @@ impl Client {
         Ok(tokens)
     }
 
-    /// Begins a sign-in on another device. `None` where the issuer does not offer it.
+    /// Begins a device sign-in. Returns `None` if the issuer does not offer it.
     pub async fn device_code(&self) -> Result<Option<DeviceCode>, IssuerError> {
         let body = json!({ "client_id": CLIENT_ID });
         let answer = self.post_json("/api/accounts/deviceauth/usercode", &body, EXCHANGE_LIMIT).await?;
@@ -124,16 +125,16 @@ impl Client {
         }))
     }
 
-    /// The page where the user types the device code.
+    /// Returns the page where the user types the device code.
     pub fn device_page(&self) -> String {
         format!("{}/codex/device", self.issuer)
     }
 
-    /// Asks whether the user has finished. `None` means not yet.
+    /// Polls the device sign-in. Returns `None` while it is pending.
     pub async fn device_authorization(&self, device: &DeviceCode) -> Result<Option<AuthorizationCode>, IssuerError> {
         let body = json!({ "device_auth_id": device.device_auth_id.expose(), "user_code": device.user_code });
         let answer = self.post_json("/api/accounts/deviceauth/token", &body, EXCHANGE_LIMIT).await?;
-        // A Cloudflare page has the same status as "still pending" and must not be waited on for a quarter of an hour.
+        // A Cloudflare page has the status of a pending sign-in, and must not be polled for a quarter of an hour.
         if answer.status == StatusCode::FORBIDDEN || answer.status == StatusCode::NOT_FOUND {
             return match IssuerError::from_answer(answer.status, &answer.headers, &answer.body) {
                 blocked @ IssuerError::Blocked { .. } => Err(blocked),
@@ -149,7 +150,7 @@ impl Client {
         }))
     }
 
-    /// Ends the login behind `refresh_token` at the issuer, for every program that shares it.
+    /// Revokes the login of `refresh_token`, for every program that shares it.
     pub async fn revoke_refresh_token(&self, refresh_token: &Secret) -> Result<(), IssuerError> {
         let body = json!({
             "token": refresh_token.expose(),
@@ -159,7 +160,7 @@ impl Client {
         self.post_json("/oauth/revoke", &body, REVOKE_LIMIT).await?.success().map(drop)
     }
 
-    /// Ends an access token at the issuer: for a login that has no refresh token.
+    /// Revokes an access token, for a login without a refresh token.
     pub async fn revoke_access_token(&self, access_token: &Secret) -> Result<(), IssuerError> {
         let body = json!({ "token": access_token.expose(), "token_type_hint": "access_token" });
         self.post_json("/oauth/revoke", &body, REVOKE_LIMIT).await?.success().map(drop)
@@ -233,7 +234,7 @@ async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, IssuerE
     }
 }
 
-/// The issuer writes the seconds as a string.
+/// The issuer sends the seconds as a string.
 fn interval(value: &Value) -> Option<Duration> {
     let seconds = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())?;
     Some(Duration::from_secs(seconds.clamp(1, 60)))

@@ -1,9 +1,9 @@
-//! What the issuer may refuse and what that means for a login.
+//! The issuer's errors, and their consequence for a login.
 //!
 //! * Three codes end a login for good: `refresh_token_expired`, `refresh_token_reused`, `refresh_token_invalidated`,
-//!   on any status, in any case.
-//! * Everything else may pass: a plain 401, a Cloudflare page, 429, 5xx, a broken connection, a timeout.
-//! * No message carries a token: the issuer's own text is quoted only where it is the message of its error object.
+//!   with any status, in any case.
+//! * Every other error is temporary: a plain 401, a Cloudflare page, 429, 5xx, a broken connection, a timeout.
+//! * No message carries a token: only the message of the issuer's error object is quoted.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,25 +14,25 @@ use serde_json::Value;
 
 use crate::platform::TransportError;
 
-/// Why a refresh token will never work again.
+/// The reason that a refresh token has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// It was not used for too long.
+    /// It was unused for too long.
     Expired,
-    /// Somebody has used it before.
+    /// It was used before.
     Reused,
     /// It was revoked.
     Invalidated,
 }
 
-/// Why the issuer gave no tokens.
+/// The reason that the issuer gave no tokens.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssuerError {
-    /// The login is over: nobody's fault here, the user must sign in again.
+    /// The login has ended, and the user must sign in again.
     #[error("the refresh token {0}")]
     Ended(Ended),
-    /// The issuer refused this request.
+    /// The issuer rejected this request.
     #[error("the sign-in service answered {status}{}", detail(message.as_deref()))]
     Refused {
         /// The HTTP status.
@@ -41,10 +41,10 @@ pub enum IssuerError {
         code: Option<String>,
         /// The message of its error object.
         message: Option<String>,
-        /// When it wants to be asked again.
+        /// The time until the next attempt.
         retry_after: Option<Duration>,
     },
-    /// Something in front of the issuer answered in its place.
+    /// An intermediary, such as Cloudflare, answered in the issuer's place.
     #[error("the sign-in service is behind a Cloudflare challenge (HTTP {status})")]
     Blocked {
         /// The HTTP status.
@@ -56,13 +56,13 @@ pub enum IssuerError {
     /// The issuer did not answer in time.
     #[error("the sign-in service did not answer within {} seconds", .0.as_secs())]
     Timeout(Duration),
-    /// The answer makes no sense.
+    /// The answer cannot be interpreted.
     #[error("the sign-in service gave an unusable answer: {0}")]
     Invalid(Cow<'static, str>),
 }
 
 impl IssuerError {
-    /// Reads a refusal. `body` may be anything.
+    /// Reads an error answer. `body` may be anything.
     pub fn from_answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let value: Option<Value> = serde_json::from_slice(body).ok();
         let Some(value) = value else {
@@ -110,7 +110,7 @@ impl fmt::Display for Ended {
     }
 }
 
-/// `error.code`, else `error` itself, else a `code` beside it.
+/// Returns `error.code`, else `error` itself, else a `code` beside it.
 fn error_code(value: &Value) -> Option<String> {
     let error = value.get("error");
     let code = error.and_then(|error| error.get("code")).and_then(Value::as_str);

@@ -1,11 +1,11 @@
-//! The token issuer: signing in, refreshing, revoking, and what tokens say about themselves.
+//! The token issuer: sign-in, refresh, revocation, and the tokens' claims.
 //!
 //! * [`claims`]: the payload of a token.
-//! * [`client`]: one call to the issuer each: refresh, code exchange, device sign-in, revocation.
-//! * [`error`]: which refusals end a login and which pass.
-//! * `pkce`, `callback` (native): the browser sign-in, from the address to the code.
+//! * [`client`]: refresh, code exchange, device sign-in, revocation.
+//! * [`error`]: the errors that end a login, and the temporary ones.
+//! * `pkce`, `callback` (native): the browser sign-in, from its address to the code.
 //!
-//! Nothing here knows where a login is kept.
+//! This room knows nothing of stores.
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod callback;
@@ -23,26 +23,25 @@ use serde_json::Value;
 
 use crate::secret::Secret;
 
-/// The client id that the Codex backend accepts logins of.
+/// The OAuth client id whose logins the Codex backend accepts.
 pub const CLIENT_ID: &str = "app_EMoamEEZ73f0CkXaXp7hrann";
 
-/// What the issuer answers to a refresh or a code exchange. What is absent stays as it was.
+/// The issuer's answer to a refresh or a code exchange. An absent token stays as it was.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenSet {
-    /// Who signed in.
+    /// The ID token, which names the user.
     pub id_token: Option<Secret>,
-    /// The bearer for the backend.
+    /// The backend's bearer token.
     pub access_token: Option<Secret>,
     /// The next single-use refresh token.
     pub refresh_token: Option<Secret>,
-    /// Seconds until the access token expires, where the issuer says so.
+    /// The access token's lifetime in seconds, if stated.
     pub expires_in: Option<u64>,
 }
 
 impl TokenSet {
-    /// Reads an answer; an empty token counts as absent, and so does what is of another type than it should be: the old
-    /// refresh token is used up by now, so nothing else in the answer may cost the new one. `None` where it is no JSON
-    /// object.
+    /// Reads an answer. An empty token and a field of the wrong type count as absent: the old refresh token is used up
+    /// by now, so no other field may cost the new one. `None` if it is no JSON object.
     pub fn parse(body: &[u8]) -> Option<Self> {
         let answer: Answer = serde_json::from_slice(body).ok()?;
         let token = |value: Option<Value>| match value {
@@ -58,7 +57,7 @@ impl TokenSet {
     }
 }
 
-/// Seconds as a number or, as this issuer writes some of its numbers, as a text.
+/// Reads seconds from a number or from a string, which this issuer uses for some numbers.
 fn whole_seconds(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
 }

@@ -1,8 +1,8 @@
-//! A browser sign-in with PKCE: from the address the browser opens to the code it comes back with.
+//! A browser sign-in with PKCE, from the address that the browser opens to the authorization code.
 //!
-//! * `state` ties the answer to this sign-in, the verifier ties the code to this program; both come from the system's
-//!   random source and live only here.
-//! * Spaces in the address are `%20`: the issuer takes a `+` for a part of a scope.
+//! * `state` ties the callback to this sign-in, the verifier ties the code to this program; both come from the system's
+//!   random source and exist only here.
+//! * Spaces in the address are `%20`: the issuer reads a `+` as part of a scope.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,7 +13,7 @@ use crate::oauth::CLIENT_ID;
 use crate::oauth::client::AuthorizationCode;
 use crate::secret::Secret;
 
-/// One sign-in that waits for the browser.
+/// A sign-in that waits for the browser.
 #[derive(Debug, Clone)]
 pub struct SignIn {
     state: Secret,
@@ -21,20 +21,20 @@ pub struct SignIn {
     redirect_uri: String,
 }
 
-/// Why the browser came back without a usable code.
+/// The reason that a sign-in gave no usable code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignInError {
-    /// The system has no randomness.
+    /// The system's random source failed.
     #[error("the system's random source failed")]
     NoRandomness,
-    /// The answer belongs to another sign-in.
+    /// The callback belongs to another sign-in.
     #[error("this answer belongs to another sign-in: its state is not the one that was sent")]
     WrongState,
-    /// The answer has neither a code nor an error.
+    /// The callback has neither a code nor an error.
     #[error("the address has no code; paste the whole address the browser was sent to")]
     NoCode,
-    /// The issuer or the user said no.
+    /// The issuer or the user refused.
     #[error("the sign-in was refused: {0}")]
     Refused(String),
     /// Another program's sign-in asked for the port.
@@ -43,7 +43,7 @@ pub enum SignInError {
 }
 
 impl SignIn {
-    /// Begins a sign-in whose answer comes to `port` on this machine.
+    /// Begins a sign-in with its callback on `port` of this machine.
     pub fn begin(port: u16) -> Result<Self, SignInError> {
         Ok(Self {
             state: Secret::new(random_text::<32>()?),
@@ -52,7 +52,7 @@ impl SignIn {
         })
     }
 
-    /// The address the browser opens, at the issuer `issuer`.
+    /// Returns the address for the browser, at the issuer `issuer`.
     pub fn address(&self, issuer: &str, originator: &str) -> String {
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(self.verifier.expose().as_bytes()));
         let query = form_urlencoded::Serializer::new(String::new())
@@ -67,18 +67,18 @@ impl SignIn {
             .append_pair("state", self.state.expose())
             .append_pair("originator", originator)
             .finish();
-        // A plus sign that was in a value is written %2B, so every one left stands for a space.
+        // A plus sign in a value is written %2B, so every remaining `+` stands for a space.
         format!("{}/oauth/authorize?{}", issuer.trim_end_matches('/'), query.replace('+', "%20"))
     }
 
-    /// Whether `query` holds this sign-in's state, compared in constant time.
+    /// Returns whether `query` holds this sign-in's state, compared in constant time.
     pub fn is_named_by(&self, query: &str) -> bool {
         let state = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "state");
         let state = state.map(|(_, state)| state).unwrap_or_default();
         state.as_bytes().ct_eq(self.state.expose().as_bytes()).into()
     }
 
-    /// Reads what the browser came back with: the query of the redirect.
+    /// Reads the query of the redirect.
     pub fn accept(&self, query: &str) -> Result<AuthorizationCode, SignInError> {
         let field = |name: &str| {
             let mut pairs = form_urlencoded::parse(query.as_bytes());
@@ -98,7 +98,7 @@ impl SignIn {
         })
     }
 
-    /// Reads the address a user has copied from the browser.
+    /// Reads the redirect address that the user copied from the browser.
     pub fn accept_pasted(&self, pasted: &str) -> Result<AuthorizationCode, SignInError> {
         let pasted = pasted.trim();
         let query = pasted.split_once('?').map_or(pasted, |(_, query)| query);

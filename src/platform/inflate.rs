@@ -1,10 +1,10 @@
-//! Undoing the packing of an answer, piece by piece.
+//! Decompression of a response body, piece by piece.
 //!
-//! * Nobody asks for packed answers, since packing holds back tokens; something on the way may send one all the same.
-//! * What a piece holds comes out before the next piece is asked for, in as many pieces as keep it small: 800 KB can hold
-//!   800 MB, and whoever reads them decides when the next is unpacked.
-//! * gzip and deflate are undone. Any other encoding stays, named in the answer's head.
-//! * A packed stream that breaks off is an error, and not an end.
+//! * The proxy never requests compression, which delays tokens; an intermediary may compress all the same.
+//! * A piece is decompressed whole before the next is read, in small steps: 800 KB can hold 800 MB, and the reader
+//!   decides when the next step is taken.
+//! * gzip and deflate are decompressed. Any other encoding stays, named in the response's head.
+//! * A truncated compressed stream is an error, not an end.
 
 use std::io::{self, Write};
 
@@ -16,7 +16,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 
 use crate::platform::{ByteStream, TransportError, TransportErrorKind};
 
-/// `body` without the packing that `headers` names, which then no longer name it.
+/// Decompresses `body` and removes its encoding from `headers`.
 pub(super) fn inflate(headers: &mut HeaderMap, body: ByteStream) -> ByteStream {
     let Some(unpacker) = Unpacker::of(headers) else { return body };
     headers.remove(CONTENT_ENCODING);
@@ -28,12 +28,12 @@ pub(super) fn inflate(headers: &mut HeaderMap, body: ByteStream) -> ByteStream {
     }))
 }
 
-/// A packed body and how far it has been unpacked.
+/// A compressed body and the state of its decompression.
 struct Inflating {
     body: ByteStream,
-    /// What has come and is still packed.
+    /// Received bytes that are still compressed.
     packed: Bytes,
-    /// `None` once the body has ended, or broken.
+    /// `None` once the body has ended or failed.
     unpacker: Option<Unpacker>,
 }
 
@@ -80,7 +80,7 @@ impl Unpacker {
         }
     }
 
-    /// What `packed` adds.
+    /// Decompresses `packed`.
     fn unpack(&mut self, packed: &[u8]) -> io::Result<Bytes> {
         let out = match self {
             Self::Gzip(decoder) => {
@@ -97,7 +97,7 @@ impl Unpacker {
         Ok(std::mem::take(out).into())
     }
 
-    /// What is left; an error if more should have come.
+    /// Decompresses the rest; an error if the stream is incomplete.
     fn finish(self) -> io::Result<Bytes> {
         match self {
             Self::Gzip(decoder) => decoder.finish(),
@@ -112,7 +112,7 @@ fn broken(error: &io::Error) -> TransportError {
     TransportError { kind: TransportErrorKind::Interrupted, message }
 }
 
-/// Bytes unpacked at once. Deflate makes at most 1,032 bytes of one (zlib's documentation), so this is a quarter of a MB.
+/// Bytes decompressed per step. Deflate expands at most 1,032-fold (zlib's documentation), to a quarter of a MB here.
 const STEP: usize = 256;
 
 #[cfg(test)]

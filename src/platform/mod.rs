@@ -1,10 +1,9 @@
-//! What differs between a laptop and the edge: sending, sleeping, spawning, telling the time.
+//! The differences between a laptop and the edge: sending, sleeping, spawning, the time.
 //!
-//! * Every other room is written against this one; none of them names `tokio::spawn`, `std::time::Instant`
-//!   or an HTTP client.
+//! * Every other room uses this one; none names `tokio::spawn`, `std::time::Instant` or an HTTP client.
 //! * Futures are `Send` on both sides, so one set of trait bounds serves the daemon and the Worker.
-//! * A stream of bytes yields whatever one read gave; nothing here buffers or re-frames it. A packed answer is unpacked,
-//!   which the edge does by itself.
+//! * A byte stream yields one item per read, neither buffered nor re-framed. A compressed response is decompressed, as
+//!   the edge does by itself.
 
 use std::pin::Pin;
 
@@ -24,16 +23,16 @@ pub use native::{HttpClient, Instant, Reach, Timer, TransportSettings, apart, sl
 #[cfg(target_arch = "wasm32")]
 pub use worker::{HttpClient, Instant, Timer, apart, sleep, spawn};
 
-/// The bytes of an answer as they arrive, one item a read.
+/// The bytes of a response, one item per read.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>> + Send>>;
 
-/// Why bytes could not be sent or received. Never carries a header or a body, so it is safe to log and to show.
+/// A failed transfer. Never carries a header or a body, so it is safe to log and to show.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct TransportError {
-    /// What went wrong, as far as it can be told apart.
+    /// The stage of the failure.
     pub kind: TransportErrorKind,
-    /// The cause in words, innermost last.
+    /// The causes as text, innermost last.
     pub message: String,
 }
 
@@ -52,7 +51,7 @@ pub enum TransportErrorKind {
     Interrupted,
 }
 
-/// Seconds and nanoseconds since the Unix epoch, by the wall clock.
+/// Returns the wall-clock time since the Unix epoch.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
 pub fn unix_now() -> std::time::Duration {
     web_time::SystemTime::now().duration_since(web_time::SystemTime::UNIX_EPOCH).unwrap_or_default()

@@ -1,10 +1,10 @@
 //! The laptop's side: reqwest over rustls, tokio's timers and tasks.
 //!
-//! * [`client`]: sending one request.
-//! * [`lanes`]: how many connections there are, and which one a call takes.
-//! * [`settings`]: how connections are made, kept and watched.
-//! * [`trust`], [`proxies`]: checks of the environment that TLS and proxies are configured by.
-//! * [`failure`]: reqwest's errors as this program's.
+//! * [`client`]: sends one request.
+//! * [`lanes`]: the connections, and the choice of one for a call.
+//! * [`settings`]: the parameters of connections.
+//! * [`trust`], [`proxies`]: checks of the environment's TLS and proxy variables.
+//! * [`failure`]: the conversion of reqwest's errors.
 
 mod client;
 mod failure;
@@ -35,7 +35,7 @@ use crate::platform::{ByteStream, TransportError, TransportErrorKind};
 pub struct Timer(Pin<Box<tokio::time::Sleep>>);
 
 impl Timer {
-    /// Fires once, `delay` from now.
+    /// Creates a timer that fires once, `delay` from now.
     pub fn after(delay: Duration) -> Self {
         Self(Box::pin(sleep(delay)))
     }
@@ -51,18 +51,19 @@ impl Timer {
     }
 }
 
-/// Runs `future` beside the caller until it ends by itself.
+/// Runs `future` in a task of its own until it completes.
 pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
     tokio::spawn(future);
 }
 
-/// Does long `work` on a thread that serves no connection, and waits for its result.
+/// Runs long `work` on a thread that serves no connection, and returns its result.
 ///
-/// No more of it is done at once than there are processors: the system then shares them fairly between this work and the
-/// threads that serve, and what the work needs in memory is not needed for every request at once.
+/// At most one such job runs per processor: the system then shares the processors fairly between these jobs and the
+/// serving threads, and the jobs' memory is not needed for every request at once.
+///
 pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    // The semaphore is never closed, so there always is a permit; it is held until the work ends, not until its caller leaves.
+    // The semaphore is never closed, so there always is a permit. The job holds it, not its caller.
     let place = PLACES_APART.acquire().await.ok();
     let span = tracing::Span::current();
     let done = tokio::task::spawn_blocking(move || {
@@ -74,7 +75,7 @@ pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is going down, and the caller with it.
+            // The runtime is shutting down, and the caller with it.
             Err(_) => std::future::pending().await,
         },
     }

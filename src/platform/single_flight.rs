@@ -1,4 +1,4 @@
-//! Work that is done once for all who ask for it at the same time.
+//! One execution of a piece of work for all concurrent callers.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,19 +7,19 @@ use futures_util::future::{BoxFuture, Shared};
 
 use super::spawn;
 
-/// Work that is on its way. Clones wait for the same result.
+/// Work under way. Clones wait for the same result.
 pub type Flight<T> = Shared<BoxFuture<'static, T>>;
 
-/// Lets one piece of work run at a time, shared by its callers.
+/// Runs one piece of work at a time, shared by its callers.
 ///
-/// The work is driven by a task of its own: a caller that goes away does not stop it. On the edge nothing is shared, because a
-/// request there must not wait for what belongs to another
+/// The work runs in a task of its own: a cancelled caller does not cancel it. On the edge nothing is shared, because a
+/// request must not await another request's I/O
 /// (<https://developers.cloudflare.com/workers/runtime-apis/bindings/#making-changes-to-bindings>).
 #[derive(Debug)]
 pub struct SingleFlight<T>(Mutex<Option<Flight<T>>>);
 
 impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
-    /// Joins the work that is on its way, or starts `work`.
+    /// Joins the work under way, or starts `work`.
     pub fn join_or_start<F>(&self, work: impl FnOnce() -> F) -> Flight<T>
     where
         F: Future<Output = T> + Send + 'static,
@@ -36,7 +36,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         flight
     }
 
-    /// The work that is on its way.
+    /// Returns the work under way.
     pub fn running(&self) -> Option<Flight<T>> {
         self.slot().clone().filter(|flight| flight.peek().is_none())
     }

@@ -1,10 +1,10 @@
-//! The edge's side: `fetch`, the host's timers, and work that outlives an answer.
+//! The edge's side: `fetch`, the host's timers, and background work.
 //!
-//! * What belongs to one request (a connection, a timer) must never be waited on by another: the host cuts such a
-//!   request off. Nothing here is shared between requests.
-//! * Futures over the host's objects are not `Send`. There is one thread, so they are marked as such and stay on it.
-//! * A call that is dropped before its answer has a head is aborted; one whose body is dropped is cancelled by the body.
-//! * The clock stands still while nothing is awaited: time measured over plain computation is zero.
+//! * A request must never wait for another request's connection or timer: the host cuts such a request off. Nothing
+//!   here is shared between requests.
+//! * Futures over the host's objects are not `Send`. There is one thread, so they are wrapped as such and stay on it.
+//! * A call dropped before its response has a head is aborted; dropping the body cancels the rest.
+//! * The clock advances only at awaits: time measured over plain computation is zero.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -33,12 +33,12 @@ use crate::platform::{ByteStream, TransportError, TransportErrorKind};
 pub struct HttpClient {}
 
 impl HttpClient {
-    /// A client; the host has a connect timeout of its own.
+    /// Creates a client; the host has its own connect timeout.
     pub fn new(_connect_timeout: Duration) -> Result<Self, TransportError> {
         Ok(Self {})
     }
 
-    /// Sends one request and returns as soon as the answer's head is there.
+    /// Sends one request and returns the response as soon as its head has arrived.
     pub async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<ByteStream>, TransportError> {
         SendFuture::new(fetch(request)).await
     }
@@ -74,7 +74,7 @@ fn request_init(request: &http::Request<Bytes>) -> Result<web_sys::RequestInit, 
     Ok(init)
 }
 
-/// Ends a call that nobody waits for any more.
+/// Aborts a call when dropped.
 struct AbortOnDrop(Option<AbortController>);
 
 impl Drop for AbortOnDrop {
@@ -85,7 +85,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// A deadline that can be moved. Whoever polled last is woken: a body is polled by another task for every read.
+/// A deadline that can be moved. The last poller is woken: a body may be polled by another task for every read.
 #[derive(Debug)]
 pub struct Timer {
     deadline: Instant,
@@ -93,12 +93,12 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// Fires once, `delay` from now.
+    /// Creates a timer that fires once, `delay` from now.
     pub fn after(delay: Duration) -> Self {
         Self { deadline: Instant::now() + delay, alarm: None }
     }
 
-    /// Moves the deadline to `deadline`. An alarm that is due before it stays: when it rings, it is set anew.
+    /// Moves the deadline to `deadline`. An earlier alarm stays, and is set again when it fires.
     pub fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
         if self.alarm.as_ref().is_some_and(|alarm| alarm.due > deadline) {
@@ -125,7 +125,7 @@ impl Timer {
     }
 }
 
-/// One timer of the host's.
+/// A timer of the host.
 #[derive(Debug)]
 struct Alarm {
     due: Instant,
@@ -167,13 +167,13 @@ pub async fn sleep(delay: Duration) {
     SendFuture::new(Delay::from(delay)).await;
 }
 
-/// Does long `work` and gives its result. An isolate has one thread and serves others from other isolates.
+/// Runs `work` and returns its result. An isolate has one thread; other isolates serve other requests.
 pub async fn apart<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// Runs `future` beside the caller until it ends by itself. The host keeps the request's event open for it, for at most
-/// half a minute after the answer.
+/// Runs `future` in the background until it completes. The host keeps the request's event open for at most half a
+/// minute after the answer.
 pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     let promise = future_to_promise(std::panic::AssertUnwindSafe(async move {
         future.await;
@@ -190,11 +190,11 @@ extern "C" {
     fn wait_until(promise: &Promise) -> Result<(), JsValue>;
 }
 
-/// The host does not tell why there is no answer but in words.
+/// The host reports the reason for a missing response only as text.
 fn unanswered(error: &JsValue) -> TransportError {
     let message = words(error);
     let mentions = |parts: &[&str]| parts.iter().any(|part| message.to_ascii_lowercase().contains(part));
-    // A certificate's names are said to be of the kind `DNS`, too.
+    // Messages about a certificate's names also contain `DNS`.
     let kind = if mentions(&["tls", "ssl", "certificate"]) {
         TransportErrorKind::Tls
     } else if mentions(&["dns", "name resolution"]) {

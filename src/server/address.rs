@@ -1,19 +1,21 @@
-//! Addresses as tools write them: a base URL that ends with a slash, with `/v1` twice, or with a whole route.
+//! Repairs request paths built from a wrong base URL: one that ends with a slash, with `/v1` twice, or with a whole
+//! route.
 //!
-//! * [`mend`] runs before routing, guards and logs, so that all of them see the same path. Percent-encoding stays as it is: an
-//!   encoded slash belongs to a name.
-//! * A base URL that ends with a route cannot be guessed right: [`beyond_base`] tells it, for an answer that says so.
+//! * [`mend`] runs before routing, guards and logs, so that all of them see the same path. Percent-encoding stays as it
+//!   is: an encoded slash is part of a name.
+//! * The meaning of a base URL that ends with a route is ambiguous: [`beyond_base`] detects it, for an error that
+//!   explains it.
 
 use std::borrow::Cow;
 
 use http::Uri;
 use http::uri::PathAndQuery;
 
-/// A request whose path was written otherwise: found among its extensions.
+/// Marks, in a request's extensions, that its path was repaired.
 #[derive(Debug, Clone, Copy)]
 pub struct Mended;
 
-/// `request` with a path that has single slashes, none at its end, and `/v1` once.
+/// Gives `request` a path with single slashes, none at its end, and `/v1` once.
 pub fn mend<B>(mut request: http::Request<B>) -> http::Request<B> {
     if let Cow::Owned(path) = mended(request.uri().path())
         && let Some(uri) = with_path(request.uri(), path)
@@ -34,7 +36,7 @@ fn with_path(uri: &Uri, mut path: String) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// Borrowed where there is nothing to mend.
+/// Repairs `path`; borrowed if nothing changes.
 fn mended(path: &str) -> Cow<'_, str> {
     let is_plain = !path.contains("//") && !path.starts_with("/v1/v1") && (path.len() == 1 || !path.ends_with('/'));
     if is_plain {
@@ -52,8 +54,8 @@ fn mended(path: &str) -> Cow<'_, str> {
     if mended.is_empty() { "/".into() } else { mended.into() }
 }
 
-/// The route that a base URL seems to end with, such as `/chat/completions` in `/v1/chat/completions/models`: one that is
-/// followed by another.
+/// Returns the route that the base URL seems to end with, such as `/chat/completions` in `/v1/chat/completions/models`:
+/// a route followed by another.
 pub(super) fn beyond_base(path: &str) -> Option<&'static str> {
     let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
     ROUTES.into_iter().find(|route| {
@@ -66,7 +68,7 @@ pub(super) fn beyond_base(path: &str) -> Option<&'static str> {
 }
 
 const VERSION: &str = "v1";
-/// What tools append to a base URL. One that begins like another stands before it.
+/// The routes that tools append to a base URL. A longer route stands before its prefix.
 const ROUTES: [&str; 8] = [
     "/chat/completions",
     "/completions",

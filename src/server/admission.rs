@@ -1,7 +1,7 @@
-//! How many requests may be worked on at once.
+//! Limits the number of concurrent requests.
 //!
-//! * A request beyond that is refused at once: see [`super::capacity`].
-//! * A place is held until the answer's last byte was handed over, or the client has left.
+//! * A request beyond the limit is refused at once: see [`super::capacity`].
+//! * A slot is held until the answer's last byte was handed over, or the client has disconnected.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use http::Method;
 use crate::server::App;
 use crate::server::observe::RequestLog;
 
-/// Lets a POST in while there is a place, which goes along with the request's log.
+/// Admits a POST if a slot is free; the request's log holds the slot.
 pub(super) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     if request.method() == Method::POST {
-        match app.capacity.place() {
-            Ok(place) => RequestLog::of(&app, &request).admitted(place),
+        match app.capacity.slot() {
+            Ok(slot) => RequestLog::of(&app, &request).admitted(slot),
             Err(error) => return error.into_response(),
         }
     }

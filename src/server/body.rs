@@ -1,10 +1,11 @@
 //! Reading a request's body within limits.
 //!
-//! * A declared length beyond the limit is refused before a byte is read; an undeclared one as soon as it is passed.
-//! * Silence is bounded, not the whole time: a slow but steady upload of a large image is fine.
-//! * Once room is short, a client has to send as much as [`progress`](super::progress) says.
-//! * What has been read or unpacked counts against the bytes that all requests share, piece by piece.
-//! * `Content-Encoding` `zstd`, `gzip` and `deflate` are undone ([`unpack`]), and what comes out is held to the same limit.
+//! * A declared length beyond the limit is refused before a byte is read; an undeclared one as soon as it exceeds the
+//!   limit.
+//! * Silence is limited, not the whole time: a slow but steady upload of a large image is fine.
+//! * When capacity is short, a client has to send at the minimum rate of [`progress`](super::progress).
+//! * Read and decompressed bytes count against the bytes shared by all requests, piece by piece.
+//! * `Content-Encoding` `zstd`, `gzip` and `deflate` are decompressed ([`unpack`]), under the same limit.
 
 mod unpack;
 
@@ -19,45 +20,45 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body::{Body as _, Frame};
 
-use self::unpack::{Failure, Unpacked};
+use self::unpack::{UnpackError, Unpacked};
 use crate::fault::{ApiError, ErrorKind};
 use crate::platform::{Instant, Timer, apart};
-use crate::server::capacity::Place;
+use crate::server::capacity::Slot;
 use crate::server::progress::{FLOOR, MINUTE, Progress};
 
-/// The whole body of `request`, decoded: at most `limit` bytes, with no `silence` longer than that between two reads. Its
-/// bytes are held by `place`.
+/// Reads and decodes the body of `request`: at most `limit` bytes, with at most `silence` between two reads. `slot`
+/// accounts for its bytes.
 ///
-/// Errors: 413 too large, 408 silent for too long or too slow, 415 an encoding nobody knows, 400 broken off or wrongly
-/// encoded, 503 no room.
+/// Errors: 413 too large, 408 silent for too long or too slow, 415 an unknown encoding, 400 truncated or wrongly
+/// encoded, 503 no capacity.
 pub(super) async fn read(
     request: Request,
     limit: usize,
     silence: Duration,
-    place: Option<&Place>,
+    slot: Option<&Slot>,
 ) -> Result<Bytes, ApiError> {
     let (head, mut body) = request.into_parts();
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large(limit));
     }
     let encoding = Encoding::of(&head.headers)?;
-    let mut patience = Patience::new(silence, place);
-    let mut whole = Gathered::Nothing;
+    let mut patience = Patience::new(silence, slot);
+    let mut whole = BodyBytes::Nothing;
     while let Some(frame) = next_frame(&mut body, &mut patience).await? {
         if let Ok(data) = frame.into_data() {
             patience.heard(data.len());
             let length = data.len();
             whole = whole.and(data, limit)?;
-            place.map_or(Ok(()), |place| place.hold(length))?;
+            slot.map_or(Ok(()), |slot| slot.hold(length))?;
         }
     }
     let whole = whole.into_bytes();
     if encoding == Encoding::Identity {
         return Ok(whole);
     }
-    // A few bytes may hold many, so none of it is unpacked where others are served.
-    let place = place.cloned();
-    apart(move || encoding.undo(whole, limit, place.as_ref())).await
+    // A few bytes may expand to many, so decompression never runs on a serving thread.
+    let slot = slot.cloned();
+    apart(move || encoding.undo(whole, limit, slot.as_ref())).await
 }
 
 async fn next_frame(body: &mut Body, patience: &mut Patience<'_>) -> Result<Option<Frame<Bytes>>, ApiError> {
@@ -73,19 +74,19 @@ async fn next_frame(body: &mut Body, patience: &mut Patience<'_>) -> Result<Opti
     .await
 }
 
-/// How long a body is waited for. The timer is looked at when it fires, so that a read costs none.
+/// The time limits of a body. The timer is checked when it fires, so that a read costs none.
 struct Patience<'a> {
     silence: Duration,
-    place: Option<&'a Place>,
+    slot: Option<&'a Slot>,
     heard: Instant,
     progress: Progress,
     timer: Timer,
 }
 
 impl<'a> Patience<'a> {
-    fn new(silence: Duration, place: Option<&'a Place>) -> Self {
+    fn new(silence: Duration, slot: Option<&'a Slot>) -> Self {
         let timer = Timer::after(silence.min(MINUTE));
-        Self { silence, place, heard: Instant::now(), progress: Progress::begin(), timer }
+        Self { silence, slot, heard: Instant::now(), progress: Progress::begin(), timer }
     }
 
     fn heard(&mut self, bytes: usize) {
@@ -93,7 +94,7 @@ impl<'a> Patience<'a> {
         self.progress.add(bytes);
     }
 
-    /// Ready with the client's answer once it is waited for no longer.
+    /// Ready with the error once a limit has passed.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<ApiError> {
         loop {
             ready!(self.timer.poll(context));
@@ -101,7 +102,7 @@ impl<'a> Patience<'a> {
             if Instant::now() >= self.heard + self.silence {
                 return Poll::Ready(too_slow("the rest of the request body did not come in time".to_owned()));
             }
-            if is_too_little && self.place.is_some_and(Place::is_short) {
+            if is_too_little && self.slot.is_some_and(Slot::is_short) {
                 let least = FLOOR >> 10;
                 return Poll::Ready(too_slow(format!(
                     "the request body came with less than {least} KiB a minute, while other requests need the room"
@@ -116,14 +117,14 @@ fn too_slow(message: String) -> ApiError {
     ApiError::new(ErrorKind::RequestTimeout, message)
 }
 
-/// What was read so far; a body of one read is never copied.
-enum Gathered {
+/// The bytes read so far; a body of one read is never copied.
+enum BodyBytes {
     Nothing,
     One(Bytes),
     Many(BytesMut),
 }
 
-impl Gathered {
+impl BodyBytes {
     fn and(self, data: Bytes, limit: usize) -> Result<Self, ApiError> {
         let length = match &self {
             Self::Nothing => 0,
@@ -157,7 +158,7 @@ impl Gathered {
     }
 }
 
-/// How a body is packed.
+/// The encoding of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Encoding {
     Identity,
@@ -185,8 +186,8 @@ impl Encoding {
         }
     }
 
-    fn undo(self, packed: Bytes, limit: usize, place: Option<&Place>) -> Result<Bytes, ApiError> {
-        let whole = Unpacked::new(limit, place);
+    fn undo(self, packed: Bytes, limit: usize, slot: Option<&Slot>) -> Result<Bytes, ApiError> {
+        let whole = Unpacked::new(limit, slot);
         let unpacked = match self {
             Self::Identity => return Ok(packed),
             Self::Gzip => unpack::gzip(&packed, whole),
@@ -194,12 +195,12 @@ impl Encoding {
             Self::Zstd => unpack::zstd(&packed, whole),
         };
         let whole = unpacked.map_err(|failure| match failure {
-            Failure::TooLarge => too_large(limit),
-            Failure::Broken(reason) => wrongly_encoded(&reason),
-            Failure::NoRoom(error) => error,
+            UnpackError::TooLarge => too_large(limit),
+            UnpackError::Broken(reason) => wrongly_encoded(&reason),
+            UnpackError::NoRoom(error) => error,
         })?;
-        if let Some(place) = place {
-            place.now_holds(whole.len());
+        if let Some(slot) = slot {
+            slot.now_holds(whole.len());
         }
         Ok(whole.into())
     }

@@ -1,12 +1,12 @@
-//! How much is worked on at once: requests, and the bytes of their bodies.
+//! The limits of concurrent work: requests, and the bytes of their bodies.
 //!
-//! * A request has a [`Place`] until the answer's last byte was handed over, or its client has left.
-//! * The bytes of a body count from when they are read or unpacked until the backend has begun to answer, since until then
-//!   the body may have to be sent again. A body that is alone always fits, however large the operator lets it be.
-//! * What does not fit is refused at once with 503 and `Retry-After`: waiting would hide the overload from the client,
-//!   which knows better when to come back.
-//! * While three quarters of the places or of the bytes are taken, room is [short](Capacity::is_short), and clients have to
-//!   get on: see [`super::progress`].
+//! * A request has a [`Slot`] until the answer's last byte was handed over, or its client has disconnected.
+//! * The bytes of a body count from their read or decompression until the backend has begun to answer, since until then
+//!   the body may be sent again. A single body always fits, however large the operator allows it to be.
+//! * A request beyond capacity is refused at once with 503 and `Retry-After`: queueing would hide the overload from the
+//!   client, which knows better when to retry.
+//! * While three quarters of the slots or of the bytes are taken, capacity is [short](Capacity::is_short), and slow
+//!   clients are cut off: see [`super::progress`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,17 +14,17 @@ use std::time::Duration;
 
 use crate::fault::{ApiError, ErrorKind};
 
-/// What is shared by all requests and connections. Clones are handles to the same.
+/// The capacity shared by all requests and connections. Clones are handles to the same.
 #[derive(Debug, Clone)]
 pub struct Capacity(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    places: Share,
+    slots: Share,
     bodies: Share,
 }
 
-/// Something of which there is so much.
+/// A limited resource and the amount taken.
 #[derive(Debug)]
 struct Share {
     most: usize,
@@ -36,7 +36,7 @@ impl Share {
         Self { most, taken: AtomicUsize::new(0) }
     }
 
-    /// Takes `count`, if there are so many or if whoever has `own` of them is the only one to have any.
+    /// Takes `count` if available, or if the caller's `own` share is all that is taken.
     fn take(&self, count: usize, own: usize) -> bool {
         let before = self.taken.fetch_add(count, Ordering::Relaxed);
         let fits = before.saturating_add(count) <= self.most || before == own;
@@ -56,42 +56,42 @@ impl Share {
 }
 
 impl Capacity {
-    /// Room for so many requests, and for so many bytes of bodies.
+    /// Creates the capacity for `requests` requests and `body_bytes` bytes of bodies.
     pub fn new(requests: usize, body_bytes: usize) -> Self {
-        let (places, bodies) = (Share::of(requests), Share::of(body_bytes));
-        Self(Arc::new(Shared { places, bodies }))
+        let (slots, bodies) = (Share::of(requests), Share::of(body_bytes));
+        Self(Arc::new(Shared { slots, bodies }))
     }
 
-    /// A place for one more request.
-    pub(super) fn place(&self) -> Result<Place, ApiError> {
-        if self.0.places.taken.fetch_add(1, Ordering::Relaxed) < self.0.places.most {
-            return Ok(Place(Arc::new(Taken { capacity: self.clone(), held: AtomicUsize::new(0) })));
+    /// Takes a slot for one more request.
+    pub(super) fn slot(&self) -> Result<Slot, ApiError> {
+        if self.0.slots.taken.fetch_add(1, Ordering::Relaxed) < self.0.slots.most {
+            return Ok(Slot(Arc::new(Taken { capacity: self.clone(), held: AtomicUsize::new(0) })));
         }
-        self.0.places.give_back(1);
-        Err(busy(format!("{} requests are in flight already", self.0.places.most)))
+        self.0.slots.give_back(1);
+        Err(busy(format!("{} requests are in flight already", self.0.slots.most)))
     }
 
-    /// Whether so much is taken that clients have to get on.
+    /// Returns whether capacity is short, so that slow clients are cut off.
     pub fn is_short(&self) -> bool {
-        self.0.places.is_short() || self.0.bodies.is_short()
+        self.0.slots.is_short() || self.0.bodies.is_short()
     }
 
-    /// Requests that have a place.
+    /// Returns the number of slots taken.
     #[cfg(test)]
     pub(super) fn taken(&self) -> usize {
-        self.0.places.taken.load(Ordering::Relaxed)
+        self.0.slots.taken.load(Ordering::Relaxed)
     }
 
-    /// Bytes of bodies that are held.
+    /// Returns the bytes of bodies held.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.0.bodies.taken.load(Ordering::Relaxed)
     }
 }
 
-/// A place among the requests being worked on, and the bytes it holds; both are given back when its last clone goes.
+/// A request's slot and the bytes it holds; both are released with its last clone.
 #[derive(Debug, Clone)]
-pub struct Place(Arc<Taken>);
+pub struct Slot(Arc<Taken>);
 
 #[derive(Debug)]
 struct Taken {
@@ -99,8 +99,8 @@ struct Taken {
     held: AtomicUsize,
 }
 
-impl Place {
-    /// Holds `bytes` more of a body. The error is the client's answer.
+impl Slot {
+    /// Takes `bytes` more for a body. The error is the client's answer.
     pub(super) fn hold(&self, bytes: usize) -> Result<(), ApiError> {
         let bodies = &self.0.capacity.0.bodies;
         if bodies.take(bytes, self.0.held.load(Ordering::Relaxed)) {
@@ -111,12 +111,12 @@ impl Place {
         Err(busy(format!("the requests in flight take the {most} MiB that there are for their bodies")))
     }
 
-    /// Holds `bytes` and no others from now on: what has been let in is not refused for what becomes of it.
+    /// Sets the held bytes to `bytes`, without a limit: an admitted request is not refused for its translation's size.
     pub(super) fn now_holds(&self, bytes: usize) {
         self.0.now_holds(bytes);
     }
 
-    /// Whether so much is taken that clients have to get on.
+    /// Returns whether capacity is short, so that slow clients are cut off.
     pub(super) fn is_short(&self) -> bool {
         self.0.capacity.is_short()
     }
@@ -133,11 +133,11 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         self.now_holds(0);
-        self.capacity.0.places.give_back(1);
+        self.capacity.0.slots.give_back(1);
     }
 }
 
-/// What is answered where there is no room.
+/// Returns the error for exhausted capacity.
 pub(super) fn busy(message: String) -> ApiError {
     ApiError::new(ErrorKind::Busy, message).with_retry_after(RETRY_AFTER)
 }
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn bytes_are_given_back_and_the_only_body_always_fits() {
         let capacity = Capacity::new(3, 100);
-        let (one, two) = (capacity.place().expect("a place"), capacity.place().expect("a place"));
+        let (one, two) = (capacity.slot().expect("a slot"), capacity.slot().expect("a slot"));
         one.hold(60).expect("room");
         assert!(two.hold(50).is_err() && two.hold(40).is_ok() && one.hold(1).is_err());
         drop(two);
@@ -166,14 +166,14 @@ mod tests {
     #[test]
     fn room_is_short_from_three_quarters_on() {
         let capacity = Capacity::new(4, 100);
-        let places: Vec<_> = (0..4).map(|_| capacity.place().expect("a place")).collect();
-        assert!(capacity.is_short() && capacity.place().is_err());
-        let mut places = places.into_iter();
-        let place = places.next_back().expect("four");
+        let slots: Vec<_> = (0..4).map(|_| capacity.slot().expect("a slot")).collect();
+        assert!(capacity.is_short() && capacity.slot().is_err());
+        let mut slots = slots.into_iter();
+        let slot = slots.next_back().expect("four");
         assert!(capacity.is_short());
-        drop(places.by_ref().take(2).collect::<Vec<_>>());
+        drop(slots.by_ref().take(2).collect::<Vec<_>>());
         assert!(!capacity.is_short());
-        place.hold(75).expect("room");
+        slot.hold(75).expect("room");
         assert!(capacity.is_short());
         assert!(!Capacity::new(usize::MAX, usize::MAX).is_short());
     }

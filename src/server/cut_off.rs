@@ -1,4 +1,4 @@
-//! The end of the grace time: answers that are still under way say so instead of just breaking off.
+//! The end of the grace time: answers under way end with an error event instead of breaking off.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,29 +7,30 @@ use std::task::Poll;
 
 use crate::fault::{ApiError, ErrorKind};
 
-/// Whether answers under way have to end now. Clones are handles to the same.
+/// Whether the shutdown deadline has passed. Clones are handles to the same flag.
 ///
-/// Nobody is woken by it: whoever [reaches](CutOff::reach) it has connections look at their answers again.
+/// The flag wakes no task: the caller of [`reach`](CutOff::reach) wakes the connections, which poll their answers
+/// again.
 #[derive(Debug, Clone, Default)]
 pub struct CutOff(Arc<AtomicBool>);
 
 impl CutOff {
-    /// From now on, every answer that is looked at ends.
+    /// Marks the deadline as passed: every answer polled from now on ends.
     pub fn reach(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it has come to that.
+    /// Returns whether the shutdown deadline has passed.
     pub fn is_reached(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// What an answer ends with.
+    /// Returns the error that a cut-off answer ends with.
     pub fn error() -> ApiError {
         ApiError::new(ErrorKind::ShuttingDown, "the proxy is shutting down and cannot wait any longer for this answer")
     }
 
-    /// What `future` yields, or the error once it is no longer waited for.
+    /// Awaits `future`, or returns the error once the deadline has passed.
     pub(super) async fn bound<T>(&self, future: impl Future<Output = T>) -> Result<T, ApiError> {
         let mut future = pin!(future);
         std::future::poll_fn(|context| match future.as_mut().poll(context) {

@@ -1,9 +1,9 @@
 //! Errors as HTTP answers.
 //!
-//! * The body is the error's JSON; the error itself travels in the answer's extensions, where the log finds it.
-//! * `Retry-After` is in whole seconds, rounded up, so that nobody comes back too early.
-//! * `x-should-retry: false` keeps the official SDKs from sending twice more what ends the same. They retry every 408, 409, 429
-//!   and 5xx otherwise.
+//! * The body is the error's JSON; the error itself travels in the response's extensions to the log.
+//! * `Retry-After` is in whole seconds, rounded up, so that no client retries too early.
+//! * `x-should-retry: false` keeps the official SDKs from retrying a permanent error twice. Otherwise they retry every
+//!   408, 409, 429 and 5xx.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -30,7 +30,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// What the official SDKs read before anything else (openai-python 2.54, openai-node 6.49).
+/// The header that the official SDKs read first (openai-python 2.54, openai-node 6.49).
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
 //! The HTTP surface: one router for the daemon and for the edge.
 //!
-//! The way of a request, outside in:
+//! A request passes, outside in:
 //! 1. [`observe`]: its id, span, counts and log line; a panic becomes a 500.
-//! 2. [`guard`]: where it is addressed and where it comes from (403), preflight answers, keys (401), body type (415).
-//! 3. `admission`: a place among the requests worked on (503); [`capacity`] counts places and bytes.
+//! 2. [`guard`]: host and origin (403), preflight answers, keys (401), body type (415).
+//! 3. `admission`: a slot among the concurrent requests (503); [`capacity`] counts slots and bytes.
 //! 4. The route: one file each. A handler reads the body itself, through [`body::read`].
 //!
-//! * Every `/v1` route also stands without `/v1`. What else tools do to an address is mended before a request gets here
+//! * Every `/v1` route also exists without `/v1`. Other variations of a path are repaired before a request gets here
 //!   ([`address::mend`]).
-//! * Whatever goes wrong is answered with the one JSON error shape.
-//! * [`listen`] (native) takes connections and ends them in good order.
+//! * Every error has the one JSON shape.
+//! * [`listen`] (native) accepts connections and shuts down gracefully.
 
 pub mod address;
 mod admission;
@@ -44,47 +44,47 @@ use crate::platform::HttpClient;
 use crate::server::cut_off::CutOff;
 use crate::server::memory::{AnswerMemory, ReasoningMemory};
 use crate::server::observe::metrics::Metrics;
-use crate::server::observe::once::{Notices, Recent};
-use crate::server::settings::Settings;
+use crate::server::observe::once::{Recent, WarnOnce};
+use crate::server::settings::ServerSettings;
 use crate::upstream;
 use crate::upstream::Upstream;
 
-/// What all requests share.
+/// The state shared by all requests.
 #[derive(Debug)]
 pub struct App {
-    /// What the operator decided.
-    pub settings: Settings,
-    /// Which models there are and what their names mean.
+    /// The operator's settings.
+    pub settings: ServerSettings,
+    /// The models and the meaning of their names.
     pub models: Arc<Models>,
-    /// Keeps them up to date with what the account has.
+    /// Keeps the models up to date with the account's list.
     pub catalogue: Catalogue,
-    /// Numbers about what happens.
+    /// The counters of `/metrics`.
     pub metrics: Arc<Metrics>,
-    /// The login: its tokens, its state, and the way to replace it.
+    /// The login: its tokens, its state, and its replacement.
     pub supplier: TokenSupplier,
-    /// The way to the backend.
+    /// The client of the backend.
     pub upstream: Upstream,
-    /// Whether answers under way have to end.
+    /// Whether the shutdown deadline has passed.
     pub cut_off: CutOff,
-    /// Reasoning kept between the turns of chats, by the calls it led to.
+    /// The reasoning kept between the turns of chats, by the calls that followed it.
     replay: ReasoningMemory,
-    /// What was asked and answered through the Responses API, by the answers' ids.
+    /// Requests and answers of the Responses API, by the answers' ids.
     answers: AnswerMemory,
-    /// What has been said once and is not said again.
-    notices: Notices,
-    /// The conversations whose substituted model has been said.
+    /// Warnings that were logged and are not repeated.
+    warn_once: WarnOnce,
+    /// The conversations whose substituted model was logged.
     substitutions: Recent,
-    /// What is left for further requests.
+    /// The capacity for further requests.
     pub capacity: Capacity,
 }
 
 impl App {
-    /// An app that has served nothing yet and knows only the built-in models, and calls the backend at `upstream` through `client`.
+    /// Creates an app that knows the built-in models only, and calls the backend at `upstream` through `client`.
     pub fn new(
-        settings: Settings,
+        settings: ServerSettings,
         models: Models,
         supplier: TokenSupplier,
-        upstream: upstream::Settings,
+        upstream: upstream::UpstreamSettings,
         client: HttpClient,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Arc::new(Metrics::new()?);
@@ -104,13 +104,13 @@ impl App {
             cut_off: CutOff::default(),
             replay: ReasoningMemory::default(),
             answers: AnswerMemory::default(),
-            notices: Notices::default(),
+            warn_once: WarnOnce::default(),
             substitutions: Recent::default(),
             capacity,
         })
     }
 
-    /// The same, with the account's models as `cache` last had them. What comes of them later is kept there too.
+    /// Loads the account's models from `cache`, and stores later lists there.
     #[must_use]
     pub fn with_catalogue_cache(mut self, cache: Box<dyn CatalogueCache>) -> Self {
         self.catalogue = self.catalogue.with_cache(cache);
@@ -118,12 +118,12 @@ impl App {
     }
 }
 
-/// Every route of `app`, for requests whose addresses have been [mended](address::mend).
+/// Builds the router of `app`, for requests whose paths were [repaired](address::mend).
 pub fn router(app: Arc<App>) -> Router {
     assemble(app, api())
 }
 
-/// The routes of `api`, with and without `/v1`, those that stand once, and everything around them.
+/// Assembles `api` with and without `/v1`, the other routes, and the layers around them.
 fn assemble(app: Arc<App>, api: Router<Arc<App>>) -> Router {
     let api = if app.settings.log_bodies { api.layer(from_fn(observe::transcript::record)) } else { api };
     let api = api.layer(from_fn_with_state(app.clone(), admission::admit));
@@ -148,7 +148,7 @@ fn assemble(app: Arc<App>, api: Router<Arc<App>>) -> Router {
         .with_state(app)
 }
 
-/// The routes that stand with and without `/v1`.
+/// Returns the routes that exist with and without `/v1`.
 fn api() -> Router<Arc<App>> {
     Router::new()
         .route("/chat/completions", post(routes::generate::create::<Chat>))

@@ -1,17 +1,17 @@
-//! The least that a client has to send or take in a minute, once room is short.
+//! The minimum transfer rate of a client while capacity is short.
 //!
-//! * A client that sends a byte now and then, or takes none of its answer, keeps its place for as long as it likes. That
-//!   harms nobody while there are others, and a slow line is no fault: so nobody is hurried before room is
+//! * A client that sends a byte now and then, or reads nothing of its answer, keeps its slot for an unlimited time.
+//!   That is harmless while slots are free, and a slow connection is no fault: the rate applies only while capacity is
 //!   [short](super::capacity::Capacity::is_short).
-//! * The floor is far below any line in use: 64 KiB a minute is 9 kbit/s, a modem of 1990.
-//! * It holds for bytes that could move: those of a body that is not whole, and those of an answer that wait to be taken. A
-//!   client whose answer is still being thought about is not slow.
+//! * The rate is far below any connection in use: 64 KiB a minute is 9 kbit/s, a modem of 1990.
+//! * The rate applies to bytes that could move: those of an incomplete body, and those of an answer that wait to be
+//!   read. A client whose answer is not ready is not slow.
 
 use std::time::Duration;
 
 use crate::platform::Instant;
 
-/// How many bytes have moved in the present minute.
+/// The bytes moved in the current minute.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Progress {
     since: Instant,
@@ -19,22 +19,22 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// A minute that begins now.
+    /// Begins a minute now.
     pub(super) fn begin() -> Self {
         Self { since: Instant::now(), bytes: 0 }
     }
 
-    /// `bytes` more have moved.
+    /// Adds `bytes` to the current minute.
     pub(super) fn add(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
-    /// When the minute is over.
+    /// Returns the end of the current minute.
     pub(super) fn end(&self) -> Instant {
         self.since + MINUTE
     }
 
-    /// Whether a minute has passed in which too little moved. The next one begins where one has passed.
+    /// Returns whether a minute has passed with fewer than [`FLOOR`] bytes. The next one begins after it.
     pub(super) fn is_too_little(&mut self) -> bool {
         if Instant::now() < self.end() {
             return false;
@@ -43,9 +43,9 @@ impl Progress {
     }
 }
 
-/// Bytes a minute.
+/// The minimum, in bytes per minute.
 pub(super) const FLOOR: usize = 64 << 10;
 
-/// Long enough that a client which reads in gulps has taken one: a system whose buffer is full says so and waits until a
-/// sixteenth of it is free (Linux' `__tcp_select_window`).
+/// Long enough for a client that reads in large steps: a system with a full receive buffer waits until a sixteenth of
+/// it is free (Linux' `__tcp_select_window`).
 pub(super) const MINUTE: Duration = Duration::from_secs(60);

@@ -1,12 +1,12 @@
 //! The Luna Reserve: an allowance that some accounts have left when their plan's windows are spent.
 //!
-//! * Its meter is called `gpt-reserve`, and so is the model that draws on it. The backend often refuses it in a conversation that
-//!   began with another model (openai/codex#41520, #46298), so the client is told and nothing is switched.
+//! * Both its meter and its model are called `gpt-reserve`. The backend often refuses the model in a conversation that
+//!   began with another one (openai/codex#41520, #46298), so the client is told and nothing is switched.
 
 use crate::fault::{ApiError, ErrorKind};
 use crate::models::Models;
 
-/// Adds a sentence to the refusal of a spent plan if the account's list of models, or the refusal itself, names the reserve.
+/// Mentions the reserve in the error of a spent plan, if the account's list of models or the error itself names it.
 pub(super) fn mention(error: &mut ApiError, models: &Models) {
     if error.kind != ErrorKind::UsageLimitReached {
         return;

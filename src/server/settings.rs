@@ -1,4 +1,4 @@
-//! What the operator decided about serving.
+//! The server's settings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,34 +6,34 @@ use std::time::Duration;
 use crate::dialect::chat::options::ReasoningFormat;
 use crate::server::guard::Guard;
 
-/// Limits and rules; none of them changes while the process runs.
+/// The server's limits and rules, constant while the process runs.
 #[derive(Debug, Clone)]
-pub struct Settings {
-    /// Who may call.
+pub struct ServerSettings {
+    /// The access rules.
     pub guard: Guard,
-    /// Bytes of a request body at most, unpacked; more is answered with 413.
+    /// The largest request body in bytes, decompressed; a larger one is answered with 413.
     pub max_body_size: usize,
-    /// Bytes that the bodies of all requests in progress take, unpacked; more are answered with 503. One body always fits.
+    /// The most bytes of all requests' bodies, decompressed; more are answered with 503. One body always fits.
     pub body_memory: usize,
-    /// How long a client may be silent in the middle of a request body; longer is answered with 408.
+    /// The longest silence in the middle of a request body; a longer one is answered with 408.
     pub body_silence: Duration,
-    /// How long a streamed answer may be silent before a keepalive is sent.
+    /// The longest silence of a streamed answer before a keepalive is sent.
     pub keepalive: Duration,
-    /// POST requests worked on at once; more are answered with 503.
+    /// The most concurrent POST requests; more are answered with 503.
     pub max_concurrent: usize,
-    /// How chat answers show reasoning.
+    /// The form of reasoning in chat answers.
     pub reasoning_format: ReasoningFormat,
-    /// Whether a chat's earlier reasoning is kept in memory and given back to the model on the next turn.
+    /// Whether a chat's reasoning is kept in memory and returned to the model on the next turn.
     pub reasoning_replay: bool,
-    /// Whether a request is refused rather than answered by another model than the one it was sent to.
+    /// Whether a request is refused rather than answered by another model than the one sent.
     pub strict_model: bool,
-    /// Sent as `instructions` in place of the client's own, which then become a leading developer message.
+    /// The `instructions` sent in place of the client's own, which then become a leading developer message.
     pub instructions: Option<Arc<str>>,
     /// Whether bodies are logged, without credentials.
     pub log_bodies: bool,
 }
 
-impl Default for Settings {
+impl Default for ServerSettings {
     /// 64 MiB a body and 512 MiB for all, 60 s and 512 requests; only loopback, no web page, no key.
     fn default() -> Self {
         Self {

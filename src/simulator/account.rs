@@ -1,6 +1,6 @@
-//! The person and workspace of a simulated login.
+//! The account of a simulated login.
 
-/// The person and workspace a login belongs to.
+/// The user and workspace of a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// The ChatGPT account (workspace) id.
@@ -9,7 +9,7 @@ pub struct Account {
     pub user_id: String,
     /// The user's mail address.
     pub email: String,
-    /// The plan as the claims spell it: `plus`, `pro`, `free` …
+    /// The plan in the claims' spelling: `plus`, `pro`, `free` …
     pub plan: String,
     /// Whether the workspace is a FedRAMP one.
     pub fedramp: bool,

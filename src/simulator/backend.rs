@@ -13,13 +13,13 @@ use crate::simulator::answer::perform::Performance;
 use crate::simulator::call::Call;
 use crate::simulator::catalogue::parse_version;
 use crate::simulator::fault::{expired_token, invalidated_token};
-use crate::simulator::login::AccessRefusal;
+use crate::simulator::login::AccessRejection;
 use crate::simulator::record::Guard;
 use crate::simulator::script::ScriptedAnswer;
-use crate::simulator::settings::EncryptedRefusal;
+use crate::simulator::settings::EncryptedRejection;
 use crate::simulator::turn::Turn;
 use crate::simulator::validate;
-use crate::simulator::validate::{Context, Refusal};
+use crate::simulator::validate::{Context, Rejection};
 use crate::simulator::vault::Owner;
 use crate::simulator::{Inner, Simulator, locked};
 
@@ -29,7 +29,7 @@ impl Simulator {
         self.inner.journal.count(|counters| counters.responses += 1);
         let (account, body) = match self.accept(call) {
             Ok(accepted) => accepted,
-            Err(refusal) => return self.with_headers(self.refused(refusal).play(guard).await, "", None),
+            Err(rejection) => return self.with_headers(self.refused(rejection).play(guard).await, "", None),
         };
         let turn = Turn::new(body, call.bytes.len(), account.account_id.clone());
         let model = turn.model().to_owned();
@@ -37,7 +37,7 @@ impl Simulator {
         self.with_headers(response, &model, Some(&account))
     }
 
-    /// `GET …/responses`: this side of the backend has no WebSocket.
+    /// `GET …/responses`: the simulated backend has no WebSocket.
     pub(super) fn upgrade(call: &Call) -> ScriptedAnswer {
         if call.header("upgrade").eq_ignore_ascii_case("websocket") {
             return ScriptedAnswer::json(StatusCode::UPGRADE_REQUIRED, &json!({ "detail": "Upgrade Required" }));
@@ -50,8 +50,8 @@ impl Simulator {
         if let Some(answer) = locked(&self.inner.models_answers).pop_front() {
             return answer;
         }
-        if let Err(refusal) = self.authorize(call) {
-            return refusal.into();
+        if let Err(rejection) = self.authorize(call) {
+            return rejection.into();
         }
         let Some(version) = call.parameter("client_version").as_deref().and_then(parse_version) else {
             let detail = json!([{ "type": "missing", "loc": ["query", "client_version"], "msg": "Field required", "input": null }]);
@@ -72,11 +72,11 @@ impl Simulator {
                 let document = self.settings().limits.document(&account.plan, self.now());
                 ScriptedAnswer::json(StatusCode::OK, &document)
             }
-            Err(refusal) => refusal.into(),
+            Err(rejection) => rejection.into(),
         }
     }
 
-    /// `GET /backend-api/wham/accounts/check`: how the account's workspace is reached.
+    /// `GET /backend-api/wham/accounts/check`: the routing of the account's workspace.
     pub(super) fn account_check(&self, call: &Call) -> ScriptedAnswer {
         let workspace = self.settings().workspace.clone();
         match workspace.status {
@@ -86,7 +86,7 @@ impl Simulator {
         }
         let account = match self.bearer(call) {
             Ok(account) => account,
-            Err(refusal) => return refusal.into(),
+            Err(rejection) => return rejection.into(),
         };
         let entry = json!({
             "id": account.account_id,
@@ -102,17 +102,17 @@ impl Simulator {
         ScriptedAnswer::json(StatusCode::OK, &body)
     }
 
-    /// The account and body of a request that is allowed and well-formed.
-    fn accept(&self, call: &Call) -> Result<(Account, Map<String, Value>), Refusal> {
+    /// Returns the account and body of an authorised and well-formed request.
+    fn accept(&self, call: &Call) -> Result<(Account, Map<String, Value>), Rejection> {
         let account = self.authorize(call)?;
         if call.media_type() != "application/json" {
             let body = json!({ "detail": "Unsupported content type" });
-            return Err(Refusal { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, body });
+            return Err(Rejection { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, body });
         }
         let body = match serde_json::from_slice(&call.bytes) {
             Ok(Value::Object(body)) => body,
-            Ok(_) => return Err(Refusal::detail("Input should be a valid dictionary")),
-            Err(error) => return Err(Refusal::detail(format!("JSON decode error: {error}"))),
+            Ok(_) => return Err(Rejection::detail("Input should be a valid dictionary")),
+            Err(error) => return Err(Rejection::detail(format!("JSON decode error: {error}"))),
         };
         let settings = self.settings();
         if settings.validate {
@@ -128,18 +128,18 @@ impl Simulator {
         Ok((account, body))
     }
 
-    /// A refusal of encrypted content in the form of the settings; any other as it is.
-    fn refused(&self, mut refusal: Refusal) -> ScriptedAnswer {
-        if !refusal.is_of_encrypted_content() {
-            return refusal.into();
+    /// Gives a rejection of encrypted content the configured form; leaves any other as it is.
+    fn refused(&self, mut rejection: Rejection) -> ScriptedAnswer {
+        if !rejection.is_of_encrypted_content() {
+            return rejection.into();
         }
-        match self.settings().encrypted_refusal {
-            EncryptedRefusal::Coded => {}
-            EncryptedRefusal::WithoutCode => refusal.body["error"]["code"] = Value::Null,
-            EncryptedRefusal::InStream => {
+        match self.settings().encrypted_rejection {
+            EncryptedRejection::Coded => {}
+            EncryptedRejection::WithoutCode => rejection.body["error"]["code"] = Value::Null,
+            EncryptedRejection::InStream => {
                 let id = self.inner.vault.id("resp");
                 let response = |status: &str, error: Value| json!({ "id": id, "object": "response", "status": status, "error": error, "output": [] });
-                let error = json!({ "code": null, "message": refusal.body["error"]["message"] });
+                let error = json!({ "code": null, "message": rejection.body["error"]["message"] });
                 let events = [
                     json!({ "type": "response.created", "response": response("in_progress", Value::Null) }),
                     json!({ "type": "response.failed", "response": response("failed", error) }),
@@ -147,35 +147,35 @@ impl Simulator {
                 return ScriptedAnswer::stream().bytes(events.map(|event| Delivery::default().frame(&event)).concat());
             }
         }
-        refusal.into()
+        rejection.into()
     }
 
-    fn authorize(&self, call: &Call) -> Result<Account, Refusal> {
+    fn authorize(&self, call: &Call) -> Result<Account, Rejection> {
         let account = self.bearer(call)?;
         let route = self.settings().workspace.routing_override.clone();
         if route.is_some_and(|route| call.header("x-openai-account-routing-override") != route) {
             let message = "This workspace is not served here.";
-            let refusal = Refusal::error(Some("wrong_workspace_route"), None, message);
-            return Err(Refusal { status: StatusCode::FORBIDDEN, ..refusal });
+            let rejection = Rejection::error(Some("wrong_workspace_route"), None, message);
+            return Err(Rejection { status: StatusCode::FORBIDDEN, ..rejection });
         }
         if account.fedramp && call.header("x-openai-fedramp") != "true" {
             let message = "This workspace must be used through its FedRAMP boundary.";
-            let refusal = Refusal::error(Some("fedramp_required"), None, message);
-            return Err(Refusal { status: StatusCode::FORBIDDEN, ..refusal });
+            let rejection = Rejection::error(Some("fedramp_required"), None, message);
+            return Err(Rejection { status: StatusCode::FORBIDDEN, ..rejection });
         }
         Ok(account)
     }
 
-    /// The account whose token and id the call carries.
-    fn bearer(&self, call: &Call) -> Result<Account, Refusal> {
-        let refusal = |body| Refusal { status: StatusCode::UNAUTHORIZED, body };
-        let unauthorized = || refusal(json!({ "detail": "Unauthorized" }));
+    /// Returns the account of the call's token and account id.
+    fn bearer(&self, call: &Call) -> Result<Account, Rejection> {
+        let rejection = |body| Rejection { status: StatusCode::UNAUTHORIZED, body };
+        let unauthorized = || rejection(json!({ "detail": "Unauthorized" }));
         let token = call.header("authorization").strip_prefix("Bearer ").ok_or_else(unauthorized)?;
         let account = match locked(&self.inner.ledger).account(token, self.now()) {
             Ok(account) => account.clone(),
-            Err(AccessRefusal::Unknown) => return Err(unauthorized()),
-            Err(AccessRefusal::Expired) => return Err(refusal(expired_token())),
-            Err(AccessRefusal::Invalidated) => return Err(refusal(invalidated_token())),
+            Err(AccessRejection::Unknown) => return Err(unauthorized()),
+            Err(AccessRejection::Expired) => return Err(rejection(expired_token())),
+            Err(AccessRejection::Invalidated) => return Err(rejection(invalidated_token())),
         };
         if call.header("chatgpt-account-id") != account.account_id {
             return Err(unauthorized());
@@ -183,7 +183,7 @@ impl Simulator {
         Ok(account)
     }
 
-    /// Adds the headers that every answer of this route has; those the answer has of its own stay.
+    /// Adds the headers common to this route's answers; the answer's own stay.
     fn with_headers(&self, mut response: Response<Body>, model: &str, account: Option<&Account>) -> Response<Body> {
         let current = self.current();
         let settings = &current.settings;
@@ -216,12 +216,12 @@ impl Simulator {
 }
 
 impl Inner {
-    /// The input tokens of the last request with this cache key.
+    /// Returns the input tokens of the last request with this cache key.
     pub(super) fn earlier_input(&self, key: &str) -> u64 {
         locked(&self.prompt_cache).get(key).copied().unwrap_or_default()
     }
 
-    /// Remembers them, forgetting everything when there is too much of it.
+    /// Records them, and clears the record when it is too large.
     pub(super) fn remember_input(&self, key: &str, tokens: u64) {
         let mut cache = locked(&self.prompt_cache);
         if cache.len() >= CACHED_CONVERSATIONS {

@@ -1,4 +1,4 @@
-//! One request, read whole, with its content encoding undone.
+//! A request, read whole and decompressed.
 
 use std::io::Read;
 
@@ -9,20 +9,20 @@ use http::request::Parts;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 
-/// A request as the routes see it.
+/// A request for the routes.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) head: Parts,
     pub(super) bytes: Bytes,
 }
 
-/// Why a request could not be read.
+/// The reason that a request could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UnreadableBody {
-    /// The client broke off.
+    /// The client disconnected.
     #[error("the body ended early")]
     Interrupted,
-    /// The body is not what its encoding says, or the encoding is unknown.
+    /// The body is malformed, or its encoding unknown.
     #[error("the body does not decode as {0}")]
     Encoding(String),
 }
@@ -52,7 +52,7 @@ impl Call {
         value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 
-    /// A field of a form or of a JSON object, whichever the body is.
+    /// Returns a field of a form or of a JSON object.
     pub(super) fn field(&self, name: &str) -> Option<String> {
         if self.media_type() == "application/json" {
             let body: Value = serde_json::from_slice(&self.bytes).ok()?;
@@ -61,12 +61,12 @@ impl Call {
         parameter(&self.bytes, name)
     }
 
-    /// A parameter of the query.
+    /// Returns a parameter of the query.
     pub(super) fn parameter(&self, name: &str) -> Option<String> {
         parameter(self.query().as_bytes(), name)
     }
 
-    /// The base URL by which the client reached this server.
+    /// Returns the client's base URL of this server.
     pub(super) fn base_url(&self) -> String {
         format!("http://{}", self.header("host"))
     }

@@ -1,79 +1,79 @@
 //! The models of the simulated account.
 //!
-//! * The default is the catalogue that Codex CLI 0.169 brings along, without `gpt-5.5`, which the backend has refused since
-//!   2026-10-14: what a paying account was shown in November 2026.
-//! * A retired model is in no list and is refused; [`Catalogue::with_retired`] is the same account before that.
-//! * A hidden model is callable, it only is not shown.
+//! * The default is the catalogue of Codex CLI 0.169 without `gpt-5.5`, which the backend has refused since 2026-10-14:
+//!   the list of a paying account in November 2026.
+//! * A retired model is in no list and is refused; [`SimulatedCatalogue::with_retired`] is the account before the retirements.
+//! * A hidden model is callable but not listed.
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::simulator::vault::hex;
 
-/// One model.
+/// A model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogueModel {
-    /// The name requests use.
+    /// The name in requests.
     pub slug: String,
-    /// Whether it is shown to people.
+    /// Whether it is listed.
     pub listed: bool,
-    /// Effort words the catalogue shows, lowest first. `ultra` is a client's word: shown, never accepted.
+    /// The efforts listed, lowest first. `ultra` is a client's word: listed, never accepted.
     pub shown_efforts: Vec<&'static str>,
-    /// Effort words accepted beyond those shown.
+    /// Efforts accepted beyond the listed ones.
     pub hidden_efforts: Vec<&'static str>,
-    /// The effort used when a request names none.
+    /// The effort of a request without one.
     pub default_effort: &'static str,
-    /// The verbosity used when a request names none.
+    /// The verbosity of a request without one.
     pub default_verbosity: &'static str,
     /// Tokens of context: the usual window and the largest one.
     pub context_windows: (u64, u64),
-    /// The oldest client version it is shown to.
+    /// The oldest client version that may see it.
     pub minimal_client_version: (u32, u32, u32),
-    /// Whether the official client uses its lighter request shape for it.
+    /// Whether the official client uses its lighter request shape.
     pub lite: bool,
-    /// Whether the `priority` service tier exists for it.
+    /// Whether it has the `priority` service tier.
     pub priority_tier: bool,
-    /// Whether the catalogue names `priority` as the tier to send unasked.
+    /// Whether the catalogue makes `priority` the default tier.
     pub priority_by_default: bool,
-    /// Whether it reads images.
+    /// Whether it accepts images.
     pub images: bool,
-    /// The model that is to take its place.
+    /// The successor.
     pub upgrade: Option<String>,
 }
 
 /// The models of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Catalogue {
-    /// In the order of their priority.
+pub struct SimulatedCatalogue {
+    /// The models, in the order of their priority.
     pub models: Vec<CatalogueModel>,
 }
 
-impl Default for Catalogue {
+impl Default for SimulatedCatalogue {
     fn default() -> Self {
         Self { models: CURRENT.iter().map(Row::model).collect() }
     }
 }
 
-impl Catalogue {
-    /// The default catalogue before any model was retired: the older ones are hidden, and can be called.
+impl SimulatedCatalogue {
+    /// Returns the default catalogue before the retirements: the older models are hidden and callable.
     pub fn with_retired() -> Self {
         let retired = RETIRED.iter().map(|row| CatalogueModel { listed: false, ..row.model() });
         Self { models: CURRENT.iter().map(Row::model).chain(retired).collect() }
     }
 
-    /// The model of that name.
+    /// Returns the model `slug`.
     pub fn model(&self, slug: &str) -> Option<&CatalogueModel> {
         self.models.iter().find(|model| model.slug == slug)
     }
 
-    /// Takes a model away, as the backend does when it retires one. Says whether there was such a model.
+    /// Retires a model. Returns whether it existed.
     pub fn retire(&mut self, slug: &str) -> bool {
         let before = self.models.len();
         self.models.retain(|model| model.slug != slug);
         self.models.len() < before
     }
 
-    /// What `GET …/models` answers to a client of this version.
+    /// Returns the document of `GET …/models` for a client of this version.
     pub(super) fn document(&self, client_version: (u32, u32, u32)) -> Value {
         let visible =
             self.models.iter().enumerate().filter(|(_, model)| model.minimal_client_version <= client_version);
@@ -81,7 +81,7 @@ impl Catalogue {
         json!({ "models": models })
     }
 
-    /// The entity tag of the catalogue.
+    /// Returns the catalogue's entity tag.
     pub(super) fn etag(&self) -> String {
         let digest = Sha256::digest(self.document((u32::MAX, 0, 0)).to_string());
         format!("W/\"{}\"", hex(&digest[..16]))
@@ -89,7 +89,7 @@ impl Catalogue {
 }
 
 impl CatalogueModel {
-    /// The effort words a request may use.
+    /// Returns the accepted efforts.
     pub fn accepted_efforts(&self) -> Vec<&'static str> {
         let shown = self.shown_efforts.iter().filter(|effort| **effort != "ultra");
         self.hidden_efforts.iter().chain(shown).copied().collect()
@@ -157,11 +157,11 @@ pub(super) fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
     Some((major, rest(), rest()))
 }
 
-/// One line of the tables below.
+/// A row of the tables below.
 struct Row {
     slug: &'static str,
     efforts: &'static [&'static str],
-    /// `none` is accepted, though it is not shown.
+    /// Whether `none` is accepted, though not listed.
     off: bool,
     default_effort: &'static str,
     /// In thousands.
@@ -173,12 +173,12 @@ struct Row {
     upgrade: Option<&'static str>,
 }
 
-/// Whether there is a `priority` tier.
+/// The `priority` tier of a model.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Priority {
     Absent,
     Offered,
-    /// The official client sends it unasked.
+    /// The official client sends it by default.
     Default,
 }
 
@@ -202,7 +202,7 @@ impl Row {
         }
     }
 
-    /// A model of before: with the classic request shape and one size of context.
+    /// An older model, with the classic request shape and one size of context.
     const fn classic(slug: &'static str, efforts: &'static [&'static str]) -> Self {
         let mut row = Self::new(slug, efforts, "medium", (0, 1));
         row.context_windows = (272, 272);
@@ -252,7 +252,7 @@ impl Row {
     }
 }
 
-/// Without a text here the official client sends no instructions at all, which the backend then refuses.
+/// If this is empty the official client sends no instructions at all, which the backend then refuses.
 const INSTRUCTIONS: &str = "You are a simulated coding agent.";
 
 const TO_HIGH: &[&str] = &["low", "medium", "high"];
@@ -261,9 +261,10 @@ const TO_MAX: &[&str] = &["low", "medium", "high", "xhigh", "max"];
 const TO_ULTRA: &[&str] = &["low", "medium", "high", "xhigh", "max", "ultra"];
 const FROM_MINIMAL: &[&str] = &["minimal", "low", "medium", "high"];
 
-/// The catalogue of Codex CLI 0.169.0 (2026-11-13), in its order. It shows `none` for no model; the backend takes it from
-/// those the platform's documentation names, refuses it from gpt-6-astra and gpt-6.1-sol (NousResearch/hermes-agent#103696,
-/// 2026-09; minimal alike, aebrer/dreb#508), and where reports differ or nobody has tried, it is refused here.
+/// The catalogue of Codex CLI 0.169.0 (2026-11-13), in its order. It lists `none` for no model; the backend accepts it
+/// from the models that the platform's documentation names, and refuses it from gpt-6-astra and gpt-6.1-sol
+/// (NousResearch/hermes-agent#103696, 2026-09; minimal alike, aebrer/dreb#508). Where reports differ or are missing, it
+/// is refused here.
 const CURRENT: &[Row] = &[
     Row::new("gpt-6.1-sol", TO_ULTRA, "low", (153, 0)),
     Row::new("gpt-6-astra", TO_ULTRA, "low", (153, 0)),
@@ -278,7 +279,7 @@ const CURRENT: &[Row] = &[
     Row::new("codex-auto-review", TO_MAX, "medium", (98, 0)),
 ];
 
-/// Models that ChatGPT logins had once and are refused by now.
+/// Models that the backend now refuses to ChatGPT logins.
 const RETIRED: &[Row] = &[
     Row::classic("gpt-5.5", TO_XHIGH).or_off().priority(Priority::Offered).upgrade("gpt-6-sol"),
     Row::classic("gpt-5.3-codex-spark", TO_XHIGH).or_off().context(128, 128),
@@ -300,7 +301,7 @@ mod tests {
 
     #[test]
     fn old_clients_see_less() {
-        let catalogue = Catalogue::default();
+        let catalogue = SimulatedCatalogue::default();
         let slugs = |version| {
             let document = catalogue.document(version);
             let models = document["models"].as_array().unwrap().clone();
@@ -316,18 +317,18 @@ mod tests {
 
     #[test]
     fn retiring_changes_the_tag() {
-        let mut catalogue = Catalogue::with_retired();
+        let mut catalogue = SimulatedCatalogue::with_retired();
         let before = catalogue.etag();
         assert!(catalogue.model("gpt-5").is_some());
         assert!(catalogue.retire("gpt-5") && !catalogue.retire("gpt-5"));
         assert!(catalogue.model("gpt-5").is_none() && catalogue.model("gpt-5.5").is_some());
         assert_ne!(catalogue.etag(), before);
-        assert!(Catalogue::default().model("gpt-5.5").is_none());
+        assert!(SimulatedCatalogue::default().model("gpt-5.5").is_none());
     }
 
     #[test]
     fn an_upgrade_is_an_object() {
-        let document = Catalogue::default().document((1, 0, 0));
+        let document = SimulatedCatalogue::default().document((1, 0, 0));
         let of = |slug: &str| {
             let models = document["models"].as_array().unwrap();
             models.iter().find(|model| model["slug"] == slug).unwrap().clone()

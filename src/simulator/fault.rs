@@ -1,4 +1,4 @@
-//! Every way the backend says no: HTTP answers that are not a stream, and the codes of failures inside one.
+//! The backend's failures: HTTP answers that are not a stream, and failures inside one.
 
 use http::StatusCode;
 use http::header::{HeaderName, RETRY_AFTER};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::simulator::limits::Limits;
 use crate::simulator::script::ScriptedAnswer;
 
-/// An answer with an error status, in the body the backend documents by what it sends.
+/// An error answer with the body that the backend sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpFault {
     /// 401 `{"detail":"Unauthorized"}`.
@@ -26,20 +26,20 @@ pub enum HttpFault {
     Cloudflare,
     /// 404 as JSON: no such model.
     ModelNotFound,
-    /// 404 without a body: something in front blocks the path.
+    /// 404 without a body: an intermediary blocks the path.
     EmptyNotFound,
     /// 408.
     RequestTimeout,
     /// 413.
     TooLarge,
-    /// 429: the plan's window is exhausted for so many seconds.
+    /// 429: the plan's window is exhausted for this many seconds.
     UsageLimit(u32),
-    /// The same, and the account's Luna Reserve is not: a separate allowance that the backend's other headers tell of
+    /// The same, with the account's Luna Reserve left: a separate allowance in the backend's other headers
     /// (openai/codex#45132, limit `base_model_inference`, named `gpt-reserve`).
     ReserveLeft(u32),
     /// 429: the plan does not include Codex.
     UsageNotIncluded,
-    /// 429 without a body: too many requests in too short a time.
+    /// 429 without a body: the request rate is too high.
     TooManyRequests,
     /// 400 `cyber_policy`.
     CyberPolicy,
@@ -57,12 +57,12 @@ pub enum HttpFault {
     SlowDown,
     /// 504 as a page.
     GatewayTimeout,
-    /// This status with this code, in the words of [`Failure::CODES`].
+    /// This status with this code, and the message of [`StreamFailure::CODES`].
     Coded(u16, &'static str),
 }
 
 impl HttpFault {
-    /// The faults by the names that directives use.
+    /// The faults by their directives' names.
     pub const NAMED: &[(&str, Self)] = &[
         ("unauthorized", Self::Unauthorized),
         ("token-invalidated", Self::TokenInvalidated),
@@ -100,7 +100,7 @@ impl HttpFault {
         ("invalid-audio", Self::Coded(400, "invalid_audio")),
     ];
 
-    /// The answer; `model` and `plan` are the request's, `now` is unix seconds.
+    /// Returns the answer; `model` and `plan` are the request's, `now` is in Unix seconds.
     pub(super) fn answer(self, model: &str, plan: &str, now: i64) -> ScriptedAnswer {
         match self {
             Self::Unauthorized => detail(StatusCode::UNAUTHORIZED, "Unauthorized"),
@@ -161,7 +161,7 @@ impl HttpFault {
     }
 }
 
-/// The body of the 401 for a token whose time is over.
+/// Returns the body of the 401 for an expired token.
 pub(super) fn expired_token() -> Value {
     json!({
         "error": { "message": "Provided authentication token is expired.", "code": "token_expired" },
@@ -169,7 +169,7 @@ pub(super) fn expired_token() -> Value {
     })
 }
 
-/// The body of the 401 for a token that was taken back.
+/// Returns the body of the 401 for an invalidated token.
 pub(super) fn invalidated_token() -> Value {
     let message = "Your authentication token has been invalidated. Please try signing in again.";
     json!({
@@ -180,20 +180,20 @@ pub(super) fn invalidated_token() -> Value {
 
 /// A failure inside a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// The code clients decide by.
+pub struct StreamFailure {
+    /// The code.
     pub code: String,
-    /// The text for people.
+    /// The message.
     pub message: String,
 }
 
-impl Failure {
-    /// The failure of that code with its usual text.
+impl StreamFailure {
+    /// Creates the failure with this code and its usual message.
     pub fn of(code: &str) -> Self {
         Self { code: code.to_owned(), message: message_of(code).to_owned() }
     }
 
-    /// A rate limit that asks to come back in so many seconds.
+    /// Creates a rate limit with a retry time in seconds.
     pub fn rate_limit(seconds: f64) -> Self {
         let message = format!(
             "Rate limit reached for gpt-6.1-sol in organization org-simulated on tokens per min (TPM): Limit 30000, Used \
@@ -202,7 +202,7 @@ impl Failure {
         Self { code: "rate_limit_exceeded".to_owned(), message }
     }
 
-    /// The codes with a text of their own.
+    /// The codes with their messages.
     pub const CODES: &[(&str, &str)] = &[
         (
             "context_length_exceeded",
@@ -237,8 +237,8 @@ impl Failure {
         ("image_file_not_found", "The image file was not found."),
         ("vector_store_timeout", "The vector store timed out."),
         ("data_residency_mismatch", "The data residency does not match."),
-        // Codes that the Codex CLI knows since 0.147, by its program's own strings (0.159 of 2026-09-29, 0.169 of
-        // 2026-11-13). The words of those below are guesses where no public report quotes them.
+        // Codes in the Codex CLI's own strings since 0.147 (0.159 of 2026-09-29, 0.169 of 2026-11-13). Their messages
+        // are guesses if no public report quotes them.
         ("misalignment_policy_violation", "This request was blocked due to a misalignment policy violation."),
         ("content_policy_violation", "This request was blocked by the content policy."),
         ("inference_hook_denied", "Your workspace inference hook blocked this request."),
@@ -259,7 +259,7 @@ impl Failure {
 }
 
 fn message_of(code: &str) -> &'static str {
-    Failure::CODES.iter().find(|(known, _)| *known == code).map_or("A simulated failure.", |(_, message)| message)
+    StreamFailure::CODES.iter().find(|(known, _)| *known == code).map_or("A simulated failure.", |(_, message)| message)
 }
 
 fn usage_limit(seconds: u32, plan: &str, now: i64) -> ScriptedAnswer {

@@ -1,8 +1,8 @@
-//! JSON Web Tokens without a signature: three well-formed segments whose claims read like the real issuer's.
+//! Unsigned JSON Web Tokens: three well-formed segments with the real issuer's claims.
 //!
-//! * Clients of the backend decode the middle segment and never verify the signature, so `alg` is `none` and the last
-//!   segment says what it is.
-//! * Every token is unique even when two are minted in one second: it carries a `jti`.
+//! * The backend's clients decode the middle segment and never verify the signature, so `alg` is `none` and the last
+//!   segment declares the simulation.
+//! * A `jti` makes every token unique, even within one second.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::simulator::account::Account;
 
-/// The claims that both kinds of token share. `expires_at` is in unix seconds.
+/// Returns the claims that both kinds of token share. `expires_at` is in Unix seconds.
 pub(super) fn claims(account: &Account, issued_at: i64, expires_at: i64, token_id: &str) -> Value {
     json!({
         "iss": "https://auth.openai.com",
@@ -34,7 +34,7 @@ pub(super) fn claims(account: &Account, issued_at: i64, expires_at: i64, token_i
     })
 }
 
-/// `claims` as a token for `audience`.
+/// Encodes `claims` as a token for `audience`.
 pub(super) fn encode(mut claims: Value, audience: &str) -> String {
     claims["aud"] = json!([audience]);
     let header = json!({ "alg": "none", "typ": "JWT" });

@@ -4,32 +4,32 @@ use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
-/// One usage window.
+/// A usage window.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Window {
-    /// How much of it is used, 0 to 100.
+pub struct SimulatedWindow {
+    /// The used share in percent.
     pub used_percent: f64,
-    /// Its length.
+    /// The length in minutes.
     pub minutes: u64,
-    /// Seconds until it starts anew.
+    /// The seconds until the reset.
     pub resets_in_seconds: i64,
 }
 
-/// The windows of the simulated account. Since mid-2026 most accounts have one, a weekly one, in the first place.
+/// The windows of the simulated account. Since mid-2026 most accounts have one, a weekly one, in first position.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
     /// The first window.
-    pub primary: Window,
+    pub primary: SimulatedWindow,
     /// The second window.
-    pub secondary: Option<Window>,
-    /// The Luna Reserve: a separate allowance that eligible accounts have once their windows are used up.
-    pub reserve: Option<Window>,
+    pub secondary: Option<SimulatedWindow>,
+    /// The Luna Reserve: a separate allowance of eligible accounts after their windows are used up.
+    pub reserve: Option<SimulatedWindow>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            primary: Window { used_percent: 12.5, minutes: 10_080, resets_in_seconds: 332_661 },
+            primary: SimulatedWindow { used_percent: 12.5, minutes: 10_080, resets_in_seconds: 332_661 },
             secondary: None,
             reserve: None,
         }
@@ -37,16 +37,17 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// A reserve nothing of which has been used.
-    pub const FULL_RESERVE: Window = Window { used_percent: 0.0, minutes: 10_080, resets_in_seconds: 604_800 };
+    /// An unused reserve.
+    pub const FULL_RESERVE: SimulatedWindow =
+        SimulatedWindow { used_percent: 0.0, minutes: 10_080, resets_in_seconds: 604_800 };
 
-    /// Both windows used up to the last bit.
+    /// Uses up both windows.
     pub(super) fn exhausted(mut self) -> Self {
         self.primary.used_percent = 100.0;
         self
     }
 
-    /// The headers of an answer.
+    /// Returns the headers of an answer.
     pub(super) fn headers(&self, plan: &str, now: i64) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let mut add = |name: String, value: String| {
@@ -80,9 +81,9 @@ impl Limits {
         headers
     }
 
-    /// The `codex.rate_limits` event.
+    /// Returns the `codex.rate_limits` event.
     pub(super) fn event(&self, plan: &str, now: i64) -> Value {
-        let window = |window: Window| {
+        let window = |window: SimulatedWindow| {
             json!({
                 "used_percent": window.used_percent,
                 "window_minutes": window.minutes,
@@ -99,9 +100,9 @@ impl Limits {
         })
     }
 
-    /// The usage document.
+    /// Returns the usage document.
     pub(super) fn document(&self, plan: &str, now: i64) -> Value {
-        let window = |window: Window| {
+        let window = |window: SimulatedWindow| {
             json!({
                 "used_percent": window.used_percent,
                 "limit_window_seconds": window.minutes * 60,
@@ -140,5 +141,5 @@ impl Limits {
     }
 }
 
-/// The name of the reserve, which is also that of the model that uses it (openai/codex#45132).
+/// The name of the reserve and of its model (openai/codex#45132).
 const RESERVE: &str = "gpt-reserve";

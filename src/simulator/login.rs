@@ -1,36 +1,36 @@
-//! Who is logged in and what their tokens are worth.
+//! Logins and the state of their tokens.
 //!
-//! * A *chain* is one login: every token that descends from one sign-in.
-//! * A refresh token works once. Unless the settings say otherwise, sending it again ends the whole chain: its refresh
-//!   token is revoked and its access tokens are invalidated.
-//! * Times are unix seconds by the simulator's own clock, which tests may move.
+//! * A *chain* is one login: all tokens that descend from one sign-in.
+//! * A refresh token works once. By default, its reuse ends the whole chain: its refresh token is revoked and its
+//!   access tokens are invalidated.
+//! * Times are Unix seconds by the simulator's own clock, which tests may move.
 
 use std::collections::HashMap;
 
 use crate::simulator::account::Account;
 use crate::simulator::jwt;
 
-/// A login to be issued. Lifetimes are seconds from now; a negative one gives a token that has expired already.
+/// A login to issue. Lifetimes are seconds from now; a negative one gives an expired token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Login {
-    /// Whose login it is.
+pub struct SimulatedLogin {
+    /// The account.
     pub account: Account,
-    /// How long each access token of this chain lives.
+    /// The lifetime of the chain's access tokens.
     pub access_lifetime: i64,
-    /// How long the first access token lives, where that differs.
+    /// The lifetime of the first access token, if different.
     pub first_access_lifetime: Option<i64>,
-    /// How long each id token lives.
+    /// The lifetime of id tokens.
     pub id_lifetime: i64,
 }
 
-impl Default for Login {
+impl Default for SimulatedLogin {
     fn default() -> Self {
         Self { account: Account::default(), access_lifetime: TEN_DAYS, first_access_lifetime: None, id_lifetime: HOUR }
     }
 }
 
-impl Login {
-    /// The first access token expires `seconds` from now; those that a refresh brings live as long as usual.
+impl SimulatedLogin {
+    /// Makes the first access token expire in `seconds`; those of a refresh have the usual lifetime.
     #[must_use]
     pub fn expiring_in(mut self, seconds: i64) -> Self {
         self.first_access_lifetime = Some(seconds);
@@ -67,24 +67,24 @@ pub(super) struct Tokens {
     pub(super) refresh: String,
 }
 
-/// Why a refresh token was not exchanged.
+/// The reason that a refresh token was not exchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RefreshRefusal {
+pub(super) enum RefreshRejection {
     Empty,
     Expired,
     Reused,
     Invalidated,
 }
 
-/// Why an access token is not accepted.
+/// The reason that an access token is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AccessRefusal {
+pub(super) enum AccessRejection {
     Unknown,
     Expired,
     Invalidated,
 }
 
-/// What the issuer wrote down.
+/// The issuer's records.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     chains: Vec<Chain>,
@@ -95,7 +95,7 @@ pub(super) struct Ledger {
 
 #[derive(Debug)]
 struct Chain {
-    login: Login,
+    login: SimulatedLogin,
     revoked: bool,
 }
 
@@ -121,25 +121,31 @@ enum RefreshState {
 }
 
 impl Ledger {
-    /// Starts a chain and mints its first tokens. `seed` keeps the tokens of two simulators apart.
-    pub(super) fn sign_in(&mut self, login: Login, now: i64, seed: &str) -> Tokens {
+    /// Starts a chain and issues its first tokens. `seed` separates the tokens of two simulators.
+    pub(super) fn sign_in(&mut self, login: SimulatedLogin, now: i64, seed: &str) -> Tokens {
         let lifetime = login.first_access_lifetime.unwrap_or(login.access_lifetime);
         self.chains.push(Chain { login, revoked: false });
         self.mint(self.chains.len() - 1, lifetime, now, seed)
     }
 
-    /// Exchanges a refresh token. Unless it is to `stay`, it is spent: a second exchange is refused.
-    pub(super) fn exchange(&mut self, token: &str, stay: bool, now: i64, seed: &str) -> Result<Tokens, RefreshRefusal> {
+    /// Exchanges a refresh token, which is spent unless it is to `stay`: a second exchange is refused.
+    pub(super) fn exchange(
+        &mut self,
+        token: &str,
+        stay: bool,
+        now: i64,
+        seed: &str,
+    ) -> Result<Tokens, RefreshRejection> {
         if token.is_empty() {
-            return Err(RefreshRefusal::Empty);
+            return Err(RefreshRejection::Empty);
         }
-        let entry = self.refresh.get_mut(token).ok_or(RefreshRefusal::Invalidated)?;
+        let entry = self.refresh.get_mut(token).ok_or(RefreshRejection::Invalidated)?;
         let chain = entry.chain;
         match entry.state {
-            RefreshState::Used => return Err(RefreshRefusal::Reused),
-            RefreshState::Expired => return Err(RefreshRefusal::Expired),
-            RefreshState::Invalidated => return Err(RefreshRefusal::Invalidated),
-            RefreshState::Fresh if self.chains[chain].revoked => return Err(RefreshRefusal::Invalidated),
+            RefreshState::Used => return Err(RefreshRejection::Reused),
+            RefreshState::Expired => return Err(RefreshRejection::Expired),
+            RefreshState::Invalidated => return Err(RefreshRejection::Invalidated),
+            RefreshState::Fresh if self.chains[chain].revoked => return Err(RefreshRejection::Invalidated),
             RefreshState::Fresh if stay => {}
             RefreshState::Fresh => entry.state = RefreshState::Used,
         }
@@ -147,20 +153,20 @@ impl Ledger {
         Ok(self.mint(chain, lifetime, now, seed))
     }
 
-    /// The account an access token belongs to, if it is good at `now`.
-    pub(super) fn account(&self, access_token: &str, now: i64) -> Result<&Account, AccessRefusal> {
-        let token = self.access.get(access_token).ok_or(AccessRefusal::Unknown)?;
+    /// Returns the account of an access token that is valid at `now`.
+    pub(super) fn account(&self, access_token: &str, now: i64) -> Result<&Account, AccessRejection> {
+        let token = self.access.get(access_token).ok_or(AccessRejection::Unknown)?;
         let chain = &self.chains[token.chain];
         if token.invalidated || chain.revoked {
-            return Err(AccessRefusal::Invalidated);
+            return Err(AccessRejection::Invalidated);
         }
         if token.expires_at <= now {
-            return Err(AccessRefusal::Expired);
+            return Err(AccessRejection::Expired);
         }
         Ok(&chain.login.account)
     }
 
-    /// Ends the chain that `token`, of either kind, belongs to. Unknown tokens are ignored.
+    /// Revokes the chain of `token`, of either kind. Unknown tokens are ignored.
     pub(super) fn revoke(&mut self, token: &str) {
         let chain = self.refresh.get(token).map(|entry| entry.chain);
         let chain = chain.or_else(|| self.access.get(token).map(|entry| entry.chain));
@@ -169,34 +175,34 @@ impl Ledger {
         }
     }
 
-    /// From now on every access token issued so far counts as expired, whatever its claims say.
+    /// Expires every access token issued so far, whatever its claims say.
     pub(super) fn expire_access(&mut self) {
         self.access.values_mut().for_each(|token| token.expires_at = i64::MIN);
     }
 
-    /// From now on every access token issued so far counts as invalidated.
+    /// Invalidates every access token issued so far.
     pub(super) fn invalidate_access(&mut self) {
         self.access.values_mut().for_each(|token| token.invalidated = true);
     }
 
-    /// From now on every unused refresh token issued so far counts as expired.
+    /// Expires every unused refresh token issued so far.
     pub(super) fn expire_refresh(&mut self) {
         self.set_fresh(|| RefreshState::Expired);
     }
 
-    /// From now on every unused refresh token issued so far counts as revoked.
+    /// Revokes every unused refresh token issued so far.
     pub(super) fn invalidate_refresh(&mut self) {
         self.set_fresh(|| RefreshState::Invalidated);
     }
 
-    /// Whether `token` is a refresh token that still works.
+    /// Returns whether `token` is a refresh token that still works.
     pub(super) fn is_fresh(&self, token: &str) -> bool {
         self.refresh
             .get(token)
             .is_some_and(|entry| entry.state == RefreshState::Fresh && !self.chains[entry.chain].revoked)
     }
 
-    /// How many chains have been revoked.
+    /// Returns the number of revoked chains.
     pub(super) fn revoked_chains(&self) -> u64 {
         self.chains.iter().filter(|chain| chain.revoked).count() as u64
     }
@@ -231,7 +237,7 @@ impl Ledger {
     }
 }
 
-/// The one OAuth client the issuer knows.
+/// The only OAuth client that the issuer accepts.
 pub const CLIENT_ID: &str = "app_EMoamEEZ73f0CkXaXp7hrann";
 
 const HOUR: i64 = 3600;
@@ -244,22 +250,22 @@ mod tests {
     #[test]
     fn a_second_exchange_is_refused_and_a_revoked_chain_is_dead() {
         let mut ledger = Ledger::default();
-        let first = ledger.sign_in(Login::default(), 0, "s");
+        let first = ledger.sign_in(SimulatedLogin::default(), 0, "s");
         let second = ledger.exchange(&first.refresh, false, 1, "s").unwrap();
         assert!(ledger.account(&second.access, 2).is_ok());
-        assert_eq!(ledger.exchange(&first.refresh, false, 2, "s"), Err(RefreshRefusal::Reused));
+        assert_eq!(ledger.exchange(&first.refresh, false, 2, "s"), Err(RefreshRejection::Reused));
         ledger.revoke(&first.refresh);
-        assert_eq!(ledger.exchange(&second.refresh, false, 3, "s"), Err(RefreshRefusal::Invalidated));
-        assert_eq!(ledger.account(&second.access, 3), Err(AccessRefusal::Invalidated));
+        assert_eq!(ledger.exchange(&second.refresh, false, 3, "s"), Err(RefreshRejection::Invalidated));
+        assert_eq!(ledger.account(&second.access, 3), Err(AccessRejection::Invalidated));
     }
 
     #[test]
     fn chains_are_independent() {
         let mut ledger = Ledger::default();
-        let one = ledger.sign_in(Login::default(), 0, "s");
-        let two = ledger.sign_in(Login::default().expiring_in(-5), 0, "s");
+        let one = ledger.sign_in(SimulatedLogin::default(), 0, "s");
+        let two = ledger.sign_in(SimulatedLogin::default().expiring_in(-5), 0, "s");
         ledger.revoke(&one.refresh);
-        assert_eq!(ledger.account(&two.access, 0), Err(AccessRefusal::Expired));
+        assert_eq!(ledger.account(&two.access, 0), Err(AccessRejection::Expired));
         assert!(ledger.is_fresh(&two.refresh) && !ledger.is_fresh(&one.refresh));
     }
 }

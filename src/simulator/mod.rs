@@ -1,21 +1,22 @@
 //! A stand-in for the Codex backend and its token issuer, as strict as the real ones, in this process and on loopback.
 //!
-//! * It serves the integration tests, the measuring programs and `codex-proxy demo`. It asks no model and no network;
-//!   every answer says so, in the header `x-simulation: true` and in its text.
-//! * Backend: refuses what the real one refuses, in its words; answers as a stream with everything clients trip over.
-//!   A [`Scenario`] makes an answer go wrong, queued by a test or named in the user's text: `[[simulate:cut-mid-event]]`.
+//! * It serves the integration tests, the benchmarks and `codex-proxy demo`. It uses no model and no network; every
+//!   answer says so, in the header `x-simulation: true` and in its text.
+//! * Backend: refuses what the real one refuses, with its messages; answers as a stream with every feature that clients
+//!   must tolerate. A [`Scenario`] makes an answer fail, queued by a test or named in the user's text:
+//!   `[[simulate:cut-mid-event]]`.
 //! * Issuer: single-use refresh tokens with reuse detection, the browser login with PKCE, the device login, revocation.
-//! * [`Simulator::requests`] and [`Simulator::counters`] tell what arrived; [`Simulator::wait_until`] waits for it.
+//! * [`Simulator::requests`] and [`Simulator::counters`] report the requests; [`Simulator::wait_until`] waits for them.
 //!
-//! Never expose it beyond loopback: whoever asks it for a login gets one.
+//! Never expose it beyond loopback: it issues a login to every client that asks.
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-//! use codex_proxy::simulator::{Login, Simulator};
+//! use codex_proxy::simulator::{SimulatedLogin, Simulator};
 //!
 //! let simulator = Simulator::new();
 //! let running = simulator.start().await?;
-//! let auth_json = simulator.issue_login(Login::default().on_plan("pro"));
+//! let auth_json = simulator.issue_login(SimulatedLogin::default().on_plan("pro"));
 //! assert_eq!(auth_json["auth_mode"], "chatgpt");
 //! assert!(running.upstream_url().starts_with("http://127.0.0.1:"));
 //! # std::io::Result::Ok(()) }).unwrap();
@@ -54,17 +55,17 @@ mod vault;
 pub use account::Account;
 pub use answer::frame::Delivery;
 pub use answer::substitution::{Substitution, Told};
-pub use catalogue::{Catalogue, CatalogueModel};
-pub use fault::{Failure, HttpFault};
-pub use limits::{Limits, Window};
-pub use login::{CLIENT_ID, Login};
-pub use record::{Counters, Outcome, RecordedRequest};
+pub use catalogue::{CatalogueModel, SimulatedCatalogue};
+pub use fault::{HttpFault, StreamFailure};
+pub use limits::{Limits, SimulatedWindow};
+pub use login::{CLIENT_ID, SimulatedLogin};
+pub use record::{AnswerOutcome, Counters, RecordedRequest};
 pub use scenario::{Ending, FailureShape, IncompleteReason, Moment, Play, Scenario, Stage};
-pub use script::{ScriptedAnswer, Step};
+pub use script::{ScriptStep, ScriptedAnswer};
 pub use server::RunningSimulator;
-pub use settings::{EncryptedRefusal, IssuerSettings, Settings, Workspace};
+pub use settings::{EncryptedRejection, IssuerSettings, SimulatorSettings, Workspace};
 
-/// One simulated backend with its issuer. Clones share everything.
+/// A simulated backend with its issuer. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Simulator {
     inner: Arc<Inner>,
@@ -72,28 +73,28 @@ pub struct Simulator {
 
 #[derive(Debug)]
 struct Inner {
-    /// Keeps the tokens of two simulators in one process apart.
+    /// Separates the tokens of two simulators in one process.
     seed: String,
     current: Mutex<Arc<Current>>,
-    /// Seconds by which this simulator's clock is ahead.
+    /// How far this simulator's clock is ahead, in seconds.
     clock_offset: Mutex<i64>,
     ledger: Mutex<login::Ledger>,
     grants: Mutex<issuer::Grants>,
     token_answers: Mutex<VecDeque<ScriptedAnswer>>,
-    /// How long the next exchanges take, before and after the token is spent.
+    /// The delays of the next exchanges, before and after the token is spent.
     token_delays: Mutex<VecDeque<(Duration, Duration)>>,
     models_answers: Mutex<VecDeque<ScriptedAnswer>>,
     plays: Mutex<VecDeque<Play>>,
-    /// Input tokens of the last request, by prompt cache key.
+    /// The input tokens of the last request, by prompt cache key.
     prompt_cache: Mutex<HashMap<String, u64>>,
     vault: vault::Vault,
     journal: Arc<record::Journal>,
 }
 
-/// The settings, and what is worth computing once from them.
+/// The settings, and values derived from them.
 #[derive(Debug)]
 struct Current {
-    settings: Arc<Settings>,
+    settings: Arc<SimulatorSettings>,
     models_etag: String,
 }
 
@@ -104,13 +105,13 @@ impl Default for Simulator {
 }
 
 impl Simulator {
-    /// A simulator with the default settings and no logins.
+    /// Creates a simulator with the default settings and no logins.
     pub fn new() -> Self {
-        Self::with_settings(Settings::default())
+        Self::with_settings(SimulatorSettings::default())
     }
 
-    /// A simulator with these settings.
-    pub fn with_settings(settings: Settings) -> Self {
+    /// Creates a simulator with these settings.
+    pub fn with_settings(settings: SimulatorSettings) -> Self {
         let seed = format!("{:016x}", RandomState::new().hash_one(platform::unix_now()));
         Self {
             inner: Arc::new(Inner {
@@ -130,21 +131,21 @@ impl Simulator {
         }
     }
 
-    /// Changes the settings; answers that have begun are not affected.
-    pub fn configure(&self, change: impl FnOnce(&mut Settings)) {
+    /// Changes the settings; answers under way are not affected.
+    pub fn configure(&self, change: impl FnOnce(&mut SimulatorSettings)) {
         let mut current = locked(&self.inner.current);
         let mut settings = (*current.settings).clone();
         change(&mut settings);
         *current = Arc::new(Current::new(settings));
     }
 
-    /// The settings as they are.
-    pub fn settings(&self) -> Arc<Settings> {
+    /// Returns the current settings.
+    pub fn settings(&self) -> Arc<SimulatorSettings> {
         Arc::clone(&self.current().settings)
     }
 
-    /// Signs somebody in and returns the document the official client would keep in `auth.json`.
-    pub fn issue_login(&self, login: Login) -> Value {
+    /// Signs a user in and returns the official client's `auth.json`.
+    pub fn issue_login(&self, login: SimulatedLogin) -> Value {
         let account_id = login.account.account_id.clone();
         let now = self.now();
         let tokens = locked(&self.inner.ledger).sign_in(login, now, &self.inner.seed);
@@ -161,62 +162,62 @@ impl Simulator {
         })
     }
 
-    /// The backend takes every access token issued so far for expired, whatever its `exp` says.
+    /// Makes the backend treat every access token issued so far as expired, whatever its `exp` says.
     pub fn expire_access_tokens(&self) {
         locked(&self.inner.ledger).expire_access();
     }
 
-    /// The backend takes every access token issued so far for invalidated.
+    /// Makes the backend treat every access token issued so far as invalidated.
     pub fn invalidate_access_tokens(&self) {
         locked(&self.inner.ledger).invalidate_access();
     }
 
-    /// The backend can no longer read what it encrypted so far, as happened to whole sessions (openai/codex#8119).
+    /// Makes all encrypted content so far unreadable to the backend, as happened to whole sessions (openai/codex#8119).
     pub fn forget_encrypted(&self) {
         self.inner.vault.forget();
     }
 
-    /// The issuer takes every refresh token issued so far for expired.
+    /// Makes the issuer treat every refresh token issued so far as expired.
     pub fn expire_refresh_tokens(&self) {
         locked(&self.inner.ledger).expire_refresh();
     }
 
-    /// The issuer takes every refresh token issued so far for revoked.
+    /// Makes the issuer treat every refresh token issued so far as revoked.
     pub fn invalidate_refresh_tokens(&self) {
         locked(&self.inner.ledger).invalidate_refresh();
     }
 
-    /// Whether the backend would accept this access token now.
+    /// Returns whether the backend accepts this access token now.
     pub fn accepts_access_token(&self, token: &str) -> bool {
         locked(&self.inner.ledger).account(token, self.now()).is_ok()
     }
 
-    /// Whether the issuer would exchange this refresh token.
+    /// Returns whether the issuer would exchange this refresh token.
     pub fn accepts_refresh_token(&self, token: &str) -> bool {
         locked(&self.inner.ledger).is_fresh(token)
     }
 
-    /// Moves this simulator's clock forward; everybody else's stays.
+    /// Moves this simulator's clock forward, and no other.
     pub fn advance_clock(&self, by: Duration) {
         let mut offset = locked(&self.inner.clock_offset);
         *offset = offset.saturating_add(i64::try_from(by.as_secs()).unwrap_or(i64::MAX));
     }
 
-    /// Moves this simulator's clock backward, so that everybody else's is ahead.
+    /// Moves this simulator's clock backward, and no other.
     pub fn turn_back_clock(&self, by: Duration) {
         let mut offset = locked(&self.inner.clock_offset);
         *offset = offset.saturating_sub(i64::try_from(by.as_secs()).unwrap_or(i64::MAX));
     }
 
-    /// The next request for an answer that is accepted goes this way: a [`Scenario`], a [`ScriptedAnswer`] or a
-    /// [`Play`]. Queued in order; requests that are refused take nothing from the queue.
+    /// Queues a [`Scenario`], a [`ScriptedAnswer`] or a [`Play`] for the next accepted request for an answer. Refused
+    /// requests take nothing from the queue.
     pub fn queue(&self, play: impl Into<Play>) {
         locked(&self.inner.plays).push_back(play.into());
     }
 
-    /// Why the backend would refuse this body of a request for an answer, in its words; `None` if it would not. No request is
-    /// recorded and no queued play is taken.
-    pub fn refusal_of(&self, body: &[u8]) -> Option<Value> {
+    /// Returns the backend's error for this body of a request for an answer; `None` if it is valid. Records no request
+    /// and takes no queued play.
+    pub fn rejection_of(&self, body: &[u8]) -> Option<Value> {
         let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
             return Some(json!({ "detail": "Input must be a JSON object" }));
         };
@@ -225,61 +226,60 @@ impl Simulator {
         let (catalogue, access_programs) = (&settings.catalogue, settings.access_programs);
         let owner = vault::Owner { account: "", model: validate::model(&body) };
         let context = validate::Context { catalogue, vault, owner, lite: false, access_programs };
-        validate::request(&body, context).err().map(|refusal| refusal.body)
+        validate::request(&body, context).err().map(|rejection| rejection.body)
     }
 
-    /// How many queued plays have not been taken yet.
+    /// Returns the number of queued plays.
     pub fn queued(&self) -> usize {
         locked(&self.inner.plays).len()
     }
 
-    /// The next request to the token endpoint gets this answer instead of an exchange. Queued in order.
+    /// Queues an answer for the next request to the token endpoint, in place of an exchange.
     pub fn script_token_answer(&self, answer: ScriptedAnswer) {
         locked(&self.inner.token_answers).push_back(answer);
     }
 
-    /// The next request to the token endpoint waits `before` its exchange, and its answer for so long `after` it. Queued in
-    /// order.
+    /// Queues a delay `before` the next exchange, and `after` it.
     pub fn delay_token_answer(&self, before: Duration, after: Duration) {
         locked(&self.inner.token_delays).push_back((before, after));
     }
 
-    /// The next request for the list of models gets this answer. Queued in order.
+    /// Queues an answer for the next request for the list of models.
     pub fn script_models_answer(&self, answer: ScriptedAnswer) {
         locked(&self.inner.models_answers).push_back(answer);
     }
 
-    /// Approves the device that shows `user_code`, as its owner would. Says whether there is such a device.
+    /// Approves the device with `user_code`, as its user would. Returns whether it exists.
     pub fn approve_device(&self, user_code: &str) -> bool {
         locked(&self.inner.grants).approve(user_code)
     }
 
-    /// The newest requests, oldest first.
+    /// Returns the newest requests, oldest first.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.inner.journal.requests()
     }
 
-    /// The newest requests whose path ends with `suffix`, oldest first.
+    /// Returns the newest requests with a path that ends with `suffix`, oldest first.
     pub fn requests_to(&self, suffix: &str) -> Vec<RecordedRequest> {
         let mut requests = self.requests();
         requests.retain(|request| request.path.ends_with(suffix));
         requests
     }
 
-    /// Forgets the requests recorded so far; the counters go on.
+    /// Clears the recorded requests; the counters stay.
     pub fn forget_requests(&self) {
         self.inner.journal.clear();
     }
 
-    /// The counters as they are.
+    /// Returns the counters.
     pub fn counters(&self) -> Counters {
         let mut counters = self.inner.journal.counters();
         counters.revoked_chains = locked(&self.inner.ledger).revoked_chains();
         counters
     }
 
-    /// Waits until `condition` holds, looking again after every request, answer and end of an answer. False if it did
-    /// not within `limit`.
+    /// Waits until `condition` holds, checked after every request, answer and end of an answer. Returns `false` if it
+    /// does not hold within `limit`.
     pub async fn wait_until(&self, limit: Duration, condition: impl Fn(&Self) -> bool) -> bool {
         let mut changes = self.inner.journal.changed();
         let holds = async {
@@ -296,7 +296,7 @@ impl Simulator {
         Arc::clone(&locked(&self.inner.current))
     }
 
-    /// Unix seconds by this simulator's clock.
+    /// Returns this simulator's time in Unix seconds.
     fn now(&self) -> i64 {
         let offset = *locked(&self.inner.clock_offset);
         i64::try_from(platform::unix_now().as_secs()).unwrap_or(i64::MAX).saturating_add(offset)
@@ -304,21 +304,21 @@ impl Simulator {
 }
 
 impl Current {
-    fn new(settings: Settings) -> Self {
+    fn new(settings: SimulatorSettings) -> Self {
         Self { models_etag: settings.catalogue.etag(), settings: Arc::new(settings) }
     }
 }
 
-/// What to show a person before anything else.
+/// The notice to show first.
 pub const BANNER: &str = "SIMULATION: no model is asked and no network is used. Every answer is made up.";
 
-/// Unix seconds as RFC 3339; the epoch for what no calendar holds.
+/// Formats Unix seconds as RFC 3339; the epoch for a value that no calendar holds.
 fn date(seconds: i64) -> String {
     let instant = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     instant.format(&Rfc3339).unwrap_or_default()
 }
 
-/// Locks what no panic can leave in a half-changed state.
+/// Locks a mutex; no panic can leave its value inconsistent.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

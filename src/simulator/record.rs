@@ -1,7 +1,7 @@
-//! What the simulator saw: every request, how its answer ended, and the counters.
+//! The simulator's records: every request, the end of its answer, and the counters.
 //!
-//! * The newest requests are kept, up to the limit of the settings, so that a long demo does not grow.
-//! * Every change wakes those who wait in [`Journal::changed`], so a test never has to sleep.
+//! * The newest requests are kept, up to the configured limit, so that a long demo does not grow.
+//! * Every change wakes the tasks in [`Journal::changed`], so a test never has to sleep.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -14,10 +14,10 @@ use tokio::sync::watch;
 use crate::platform::Instant;
 use crate::simulator::locked;
 
-/// One request as it arrived.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct RecordedRequest {
-    /// Its number, counted from 0 over the simulator's life.
+    /// The index, counted from 0 over the simulator's life.
     pub index: u64,
     /// The method.
     pub method: Method,
@@ -27,40 +27,40 @@ pub struct RecordedRequest {
     pub query: String,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body after undoing its content encoding.
+    /// The decompressed body.
     pub bytes: Bytes,
-    /// When the request had arrived whole.
+    /// The time at which the whole request had arrived.
     pub arrived: Instant,
-    /// The status it was answered with, once the head has been sent.
+    /// The status of the answer, once the head was sent.
     pub status: Option<StatusCode>,
-    /// How the answer ended.
-    pub outcome: Outcome,
+    /// The end of the answer.
+    pub outcome: AnswerOutcome,
 }
 
 impl RecordedRequest {
-    /// The body as JSON; `null` if it is not.
+    /// Returns the body as JSON; `null` if it is not.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
     }
 
-    /// The text of a header, `""` when it is absent.
+    /// Returns a header's text, `""` if absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
-/// How an answer ended.
+/// The end of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It has not ended yet.
+pub enum AnswerOutcome {
+    /// The answer has not ended.
     Open,
-    /// Everything there was to send has been handed over.
+    /// The whole answer was sent.
     Finished,
-    /// The client left before that.
+    /// The client disconnected before that.
     Disconnected,
 }
 
-/// Counts since the simulator was made.
+/// Counters since the simulator was created.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Requests of every kind.
@@ -71,21 +71,21 @@ pub struct Counters {
     pub token_requests: u64,
     /// Refresh tokens exchanged.
     pub refreshes: u64,
-    /// Times a spent refresh token was sent again.
+    /// Reuses of a spent refresh token.
     pub reuse_attempts: u64,
-    /// The most token requests that were open at one time.
+    /// The most concurrent token requests.
     pub peak_token_requests: u64,
-    /// Chains that were revoked.
+    /// Revoked chains.
     pub revoked_chains: u64,
-    /// Answers that have not ended yet.
+    /// Answers under way.
     pub open_answers: u64,
-    /// The most answers that were open at one time.
+    /// The most concurrent answers.
     pub peak_open_answers: u64,
-    /// Answers whose client left early.
+    /// Answers with a client that disconnected early.
     pub disconnects: u64,
 }
 
-/// The record behind the simulator.
+/// The simulator's records.
 #[derive(Debug)]
 pub(super) struct Journal {
     entries: Mutex<Entries>,
@@ -104,7 +104,7 @@ impl Journal {
         Arc::new(Self { entries: Mutex::default(), changes: watch::Sender::new(0) })
     }
 
-    /// Writes a request down, forgetting the oldest beyond `limit`, and returns the guard of its answer.
+    /// Records a request, drops the oldest beyond `limit`, and returns the guard of its answer.
     pub(super) fn open(self: &Arc<Self>, mut request: RecordedRequest, limit: usize) -> Guard {
         let index = {
             let mut entries = locked(&self.entries);
@@ -137,12 +137,12 @@ impl Journal {
         locked(&self.entries).counters
     }
 
-    /// A receiver that is told about every change from now on.
+    /// Returns a receiver of every change from now on.
     pub(super) fn changed(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
-    /// Forgets the requests; the counters stay.
+    /// Clears the requests; the counters stay.
     pub(super) fn clear(&self) {
         locked(&self.entries).requests.clear();
     }
@@ -159,7 +159,7 @@ impl Journal {
     }
 }
 
-/// Follows one answer; dropped before [`Guard::finished`] it means that the client left.
+/// Tracks one answer; a drop before [`Guard::finished`] means that the client disconnected.
 #[derive(Debug)]
 pub(super) struct Guard {
     journal: Arc<Journal>,
@@ -169,7 +169,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Counts this as a request to the token endpoint until it ends.
+    /// Counts a request to the token endpoint until it ends.
     pub(super) fn token_request(&mut self) {
         self.token = true;
         {
@@ -182,18 +182,18 @@ impl Guard {
         self.journal.touch();
     }
 
-    /// The head goes out now.
+    /// Records the sent head.
     pub(super) fn answered(&self, status: StatusCode) {
         self.journal.update(self.index, |request| request.status = Some(status));
         self.journal.touch();
     }
 
-    /// Everything has been handed over.
+    /// Records that the whole answer was sent.
     pub(super) fn finished(&mut self) {
-        self.end(Outcome::Finished);
+        self.end(AnswerOutcome::Finished);
     }
 
-    fn end(&mut self, outcome: Outcome) {
+    fn end(&mut self, outcome: AnswerOutcome) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
@@ -201,7 +201,7 @@ impl Guard {
         {
             let mut entries = locked(&self.journal.entries);
             entries.counters.open_answers -= 1;
-            entries.counters.disconnects += u64::from(outcome == Outcome::Disconnected);
+            entries.counters.disconnects += u64::from(outcome == AnswerOutcome::Disconnected);
             entries.open_token_requests -= u64::from(self.token);
         }
         self.journal.touch();
@@ -210,6 +210,6 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.end(Outcome::Disconnected);
+        self.end(AnswerOutcome::Disconnected);
     }
 }

@@ -1,9 +1,9 @@
-//! The ways an answer can go, chosen by a test or by a directive in the user's text.
+//! Scenarios of answers, chosen by a test or by a directive in the user's text.
 //!
-//! * A test queues a [`Play`]; the next request that is accepted takes it.
-//! * A real client writes `[[simulate:NAME]]` or `[[simulate:NAME=VALUE]]` into its prompt. It counts while the user's
-//!   message is the last item of the input. Several may be combined: one scenario and any number of deliveries.
-//!   [`Scenario::names`] lists them.
+//! * A test queues a [`Play`] for the next accepted request.
+//! * A real client writes `[[simulate:NAME]]` or `[[simulate:NAME=VALUE]]` into its prompt. The directive counts while
+//!   the user's message is the last item of the input. Several may be combined: one scenario and any number of
+//!   deliveries. [`Scenario::names`] lists them.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use serde_json::Value;
 
 use crate::simulator::answer::frame::Delivery;
 use crate::simulator::answer::substitution::{Substitution, Told};
-use crate::simulator::fault::{Failure, HttpFault};
+use crate::simulator::fault::{HttpFault, StreamFailure};
 use crate::simulator::script::ScriptedAnswer;
 
-/// How one answer goes.
+/// The course of an answer.
 #[derive(Debug, Clone, Default)]
 pub enum Scenario {
-    /// What the request calls for.
+    /// The default answer to the request.
     #[default]
     Default,
     /// Two calls whose argument deltas alternate; they end in reverse order.
     InterleavedCalls,
-    /// Calls without deltas: the arguments come in their `done` event.
+    /// Calls without deltas: the arguments come in the `done` event.
     ArgumentsOnlyInDone,
-    /// Calls whose arguments come in `response.output_item.done` alone.
+    /// Calls with arguments in `response.output_item.done` alone.
     ArgumentsOnlyInItem,
     /// A call whose first delta comes before its item is announced.
     DeltaBeforeItem,
@@ -33,9 +33,9 @@ pub enum Scenario {
     StrayDelta,
     /// A call with free text.
     CustomToolCall,
-    /// Text without deltas: it comes in its `done` event.
+    /// Text without deltas: the text comes in the `done` event.
     TextOnlyInDone,
-    /// Text that comes in `response.output_item.done` alone.
+    /// Text in `response.output_item.done` alone.
     TextOnlyInItem,
     /// The whole text in one delta.
     SingleDelta,
@@ -53,51 +53,51 @@ pub enum Scenario {
     LongIds,
     /// The last event differs from the usual one.
     Ending(Ending),
-    /// Another model answers, and one place of the answer says so.
+    /// Another model answers, named in one place of the answer.
     Substituted(Substitution),
-    /// The last event says that the answer was given at this service tier.
+    /// The last event names this service tier.
     ServedTier(String),
     /// A web search with citations.
     WebSearch,
-    /// A generated picture.
+    /// A generated image.
     ImageGeneration,
-    /// A generated picture of so many bytes in one event.
+    /// A generated image of this many bytes in one event.
     HugeImage(usize),
     /// `response.incomplete` with this reason.
     Incomplete(IncompleteReason),
     /// The stream fails.
-    Fail(Failure, FailureShape, Moment),
+    Fail(StreamFailure, FailureShape, Moment),
     /// The connection breaks.
     Cut(Moment),
     /// The connection breaks inside an event.
     CutMidEvent,
-    /// The body ends as it should, but without a last event.
+    /// The body ends properly, but without a last event.
     EndWithoutTerminal,
     /// The connection closes without any answer.
     HangUp,
     /// A 200 whose body is empty.
     EmptyBody,
-    /// One event is not JSON; the rest is fine.
+    /// One event is not JSON; the rest is valid.
     MalformedEvent,
-    /// Nothing happens for so long.
+    /// Silence for this long.
     Stall(Duration, Stage),
-    /// Not a stream but an error.
+    /// An error in place of a stream.
     Http(HttpFault),
     /// A page with status 200.
     HtmlWithOk,
     /// An error as plain JSON with status 200.
     JsonErrorWithOk,
-    /// A redirect with this status to this place.
+    /// A redirect with this status and location.
     Redirect(u16, String),
-    /// A text of so many numbered deltas, one an interval.
+    /// A text of this many numbered deltas, one per interval.
     Paced(u64, Duration),
     /// These bytes as the body, such as a recorded stream.
     Raw(Bytes),
-    /// An answer written out.
+    /// A scripted answer.
     Scripted(ScriptedAnswer),
 }
 
-/// How `response.completed` may differ.
+/// Variations of `response.completed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// `output` is null.
@@ -110,7 +110,7 @@ pub enum Ending {
     NoUsage,
 }
 
-/// Why an answer is incomplete.
+/// The reason of an incomplete answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IncompleteReason {
     /// The tokens ran out.
@@ -119,7 +119,7 @@ pub enum IncompleteReason {
     ContentFilter,
 }
 
-/// The event that says so.
+/// The event of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureShape {
     /// `response.failed`.
@@ -128,13 +128,13 @@ pub enum FailureShape {
     NestedError,
     /// `error` with its fields at the top.
     FlatError,
-    /// A nested `error`, then `response.failed`, as overload is told.
+    /// A nested `error`, then `response.failed`, as for overload.
     ErrorThenFailed,
     /// `response.cancelled`.
     Cancelled,
 }
 
-/// Where in the stream something happens.
+/// A position in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
     /// Before any item.
@@ -143,7 +143,7 @@ pub enum Moment {
     AfterOutput,
 }
 
-/// Where the silence is.
+/// The position of a silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Before the head of the answer.
@@ -156,12 +156,12 @@ pub enum Stage {
     Terminal,
 }
 
-/// A scenario and how it is put on the wire.
+/// A scenario and its delivery.
 #[derive(Debug, Clone, Default)]
 pub struct Play {
-    /// What happens.
+    /// The scenario.
     pub scenario: Scenario,
-    /// How it is delivered; `None` for the simulator's own way.
+    /// The delivery; `None` for the simulator's default.
     pub delivery: Option<Delivery>,
 }
 
@@ -206,12 +206,12 @@ impl IncompleteReason {
 }
 
 impl Scenario {
-    /// This scenario, delivered in that way.
+    /// Plays this scenario with `delivery`.
     pub fn delivered(self, delivery: Delivery) -> Play {
         Play { scenario: self, delivery: Some(delivery) }
     }
 
-    /// The names of all directives, those of deliveries last.
+    /// Returns the names of all directives, those of deliveries last.
     pub fn names() -> Vec<String> {
         let faults = HttpFault::NAMED.iter().map(|(name, _)| format!("http-{name}"));
         let named = NAMES.iter().map(|(name, _)| (*name).to_owned());
@@ -227,7 +227,7 @@ impl Scenario {
 }
 
 impl Play {
-    /// Reads the directives in a text; `None` if it has none that is known.
+    /// Parses the directives in a text; `None` without a known one.
     pub(super) fn directed(text: &str) -> Option<Self> {
         let mut play = Self::default();
         let mut found = false;
@@ -276,7 +276,7 @@ fn numbers(text: &str, separator: char) -> Vec<usize> {
     text.split(separator).filter_map(|number| number.trim().parse().ok()).collect()
 }
 
-/// `250ms`, `2s` or bare seconds; `or` milliseconds without a value.
+/// Parses `250ms`, `2s` or bare seconds; defaults to `or` milliseconds.
 fn duration(value: Option<&str>, or: u64) -> Duration {
     let parsed = value.and_then(|value| match value.strip_suffix("ms") {
         Some(milliseconds) => milliseconds.parse().ok().map(Duration::from_millis),
@@ -289,20 +289,20 @@ fn substituted(value: Option<&str>, told: Told) -> Scenario {
     Scenario::Substituted(Substitution::new(value.unwrap_or("gpt-6-luna"), told))
 }
 
-fn failure(value: Option<&str>) -> Failure {
+fn failure(value: Option<&str>) -> StreamFailure {
     match value.and_then(|value| value.parse::<f64>().ok()) {
-        Some(seconds) => Failure::rate_limit(seconds),
-        None => Failure::of(value.unwrap_or("server_error")),
+        Some(seconds) => StreamFailure::rate_limit(seconds),
+        None => StreamFailure::of(value.unwrap_or("server_error")),
     }
 }
 
-/// `COUNT` or `COUNTxINTERVAL`, as in `1000x10ms`.
+/// Parses `COUNT` or `COUNTxINTERVAL`, as in `1000x10ms`.
 fn paced(value: Option<&str>) -> Scenario {
     let (count, interval) = value.unwrap_or("100x20ms").split_once('x').unwrap_or((value.unwrap_or_default(), "0ms"));
     Scenario::Paced(count.parse().unwrap_or(100), duration(Some(interval), 20))
 }
 
-/// A maker of a scenario from the value of its directive.
+/// Creates a scenario from its directive's value.
 type Make = fn(Option<&str>) -> Scenario;
 
 const NAMES: &[(&str, Make)] = &[
@@ -349,7 +349,7 @@ const NAMES: &[(&str, Make)] = &[
     ("flat-error-after-output", |value| Scenario::Fail(failure(value), FailureShape::FlatError, Moment::AfterOutput)),
     ("rate-limit", |value| Scenario::Fail(failure(value.or(Some("1.5"))), FailureShape::Failed, Moment::BeforeOutput)),
     ("overloaded", |_| {
-        Scenario::Fail(Failure::of("server_is_overloaded"), FailureShape::ErrorThenFailed, Moment::BeforeOutput)
+        Scenario::Fail(StreamFailure::of("server_is_overloaded"), FailureShape::ErrorThenFailed, Moment::BeforeOutput)
     }),
     ("cut-before-output", |_| Scenario::Cut(Moment::BeforeOutput)),
     ("cut-after-output", |_| Scenario::Cut(Moment::AfterOutput)),

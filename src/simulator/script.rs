@@ -1,9 +1,8 @@
-//! An answer told step by step: status, headers, then bytes, pauses and faults of the connection.
+//! An answer as a script: status, headers, then bytes, pauses and faults of the connection.
 //!
-//! * Every answer of the simulator ends up as one of these, so a fault that a test invents and one that the simulator
-//!   plays by itself take the same way.
-//! * An answer whose whole body is one piece goes out with a length; anything else is streamed piece by piece.
-//! * [`Step::Cut`] closes the connection without the end of the body, after what came before it has been flushed.
+//! * Every answer of the simulator is such a script, so a test's faults and the simulator's own take the same path.
+//! * An answer of one piece is sent with a length; any other is streamed piece by piece.
+//! * [`ScriptStep::Cut`] closes the connection without the end of the body, after flushing the previous bytes.
 
 use std::io;
 use std::time::Duration;
@@ -17,32 +16,32 @@ use serde_json::{Value, json};
 use crate::platform;
 use crate::simulator::record::Guard;
 
-/// One thing that happens while a body is sent.
+/// A step of sending a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// These bytes go out as one chunk.
+pub enum ScriptStep {
+    /// Sends these bytes as one chunk.
     Bytes(Bytes),
-    /// Nothing is sent for so long.
+    /// Pauses for this long.
     Wait(Duration),
-    /// The connection breaks.
+    /// Breaks the connection.
     Cut,
-    /// Nothing more comes, and the connection stays open until the client leaves.
+    /// Sends nothing more, and keeps the connection open until the client disconnects.
     Hold,
 }
 
-/// An answer given by a test, or composed by the simulator.
+/// An answer from a test or from the simulator.
 #[derive(Debug, Clone)]
 pub struct ScriptedAnswer {
     /// The status of the head.
     pub status: StatusCode,
-    /// The headers of the head, beside the simulator's own.
+    /// The headers of the head, in addition to the simulator's own.
     pub headers: HeaderMap,
-    /// How long the head is held back.
+    /// The delay of the head.
     pub delay: Duration,
-    /// What the body does.
-    pub steps: Vec<Step>,
-    /// The connection is closed instead of sending any of it. Only where the simulator itself listens; behind another
-    /// server it is a 502.
+    /// The steps of the body.
+    pub steps: Vec<ScriptStep>,
+    /// Whether the connection is closed instead of sending any of it. Requires the simulator's own listener; behind
+    /// another server it is a 502.
     pub hang_up: bool,
 }
 
@@ -51,55 +50,55 @@ pub struct ScriptedAnswer {
 pub(super) struct HangUp;
 
 impl ScriptedAnswer {
-    /// An empty answer with `status`.
+    /// Creates an empty answer with `status`.
     pub fn status(status: StatusCode) -> Self {
         Self { status, headers: HeaderMap::new(), delay: Duration::ZERO, steps: Vec::new(), hang_up: false }
     }
 
-    /// `body` as JSON with its content type.
+    /// Creates an answer with `body` as JSON.
     pub fn json(status: StatusCode, body: &Value) -> Self {
         Self::status(status).header(CONTENT_TYPE, "application/json").bytes(body.to_string())
     }
 
-    /// `body` as an HTML page.
+    /// Creates an answer with `body` as HTML.
     pub fn html(status: StatusCode, body: &'static str) -> Self {
         Self::status(status).header(CONTENT_TYPE, "text/html; charset=UTF-8").bytes(body)
     }
 
-    /// A 200 without a content type, as the backend sends its streams.
+    /// Creates a 200 without a content type, as the backend sends its streams.
     pub fn stream() -> Self {
         Self::status(StatusCode::OK)
     }
 
-    /// No answer at all: the connection is closed.
+    /// Creates no answer: the connection is closed.
     pub fn hang_up() -> Self {
         Self { hang_up: true, ..Self::status(StatusCode::BAD_GATEWAY) }
     }
 
-    /// A redirect to `location`.
+    /// Creates a redirect to `location`.
     pub fn redirect(status: StatusCode, location: &str) -> Self {
         Self::status(status).header(LOCATION, location)
     }
 
-    /// The OpenAI error shape.
+    /// Creates an error in OpenAI's shape.
     pub fn error(status: StatusCode, kind: &str, code: Option<&str>, message: &str) -> Self {
         let error = json!({ "message": message, "type": kind, "param": null, "code": code });
         Self::json(status, &json!({ "error": error }))
     }
 
-    /// The plain 429 of a request-rate limit.
+    /// Creates the plain 429 of a request-rate limit.
     pub fn too_many_requests() -> Self {
         Self::status(StatusCode::TOO_MANY_REQUESTS).header(RETRY_AFTER, "1")
     }
 
-    /// A 403 page that asks for a browser.
+    /// Creates a 403 page that asks for a browser.
     pub fn cloudflare_challenge() -> Self {
         Self::html(StatusCode::FORBIDDEN, CHALLENGE_PAGE)
             .header(HeaderName::from_static("cf-mitigated"), "challenge")
             .header(HeaderName::from_static("cf-ray"), "simulated-FRA")
     }
 
-    /// Adds a header; a value that is not one is left out.
+    /// Adds a header; an invalid value is left out.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -111,27 +110,27 @@ impl ScriptedAnswer {
     /// Adds a chunk to the body.
     #[must_use]
     pub fn bytes(mut self, bytes: impl Into<Bytes>) -> Self {
-        self.steps.push(Step::Bytes(bytes.into()));
+        self.steps.push(ScriptStep::Bytes(bytes.into()));
         self
     }
 
     /// Adds a step to the body.
     #[must_use]
-    pub fn step(mut self, step: Step) -> Self {
+    pub fn step(mut self, step: ScriptStep) -> Self {
         self.steps.push(step);
         self
     }
 
-    /// Holds the head back.
+    /// Delays the head.
     #[must_use]
     pub fn delayed(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// Plays the answer; `guard` learns how it ended.
+    /// Plays the answer; `guard` records its end.
     pub(super) async fn play(self, guard: Guard) -> Response<Body> {
-        let whole = matches!(self.steps.as_slice(), [] | [Step::Bytes(_)]);
+        let whole = matches!(self.steps.as_slice(), [] | [ScriptStep::Bytes(_)]);
         let Self { status, headers, delay, steps, hang_up } = self;
         let mut response = play_steps(status, delay, steps.into_iter(), guard, whole).await;
         response.headers_mut().extend(headers);
@@ -142,11 +141,11 @@ impl ScriptedAnswer {
     }
 }
 
-/// Plays steps that may be made up on the way. With `whole` the single chunk goes out with a length.
+/// Plays steps, which may be generated meanwhile. With `whole` the single chunk is sent with a length.
 pub(super) async fn play_steps(
     status: StatusCode,
     delay: Duration,
-    mut steps: impl Iterator<Item = Step> + Send + 'static,
+    mut steps: impl Iterator<Item = ScriptStep> + Send + 'static,
     mut guard: Guard,
     whole: bool,
 ) -> Response<Body> {
@@ -157,8 +156,8 @@ pub(super) async fn play_steps(
     let body = if whole {
         guard.finished();
         match steps.next() {
-            Some(Step::Bytes(bytes)) => Body::from(bytes),
-            Some(Step::Wait(_) | Step::Cut | Step::Hold) | None => Body::empty(),
+            Some(ScriptStep::Bytes(bytes)) => Body::from(bytes),
+            Some(ScriptStep::Wait(_) | ScriptStep::Cut | ScriptStep::Hold) | None => Body::empty(),
         }
     } else {
         Body::from_stream(futures_util::stream::unfold((steps, guard), next_chunk))
@@ -168,16 +167,16 @@ pub(super) async fn play_steps(
     response
 }
 
-async fn next_chunk<S: Iterator<Item = Step>>(
+async fn next_chunk<S: Iterator<Item = ScriptStep>>(
     (mut steps, mut guard): (S, Guard),
 ) -> Option<(io::Result<Bytes>, (S, Guard))> {
     loop {
         match steps.next() {
-            Some(Step::Bytes(bytes)) => return Some((Ok(bytes), (steps, guard))),
-            Some(Step::Wait(delay)) => platform::sleep(delay).await,
-            Some(Step::Hold) => std::future::pending().await,
-            Some(Step::Cut) => {
-                // An error drops what the server has buffered; a moment of silence makes it flush first.
+            Some(ScriptStep::Bytes(bytes)) => return Some((Ok(bytes), (steps, guard))),
+            Some(ScriptStep::Wait(delay)) => platform::sleep(delay).await,
+            Some(ScriptStep::Hold) => std::future::pending().await,
+            Some(ScriptStep::Cut) => {
+                // An error drops the server's buffer; a short silence makes it flush first.
                 platform::sleep(FLUSH).await;
                 guard.finished();
                 return Some((Err(io::ErrorKind::ConnectionReset.into()), (steps, guard)));

@@ -1,7 +1,7 @@
 //! The HTTP side: routes, the listener, and a handle that stops it.
 //!
-//! * Every request is read whole, recorded, and then dispatched.
-//! * `POST …/responses/compact` is no route any more: the backend has answered 404 `{"detail":"Not Found"}` there since
+//! * Every request is read whole, recorded, and dispatched.
+//! * `POST …/responses/compact` is not a route: the backend has answered 404 `{"detail":"Not Found"}` there since
 //!   2026-08-12, for every account and client version (Soju06/codex-lb#1715, openai/codex#38323).
 //! * Dropping [`RunningSimulator`] closes the listener and every connection at once.
 
@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::platform;
 use crate::simulator::call::{Call, UnreadableBody};
-use crate::simulator::record::{Guard, Outcome, RecordedRequest};
+use crate::simulator::record::{AnswerOutcome, Guard, RecordedRequest};
 use crate::simulator::script::{HangUp, ScriptedAnswer};
 use crate::simulator::{Simulator, issuer};
 
@@ -36,24 +36,24 @@ pub struct RunningSimulator {
 }
 
 impl RunningSimulator {
-    /// `http://127.0.0.1:PORT`, without a trailing slash.
+    /// Returns `http://127.0.0.1:PORT`, without a trailing slash.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What to give as the backend's base URL.
+    /// Returns the backend's base URL.
     pub fn upstream_url(&self) -> String {
         format!("{}{BACKEND}", self.base_url())
     }
 
-    /// What to give as the issuer's base URL.
+    /// Returns the issuer's base URL.
     pub fn auth_url(&self) -> String {
         self.base_url()
     }
 }
 
 impl Simulator {
-    /// All routes, for serving it in some other way.
+    /// Returns all routes, for another server.
     pub fn router(&self) -> Router {
         Router::new().fallback(entry).with_state(self.clone())
     }
@@ -145,13 +145,13 @@ async fn entry(State(simulator): State<Simulator>, request: Request<Body>) -> Re
     response
 }
 
-/// The header that tells the simulator's time, in Unix seconds.
+/// Formats the simulator's time (Unix seconds) as a header.
 fn date(now: i64) -> Option<HeaderValue> {
     let now = std::time::Duration::from_secs(u64::try_from(now).ok()?);
     HeaderValue::try_from(httpdate::fmt_http_date(std::time::UNIX_EPOCH.checked_add(now)?)).ok()
 }
 
-/// Why a connection gets no answer.
+/// The reason that a connection gets no answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is closed on purpose")]
 struct Severed;
@@ -162,7 +162,7 @@ impl From<Infallible> for Severed {
     }
 }
 
-/// An error instead of an answer makes the server close the connection without a head.
+/// Returns an error in place of an answer, at which the server closes the connection without a head.
 fn hang_up(answered: Result<Response<Body>, Infallible>) -> Result<Response<Body>, Severed> {
     let Ok(response) = answered;
     if response.extensions().get::<HangUp>().is_some() {
@@ -181,7 +181,7 @@ fn record(call: &Call) -> RecordedRequest {
         bytes: call.bytes.clone(),
         arrived: platform::Instant::now(),
         status: None,
-        outcome: Outcome::Open,
+        outcome: AnswerOutcome::Open,
     }
 }
 
@@ -193,7 +193,7 @@ fn unreadable(fault: &UnreadableBody) -> ScriptedAnswer {
     ScriptedAnswer::json(StatusCode::BAD_REQUEST, &json!({ "detail": fault.to_string() }))
 }
 
-/// Where the backend lives below the base URL.
+/// The backend's path below the base URL.
 pub(super) const BACKEND: &str = "/backend-api/codex";
 
 const SIMULATION: HeaderName = HeaderName::from_static("x-simulation");

@@ -1,21 +1,21 @@
-//! What the simulator reads out of an accepted request in order to answer it.
+//! The parts of an accepted request that determine its answer.
 
 use serde_json::{Map, Value};
 
-/// One accepted request.
+/// An accepted request.
 #[derive(Debug, Clone)]
 pub(super) struct Turn {
     /// The request's body.
     pub(super) body: Map<String, Value>,
-    /// Size of the body in bytes, the measure of its tokens.
+    /// The size of the body in bytes, the measure of its tokens.
     pub(super) size: usize,
-    /// The account the request belongs to.
+    /// The request's account.
     pub(super) account_id: String,
-    /// Every tool that can be called by name, in the order of declaration.
+    /// The tools callable by name, in the order of declaration.
     pub(super) tools: Vec<Tool>,
 }
 
-/// A tool the client would run.
+/// A tool run by the client.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tool {
     pub(super) name: String,
@@ -23,16 +23,16 @@ pub(super) struct Tool {
     pub(super) kind: ToolKind,
 }
 
-/// What a call of a tool carries.
+/// The input of a tool's call.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum ToolKind {
-    /// Arguments by this schema.
+    /// Arguments with this schema.
     Function(Value),
     /// A free text.
     Custom,
 }
 
-/// How the answer is to look.
+/// The answer's format.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Format {
     Text,
@@ -40,7 +40,7 @@ pub(super) enum Format {
     JsonSchema(Value),
 }
 
-/// Which tools must or may be called.
+/// The tools that must or may be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Choice {
     None,
@@ -74,13 +74,13 @@ impl Turn {
         self.body.get("parallel_tool_calls") != Some(&Value::Bool(false))
     }
 
-    /// Whether summaries of the reasoning were asked for.
+    /// Returns whether reasoning summaries were requested.
     pub(super) fn wants_summary(&self) -> bool {
         let reasoning = self.body.get("reasoning");
         reasoning.and_then(|reasoning| reasoning.get("summary")).is_some_and(Value::is_string)
     }
 
-    /// Whether the request asks for a compaction of itself.
+    /// Returns whether the request asks for its own compaction.
     pub(super) fn wants_compaction(&self) -> bool {
         self.last_item().and_then(|item| item.get("type")) == Some(&Value::from("compaction_trigger"))
     }
@@ -115,7 +115,7 @@ impl Turn {
         }
     }
 
-    /// The text of the last user message, its parts joined by a line break.
+    /// Returns the text of the last user message, its parts joined by a line break.
     pub(super) fn last_user_text(&self) -> String {
         let Some(item) = items(&self.body).filter(|item| is_user(item)).last() else { return String::new() };
         match item.get("content") {
@@ -128,12 +128,12 @@ impl Turn {
         }
     }
 
-    /// Whether the user's message is the last word, and not the output of a tool.
+    /// Returns whether the last item is the user's message, not a tool's output.
     pub(super) fn user_spoke_last(&self) -> bool {
         self.last_item().is_some_and(is_user)
     }
 
-    /// How many parts of that type the last user message and everything after it hold.
+    /// Counts the parts of this type in the last user message and after it.
     pub(super) fn count_parts(&self, kind: &str) -> usize {
         let all: Vec<&Map<String, Value>> = items(&self.body).collect();
         let from = all.iter().rposition(|item| is_user(item)).unwrap_or(0);
@@ -142,7 +142,7 @@ impl Turn {
         parts.filter(|part| part.get("type") == Some(&Value::from(kind))).count()
     }
 
-    /// The outputs of tools at the end of the input, as texts.
+    /// Returns the outputs of tools at the end of the input, as texts.
     pub(super) fn tool_outputs(&self) -> Vec<String> {
         let all: Vec<&Map<String, Value>> = items(&self.body).collect();
         let mut outputs: Vec<String> = all.iter().rev().map_while(|item| output_text(item)).collect();

@@ -1,7 +1,7 @@
-//! Ids and encrypted content as the backend makes them.
+//! The backend's ids and encrypted content.
 //!
-//! * Encrypted content is bound to its owner and to this simulator, and is recognised without being remembered: half of it
-//!   is a digest over the other half.
+//! * Encrypted content is bound to its owner and to this simulator, and is recognised without a record: half of it is a
+//!   digest of the other half.
 //! * Ids carry the prefix of their type and look random.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,15 +10,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use sha2::{Digest as _, Sha256};
 
-/// Who can read encrypted content.
+/// The owner of encrypted content.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Owner<'a> {
-    /// The account whose answer held it; another account's requests are refused (openai/codex#8132, BerriAI/litellm's
-    /// report of an `organization_id` that did not match).
+    /// The account of the answer; another account's requests are refused (openai/codex#8132, BerriAI/litellm's report
+    /// of an `organization_id` that did not match).
     pub(super) account: &'a str,
-    /// The model that thought it; empty for a compaction, which the Codex CLI takes along when it changes the model. That
-    /// reasoning is bound to its model is documented of OpenAI's models on Azure and Bedrock (openai/codex#17541,
-    /// BerriAI/litellm#41785): the strictest reading, so that what passes here passes everywhere.
+    /// The model of the reasoning; empty for a compaction, which the Codex CLI keeps when it changes the model.
+    /// Reasoning is documented to be bound to its model for OpenAI's models on Azure and Bedrock (openai/codex#17541,
+    /// BerriAI/litellm#41785): the strictest reading, so that a request accepted here is accepted everywhere.
     pub(super) model: &'a str,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Owner<'a> {
 pub(super) struct Vault {
     seed: String,
     counter: AtomicU64,
-    /// How often what was sealed has become unreadable.
+    /// How often sealed content became unreadable.
     epoch: AtomicU64,
 }
 
@@ -36,12 +36,12 @@ impl Vault {
         Self { seed: seed.to_owned(), counter: AtomicU64::new(0), epoch: AtomicU64::new(0) }
     }
 
-    /// A fresh id: `prefix`, an underscore and 48 hexadecimal digits.
+    /// Creates an id: `prefix`, an underscore and 48 hexadecimal digits.
     pub(super) fn id(&self, prefix: &str) -> String {
         format!("{prefix}_{}", hex(&self.digest(&["id", &self.next()])[..24]))
     }
 
-    /// A fresh id of the length that the backend sometimes returns and never takes back.
+    /// Creates an id of the length that the backend sometimes returns and never accepts back.
     pub(super) fn long_id(&self, prefix: &str) -> String {
         let mut id = self.id(prefix);
         while id.len() < 400 {
@@ -51,12 +51,12 @@ impl Vault {
         id
     }
 
-    /// A fresh call id.
+    /// Creates a call id.
     pub(super) fn call_id(&self) -> String {
         format!("call_{}", hex(&self.digest(&["call", &self.next()])[..12]))
     }
 
-    /// Fresh encrypted content for `owner`.
+    /// Creates encrypted content for `owner`.
     pub(super) fn seal(&self, owner: Owner<'_>) -> String {
         let nonce = self.digest(&["nonce", &self.next()]);
         let mut bytes = vec![0x80, 0, 0, 0, 0];
@@ -65,12 +65,12 @@ impl Vault {
         URL_SAFE.encode(bytes)
     }
 
-    /// From now on nothing that was sealed so far opens.
+    /// Makes all content sealed so far unreadable.
     pub(super) fn forget(&self) {
         self.epoch.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether [`Vault::seal`] made `text` for `owner`.
+    /// Returns whether [`Vault::seal`] created `text` for `owner`.
     pub(super) fn opens(&self, text: &str, owner: Owner<'_>) -> bool {
         let Ok(bytes) = URL_SAFE.decode(text) else { return false };
         bytes.len() == 69 && bytes[37..] == self.mark(&bytes[5..37], owner)
@@ -96,7 +96,7 @@ impl Vault {
     }
 }
 
-/// Lower-case hexadecimal digits.
+/// Formats lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()

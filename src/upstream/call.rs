@@ -1,4 +1,4 @@
-//! What is asked of the backend.
+//! A request to the backend.
 
 use std::sync::Arc;
 
@@ -10,28 +10,28 @@ use crate::models::Resolution;
 
 /// One request to the backend.
 #[derive(Debug, Clone)]
-pub struct Call {
-    /// The model and effort that the body names.
+pub struct BackendCall {
+    /// The model and effort in the body.
     pub model: Resolution,
-    /// Whether another model's answer is a failure.
+    /// Whether an answer by another model is a failure.
     pub strict_model: bool,
-    /// The body, out of which reasoning can be cut.
+    /// The body, from which reasoning can be removed.
     pub body: Body,
     /// The conversation's cache key, for the `session-id` header.
     pub session_key: String,
-    /// Names of tools that the client knows by others.
+    /// The tools' names changed for the backend.
     pub names: Option<Arc<ToolNames>>,
-    /// Headers of the client's own that are passed on, chosen by [`Call::passed_headers`].
+    /// The client's own headers to forward, chosen by [`BackendCall::passed_headers`].
     pub client_headers: HeaderMap,
 }
 
-impl Call {
-    /// The same call to another model or at another effort. The error is that of a body that is no JSON object.
+impl BackendCall {
+    /// Copies the call for another model or effort. The error is a body that is no JSON object.
     pub(super) fn readdressed(&self, model: Resolution) -> Result<Self, serde_json::Error> {
         Ok(Self { body: self.body.readdressed(&model)?, model, ..self.clone() })
     }
 
-    /// Whether the client is a Codex CLI, which says so in its `originator` or `User-Agent`.
+    /// Returns whether the client is a Codex CLI, by its `originator` or `User-Agent`.
     pub fn is_from_codex(client: &HeaderMap) -> bool {
         let names_codex = |name: &str| {
             client.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.starts_with("codex"))
@@ -39,7 +39,7 @@ impl Call {
         names_codex("originator") || names_codex("user-agent")
     }
 
-    /// The headers that mean something to the backend if the client is a Codex one. Nobody's `Authorization` is among them.
+    /// Selects the headers of a Codex client that the backend uses. `Authorization` is never among them.
     pub fn passed_headers(client: &HeaderMap) -> HeaderMap {
         if !Self::is_from_codex(client) {
             return HeaderMap::new();
@@ -76,9 +76,9 @@ mod tests {
             ("x-codex-window-id", "w"),
             ("cookie", "c"),
         ];
-        let passed = Call::passed_headers(&headers(&sent));
+        let passed = BackendCall::passed_headers(&headers(&sent));
         assert_eq!(passed, headers(&[("session-id", "s"), ("x-codex-window-id", "w")]));
         let other = [("user-agent", "curl/8"), ("session-id", "s"), ("x-codex-window-id", "w")];
-        assert!(Call::passed_headers(&headers(&other)).is_empty());
+        assert!(BackendCall::passed_headers(&headers(&other)).is_empty());
     }
 }

@@ -1,16 +1,16 @@
-//! Refusals of encrypted content: reasoning or a compaction that the backend cannot read.
+//! Rejections of encrypted content: reasoning or a compaction that the backend cannot read.
 //!
-//! They are recognised by their words as well as by their code, which is not always there. Seen were "The encrypted content
-//! gAAA...Rg== could not be verified." (openai/codex#8132), the same with a reason behind it or with "for item rs_…" in it
-//! (miuuyy/codex-chatgpt-web#249), and "Encrypted function output content could not be decrypted or decoded."
+//! They are recognised by their message as well as by their code, which may be absent. Observed: "The encrypted content
+//! gAAA...Rg== could not be verified." (openai/codex#8132), the same with a reason after it or with "for item rs_…" in
+//! it (miuuyy/codex-chatgpt-web#249), and "Encrypted function output content could not be decrypted or decoded."
 
 use crate::fault::ErrorKind;
-use crate::upstream::refusal::Refusal;
+use crate::upstream::failed_attempt::FailedAttempt;
 
-/// Whether `refusal` is of encrypted content. One without a code, or with one that says less, gets the code that clients know,
-/// and the request is at fault, whatever its status was.
-pub(super) fn recognise(refusal: &mut Refusal) -> bool {
-    let error = &mut refusal.error;
+/// Returns whether `failed` concerns encrypted content. If its code is missing or less specific, it gets the code
+/// known to clients, and counts as the request's fault whatever its status.
+pub(super) fn recognise(failed: &mut FailedAttempt) -> bool {
+    let error = &mut failed.error;
     if error.code() != Some(CODE) {
         let words = error.message.to_ascii_lowercase();
         if !words.contains("encrypted") || !UNREADABLE.iter().any(|reason| words.contains(reason)) {
@@ -32,8 +32,8 @@ mod tests {
     use crate::fault::ApiError;
 
     fn recognised(kind: ErrorKind, message: &str) -> Option<ApiError> {
-        let mut refusal = Refusal::from(ApiError::new(kind, message));
-        recognise(&mut refusal).then_some(refusal.error)
+        let mut failed = FailedAttempt::from(ApiError::new(kind, message));
+        recognise(&mut failed).then_some(failed.error)
     }
 
     #[test]
@@ -46,7 +46,7 @@ mod tests {
             let error = recognised(ErrorKind::UpstreamServerError, message).unwrap();
             assert_eq!((error.status().as_u16(), error.code()), (400, Some(CODE)), "{message}");
         }
-        let mut coded = Refusal::from(ApiError::new(ErrorKind::InvalidRequest, "no").with_code(CODE));
+        let mut coded = FailedAttempt::from(ApiError::new(ErrorKind::InvalidRequest, "no").with_code(CODE));
         assert!(recognise(&mut coded));
         for other in ["The image could not be verified.", "encrypted", "Item could not be decrypted"] {
             assert!(recognised(ErrorKind::InvalidRequest, other).is_none(), "{other}");

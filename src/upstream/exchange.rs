@@ -1,4 +1,4 @@
-//! From a call to the first event worth showing, as many attempts as it takes.
+//! Sends a call until the first event that a client would see, in as many attempts as it takes.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,53 +16,53 @@ use crate::credentials::TokenSupplier;
 use crate::fault::ApiError;
 use crate::models::Resolution;
 use crate::platform::{ByteStream, sleep, unix_now};
+use crate::upstream::failed_attempt::{FailedAttempt, LARGEST_ERROR_BODY};
 use crate::upstream::head::Head;
 use crate::upstream::idle::{StreamError, Watched};
-use crate::upstream::refusal::{LARGEST_REFUSAL, Refusal};
 use crate::upstream::remedy::Treated;
 use crate::upstream::retry::Retries;
-use crate::upstream::{Answered, Call, Cut, Incident, Upstream};
-/// An answer that has begun.
+use crate::upstream::{Answered, BackendCall, Cut, Incident, Upstream};
+/// An answer up to its first visible event.
 #[derive(Debug)]
 pub struct Opened<M> {
-    /// What its head said.
+    /// The answer's head.
     pub head: Head,
-    /// The model and effort that were really sent: a successor's where the model asked for is retired.
+    /// The model and effort sent: a successor's if the requested model is retired.
     pub model: Resolution,
-    /// What the client is to get first.
+    /// The first bytes for the client.
     pub first: Vec<u8>,
-    /// The rest.
+    /// The unread rest.
     pub rest: Rest<M>,
-    /// Reasoning of the request that was not sent.
+    /// The request's reasoning that was not sent.
     pub dropped: Vec<Origin>,
 }
 
-/// How far an answer has come.
+/// The progress of an answer.
 #[derive(Debug)]
 pub enum Progress {
-    /// There is more to come.
+    /// The answer continues.
     Continue,
-    /// It is whole.
+    /// The answer is complete.
     Complete,
-    /// It will never be whole.
+    /// The answer failed.
     Failed {
-        /// Why.
-        refusal: Refusal,
-        /// The client has been shown so in the backend's own event; nothing more needs to be written.
+        /// The failure.
+        failed: FailedAttempt,
+        /// Whether the backend's own event has told the client; nothing more needs to be written.
         reported: bool,
     },
 }
 
-/// The part of an answer that has not been read.
+/// The unread part of an answer.
 #[derive(Debug)]
 pub struct Rest<M> {
     stream: Watched,
     transcoder: Transcoder<M>,
-    /// The end, where it came together with the beginning.
+    /// The end, if it came together with the beginning.
     outcome: Option<Progress>,
-    /// Bytes that have come.
+    /// Bytes received.
     received: usize,
-    /// Knows which words must not be passed on.
+    /// Knows the tokens to mask.
     supplier: TokenSupplier,
     account: Arc<str>,
 }
@@ -72,17 +72,17 @@ impl<M: Machine> Rest<M> {
         Self { stream, transcoder, outcome: None, received: 0, supplier, account }
     }
 
-    /// Bytes that the backend has sent.
+    /// Returns the bytes received.
     pub fn received(&self) -> usize {
         self.received
     }
 
-    /// The account that is answered.
+    /// Returns the account of the call.
     pub fn account(&self) -> Arc<str> {
         Arc::clone(&self.account)
     }
 
-    /// Reads on: appends to `out` what the client gets next, and says how it went. Not to be called after the end.
+    /// Reads on, and appends the next bytes for the client to `out`. Must not be called after the end.
     pub fn poll(&mut self, context: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<Progress> {
         if let Some(outcome) = self.outcome.take() {
             return Poll::Ready(outcome);
@@ -91,12 +91,12 @@ impl<M: Machine> Rest<M> {
         Poll::Ready(self.take(item, out))
     }
 
-    /// What translates the answer.
+    /// Returns the translating machine.
     pub fn machine_mut(&mut self) -> &mut M {
         self.transcoder.machine_mut()
     }
 
-    /// What translates the answer.
+    /// Returns the translating machine.
     pub fn machine(&self) -> &M {
         self.transcoder.machine()
     }
@@ -114,16 +114,16 @@ impl<M: Machine> Rest<M> {
                 self.received = self.received.saturating_add(bytes.len());
                 self.transcoder.feed(&bytes, out)
             }
-            Some(Err(error)) => return Progress::Failed { refusal: Refusal::broken(&error), reported: false },
+            Some(Err(error)) => return Progress::Failed { failed: FailedAttempt::broken(&error), reported: false },
             None => match self.transcoder.end(out) {
-                Step::Continue => return Progress::Failed { refusal: Refusal::ended_early(), reported: false },
+                Step::Continue => return Progress::Failed { failed: FailedAttempt::ended_early(), reported: false },
                 step => step,
             },
         };
         match step {
             Step::Continue => Progress::Continue,
             Step::Complete => {
-                // The end of the body is often there already; a connection that has been read to its end is used again.
+                // The end of the body has often arrived already; a connection read to its end is reused.
                 let _ = self.stream.next().now_or_never();
                 Progress::Complete
             }
@@ -131,31 +131,31 @@ impl<M: Machine> Rest<M> {
                 if *reported && let Cow::Owned(masked) = self.supplier.mask(&String::from_utf8_lossy(out)) {
                     *out = masked.into_bytes();
                 }
-                let refusal = Refusal::in_stream(failure).masked(&self.supplier);
-                Progress::Failed { refusal, reported: *reported }
+                let failed = FailedAttempt::in_stream(failure).masked(&self.supplier);
+                Progress::Failed { failed, reported: *reported }
             }
         }
     }
 }
 
 impl Upstream {
-    /// Sends `call` and reads until there is something to show. `machine` makes the translator of one attempt for the model
-    /// that is sent, which is another than the call's where that one turns out to be retired.
+    /// Sends `call` and reads up to the first visible event. `machine` creates the translator of an attempt for the
+    /// model sent, which differs from the call's if that one turns out to be retired.
     pub async fn open<M: Machine>(
         &self,
-        call: &Call,
+        call: &BackendCall,
         machine: impl Fn(&Resolution) -> M,
     ) -> Result<Opened<M>, ApiError> {
         let mut retries = Retries::default();
         let mut treated = Treated::new(call);
         loop {
             let machine = machine(&treated.call().model);
-            let mut refusal = match self.attempt(treated.call(), treated.cut(), machine).await {
+            let mut failed = match self.attempt(treated.call(), treated.cut(), machine).await {
                 Ok(opened) => return Ok(opened),
-                Err(refusal) => refusal,
+                Err(failed) => failed,
             };
-            if !treated.treat(&mut refusal, &self.models) {
-                match self.pause(refusal, &mut retries).await {
+            if !treated.treat(&mut failed, &self.models) {
+                match self.pause(failed, &mut retries).await {
                     Ok(()) => {}
                     Err(error) => return Err(treated.verdict(error)),
                 }
@@ -163,18 +163,23 @@ impl Upstream {
         }
     }
 
-    /// Waits before the next attempt, or gives the refusal back if there is none.
-    async fn pause(&self, refusal: Refusal, retries: &mut Retries) -> Result<(), ApiError> {
-        let refusal = refusal.masked(&self.supplier);
-        self.failed(&refusal);
-        let Some(delay) = retries.delay(refusal.retry, jitter()) else { return Err(refusal.error) };
+    /// Waits before the next attempt, or returns the error if there is none.
+    async fn pause(&self, failed: FailedAttempt, retries: &mut Retries) -> Result<(), ApiError> {
+        let failed = failed.masked(&self.supplier);
+        self.failed(&failed);
+        let Some(delay) = retries.delay(failed.retry, jitter()) else { return Err(failed.error) };
         (self.observe)(Incident::Retried);
-        tracing::info!(delay_ms = delay.as_millis(), "trying again: {}", refusal.error);
+        tracing::info!(delay_ms = delay.as_millis(), "trying again: {}", failed.error);
         sleep(delay).await;
         Ok(())
     }
 
-    async fn attempt<M: Machine>(&self, call: &Call, cut: Cut, mut machine: M) -> Result<Opened<M>, Refusal> {
+    async fn attempt<M: Machine>(
+        &self,
+        call: &BackendCall,
+        cut: Cut,
+        mut machine: M,
+    ) -> Result<Opened<M>, FailedAttempt> {
         let Answered { response, account } = self.send(call, cut).await?;
         if response.status() != StatusCode::OK {
             return Err(self.refused(response).await);
@@ -187,22 +192,22 @@ impl Upstream {
         let transcoder = Transcoder::new(machine).with_names(call.names.clone());
         let mut rest = Rest::new(stream, transcoder, self.supplier.clone(), account);
         let mut first = Vec::new();
-        // The beginning of the body, should it turn out to be no event stream: its content type says nothing.
+        // The beginning of the body, in case it is no event stream: its content type is not reliable.
         let mut sample = Vec::new();
         loop {
             let item = rest.stream.next().await;
             if let Some(Ok(bytes)) = &item
                 && !rest.transcoder.is_event_stream()
             {
-                sample.extend_from_slice(bytes.get(..LARGEST_REFUSAL.saturating_sub(sample.len())).unwrap_or(bytes));
+                sample.extend_from_slice(bytes.get(..LARGEST_ERROR_BODY.saturating_sub(sample.len())).unwrap_or(bytes));
             }
             match rest.take(item, &mut first) {
                 Progress::Continue if !rest.transcoder.machine().visible() => {}
                 Progress::Failed { .. } if !rest.transcoder.is_event_stream() && !sample.is_empty() => {
-                    return Err(Refusal::answered(parts.status, &parts.headers, &sample));
+                    return Err(FailedAttempt::answered(parts.status, &parts.headers, &sample));
                 }
-                Progress::Failed { refusal, .. } if !rest.transcoder.machine().visible() => {
-                    return Err(refusal.with_head(head));
+                Progress::Failed { failed, .. } if !rest.transcoder.machine().visible() => {
+                    return Err(failed.with_head(head));
                 }
                 Progress::Continue => break,
                 outcome => {
@@ -214,27 +219,27 @@ impl Upstream {
         Ok(Opened { head, model: call.model.clone(), first, rest, dropped })
     }
 
-    /// The meaning of an answer that is no answer.
-    async fn refused(&self, response: Response<ByteStream>) -> Refusal {
+    /// Interprets an error answer.
+    async fn refused(&self, response: Response<ByteStream>) -> FailedAttempt {
         let (head, body) = response.into_parts();
-        let body = collect(body, self.settings.idle_timeout, LARGEST_REFUSAL).await.unwrap_or_default();
-        Refusal::answered(head.status, &head.headers, &body)
+        let body = collect(body, self.settings.idle_timeout, LARGEST_ERROR_BODY).await.unwrap_or_default();
+        FailedAttempt::answered(head.status, &head.headers, &body)
     }
 }
 
-/// What an answer's head says of who answers; a refusal if that is not to be.
-fn answered_by(call: &Call, head: &Head) -> Result<Answerer, Refusal> {
+/// Returns the answering model; fails if another model is not allowed.
+fn answered_by(call: &BackendCall, head: &Head) -> Result<Answerer, FailedAttempt> {
     let mut answered = Answerer::new(&call.model.model, call.strict_model);
     if let Some(model) = &head.model {
         answered.told(model);
     }
     match answered.refused() {
-        Some(failure) => Err(Refusal::in_stream(&failure).with_head(head.clone())),
+        Some(failure) => Err(FailedAttempt::in_stream(&failure).with_head(head.clone())),
         None => Ok(answered),
     }
 }
 
-/// Up to `limit` bytes of a body that is not an event stream.
+/// Reads up to `limit` bytes of a body that is not an event stream.
 pub(crate) async fn collect(body: ByteStream, silence: Duration, limit: usize) -> Result<Bytes, StreamError> {
     let mut stream = Watched::new(body, silence);
     let mut collected = Vec::new();
@@ -248,7 +253,7 @@ pub(crate) async fn collect(body: ByteStream, silence: Duration, limit: usize) -
     Ok(collected.into())
 }
 
-/// A number from 0 to 1: enough that clients that failed together do not come back together.
+/// Returns a number from 0 to 1, random enough to spread the retries of clients that failed together.
 fn jitter() -> f64 {
     f64::from(unix_now().subsec_micros()) / 1e6
 }

@@ -6,16 +6,16 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::credentials::{Access, TokenSupplier};
-use crate::upstream::{Call, Settings};
+use crate::upstream::{BackendCall, UpstreamSettings};
 
-/// What of an answer's head concerns the client and the log.
+/// The part of an answer's head that concerns the client and the log.
 #[derive(Debug, Clone, Default)]
 pub struct Head {
-    /// Limits and other `x-codex-*` facts, for the client.
+    /// Limits and other `x-codex-*` headers, for the client.
     pub passed: Vec<(HeaderName, HeaderValue)>,
     /// The backend's id of the call.
     pub request_id: Option<String>,
-    /// The model that answers, where the head names it.
+    /// The answering model, if the head names it.
     pub model: Option<String>,
 }
 
@@ -36,7 +36,7 @@ impl Head {
         Self { passed, request_id: request_id.and_then(text), model }
     }
 
-    /// The same without the tokens of `supplier`'s login, which the backend may have quoted in a header.
+    /// Masks the tokens of `supplier`'s login, which the backend may have quoted in a header.
     #[must_use]
     pub(super) fn masked(mut self, supplier: &TokenSupplier) -> Self {
         mask(&mut self.passed, supplier);
@@ -45,7 +45,7 @@ impl Head {
     }
 }
 
-/// Replaces the tokens of `supplier`'s login in the values of `headers`.
+/// Masks the tokens of `supplier`'s login in the values of `headers`.
 pub(super) fn mask(headers: &mut [(HeaderName, HeaderValue)], supplier: &TokenSupplier) {
     for (_, value) in headers {
         let masked = match supplier.mask(&String::from_utf8_lossy(value.as_bytes())) {
@@ -58,12 +58,12 @@ pub(super) fn mask(headers: &mut [(HeaderName, HeaderValue)], supplier: &TokenSu
     }
 }
 
-/// Fills in a call's headers. An error is the name of the login's part that no header can hold.
+/// Adds a call's headers. The error names the part of the login that no header can hold.
 pub(super) fn write(
     headers: &mut HeaderMap,
-    settings: &Settings,
+    settings: &UpstreamSettings,
     access: &Access,
-    call: &Call,
+    call: &BackendCall,
 ) -> Result<(), &'static str> {
     headers.extend(call.client_headers.clone());
     identify(headers, settings, access)?;
@@ -77,9 +77,12 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Fills in whose request it is and which program sends it. An error is the name of the login's part that no header can
-/// hold.
-pub(crate) fn identify(headers: &mut HeaderMap, settings: &Settings, access: &Access) -> Result<(), &'static str> {
+/// Adds the account and this program's identification. The error names the part of the login that no header can hold.
+pub(crate) fn identify(
+    headers: &mut HeaderMap,
+    settings: &UpstreamSettings,
+    access: &Access,
+) -> Result<(), &'static str> {
     let mut bearer = HeaderValue::try_from(format!("Bearer {}", access.token.expose())).map_err(|_| "access token")?;
     bearer.set_sensitive(true);
     headers.insert(AUTHORIZATION, bearer);
@@ -91,7 +94,7 @@ pub(crate) fn identify(headers: &mut HeaderMap, settings: &Settings, access: &Ac
     {
         headers.insert(ROUTING_OVERRIDE, route);
     }
-    // What the operator or the client chose goes as far as a header can hold it; no call fails for want of it.
+    // Values of the operator or the client are added as far as a header can hold them; no call fails for lack of one.
     for (name, value) in
         [(USER_AGENT, &settings.user_agent), (ORIGINATOR, &settings.originator), (VERSION, &settings.client_version)]
     {
@@ -111,19 +114,19 @@ fn is_passed(name: &str) -> bool {
 const ACCOUNT_ID: HeaderName = HeaderName::from_static("chatgpt-account-id");
 const FEDRAMP: HeaderName = HeaderName::from_static("x-openai-fedramp");
 const ORIGINATOR: HeaderName = HeaderName::from_static("originator");
-/// Where a workspace's calls are computed, as the Codex CLI (0.169) says it.
+/// The header that routes a workspace's calls, as in the Codex CLI (0.169).
 const ROUTING_OVERRIDE: HeaderName = HeaderName::from_static("x-openai-account-routing-override");
 const SESSION_ID: HeaderName = HeaderName::from_static("session-id");
 const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
 const VERSION: HeaderName = HeaderName::from_static("version");
 
-/// Where the backend's id of a call may stand, best first.
+/// The headers with the backend's id of a call, best first.
 const REQUEST_IDS: [&str; 4] = ["x-request-id", "x-oai-request-id", "x-openai-request-id", "cf-ray"];
 
-/// The model that answers, which may be another than the one that was asked for.
+/// The header with the answering model, which may be another than the one requested.
 const MODEL: &str = "openai-model";
 
 const PASSED: [&str; 3] = [MODEL, "x-models-etag", "x-reasoning-included"];
 
-/// Further metered limits have names of their own.
+/// The endings of further limits' headers, whose names vary.
 const PASSED_ENDINGS: [&str; 4] = ["-used-percent", "-window-minutes", "-reset-at", "-limit-name"];

@@ -11,7 +11,7 @@ use futures_util::future::{Either, select};
 
 use crate::platform::{ByteStream, Instant, Timer, TransportError, sleep};
 
-/// The outcome of `future`, or `None` when it takes longer than `limit`.
+/// Returns the result of `future`, or `None` if it takes longer than `limit`.
 pub async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     match select(pin!(future), pin!(sleep(limit))).await {
         Either::Left((output, _)) => Some(output),
@@ -19,9 +19,10 @@ pub async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> 
     }
 }
 
-/// A byte stream that may not be silent for longer than its limit.
+/// A byte stream with a limit on silence.
 ///
-/// The timer is armed once and looked at only when it fires: a stream of many events costs no more timers than one of few.
+/// The timer is armed once and checked only when it fires: a stream of many events needs no more timers than one of
+/// few.
 pub struct Watched {
     inner: ByteStream,
     limit: Duration,
@@ -35,17 +36,17 @@ impl std::fmt::Debug for Watched {
     }
 }
 
-/// Why a watched stream gave an error.
+/// The error of a watched stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamError {
     /// The connection broke.
     Transport(TransportError),
-    /// Nothing came for this long.
+    /// No bytes came for this long.
     Silent(Duration),
 }
 
 impl Watched {
-    /// Watches `inner` for silences longer than `limit`.
+    /// Limits the silences of `inner` to `limit`.
     pub fn new(inner: ByteStream, limit: Duration) -> Self {
         Self { inner, limit, timer: Timer::after(limit), last: now() }
     }

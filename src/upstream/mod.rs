@@ -1,23 +1,23 @@
-//! One call to the backend, from token to the first event worth showing.
+//! One call to the backend, from token to the first visible event.
 //!
-//! * [`Upstream::open`] sends a [`Call`] and reads its answer until the first event that a client would see. Until then a
-//!   failure is an error with its own status, and may be tried again; afterwards the answer belongs to the client.
-//! * A 401 first reloads the login, then renews it; other failures are mapped in [`refusal`] and tried again as [`retry`]
-//!   says, or once with another body where `remedy` knows one: a retired model's successor, an effort that the model takes.
-//! * `when` reads from a refusal when to come back.
-//! * [`written`]: where the backend is by default, and checks of what an operator writes instead.
-//! * Dropping what these return closes the connection to the backend.
+//! * [`Upstream::open`] sends a [`BackendCall`] and reads its answer until the first event that a client would see. Until then
+//!   a failure is an error with its own status, and may be retried; afterwards the answer belongs to the client.
+//! * A 401 first reloads the login, then renews it; other failures are mapped in [`failed_attempt`] and retried as [`retry`]
+//!   says, or once with another body from `remedy`: a retired model's successor, or an effort that the model supports.
+//! * `when` reads the time of a retry from a failure.
+//! * [`defaults`]: the default addresses, and checks of an operator's values.
+//! * Dropping the returned futures and streams closes the connection to the backend.
 
 pub mod call;
+pub mod defaults;
 mod encrypted;
 pub mod exchange;
+pub mod failed_attempt;
 pub(crate) mod head;
 pub mod idle;
-pub mod refusal;
 mod remedy;
 pub mod retry;
 mod when;
-pub mod written;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 
-pub use call::Call;
+pub use call::BackendCall;
 pub use exchange::Opened;
 pub use head::Head;
 
@@ -35,50 +35,50 @@ use crate::credentials::supplier::TokenSupplier;
 use crate::fault::{ApiError, ErrorKind};
 use crate::models::Models;
 use crate::platform::{ByteStream, HttpClient};
+use failed_attempt::FailedAttempt;
 use idle::within;
-use refusal::Refusal;
 
-/// Where the backend is and how this program introduces itself.
+/// The backend's address, and this program's identification there.
 #[derive(Debug, Clone)]
-pub struct Settings {
-    /// The URL under which `/responses` lies, without a slash at the end.
+pub struct UpstreamSettings {
+    /// The base URL of `/responses`, without a trailing slash.
     pub base_url: String,
     /// The `originator` header.
     pub originator: String,
-    /// The `version` header: the newest models show themselves only to recent versions.
+    /// The `version` header: the backend hides the newest models from older versions.
     pub client_version: String,
     /// The `User-Agent` header.
     pub user_agent: String,
-    /// How long the backend may be silent.
+    /// The longest silence of the backend.
     pub idle_timeout: Duration,
-    /// What differs between workspaces.
+    /// The routing of workspaces.
     pub routing: Routing,
 }
 
-/// How workspaces with a backend of their own are reached.
+/// The routing of workspaces with a backend of their own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routing {
-    /// The URL for FedRAMP workspaces in place of [`Settings::base_url`]; `None` where one URL serves all.
+    /// The base URL for FedRAMP workspaces; `None` uses [`UpstreamSettings::base_url`].
     pub fedramp_url: Option<String>,
     /// The header `x-openai-account-routing-override` of every call to the backend. Never sent to the issuer.
     pub account_override: Option<String>,
 }
 
-impl Settings {
-    /// How long the backend may be silent before a call is given up.
+impl UpstreamSettings {
+    /// The longest silence of the backend before a call is given up.
     pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
-    /// The URL under which `/responses` lies for the account of `access`.
+    /// Returns the base URL of `/responses` for the account of `access`.
     pub fn url_for(&self, access: &Access) -> &str {
         self.routing.fedramp_url.as_deref().filter(|_| access.fedramp).unwrap_or(&self.base_url)
     }
 
-    /// Fills in whose request it is and which program sends it, for a page of the backend.
+    /// Adds the account and this program's identification, for a page of the backend.
     pub fn identify(&self, headers: &mut HeaderMap, access: &Access) -> Result<(), &'static str> {
         head::identify(headers, self, access)
     }
 
-    /// This program's honest name: `codex-proxy/<version> (<os>; <architecture>)`.
+    /// Returns this program's own name: `codex-proxy/<version> (<os>; <architecture>)`.
     pub fn user_agent() -> String {
         use std::env::consts::ARCH;
         const OS: &str = if cfg!(target_arch = "wasm32") { "Cloudflare Workers" } else { std::env::consts::OS };
@@ -86,27 +86,27 @@ impl Settings {
     }
 }
 
-/// Something worth counting that happened on the way to an answer.
+/// An event of a call, for the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Incident {
     /// An attempt failed.
     Failed(ErrorKind),
-    /// The call is tried again.
+    /// The call is retried.
     Retried,
 }
 
-/// An answer's head and the account that got it.
+/// An answer and its account.
 struct Answered {
     response: Response<ByteStream>,
     account: Arc<str>,
 }
 
-/// Which reasoning an attempt goes without.
+/// The reasoning that an attempt leaves out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cut {
-    /// That of other accounts.
+    /// Reasoning of other accounts.
     Foreign,
-    /// All of it, since the backend has refused it.
+    /// All reasoning, after the backend has refused it.
     All,
 }
 
@@ -119,10 +119,10 @@ impl Cut {
     }
 }
 
-/// The way to the backend. Clones share the connection pool and the login.
+/// The client of the backend. Clones share the connection pool and the login.
 #[derive(Clone)]
 pub struct Upstream {
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) settings: Arc<UpstreamSettings>,
     pub(crate) client: HttpClient,
     pub(crate) supplier: TokenSupplier,
     models: Arc<Models>,
@@ -136,9 +136,10 @@ impl std::fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    /// A way to the backend that teaches `models` by refusals and tells `observe` of every failure and retry.
+    /// Creates a client that teaches `models` from the backend's rejections and reports every failure and retry to
+    /// `observe`.
     pub fn new(
-        settings: Settings,
+        settings: UpstreamSettings,
         client: HttpClient,
         supplier: TokenSupplier,
         models: Arc<Models>,
@@ -147,15 +148,15 @@ impl Upstream {
         Self { settings: Arc::new(settings), client, supplier, models, observe: Arc::new(observe) }
     }
 
-    /// Sends `call` with a token the backend accepts, if there is one to be had.
-    async fn send(&self, call: &Call, cut: Cut) -> Result<Answered, Refusal> {
-        let access = self.supplier.access().await.map_err(Refusal::no_login)?;
+    /// Sends `call` with a token that the backend accepts, if one can be had.
+    async fn send(&self, call: &BackendCall, cut: Cut) -> Result<Answered, FailedAttempt> {
+        let access = self.supplier.access().await.map_err(FailedAttempt::no_login)?;
         let answered = self.send_as(&access, call, cut).await?;
         if answered.response.status() != StatusCode::UNAUTHORIZED {
             return Ok(answered);
         }
         tracing::info!("the backend refuses the token; looking whether the store has another");
-        let access = self.supplier.reload(&access).await.map_err(Refusal::no_login)?;
+        let access = self.supplier.reload(&access).await.map_err(FailedAttempt::no_login)?;
         let answered = self.send_as(&access, call, cut).await?;
         if answered.response.status() != StatusCode::UNAUTHORIZED {
             return Ok(answered);
@@ -167,14 +168,14 @@ impl Upstream {
             access
         } else {
             tracing::info!("the backend still refuses the token; renewing it");
-            self.supplier.renew(&access).await.map_err(Refusal::no_login)?
+            self.supplier.renew(&access).await.map_err(FailedAttempt::no_login)?
         };
         self.send_as(&access, call, cut).await
     }
 
-    /// Sends `call` as the account of `access`. What other accounts thought is never sent, whichever account the body was
-    /// written for: the login may have been replaced since.
-    async fn send_as(&self, access: &Access, call: &Call, cut: Cut) -> Result<Answered, Refusal> {
+    /// Sends `call` as the account of `access`. Reasoning of other accounts is never sent: the login may have been
+    /// replaced since the body was written.
+    async fn send_as(&self, access: &Access, call: &BackendCall, cut: Cut) -> Result<Answered, FailedAttempt> {
         let request = self.request(access, call, cut)?;
         match within(self.settings.idle_timeout, self.client.send(request)).await {
             Some(Ok(response)) => {
@@ -183,17 +184,17 @@ impl Upstream {
                 }
                 Ok(Answered { response, account: Arc::from(access.account_id.as_str()) })
             }
-            Some(Err(error)) => Err(Refusal::unreachable(&error, self.settings.url_for(access))),
-            None => Err(Refusal::silent(self.settings.idle_timeout)),
+            Some(Err(error)) => Err(FailedAttempt::unreachable(&error, self.settings.url_for(access))),
+            None => Err(FailedAttempt::silent(self.settings.idle_timeout)),
         }
     }
 
-    fn request(&self, access: &Access, call: &Call, cut: Cut) -> Result<Request<Bytes>, Refusal> {
+    fn request(&self, access: &Access, call: &BackendCall, cut: Cut) -> Result<Request<Bytes>, FailedAttempt> {
         let mut request = Request::post(format!("{}/responses", self.settings.url_for(access)))
             .body(call.body.bytes(cut.without(&access.account_id)))
-            .map_err(|error| Refusal::internal(format!("the backend's URL is not usable: {error}")))?;
+            .map_err(|error| FailedAttempt::internal(format!("the backend's URL is not usable: {error}")))?;
         head::write(request.headers_mut(), &self.settings, access, call).map_err(|name| {
-            Refusal::from(ApiError::new(
+            FailedAttempt::from(ApiError::new(
                 ErrorKind::NoCredentials,
                 format!("the login's {name} holds characters that no header may hold; run `codex-proxy login`"),
             ))
@@ -201,9 +202,9 @@ impl Upstream {
         Ok(request)
     }
 
-    fn failed(&self, refusal: &Refusal) {
-        (self.observe)(Incident::Failed(refusal.error.kind));
-        let error = &refusal.error;
+    fn failed(&self, failed: &FailedAttempt) {
+        (self.observe)(Incident::Failed(failed.error.kind));
+        let error = &failed.error;
         let reason = error.loggable().or(error.code()).unwrap_or("the request is at fault");
         tracing::debug!(status = error.status().as_u16(), "the call failed: {reason}");
     }

@@ -1,38 +1,38 @@
-//! Refusals that another body puts right. Each remedy is tried once a call, and only while the client has been sent nothing.
+//! Retries with another body. Each remedy is tried once per call, and only while the client has received nothing.
 //!
-//! * Reasoning of an earlier turn is refused: the same without it.
+//! * Reasoning of an earlier turn is refused: the same body without it.
 //! * The model is not available to the account: its successor, if the operator allows it.
-//! * The model does not take the effort: the nearest of those the refusal names.
+//! * The model does not support the effort: the nearest of those in the error.
 //!
-//! The last two are remembered by [`Models`], so that the next request is right from the beginning.
+//! [`Models`] remembers the last two, so that the next request is right at once.
 
 use std::borrow::Cow;
 
 use crate::fault::ApiError;
 use crate::models::effort::Effort;
 use crate::models::{Models, Resolution};
-use crate::upstream::refusal;
-use crate::upstream::refusal::Refusal;
-use crate::upstream::{Call, Cut, encrypted};
+use crate::upstream::failed_attempt;
+use crate::upstream::failed_attempt::FailedAttempt;
+use crate::upstream::{BackendCall, Cut, encrypted};
 
-/// One call with the remedies that have been tried for it.
+/// A call and the remedies tried for it.
 #[derive(Debug)]
 pub(super) struct Treated<'c> {
-    call: Cow<'c, Call>,
+    call: Cow<'c, BackendCall>,
     cut: Cut,
-    /// The refusal of a model whose successor was sent then.
+    /// The rejection of a model after which its successor was sent.
     refused_model: Option<ApiError>,
     is_refitted: bool,
 }
 
 impl<'c> Treated<'c> {
-    /// `call` as it is.
-    pub(super) fn new(call: &'c Call) -> Self {
+    /// Starts with `call` unchanged.
+    pub(super) fn new(call: &'c BackendCall) -> Self {
         Self { call: Cow::Borrowed(call), cut: Cut::Foreign, refused_model: None, is_refitted: false }
     }
 
     /// The call to send.
-    pub(super) fn call(&self) -> &Call {
+    pub(super) fn call(&self) -> &BackendCall {
         &self.call
     }
 
@@ -41,17 +41,18 @@ impl<'c> Treated<'c> {
         self.cut
     }
 
-    /// Changes the call so that what `refusal` refuses is not in it. False where nothing can be done.
-    pub(super) fn treat(&mut self, refusal: &mut Refusal, models: &Models) -> bool {
-        if encrypted::recognise(refusal) {
+    /// Changes the call to avoid `failed`. Returns `false` if no remedy applies.
+    pub(super) fn treat(&mut self, failed: &mut FailedAttempt, models: &Models) -> bool {
+        if encrypted::recognise(failed) {
             return self.drop_reasoning();
         }
-        self.replace_model(&refusal.error, models) || self.refit_effort(&refusal.error, models)
+        self.replace_model(&failed.error, models) || self.refit_effort(&failed.error, models)
     }
 
-    /// What to tell the client of the last refusal, `error`: of a model and its successor, the model it asked for.
+    /// Returns the client's error after the last one, `error`: if a model and its successor were rejected, the
+    /// requested model's.
     pub(super) fn verdict(self, error: ApiError) -> ApiError {
-        self.refused_model.filter(|_| refusal::is_of_model(&error)).unwrap_or(error)
+        self.refused_model.filter(|_| failed_attempt::is_of_model(&error)).unwrap_or(error)
     }
 
     fn drop_reasoning(&mut self) -> bool {
@@ -65,7 +66,7 @@ impl<'c> Treated<'c> {
     }
 
     fn replace_model(&mut self, error: &ApiError, models: &Models) -> bool {
-        if !refusal::is_of_model(error) {
+        if !failed_attempt::is_of_model(error) {
             return false;
         }
         let refused = self.call.model.model.clone();
@@ -121,9 +122,10 @@ impl<'c> Treated<'c> {
     }
 }
 
-/// The efforts in the backend's list, "Supported values are: 'low', 'medium', and 'high'."; empty where it names none.
+/// Reads the efforts in the backend's list, "Supported values are: 'low', 'medium', and 'high'."; empty if there is no
+/// list.
 fn supported(message: &str) -> Vec<Effort> {
-    // The words before the list may name efforts too: the refused one.
+    // The text before the list may name the refused effort.
     let lower = message.to_ascii_lowercase();
     let Some((_, list)) = lower.split_once("supported values") else { return Vec::new() };
     let sentence = list.split('.').next().unwrap_or_default();
@@ -134,7 +136,7 @@ fn supported(message: &str) -> Vec<Effort> {
     levels
 }
 
-/// The parameter that a refusal of an effort names.
+/// The parameter in the rejection of an effort.
 const EFFORT: &str = "reasoning.effort";
 
 #[cfg(test)]

@@ -1,23 +1,24 @@
-//! When a failed call is tried again: only while the client has been sent nothing.
+//! Retries of failed calls, only while the client has received nothing.
 //!
-//! * Connections that fail or break, and the statuses 408, 500, 502, 503 and 504: twice, after 200 ms and 400 ms with jitter.
-//! * A rate limit that says "try again in" at most five seconds: once, after that time.
-//! * Overload and usage limits: never. More requests make the first worse and the second no better.
+//! * Failed or broken connections, and the statuses 408, 500, 502, 503 and 504: twice, after 200 ms and 400 ms with
+//!   jitter.
+//! * A rate limit with "try again in" at most five seconds: once, after that time.
+//! * Overload and usage limits: never. More requests make the first worse and do not help the second.
 
 use std::time::Duration;
 
-/// Whether another try makes sense.
+/// Whether a retry makes sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// It would end the same.
+    /// Never: it would fail the same way.
     Never,
-    /// It may have been a passing fault.
+    /// Soon: the failure may be temporary.
     Soon,
-    /// The backend said when.
+    /// After the backend's retry time.
     After(Duration),
 }
 
-/// Counts one call's tries.
+/// The number of retries of a call.
 #[derive(Debug, Default)]
 pub struct Retries {
     soon: u32,
@@ -25,7 +26,7 @@ pub struct Retries {
 }
 
 impl Retries {
-    /// How long to wait before the next try, or `None` to give up. `jitter` is a number from 0 to 1.
+    /// Returns the wait before the next attempt, or `None` to give up. `jitter` is a number from 0 to 1.
     pub fn delay(&mut self, retry: Retry, jitter: f64) -> Option<Duration> {
         match retry {
             Retry::Soon if self.soon < MAX_SOON => {

@@ -1,4 +1,4 @@
-//! When a refused client may come back: from the refusal's body, its words, and its head.
+//! The time of a retry, from a failure's body, its message and its head.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use crate::fault::{ApiError, ErrorKind};
 use crate::humanize;
 use crate::platform::unix_now;
 
-/// The time until the failure's usage window opens again, where its body says so.
+/// Returns the time until the failure's usage window resets, if its body says so.
 pub(super) fn resets_in(failure: &Failure) -> Option<Duration> {
     let from_now = |at: u64| at.saturating_sub(unix_now().as_secs());
     failure.resets_in_seconds().or_else(|| failure.resets_at().map(from_now)).map(Duration::from_secs)
 }
 
-/// The time in "try again in 11.054s", "in 250ms" or "in 3 seconds".
+/// Reads the time in "try again in 11.054s", "in 250ms" or "in 3 seconds".
 pub(super) fn try_again_in(message: &str) -> Option<Duration> {
     let lower = message.to_ascii_lowercase();
     let (_, rest) = lower.split_once("try again in")?;
@@ -32,14 +32,14 @@ pub(super) fn try_again_in(message: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// The time that a head asks to wait. The ones in milliseconds are finer, so they come first (Codex CLI 0.169 reads them).
+/// Reads the time in a head. The headers in milliseconds are finer, so they come first (Codex CLI 0.169 reads them).
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse().ok();
     let fine = ["retry-after-ms", "x-ms-retry-after-ms"].into_iter().find_map(number);
     fine.map(Duration::from_millis).or_else(|| number("retry-after").map(Duration::from_secs))
 }
 
-/// Adds to the refusal of a spent usage window when it opens again, in words and for `Retry-After`.
+/// Adds the reset of a spent usage window to its error, in the message and as `Retry-After`.
 pub(super) fn say_reset(error: &mut ApiError, resets_in: Option<Duration>) {
     let is_spent = matches!(error.kind, ErrorKind::UsageLimitReached | ErrorKind::InsufficientQuota);
     let Some(wait) = resets_in.filter(|_| is_spent && error.retry_after.is_none()) else { return };
@@ -51,7 +51,7 @@ pub(super) fn say_reset(error: &mut ApiError, resets_in: Option<Duration>) {
     error.message = format!("{sentence}. It resets in {}, at {}.", humanize::duration(seconds), humanize::instant(at));
 }
 
-/// The time until all spent windows are open again, as a head's limit headers tell it.
+/// Returns the time until all spent windows reset, from a head's limit headers.
 pub(super) fn limits_reset_in(headers: &[(HeaderName, HeaderValue)]) -> Option<Duration> {
     let number = |window: &str, fact: &str| -> Option<f64> {
         let name = format!("x-codex-{window}-{fact}");

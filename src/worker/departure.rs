@@ -1,7 +1,8 @@
-//! Clients that leave.
+//! Clients that disconnect.
 //!
-//! * The host tells through the request's signal, and lets go of what it holds itself. What this program holds for the
-//!   answer would stay until the isolate ends; it is dropped here, and the call to the backend ends with it.
+//! * The host reports a disconnect through the request's signal, and releases its own objects. This program's objects
+//!   for the answer would stay until the isolate ends; they are dropped here, and the call to the backend ends with
+//!   them.
 
 use std::future::pending;
 use std::pin::{Pin, pin};
@@ -17,7 +18,7 @@ use worker::AbortSignal;
 use worker::js_sys::Promise;
 use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
 
-/// The client behind one request, as far as the host can tell.
+/// The client of one request, as far as the host reports it.
 #[derive(Debug, Clone)]
 pub(super) struct Client(Option<AbortSignal>);
 
@@ -27,7 +28,7 @@ impl Client {
         Self(request.extensions().get().cloned())
     }
 
-    /// Waits until it has left.
+    /// Waits until the client has disconnected.
     pub(super) async fn left(self) {
         let Some(signal) = self.0 else { return pending().await };
         if !signal.aborted() {
@@ -36,7 +37,7 @@ impl Client {
         }
     }
 
-    /// `body` as long as the client is there.
+    /// Ends `body` when the client disconnects.
     pub(super) fn attend(self, body: Body) -> Body {
         if body.is_end_stream() {
             return body;
@@ -52,10 +53,10 @@ impl Client {
     }
 }
 
-/// A body that somebody else may take away.
+/// A body that can be cancelled.
 struct Attended {
     slot: Arc<Mutex<Option<Body>>>,
-    /// Its end tells that nobody needs to watch any more.
+    /// Its drop tells the watcher to stop.
     _finished: oneshot::Sender<()>,
 }
 

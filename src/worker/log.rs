@@ -5,7 +5,7 @@ use std::sync::Once;
 
 use tracing::level_filters::LevelFilter;
 
-/// Begins to log what is at least as important as `level`. Only the first call counts.
+/// Starts logging at `level`. Only the first call counts.
 pub(super) fn start(level: LevelFilter) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -16,12 +16,12 @@ pub(super) fn start(level: LevelFilter) {
             .with_max_level(level)
             .without_time()
             .with_writer(|| Line(Vec::new()));
-        // An error only says that somebody else logs already.
+        // The error means that a subscriber is installed already.
         let _ = tracing::subscriber::set_global_default(subscriber.finish());
     });
 }
 
-/// One line, given to the host when it is whole.
+/// A line, passed to the host when complete.
 struct Line(Vec<u8>);
 
 impl Write for Line {

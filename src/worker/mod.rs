@@ -1,9 +1,10 @@
 //! The Cloudflare Worker: the daemon's own router, translation and token supplier behind `fetch`.
 //!
-//! * An isolate is set up by its first request and serves many; what they share holds no connection and no timer of any.
-//! * An isolate looks at the login in KV when it has not for half a minute, so that a new one is noticed.
-//! * A login is renewed by the Durable Object [`LoginKeeper`] alone.
-//! * A Worker that is set up wrongly says so to every request, and in its log what is wrong.
+//! * An isolate is set up by its first request and serves many; their shared state holds no connection and no timer of
+//!   any.
+//! * An isolate reads the login in KV after half a minute without a read, so that a new one is noticed.
+//! * The Durable Object [`LoginKeeper`] alone renews a login.
+//! * A misconfigured Worker answers every request with an error, and logs the problem.
 
 mod departure;
 mod log;
@@ -31,7 +32,7 @@ use crate::server::address::mend;
 use crate::server::{App, router};
 use crate::worker::departure::Client;
 pub use crate::worker::login_keeper::LoginKeeper;
-use crate::worker::settings::Settings;
+use crate::worker::settings::WorkerSettings;
 
 /// Answers one request.
 #[event(fetch)]
@@ -42,7 +43,7 @@ pub async fn answer(request: HttpRequest, env: Env, _: Context) -> worker::Resul
     }
 }
 
-/// What all requests of one isolate share.
+/// The state shared by all requests of one isolate.
 struct Isolate {
     app: Arc<App>,
     router: Router,
@@ -52,7 +53,7 @@ struct Isolate {
 
 impl Isolate {
     fn new(env: &Env) -> Result<Self, String> {
-        let settings = Settings::from_environment(env)?;
+        let settings = WorkerSettings::from_environment(env)?;
         log::start(settings.log_level);
         let client = client()?;
         let store = Arc::new(KvStore::new(env).map_err(|error| error.to_string())?);
@@ -63,7 +64,7 @@ impl Isolate {
         Ok(Self { router: router(app.clone()), app, store, looked: Mutex::default() })
     }
 
-    /// The answer, unless the client leaves before there is one: what was done for it ends then.
+    /// Answers the request; drops its work if the client disconnects first.
     async fn answer(&self, request: HttpRequest) -> http::Response<Body> {
         let request = mend(request);
         let client = Client::of(&request);
@@ -77,12 +78,12 @@ impl Isolate {
         }
     }
 
-    /// Takes note of what the store holds. Failures show where the login is used.
+    /// Reads the store. A failure shows where the login is used.
     async fn look(&self, request: &HttpRequest) {
         let is_admin = self.app.settings.guard.admin_keys.open(request.headers());
         if is_admin && request.uri().path().starts_with("/admin/") {
-            // Who has just set credentials wants to see them, and not what this place has heard of them.
-            let _ = self.store.consult_keeper().await;
+            // The status after setting credentials must not come from a stale copy.
+            let _ = self.store.consult_owner().await;
         } else if self.is_due() {
             let _ = self.app.supplier.login().await;
         }
@@ -103,11 +104,11 @@ fn client() -> Result<HttpClient, String> {
     HttpClient::new(CONNECT_TIMEOUT).map_err(|error| error.to_string())
 }
 
-fn issuer(settings: &Settings, client: &HttpClient) -> oauth::Client {
+fn issuer(settings: &WorkerSettings, client: &HttpClient) -> oauth::Client {
     oauth::Client::new(client.clone(), &settings.auth_url, &settings.upstream.originator, &settings.upstream.user_agent)
 }
 
-/// What is wrong may hold what should not be shown to everybody; the log has it.
+/// The problem may hold confidential values, so only the log has it.
 fn misconfigured(problem: &str) -> http::Response<Body> {
     worker::console_error!("this Worker is not set up right: {}", problem);
     ApiError::new(ErrorKind::Internal, "this Worker is not set up right; its log says more").into_response()

@@ -1,6 +1,6 @@
-//! What the operator decided, from the Worker's variables and secrets. They are named like the daemon's variables.
+//! The Worker's settings, from its variables and secrets, which are named like the daemon's variables.
 //!
-//! * The API needs a key in any case: the Worker is open to the whole internet.
+//! * The API always needs a key: the Worker is open to the whole internet.
 
 use std::time::Duration;
 
@@ -13,19 +13,18 @@ use crate::server::guard::host::HostPolicy;
 use crate::server::guard::key::Keys;
 use crate::server::guard::origin::OriginPolicy;
 use crate::upstream;
-use crate::upstream::written;
+use crate::upstream::defaults;
 
-/// Every decision.
-pub(super) struct Settings {
-    pub(super) server: server::settings::Settings,
-    pub(super) upstream: upstream::Settings,
+pub(super) struct WorkerSettings {
+    pub(super) server: server::settings::ServerSettings,
+    pub(super) upstream: upstream::UpstreamSettings,
     pub(super) auth_url: String,
     pub(super) default_model: Option<String>,
     pub(super) log_level: LevelFilter,
 }
 
-impl Settings {
-    /// Reads the variables of `env`; an empty one counts as unset. The error names the variable and what is wrong.
+impl WorkerSettings {
+    /// Reads the variables of `env`; an empty variable counts as unset. The error names the variable and the problem.
     pub(super) fn from_environment(env: &Env) -> Result<Self, String> {
         let set =
             |name: &str| env.var(name).ok().map(|value| value.to_string()).filter(|value| !value.trim().is_empty());
@@ -43,42 +42,42 @@ impl Settings {
             admin_keys: Keys::new([admin_key.as_str()]),
         };
         let level = or("RUST_LOG", "info");
-        let strict_model = set("STRICT_MODEL").map(|text| written::switch(&text)).transpose();
+        let strict_model = set("STRICT_MODEL").map(|text| defaults::switch(&text)).transpose();
         Ok(Self {
-            server: server::settings::Settings {
+            server: server::settings::ServerSettings {
                 guard,
                 max_body_size: MAX_BODY_SIZE,
                 body_memory: BODY_MEMORY,
                 strict_model: strict_model.map_err(|problem| format!("STRICT_MODEL: {problem}"))?.unwrap_or(false),
-                // The host decides how much one isolate gets.
+                // The host limits the load of an isolate.
                 max_concurrent: usize::MAX,
-                ..server::settings::Settings::default()
+                ..server::settings::ServerSettings::default()
             },
-            upstream: upstream::Settings {
-                base_url: checked("CODEX_UPSTREAM_URL", written::UPSTREAM_URL, |text| written::base_url(&text))?,
-                originator: checked("CODEX_ORIGINATOR", written::ORIGINATOR, written::header_text)?,
-                client_version: checked("CODEX_CLIENT_VERSION", written::CLIENT_VERSION, written::header_text)?,
-                user_agent: upstream::Settings::user_agent(),
+            upstream: upstream::UpstreamSettings {
+                base_url: checked("CODEX_UPSTREAM_URL", defaults::UPSTREAM_URL, |text| defaults::base_url(&text))?,
+                originator: checked("CODEX_ORIGINATOR", defaults::ORIGINATOR, defaults::header_text)?,
+                client_version: checked("CODEX_CLIENT_VERSION", defaults::CLIENT_VERSION, defaults::header_text)?,
+                user_agent: upstream::UpstreamSettings::user_agent(),
                 idle_timeout: IDLE_TIMEOUT,
                 routing: upstream::Routing {
-                    fedramp_url: set("CODEX_UPSTREAM_URL").is_none().then(|| written::FEDRAMP_UPSTREAM_URL.to_owned()),
+                    fedramp_url: set("CODEX_UPSTREAM_URL").is_none().then(|| defaults::FEDRAMP_UPSTREAM_URL.to_owned()),
                     account_override: set("CODEX_ACCOUNT_ROUTING_OVERRIDE")
                         .map(|route| {
-                            written::header_text(route)
+                            defaults::header_text(route)
                                 .map_err(|problem| format!("CODEX_ACCOUNT_ROUTING_OVERRIDE: {problem}"))
                         })
                         .transpose()?,
                 },
             },
-            auth_url: checked("CODEX_AUTH_URL", written::AUTH_URL, |text| written::base_url(&text))?,
+            auth_url: checked("CODEX_AUTH_URL", defaults::AUTH_URL, |text| defaults::base_url(&text))?,
             default_model: set("DEFAULT_MODEL"),
             log_level: level.parse().map_err(|_| format!("RUST_LOG: {level:?} is no level; write it like info"))?,
         })
     }
 }
 
-const IDLE_TIMEOUT: Duration = upstream::Settings::IDLE_TIMEOUT;
-/// An isolate has 128 MB, and a body is held more than once while it is translated.
+const IDLE_TIMEOUT: Duration = upstream::UpstreamSettings::IDLE_TIMEOUT;
+/// An isolate has 128 MB, and a body is held more than once during translation.
 const MAX_BODY_SIZE: usize = 16 << 20;
-/// Of all bodies that are being read or wait for the backend.
+/// The bytes of all bodies being read or waiting for the backend.
 const BODY_MEMORY: usize = 2 * MAX_BODY_SIZE;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use codex_proxy::models::catalogue::TABLE;
 use codex_proxy::models::effort::Effort;
-use codex_proxy::simulator::{Login, RunningSimulator, Simulator, Window, Workspace};
+use codex_proxy::simulator::{RunningSimulator, SimulatedLogin, SimulatedWindow, Simulator, Workspace};
 use tempfile::TempDir;
 
 /// A home of its own for each process, and nothing else of the environment.
@@ -200,7 +200,7 @@ fn the_doctor_makes_every_check_whatever_it_finds() {
 #[test]
 fn the_doctor_tells_an_expired_login_that_can_be_renewed_from_one_that_cannot() {
     let simulator = Simulator::new();
-    let mut document = simulator.issue_login(Login::default().expiring_in(-60));
+    let mut document = simulator.issue_login(SimulatedLogin::default().expiring_in(-60));
     let token = document["tokens"]["access_token"].as_str().expect("a token").to_owned();
     let examine = |home: &Home, store: &str| {
         let nobody = "http://127.0.0.1:9";
@@ -404,7 +404,7 @@ fn the_accounts_models_are_listed_and_remembered() {
     };
     let (first, errors) = list();
     assert!(first.starts_with("gpt-5 ") && errors.is_empty(), "without a login: {first} {errors}");
-    home.write(".config/codex-proxy/auth.json", &simulator.issue_login(Login::default()).to_string());
+    home.write(".config/codex-proxy/auth.json", &simulator.issue_login(SimulatedLogin::default()).to_string());
     let (first, errors) = list();
     assert!(first.starts_with("gpt-6.1-sol "), "{first} {errors}");
     drop(running);
@@ -433,7 +433,8 @@ fn signing_in_looking_and_signing_out() {
     simulator.configure(|settings| {
         settings.issuer.device_interval = "1".to_owned();
         settings.issuer.device_pending_polls = Some(0);
-        settings.limits.secondary = Some(Window { used_percent: 40.0, minutes: 300, resets_in_seconds: 7_230 });
+        settings.limits.secondary =
+            Some(SimulatedWindow { used_percent: 40.0, minutes: 300, resets_in_seconds: 7_230 });
     });
     let (upstream, issuer) = (running.upstream_url(), running.auth_url());
     let home = Home::new();
@@ -460,7 +461,7 @@ fn signing_in_looking_and_signing_out() {
 fn status_says_so_where_the_usage_is_not_known() {
     let (_runtime, simulator, running) = simulated();
     let home = Home::new();
-    home.write(LOGIN_FILE, &simulator.issue_login(Login::default()).to_string());
+    home.write(LOGIN_FILE, &simulator.issue_login(SimulatedLogin::default()).to_string());
     let issuer = running.auth_url();
     for (upstream, words) in [
         (format!("{issuer}/elsewhere/codex"), "the backend answered 404"),
@@ -471,7 +472,7 @@ fn status_says_so_where_the_usage_is_not_known() {
         assert!(status.status.success(), "the login works all the same: {said}");
         assert!(said.contains("Usage    not known: ") && said.contains(words), "{words}: {said}");
     }
-    home.write(LOGIN_FILE, &simulator.issue_login(Login::default().expiring_in(-60)).to_string());
+    home.write(LOGIN_FILE, &simulator.issue_login(SimulatedLogin::default().expiring_in(-60)).to_string());
     let said = text(&home.run(&pointed_at(&["status"], &running.upstream_url(), &issuer)).stdout);
     assert!(said.contains("not known: the access token has expired"), "{said}");
 }
@@ -481,7 +482,7 @@ fn the_doctor_finds_nothing_where_there_is_nothing() {
     let (_runtime, simulator, running) = simulated();
     let (upstream, issuer) = (running.upstream_url(), running.auth_url());
     let home = Home::new();
-    home.write(LOGIN_FILE, &simulator.issue_login(Login::default()).to_string());
+    home.write(LOGIN_FILE, &simulator.issue_login(SimulatedLogin::default()).to_string());
     let protect = |mode: u32| {
         let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
         std::fs::set_permissions(home.0.path().join(LOGIN_FILE), permissions).expect("a mode");
@@ -500,7 +501,7 @@ fn the_doctor_finds_nothing_where_there_is_nothing() {
     }
     assert!(!found.contains('❌') && !found.contains('⚠'), "{found}");
     // What others may read and what has expired still work, and are said.
-    home.write(LOGIN_FILE, &simulator.issue_login(Login::default().expiring_in(-60)).to_string());
+    home.write(LOGIN_FILE, &simulator.issue_login(SimulatedLogin::default().expiring_in(-60)).to_string());
     protect(0o644);
     let (code, found) = examine();
     assert_eq!(code, Some(0), "{found}");
@@ -527,7 +528,7 @@ fn the_doctor_tells_how_the_workspace_is_reached() {
     let play = |workspace: Workspace| simulator.configure(|settings| settings.workspace = workspace);
     let usual = Workspace::default();
     let government = "https://gov.chatgpt.com";
-    for login in [Login::default(), Login::default().fedramp()] {
+    for login in [SimulatedLogin::default(), SimulatedLogin::default().fedramp()] {
         home.write(LOGIN_FILE, &simulator.issue_login(login).to_string());
         for (workspace, flags, code, begin, part) in [
             (usual.clone(), &[][..], 0, "✅", "is asked where it is served"),
@@ -568,13 +569,13 @@ fn the_doctor_tells_how_the_workspace_is_reached() {
 #[test]
 fn the_doctor_tells_a_login_that_two_programs_hold() {
     let home = Home::new();
-    let document = Simulator::new().issue_login(Login::default()).to_string();
+    let document = Simulator::new().issue_login(SimulatedLogin::default()).to_string();
     home.write(LOGIN_FILE, &document);
     home.write(".codex/auth.json", &document);
     let nobody = "http://127.0.0.1:9";
     let doctor = || text(&home.run(&pointed_at(&["doctor", "--port", "0"], nobody, nobody)).stdout);
     assert!(doctor().contains("holds the same refresh token"), "{}", doctor());
-    home.write(".codex/auth.json", &Simulator::new().issue_login(Login::default()).to_string());
+    home.write(".codex/auth.json", &Simulator::new().issue_login(SimulatedLogin::default()).to_string());
     assert!(!doctor().contains("holds the same refresh token"), "{}", doctor());
 }
 
@@ -582,7 +583,7 @@ fn the_doctor_tells_a_login_that_two_programs_hold() {
 fn a_running_proxy_ends_with_its_login() {
     let (_runtime, simulator, running) = simulated();
     let home = Home::new();
-    home.write(LOGIN_FILE, &simulator.issue_login(Login::default()).to_string());
+    home.write(LOGIN_FILE, &simulator.issue_login(SimulatedLogin::default()).to_string());
     let arguments = ["--port", "0", "--host", "127.0.0.1"];
     let daemon = Daemon::start(home.command(&pointed_at(&arguments, &running.upstream_url(), &running.auth_url())));
     let answer = || {

@@ -22,7 +22,7 @@ enum Target {
 }
 
 fn expired_login(simulator: &Simulator) -> String {
-    simulator.issue_login(Login::default().expiring_in(-60)).to_string()
+    simulator.issue_login(SimulatedLogin::default().expiring_in(-60)).to_string()
 }
 
 fn stored_token(path: &std::path::Path) -> String {

@@ -12,7 +12,7 @@ use codex_proxy::credentials::{AuthDocument, TokenSupplier};
 use codex_proxy::models::Models;
 use codex_proxy::oauth::Client;
 use codex_proxy::platform::HttpClient;
-use codex_proxy::server::settings::Settings;
+use codex_proxy::server::settings::ServerSettings;
 use codex_proxy::server::{App, listen, router};
 use codex_proxy::upstream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -39,7 +39,7 @@ impl Drop for Proxy {
 
 impl Proxy {
     /// A proxy with these settings, without a login, whose backend and issuer nobody can reach.
-    pub(crate) async fn start(settings: Settings) -> Self {
+    pub(crate) async fn start(settings: ServerSettings) -> Self {
         Self::serve(app(settings, None, "http://127.0.0.1:9", "http://127.0.0.1:9")).await
     }
 
@@ -84,15 +84,15 @@ impl Proxy {
 }
 
 /// An app whose login is `login`, for a backend and an issuer at these addresses.
-pub(crate) fn app(settings: Settings, login: Option<AuthDocument>, upstream_url: &str, auth_url: &str) -> App {
+pub(crate) fn app(settings: ServerSettings, login: Option<AuthDocument>, upstream_url: &str, auth_url: &str) -> App {
     let client = HttpClient::new(PATIENCE).expect("a client");
     let oauth = Client::new(client.clone(), auth_url, "codex-proxy", "codex-proxy/test");
     let supplier = TokenSupplier::new(Arc::new(MemoryStore::new(login)), oauth);
-    let upstream = upstream::Settings {
+    let upstream = upstream::UpstreamSettings {
         base_url: upstream_url.to_owned(),
         originator: "codex-proxy".to_owned(),
         client_version: "0.169.0".to_owned(),
-        user_agent: upstream::Settings::user_agent(),
+        user_agent: upstream::UpstreamSettings::user_agent(),
         idle_timeout: PATIENCE,
         routing: upstream::Routing::default(),
     };

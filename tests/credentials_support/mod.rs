@@ -19,7 +19,7 @@ use codex_proxy::credentials::store::file::FileStore;
 use codex_proxy::credentials::{CredentialStore, TokenSupplier};
 use codex_proxy::oauth::Client;
 use codex_proxy::platform::HttpClient;
-use codex_proxy::simulator::{Login, RunningSimulator, Simulator};
+use codex_proxy::simulator::{RunningSimulator, SimulatedLogin, Simulator};
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -43,7 +43,7 @@ impl World {
 
     /// Signs in somebody whose first access token expires in `seconds` and writes the document to `path`.
     pub(crate) fn sign_in(&self, path: &Path, seconds: i64) -> Value {
-        let document = self.simulator.issue_login(Login::default().expiring_in(seconds));
+        let document = self.simulator.issue_login(SimulatedLogin::default().expiring_in(seconds));
         write_private(path, &serde_json::to_string_pretty(&document).unwrap());
         document
     }

@@ -9,7 +9,7 @@ use codex_proxy::credentials::{AuthDocument, TokenSupplier};
 use codex_proxy::models::Models;
 use codex_proxy::oauth;
 use codex_proxy::platform::{HttpClient, TransportSettings};
-use codex_proxy::server::settings::Settings;
+use codex_proxy::server::settings::ServerSettings;
 use codex_proxy::server::{App, listen, router};
 use codex_proxy::upstream;
 use tokio::task::JoinHandle;
@@ -59,15 +59,15 @@ impl Proxy {
         let oauth = oauth::Client::new(client.clone(), "http://127.0.0.1:9", "codex-proxy", "codex-proxy/test");
         let login = AuthDocument::from_access_token("token", Some("account"));
         let supplier = TokenSupplier::new(Arc::new(MemoryStore::new(Some(login))), oauth);
-        let upstream = upstream::Settings {
+        let upstream = upstream::UpstreamSettings {
             base_url: url.to_owned(),
             originator: "codex-proxy".to_owned(),
             client_version: "0.169.0".to_owned(),
-            user_agent: upstream::Settings::user_agent(),
-            idle_timeout: upstream::Settings::IDLE_TIMEOUT,
+            user_agent: upstream::UpstreamSettings::user_agent(),
+            idle_timeout: upstream::UpstreamSettings::IDLE_TIMEOUT,
             routing: upstream::Routing::default(),
         };
-        let app = App::new(Settings::default(), Models::default(), supplier, upstream, client).expect("an app");
+        let app = App::new(ServerSettings::default(), Models::default(), supplier, upstream, client).expect("an app");
         let app = Arc::new(app);
         let listeners = listen::bind("127.0.0.1", 0, false).await.expect("a listener");
         let base = format!("http://{}", listeners[0].local_addr().expect("bound"));

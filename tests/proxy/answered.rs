@@ -4,8 +4,8 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use codex_proxy::server::settings::Settings;
-use codex_proxy::simulator::{Failure, FailureShape, Moment, Play, Scenario, ScriptedAnswer, Substitution, Told};
+use codex_proxy::server::settings::ServerSettings;
+use codex_proxy::simulator::{FailureShape, Moment, Play, Scenario, ScriptedAnswer, StreamFailure, Substitution, Told};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tracing_subscriber::fmt::MakeWriter;
@@ -45,7 +45,7 @@ fn by(model: &str, told: Told) -> Scenario {
 }
 
 async fn strict() -> Proxy {
-    let settings = Settings { strict_model: true, ..Settings::default() };
+    let settings = ServerSettings { strict_model: true, ..ServerSettings::default() };
     Proxy::with(Setup { settings, ..Setup::default() }).await
 }
 
@@ -94,7 +94,7 @@ async fn a_model_of_any_letters_is_named_as_far_as_a_header_can() {
 #[tokio::test]
 async fn errors_say_which_model_was_asked_and_sent() {
     let proxy = Proxy::start().await;
-    let fails = Scenario::Fail(Failure::of("cyber_policy"), FailureShape::Failed, Moment::BeforeOutput);
+    let fails = Scenario::Fail(StreamFailure::of("cyber_policy"), FailureShape::Failed, Moment::BeforeOutput);
     for (path, answer) in ask(&proxy, fails, &json!({ "model": ASKED })).await {
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
         assert_eq!(names(&answer)[..2], [ASKED, SENT], "{path}");
@@ -193,7 +193,8 @@ async fn a_strict_proxy_ends_the_call_that_it_refuses() {
     let answer = proxy.chat(&user("hi")).await;
     assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
     let ended = |simulator: &codex_proxy::simulator::Simulator| {
-        simulator.requests_to("/responses").last().unwrap().outcome == codex_proxy::simulator::Outcome::Disconnected
+        simulator.requests_to("/responses").last().unwrap().outcome
+            == codex_proxy::simulator::AnswerOutcome::Disconnected
     };
     assert!(proxy.simulator.wait_until(Duration::from_secs(20), ended).await);
 }
@@ -218,7 +219,8 @@ async fn a_strict_proxy_ends_a_stream_with_an_error_where_a_substitute_shows_lat
 
 #[tokio::test]
 async fn a_head_that_a_keepalive_opened_says_what_was_asked_and_sent() {
-    let settings = Settings { keepalive: Duration::from_millis(50), strict_model: true, ..Settings::default() };
+    let settings =
+        ServerSettings { keepalive: Duration::from_millis(50), strict_model: true, ..ServerSettings::default() };
     let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
     let late = ScriptedAnswer::stream()
         .header("openai-model".parse().unwrap(), OTHER)

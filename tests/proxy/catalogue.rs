@@ -7,8 +7,8 @@ use codex_proxy::catalogue::CatalogueError;
 use codex_proxy::models::Models;
 use codex_proxy::server::guard::Guard;
 use codex_proxy::server::guard::key::Keys;
-use codex_proxy::server::settings::Settings;
-use codex_proxy::simulator::{Login, ScriptedAnswer, Step};
+use codex_proxy::server::settings::ServerSettings;
+use codex_proxy::simulator::{ScriptStep, ScriptedAnswer, SimulatedLogin};
 use http::StatusCode;
 use http::header::ETAG;
 use serde_json::{Value, json};
@@ -172,7 +172,7 @@ async fn an_old_copy_is_renewed_beside_a_request() {
 #[tokio::test]
 async fn no_request_waits_and_one_fetch_is_enough() {
     let proxy = Proxy::start().await;
-    proxy.simulator.script_models_answer(ScriptedAnswer::stream().bytes("{").step(Step::Hold));
+    proxy.simulator.script_models_answer(ScriptedAnswer::stream().bytes("{").step(ScriptStep::Hold));
     let asks = (0..20).map(|_| async { proxy.chat(&user("hi")).await.message() });
     futures_util::future::join_all(asks).await;
     assert_eq!(proxy.get("/v1/models").await.json()["data"][0]["id"], "gpt-5");
@@ -226,7 +226,7 @@ async fn a_failure_changes_nothing() {
         whole(r#"{"models":{}}"#),
         whole(r#"{"models":[]}"#),
         whole(r#"{"models":[{"slug":7},null]}"#),
-        whole(r#"{"models":[{"slug":"gpt-6.1-sol"#).step(Step::Cut),
+        whole(r#"{"models":[{"slug":"gpt-6.1-sol"#).step(ScriptStep::Cut),
     ];
     for (index, failure) in failures.into_iter().enumerate() {
         proxy.simulator.script_models_answer(failure.clone());
@@ -254,7 +254,7 @@ async fn a_failure_is_not_repeated_by_the_next_requests() {
 #[tokio::test]
 async fn a_stalled_answer_is_given_up_after_five_seconds() {
     let proxy = Proxy::start().await;
-    let stalled = ScriptedAnswer::stream().bytes("{").step(Step::Hold);
+    let stalled = ScriptedAnswer::stream().bytes("{").step(ScriptStep::Hold);
     proxy.simulator.script_models_answer(stalled);
     tokio::time::pause();
     let begun = Instant::now();
@@ -420,11 +420,11 @@ async fn tiers_and_efforts_are_the_catalogues() {
 #[tokio::test]
 async fn credentials_given_by_hand_bring_their_models_along() {
     let guard = Guard { admin_keys: Keys::new(["boss"]), ..Guard::default() };
-    let settings = Settings { guard, ..Settings::default() };
+    let settings = ServerSettings { guard, ..ServerSettings::default() };
     let proxy = Proxy::with(Setup { settings, login: false, ..Setup::default() }).await;
     proxy.begin().await;
     assert_eq!(proxy.lists(), 0, "there is nothing to ask with");
-    let login = proxy.simulator.issue_login(Login::default());
+    let login = proxy.simulator.issue_login(SimulatedLogin::default());
     let by_hand = json!({
         "accessToken": login["tokens"]["access_token"],
         "refreshToken": login["tokens"]["refresh_token"],

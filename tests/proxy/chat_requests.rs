@@ -1,7 +1,7 @@
 //! What the backend gets for a chat request, field by field. The simulator refuses what the real backend refuses.
 
 use codex_proxy::models::Models;
-use codex_proxy::server::settings::Settings;
+use codex_proxy::server::settings::ServerSettings;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -379,7 +379,7 @@ async fn a_session_header_gives_the_cache_key() {
 
 #[tokio::test]
 async fn the_operators_instructions_take_the_first_place() {
-    let settings = Settings { instructions: Some("Operator \"speaks\".".into()), ..Settings::default() };
+    let settings = ServerSettings { instructions: Some("Operator \"speaks\".".into()), ..ServerSettings::default() };
     let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
     let body = json!({ "messages": [{ "role": "system", "content": "own" }, { "role": "user", "content": "hi" }] });
     let sent = proxy.sent(&body).await;

@@ -1,6 +1,6 @@
 //! Conversations made shorter: the unary endpoint, which the backend has no more, and the stream that does it.
 
-use codex_proxy::simulator::{Failure, FailureShape, HttpFault, Moment, Scenario};
+use codex_proxy::simulator::{FailureShape, HttpFault, Moment, Scenario, StreamFailure};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -79,7 +79,7 @@ async fn a_clients_own_trigger_streams_as_it_is() {
 #[tokio::test]
 async fn a_compaction_fails_as_any_other_call_does() {
     let proxy = Proxy::start().await;
-    let failed = |code: &str| Scenario::Fail(Failure::of(code), FailureShape::Failed, Moment::BeforeOutput);
+    let failed = |code: &str| Scenario::Fail(StreamFailure::of(code), FailureShape::Failed, Moment::BeforeOutput);
     for (scenario, status, code) in [
         (Scenario::Http(HttpFault::UsageLimit(60)), StatusCode::TOO_MANY_REQUESTS, "usage_limit_reached"),
         (Scenario::Http(HttpFault::ContextLength), StatusCode::BAD_REQUEST, "context_length_exceeded"),

@@ -1,7 +1,7 @@
 //! Answers of which something was lost, damaged or said twice on the way: whole, or an error, on both APIs and in both modes.
 
 use codex_proxy::dialect::chat::options::ReasoningFormat;
-use codex_proxy::server::settings::Settings;
+use codex_proxy::server::settings::ServerSettings;
 use codex_proxy::simulator::ScriptedAnswer;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -366,7 +366,7 @@ async fn reasoning_that_is_not_shown_contradicts_nothing() {
     for (format, contradicts) in
         [(ReasoningFormat::None, false), (ReasoningFormat::ThinkTags, true), (ReasoningFormat::Reasoning, true)]
     {
-        let settings = Settings { reasoning_format: format, ..Settings::default() };
+        let settings = ServerSettings { reasoning_format: format, ..ServerSettings::default() };
         let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
         for kind in [KINDS[2], KINDS[3]] {
             let mut text = KINDS[0].events(&["hi"], "hi");

@@ -2,7 +2,7 @@
 
 use codex_proxy::server::guard::Guard;
 use codex_proxy::server::guard::key::Keys;
-use codex_proxy::server::settings::Settings;
+use codex_proxy::server::settings::ServerSettings;
 use codex_proxy::simulator::{IncompleteReason, Scenario, ScriptedAnswer};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -154,7 +154,9 @@ async fn a_compaction_is_nothing_to_go_on_from() {
 #[tokio::test]
 async fn nothing_remembered_crosses_from_one_key_to_another() {
     let guard = Guard { api_keys: Keys::new(["one", "two"]), ..Guard::default() };
-    let proxy = Proxy::with(Setup { settings: Settings { guard, ..Settings::default() }, ..Setup::default() }).await;
+    let proxy =
+        Proxy::with(Setup { settings: ServerSettings { guard, ..ServerSettings::default() }, ..Setup::default() })
+            .await;
     let ask = async |key: &str, body: Value| {
         let request = proxy.http.post(format!("{}/v1/responses", proxy.base)).header("x-api-key", key).json(&body);
         Answer::read(request.send().await.unwrap()).await
@@ -224,7 +226,7 @@ async fn an_item_that_refers_to_itself_is_an_error() {
 
 #[tokio::test]
 async fn what_memory_adds_is_bounded_like_a_body() {
-    let settings = Settings { max_body_size: 4096, ..Settings::default() };
+    let settings = ServerSettings { max_body_size: 4096, ..ServerSettings::default() };
     let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
     let mut previous = Value::Null;
     let mut statuses = Vec::new();

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use codex_proxy::server::settings::Settings;
-use codex_proxy::simulator::{Failure, FailureShape, Moment, Play, Scenario, ScriptedAnswer};
+use codex_proxy::server::settings::ServerSettings;
+use codex_proxy::simulator::{FailureShape, Moment, Play, Scenario, ScriptedAnswer, StreamFailure};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -59,7 +59,7 @@ async fn a_stream_that_breaks_off_ends_with_an_error_in_both_shapes() {
 async fn an_error_of_the_backends_is_told_in_both_shapes_whatever_its_own() {
     let proxy = Proxy::start().await;
     for shape in [FailureShape::NestedError, FailureShape::FlatError, FailureShape::ErrorThenFailed] {
-        let scenario = Scenario::Fail(Failure::of("context_length_exceeded"), shape, Moment::AfterOutput);
+        let scenario = Scenario::Fail(StreamFailure::of("context_length_exceeded"), shape, Moment::AfterOutput);
         let answer = stream(&proxy, scenario, "openai-python").await;
         let event = error_event(&answer);
         assert_eq!(event["code"], "context_length_exceeded", "{shape:?}");
@@ -73,7 +73,7 @@ async fn an_error_of_the_backends_is_told_in_both_shapes_whatever_its_own() {
 async fn an_error_comes_before_a_lone_failed_or_cancelled_response() {
     let proxy = Proxy::start().await;
     for (shape, last) in [(FailureShape::Failed, "response.failed"), (FailureShape::Cancelled, "response.cancelled")] {
-        let scenario = Scenario::Fail(Failure::of("server_error"), shape, Moment::AfterOutput);
+        let scenario = Scenario::Fail(StreamFailure::of("server_error"), shape, Moment::AfterOutput);
         let answer = stream(&proxy, scenario.clone(), "openai-python").await;
         let told = names(&answer);
         assert_eq!(told[told.len() - 2..], ["error", last], "{}", answer.text);
@@ -90,7 +90,7 @@ async fn an_error_comes_before_a_lone_failed_or_cancelled_response() {
 
 #[tokio::test]
 async fn a_failure_of_the_proxys_own_reaches_a_codex_client_as_a_failed_response() {
-    let settings = Settings { keepalive: Duration::from_millis(50), ..Settings::default() };
+    let settings = ServerSettings { keepalive: Duration::from_millis(50), ..ServerSettings::default() };
     let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
     let words = "Your input exceeds the context window of this model.";
     let late =
@@ -100,7 +100,7 @@ async fn a_failure_of_the_proxys_own_reaches_a_codex_client_as_a_failed_response
         (Play::from(late), "context_length_exceeded"),
         (Scenario::Cut(Moment::AfterOutput).into(), "upstream_stream_interrupted"),
         (
-            Scenario::Fail(Failure::of("server_error"), FailureShape::NestedError, Moment::AfterOutput).into(),
+            Scenario::Fail(StreamFailure::of("server_error"), FailureShape::NestedError, Moment::AfterOutput).into(),
             "server_error",
         ),
     ] {

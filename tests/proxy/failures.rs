@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use codex_proxy::server::settings::Settings;
-use codex_proxy::simulator::{Failure, FailureShape, HttpFault, Moment, Play, Scenario, ScriptedAnswer, Stage};
+use codex_proxy::server::settings::ServerSettings;
+use codex_proxy::simulator::{FailureShape, HttpFault, Moment, Play, Scenario, ScriptedAnswer, Stage, StreamFailure};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -123,7 +123,7 @@ async fn failures_before_output_are_statuses_although_the_backend_said_200() {
         for shape in
             [FailureShape::Failed, FailureShape::NestedError, FailureShape::FlatError, FailureShape::ErrorThenFailed]
         {
-            let failure = Failure::of(code);
+            let failure = StreamFailure::of(code);
             let words = failure.message.clone();
             let scenario = Scenario::Fail(failure, shape, Moment::BeforeOutput);
             for (path, answer) in ask_everywhere(&proxy, scenario, 1).await {
@@ -172,7 +172,7 @@ async fn failures_after_output_end_a_stream_and_are_statuses_otherwise() {
     for shape in
         [FailureShape::Failed, FailureShape::NestedError, FailureShape::FlatError, FailureShape::ErrorThenFailed]
     {
-        let scenario = Scenario::Fail(Failure::of("server_error"), shape, Moment::AfterOutput);
+        let scenario = Scenario::Fail(StreamFailure::of("server_error"), shape, Moment::AfterOutput);
         let answers = ask_everywhere(&proxy, scenario, 1).await;
         for (index, (path, answer)) in answers.iter().enumerate() {
             if index % 2 == 0 {
@@ -188,7 +188,8 @@ async fn failures_after_output_end_a_stream_and_are_statuses_otherwise() {
 #[tokio::test]
 async fn a_short_rate_limit_is_waited_out_once() {
     let proxy = Proxy::start().await;
-    let limited = |seconds| Scenario::Fail(Failure::rate_limit(seconds), FailureShape::Failed, Moment::BeforeOutput);
+    let limited =
+        |seconds| Scenario::Fail(StreamFailure::rate_limit(seconds), FailureShape::Failed, Moment::BeforeOutput);
     proxy.next(limited(0.2));
     let begun = Instant::now();
     proxy.chat(&user("hi")).await.message();
@@ -274,7 +275,7 @@ async fn silence_beyond_the_limit_is_a_timeout() {
 
 #[tokio::test]
 async fn a_failure_after_the_first_keepalive_is_the_streams_last_event() {
-    let settings = Settings { keepalive: Duration::from_millis(50), ..Settings::default() };
+    let settings = ServerSettings { keepalive: Duration::from_millis(50), ..ServerSettings::default() };
     let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
     let late = ScriptedAnswer::error(StatusCode::BAD_REQUEST, "invalid_request_error", Some("bad_thing"), "no")
         .delayed(Duration::from_millis(400));

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use codex_proxy::credentials::AuthDocument;
-use codex_proxy::server::settings::Settings;
-use codex_proxy::simulator::{HttpFault, Scenario, ScriptedAnswer, Step};
+use codex_proxy::server::settings::ServerSettings;
+use codex_proxy::simulator::{HttpFault, Scenario, ScriptStep, ScriptedAnswer};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::StatusCode;
@@ -124,7 +124,7 @@ fn stream_with(delta: &[u8], ends: bool) -> ScriptedAnswer {
         bytes.extend_from_slice(b"\n\n");
     }
     // Two steps: what is one piece would go out with a length.
-    ScriptedAnswer::stream().bytes(bytes).step(Step::Wait(Duration::ZERO))
+    ScriptedAnswer::stream().bytes(bytes).step(ScriptStep::Wait(Duration::ZERO))
 }
 
 #[tokio::test]
@@ -240,7 +240,7 @@ async fn a_login_that_no_header_can_hold_is_said_to_be_the_matter() {
 
 #[tokio::test]
 async fn a_late_refusal_keeps_its_parameter_and_invents_no_code() {
-    let settings = Settings { keepalive: Duration::from_millis(50), ..Settings::default() };
+    let settings = ServerSettings { keepalive: Duration::from_millis(50), ..ServerSettings::default() };
     let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
     let error =
         json!({ "error": { "type": "invalid_request_error", "code": null, "param": "input[0]", "message": "no" } });

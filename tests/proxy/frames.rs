@@ -83,7 +83,7 @@ async fn an_event_on_one_line_leaves_on_one_however_the_line_ends() {
     assert_readable(&proxy, &answer(|event| format!("data: {event}\r\r")), "CR").await;
     // A byte order mark at the beginning belongs to the stream, and a NUL to no event.
     let mut marked = answer(plain);
-    let Some(codex_proxy::simulator::Step::Bytes(bytes)) = marked.steps.pop() else { panic!("bytes") };
+    let Some(codex_proxy::simulator::ScriptStep::Bytes(bytes)) = marked.steps.pop() else { panic!("bytes") };
     let marked =
         marked.bytes([b"\xEF\xBB\xBF: begin\n\n\0garbage\n\nevent: a\0b\ndata: {\"a\0b\":1}\n\n", &bytes[..]].concat());
     assert_readable(&proxy, &marked, "a byte order mark and NULs").await;
@@ -91,7 +91,7 @@ async fn an_event_on_one_line_leaves_on_one_however_the_line_ends() {
     assert_readable(&proxy, &answer(named), "a NUL in a name").await;
     // The last frame's blank line is missing.
     let mut cut = answer(plain);
-    let Some(codex_proxy::simulator::Step::Bytes(bytes)) = cut.steps.pop() else { panic!("bytes") };
+    let Some(codex_proxy::simulator::ScriptStep::Bytes(bytes)) = cut.steps.pop() else { panic!("bytes") };
     assert_readable(&proxy, &cut.bytes(bytes.slice(..bytes.len() - 2)), "no blank line at the end").await;
 }
 

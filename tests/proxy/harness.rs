@@ -10,9 +10,9 @@ use codex_proxy::credentials::store::memory::MemoryStore;
 use codex_proxy::models::Models;
 use codex_proxy::oauth;
 use codex_proxy::platform::HttpClient;
-use codex_proxy::server::settings::Settings;
+use codex_proxy::server::settings::ServerSettings;
 use codex_proxy::server::{App, listen, router};
-use codex_proxy::simulator::{Catalogue, Login, Play, RunningSimulator, Simulator};
+use codex_proxy::simulator::{Play, RunningSimulator, SimulatedCatalogue, SimulatedLogin, Simulator};
 use codex_proxy::upstream;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ pub(crate) struct Proxy {
 
 /// What a test may want different.
 pub(crate) struct Setup {
-    pub(crate) settings: Settings,
+    pub(crate) settings: ServerSettings,
     pub(crate) models: Models,
     pub(crate) idle_timeout: Duration,
     pub(crate) routing: upstream::Routing,
@@ -52,9 +52,9 @@ pub(crate) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
-            settings: Settings::default(),
+            settings: ServerSettings::default(),
             models: Models::default(),
-            idle_timeout: upstream::Settings::IDLE_TIMEOUT,
+            idle_timeout: upstream::UpstreamSettings::IDLE_TIMEOUT,
             routing: upstream::Routing::default(),
             upstream_url: None,
             client_version: "0.160.0",
@@ -74,16 +74,16 @@ impl Proxy {
         let simulator = Simulator::new();
         let running = simulator.start().await.unwrap();
         let client = HttpClient::new(Duration::from_secs(10)).unwrap();
-        let issue = || AuthDocument::parse(&simulator.issue_login(Login::default()).to_string()).unwrap();
+        let issue = || AuthDocument::parse(&simulator.issue_login(SimulatedLogin::default()).to_string()).unwrap();
         let store = MemoryStore::new(setup.document.or_else(|| setup.login.then(issue)));
         let issuer = oauth::Client::new(client.clone(), &running.auth_url(), "codex-proxy", "codex-proxy/test");
         let supplier = TokenSupplier::new(Arc::new(store), issuer);
         let upstream_url = setup.upstream_url.unwrap_or_else(|| running.upstream_url());
-        let backend = upstream::Settings {
+        let backend = upstream::UpstreamSettings {
             base_url: upstream_url.clone(),
             originator: "codex-proxy".to_owned(),
             client_version: setup.client_version.to_owned(),
-            user_agent: upstream::Settings::user_agent(),
+            user_agent: upstream::UpstreamSettings::user_agent(),
             idle_timeout: setup.idle_timeout,
             routing: setup.routing,
         };
@@ -114,7 +114,7 @@ impl Proxy {
     /// In front of a backend that has not retired any model yet.
     pub(crate) async fn before_retirements() -> Self {
         let proxy = Self::start().await;
-        proxy.simulator.configure(|settings| settings.catalogue = Catalogue::with_retired());
+        proxy.simulator.configure(|settings| settings.catalogue = SimulatedCatalogue::with_retired());
         proxy
     }
 

@@ -240,8 +240,8 @@ async fn refused_reasoning_is_left_out_once() {
 
 #[tokio::test]
 async fn reasoning_replay_can_be_turned_off() {
-    use codex_proxy::server::settings::Settings;
-    let settings = Settings { reasoning_replay: false, ..Settings::default() };
+    use codex_proxy::server::settings::ServerSettings;
+    let settings = ServerSettings { reasoning_replay: false, ..ServerSettings::default() };
     let proxy = Proxy::with(super::harness::Setup { settings, ..Default::default() }).await;
     let next = tool_round(&proxy).await;
     assert_eq!(kinds(&proxy.sent(&next).await), ["message", "function_call", "function_call_output"]);

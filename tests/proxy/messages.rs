@@ -2,8 +2,8 @@
 
 use codex_proxy::models::Models;
 use codex_proxy::server::guard::key::Keys;
-use codex_proxy::server::settings::Settings;
-use codex_proxy::simulator::{Ending, Failure, FailureShape, IncompleteReason, Moment, Play, Scenario};
+use codex_proxy::server::settings::ServerSettings;
+use codex_proxy::simulator::{Ending, FailureShape, IncompleteReason, Moment, Play, Scenario, StreamFailure};
 use serde_json::{Value, json};
 
 use super::client::Answer;
@@ -385,9 +385,9 @@ async fn counts_of_tokens_do_not_overlap() {
 async fn errors_are_those_that_clients_act_on() {
     let proxy = Proxy::start().await;
     for (failure, status, kind, words) in [
-        (Failure::of("context_length_exceeded"), 400, "invalid_request_error", "prompt is too long: "),
-        (Failure::of("usage_limit_reached"), 429, "rate_limit_error", ""),
-        (Failure::of("server_is_overloaded"), 529, "overloaded_error", ""),
+        (StreamFailure::of("context_length_exceeded"), 400, "invalid_request_error", "prompt is too long: "),
+        (StreamFailure::of("usage_limit_reached"), 429, "rate_limit_error", ""),
+        (StreamFailure::of("server_is_overloaded"), 529, "overloaded_error", ""),
     ] {
         for stream in [false, true] {
             proxy.next(Scenario::Fail(failure.clone(), FailureShape::Failed, Moment::BeforeOutput));
@@ -402,7 +402,7 @@ async fn errors_are_those_that_clients_act_on() {
         }
     }
     // After the beginning it is the stream's last event.
-    proxy.next(Scenario::Fail(Failure::of("server_is_overloaded"), FailureShape::Failed, Moment::AfterOutput));
+    proxy.next(Scenario::Fail(StreamFailure::of("server_is_overloaded"), FailureShape::Failed, Moment::AfterOutput));
     let mut body = asked("hi");
     body["stream"] = true.into();
     let answer = ask(&proxy, &body).await;
@@ -423,7 +423,7 @@ async fn errors_are_those_that_clients_act_on() {
 
 #[tokio::test]
 async fn a_key_in_either_header_opens_and_a_wrong_one_is_said_in_the_apis_shape() {
-    let mut settings = Settings::default();
+    let mut settings = ServerSettings::default();
     settings.guard.api_keys = Keys::new(["k"]);
     let proxy = Proxy::with(Setup { settings, models: Models::default(), ..Setup::default() }).await;
     let send = |headers: &[(&'static str, &'static str)]| {

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use codex_proxy::server::guard::Guard;
 use codex_proxy::server::guard::key::Keys;
-use codex_proxy::server::settings::Settings;
-use codex_proxy::simulator::{EncryptedRefusal, HttpFault, Login, Scenario, ScriptedAnswer};
+use codex_proxy::server::settings::ServerSettings;
+use codex_proxy::simulator::{EncryptedRejection, HttpFault, Scenario, ScriptedAnswer, SimulatedLogin};
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::client::Answer;
 use super::harness::{Proxy, Setup, tool};
 
-const FORMS: [EncryptedRefusal; 3] =
-    [EncryptedRefusal::Coded, EncryptedRefusal::WithoutCode, EncryptedRefusal::InStream];
+const FORMS: [EncryptedRejection; 3] =
+    [EncryptedRejection::Coded, EncryptedRejection::WithoutCode, EncryptedRejection::InStream];
 
 fn user(text: &str) -> Value {
     json!({ "role": "user", "content": text })
@@ -23,11 +23,11 @@ fn user(text: &str) -> Value {
 /// A proxy whose login can be replaced.
 async fn start() -> Proxy {
     let guard = Guard { admin_keys: Keys::new(["boss"]), ..Guard::default() };
-    Proxy::with(Setup { settings: Settings { guard, ..Settings::default() }, ..Setup::default() }).await
+    Proxy::with(Setup { settings: ServerSettings { guard, ..ServerSettings::default() }, ..Setup::default() }).await
 }
 
 async fn replace_login(proxy: &Proxy, account: &str) {
-    let login = proxy.simulator.issue_login(Login::default().for_account(account));
+    let login = proxy.simulator.issue_login(SimulatedLogin::default().for_account(account));
     let tokens = &login["tokens"];
     let body = json!({
         "accessToken": tokens["access_token"], "refreshToken": tokens["refresh_token"],
@@ -73,7 +73,7 @@ async fn reasoning_that_can_no_longer_be_read_is_left_out_and_forgotten() {
     for form in FORMS {
         for stream in [false, true] {
             let proxy = Proxy::start().await;
-            proxy.simulator.configure(|settings| settings.encrypted_refusal = form);
+            proxy.simulator.configure(|settings| settings.encrypted_rejection = form);
             let mut next = tool_round(&proxy, Scenario::Default).await;
             next["stream"] = stream.into();
             assert_eq!(kinds(&proxy.sent(&next).await), WITH);
@@ -98,7 +98,7 @@ async fn a_clients_own_stale_reasoning_is_left_out_once_and_named() {
     let said = json!({ "type": "message", "role": "assistant", "content": "a" });
     let input = json!([stale, said, user("b"), stale, stale, said, user("c")]);
     for form in FORMS {
-        proxy.simulator.configure(|settings| settings.encrypted_refusal = form);
+        proxy.simulator.configure(|settings| settings.encrypted_rejection = form);
         proxy.simulator.forget_requests();
         for answer in both(&proxy, "/v1/responses", &json!({ "input": input })).await {
             assert_eq!(answer.header("x-codex-proxy-reasoning-dropped"), "true", "{form:?}");
@@ -107,7 +107,7 @@ async fn a_clients_own_stale_reasoning_is_left_out_once_and_named() {
         assert_eq!(proxy.calls(), 4);
         assert_eq!(kinds(&proxy.last_sent()), ["assistant", "user", "assistant", "user"]);
     }
-    proxy.simulator.configure(|settings| settings.encrypted_refusal = EncryptedRefusal::Coded);
+    proxy.simulator.configure(|settings| settings.encrypted_rejection = EncryptedRejection::Coded);
     let answer = proxy.post("/v1/responses/compact", &json!({ "input": input })).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
 }
@@ -117,7 +117,7 @@ async fn a_refusal_that_has_nothing_to_do_with_reasoning_stays() {
     let proxy = Proxy::start().await;
     let compaction = json!({ "type": "compaction", "encrypted_content": "gAAAAABforeign" });
     for form in FORMS {
-        proxy.simulator.configure(|settings| settings.encrypted_refusal = form);
+        proxy.simulator.configure(|settings| settings.encrypted_rejection = form);
         proxy.simulator.forget_requests();
         // A compaction is the conversation itself: it is not left out.
         let answer = proxy.post("/v1/responses", &json!({ "input": [compaction, user("a")] })).await;
@@ -158,7 +158,7 @@ async fn another_account_never_gets_reasoning() {
         assert_eq!(request.header("chatgpt-account-id"), "account-b");
         assert!(!String::from_utf8_lossy(&request.bytes).contains("\"reasoning\",\"summary\""));
     }
-    replace_login(&proxy, &Login::default().account.account_id).await;
+    replace_login(&proxy, &SimulatedLogin::default().account.account_id).await;
     assert_eq!(kinds(&proxy.sent(&next).await), WITH, "the first account has it back");
 }
 
@@ -184,7 +184,7 @@ async fn a_login_that_is_replaced_between_two_attempts_gets_no_reasoning() {
     assert_eq!((answer.status, answer.header("x-codex-proxy-reasoning-dropped")), (StatusCode::OK, "true"));
     let sent = proxy.simulator.requests_to("/responses");
     let accounts: Vec<&str> = sent.iter().map(|request| request.header("chatgpt-account-id")).collect();
-    assert_eq!(accounts, [Login::default().account.account_id.as_str(), "account-b"]);
+    assert_eq!(accounts, [SimulatedLogin::default().account.account_id.as_str(), "account-b"]);
     assert_eq!(
         (kinds(&sent[0].json()), kinds(&sent[1].json())),
         (WITH.map(Into::into).into(), WITHOUT.map(Into::into).into())
@@ -263,7 +263,9 @@ async fn a_call_that_is_repeated_gets_its_reasoning_once() {
 #[tokio::test]
 async fn reasoning_stays_with_the_key_it_was_for() {
     let guard = Guard { api_keys: Keys::new(["one", "two"]), ..Guard::default() };
-    let proxy = Proxy::with(Setup { settings: Settings { guard, ..Settings::default() }, ..Setup::default() }).await;
+    let proxy =
+        Proxy::with(Setup { settings: ServerSettings { guard, ..ServerSettings::default() }, ..Setup::default() })
+            .await;
     let ask = async |key: &str, body: &Value| {
         let request = proxy.http.post(format!("{}/v1/chat/completions", proxy.base)).bearer_auth(key).json(body);
         Answer::read(request.send().await.unwrap()).await

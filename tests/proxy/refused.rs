@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use codex_proxy::models::live::LiveCatalogue;
-use codex_proxy::simulator::{Failure, FailureShape, HttpFault, Moment, Play, Scenario, ScriptedAnswer};
+use codex_proxy::simulator::{FailureShape, HttpFault, Moment, Play, Scenario, ScriptedAnswer, StreamFailure};
 use http::{HeaderName, StatusCode};
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ const CODES: [(&str, u16, u16); 18] = [
 async fn new_codes_keep_their_meaning_as_statuses_and_inside_a_200() {
     let proxy = Proxy::start().await;
     for (code, wrapped, status) in CODES {
-        let failure = Scenario::Fail(Failure::of(code), FailureShape::Failed, Moment::BeforeOutput);
+        let failure = Scenario::Fail(StreamFailure::of(code), FailureShape::Failed, Moment::BeforeOutput);
         for play in [Scenario::Http(HttpFault::Coded(wrapped, code)), failure] {
             for (path, answer) in ask_everywhere(&proxy, play, 1).await {
                 assert_eq!(answer.status.as_u16(), status, "{code} {path}: {}", answer.text);
@@ -53,7 +53,7 @@ async fn new_codes_keep_their_meaning_as_statuses_and_inside_a_200() {
 async fn new_codes_end_a_stream_that_has_begun() {
     let proxy = Proxy::start().await;
     for (code, _, status) in CODES {
-        let late = Scenario::Fail(Failure::of(code), FailureShape::Failed, Moment::AfterOutput);
+        let late = Scenario::Fail(StreamFailure::of(code), FailureShape::Failed, Moment::AfterOutput);
         for (index, (path, answer)) in ask_everywhere(&proxy, late, 1).await.iter().enumerate() {
             if index % 2 == 0 {
                 assert_eq!(answer.status.as_u16(), status, "{code} {path}");
@@ -128,7 +128,8 @@ async fn a_spent_plan_without_a_time_takes_it_from_the_limit_headers() {
 #[tokio::test]
 async fn what_may_be_tried_again_is_not_forbidden() {
     let proxy = Proxy::start().await;
-    let limited = |seconds| Scenario::Fail(Failure::rate_limit(seconds), FailureShape::Failed, Moment::BeforeOutput);
+    let limited =
+        |seconds| Scenario::Fail(StreamFailure::rate_limit(seconds), FailureShape::Failed, Moment::BeforeOutput);
     let cases: Vec<(Play, usize, &str)> = vec![
         (limited(20.0).into(), 1, ""),
         (limited(90.0).into(), 1, "false"),
@@ -241,7 +242,7 @@ async fn a_document_in_a_200_is_never_an_answer() {
 async fn a_budget_is_not_asked_for_twice() {
     let proxy = Proxy::start().await;
     let begun = std::time::Instant::now();
-    let play = Scenario::Fail(Failure::of("budget_reached"), FailureShape::ErrorThenFailed, Moment::BeforeOutput);
+    let play = Scenario::Fail(StreamFailure::of("budget_reached"), FailureShape::ErrorThenFailed, Moment::BeforeOutput);
     for (path, answer) in ask_everywhere(&proxy, play, 1).await {
         assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
         assert!(!answer.headers.contains_key("retry-after"), "{path}");

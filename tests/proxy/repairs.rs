@@ -1,6 +1,6 @@
 //! What the backend refuses and a client may send all the same: JSON mode, schemas, names of tools.
 
-use codex_proxy::server::settings::Settings;
+use codex_proxy::server::settings::ServerSettings;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ async fn json_mode_keeps_the_cache_key_and_the_place_of_instructions_over_turns(
 #[tokio::test]
 async fn json_mode_with_the_operators_instructions() {
     let with = |text: &str| {
-        let settings = Settings { instructions: Some(text.into()), ..Settings::default() };
+        let settings = ServerSettings { instructions: Some(text.into()), ..ServerSettings::default() };
         Proxy::with(Setup { settings, ..Setup::default() })
     };
     let messages = json!([{ "role": "system", "content": "Answer with JSON." }, { "role": "user", "content": "hi" }]);

@@ -1,6 +1,6 @@
 //! The Responses API through the proxy.
 
-use codex_proxy::server::settings::Settings;
+use codex_proxy::server::settings::ServerSettings;
 use codex_proxy::simulator::{Ending, IncompleteReason, Scenario, ScriptedAnswer};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -318,7 +318,7 @@ async fn a_call_id_that_is_too_long_fits_on_both_sides() {
 
 #[tokio::test]
 async fn tier_metadata_choice_and_own_instructions_are_sent() {
-    let settings = Settings { instructions: Some("Operator.".into()), ..Settings::default() };
+    let settings = ServerSettings { instructions: Some("Operator.".into()), ..ServerSettings::default() };
     let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
     let mut body = json!({
         "model": "gpt-6.1-sol",
@@ -388,7 +388,7 @@ async fn an_item_without_a_place_is_kept_in_its_turn() {
 async fn a_failure_of_ours_inside_a_stream_has_every_field() {
     let proxy = Proxy::start().await;
     let text = r#"{"type":"response.output_text.delta","item_id":"m","output_index":0,"content_index":0,"delta":"h","sequence_number":7}"#;
-    proxy.next(stream(&[text]).step(codex_proxy::simulator::Step::Cut));
+    proxy.next(stream(&[text]).step(codex_proxy::simulator::ScriptStep::Cut));
     let answer = proxy.post("/v1/responses", &json!({ "input": "hi", "stream": true })).await;
     let last = answer.events().pop().unwrap();
     assert_eq!((&last["type"], &last["code"]), (&json!("error"), &json!("upstream_stream_interrupted")));

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use codex_proxy::models::Models;
-use codex_proxy::server::settings::Settings;
-use codex_proxy::simulator::{Catalogue, Failure, FailureShape, HttpFault, Moment, Scenario, ScriptedAnswer, Stage};
+use codex_proxy::server::settings::ServerSettings;
+use codex_proxy::simulator::{
+    FailureShape, HttpFault, Moment, Scenario, ScriptedAnswer, SimulatedCatalogue, Stage, StreamFailure,
+};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -71,7 +73,7 @@ impl Proxy {
 }
 
 fn strict() -> Setup {
-    Setup { settings: Settings { strict_model: true, ..Settings::default() }, ..Setup::default() }
+    Setup { settings: ServerSettings { strict_model: true, ..ServerSettings::default() }, ..Setup::default() }
 }
 
 #[tokio::test]
@@ -175,7 +177,7 @@ async fn a_refusal_inside_a_stream_is_the_same_refusal() {
         for (path, stream) in WAYS {
             let proxy = Proxy::before_retirements().await;
             proxy.begin().await;
-            let failure = Failure {
+            let failure = StreamFailure {
                 code: "invalid_request_error".to_owned(),
                 message: "The 'gpt-5.5' model is not supported when using Codex with a ChatGPT account.".to_owned(),
             };
@@ -211,7 +213,7 @@ async fn a_404_that_names_the_model_is_the_same_refusal_and_another_is_not() {
 #[tokio::test]
 async fn a_head_that_was_sent_early_changes_nothing() {
     for path in ["/v1/chat/completions", "/v1/responses"] {
-        let settings = Settings { keepalive: Duration::from_millis(50), ..Settings::default() };
+        let settings = ServerSettings { keepalive: Duration::from_millis(50), ..ServerSettings::default() };
         let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
         proxy.begin().await;
         proxy.next(Scenario::Stall(Duration::from_millis(300), Stage::Head));
@@ -234,7 +236,7 @@ async fn another_list_is_a_new_beginning() {
     assert_eq!(ask().await, "gpt-6-sol");
     assert_eq!(proxy.asked_models(), ["gpt-5.5", "gpt-6-sol", "gpt-6-sol"], "the same list changes nothing");
 
-    proxy.simulator.configure(|settings| settings.catalogue = Catalogue::with_retired());
+    proxy.simulator.configure(|settings| settings.catalogue = SimulatedCatalogue::with_retired());
     proxy.app.catalogue.refresh().await.unwrap();
     assert_eq!(ask().await, "gpt-5.5", "it is back");
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use codex_proxy::server::settings::Settings;
+use codex_proxy::server::settings::ServerSettings;
 use codex_proxy::simulator::{Scenario, Stage};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use super::harness::{Proxy, Setup, user};
 const FOR_EVER: Duration = Duration::from_secs(600);
 
 async fn stalled_at(stage: Stage) -> Proxy {
-    let settings = Settings { keepalive: Duration::from_millis(20), ..Settings::default() };
+    let settings = ServerSettings { keepalive: Duration::from_millis(20), ..ServerSettings::default() };
     let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
     proxy.next(Scenario::Stall(FOR_EVER, stage));
     proxy

@@ -1,8 +1,8 @@
 //! Stop sequences, which the proxy applies itself: the same in both modes.
 
 use codex_proxy::dialect::chat::options::ReasoningFormat;
-use codex_proxy::server::settings::Settings;
-use codex_proxy::simulator::{ScriptedAnswer, Step};
+use codex_proxy::server::settings::ServerSettings;
+use codex_proxy::simulator::{ScriptStep, ScriptedAnswer};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ fn endless(events: &[Value]) -> ScriptedAnswer {
         event["sequence_number"] = number.into();
         text += &format!("data: {event}\n\n");
     }
-    ScriptedAnswer::stream().bytes(text).step(Step::Hold)
+    ScriptedAnswer::stream().bytes(text).step(ScriptStep::Hold)
 }
 
 /// The same, but it ends.
@@ -77,7 +77,7 @@ async fn sequences_count_by_their_characters_across_parts_and_messages() {
     let raw = |delta: &str| text(0, 0, "DELTA").to_string().replace("DELTA", delta);
     let stream = [raw(r"a\u0053T"), raw(r"\u004fP\ud83d"), raw(r"\ude00 b")].map(|data| format!("data: {data}\n\n"));
     for stop in [json!("STOP"), json!("P😀"), json!("😀 b")] {
-        let answer = ScriptedAnswer::stream().bytes(stream.concat()).step(Step::Hold);
+        let answer = ScriptedAnswer::stream().bytes(stream.concat()).step(ScriptStep::Hold);
         let message = asked(&proxy, answer, &stop).await;
         assert!("aSTOP😀 b".starts_with(&message.content) && !message.content.is_empty(), "{message:?}");
     }
@@ -109,7 +109,7 @@ async fn only_text_is_looked_at() {
         (ReasoningFormat::ReasoningContent, "x STOP y"),
         (ReasoningFormat::ThinkTags, "<think>\na STOP b\n</think>\n\nx STOP y"),
     ] {
-        let settings = Settings { reasoning_format: format, ..Settings::default() };
+        let settings = ServerSettings { reasoning_format: format, ..ServerSettings::default() };
         let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
         let message = asked(&proxy, whole(&events), &json!("STOP")).await;
         assert_eq!((message.content.as_str(), message.finish.as_str()), (content, "tool_calls"));
@@ -144,7 +144,7 @@ async fn where_something_was_lost_the_finished_text_is_awaited() {
         (4, &["a", "b STOP", "c"], "ab STOPc", "ab "),
     ] {
         let whole = whole(&events(deltas, text));
-        let Some(Step::Bytes(bytes)) = whole.steps.first() else { panic!("bytes") };
+        let Some(ScriptStep::Bytes(bytes)) = whole.steps.first() else { panic!("bytes") };
         let frames: Vec<&str> = std::str::from_utf8(bytes).unwrap().split_inclusive("\n\n").collect();
         let kept = [&frames[..lost], &frames[lost + 1..]].concat().concat();
         let message = asked(&proxy, ScriptedAnswer::stream().bytes(kept), &json!("STOP")).await;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use codex_proxy::server::settings::Settings;
-use codex_proxy::simulator::{Delivery, Outcome, Scenario, Stage};
+use codex_proxy::server::settings::ServerSettings;
+use codex_proxy::simulator::{AnswerOutcome, Delivery, Scenario, Stage};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -15,7 +15,7 @@ use super::harness::{Proxy, Setup, user};
 const LONG: Duration = Duration::from_secs(20);
 
 async fn quick_keepalives() -> Proxy {
-    let settings = Settings { keepalive: Duration::from_millis(50), ..Settings::default() };
+    let settings = ServerSettings { keepalive: Duration::from_millis(50), ..ServerSettings::default() };
     Proxy::with(Setup { settings, ..Setup::default() }).await
 }
 
@@ -92,7 +92,7 @@ async fn a_client_that_leaves_ends_the_call() {
             asking.abort();
         }
         let left = |simulator: &codex_proxy::simulator::Simulator| {
-            simulator.requests_to("/responses").iter().all(|request| request.outcome == Outcome::Disconnected)
+            simulator.requests_to("/responses").iter().all(|request| request.outcome == AnswerOutcome::Disconnected)
         };
         assert!(proxy.simulator.wait_until(Duration::from_secs(1), left).await, "{path} {stage:?} {stream}");
     }
@@ -175,7 +175,7 @@ async fn reasoning_in_every_format() {
         (ReasoningFormat::ThinkTags, None),
         (ReasoningFormat::None, None),
     ] {
-        let settings = Settings { reasoning_format: format, ..Settings::default() };
+        let settings = ServerSettings { reasoning_format: format, ..ServerSettings::default() };
         let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
         proxy.next(Scenario::SeveralReasoningItems);
         let message = proxy.chat(&user("hi")).await.json()["choices"][0]["message"].clone();

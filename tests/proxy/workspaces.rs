@@ -1,7 +1,7 @@
 //! Workspaces that are not served where everybody else's are.
 
 use codex_proxy::credentials::document::AuthDocument;
-use codex_proxy::simulator::{Login, Simulator};
+use codex_proxy::simulator::{SimulatedLogin, Simulator};
 use codex_proxy::upstream::Routing;
 use http::StatusCode;
 use serde_json::json;
@@ -16,7 +16,7 @@ fn hello() -> serde_json::Value {
 async fn a_fedramp_login_goes_to_the_government_address_with_its_header() {
     let government = Simulator::new();
     let running = government.start().await.unwrap();
-    let login = government.issue_login(Login::default().fedramp()).to_string();
+    let login = government.issue_login(SimulatedLogin::default().fedramp()).to_string();
     let proxy = Proxy::with(Setup {
         document: Some(AuthDocument::parse(&login).unwrap()),
         routing: Routing { fedramp_url: Some(running.upstream_url()), account_override: None },

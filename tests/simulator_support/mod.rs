@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use codex_proxy::platform::{ByteStream, HttpClient, TransportError};
-use codex_proxy::simulator::{Login, Play, RunningSimulator, Simulator};
+use codex_proxy::simulator::{Play, RunningSimulator, SimulatedLogin, Simulator};
 use futures_util::StreamExt as _;
 use http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
@@ -118,7 +118,7 @@ impl Backend {
     pub(crate) async fn start() -> Self {
         let simulator = Simulator::new();
         let running = simulator.start().await.unwrap();
-        let login = simulator.issue_login(Login::default());
+        let login = simulator.issue_login(SimulatedLogin::default());
         Self { simulator, running, login, client: client() }
     }
 

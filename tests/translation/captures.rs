@@ -70,7 +70,7 @@ fn every_captured_request_becomes_one_the_backend_accepts() {
     let mut checked = 0;
     for capture in captures() {
         let Some(request) = translated(&capture) else { continue };
-        let refusal = simulator.refusal_of(&request.body);
+        let refusal = simulator.rejection_of(&request.body);
         // A client may ask for JSON mode without the word; then it is refused here as it is by the public API.
         let text = String::from_utf8_lossy(&capture.body).to_lowercase();
         if text.contains("\"json_object\"") && text.matches("json").count() == 1 {

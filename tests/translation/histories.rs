@@ -177,7 +177,7 @@ proptest! {
                 thoughts.remove(index);
             }
         }
-        prop_assert_eq!(simulator.refusal_of(sent.to_string().as_bytes()), None);
+        prop_assert_eq!(simulator.rejection_of(sent.to_string().as_bytes()), None);
         let mut arrived = Vec::new();
         strings(&sent, &mut arrived);
         for text in said_in(&items) {
@@ -202,7 +202,7 @@ proptest! {
         let model = Models::default().resolve(request.model.as_deref(), None);
         let context = Context::new(&model);
         let translated = translate(request.form.own().unwrap(), &context);
-        prop_assert_eq!(simulator.refusal_of(&translated.body), None);
+        prop_assert_eq!(simulator.rejection_of(&translated.body), None);
         let sent: Value = serde_json::from_slice(&translated.body).unwrap();
         let mut arrived = Vec::new();
         strings(&sent, &mut arrived);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use codex_proxy::platform::Instant;
-use codex_proxy::simulator::{HttpFault, Outcome, Scenario, Simulator, Stage};
+use codex_proxy::simulator::{AnswerOutcome, HttpFault, Scenario, Simulator, Stage};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -71,7 +71,7 @@ async fn the_first_event_arrives_while_the_backend_still_sends() {
     while text.matches("chat.completion.chunk").count() < 3 {
         text += std::str::from_utf8(&body.next().await.unwrap().unwrap()).unwrap();
     }
-    assert_eq!(last_call(&world.simulator), Outcome::Open, "{text}");
+    assert_eq!(last_call(&world.simulator), AnswerOutcome::Open, "{text}");
     let mut pieces = 0;
     while let Some(bytes) = body.next().await {
         text += std::str::from_utf8(&bytes.unwrap()).unwrap();
@@ -118,7 +118,7 @@ async fn a_redirect_is_not_followed() {
 async fn a_backend_that_is_not_there_is_said_to_be() {
     let bindings = json!({ "CODEX_UPSTREAM_URL": "http://127.0.0.1:9/codex" });
     let Some(world) = World::with(&[HERE], bindings).await else { return };
-    world.sign_in(codex_proxy::simulator::Login::default()).await;
+    world.sign_in(codex_proxy::simulator::SimulatedLogin::default()).await;
     let answer = world.chat().await;
     assert_eq!(answer.status, 502, "{}", answer.text);
     assert_eq!(answer.error()["code"], "upstream_unreachable", "{}", answer.text);
@@ -132,7 +132,7 @@ async fn a_client_that_leaves_ends_the_call() {
     assert!(answer.chunk().await.unwrap().is_some());
     let left = Instant::now();
     drop(answer);
-    let ended = |simulator: &Simulator| last_call(simulator) == Outcome::Disconnected;
+    let ended = |simulator: &Simulator| last_call(simulator) == AnswerOutcome::Disconnected;
     assert!(world.simulator.wait_until(PATIENCE, ended).await);
     assert!(left.elapsed() < Duration::from_secs(5), "{:?}", left.elapsed());
     let freed = async {
@@ -154,7 +154,7 @@ async fn a_client_that_leaves_before_the_answer_begins_ends_the_call_too() {
         let arrived = |simulator: &Simulator| !simulator.requests_to("/responses").is_empty();
         assert!(world.simulator.wait_until(PATIENCE, arrived).await);
         client.vanish();
-        let ended = |simulator: &Simulator| last_call(simulator) == Outcome::Disconnected;
+        let ended = |simulator: &Simulator| last_call(simulator) == AnswerOutcome::Disconnected;
         assert!(world.simulator.wait_until(Duration::from_secs(5), ended).await, "{body}");
     }
 }
@@ -186,6 +186,6 @@ async fn silent(world: &World, stage: Stage) -> Answer {
     world.post(CHAT, &streaming("hi")).await
 }
 
-fn last_call(simulator: &Simulator) -> Outcome {
+fn last_call(simulator: &Simulator) -> AnswerOutcome {
     simulator.requests_to("/responses").last().unwrap().outcome
 }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use codex_proxy::simulator::{Login, Simulator};
+use codex_proxy::simulator::{SimulatedLogin, Simulator};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::world::{CHAT, HERE, PATIENCE, World, user};
 
 /// A token that has expired and can be renewed.
-fn expired() -> Login {
-    Login::default().expiring_in(-60)
+fn expired() -> SimulatedLogin {
+    SimulatedLogin::default().expiring_in(-60)
 }
 
 /// Answers to refreshes take so long. Setting credentials has the models fetched, and with them a token renewed that needs
@@ -51,7 +51,7 @@ async fn credentials_are_set_shown_and_used() {
     assert_eq!(refused.status, 401);
     assert!(refused.error()["message"].as_str().unwrap().contains("POST /admin/credentials"), "{}", refused.text);
 
-    let login = world.sign_in(Login::default().on_plan("pro")).await;
+    let login = world.sign_in(SimulatedLogin::default().on_plan("pro")).await;
     let status = world.status(HERE).await;
     assert_eq!((&status["type"], &status["hasCredentials"]), (&json!("oauth"), &json!(true)));
     assert_eq!((&status["isExpired"], &status["needsRefreshSoon"]), (&json!(false), &json!(false)));
@@ -118,7 +118,7 @@ async fn two_isolates_and_an_old_copy_in_kv_cause_one_refresh() {
 async fn a_token_near_its_end_is_used_and_renewed_beside_its_use() {
     let Some(world) = World::with(&[HERE], json!({})).await else { return };
     slow_issuer(&world, 5);
-    let login = world.sign_in(Login::default().expiring_in(59 * 60)).await;
+    let login = world.sign_in(SimulatedLogin::default().expiring_in(59 * 60)).await;
     world.chat().await.message();
     assert_eq!(bearer(&world.simulator), token(&login, "access_token"));
     let renewed = rotated(&world, token(&login, "refresh_token")).await;
@@ -138,7 +138,7 @@ async fn credentials_that_are_set_win_over_those_that_were_kept() {
     let (old, new) = tokio::join!(world.chat(), async {
         let asked = |simulator: &Simulator| simulator.counters().refreshes == 2;
         assert!(world.simulator.wait_until(PATIENCE, asked).await);
-        world.sign_in_at("there", Login::default().for_account("another-account")).await
+        world.sign_in_at("there", SimulatedLogin::default().for_account("another-account")).await
     });
     assert!([200, 401].contains(&old.status.as_u16()), "served, or told to ask again: {}", old.text);
     assert_eq!(token(&world.edge.document(), "refresh_token"), token(&new, "refresh_token"));
@@ -158,7 +158,7 @@ async fn credentials_that_are_set_win_over_those_that_were_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_outlives_the_request_that_asked_for_it() {
     let Some(world) = World::with(&[HERE], json!({})).await else { return };
-    let login = world.sign_in(Login::default()).await;
+    let login = world.sign_in(SimulatedLogin::default()).await;
     slow_issuer(&world, 2);
     world.simulator.expire_access_tokens();
     let client = world.hasty(CHAT, &user("hi")).await;
@@ -174,7 +174,7 @@ async fn a_refresh_outlives_the_request_that_asked_for_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_has_ended_says_what_to_do_and_a_new_one_helps() {
     let Some(world) = World::with(&[HERE], json!({})).await else { return };
-    world.sign_in(Login::default()).await;
+    world.sign_in(SimulatedLogin::default()).await;
     world.simulator.expire_access_tokens();
     world.simulator.expire_refresh_tokens();
     for _ in 0..3 {
@@ -184,7 +184,7 @@ async fn a_login_that_has_ended_says_what_to_do_and_a_new_one_helps() {
     }
     assert_eq!(world.simulator.counters().token_requests, 1, "a dead token is tried once");
     assert!(world.status(HERE).await["error"].as_str().is_some_and(|error| error.contains("has expired")));
-    world.sign_in(Login::default()).await;
+    world.sign_in(SimulatedLogin::default()).await;
     world.chat().await.message();
 }
 

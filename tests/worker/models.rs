@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use codex_proxy::platform::Instant;
-use codex_proxy::simulator::Login;
+use codex_proxy::simulator::SimulatedLogin;
 use serde_json::{Value, json};
 
 use super::world::{CHAT, HERE, PATIENCE, World, streaming, user};
@@ -45,7 +45,7 @@ async fn a_retired_models_successor_answers_and_is_remembered() {
 async fn variables_choose_the_default_and_forbid_successors() {
     let variables = json!({ "DEFAULT_MODEL": "gpt-6-luna", "STRICT_MODEL": "true" });
     let Some(world) = World::with(&[HERE], variables).await else { return };
-    world.sign_in(Login::default()).await;
+    world.sign_in(SimulatedLogin::default()).await;
     world.post(CHAT, &user("hi")).await.message();
     assert_eq!(sent(&world), ["gpt-6-luna"]);
     for _ in 0..2 {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use codex_proxy::platform::{HttpClient, unix_now};
-use codex_proxy::simulator::{Login, Play, RunningSimulator, Simulator};
+use codex_proxy::simulator::{Play, RunningSimulator, SimulatedLogin, Simulator};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -31,7 +31,7 @@ impl World {
     /// A Worker with a login that has long to live. `None` where it cannot run.
     pub(crate) async fn start() -> Option<Self> {
         let world = Self::with(&[HERE], json!({})).await?;
-        world.sign_in(Login::default()).await;
+        world.sign_in(SimulatedLogin::default()).await;
         Some(world)
     }
 
@@ -58,11 +58,11 @@ impl World {
     }
 
     /// Signs somebody in at the issuer and hands the login to the Worker, as an operator does.
-    pub(crate) async fn sign_in(&self, login: Login) -> Value {
+    pub(crate) async fn sign_in(&self, login: SimulatedLogin) -> Value {
         self.sign_in_at(HERE, login).await
     }
 
-    pub(crate) async fn sign_in_at(&self, place: &str, login: Login) -> Value {
+    pub(crate) async fn sign_in_at(&self, place: &str, login: SimulatedLogin) -> Value {
         let lifetime = login.first_access_lifetime.unwrap_or(login.access_lifetime);
         let document = self.simulator.issue_login(login);
         let body = json!({

@@ -1,7 +1,7 @@
-//! The command line as it is written: flags and commands, not yet made sense of.
+//! The parsed command line: flags and commands, not yet resolved.
 //!
 //! * Every option is also a key of the configuration file, under the name of its long flag.
-//! * What is not given is `None` or empty here; defaults are [`crate::cli::config`]'s.
+//! * An absent option is `None` or empty here; [`crate::cli::config`] has the defaults.
 
 #![expect(clippy::doc_markdown, reason = "the comments are the help text, where backticks would show")]
 #![allow(rustdoc::bare_urls, reason = "so would angle brackets")]
@@ -27,15 +27,15 @@ pub struct CommandLine {
     /// Print this help
     #[arg(short, long, action = ArgAction::HelpShort, global = true)]
     help: Option<bool>,
-    /// What to do; `serve` where nothing is said.
+    /// The command; `serve` if absent.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// What to do.
+/// A command of the program.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Serve the API (what happens without a command)
+    /// Serve the API (the default command)
     #[default]
     Serve,
     /// Serve the API against a simulation: no account, no network, no files
@@ -45,16 +45,16 @@ pub enum Command {
     /// Show the login, its plan and expiry, and the store it is kept in
     Status(Format),
     /// Sign in with ChatGPT
-    Login(Login),
+    Login(LoginArguments),
     /// Sign out and remove the login from its store
-    Logout(Logout),
-    /// Check port, login, network and clock, and say what to do about each
+    Logout(LogoutArguments),
+    /// Check port, login, network and clock, and say how to fix each problem
     Doctor,
     /// Print a completion script for a shell
     Completions(Completions),
 }
 
-/// How a command prints what it found.
+/// The output format of a command.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
 pub struct Format {
     /// Print JSON
@@ -62,9 +62,9 @@ pub struct Format {
     pub json: bool,
 }
 
-/// How to sign in.
+/// The options of `login`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
-pub struct Login {
+pub struct LoginArguments {
     /// Sign in with a code on another device (for machines without a browser)
     #[arg(long, conflicts_with = "no_browser")]
     pub device: bool,
@@ -73,26 +73,26 @@ pub struct Login {
     pub no_browser: bool,
 }
 
-/// How to sign out.
+/// The options of `logout`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
-pub struct Logout {
-    /// End the login at the issuer too, for every program that shares it
+pub struct LogoutArguments {
+    /// Revoke the login at the issuer too, for every program that shares it
     #[arg(long)]
     pub revoke: bool,
 }
 
-/// Which shell to complete in.
+/// The shell to complete in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
 pub struct Completions {
     /// The shell
     pub shell: clap_complete::Shell,
 }
 
-/// Everything that flags, environment and configuration file can say.
+/// The options of flags, environment and configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Options {
-    /// Where the login is kept [env: CREDS_STORE] [default: auto]
+    /// Store of the login [env: CREDS_STORE] [default: auto]
     #[arg(long, value_name = "STORE", hide_possible_values = false, global = true)]
     pub creds_store: Option<CredsStore>,
     /// The login's file, for the stores auto, xdg and legacy [env: CREDS_PATH]
@@ -104,74 +104,76 @@ pub struct Options {
     /// Address to listen on; localhost is both 127.0.0.1 and ::1 [env: HOST] [default: localhost]
     #[arg(long, value_name = "HOST", global = true)]
     pub host: Option<String>,
-    /// Port to listen on; 0 takes any free one [env: PORT] [default: 9879]
+    /// Port to listen on; 0 means any free port [env: PORT] [default: 9879]
     #[arg(long, value_name = "PORT", global = true)]
     pub port: Option<u16>,
-    /// What to log: off, error, warn, info, debug, trace, or a filter [env: RUST_LOG] [default: info]
+    /// Log level: off, error, warn, info, debug, trace, or a filter [env: RUST_LOG] [default: info]
     #[arg(long, value_name = "LEVEL", global = true)]
     pub log_level: Option<String>,
     /// Log request and answer bodies, without credentials (they hold your conversations)
     #[arg(long, global = true)]
     pub log_bodies: bool,
-    /// Key that clients must present; may be repeated. Every user of this machine can read it in the process list:
-    /// better use --api-key-file or the environment [env: API_KEY, separated by commas]
+    /// Key that clients must send; may be repeated. Every user of this machine can read it in the process list: prefer
+    /// --api-key-file or the environment [env: API_KEY, separated by commas]
     #[arg(long, value_name = "KEY", global = true)]
     #[serde(deserialize_with = "crate::cli::config::value::one_or_many")]
     pub api_key: Vec<String>,
-    /// File with further keys, one a line; - is standard input [env: CODEX_PROXY_API_KEY_FILE]
+    /// File with more keys, one per line; - is standard input [env: CODEX_PROXY_API_KEY_FILE]
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true)]
     pub api_key_file: Option<PathBuf>,
     /// Host name that requests may be addressed to, beside localhost; may be repeated
     #[arg(long, value_name = "HOST", global = true)]
     #[serde(deserialize_with = "crate::cli::config::value::one_or_many")]
     pub allow_host: Vec<String>,
-    /// Origin whose web pages may call, such as https://app.example; may be repeated
+    /// Origin of web pages that may call, such as https://app.example; may be repeated
     #[arg(long, value_name = "ORIGIN", global = true)]
     #[serde(deserialize_with = "crate::cli::config::value::one_or_many")]
     pub allow_origin: Vec<String>,
     /// Model for requests that name none [env: DEFAULT_MODEL] [default: the first that the account lists]
     #[arg(long, value_name = "MODEL", global = true)]
     pub default_model: Option<String>,
-    /// Let the name FROM mean the model TO; may be repeated
+    /// Map the name FROM to the model TO; may be repeated
     #[arg(long, value_name = "FROM=TO", global = true)]
     #[serde(deserialize_with = "Aliases::entries")]
     pub model_alias: Vec<Alias>,
-    /// Refuse a request whose model is retired or exchanged by the backend, instead of naming the model that answers
+    /// Refuse a request whose model is retired or replaced by the backend, instead of naming the model that answers
     #[arg(long, global = true)]
     pub strict_model: bool,
-    /// File whose text is sent as instructions; the client's own become a developer message [env: INSTRUCTIONS_FILE]
+    /// File with the instructions to send; the client's own become a developer message [env: INSTRUCTIONS_FILE]
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true)]
     pub instructions_file: Option<PathBuf>,
-    /// How chat answers show reasoning [default: reasoning_content]
+    /// Form of reasoning in chat answers [default: reasoning_content]
     #[arg(long, value_name = "FORMAT", global = true)]
-    pub reasoning_format: Option<Reasoning>,
-    /// Do not give the model its earlier reasoning back on the next turn of a chat
+    pub reasoning_format: Option<ReasoningArgument>,
+    /// Do not return a chat's earlier reasoning to the model on the next turn
     #[arg(long, global = true)]
     pub no_reasoning_replay: bool,
-    /// Size of a request body at most, such as 10MiB [default: 64MiB]
+    /// Largest request body, such as 10MiB [default: 64MiB]
     #[arg(long, value_name = "SIZE", global = true)]
     pub max_body_size: Option<ByteSize>,
-    /// Requests worked on at once at most [default: 512]
+    /// Most requests at the same time [default: 512]
     #[arg(long, value_name = "COUNT", global = true)]
     pub max_concurrent: Option<usize>,
     /// Address of the backend [env: CODEX_UPSTREAM_URL] [default: https://chatgpt.com/backend-api/codex, for FedRAMP workspaces https://gov.chatgpt.com/backend-api/codex]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, global = true)]
     pub upstream_url: Option<String>,
-    /// Header x-openai-account-routing-override of every call, for workspaces that need one (doctor tells) [env: CODEX_ACCOUNT_ROUTING_OVERRIDE]
+    /// Header x-openai-account-routing-override of every call, for workspaces that need one (see doctor) [env:
+    /// CODEX_ACCOUNT_ROUTING_OVERRIDE]
     #[arg(long, value_name = "ROUTE", global = true)]
     pub account_routing_override: Option<String>,
     /// Address of the token issuer [env: CODEX_AUTH_URL] [default: https://auth.openai.com]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, global = true)]
     pub auth_url: Option<String>,
-    /// Name this program gives itself at the backend [env: CODEX_ORIGINATOR] [default: codex-proxy]
+    /// Name of this program in calls to the backend [env: CODEX_ORIGINATOR] [default: codex-proxy]
     #[arg(long, value_name = "NAME", global = true)]
     pub originator: Option<String>,
-    /// Codex CLI version whose models the backend shows [env: CODEX_CLIENT_VERSION] [default: 0.169.0]
+    /// Codex CLI version sent to the backend, which decides the models listed [env: CODEX_CLIENT_VERSION] [default:
+    /// 0.169.0]
     #[arg(long, value_name = "VERSION", global = true)]
     pub client_version: Option<String>,
 }
 
-/// Where the login is kept.
+/// The store of the login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CredsStore {
@@ -187,9 +189,9 @@ pub enum CredsStore {
     Env,
 }
 
-/// How chat answers show reasoning.
+/// The form of reasoning in chat answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
-pub enum Reasoning {
+pub enum ReasoningArgument {
     /// In the field `reasoning_content`
     #[value(name = "reasoning_content")]
     #[serde(rename = "reasoning_content")]

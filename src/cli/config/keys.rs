@@ -1,6 +1,6 @@
-//! Keys that are not written on the command line: a file, or standard input.
+//! API keys from a file or from standard input.
 //!
-//! * One key a line; blank lines and lines that begin with `#` are skipped.
+//! * One key per line; blank lines and lines that begin with `#` are skipped.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::cli::error::CliError;
 use crate::files::trust;
 
-/// The keys in the file at `path`, or in standard input where `path` is `-`. There is at least one.
+/// Reads the keys in the file at `path`, or in standard input if `path` is `-`. Returns at least one.
 pub(in crate::cli) fn read(path: &Path) -> Result<Vec<String>, CliError> {
     let text = if path == Path::new("-") { read_input() } else { read_file(path) };
     let text = text.map_err(|problem| CliError::Option { option: OPTION.to_owned(), problem })?;
@@ -37,5 +37,5 @@ fn read_file(path: &Path) -> Result<String, String> {
 }
 
 const OPTION: &str = "--api-key-file";
-/// More than any number of keys takes.
+/// More bytes than any list of keys has.
 const LARGEST: u64 = 1 << 20;

@@ -1,8 +1,8 @@
-//! Where options come from: flags beat the environment, the environment beats the configuration file.
+//! The layers of options: flags override the environment, the environment overrides the configuration file.
 //!
 //! * An empty variable counts as unset.
-//! * A list that is given in one place replaces the same list of the places below it.
-//! * An unknown key in the configuration file is an error that names it.
+//! * A list in one layer replaces the same list of the layers below.
+//! * An unknown key in the configuration file is an error with its name.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::cli::error::CliError;
 use crate::files::trust;
 
 impl Options {
-    /// What the environment says, read through `variable`. A variable that is set and cannot be used is an error.
+    /// Reads the environment through `variable`. An unusable value is an error.
     pub fn from_environment(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, CliError> {
         let set = |name: &str| -> Result<Option<String>, CliError> {
             Ok(text(name, variable(name))?.filter(|value| !value.trim().is_empty()))
@@ -41,7 +41,7 @@ impl Options {
         })
     }
 
-    /// What the configuration file at `path` says.
+    /// Reads the configuration file at `path`.
     pub fn from_file(path: &Path) -> Result<Self, CliError> {
         let problem = |problem| CliError::ConfigFile { path: path.to_owned(), problem };
         trust::check_owner(path).map_err(problem)?;
@@ -53,12 +53,12 @@ impl Options {
         toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
             let place = line.map_or_else(|| "is wrong: ".to_owned(), |line| format!("is wrong in line {line}: "));
-            // A message of several lines would hide the others in a log.
+            // A message of several lines would be split in a log.
             place + &error.message().replace('\n', " ")
         })
     }
 
-    /// These options, and where they say nothing, those of `below`.
+    /// Fills unset options from `below`.
     #[must_use]
     pub fn or(self, below: Self) -> Self {
         let list = |own: Vec<_>, below| if own.is_empty() { below } else { own };
@@ -91,14 +91,14 @@ impl Options {
     }
 }
 
-/// The text of the variable `name`.
+/// Converts the variable `name` to text.
 pub(in crate::cli) fn text(name: &str, value: Option<OsString>) -> Result<Option<String>, CliError> {
     let wrong =
         |_| CliError::Option { option: name.to_owned(), problem: "it is set, but not to UTF-8 text".to_owned() };
     value.map(|value| value.into_string().map_err(wrong)).transpose()
 }
 
-/// The keys in the variable `name`. One that is set to something and holds no key would leave the API open.
+/// Reads the keys in the variable `name`. A non-empty value without a key is an error: it would leave the API open.
 fn keys(name: &str, value: Option<String>) -> Result<Vec<String>, CliError> {
     let value = value.unwrap_or_default();
     let keys: Vec<_> = value.split(',').map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect();
@@ -127,7 +127,7 @@ fn choice<T: ValueEnum>(name: &str, value: Option<String>) -> Result<Option<T>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::config::args::{CredsStore, Reasoning};
+    use crate::cli::config::args::{CredsStore, ReasoningArgument};
     use crate::cli::config::value::ByteSize;
 
     fn environment(pairs: &'static [(&str, &str)]) -> Result<Options, CliError> {
@@ -213,7 +213,7 @@ mod tests {
             "#,
         )
         .expect("options");
-        assert_eq!(options.reasoning_format, Some(Reasoning::ThinkTags));
+        assert_eq!(options.reasoning_format, Some(ReasoningArgument::ThinkTags));
         assert_eq!((options.max_body_size, options.allow_host.len()), (Some(ByteSize(1 << 20)), 1));
         assert_eq!(options.model_alias[0].to_string(), "gpt-4o=gpt-6.1-sol");
         let list = Options::from_toml(r#"model-alias = ["a=b"]"#).expect("options");

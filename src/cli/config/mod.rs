@@ -1,6 +1,6 @@
-//! What the program works with: every option resolved, checked and defaulted, once.
+//! The resolved configuration: every option checked and defaulted, once.
 //!
-//! * Everything that can be wrong about an option is found here, before anything is opened or sent.
+//! * Every error in an option is found here, before anything is opened or sent.
 
 pub mod args;
 mod keys;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::catalogue::CatalogueFile;
-use crate::cli::config::args::{CredsStore, Options, Reasoning};
+use crate::cli::config::args::{CredsStore, Options, ReasoningArgument};
 use crate::cli::config::layers::text;
 use crate::cli::error::CliError;
 use crate::credentials::{Environment, StoreChoice, StoreOptions};
@@ -22,16 +22,16 @@ use crate::server::guard::Guard;
 use crate::server::guard::host::HostPolicy;
 use crate::server::guard::key::Keys;
 use crate::server::guard::origin::OriginPolicy;
-use crate::server::settings::Settings;
+use crate::server::settings::ServerSettings;
 use crate::upstream;
-use crate::upstream::written;
+use crate::upstream::defaults;
 
-/// Every decision of the operator.
+/// The resolved options.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the login is kept.
+    /// The store of the login.
     pub store: StoreOptions,
-    /// What the process's environment says about logins.
+    /// The variables that concern logins.
     pub environment: Environment,
     /// The address to listen on.
     pub host: String,
@@ -39,22 +39,22 @@ pub struct Config {
     pub port: u16,
     /// Whether the API needs a key.
     pub has_key: bool,
-    /// Limits, rules and formats of the server.
-    pub server: Settings,
-    /// From → to, for model names.
+    /// The server's settings.
+    pub server: ServerSettings,
+    /// The model aliases, from and to.
     pub aliases: Vec<(String, String)>,
     /// The model for requests that name none.
     pub default_model: Option<String>,
-    /// Where the backend is and how to introduce this program to it.
-    pub upstream: upstream::Settings,
-    /// Where the account's list of models is kept between two runs.
+    /// The backend's address, and this program's identification there.
+    pub upstream: upstream::UpstreamSettings,
+    /// The cache of the account's list of models between two runs.
     pub catalogue_cache: Option<CatalogueFile>,
-    /// Where the token issuer is.
+    /// The token issuer's address.
     pub auth_url: String,
 }
 
 impl Config {
-    /// The decisions that `options` and the environment come to.
+    /// Resolves `options` and the environment.
     pub fn resolve(options: Options, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, CliError> {
         let environment = Environment::from_variables(&variable);
         let admin_key = text("ADMIN_API_KEY", variable("ADMIN_API_KEY"))?.unwrap_or_default();
@@ -81,30 +81,31 @@ impl Config {
                 options.originator,
                 options.client_version,
             )?,
-            auth_url: url("--auth-url", options.auth_url.as_deref().unwrap_or(written::AUTH_URL))?,
+            auth_url: url("--auth-url", options.auth_url.as_deref().unwrap_or(defaults::AUTH_URL))?,
             catalogue_cache: CatalogueFile::of_this_user(&variable),
             environment,
             host,
         })
     }
 
-    /// The models, as far as they are known without asking.
+    /// Returns the models known without a call to the backend.
     pub fn models(&self) -> Models {
         Models::new(self.aliases.clone(), self.default_model.clone())
     }
 }
 
-/// The configuration file to read: the one that was named, else the usual one if it is there.
+/// Returns the configuration file to read: the one named, else the default one if it exists.
 pub fn config_file(named: Option<PathBuf>, environment: &Environment) -> Option<PathBuf> {
     let usual = || {
-        // Without a home the directory would be one of the current directory's, and so anybody's.
+        // Without a home directory the path would be relative to the current directory, which anybody may own.
         environment.config_directory.as_ref()?;
         Some(environment.own_directory().join("config.toml")).filter(|path| path.exists())
     };
     named.map(|path| environment.expand(&path)).or_else(usual)
 }
 
-/// A store whose usual place is in the user's home needs one: its place would be relative to the current directory.
+/// Requires a home directory for a store with its default path there, which would otherwise be relative to the current
+/// directory.
 fn check_home(options: &Options, environment: &Environment) -> Result<(), CliError> {
     let relative = |option: &str, path: &Path| CliError::Option {
         option: option.to_owned(),
@@ -130,25 +131,25 @@ fn check_home(options: &Options, environment: &Environment) -> Result<(), CliErr
     Err(CliError::Option { option: "HOME".to_owned(), problem })
 }
 
-/// Who names an address means it for every login; only the default differs between workspaces.
+/// An address set by the operator applies to every login; only the default differs between workspaces.
 fn backend(
     address: Option<&str>,
     account_override: Option<String>,
     originator: Option<String>,
     client_version: Option<String>,
-) -> Result<upstream::Settings, CliError> {
+) -> Result<upstream::UpstreamSettings, CliError> {
     let account_override =
         account_override.map(|route| header_text("--account-routing-override", route)).transpose()?;
-    let fedramp_url = address.is_none().then(|| written::FEDRAMP_UPSTREAM_URL.to_owned());
+    let fedramp_url = address.is_none().then(|| defaults::FEDRAMP_UPSTREAM_URL.to_owned());
     let named = |option: &str, given: Option<String>, usual: &str| {
         header_text(option, given.unwrap_or_else(|| usual.to_owned()))
     };
-    Ok(upstream::Settings {
-        base_url: url("--upstream-url", address.unwrap_or(written::UPSTREAM_URL))?,
-        originator: named("--originator", originator, written::ORIGINATOR)?,
-        client_version: named("--client-version", client_version, written::CLIENT_VERSION)?,
-        user_agent: upstream::Settings::user_agent(),
-        idle_timeout: upstream::Settings::IDLE_TIMEOUT,
+    Ok(upstream::UpstreamSettings {
+        base_url: url("--upstream-url", address.unwrap_or(defaults::UPSTREAM_URL))?,
+        originator: named("--originator", originator, defaults::ORIGINATOR)?,
+        client_version: named("--client-version", client_version, defaults::CLIENT_VERSION)?,
+        user_agent: upstream::UpstreamSettings::user_agent(),
+        idle_timeout: upstream::UpstreamSettings::IDLE_TIMEOUT,
         routing: upstream::Routing { fedramp_url, account_override },
     })
 }
@@ -171,7 +172,7 @@ fn store(options: &Options) -> StoreOptions {
 
 fn guard(options: &Options, host: &str, admin_key: &str, environment: &Environment) -> Result<Guard, CliError> {
     let wrong = |option: &str, problem: String| CliError::Option { option: option.to_owned(), problem };
-    // An IPv6 address is written in brackets wherever a host may have a port.
+    // An IPv6 address needs brackets wherever a host may have a port.
     let own = if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
     let no_host = |host: &str| format!("{host:?} is no host name; write it like proxy.lan, without a scheme or path");
     if HostPolicy::new([own.as_str()]).is_err() {
@@ -191,14 +192,14 @@ fn guard(options: &Options, host: &str, admin_key: &str, environment: &Environme
     Ok(Guard { hosts: allowed, origins, api_keys, needs_key: false, admin_keys: Keys::new([admin_key]) })
 }
 
-fn server(options: &Options, guard: Guard, environment: &Environment) -> Result<Settings, CliError> {
-    let defaults = Settings::default();
+fn server(options: &Options, guard: Guard, environment: &Environment) -> Result<ServerSettings, CliError> {
+    let defaults = ServerSettings::default();
     let reasoning_format = match options.reasoning_format {
         None => defaults.reasoning_format,
-        Some(Reasoning::ReasoningContent) => ReasoningFormat::ReasoningContent,
-        Some(Reasoning::Reasoning) => ReasoningFormat::Reasoning,
-        Some(Reasoning::ThinkTags) => ReasoningFormat::ThinkTags,
-        Some(Reasoning::None) => ReasoningFormat::None,
+        Some(ReasoningArgument::ReasoningContent) => ReasoningFormat::ReasoningContent,
+        Some(ReasoningArgument::Reasoning) => ReasoningFormat::Reasoning,
+        Some(ReasoningArgument::ThinkTags) => ReasoningFormat::ThinkTags,
+        Some(ReasoningArgument::None) => ReasoningFormat::None,
     };
     let instructions = options.instructions_file.as_deref().map(|path| instructions(&environment.expand(path)));
     let max_concurrent = options.max_concurrent.unwrap_or(defaults.max_concurrent);
@@ -206,7 +207,7 @@ fn server(options: &Options, guard: Guard, environment: &Environment) -> Result<
         let problem = "0 would refuse every request; the least is 1".to_owned();
         return Err(CliError::Option { option: "--max-concurrent".to_owned(), problem });
     }
-    Ok(Settings {
+    Ok(ServerSettings {
         guard,
         max_body_size: options.max_body_size.map_or(defaults.max_body_size, |size| size.0),
         max_concurrent,
@@ -225,11 +226,11 @@ fn instructions(path: &Path) -> Result<Arc<str>, CliError> {
 }
 
 fn url(option: &str, text: &str) -> Result<String, CliError> {
-    written::base_url(text).map_err(|problem| CliError::Option { option: option.to_owned(), problem })
+    defaults::base_url(text).map_err(|problem| CliError::Option { option: option.to_owned(), problem })
 }
 
 fn header_text(option: &str, text: String) -> Result<String, CliError> {
-    written::header_text(text).map_err(|problem| CliError::Option { option: option.to_owned(), problem })
+    defaults::header_text(text).map_err(|problem| CliError::Option { option: option.to_owned(), problem })
 }
 
 const DEFAULT_PORT: u16 = 9879;
@@ -338,10 +339,10 @@ mod tests {
         }
         for (word, expected) in [
             (None, ReasoningFormat::ReasoningContent),
-            (Some(Reasoning::ReasoningContent), ReasoningFormat::ReasoningContent),
-            (Some(Reasoning::Reasoning), ReasoningFormat::Reasoning),
-            (Some(Reasoning::ThinkTags), ReasoningFormat::ThinkTags),
-            (Some(Reasoning::None), ReasoningFormat::None),
+            (Some(ReasoningArgument::ReasoningContent), ReasoningFormat::ReasoningContent),
+            (Some(ReasoningArgument::Reasoning), ReasoningFormat::Reasoning),
+            (Some(ReasoningArgument::ThinkTags), ReasoningFormat::ThinkTags),
+            (Some(ReasoningArgument::None), ReasoningFormat::None),
         ] {
             let options = Options { reasoning_format: word, ..Options::default() };
             assert_eq!(resolve(options).expect("a configuration").server.reasoning_format, expected);

@@ -1,4 +1,4 @@
-//! Values that need reading: sizes, aliases, lists.
+//! Values that need parsing: sizes, aliases, lists.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-/// A number of bytes, written as `1048576`, `64MiB`, `64M` or `64MB`; the units are powers of 1024.
+/// A number of bytes, parsed from `1048576`, `64MiB`, `64M` or `64MB`; the units are powers of 1024.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteSize(pub usize);
 
@@ -47,12 +47,12 @@ impl<'de> Deserialize<'de> for ByteSize {
     }
 }
 
-/// One name that means another model.
+/// A name mapped to a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alias {
-    /// The name clients use.
+    /// The client's name.
     pub from: String,
-    /// The model it means.
+    /// The model.
     pub to: String,
 }
 
@@ -94,7 +94,7 @@ impl Aliases {
     }
 }
 
-/// A list in a configuration file, where a single text is a list of one.
+/// Reads a list in a configuration file; a single text is a list of one.
 pub(in crate::cli) fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

@@ -1,7 +1,7 @@
-//! The fields of a log line that a person reads: `message name=value other=value`.
+//! The fields of a human-readable log line: `message name=value other=value`.
 //!
-//! * Control characters of a value are escaped, so that a text from elsewhere can neither begin a line of its own nor
-//!   steer the terminal. JSON lines need no such care: JSON escapes them.
+//! * Control characters of a value are escaped, so that untrusted text can neither begin a new line nor control the
+//!   terminal. JSON lines need no such care: JSON escapes them.
 
 use std::fmt::{self, Write as _};
 
@@ -33,7 +33,7 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -
     write!(Escaping(writer), "{value:?}")
 }
 
-/// Escapes what is written through it.
+/// Escapes control characters written through it.
 struct Escaping<'w, 'a>(&'w mut Writer<'a>);
 
 impl fmt::Write for Escaping<'_, '_> {

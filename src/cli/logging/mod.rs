@@ -1,8 +1,8 @@
-//! The log: always on stderr, for a person or, with `ENV=production`, one JSON object a line.
+//! The log, always on stderr: human-readable or, with `ENV=production`, one JSON object per line.
 //!
-//! * Any other value of `ENV` means a person reads it: shells use a variable of that name for other things.
-//! * A panic is a line of the log like any other.
-//! * [`queue`] takes the lines to stderr, so that nothing waits for it; [`fields`] keeps each on one line.
+//! * Any other value of `ENV` means human-readable: shells use a variable of that name for other things.
+//! * A panic is logged like any other line.
+//! * [`queue`] writes the lines to stderr, so that no task waits for it; [`fields`] keeps each on one line.
 
 mod fields;
 mod queue;
@@ -21,7 +21,7 @@ use crate::cli::error::CliError;
 use crate::cli::logging::fields::EscapedFields;
 use crate::cli::logging::queue::LogQueue;
 
-/// The running log. Dropping it waits a second at most for the lines that are on their way.
+/// The running log. Dropping it waits up to a second for queued lines.
 #[derive(Debug)]
 pub(super) struct Log(LogQueue);
 
@@ -35,7 +35,7 @@ impl Drop for Log {
 pub(super) fn start(filter: &str, production: bool) -> Result<Log, CliError> {
     let filter = parse(filter)?;
     let queue = LogQueue::start(io::stderr())?;
-    // An error of its own would be written to stderr directly, which panics where stderr cannot be written.
+    // The subscriber would write its own errors to stderr directly, and panic if stderr cannot be written.
     let builder = fmt().with_writer(queue.clone()).with_max_level(LevelFilter::TRACE).log_internal_errors(false);
     let started = if production {
         builder.json().flatten_event(true).with_span_list(false).finish().with(filter).try_init()
@@ -54,9 +54,9 @@ pub(super) fn start(filter: &str, production: bool) -> Result<Log, CliError> {
     Ok(Log(queue))
 }
 
-/// A level for everything, levels for modules, or both; the longest matching module decides.
+/// Parses a level for everything, levels for modules, or both; the longest matching module decides.
 ///
-/// Not `EnvFilter`: its filters by span and field take 0.3 MB of regular expressions with them.
+/// Not `EnvFilter`: its filters by span and field add 0.3 MB of regular expressions.
 fn parse(text: &str) -> Result<Targets, CliError> {
     let wrong = |part: &str| CliError::Option {
         option: "--log-level (RUST_LOG)".to_owned(),

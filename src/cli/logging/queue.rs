@@ -1,11 +1,11 @@
-//! The log's way out: a bounded queue, and one thread that writes it to stderr.
+//! The log's output: a bounded queue, and one thread that writes it to stderr.
 //!
-//! * A log line neither blocks nor fails its caller, whatever becomes of stderr: a closed pipe, a full disk, a reader that
-//!   has stopped, a terminal that is gone.
-//! * Lines beyond the bound, and lines that could not be written, are lost and counted; the count is logged as soon as a
-//!   line can be written again.
-//! * The bound is in bytes as well as in lines, because a line of `--log-bodies` may hold 16 KiB. That, and no word on
-//!   stdout when the queue is full at exit, is why this is not `tracing-appender`
+//! * A log line neither blocks its caller nor fails, whatever the state of stderr: a closed pipe, a full disk, a
+//!   stopped reader, a closed terminal.
+//! * Lines beyond the bound, and lines that could not be written, are dropped and counted; the count is logged as soon
+//!   as a line can be written again.
+//! * The bound is in bytes as well as in lines, because a line of `--log-bodies` may hold 16 KiB. `tracing-appender`
+//!   has no such bound, and prints to stdout if the queue is full at exit
 //!   (<https://docs.rs/tracing-appender/0.2.5/src/tracing_appender/non_blocking.rs.html>).
 
 use std::io::{self, ErrorKind, Write};
@@ -19,7 +19,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::platform::Instant;
 
-/// The way into the queue. Clones lead to the same queue.
+/// A sender into the queue. Clones send into the same queue.
 #[derive(Debug, Clone)]
 pub(super) struct LogQueue {
     messages: SyncSender<Message>,
@@ -30,7 +30,7 @@ pub(super) struct LogQueue {
 enum Message {
     /// One whole line with its line break.
     Line(Vec<u8>),
-    /// A request to be told when everything before it has been written.
+    /// A request for a reply once everything before it was written.
     Flush(SyncSender<()>),
 }
 
@@ -38,7 +38,7 @@ enum Message {
 struct Counts {
     /// Bytes in the queue.
     waiting: AtomicUsize,
-    /// Lines lost and not yet reported.
+    /// Dropped lines not yet reported.
     lost: AtomicU64,
 }
 
@@ -53,7 +53,7 @@ impl LogQueue {
         Ok(Self { messages, counts })
     }
 
-    /// Waits until the lines so far have been written, for at most `limit`.
+    /// Waits until the queued lines were written, for at most `limit`.
     pub(super) fn flush(&self, limit: Duration) {
         let (done, flushed) = sync_channel(1);
         if self.messages.try_send(Message::Flush(done)).is_ok() {
@@ -119,7 +119,7 @@ fn write_lines(messages: &Receiver<Message>, mut writer: LineWriter<impl Write>,
 #[derive(Debug)]
 struct LineWriter<W> {
     output: W,
-    /// The output ends in the middle of a line.
+    /// Whether the output ends in the middle of a line.
     torn: bool,
 }
 
@@ -133,7 +133,7 @@ impl<W: Write> LineWriter<W> {
         self.write_bytes(line, deadline)
     }
 
-    /// A descriptor that somebody else has made non-blocking may ask for another attempt.
+    /// Another process may have made the descriptor non-blocking, which requires retries.
     fn write_bytes(&mut self, mut bytes: &[u8], deadline: Instant) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.output.write(bytes) {
@@ -153,11 +153,11 @@ impl<W: Write> LineWriter<W> {
     }
 }
 
-/// Lines that may wait; a second of the busiest log.
+/// The most queued lines; a second of the busiest log.
 const MOST_LINES: usize = 4096;
-/// Bytes that may wait.
+/// The most queued bytes.
 const MOST_BYTES: usize = 8 << 20;
-/// The time a line may take on a non-blocking descriptor.
+/// The longest retry of a line on a non-blocking descriptor.
 const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -168,7 +168,7 @@ mod tests {
 
     use super::*;
 
-    /// An output whose next writes end as told; it takes everything once nothing is left to tell.
+    /// An output with scripted results of writes; it accepts everything after the script.
     #[derive(Clone, Default)]
     struct Scripted {
         next: Arc<Mutex<VecDeque<Result<usize, ErrorKind>>>>,
@@ -241,7 +241,7 @@ mod tests {
         for _ in 0..2 * MOST_LINES {
             queue.push(b"line\n");
         }
-        // One line is in the writer's hands.
+        // One line is with the writer.
         let lost = queue.counts.lost.load(Ordering::Relaxed);
         assert!((MOST_LINES as u64 - 1..=MOST_LINES as u64).contains(&lost), "{lost}");
         queue.flush(Duration::from_millis(1));

@@ -1,83 +1,75 @@
-//! A JSON object whose values are kept as they are written.
+//! A JSON object whose values keep their source text.
 //!
-//! * A value is looked at only when it is asked for. What nobody sets is written back byte for byte: the digits of its
-//!   numbers, its escapes and its own layout stay.
-//! * A key given twice counts with its last value, in its first place.
-//! * The text of every value is wiped when it is replaced or dropped.
+//! * A value is decoded only on request. An unchanged value is written back byte for byte: the digits of its numbers,
+//!   its escapes and its layout stay.
+//! * A duplicate key keeps its first position and its last value.
+//! * Replaced and dropped values are wiped.
 
 use indexmap::IndexMap;
 use zeroize::Zeroizing;
 
 use crate::json::{Object, push_string};
 
-/// The members of one object, in their order: each key with the JSON text of its value.
+/// Maps each key to the JSON text of its value, in source order.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Fields(IndexMap<String, Zeroizing<String>>);
 
 impl Fields {
-    /// The object that `text` must be.
+    /// Parses `text`, which must be a JSON object.
     pub(super) fn parse(text: &str) -> Result<Self, serde_json::Error> {
         let object: Object<'_> = serde_json::from_str(text)?;
         let members = object.iter().map(|(name, value)| (name.to_owned(), Zeroizing::new(value.get().to_owned())));
         Ok(Self(members.collect()))
     }
 
-    /// The keys, in their order.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
-    /// Whether there is a value under `name`, be it `null`.
+    /// Returns whether `name` is present, even as `null`.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// Whether there is a value other than `null` under `name`.
+    /// Returns whether `name` has a value other than `null`.
     pub(super) fn holds(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|value| value.as_str() != NULL)
     }
 
-    /// The string under `name`.
     pub(super) fn text(&self, name: &str) -> Option<String> {
         serde_json::from_str(self.0.get(name)?).ok()
     }
 
-    /// The non-negative whole number under `name`.
     pub(super) fn unsigned(&self, name: &str) -> Option<u64> {
         serde_json::from_str(self.0.get(name)?).ok()
     }
 
-    /// The object under `name`.
     pub(super) fn object(&self, name: &str) -> Option<Self> {
         Self::parse(self.0.get(name)?).ok()
     }
 
-    /// Puts a string under `name`.
     pub(super) fn set_text(&mut self, name: &str, text: &str) {
         self.set(name, quoted(text));
     }
 
-    /// Puts a whole number under `name`.
     pub(super) fn set_unsigned(&mut self, name: &str, number: u64) {
         self.set(name, Zeroizing::new(number.to_string()));
     }
 
-    /// Puts `null` under `name`.
     pub(super) fn set_null(&mut self, name: &str) {
         self.set(name, Zeroizing::new(NULL.to_owned()));
     }
 
-    /// Puts an object under `name`, laid out for its place.
+    /// Sets `name` to `object`, indented for its depth.
     pub(super) fn set_object(&mut self, name: &str, object: &Self) {
         self.set(name, object.laid_out(1));
     }
 
-    /// Takes `name` away.
     pub(super) fn remove(&mut self, name: &str) {
         self.0.shift_remove(name);
     }
 
-    /// The object as JSON text, a line for each member and a final newline.
+    /// Formats the object as JSON: one line per member and a final newline.
     pub(super) fn to_text(&self) -> Zeroizing<String> {
         let mut text = self.laid_out(0);
         text.push('\n');
@@ -88,7 +80,7 @@ impl Fields {
         self.0.insert(name.to_owned(), value);
     }
 
-    /// The object as JSON text that stands `depth` objects deep.
+    /// Formats the object with the indentation of nesting level `depth`.
     fn laid_out(&self, depth: usize) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::with_capacity(self.room(depth)));
         text.push('{');
@@ -107,7 +99,7 @@ impl Fields {
         text
     }
 
-    /// The most bytes that the object and a newline take: text that has to grow leaves pieces behind that nobody wipes.
+    /// Returns an upper bound of the formatted size. A buffer that grows would leave unwiped copies behind.
     fn room(&self, depth: usize) -> usize {
         let members = self.0.iter().map(|(name, value)| 6 * name.len() + value.len() + 2 * depth + 8);
         members.sum::<usize>() + 2 * depth + 4

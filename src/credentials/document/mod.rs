@@ -1,12 +1,12 @@
-//! The `auth.json` document: the login as the Codex CLI and this program share it.
+//! The `auth.json` document, shared with the Codex CLI.
 //!
-//! * It is edited as JSON, never through a struct: a field this program does not know keeps its text, to the last digit
-//!   of its numbers, and its place.
-//! * What a document means is read by [`AuthDocument::login`]: `tokens` decide, not `auth_mode` and not whether
-//!   `OPENAI_API_KEY` has a value (a browser login stores a platform key beside its tokens).
-//! * When the access token expires: what `expiresAt` (ms) states, else its own `exp`, else eight days after `last_refresh`.
-//!   A refresh removes the statement, so it never outlives the token it was made about.
-//! * The text of every value is wiped when the document is dropped, and `Debug` shows field names only.
+//! * The document is edited as JSON, never through a struct: an unknown field keeps its text, to the last digit of its
+//!   numbers, and its position.
+//! * [`AuthDocument::login`] interprets the document: `tokens` decide, not `auth_mode` and not whether `OPENAI_API_KEY`
+//!   has a value (a browser login stores a platform key beside its tokens).
+//! * The access token's expiry is `expiresAt` (ms), else its own `exp`, else eight days after `last_refresh`. A refresh
+//!   removes `expiresAt`, which describes the previous token.
+//! * Dropped documents are wiped, and `Debug` shows field names only.
 
 mod fields;
 
@@ -27,61 +27,61 @@ pub struct AuthDocument {
     fields: Fields,
 }
 
-/// A text that is no login document, and where it stops being one.
+/// A syntax error in a login document, with its position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {reason}")]
 pub struct Malformed {
-    /// The line, from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// The column in that line, from 1; 0 where the text ended.
+    /// The column, counted from 1; 0 at the end of the text.
     pub column: usize,
-    /// What is wrong there. Never quotes a value.
+    /// The problem. Never quotes a value.
     pub reason: String,
 }
 
-/// What a document says about the login it holds.
+/// The login in a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
-    /// What a call to the backend needs.
+    /// The credentials of a call to the backend.
     pub access: Access,
-    /// The single-use token that renews the login; absent where it cannot be renewed.
+    /// The single-use token that renews the login; `None` if the login cannot be renewed.
     pub refresh_token: Option<Secret>,
-    /// When the access token expires, in Unix seconds; absent where nothing tells.
+    /// The access token's expiry in Unix seconds; `None` if unknown.
     pub expires_at: Option<u64>,
-    /// `expiresAt` as it stands in the document, in Unix milliseconds.
+    /// The document's `expiresAt`, in Unix milliseconds.
     pub stated_expiry_ms: Option<u64>,
     /// The user's mail address.
     pub email: Option<String>,
     /// The user's id.
     pub user_id: Option<String>,
-    /// The plan, as the issuer spells it.
+    /// The plan in the issuer's spelling.
     pub plan: Option<String>,
 }
 
 /// Why a well-formed document is no usable login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unusable {
-    /// There are no ChatGPT tokens; names what is there instead.
+    /// The document has no ChatGPT tokens. Names the credentials it has instead.
     NoTokens(&'static str),
-    /// No place names the account.
+    /// Neither a field nor a claim names the account.
     NoAccount,
 }
 
 impl AuthDocument {
-    /// Reads the text of a document.
+    /// Parses a document.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let fields = Fields::parse(text).map_err(|error| Malformed::from_json(&error))?;
         Ok(Self { fields })
     }
 
-    /// A new document for the result of a sign-in that ended at `now` (Unix seconds).
+    /// Creates the document of a sign-in completed at `now` (Unix seconds).
     pub fn from_sign_in(tokens: &TokenSet, now: u64) -> Self {
         let mut document = Self::default();
         document.replace_login(tokens, now);
         document
     }
 
-    /// A document that holds just an access token, such as one given in the environment.
+    /// Creates a document with an access token alone, for example from the environment.
     pub fn from_access_token(token: &str, account_id: Option<&str>) -> Self {
         let mut document = Self::default();
         document.set_token("access_token", token);
@@ -91,12 +91,12 @@ impl AuthDocument {
         document
     }
 
-    /// The text to store: a line for each field, in their order, with a final newline.
+    /// Formats the document for storage: one line per field, in order, with a final newline.
     pub fn to_text(&self) -> zeroize::Zeroizing<String> {
         self.fields.to_text()
     }
 
-    /// The login this document holds.
+    /// Interprets the document as a login.
     pub fn login(&self) -> Result<Login, Unusable> {
         let tokens = self.fields.object(TOKENS).unwrap_or_default();
         let stated = |name: &str| tokens.text(name).filter(|text| !text.is_empty());
@@ -123,7 +123,7 @@ impl AuthDocument {
         })
     }
 
-    /// Takes over what a refresh at `now` (Unix seconds) returned; what it did not return stays as it is.
+    /// Applies the tokens of a refresh at `now` (Unix seconds); absent ones stay as they are.
     pub fn apply_refresh(&mut self, tokens: &TokenSet, now: u64) {
         if let Some(token) = &tokens.id_token {
             self.set_token("id_token", token.expose());
@@ -141,8 +141,8 @@ impl AuthDocument {
         self.set_last_refresh(now);
     }
 
-    /// Makes this the document of a new sign-in; fields that do not belong to a login stay. What else stands beside the
-    /// tokens, such as `login_owner_id`, stays only for the account that it was written for.
+    /// Replaces the login by a new sign-in; unrelated fields stay. Other fields beside the tokens, such as
+    /// `login_owner_id`, stay only if the account is the same.
     pub fn replace_login(&mut self, tokens: &TokenSet, now: u64) {
         self.fields.set_text("auth_mode", "chatgpt");
         if !self.fields.has(API_KEY) {
@@ -163,7 +163,7 @@ impl AuthDocument {
         }
     }
 
-    /// Whether `tokens` say that they are another account's or user's.
+    /// Returns whether the claims of `tokens` name another account or user.
     pub fn is_another_owners(&self, tokens: &TokenSet) -> bool {
         self.owner().is(&Owner::of(tokens)) == Some(false)
     }
@@ -179,29 +179,29 @@ impl AuthDocument {
         owner
     }
 
-    /// Every token the document holds.
+    /// Returns every token of the document.
     pub(super) fn secrets(&self) -> Vec<Secret> {
         let tokens = self.fields.object(TOKENS).unwrap_or_default();
         let names = ["access_token", "refresh_token", "id_token"];
         names.into_iter().filter_map(|name| tokens.text(name)).map(Secret::new).collect()
     }
 
-    /// Names the account, over what the claims say.
+    /// Sets the account, which overrides the claims.
     pub fn set_account_id(&mut self, account_id: &str) {
         self.set_token("account_id", account_id);
     }
 
-    /// Names the user, over what the claims say.
+    /// Sets the user, which overrides the claims.
     pub fn set_user_id(&mut self, user_id: &str) {
         self.fields.set_text(USER_ID, user_id);
     }
 
-    /// States when the access token expires, in Unix milliseconds.
+    /// Sets the access token's expiry in Unix milliseconds.
     pub fn set_expiry(&mut self, milliseconds: u64) {
         self.fields.set_unsigned(EXPIRES_AT, milliseconds);
     }
 
-    /// Writes one field of `tokens`, which becomes an object if it is none.
+    /// Sets one field of `tokens`, which is replaced if it is not an object.
     fn set_token(&mut self, name: &str, text: &str) {
         let mut tokens = self.fields.object(TOKENS).unwrap_or_default();
         tokens.set_text(name, text);
@@ -221,7 +221,7 @@ impl AuthDocument {
         Some(u64::try_from(date.unix_timestamp()).ok()?.saturating_add(TRUSTED_WITHOUT_EXPIRY))
     }
 
-    /// A new access token makes an old statement false.
+    /// Removes the expiry of the previous access token.
     fn forget_stated_expiry(&mut self) {
         self.fields.remove(EXPIRES_AT);
         if let Some(mut tokens) = self.fields.object(TOKENS) {
@@ -251,18 +251,18 @@ impl AuthDocument {
 }
 
 impl Login {
-    /// Whether the access token has expired at `now` (Unix seconds).
+    /// Returns whether the access token has expired at `now` (Unix seconds).
     pub fn is_expired(&self, now: u64) -> bool {
         self.expires_at.is_some_and(|expires_at| expires_at <= now)
     }
 
-    /// Whether the access token has less than 60 minutes left at `now` (Unix seconds).
+    /// Returns whether the access token expires within 60 minutes of `now` (Unix seconds).
     pub fn needs_refresh_soon(&self, now: u64) -> bool {
         self.expires_at.is_some_and(|expires_at| expires_at < now.saturating_add(REFRESH_MARGIN))
     }
 }
 
-/// Whose tokens they are, as far as their claims tell.
+/// The account and user that the claims of tokens name.
 struct Owner {
     accounts: Vec<String>,
     users: Vec<String>,
@@ -279,7 +279,7 @@ impl Owner {
         Self { accounts: accounts.into_iter().flatten().collect(), users: users.into_iter().flatten().collect() }
     }
 
-    /// Whether both are one person in one account; `None` where nothing tells.
+    /// Returns whether both are the same person in the same account; `None` if the claims do not tell.
     fn is(&self, other: &Self) -> Option<bool> {
         let same = |left: &[String], right: &[String]| {
             (!left.is_empty() && !right.is_empty()).then(|| right.iter().any(|name| left.contains(name)))
@@ -292,8 +292,7 @@ impl Owner {
 }
 
 impl Malformed {
-    /// `serde_json`'s own text ends with the place, which is said separately here; of a value of the wrong kind it quotes
-    /// the value.
+    /// `serde_json` appends the position, which has its own fields here, and quotes a value of the wrong type.
     fn from_json(error: &serde_json::Error) -> Self {
         if error.is_data() {
             return Self { line: 1, column: 1, reason: "expected a JSON object".to_owned() };
@@ -314,13 +313,13 @@ const TOKENS: &str = "tokens";
 const API_KEY: &str = "OPENAI_API_KEY";
 const EXPIRES_AT: &str = "expiresAt";
 const LAST_REFRESH: &str = "last_refresh";
-/// What of `tokens` a sign-in writes anew.
+/// The fields of `tokens` that a sign-in rewrites.
 const KNOWN_TOKEN_FIELDS: [&str; 5] = ["id_token", "access_token", "refresh_token", "account_id", EXPIRES_AT];
-/// Where the user named through the admin API is kept.
+/// The field of the user set through the admin API.
 const USER_ID: &str = "userID";
-/// How long a token without any `exp` is trusted after `last_refresh`, in seconds: the Codex CLI's eight days.
+/// The lifetime of a token without `exp` after `last_refresh`, in seconds: the Codex CLI's eight days.
 pub(super) const TRUSTED_WITHOUT_EXPIRY: u64 = 8 * 24 * 60 * 60;
-/// How long before its end an access token is renewed, in seconds.
+/// An access token is renewed this many seconds before it expires.
 pub(super) const REFRESH_MARGIN: u64 = 60 * 60;
 
 #[cfg(test)]

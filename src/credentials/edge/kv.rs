@@ -1,8 +1,8 @@
-//! A Worker's login as its isolates see it: the copy in KV, and the way to the keeper behind it.
+//! A Worker isolate's access to the login: the copy in KV and the Durable Object that owns it.
 //!
-//! * A read is one look at KV, which answers from nearby; the keeper is asked where KV has nothing, which it also says for
-//!   a while about what has just been put there.
-//! * Writes, removals and refreshes are the keeper's. The rules are in [`edition`](crate::credentials::edge::revision).
+//! * A read is one look at KV, which answers from nearby. KV is eventually consistent: a value written a moment ago may
+//!   still read as absent, so absence is checked with the owner.
+//! * The owner does writes, removals and refreshes. The rules are in [`revision`](crate::credentials::edge::revision).
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use worker::{Env, Method, ObjectNamespace, Request, RequestInit};
 use zeroize::Zeroizing;
 
 use crate::credentials::document::AuthDocument;
-use crate::credentials::edge::revision::{Answer, Edition, Order, Outcome};
+use crate::credentials::edge::revision::{Order, OrderOutcome, OwnerReply, Revision};
 use crate::credentials::error::CredentialError;
 use crate::credentials::place::{Place, StoreName};
 use crate::credentials::store::{CredentialStore, StoreLock};
@@ -26,30 +26,30 @@ use crate::credentials::supplier::stop::Stop;
 
 /// The binding of the KV namespace.
 pub const KV_BINDING: &str = "GEMINI_CLI_KV";
-/// The binding of the keeper's Durable Object class.
-pub const KEEPER_BINDING: &str = "LOGIN_KEEPER";
+/// The binding of the owner's Durable Object class.
+pub const OWNER_BINDING: &str = "LOGIN_KEEPER";
 
-/// The login of a Worker, for one isolate.
+/// The login of a Worker, as one isolate sees it.
 pub struct KvStore {
     copy: PublishedCopy,
-    keepers: ObjectNamespace,
-    known: Mutex<Edition>,
+    owners: ObjectNamespace,
+    known: Mutex<Revision>,
 }
 
 impl KvStore {
-    /// The store of the Worker that `env` belongs to. An error is a binding that is missing.
+    /// Opens the bindings of `env`. The error is a missing binding.
     pub fn new(env: &Env) -> worker::Result<Self> {
-        let keepers = env.durable_object(KEEPER_BINDING)?;
-        Ok(Self { copy: PublishedCopy::new(env)?, keepers, known: Mutex::default() })
+        let owners = env.durable_object(OWNER_BINDING)?;
+        Ok(Self { copy: PublishedCopy::new(env)?, owners, known: Mutex::default() })
     }
 
-    /// Asks the keeper what it holds, so that the next read is not an old one.
-    pub async fn consult_keeper(&self) -> Result<(), CredentialError> {
+    /// Asks the owner for the current login, so that the next read is not stale.
+    pub async fn consult_owner(&self) -> Result<(), CredentialError> {
         self.ask(&Order::Read).await.map(drop)
     }
 
-    /// Takes note of `found` unless something newer is known, and returns the newest.
-    fn learn(&self, found: Edition) -> Edition {
+    /// Records `found` unless a newer revision is known, and returns the newest.
+    fn learn(&self, found: Revision) -> Revision {
         let mut known = self.known();
         if known.gives_way_to(&found) {
             *known = found;
@@ -57,7 +57,7 @@ impl KvStore {
         known.clone()
     }
 
-    fn known(&self) -> MutexGuard<'_, Edition> {
+    fn known(&self) -> MutexGuard<'_, Revision> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -65,21 +65,21 @@ impl KvStore {
         let known = match self.copy.read().await {
             Ok(copy) => self.learn(copy),
             Err(error) => {
-                tracing::warn!("{error}; asking the keeper of the login");
-                Edition::default()
+                tracing::warn!("{error}; asking the owner of the login");
+                Revision::default()
             }
         };
         if known.document.is_some() {
             return Ok(known.document);
         }
-        self.consult_keeper().await?;
+        self.consult_owner().await?;
         Ok(self.known().document.clone())
     }
 
     async fn store(&self, document: Option<AuthDocument>) -> Result<(), CredentialError> {
         match self.ask(&Order::Write(document)).await? {
-            Outcome::Done | Outcome::Renewal(_) => Ok(()),
-            Outcome::Failed(reason) => Err(CredentialError::Unwritable { place: place(), reason }),
+            OrderOutcome::Done | OrderOutcome::Renewal(_) => Ok(()),
+            OrderOutcome::Failed(reason) => Err(CredentialError::Unwritable { place: place(), reason }),
         }
     }
 
@@ -89,33 +89,33 @@ impl KvStore {
             Report::Refused(IssuerReport::Transport { kind, message })
         };
         match self.ask(&order).await {
-            Ok(Outcome::Renewal(report)) => report,
-            Ok(Outcome::Done) => Report::Store,
-            Ok(Outcome::Failed(reason)) => failed(reason),
+            Ok(OrderOutcome::Renewal(report)) => report,
+            Ok(OrderOutcome::Done) => Report::Store,
+            Ok(OrderOutcome::Failed(reason)) => failed(reason),
             Err(error) => failed(error.to_string()),
         }
     }
 
-    async fn ask(&self, order: &Order) -> Result<Outcome, CredentialError> {
+    async fn ask(&self, order: &Order) -> Result<OrderOutcome, CredentialError> {
         let answer = SendFuture::new(self.send(order)).await.map_err(|error| CredentialError::Unreadable {
             place: place(),
             reason: format!("the Durable Object that keeps the login does not answer: {error}"),
         })?;
-        let is_news = self.known().revision < answer.edition.revision;
-        self.learn(answer.edition);
+        let is_news = self.known().number < answer.revision.number;
+        self.learn(answer.revision);
         match answer.outcome {
-            // Of the requests that waited for one refresh, the first counts it.
-            Outcome::Renewal(Report::Stored) if !is_news => Ok(Outcome::Renewal(Report::Known)),
+            // Only the first of the requests that waited for one refresh counts it.
+            OrderOutcome::Renewal(Report::Stored) if !is_news => Ok(OrderOutcome::Renewal(Report::Known)),
             outcome => Ok(outcome),
         }
     }
 
-    async fn send(&self, order: &Order) -> worker::Result<Answer> {
+    async fn send(&self, order: &Order) -> worker::Result<OwnerReply> {
         let body = Zeroizing::new(serde_json::to_string(order)?);
         let mut init = RequestInit::new();
         init.with_method(Method::Post).with_body(Some(JsValue::from_str(&body)));
-        let request = Request::new_with_init(KEEPER_URL, &init)?;
-        let mut response = self.keepers.get_by_name(KEEPER_NAME)?.fetch_with_request(request).await?;
+        let request = Request::new_with_init(OWNER_URL, &init)?;
+        let mut response = self.owners.get_by_name(OWNER_NAME)?.fetch_with_request(request).await?;
         let text = Zeroizing::new(response.text().await?);
         Ok(serde_json::from_str(&text)?)
     }
@@ -131,7 +131,7 @@ impl CredentialStore for KvStore {
     }
 
     fn lock(&self) -> BoxFuture<'_, Result<StoreLock, CredentialError>> {
-        // Orders are worked on one at a time where it matters: by the keeper.
+        // The owner serialises the orders that need it.
         ready(Ok(StoreLock::holding(()))).boxed()
     }
 
@@ -149,7 +149,7 @@ impl CredentialStore for KvStore {
     }
 
     fn probe<'a>(&'a self, _: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>> {
-        self.consult_keeper().boxed()
+        self.consult_owner().boxed()
     }
 
     fn reads_cheaply(&self) -> bool {
@@ -171,7 +171,7 @@ impl fmt::Debug for KvStore {
     }
 }
 
-/// The document in KV, with its revision beside it. An empty value stands for a login that was removed.
+/// The document in KV with its revision number. An empty value is a removed login.
 pub(super) struct PublishedCopy(SendWrapper<worker::KvStore>);
 
 #[derive(Serialize, Deserialize)]
@@ -184,8 +184,8 @@ impl PublishedCopy {
         Ok(Self(SendWrapper::new(env.kv(KV_BINDING)?)))
     }
 
-    /// What KV holds, as far as this place has heard of it.
-    pub(super) async fn read(&self) -> Result<Edition, CredentialError> {
+    /// Reads KV, as far as this location has heard of it.
+    pub(super) async fn read(&self) -> Result<Revision, CredentialError> {
         let get = self.0.get(KV_KEY).text_with_metadata::<Metadata>();
         let (text, metadata) = SendFuture::new(get)
             .await
@@ -193,14 +193,14 @@ impl PublishedCopy {
         let text = text.map(Zeroizing::new).filter(|text| !text.is_empty());
         let document = text.map(|text| AuthDocument::parse(&text)).transpose();
         let document = document.map_err(|malformed| CredentialError::Broken { place: place(), malformed })?;
-        Ok(Edition { revision: metadata.map_or(0, |metadata| metadata.revision), document })
+        Ok(Revision { number: metadata.map_or(0, |metadata| metadata.revision), document })
     }
 
-    pub(super) async fn write(&self, edition: &Edition) -> Result<(), CredentialError> {
+    pub(super) async fn write(&self, revision: &Revision) -> Result<(), CredentialError> {
         let unwritable = |reason: String| CredentialError::Unwritable { place: place(), reason };
-        let text = edition.document.as_ref().map(AuthDocument::to_text).unwrap_or_default();
+        let text = revision.document.as_ref().map(AuthDocument::to_text).unwrap_or_default();
         let put = self.0.put(KV_KEY, text.as_str()).map_err(|error| unwritable(error.to_string()))?;
-        let put = put.metadata(Metadata { revision: edition.revision });
+        let put = put.metadata(Metadata { revision: revision.number });
         let put = put.map_err(|error| unwritable(error.to_string()))?;
         SendFuture::new(put.execute()).await.map_err(|error| unwritable(error.to_string()))
     }
@@ -211,7 +211,7 @@ pub(super) fn place() -> Place {
 }
 
 const KV_KEY: &str = "auth.json";
-/// Every login has one keeper, and a Worker has one login.
-const KEEPER_NAME: &str = "login";
-/// A Durable Object is reached under any address.
-const KEEPER_URL: &str = "https://keeper/";
+/// A Worker has one login, and the login has one owner.
+const OWNER_NAME: &str = "login";
+/// A Durable Object's stub accepts any address.
+const OWNER_URL: &str = "https://owner/";

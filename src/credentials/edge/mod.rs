@@ -1,8 +1,8 @@
 //! A Worker's login: published in KV, owned by one Durable Object.
 //!
-//! * `kv` (edge): the login as an isolate of the Worker sees it.
-//! * `owner` (edge): the Durable Object that writes and renews it.
-//! * [`revision`]: what they say to each other, and which of two documents is newer.
+//! * `kv` (edge): the login as an isolate sees it.
+//! * `owner` (edge): the Durable Object that stores and renews the login.
+//! * [`revision`]: the messages between the two, and the order of two documents.
 
 #[cfg(target_arch = "wasm32")]
 pub mod kv;

@@ -1,7 +1,7 @@
-//! The keeper of a Worker's login: the one Durable Object that owns it. The rules are in [`edition`](crate::credentials::edge::revision).
+//! The Durable Object that owns a Worker's login. The rules are in [`revision`](crate::credentials::edge::revision).
 //!
-//! * It is the daemon's own supplier over a store of its own, so a refresh follows the same rules on both.
-//! * Its storage is the truth; KV is a copy that is brought up to date with every order.
+//! * The owner runs the daemon's own supplier over its own store, so a refresh follows the same rules on both.
+//! * Its storage is authoritative; KV is a copy that every order brings up to date.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::credentials::document::AuthDocument;
 use crate::credentials::edge::kv::{PublishedCopy, place};
-use crate::credentials::edge::revision::{Answer, Edition, Order, Outcome};
+use crate::credentials::edge::revision::{Order, OrderOutcome, OwnerReply, Revision};
 use crate::credentials::error::CredentialError;
 use crate::credentials::place::Place;
 use crate::credentials::store::{CredentialStore, StoreLock};
@@ -25,17 +25,17 @@ use crate::credentials::supplier::report::Report;
 use crate::oauth::Client;
 use crate::secret::Secret;
 
-/// Works on the orders of a Worker's isolates.
+/// Executes the orders of a Worker's isolates.
 #[derive(Debug)]
-pub struct Keeper {
-    store: Arc<KeeperStore>,
+pub struct LoginOwner {
+    store: Arc<OwnerStore>,
     supplier: TokenSupplier,
 }
 
-impl Keeper {
-    /// The keeper that lives in `state`, of the Worker that `env` belongs to. An error is a binding that is missing.
+impl LoginOwner {
+    /// Creates the owner over the storage of `state` and the bindings of `env`. The error is a missing binding.
     pub fn new(state: &State, env: &Env, oauth: Client) -> worker::Result<Self> {
-        let store = Arc::new(KeeperStore {
+        let store = Arc::new(OwnerStore {
             storage: SendWrapper::new(state.storage()),
             copy: PublishedCopy::new(env)?,
             present: Mutex::default(),
@@ -45,116 +45,118 @@ impl Keeper {
         Ok(Self { supplier: TokenSupplier::new(store.clone(), oauth), store })
     }
 
-    /// Works on `order` and answers it.
-    pub async fn answer(&self, order: Order) -> Answer {
-        // Tokens that could not be stored before.
+    /// Executes `order`.
+    pub async fn answer(&self, order: Order) -> OwnerReply {
+        // Retries tokens that could not be stored.
         self.supplier.settle().await;
         let outcome = match order {
-            Order::Read => Ok(Outcome::Done),
-            Order::Write(Some(document)) => self.supplier.store_document(document).await.map(|()| Outcome::Done),
-            Order::Write(None) => self.remove().await.map(|()| Outcome::Done),
+            Order::Read => Ok(OrderOutcome::Done),
+            Order::Write(Some(document)) => self.supplier.store_document(document).await.map(|()| OrderOutcome::Done),
+            Order::Write(None) => self.remove().await.map(|()| OrderOutcome::Done),
             Order::Renew { replaces, is_rejected } => {
                 let replaces = replaces.map(|token| Secret::new(token.as_str()));
-                Ok(Outcome::Renewal(self.supplier.renew_and_report(&Need { replaces, is_rejected }).await))
+                Ok(OrderOutcome::Renewal(self.supplier.renew_and_report(&Need { replaces, is_rejected }).await))
             }
         };
-        let outcome = outcome.unwrap_or_else(|error| Outcome::Failed(error.to_string()));
+        let outcome = outcome.unwrap_or_else(|error| OrderOutcome::Failed(error.to_string()));
         match self.store.present().await {
-            Ok(edition) => {
-                self.store.publish(&edition).await;
-                unsaved(edition, outcome)
+            Ok(revision) => {
+                self.store.publish(&revision).await;
+                unsaved(revision, outcome)
             }
-            Err(error) => Answer { edition: Edition::default(), outcome: Outcome::Failed(error.to_string()) },
+            Err(error) => {
+                OwnerReply { revision: Revision::default(), outcome: OrderOutcome::Failed(error.to_string()) }
+            }
         }
     }
 
     async fn remove(&self) -> Result<(), CredentialError> {
         let lock = self.store.lock().await?;
         self.store.delete(&lock).await?;
-        // The supplier forgets what the store no longer has.
+        // Drops the supplier's copy of a removed login.
         let _ = self.supplier.login().await;
         Ok(())
     }
 }
 
-/// New tokens that could not be stored serve all the same: they are handed out as what they will be once they are.
-fn unsaved(edition: Edition, outcome: Outcome) -> Answer {
-    if let Outcome::Renewal(Report::Unsaved { document, .. }) = &outcome
+/// Unsaved tokens are handed out too, under the revision number that they will have once stored.
+fn unsaved(revision: Revision, outcome: OrderOutcome) -> OwnerReply {
+    if let OrderOutcome::Renewal(Report::Unsaved { document, .. }) = &outcome
         && let Ok(document) = AuthDocument::parse(document)
     {
-        let edition = Edition { revision: edition.revision + 1, document: Some(document) };
-        return Answer { edition, outcome: Outcome::Renewal(Report::Stored) };
+        let revision = Revision { number: revision.number + 1, document: Some(document) };
+        return OwnerReply { revision, outcome: OrderOutcome::Renewal(Report::Stored) };
     }
-    Answer { edition, outcome }
+    OwnerReply { revision, outcome }
 }
 
-/// The keeper's own storage, and the copy in KV that follows it.
-struct KeeperStore {
+/// The owner's storage, and the copy in KV that follows it.
+struct OwnerStore {
     storage: SendWrapper<Storage>,
     copy: PublishedCopy,
-    /// What the storage holds; `None` until it was read.
-    present: Mutex<Option<Edition>>,
-    /// The revision that KV is known to hold.
+    /// The stored revision; `None` until it was read.
+    present: Mutex<Option<Revision>>,
+    /// The number of the revision that KV is known to hold.
     published: AtomicU64,
     lock: Arc<tokio::sync::Mutex<()>>,
 }
 
-impl KeeperStore {
-    /// The edition in the storage; where there is none, what somebody put into KV.
-    async fn present(&self) -> Result<Edition, CredentialError> {
-        if let Some(edition) = self.memory().clone() {
-            return Ok(edition);
+impl OwnerStore {
+    /// Returns the stored revision, or the copy in KV if nothing was stored yet.
+    async fn present(&self) -> Result<Revision, CredentialError> {
+        if let Some(revision) = self.memory().clone() {
+            return Ok(revision);
         }
         let stored = SendFuture::new(self.storage.get::<Zeroizing<String>>(STORAGE_KEY)).await;
         let stored = stored.map_err(|error| unreadable(&error))?;
         let stored = stored.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| unreadable(&error))?;
         let copy = self.copy.read().await;
         if let Ok(copy) = &copy {
-            self.published.store(copy.revision, Ordering::Relaxed);
+            self.published.store(copy.number, Ordering::Relaxed);
         }
-        let edition = match stored {
-            Some(edition) => edition,
-            // Not kept: it may be put there at any time, as long as there is nothing else.
+        let revision = match stored {
+            Some(revision) => revision,
+            // Not cached: an operator may change KV at any time while the storage is empty.
             None => return copy,
         };
-        Ok(self.memory().get_or_insert(edition).clone())
+        Ok(self.memory().get_or_insert(revision).clone())
     }
 
     async fn store(&self, document: Option<AuthDocument>) -> Result<(), CredentialError> {
-        let edition = Edition { revision: self.present().await?.revision + 1, document };
+        let revision = Revision { number: self.present().await?.number + 1, document };
         let unwritable = |reason: String| CredentialError::Unwritable { place: place(), reason };
-        let text = serde_json::to_string(&edition).map(Zeroizing::new);
+        let text = serde_json::to_string(&revision).map(Zeroizing::new);
         let text = text.map_err(|error| unwritable(error.to_string()))?;
         let stored = SendFuture::new(self.storage.put(STORAGE_KEY, text.as_str())).await;
         stored.map_err(|error| unwritable(error.to_string()))?;
-        *self.memory() = Some(edition.clone());
-        self.publish(&edition).await;
+        *self.memory() = Some(revision.clone());
+        self.publish(&revision).await;
         Ok(())
     }
 
-    /// Brings the copy in KV up to date. A failure is only logged; the next order tries again.
-    async fn publish(&self, edition: &Edition) {
-        if self.published.load(Ordering::Relaxed) >= edition.revision {
+    /// Updates the copy in KV. A failure is logged; the next order retries.
+    async fn publish(&self, revision: &Revision) {
+        if self.published.load(Ordering::Relaxed) >= revision.number {
             return;
         }
-        match self.copy.write(edition).await {
-            Ok(()) => self.published.store(edition.revision, Ordering::Relaxed),
+        match self.copy.write(revision).await {
+            Ok(()) => self.published.store(revision.number, Ordering::Relaxed),
             Err(error) => tracing::warn!("{error}; isolates have to ask for the login until it can be written"),
         }
     }
 
-    /// A write that changes nothing.
+    /// Probes the storage with a write that changes nothing.
     async fn try_write(&self) -> worker::Result<()> {
         self.storage.put(PROBE_KEY, true).await?;
         self.storage.delete(PROBE_KEY).await.map(drop)
     }
 
-    fn memory(&self) -> MutexGuard<'_, Option<Edition>> {
+    fn memory(&self) -> MutexGuard<'_, Option<Revision>> {
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl CredentialStore for KeeperStore {
+impl CredentialStore for OwnerStore {
     fn place(&self) -> Place {
         place()
     }
@@ -191,9 +193,9 @@ impl CredentialStore for KeeperStore {
     }
 }
 
-impl fmt::Debug for KeeperStore {
+impl fmt::Debug for OwnerStore {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("KeeperStore")
+        formatter.write_str("OwnerStore")
     }
 }
 

@@ -1,10 +1,11 @@
-//! The first launch: another tool's login is copied, and then made independent.
+//! The first launch copies another tool's login and makes the copy independent.
 //!
-//! * Sources are tried in their order; the first that holds a usable login is taken. None of them is ever written.
-//! * A store that has a document already, even a broken one, is left as it is.
-//! * Where the copy cannot be stored, or the store cannot even be looked into, work goes on with the source itself, so that a refresh is stored where it came from.
-//! * Every step is one line of the log, which begins with a mark: 🔍 looking, 📄 reading, 💾 writing, 🔄 renewing,
-//!   ✅ done, ⚠️ a warning, ❌ an error.
+//! * Sources are tried in order; the first usable login is copied. Sources are never written.
+//! * A store with a document, even a broken one, is left as it is.
+//! * If the store cannot be read or cannot take the copy, the source itself is used, so that a refresh is stored where
+//!   it came from.
+//! * Every step logs one line that begins with a mark: 🔍 looking, 📄 reading, 💾 writing, 🔄 renewing, ✅ done, ⚠️ a
+//!   warning, ❌ an error.
 
 use std::sync::Arc;
 
@@ -13,12 +14,10 @@ use crate::credentials::error::CredentialError;
 use crate::credentials::store::CredentialStore;
 use crate::credentials::supplier::TokenSupplier;
 
-/// How the import ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The store had something already, or there was nothing to import.
+    /// The store had a document, or no source had a login.
     AsItWas,
-    /// The store holds a copy now.
     Imported,
     /// The store cannot take a copy; this is the source.
     Fallback(Arc<dyn CredentialStore>),
@@ -70,8 +69,8 @@ fn fall_back(source: Arc<dyn CredentialStore>) -> Outcome {
     Outcome::Fallback(source)
 }
 
-/// Renews an imported login, so that it does not depend on the other tool any more. The price is that tool's: its refresh
-/// token is used up. A failure is only a warning: the copied access token goes on working.
+/// Renews an imported login, so that it no longer depends on the other tool, whose refresh token this uses up. A
+/// failure is only a warning: the copied access token still works.
 pub(super) async fn make_independent(supplier: &TokenSupplier) {
     tracing::info!("🔄 Refreshing the token to get a login of our own");
     match supplier.renew_now().await {
@@ -83,7 +82,7 @@ pub(super) async fn make_independent(supplier: &TokenSupplier) {
     }
 }
 
-/// Says what it means that the imported login is not renewed.
+/// Warns that both tools share one refresh token.
 pub(super) fn warn_of_sharing(supplier: &TokenSupplier) {
     tracing::warn!(
         "⚠️ The refresh token in {} is the Codex CLI's too, and works once: whichever renews first, the other will have to \
@@ -92,7 +91,7 @@ pub(super) fn warn_of_sharing(supplier: &TokenSupplier) {
     );
 }
 
-/// A refresh token works once, and the copied one was the Codex CLI's.
+/// A refresh token works once, and the copied one is also the Codex CLI's.
 const IMPORT_COST: &str = "That used up the refresh token that the Codex CLI still holds: the Codex CLI will have to sign in \
                            again (`codex login`) when its token ends. To avoid this, give this proxy a login of its own with \
                            `codex-proxy login` before its first start, or share one with --creds-store legacy";
@@ -123,7 +122,7 @@ async fn usable(source: &dyn CredentialStore) -> Result<AuthDocument, Credential
     }
 }
 
-/// `false` where somebody else was faster.
+/// Returns `false` if another process stored a document first.
 async fn copy(target: &dyn CredentialStore, document: &AuthDocument) -> Result<bool, CredentialError> {
     let lock = target.lock().await?;
     if target.read().await?.is_some() {

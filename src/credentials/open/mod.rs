@@ -1,7 +1,7 @@
-//! From the chosen store to a supplier.
+//! Opens the chosen store and creates its supplier.
 //!
-//! * What the process's environment says comes in as an [`Environment`]; nothing here reads it by itself.
-//! * `auto` and `xdg` are the same file; only `auto` imports another tool's login when there is none yet.
+//! * The process's environment comes in as an [`Environment`]; this module reads no variable itself.
+//! * `auto` and `xdg` are the same file; `auto` alone imports another tool's login if the file does not exist.
 
 mod migration;
 
@@ -24,10 +24,10 @@ use crate::oauth::Client;
 use crate::platform::spawn;
 use crate::secret::Secret;
 
-/// Where the login is to be kept.
+/// The store of the login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StoreChoice {
-    /// This program's own file, filled from another tool's login on first launch.
+    /// This program's own file; the first launch imports another tool's login.
     #[default]
     Auto,
     /// This program's own file.
@@ -40,16 +40,16 @@ pub enum StoreChoice {
     Env,
 }
 
-/// What was asked for on the command line.
+/// The store's options from the command line.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// Which store.
+    /// The store.
     pub choice: StoreChoice,
-    /// The file of `auto`, `xdg`, `legacy` in place of the usual one; a leading `~` is the home directory.
+    /// Replaces the default path of `auto`, `xdg` and `legacy`; a leading `~` is the home directory.
     pub path: Option<PathBuf>,
-    /// Whether an imported login is renewed at once, so that it becomes independent of the other tool's.
+    /// Whether an imported login is renewed at once, to be independent of the other tool's.
     pub migrate_refresh: bool,
-    /// How to refresh in a process of its own; `None` refreshes in this one.
+    /// The command of a separate process for refreshes; `None` refreshes in this one.
     pub detached_refresh: Option<DetachedRefresh>,
 }
 
@@ -59,14 +59,14 @@ impl Default for StoreOptions {
     }
 }
 
-/// What the process's environment says about logins.
+/// The variables of the process's environment that concern logins.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     /// The user's home directory.
     pub home: Option<PathBuf>,
-    /// The directory that holds a directory of configuration for each program.
+    /// The base directory of programs' configurations.
     pub config_directory: Option<PathBuf>,
-    /// `CODEX_HOME`, where it is set.
+    /// `CODEX_HOME`, if set.
     pub codex_home: Option<PathBuf>,
     /// `ACCESS_TOKEN`.
     pub access_token: Option<Secret>,
@@ -75,12 +75,12 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Reads the variables through `variable`. An empty one counts as unset.
+    /// Reads the variables through `variable`. An empty variable counts as unset.
     pub fn from_variables(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let path = |name: &str| set(name).map(PathBuf::from);
         let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
-        // A relative path would lead into whatever directory the program was started in.
+        // A relative path would depend on the directory the program was started in.
         let home = path("HOME").or_else(|| path("USERPROFILE")).filter(|path| path.is_absolute());
         let stated = path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
         let platform = if cfg!(windows) { path("APPDATA") } else { None };
@@ -94,7 +94,7 @@ impl Environment {
         }
     }
 
-    /// `path` with a leading `~` replaced by the home directory.
+    /// Replaces a leading `~` of `path` by the home directory.
     pub fn expand(&self, path: &Path) -> PathBuf {
         match (path.strip_prefix("~"), &self.home) {
             (Ok(rest), Some(home)) => home.join(rest),
@@ -102,7 +102,7 @@ impl Environment {
         }
     }
 
-    /// This program's own directory.
+    /// This program's configuration directory.
     pub fn own_directory(&self) -> PathBuf {
         self.config_directory.clone().unwrap_or_default().join("codex-proxy")
     }
@@ -124,7 +124,7 @@ impl Environment {
     }
 }
 
-/// The chosen store. Opens no file: at most it looks whether two paths lead to the same directory.
+/// Creates the chosen store without opening a file: at most two paths are compared for leading to the same directory.
 pub fn open_store(options: &StoreOptions, environment: &Environment) -> Arc<dyn CredentialStore> {
     let path = |usual: PathBuf| options.path.as_ref().map_or(usual, |path| environment.expand(path));
     match options.choice {
@@ -138,14 +138,14 @@ pub fn open_store(options: &StoreOptions, environment: &Environment) -> Arc<dyn 
     }
 }
 
-/// A supplier of the chosen store's login, with another tool's login imported where the choice says so. Always gives
-/// one: what is wrong is logged, and said again to whoever asks it for a token.
+/// Creates the chosen store's supplier and imports another tool's login if the choice says so. Always returns one: a
+/// problem is logged, and returned again to every caller that needs a token.
 pub async fn open_supplier(options: &StoreOptions, environment: &Environment, oauth: Client) -> Arc<TokenSupplier> {
     let store = open_store(options, environment);
     open_importing(store, &import_sources(options.choice, environment), options, oauth).await
 }
 
-/// The same for any store and sources.
+/// Like [`open_supplier`], for any store and sources.
 pub async fn open_importing(
     store: Arc<dyn CredentialStore>,
     sources: &[Arc<dyn CredentialStore>],
@@ -173,13 +173,13 @@ pub async fn open_importing(
     supplier
 }
 
-/// Renews an imported login, and waits for it only so long: the copied token goes on working, and an issuer that takes its
-/// time is to hold up nobody.
+/// Renews an imported login and waits for at most [`RENEWAL_PATIENCE`]: the copied token works, and a slow issuer must
+/// not delay the start.
 async fn renew_imported(supplier: &Arc<TokenSupplier>) {
     let (supplier, (done, waiting)) = (Arc::clone(supplier), oneshot::channel());
     spawn(async move {
         migration::make_independent(&supplier).await;
-        // Nobody may be waiting any more.
+        // The receiver may have timed out.
         let _ = done.send(());
     });
     if timeout(RENEWAL_PATIENCE, waiting).await.is_err() {
@@ -187,7 +187,7 @@ async fn renew_imported(supplier: &Arc<TokenSupplier>) {
     }
 }
 
-/// Where a first launch finds another tool's login, in this order.
+/// Lists the stores to import from, in order.
 fn import_sources(choice: StoreChoice, environment: &Environment) -> Vec<Arc<dyn CredentialStore>> {
     let file = || -> Arc<dyn CredentialStore> { Arc::new(FileStore::legacy(environment.legacy_path())) };
     let item = || -> Arc<dyn CredentialStore> {
@@ -200,7 +200,7 @@ fn import_sources(choice: StoreChoice, environment: &Environment) -> Vec<Arc<dyn
     }
 }
 
-/// How long a first launch waits for a login of its own.
+/// The longest wait for the renewal of an imported login.
 const RENEWAL_PATIENCE: Duration = Duration::from_secs(3);
 
 #[cfg(test)]

@@ -1,25 +1,24 @@
-//! The locks of a directory that the Codex CLI keeps its login in.
+//! The locks of a directory shared with the Codex CLI.
 //!
 //! Measured with Codex CLI 0.169 (`strace`, 2026-11-25). To renew the login the CLI
 //!
-//! 1. reads `auth.json` and exchanges the refresh token, without any lock;
-//! 2. takes `auth.lock`, waiting without limit, and reads `auth.json` again: if another token stands there now, it drops
-//!    the one it was given and uses that;
-//! 3. tries for `auth.json.lock` every 10 ms, **for 5 s in all**; if it does not get it, it drops the token it was given,
-//!    and the login has ended, because the old token is spent;
+//! 1. reads `auth.json` and exchanges the refresh token without a lock;
+//! 2. takes `auth.lock`, waiting without limit, and reads `auth.json` again: if the file now holds another token, the
+//!    CLI discards its new one and uses the file's;
+//! 3. tries for `auth.json.lock` every 10 ms, **for 5 s in all**; without it the CLI discards its new token, and the
+//!    login has ended, because the old token is spent;
 //! 4. writes a temporary file and renames it.
 //!
-//! `codex login` and `codex logout` take the same two locks in the same order. Refused as *reused*, the CLI reads
-//! `auth.json` once more at once, adopts another token, or else sends the old one again, a few times. `codex exec` gives
-//! up as a whole when it has had no token for 20 s, and with it one that was waiting for `auth.lock`.
+//! `codex login` and `codex logout` take the same two locks in the same order. On *reused*, the CLI immediately reads
+//! `auth.json` once more and adopts another token, or else retries the old one a few times. `codex exec` gives up after
+//! 20 s without a token, also while waiting for `auth.lock`.
 //!
 //! Therefore, in such a directory:
 //!
-//! * `auth.lock` is held over a refresh, but for 8 s at most while the issuer takes its time; then it is taken back for
-//!   the write.
-//! * `auth.json.lock` is held around the renaming alone: microseconds.
-//! * A lock of our own keeps the processes of this program apart, for as long as a refresh takes.
-//! * When a token was *reused*, `auth.lock` is let go of before looking for what the CLI is about to store.
+//! * `auth.lock` is held over a refresh, but released after 8 s if the issuer is slow, and taken again for the write.
+//! * `auth.json.lock` is held around the rename alone: microseconds.
+//! * A lock of our own excludes this program's other processes for the whole refresh.
+//! * On *reused*, `auth.lock` is released before looking for the token that the CLI is about to store.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,7 +28,6 @@ use crate::credentials::store::lock;
 use crate::credentials::store::lock::Locking;
 use crate::platform::Instant;
 
-/// Where the locks are.
 #[derive(Debug)]
 pub(super) struct CodexLocks {
     directory: PathBuf,
@@ -37,7 +35,7 @@ pub(super) struct CodexLocks {
 }
 
 impl CodexLocks {
-    /// The locks beside `path`, which is the login's file as the CLI names it.
+    /// Names the locks beside `path`, the CLI's own name of the login's file.
     pub(super) fn beside(path: &Path) -> Self {
         let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
         Self {
@@ -46,12 +44,12 @@ impl CodexLocks {
         }
     }
 
-    /// Whether a Codex CLI has locked a login beside `path`: it never removes the file it locks.
+    /// Returns whether a Codex CLI has ever locked a login beside `path`: it never removes its lock file.
     pub(super) fn are_beside(path: &Path) -> bool {
         path.with_file_name(AUTH_LOCK).exists()
     }
 
-    /// Waits up to `limit` for all of it. `None` when somebody else still has a part then.
+    /// Waits up to `limit` for all locks. Returns `None` if one is still busy then.
     pub(super) async fn acquire(&self, fallback: &Path, limit: Duration) -> Option<StoreLock> {
         let deadline = Instant::now() + limit;
         let own = self.directory.join(format!("{}{OWN_SUFFIX}", self.file_name));
@@ -60,7 +58,7 @@ impl CodexLocks {
         self.reclaim(&guard, left).await.then_some(guard)
     }
 
-    /// Waits up to `limit` until `guard` holds `auth.lock`. `false` when somebody else still has it then.
+    /// Waits up to `limit` until `guard` holds `auth.lock`. Returns `false` if it is still busy then.
     pub(super) async fn reclaim(&self, guard: &StoreLock, limit: Duration) -> bool {
         if guard.holds_common() {
             return true;
@@ -73,8 +71,8 @@ impl CodexLocks {
         true
     }
 
-    /// Takes `auth.json.lock`, until the returned value is dropped. Who has it without `auth.lock` follows no protocol of
-    /// today; a new login is worth more than waiting for them for ever.
+    /// Takes `auth.json.lock` until the returned value is dropped. A holder of it without `auth.lock` follows no known
+    /// protocol; storing the new login is worth more than waiting without limit.
     pub(super) async fn commit(&self) -> Locking {
         let path = self.directory.join(format!("{}{COMMIT_SUFFIX}", self.file_name));
         let locking = lock::lock(&path, None, COMMIT_LIMIT).await;
@@ -88,5 +86,5 @@ impl CodexLocks {
 const AUTH_LOCK: &str = "auth.lock";
 const COMMIT_SUFFIX: &str = ".lock";
 const OWN_SUFFIX: &str = ".codex-proxy.lock";
-/// As long as the CLI tries.
+/// The CLI's own limit.
 const COMMIT_LIMIT: Duration = Duration::from_secs(5);

@@ -1,7 +1,7 @@
 //! The store behind `ACCESS_TOKEN` and `ACCOUNT_ID`: read-only, never refreshed.
 //!
-//! * The values are handed in; this file does not read the process's environment.
-//! * An empty variable counts as unset. `ACCOUNT_ID` may be left out where the token's claims name the account.
+//! * The values are parameters; this file does not read the process's environment.
+//! * An empty variable counts as unset. `ACCOUNT_ID` is optional if the token's claims name the account.
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
@@ -20,7 +20,7 @@ pub struct EnvStore {
 }
 
 impl EnvStore {
-    /// The store for these two values.
+    /// Creates the store from the two values.
     pub fn new(token: Option<Secret>, account_id: Option<String>) -> Self {
         Self {
             token: token.map(|token| Secret::new(token.expose().trim())).filter(|token| !token.expose().is_empty()),

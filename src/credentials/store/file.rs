@@ -1,16 +1,17 @@
-//! The stores that are a file: this program's own, and the Codex CLI's.
+//! File stores: this program's own, and the Codex CLI's.
 //!
-//! * A write goes to a temporary file in the same directory, is synced, renamed into place, and the directory synced:
-//!   at every moment there is one whole document. A temporary file that a killed process left whole is put in place by
-//!   the next one that takes the lock, so its tokens are not lost.
-//! * Directories are made 0700, files 0600, from their first byte and whatever the umask.
-//! * A symbolic link is followed: its target is replaced, in the target's own directory, and the link stays. What is
-//!   neither a file nor a link to one is refused.
-//! * A document that does not parse is looked at again a few times, because the Codex CLI writes in place; then it is
+//! * A write goes to a temporary file in the same directory, is synced and renamed into place, and the directory is
+//!   synced: one whole document exists at every moment. A complete temporary file of a killed process is renamed into
+//!   place by the next holder of the lock, so its tokens are not lost.
+//! * Directories are created 0700 and files 0600, whatever the umask.
+//! * A symbolic link is followed: its target is replaced, in the target's own directory, and the link stays. Any other
+//!   kind of file is refused.
+//! * A document that does not parse is read again a few times, because the Codex CLI writes in place; after that it is
 //!   an error, and the file is left as it is.
-//! * A file that others may read is used, with a warning. One that others may write, itself or in its directory, is neither
-//!   read nor written: see [`trust`].
-//! * A file that the Codex CLI renews too is changed under the CLI's own locks: see [`crate::credentials::store::codex_locks`].
+//! * A file readable by others is used, with a warning. A file or directory writable by others is neither read nor
+//!   written: see [`trust`].
+//! * A file that the Codex CLI also renews is changed under the CLI's own locks: see
+//!   [`crate::credentials::store::codex_locks`].
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -33,7 +34,7 @@ use crate::credentials::store::{CredentialStore, StoreLock};
 use crate::files::trust;
 use crate::platform::sleep;
 
-/// Keeps the document in one file.
+/// A store in one file.
 #[derive(Debug)]
 pub struct FileStore {
     name: StoreName,
@@ -53,12 +54,13 @@ impl FileStore {
         Self { name: StoreName::Legacy, path, is_codex_home: true, has_warned: AtomicBool::new(false) }
     }
 
-    /// A file at `path` that is known to lead to the Codex CLI's.
+    /// A file at `path` known to be the Codex CLI's under another name.
     pub(in crate::credentials) fn shared(path: PathBuf) -> Self {
         Self { is_codex_home: true, ..Self::xdg(path) }
     }
 
-    /// Says that the Codex CLI whose directory is `codex_home` may use the same file, under whatever name this store has it.
+    /// Declares that the Codex CLI with directory `codex_home` may use the same file, under whatever path this store
+    /// has it.
     #[must_use]
     pub fn beside_codex_home(mut self, codex_home: &Path) -> Self {
         let directory = follow_links(&self.path).map(|target| directory_of(&target).to_owned());
@@ -67,9 +69,9 @@ impl FileStore {
         self
     }
 
-    /// The locks to share with the Codex CLI; `None` for a file that is this program's alone.
+    /// Returns the locks shared with the Codex CLI; `None` for a private file.
     fn codex_locks(&self) -> Option<CodexLocks> {
-        // The CLI does not follow a link in the place of its file.
+        // The CLI does not follow a link in place of its file.
         if self.name == StoreName::Legacy {
             return Some(CodexLocks::beside(&self.path));
         }
@@ -94,7 +96,6 @@ impl FileStore {
         }
     }
 
-    /// The file's text; `None` where there is no file.
     fn text(&self) -> io::Result<Option<Zeroizing<String>>> {
         let metadata = match fs::metadata(&self.path) {
             Ok(metadata) => metadata,
@@ -134,7 +135,7 @@ impl FileStore {
 
     async fn lock_file(&self) -> Result<StoreLock, CredentialError> {
         let target = follow_links(&self.path).map_err(|error| self.unwritable(&error))?;
-        // Where this fails, the write that needs the lock will say so.
+        // If this fails, so does the write that needs the lock.
         let _ = create_private_directory(directory_of(&target));
         trust::check_directory(directory_of(&target)).map_err(|problem| self.unwritable(&io::Error::other(problem)))?;
         let codex = self.codex_locks();
@@ -157,7 +158,7 @@ impl FileStore {
         }
     }
 
-    /// Keeps the Codex CLI from changing the file, if it may, until the returned value is dropped.
+    /// Excludes the Codex CLI, if it shares the file, until the returned value is dropped.
     async fn commit(&self) -> Option<Locking> {
         match self.codex_locks() {
             Some(codex) => Some(codex.commit().await),
@@ -190,7 +191,7 @@ impl FileStore {
         .await
     }
 
-    /// Runs `work` with the real path of the file, off the async threads: syncing may take long.
+    /// Runs `work` with the real path of the file on a blocking thread: syncing may take long.
     async fn change<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
@@ -256,7 +257,7 @@ impl CredentialStore for FileStore {
     }
 }
 
-/// A synced file beside `target` that only has to be renamed.
+/// Creates a synced file beside `target`, ready to be renamed.
 fn stage(target: &Path, text: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     create_private_directory(directory_of(target))?;
     let temporary = temporary_file(target, text)?;
@@ -265,7 +266,7 @@ fn stage(target: &Path, text: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     Ok(temporary)
 }
 
-/// A file beside `target` that holds `text` and is removed when dropped.
+/// Creates a file beside `target` that holds `text` and is removed when dropped.
 fn temporary_file(target: &Path, text: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     let mut temporary = tempfile::Builder::new()
         .prefix(&temporary_prefix(target))
@@ -275,9 +276,9 @@ fn temporary_file(target: &Path, text: &[u8]) -> io::Result<tempfile::NamedTempF
     Ok(temporary)
 }
 
-/// Deals with what a process left that was killed while it wrote: whole and newer than `target` means that only the
-/// renaming was missing. To be called under the lock, where nobody else has a temporary file. What this user has not
-/// written, or is no file, such as a pipe, is left alone.
+/// Completes the write of a killed process: a temporary file that is whole and newer than `target` only lacks its
+/// rename. The caller holds the lock, so nobody else has a temporary file. Files of another user and special files,
+/// such as pipes, are left alone.
 fn finish_interrupted_write(target: &Path) -> io::Result<()> {
     let prefix = temporary_prefix(target);
     for entry in fs::read_dir(directory_of(target))? {
@@ -308,13 +309,13 @@ fn is_whole(path: &Path) -> bool {
     text.is_ok_and(|text| AuthDocument::parse(&text).is_ok_and(|document| document.login().is_ok()))
 }
 
-/// A document that was removed meanwhile is not brought back.
+/// A document removed meanwhile stays removed.
 fn is_newer(path: &Path, target: &Path) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
     matches!((modified(path), modified(target)), (Ok(left), Ok(present)) if left > present)
 }
 
-/// The file that `path` leads to; it need not exist.
+/// Resolves `path`; the file need not exist.
 fn follow_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -348,7 +349,7 @@ pub(super) fn create_private_directory(directory: &Path) -> io::Result<()> {
     builder.create(directory)
 }
 
-/// A file that belongs to somebody else, such as the user on whose behalf root runs this, goes on belonging to them.
+/// Keeps the owner of another user's file, for example when root runs this for that user.
 #[cfg(unix)]
 fn keep_owner(target: &Path, file: &File) {
     use std::os::unix::fs::MetadataExt as _;
@@ -372,12 +373,12 @@ fn sync_directory(_directory: &Path) -> io::Result<()> {
 }
 
 const TEMPORARY_SUFFIX: &str = ".tmp";
-/// More than a document takes, so that a disk this full is noticed before a token is spent.
+/// Larger than a document, so that a full disk is noticed before a token is spent.
 const PROBE_SIZE: usize = 64 * 1024;
-/// No login is longer; what is cut off here does not parse.
+/// No login is longer; a truncated document does not parse.
 const MAX_DOCUMENT: u64 = 4 * 1024 * 1024;
 const MAX_LINKS: usize = 16;
-/// Longer than a refresh may take under the lock, with a look for what the Codex CLI stores.
+/// Longer than a refresh under the lock with a look for the Codex CLI's token.
 const LOCK_LIMIT: Duration = Duration::from_secs(60);
 const READ_AGAIN: u32 = 5;
 const READ_AGAIN_AFTER: Duration = Duration::from_millis(40);

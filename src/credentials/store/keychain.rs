@@ -1,8 +1,8 @@
-//! The store that is the system's keychain: macOS Keychain, Windows Credential Manager, Secret Service elsewhere.
+//! The keychain store: macOS Keychain, Windows Credential Manager, Secret Service elsewhere.
 //!
-//! * This program has an item of its own; the Codex CLI's item is only ever read, to import it.
-//! * Every call has a time limit and a thread of its own: a keychain that is locked and waits for its owner delays an
-//!   answer, and neither blocks a request beyond the limit nor keeps the process from ending.
+//! * This program has an item of its own; the Codex CLI's item is only read, to import it.
+//! * Every call has a time limit and a thread of its own: a locked keychain that waits for its user neither blocks a
+//!   request beyond the limit nor keeps the process from ending.
 //! * The lock is a file beside this program's own, because keychains have none.
 //!
 //! On Linux without a desktop session there is usually no Secret Service; the error says so.
@@ -25,18 +25,18 @@ use crate::credentials::store::keychain_item::Item;
 use crate::credentials::store::lock;
 use crate::credentials::store::{CredentialStore, StoreLock};
 
-/// Keeps the document in one keychain item.
+/// A store in one keychain item.
 #[derive(Debug)]
 pub struct KeychainStore {
     item: Item,
     lock_file: PathBuf,
     limit: Duration,
-    /// Calls that have not come back, those given up included.
+    /// Calls without a result, those given up included.
     pending: Arc<AtomicUsize>,
 }
 
 impl KeychainStore {
-    /// This program's own item. Its lock file stands in `directory`.
+    /// This program's own item; its lock file is in `directory`.
     pub fn own(directory: &Path) -> Self {
         Self::of_item(OWN_SERVICE, OWN_ACCOUNT.to_owned(), directory)
     }
@@ -46,14 +46,14 @@ impl KeychainStore {
         Self::of_item(CODEX_SERVICE, codex_account(codex_home), directory)
     }
 
-    /// The same item with another time limit on each call.
+    /// Sets the time limit of each call.
     #[must_use]
     pub fn with_limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    /// The same item in parts of at most `size` bytes.
+    /// Splits the item into parts of at most `size` bytes.
     #[must_use]
     pub fn with_part_size(mut self, size: usize) -> Self {
         self.item.part_size = Some(size.max(1));
@@ -69,7 +69,7 @@ impl KeychainStore {
         }
     }
 
-    /// Runs `work` on the item, in a thread that may be left behind.
+    /// Runs `work` on the item in a thread that may be left behind.
     async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Item) -> Result<T, String> + Send + 'static,
@@ -98,7 +98,7 @@ impl KeychainStore {
 
     async fn lock_item(&self) -> Result<StoreLock, CredentialError> {
         if let Some(directory) = self.lock_file.parent() {
-            // Where this fails there is no lock to be had, and the keychain still works.
+            // Without the directory there is no lock, and the keychain still works.
             let _ = create_private_directory(directory);
         }
         let lock = lock::acquire(&self.lock_file, None, LOCK_LIMIT).await;
@@ -138,7 +138,7 @@ impl CredentialStore for KeychainStore {
         async { self.call(Item::delete).await.map_err(|reason| self.unwritable(reason)) }.boxed()
     }
 
-    /// A keychain has no room to run out of; that it answers is all there is to know beforehand.
+    /// A keychain has no capacity to test; the probe tests that it answers.
     fn probe<'a>(&'a self, _: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>> {
         async { self.read_item().await.map(drop) }.boxed()
     }
@@ -148,7 +148,7 @@ impl CredentialStore for KeychainStore {
     }
 }
 
-/// The account under which the Codex CLI whose home is `codex_home` keeps its login.
+/// Returns the account of the keychain item of the Codex CLI whose home is `codex_home`.
 pub fn codex_account(codex_home: &Path) -> String {
     let canonical = codex_home.canonicalize().unwrap_or_else(|_| codex_home.to_owned());
     let digest = Sha256::digest(canonical.to_string_lossy().as_bytes());
@@ -156,8 +156,8 @@ pub fn codex_account(codex_home: &Path) -> String {
     format!("cli|{hex}")
 }
 
-/// Runs `work` in a thread of its own and waits for it up to `limit`. The runtime's own blocking threads would not do:
-/// it waits for them when it shuts down.
+/// Runs `work` in its own thread and waits for it up to `limit`. The runtime would wait for its blocking threads at
+/// shutdown.
 async fn within<T: Send + 'static>(
     limit: Duration,
     pending: &Arc<AtomicUsize>,
@@ -184,7 +184,7 @@ async fn within<T: Send + 'static>(
     }
 }
 
-/// Below what the Windows Credential Manager takes; the others know no limit that matters.
+/// Below the limit of the Windows Credential Manager; the others have no relevant limit.
 const PART_SIZE: Option<usize> = if cfg!(windows) { Some(2_500) } else { None };
 const OWN_SERVICE: &str = "codex-proxy";
 const OWN_ACCOUNT: &str = "auth.json";

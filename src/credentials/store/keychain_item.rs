@@ -1,25 +1,26 @@
 //! A text in a keychain: in one item, or in several where the system limits their size.
 //!
-//! * Windows takes 2,560 bytes an item, and a login has three tokens of about that size each.
-//! * In parts, the item itself only says how many there are and under which of two names. New parts are written under
-//!   the name not in use, then the item is changed, then the old parts go: at every moment the item leads to a whole text.
-//! * The calls block.
+//! * Windows allows 2,560 bytes per item, and a login has three tokens of about that size each.
+//! * In parts, the item itself holds only the number of parts and which of two name prefixes they have. New parts are
+//!   written under the unused prefix, then the item is changed, then the old parts are deleted: the item leads to a
+//!   whole text at every moment.
+//! * Calls block.
 
 use std::sync::{Arc, LazyLock};
 
 use keyring_core::{CredentialStore, Entry, Error};
 use zeroize::Zeroizing;
 
-/// What names an item, and how much fits.
+/// The name of an item, and the largest part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Item {
     pub(super) service: String,
     pub(super) account: String,
-    /// The most bytes an item may have.
+    /// The largest item in bytes; `None` for no limit.
     pub(super) part_size: Option<usize>,
 }
 
-/// Where the parts of a text are.
+/// The location of a text's parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Parts {
     generation: u8,
@@ -27,7 +28,6 @@ struct Parts {
 }
 
 impl Item {
-    /// The text; `None` where there is no item.
     pub(super) fn get(&self) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
         let Some(head) = self.read(&self.account)? else { return Ok(None) };
         let Some(parts) = Parts::parse(&head) else { return Ok(Some(head)) };
@@ -39,7 +39,6 @@ impl Item {
         Ok(Some(text))
     }
 
-    /// Replaces the text.
     pub(super) fn set(&self, text: &[u8]) -> Result<(), String> {
         let old = self.read(&self.account)?.and_then(|head| Parts::parse(&head));
         match self.part_size.filter(|size| text.len() > *size) {
@@ -56,7 +55,7 @@ impl Item {
         self.remove_parts(old)
     }
 
-    /// Removes the text; `false` where there was none.
+    /// Removes the text; returns `false` if there was none.
     pub(super) fn delete(&self) -> Result<bool, String> {
         let old = self.read(&self.account)?.and_then(|head| Parts::parse(&head));
         let deleted = present(self.entry(&self.account)?.delete_credential())?.is_some();
@@ -101,7 +100,7 @@ impl Parts {
     }
 }
 
-/// An item that is not there is no error.
+/// Maps a missing item to `None`.
 fn present<T>(result: keyring_core::Result<T>) -> Result<Option<T>, String> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -110,7 +109,7 @@ fn present<T>(result: keyring_core::Result<T>) -> Result<Option<T>, String> {
     }
 }
 
-/// This system's own kind of keychain.
+/// Opens the system's keychain.
 fn keychain() -> keyring_core::Result<Arc<CredentialStore>> {
     #[cfg(target_os = "macos")]
     let keychain = apple_native_keyring_store::keychain::Store::new()?;

@@ -1,10 +1,10 @@
-//! The advisory lock that keeps two processes from changing one login at the same time.
+//! The advisory lock that excludes other processes while a login changes.
 //!
-//! * The lock is the operating system's, on a file beside the document: when its owner dies, however that happens, it
-//!   is free, so there is no stale lock to clean up. The file itself stays.
+//! * The operating system holds the lock, on a file beside the document, and releases it however its owner dies: there
+//!   is no stale lock to clean up. The file itself stays.
 //! * Waiting is bounded and does not block a thread.
-//! * Where the lock file cannot be made, another file such as the document itself is locked; where nothing can be locked,
-//!   the caller goes on without, because a login that works now is worth more than one that may be disturbed.
+//! * If the lock file cannot be created, another file such as the document itself is locked; if nothing can be locked,
+//!   the caller proceeds without, because a login that works now is worth more than one protected from interference.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
@@ -13,8 +13,8 @@ use std::time::Duration;
 use crate::credentials::store::StoreLock;
 use crate::platform::{Instant, sleep};
 
-/// Waits up to `limit` for the lock in `lock_file`, or on `fallback` where that cannot be opened.
-/// `None` when somebody else still has it then.
+/// Waits up to `limit` for the lock on `lock_file`, or on `fallback` if that cannot be opened. Returns `None`
+/// if it is still busy then.
 pub(super) async fn acquire(lock_file: &Path, fallback: Option<&Path>, limit: Duration) -> Option<StoreLock> {
     match lock(lock_file, fallback, limit).await {
         Locking::Held(file) => Some(StoreLock::holding(file)),
@@ -23,20 +23,20 @@ pub(super) async fn acquire(lock_file: &Path, fallback: Option<&Path>, limit: Du
     }
 }
 
-/// How an attempt to lock a file ended.
+/// The result of an attempt to lock a file.
 #[derive(Debug)]
 pub(super) enum Locking {
     /// The lock is held until the file is dropped.
     Held(File),
-    /// There is nothing that can be locked.
+    /// No file can be locked.
     Impossible,
-    /// Somebody else had the lock all the time.
+    /// Another process held the lock all the time.
     Busy,
 }
 
-/// Waits up to `limit` for the lock in `lock_file`, or on `fallback` where that cannot be opened.
+/// Waits up to `limit` for the lock on `lock_file`, or on `fallback` if that cannot be opened.
 pub(super) async fn lock(lock_file: &Path, fallback: Option<&Path>, limit: Duration) -> Locking {
-    // A file that somebody else made, such as root, may still be opened for reading, and that is enough to lock it.
+    // Another user's file, such as root's, may still be readable, which is enough to lock it.
     let file = open(lock_file).or_else(|error| File::open(lock_file).map_err(|_| error));
     let file = match file.or_else(|error| fallback.map_or(Err(error), File::open)) {
         Ok(file) => file,

@@ -1,4 +1,4 @@
-//! A store that lives and dies with the process: for throw-away logins.
+//! A store in this process's memory, for temporary logins.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +10,7 @@ use crate::credentials::error::CredentialError;
 use crate::credentials::place::{Place, StoreName};
 use crate::credentials::store::{CredentialStore, StoreLock};
 
-/// Keeps one document in memory.
+/// A store in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     document: Mutex<Option<AuthDocument>>,
@@ -18,7 +18,7 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// A store that holds `document`.
+    /// Creates a store that holds `document`.
     pub fn new(document: Option<AuthDocument>) -> Self {
         Self { document: Mutex::new(document), lock: Arc::default() }
     }

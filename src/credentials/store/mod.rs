@@ -1,9 +1,9 @@
-//! A place that keeps one login document.
+//! The trait of the stores, each of which holds one login document.
 //!
-//! * [`CredentialStore::write`] and [`CredentialStore::delete`] want the guard of [`CredentialStore::lock`], so an
+//! * [`CredentialStore::write`] and [`CredentialStore::delete`] take the guard of [`CredentialStore::lock`], so an
 //!   unlocked write does not compile.
-//! * The lock holds across processes and goes with its owner, however that ends.
-//! * A part of it may be one that the Codex CLI waits for too: that part is let go of early, and taken back for the write.
+//! * The lock excludes other processes and is released however its owner ends.
+//! * A part of the lock may be shared with the Codex CLI: that part is released early, and taken again for the write.
 //! * A write either replaces the whole document or leaves the old one.
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -30,15 +30,15 @@ use crate::credentials::document::AuthDocument;
 use crate::credentials::error::CredentialError;
 use crate::credentials::place::Place;
 
-/// Keeps one login document.
+/// A store of one login document.
 pub trait CredentialStore: fmt::Debug + Send + Sync {
-    /// What this store is and where, for messages.
+    /// Returns the store's kind and location, for messages.
     fn place(&self) -> Place;
 
-    /// The document; `None` where there is none.
+    /// Reads the document; `None` if there is none.
     fn read(&self) -> BoxFuture<'_, Result<Option<AuthDocument>, CredentialError>>;
 
-    /// Waits, for a bounded time, until no other process writes here.
+    /// Takes the store's lock, waiting for a bounded time.
     fn lock(&self) -> BoxFuture<'_, Result<StoreLock, CredentialError>>;
 
     /// Replaces the document.
@@ -48,65 +48,65 @@ pub trait CredentialStore: fmt::Debug + Send + Sync {
         lock: &'a StoreLock,
     ) -> BoxFuture<'a, Result<(), CredentialError>>;
 
-    /// Removes the document; `false` where there was none.
+    /// Removes the document; returns `false` if there was none.
     fn delete<'a>(&'a self, lock: &'a StoreLock) -> BoxFuture<'a, Result<bool, CredentialError>>;
 
-    /// Takes back the part of `lock` that was let go of with [`StoreLock::let_others_in`]; waits for a bounded time.
+    /// Takes the part released by [`StoreLock::let_others_in`] again, waiting for a bounded time.
     fn reclaim<'a>(&'a self, _lock: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>> {
         ready(Ok(())).boxed()
     }
 
-    /// Whether the Codex CLI renews the same login, under locks of its own.
+    /// Returns whether the Codex CLI renews the same login, under locks of its own.
     fn is_shared(&self) -> bool {
         false
     }
 
-    /// Tries whether a write would succeed now, without changing the document.
+    /// Tests whether a write would succeed, without changing the document.
     fn probe<'a>(&'a self, lock: &'a StoreLock) -> BoxFuture<'a, Result<(), CredentialError>>;
 
-    /// How another process opens this store; `None` where only this one can.
+    /// Returns the address for another process; `None` if only this one can open the store.
     #[cfg(not(target_arch = "wasm32"))]
     fn address(&self) -> Option<crate::credentials::place::StoreAddress> {
         None
     }
 
-    /// Whether writes are refused by nature.
+    /// Returns whether the store cannot be written.
     fn is_read_only(&self) -> bool {
         false
     }
 
-    /// Whether a read is ready at once and costs so little that it may be done at any time.
+    /// Returns whether a read completes at once and costs too little to be avoided.
     fn reads_cheaply(&self) -> bool {
         true
     }
 }
 
-/// The guard of a store's lock; released when dropped.
+/// A store's lock, released when dropped.
 pub struct StoreLock {
     _guard: Guard,
-    /// The part that other programs wait for too.
+    /// The part shared with other programs.
     common: Mutex<Option<Guard>>,
 }
 
 type Guard = Box<dyn Any + Send + Sync>;
 
 impl StoreLock {
-    /// Holds `guard` for as long as the lock lives.
+    /// Creates a lock that owns `guard`.
     pub fn holding(guard: impl Any + Send + Sync) -> Self {
         Self { _guard: Box::new(guard), common: Mutex::default() }
     }
 
-    /// Holds `common` too, until it is let go of.
+    /// Adds `common`, the part shared with other programs.
     pub fn take_common(&self, common: impl Any + Send + Sync) {
         *self.common.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(common));
     }
 
-    /// Whether the part that other programs wait for is held.
+    /// Returns whether the shared part is held.
     pub fn holds_common(&self) -> bool {
         self.common.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Lets go of the part that other programs wait for. The rest still keeps this program's other processes out.
+    /// Releases the shared part. The rest still excludes this program's other processes.
     pub fn let_others_in(&self) {
         self.common.lock().unwrap_or_else(PoisonError::into_inner).take();
     }

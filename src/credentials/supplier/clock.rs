@@ -1,10 +1,10 @@
-//! The issuer's time, as far as the tokens it gives tell it.
+//! The issuer's time, inferred from its tokens.
 //!
-//! * Whether a token has expired is decided by a clock, and this machine's may be days off: a flat battery, a virtual machine
+//! * A token's expiry is measured by a clock, and this machine's may be days off: a flat battery, a virtual machine
 //!   that slept, a wrong time zone set by hand. The issuer's clock is the one that counts.
-//! * A token that the issuer has just given is good. Where it looks expired, or as if it came from the future, this machine's
-//!   clock is off by the time since the token's `iat`, and from then on that is allowed for.
-//! * Each refresh corrects what the one before it taught, so a clock that is set right is trusted again.
+//! * A token just issued is valid. If it appears expired, or issued in the future, this machine's clock is off by the
+//!   time since the token's `iat`, and is corrected by that from then on.
+//! * Each refresh replaces the correction, so a clock that is set right is trusted again.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -12,20 +12,20 @@ use crate::credentials::document::{Login, REFRESH_MARGIN, TRUSTED_WITHOUT_EXPIRY
 use crate::oauth::claims::Claims;
 use crate::platform::unix_now;
 
-/// This machine's clock, put right by what the issuer's tokens have taught.
+/// This machine's clock with a correction from the issuer's tokens.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
-    /// Seconds by which this machine's clock is ahead of the issuer's.
+    /// How far this machine's clock is ahead of the issuer's, in seconds.
     ahead: AtomicI64,
 }
 
 impl Clock {
-    /// The issuer's time in Unix seconds.
+    /// Returns the issuer's time in Unix seconds.
     pub(super) fn now(&self) -> u64 {
         self.correct(local())
     }
 
-    /// Learns from a login whose access token the issuer has just given.
+    /// Updates the correction from a login with a token just issued.
     pub(super) fn learn(&self, login: &Login) {
         let ahead = ahead(login, local());
         let before = self.ahead.swap(ahead, Ordering::Relaxed);
@@ -44,13 +44,13 @@ impl Clock {
     }
 }
 
-/// Seconds by which `local` (Unix seconds) is ahead of the clock that a login's new token was issued by; 0 where the
-/// token gives no reason to think so.
+/// Returns how many seconds `local` (Unix seconds) is ahead of the issuer of a login's new token; 0 without a reason to
+/// think so.
 fn ahead(login: &Login, local: u64) -> i64 {
     let Some(expires_at) = login.expires_at else { return 0 };
     let issued_at = match Claims::of(login.access.token.expose()).issued_at {
         Some(issued_at) => issued_at,
-        // It does not say, but it cannot have been given expired.
+        // Without `iat`, a token just issued still cannot be expired.
         None if expires_at <= local => expires_at.saturating_sub(TRUSTED_WITHOUT_EXPIRY),
         None => return 0,
     };
@@ -64,7 +64,7 @@ fn local() -> u64 {
     unix_now().as_secs()
 }
 
-/// `seconds` in words, exact enough to find the mistake.
+/// Formats `seconds` exactly enough to find the mistake.
 fn duration(seconds: u64) -> String {
     match seconds {
         0..HOUR => format!("{} min", seconds.div_ceil(60)),
@@ -73,7 +73,7 @@ fn duration(seconds: u64) -> String {
     }
 }
 
-/// Seconds that two good clocks and a slow answer may be apart.
+/// Tolerance for two good clocks and a slow answer, in seconds.
 const TOLERANCE: i64 = 60;
 const HOUR: u64 = 3600;
 const TWO_DAYS: u64 = 48 * HOUR;
@@ -89,7 +89,7 @@ mod tests {
     const NOW: u64 = 1_795_600_000;
     const DAY: u64 = 24 * HOUR;
 
-    /// How far ahead the clock seems with a token that says this of itself.
+    /// Returns how far ahead the clock appears with these claims.
     fn seems_ahead(issued_at: Option<u64>, expires_at: u64) -> i64 {
         let mut claims = serde_json::json!({ "exp": expires_at });
         if let Some(issued_at) = issued_at {

@@ -1,8 +1,8 @@
-//! Delegated refresh: somewhere that outlives the caller does it.
+//! Delegated refresh: a refresh outside the caller, which may end before it.
 //!
-//! A daemon delegates to a process of its own ([`process`](crate::credentials::process)), so that a signal in the middle costs no
-//! login. A Worker's isolate delegates to the Durable Object that owns the login (`edge::owner`), so that one of many isolates
-//! exchanges the token.
+//! A daemon delegates to a separate process ([`process`](crate::credentials::process)), so that a signal in the middle
+//! costs no login. A Worker's isolate delegates to the Durable Object that owns the login (`edge::owner`), so that one
+//! of many isolates exchanges the token.
 
 use std::fmt;
 
@@ -12,18 +12,18 @@ use super::report::Report;
 use super::stop::Stop;
 use crate::secret::Secret;
 
-/// Does one refresh somewhere that outlives its caller.
+/// Does one refresh outside its caller, which may end before it.
 pub trait Delegate: fmt::Debug + Send + Sync {
-    /// Has the login renewed, unless `stop` is requested before the exchange begins. `None` where nobody could be asked, so
-    /// that the caller has to do it.
+    /// Renews the login, unless `stop` is requested before the exchange begins. Returns `None` if the delegate could
+    /// not be reached, so that the caller has to do the refresh.
     fn renew<'a>(&'a self, need: &'a Need, stop: &'a Stop) -> BoxFuture<'a, Option<Report>>;
 }
 
-/// Which token does not serve.
+/// The token that needs to be replaced.
 #[derive(Debug, Clone, Default)]
 pub struct Need {
-    /// The one that is to be replaced, though it has not expired.
+    /// The token to replace although it has not expired.
     pub replaces: Option<Secret>,
-    /// Whether the backend has rejected it, so that it is of no use.
+    /// Whether the backend has rejected it.
     pub is_rejected: bool,
 }

@@ -1,4 +1,4 @@
-//! Delegated refresh: the caller's side, and the report that the worker's side sends back.
+//! Delegated refresh: the caller's side, and the report of the worker's side.
 
 use std::sync::atomic::Ordering;
 
@@ -13,8 +13,8 @@ use crate::oauth::IssuerError;
 use crate::secret::Secret;
 
 impl Shared {
-    /// Has the delegate renew the login `held`; `None` where there is none, or it cannot be asked. A login that only this
-    /// process has is renewed here.
+    /// Delegates the renewal of `held`; `None` if there is no delegate or it cannot be reached. An unsaved login is
+    /// renewed here.
     pub(super) async fn renew_by_delegate(&self, held: &Held, need: &Need) -> Option<Result<Login, CredentialError>> {
         let delegate = self.delegate.as_ref()?;
         if self.read_state().unsaved.is_some() {
@@ -46,7 +46,11 @@ impl Shared {
                 let document = AuthDocument::parse(&document)
                     .map_err(|malformed| CredentialError::Broken { place: place.clone(), malformed })?;
                 let spent = held.login.refresh_token.clone();
-                self.take_up(Held::new(document, &place)?, spent, Err(CredentialError::Unwritable { place, reason }))
+                self.adopt_renewed(
+                    Held::new(document, &place)?,
+                    spent,
+                    Err(CredentialError::Unwritable { place, reason }),
+                )
             }
             Report::Unwritable { reason } => Err(self.postpone(CredentialError::Unwritable { place, reason })),
             Report::Refused(report) => match IssuerError::from(report) {
@@ -69,7 +73,7 @@ impl Shared {
         }
     }
 
-    /// Renews the login unless it serves already, and reports it in a form that can be sent back.
+    /// Renews the login unless it is usable already, and returns a serialisable report.
     pub(in crate::credentials) async fn renew_and_report(&self, need: &Need) -> Report {
         let result = self.renew(need).await;
         let state = self.read_state();

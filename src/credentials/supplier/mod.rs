@@ -1,12 +1,12 @@
-//! The token supplier: what the rest of the program asks for a token.
+//! The token supplier, the rest of the program's source of access tokens.
 //!
-//! * A fresh token costs one read lock and no I/O. One with less than 60 minutes left is handed out and renewed beside
-//!   its use; only an expired one makes a caller wait.
-//! * However many callers wait, the store is read and the issuer asked once. The work runs on its own: a caller that
-//!   goes away in the middle of a refresh does not take the new token with it.
-//! * [`TokenSupplier::reload`] and [`TokenSupplier::renew`] are for a token that the backend has rejected; they never
-//!   answer with another account's login.
-//! * A process that ends should wait for [`TokenSupplier::stop`], so that no refresh is cut off.
+//! * A fresh token costs one read lock and no I/O. A token with less than 60 minutes left is handed out and renewed in
+//!   the background; only an expired one makes a caller wait.
+//! * For any number of waiting callers, the store is read and the issuer asked once. The work runs in its own task, so
+//!   a cancelled caller does not cancel the refresh.
+//! * [`TokenSupplier::reload`] and [`TokenSupplier::renew`] replace a token that the backend has rejected; they never
+//!   return another account's login.
+//! * A process should await [`TokenSupplier::stop`] before it ends, so that no refresh is cut off.
 
 mod clock;
 pub mod delegate;
@@ -35,40 +35,40 @@ use delegate::{Delegate, Need};
 use refresh::Shared;
 use state::{Held, State, Usability};
 
-/// Hands out a fresh access token, whatever the store behind it. Clones share everything.
+/// Supplies access tokens from any store. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct TokenSupplier {
     shared: Arc<Shared>,
 }
 
-/// Whether there is a login to work with.
+/// The state of the login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CredentialHealth {
-    /// There is an access token that has not expired.
+    /// The access token has not expired.
     Ok,
     /// There is no usable login.
     Missing,
-    /// There is a login, and its access token has expired.
+    /// The access token has expired.
     Expired,
 }
 
-/// How many refreshes this process has done.
+/// The refreshes of this process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RefreshCounts {
-    /// Those that gave new tokens.
+    /// Refreshes that returned new tokens.
     pub succeeded: u64,
-    /// Those that failed, for good or not.
+    /// Refreshes that failed, temporarily or for good.
     pub failed: u64,
 }
 
 impl TokenSupplier {
-    /// A supplier of `store`'s login, renewed at the issuer that `oauth` talks to. Does no I/O.
+    /// Creates a supplier of `store`'s login, renewed at the issuer of `oauth`. Does no I/O.
     pub fn new(store: Arc<dyn CredentialStore>, oauth: Client) -> Self {
         Self { shared: Arc::new(Shared::new(store, oauth)) }
     }
 
-    /// The same with refreshes done by `delegate`. To be called before the supplier is shared.
+    /// Delegates refreshes to `delegate`. Must be called before the supplier is cloned.
     #[must_use]
     pub fn with_delegate(self, delegate: Arc<dyn Delegate>) -> Self {
         let mut shared = Shared::new(Arc::clone(&self.shared.store), self.shared.oauth.clone());
@@ -76,7 +76,7 @@ impl TokenSupplier {
         Self { shared: Arc::new(shared) }
     }
 
-    /// A token that has not expired.
+    /// Returns an access token that has not expired.
     pub async fn access(&self) -> Result<Access, CredentialError> {
         let usability = self.state().usability(self.shared.now());
         match usability {
@@ -92,7 +92,7 @@ impl TokenSupplier {
         }
     }
 
-    /// What the store holds now that the backend has rejected `rejected`; it may be the same token.
+    /// Reads the store again after the backend rejected `rejected`; the token may be the same.
     pub async fn reload(&self, rejected: &Access) -> Result<Access, CredentialError> {
         if let Some(access) = self.other_than(rejected) {
             return self.same_account(access, rejected);
@@ -101,15 +101,15 @@ impl TokenSupplier {
         self.same_account(login.access, rejected)
     }
 
-    /// A token other than `rejected`, from the issuer unless the store has one already. It is the same one where the issuer
-    /// gave it within the last minute and the backend has taken it for no call: another would fare no better.
+    /// Returns a token other than `rejected`, from the store or else from the issuer. It returns the same token if that
+    /// was issued within the last minute and the backend has accepted it for no call: another one would fare no better.
     pub async fn renew(&self, rejected: &Access) -> Result<Access, CredentialError> {
         if let Some(access) = self.other_than(rejected) {
             return self.same_account(access, rejected);
         }
         let need = Need { replaces: Some(rejected.token.clone()), is_rejected: true };
         let first = self.shared.start_renewal(need.clone()).await;
-        // It may have begun before the rejection was known.
+        // The flight may have begun before the rejection was known.
         let login = match first {
             Ok(login) if login.access.token != rejected.token => login,
             Ok(_) | Err(CredentialError::Unwritable { .. }) => self.shared.start_renewal(need).await?,
@@ -118,30 +118,30 @@ impl TokenSupplier {
         self.same_account(login.access, rejected)
     }
 
-    /// Whether a refresh has brought this token within the last minute and the backend has taken it for no call yet: another
-    /// one would fare no better.
+    /// Returns whether this token was issued within the last minute and the backend has accepted it for no call yet:
+    /// another one would fare no better.
     pub fn is_new_and_unproven(&self, access: &Access) -> bool {
         self.state().is_new_and_unproven(&access.token)
     }
 
-    /// To be told of every call that the backend did not answer with 401.
+    /// Records a call that the backend did not answer with 401.
     pub fn accepted(&self, access: &Access) {
         self.shared.accepted(&access.token);
     }
 
-    /// The login in the store, whatever its state. Never asks the issuer.
+    /// Reads the login from the store, whatever its state. Never asks the issuer.
     pub async fn login(&self) -> Result<Login, CredentialError> {
         self.shared.start_reload().await
     }
 
-    /// Renews the login now, whether or not it needs it.
+    /// Renews the login now, even if it is fresh.
     pub async fn renew_now(&self) -> Result<Login, CredentialError> {
         let held = self.shared.start_reload().await?;
         let need = Need { replaces: Some(held.access.token), is_rejected: false };
         self.shared.start_renewal(need).await
     }
 
-    /// Whether there is a login, from what is known without waiting.
+    /// Returns the login's state without waiting for I/O.
     pub fn health(&self) -> CredentialHealth {
         let stored = self.shared.cheap_look();
         let state = self.state();
@@ -156,46 +156,46 @@ impl TokenSupplier {
         }
     }
 
-    /// The login's state as the admin API shows it.
+    /// Returns the login's state for the admin API.
     pub async fn status(&self) -> AdminStatus {
         let login = self.shared.start_reload().await;
         let problem = self.shared.known_problem();
         AdminStatus::new(login, problem, &self.place(), self.shared.now())
     }
 
-    /// Stores credentials given through the admin API in place of the present ones.
+    /// Replaces the login by credentials from the admin API.
     pub async fn store_tokens(&self, credentials: &AdminCredentials) -> Result<(), CredentialError> {
         self.replace(|document| credentials.apply(document, self.shared.now())).await
     }
 
-    /// Stores the result of a sign-in in place of the present login.
+    /// Replaces the login by the result of a sign-in.
     pub async fn store_sign_in(&self, tokens: &TokenSet) -> Result<(), CredentialError> {
         self.replace(|document| document.replace_login(tokens, self.shared.now())).await
     }
 
-    /// `text` with `***` in place of this login's tokens: for what others say of a call that carried one.
+    /// Masks this login's tokens in `text`, for messages about a call that carried one.
     pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.shared.mask(text)
     }
 
-    /// Stores `document` in place of the present one.
+    /// Replaces the document.
     #[cfg(target_arch = "wasm32")]
     pub(super) async fn store_document(&self, document: AuthDocument) -> Result<(), CredentialError> {
         self.replace(|present| *present = document).await
     }
 
-    /// Renews the login unless it serves already, and says so for somebody else to read.
+    /// Renews the login unless it is usable already, and returns a serialisable report.
     #[cfg(target_arch = "wasm32")]
     pub(super) async fn renew_and_report(&self, need: &Need) -> report::Report {
         self.shared.renew_and_report(need).await
     }
 
-    /// Where the login is kept.
+    /// Returns the login's store and location.
     pub fn place(&self) -> Place {
         self.shared.store.place()
     }
 
-    /// How many refreshes this process has done.
+    /// The refreshes of this process.
     pub fn refresh_counts(&self) -> RefreshCounts {
         RefreshCounts {
             succeeded: self.shared.succeeded.load(Ordering::Relaxed),
@@ -203,14 +203,14 @@ impl TokenSupplier {
         }
     }
 
-    /// Lets no further refresh begin, for a process that is about to end, and waits like [`TokenSupplier::settle`]. A
-    /// refresh that waits for another program's lock is given up; one that has spent its token is finished.
+    /// Prevents further refreshes for a shutdown, and waits like [`TokenSupplier::settle`]. A refresh that waits for
+    /// another program's lock is given up; one that has spent its token is completed.
     pub async fn stop(&self) {
         self.shared.stop.request();
         self.settle().await;
     }
 
-    /// Waits until no refresh is on its way, and once more tries to store what could not be stored.
+    /// Waits until no refresh is running, and retries storing unsaved tokens once.
     pub async fn settle(&self) {
         if let Some(renewal) = self.shared.renewal() {
             let _ = renewal.await;
@@ -218,7 +218,7 @@ impl TokenSupplier {
         self.shared.save_unsaved().await;
     }
 
-    /// Keeps the login fresh for as long as it is polled: follows the store, renews before the end of a token.
+    /// Follows the store and renews tokens before they expire, for as long as it is polled.
     pub async fn keep_fresh(self: Arc<Self>) {
         loop {
             self.look_after().await;
@@ -229,14 +229,14 @@ impl TokenSupplier {
         }
     }
 
-    /// Forgets a login that is no longer in the store, as after `codex-proxy logout`.
+    /// Drops a login that was removed from the store, for example by `codex-proxy logout`.
     async fn notice_removal(&self) {
         if self.state().held.is_some() && matches!(self.shared.cheap_look(), Some(None)) {
             let _ = self.shared.start_reload().await;
         }
     }
 
-    /// One turn of [`TokenSupplier::keep_fresh`]. Failures are logged where they happen.
+    /// Runs one iteration of [`TokenSupplier::keep_fresh`]. Failures are logged where they occur.
     pub async fn look_after(&self) {
         self.shared.save_unsaved().await;
         if self.shared.store.reads_cheaply() || self.state().held.is_none() {
@@ -278,7 +278,6 @@ impl TokenSupplier {
     }
 }
 
-/// How often the store is looked at for a login that has been taken away; after so many of these looks, for one that
-/// another process has put there.
+/// The interval of looks for a removed login; several of them make one look for another process's new login.
 const GLANCE_INTERVAL: Duration = Duration::from_secs(5);
 const GLANCES: u32 = 6;

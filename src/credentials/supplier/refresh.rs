@@ -1,17 +1,17 @@
 //! A refresh: read the store, take its lock, read again, exchange the token, store the new ones, hand them out.
 //!
-//! * It runs once for all who wait for it ([`SingleFlight`]), driven by a task of its own.
-//! * The store is read before the lock is taken and again under it; a token that serves is adopted, not renewed.
-//! * New tokens are stored before anybody gets them. Where the store cannot take them the old document stays, work goes
-//!   on with the tokens in memory, the log says so once, and storing is tried again later.
-//! * While the present token still works, a store that would not take new ones is a reason not to ask for them.
-//! * A token that the issuer has just given is good, whatever this machine's clock says ([`clock`](crate::credentials::supplier::clock)), and is not
-//!   replaced for the same reason within a minute.
-//! * Somebody else who writes the same document without the lock is never overwritten: what they stored in the
-//!   meantime is adopted, and a login they removed stays removed.
-//! * When the process is about to end, a refresh that has not begun is given up and one that has is finished.
-//! * A program that waits for the lock to store what it was given, as the Codex CLI does, is let in as soon as the issuer
-//!   says *reused*, and in any case before long.
+//! * One refresh runs for all callers who wait ([`SingleFlight`]), in a task of its own.
+//! * The store is read before the lock is taken and again under it; a usable token is adopted, not renewed.
+//! * New tokens are stored before use. If the store cannot take them, the old document stays, the tokens in memory are
+//!   used, the log says so once, and storing is retried later.
+//! * While the current token works, a store that cannot be written postpones the refresh.
+//! * A token just issued is valid, whatever this machine's clock says ([`clock`](crate::credentials::supplier::clock)),
+//!   and is not replaced as expired within a minute.
+//! * Another program's unlocked write is never overwritten: a document stored meanwhile is adopted, and a removed login
+//!   stays removed.
+//! * At shutdown, a refresh that has not begun is given up and one that has is completed.
+//! * A program that waits for the lock to store its new token, as the Codex CLI does, is let in as soon as the issuer
+//!   answers *reused*, and in any case after [`LONGEST_HOLD`].
 
 use std::borrow::Cow;
 use std::pin::pin;
@@ -37,18 +37,18 @@ use crate::secret::Secret;
 
 type Running = Flight<Result<Login, CredentialError>>;
 
-/// What all clones of a supplier share.
+/// The state shared by all clones of a supplier.
 #[derive(Debug)]
 pub(in crate::credentials) struct Shared {
     pub(super) store: Arc<dyn CredentialStore>,
     pub(super) oauth: Client,
-    /// Who does a refresh in the place of this supplier.
+    /// Does the refreshes of this supplier, if set.
     pub(super) delegate: Option<Arc<dyn Delegate>>,
     pub(super) state: RwLock<State>,
-    /// Set when the process is about to end.
+    /// Requested at shutdown.
     pub(in crate::credentials) stop: Stop,
     clock: Clock,
-    /// Whether the backend has yet to take a token that the issuer gave.
+    /// Whether the backend has yet to accept the last token issued.
     is_unproven: AtomicBool,
     reloads: SingleFlight<Result<Login, CredentialError>>,
     renewals: SingleFlight<Result<Login, CredentialError>>,
@@ -73,24 +73,24 @@ impl Shared {
         }
     }
 
-    /// Reads the store, together with whoever is reading it already.
+    /// Starts a read of the store, or joins the one under way.
     pub(super) fn start_reload(self: &Arc<Self>) -> Running {
         let shared = Arc::clone(self);
         self.reloads.join_or_start(|| async move { shared.reload().await })
     }
 
-    /// Gets a token that serves, together with whoever is waiting for one already.
+    /// Starts a renewal, or joins the one under way.
     pub(super) fn start_renewal(self: &Arc<Self>, need: Need) -> Running {
         let shared = Arc::clone(self);
         self.renewals.join_or_start(|| async move { shared.renew(&need).await })
     }
 
-    /// The renewal that is on its way.
+    /// Returns the renewal under way.
     pub(super) fn renewal(&self) -> Option<Running> {
         self.renewals.running()
     }
 
-    /// Whether an attempt to renew the login in memory makes sense now.
+    /// Returns whether renewing the login in memory may succeed now.
     pub(super) fn may_renew(&self) -> bool {
         if self.store.is_read_only() || self.renewal().is_some() {
             return false;
@@ -102,7 +102,7 @@ impl Shared {
         refresh_token.is_some_and(|token| state.blocked(token, &self.store.place()).is_none())
     }
 
-    /// What keeps the login in memory from being stored or renewed.
+    /// Returns the known obstacle to storing or renewing the login in memory.
     pub(super) fn known_problem(&self) -> Option<CredentialError> {
         let state = self.read_state();
         if let Some(unsaved) = &state.unsaved {
@@ -116,7 +116,7 @@ impl Shared {
         }
     }
 
-    /// What a store that can answer at once holds; `None` where it cannot.
+    /// Reads a store that answers at once; `None` for any other.
     pub(super) fn cheap_look(&self) -> Option<Option<Held>> {
         if !self.store.reads_cheaply() {
             return None;
@@ -125,7 +125,7 @@ impl Shared {
         Some(document.and_then(|document| Held::new(document, &self.store.place()).ok()))
     }
 
-    /// Stores a login that could not be stored before, unless the store has got another one since.
+    /// Retries storing an unsaved login, unless the store has another one since.
     pub(super) async fn save_unsaved(&self) {
         if self.read_state().unsaved.is_none() {
             return;
@@ -180,10 +180,10 @@ impl Shared {
             self.check_writable(&lock).await?;
         }
         self.check_running()?;
-        self.spend(&held, &refresh_token, lock).await
+        self.exchange(&held, &refresh_token, lock).await
     }
 
-    /// Waits for the store's lock, but not when the process is about to end.
+    /// Takes the store's lock; gives up at shutdown.
     async fn lock_while_running(&self) -> Result<StoreLock, CredentialError> {
         match select(self.store.lock(), pin!(self.stop.requested())).await {
             Either::Left((lock, _)) => lock,
@@ -191,7 +191,7 @@ impl Shared {
         }
     }
 
-    /// Fails when the process is about to end, and a refresh must not begin.
+    /// Fails at shutdown, when no refresh may begin.
     pub(super) fn check_running(&self) -> Result<(), CredentialError> {
         if self.stop.is_requested() {
             return Err(CredentialError::Stopping { place: self.store.place() });
@@ -223,25 +223,25 @@ impl Shared {
         }
     }
 
-    /// Uses up `refresh_token`.
-    async fn spend(&self, held: &Held, refresh_token: &Secret, lock: StoreLock) -> Result<Login, CredentialError> {
-        match self.exchange(refresh_token, &lock).await {
+    /// Exchanges `refresh_token`, which uses it up.
+    async fn exchange(&self, held: &Held, refresh_token: &Secret, lock: StoreLock) -> Result<Login, CredentialError> {
+        match self.ask_issuer(refresh_token, &lock).await {
             Ok(tokens) if held.document.is_another_owners(&tokens) => {
                 let what = "its tokens are another account's; they are not used, and the login stays as it is";
                 Err(self.fail(IssuerError::Invalid(what.into())))
             }
-            Ok(tokens) => self.keep(held, &tokens, &lock).await,
+            Ok(tokens) => self.store_tokens(held, &tokens, &lock).await,
             Err(IssuerError::Ended(ended)) => {
-                // Another program that has used the token may be waiting for the lock to store the next one.
+                // Another program that used the token may be waiting for the lock to store the next one.
                 lock.let_others_in();
-                self.end(held, refresh_token, ended).await
+                self.on_ended(held, refresh_token, ended).await
             }
             Err(error) => Err(self.fail(error)),
         }
     }
 
-    /// Asks the issuer, and keeps other programs waiting for the lock only so long.
-    async fn exchange(&self, refresh_token: &Secret, lock: &StoreLock) -> Result<TokenSet, IssuerError> {
+    /// Asks the issuer; releases the shared part of the lock after [`LONGEST_HOLD`].
+    async fn ask_issuer(&self, refresh_token: &Secret, lock: &StoreLock) -> Result<TokenSet, IssuerError> {
         match select(pin!(self.oauth.refresh(refresh_token)), pin!(sleep(LONGEST_HOLD))).await {
             Either::Left((answer, _)) => answer,
             Either::Right((_, exchange)) => {
@@ -251,7 +251,7 @@ impl Shared {
         }
     }
 
-    /// `text` without this login's tokens.
+    /// Masks this login's tokens in `text`.
     pub(super) fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
         mask(text, &self.read_state().secrets())
     }
@@ -278,8 +278,8 @@ impl Shared {
         error
     }
 
-    /// Stores new tokens, then makes them the ones in use.
-    async fn keep(&self, held: &Held, tokens: &TokenSet, lock: &StoreLock) -> Result<Login, CredentialError> {
+    /// Stores new tokens, then adopts them.
+    async fn store_tokens(&self, held: &Held, tokens: &TokenSet, lock: &StoreLock) -> Result<Login, CredentialError> {
         self.succeeded.fetch_add(1, Ordering::Relaxed);
         let spent = held.login.refresh_token.clone();
         let (in_store, is_unsaved) = match &self.read_state().unsaved {
@@ -310,10 +310,10 @@ impl Shared {
             Err(error) => Err(error),
             Ok(_) => self.store.write(&renewed.document, lock).await,
         };
-        self.take_up(renewed, spent, written)
+        self.adopt_renewed(renewed, spent, written)
     }
 
-    pub(super) fn take_up(
+    pub(super) fn adopt_renewed(
         &self,
         renewed: Held,
         spent: Option<Secret>,
@@ -343,27 +343,27 @@ impl Shared {
         Ok(login)
     }
 
-    /// Takes note of a login whose access token the issuer has just given.
+    /// Records a login with a token just issued.
     pub(super) fn received(&self, login: &Login) {
         self.clock.learn(login);
         self.write_state().given(login.access.token.clone());
         self.is_unproven.store(true, Ordering::Relaxed);
     }
 
-    /// Takes note of a token that the backend has taken.
+    /// Records a token that the backend has accepted.
     pub(super) fn accepted(&self, token: &Secret) {
         if self.is_unproven.load(Ordering::Relaxed) && self.write_state().prove(token) {
             self.is_unproven.store(false, Ordering::Relaxed);
         }
     }
 
-    /// The issuer's time in Unix seconds, as far as it is known.
+    /// Returns the issuer's time in Unix seconds, as far as it is known.
     pub(super) fn now(&self) -> u64 {
         self.clock.now()
     }
 
-    /// A refresh token has ended, unless somebody else has used it and is about to store, or has stored, the next one.
-    async fn end(&self, held: &Held, refresh_token: &Secret, ended: Ended) -> Result<Login, CredentialError> {
+    /// Handles an ended refresh token: another program may have used it and stored, or be about to store, the next one.
+    async fn on_ended(&self, held: &Held, refresh_token: &Secret, ended: Ended) -> Result<Login, CredentialError> {
         let looks = match ended {
             Ended::Reused if self.store.is_shared() => LOOKS_FOR_CODEX,
             Ended::Reused => LOOKS_AFTER_REUSE,
@@ -391,7 +391,7 @@ impl Shared {
         self.current().await?.ok_or_else(|| CredentialError::Missing { place: self.store.place() })
     }
 
-    /// The store's login, made the one in use; or the one in memory where the store has not got it.
+    /// Adopts the store's login; returns the one in memory if the store could not take it.
     async fn current(&self) -> Result<Option<Held>, CredentialError> {
         let stored = self.stored().await;
         let mut state = self.write_state();
@@ -431,11 +431,11 @@ impl Shared {
     }
 }
 
-/// A program that writes without a lock may have used the token and not stored the next one yet.
+/// A program that writes without a lock may not have stored the next token yet.
 const LOOKS_AFTER_REUSE: u32 = 6;
-/// The Codex CLI may still be waiting for the issuer's answer; `codex exec` (0.169) waits for 20 s in all.
+/// The Codex CLI may still wait for the issuer's answer; `codex exec` (0.169) waits for 20 s in all.
 const LOOKS_FOR_CODEX: u32 = 80;
 const LOOK_AFTER_REUSE: Duration = Duration::from_millis(250);
-/// How long other programs are kept waiting for the lock while the issuer takes its time. A Codex CLI (0.169) that was given
-/// its token at the same moment needs the lock to store it, and `codex exec` drops it after 20 s.
+/// The longest hold of the lock's shared part during a slow exchange. A Codex CLI (0.169) that was issued its token at
+/// the same moment needs the lock to store it, and `codex exec` drops the token after 20 s.
 const LONGEST_HOLD: Duration = Duration::from_secs(8);

@@ -1,4 +1,4 @@
-//! What came of a refresh that somebody else did: another process, or the keeper of a Worker's login.
+//! The report of a delegated refresh, from another process or from the owner of a Worker's login.
 
 use std::time::Duration;
 
@@ -8,33 +8,33 @@ use serde::{Deserialize, Serialize};
 use crate::oauth::{Ended, IssuerError};
 use crate::platform::{TransportError, TransportErrorKind};
 
-/// The outcome, put so that it can be sent back.
+/// The serialisable result of a refresh.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Report {
-    /// The store holds a token that serves.
+    /// The store holds a usable token.
     Stored,
-    /// It did so before, and whoever asked has been told already.
+    /// The store already held a usable token; the caller counted this refresh earlier.
     Known,
-    /// There are new tokens, and the store could not take them.
+    /// The issuer gave new tokens, and the store could not take them.
     Unsaved {
-        /// The whole document with them.
+        /// The whole document with the new tokens.
         document: String,
-        /// Why it could not.
+        /// The store's error.
         reason: String,
     },
-    /// The store would not take new tokens, and the old ones still work.
+    /// The store cannot be written, and the old tokens still work.
     Unwritable {
-        /// Why it would not.
+        /// The store's error.
         reason: String,
     },
-    /// The issuer gave none.
+    /// The issuer gave no tokens.
     Refused(IssuerReport),
-    /// Something about the store that a look at it tells better.
+    /// A problem of the store, which the caller finds by reading it.
     Store,
 }
 
-/// An [`IssuerError`] on its way.
+/// A serialisable [`IssuerError`].
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each variant and field is that of `IssuerError`")]

@@ -1,9 +1,9 @@
-//! What the supplier knows between two looks at the store.
+//! The supplier's state between two reads of the store.
 //!
-//! * The login in memory is the store's, except after a failed write: then it is newer, and [`Unsaved`] says which
-//!   refresh token the store was left with, so that a login stored by somebody else is told apart from the stale one.
-//! * A refresh token that has ended stays ended until the document holds another one.
-//! * A failure that may pass blocks further tries for a time that doubles up to a minute.
+//! * The login in memory is the store's, except after a failed write: then it is newer, and [`Unsaved`] records the
+//!   refresh token left in the store, which tells the stale login from another program's new one.
+//! * An ended refresh token stays ended until the document holds another one.
+//! * A temporary failure blocks further attempts for a time that doubles up to a minute.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::oauth::{Ended, IssuerError};
 use crate::platform::Instant;
 use crate::secret::Secret;
 
-/// A document and what it means.
+/// A document and the login in it.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
     pub(super) document: AuthDocument,
@@ -30,7 +30,7 @@ impl Held {
         }
     }
 
-    /// Whether its token may be sent at `now`, given that `rejected` must not be sent again.
+    /// Returns whether the token may be sent at `now`; `rejected` must not be sent again.
     pub(super) fn serves(&self, rejected: Option<&Secret>, now: u64) -> bool {
         !self.login.is_expired(now) && Some(&self.login.access.token) != rejected
     }
@@ -39,30 +39,30 @@ impl Held {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) held: Option<Held>,
-    /// The login that was in use before: calls that carry its token may still be on their way.
+    /// The previous login: calls that carry its token may still be in flight.
     former: Option<AuthDocument>,
     pub(super) unsaved: Option<Unsaved>,
-    /// Until when a login that still works is not renewed because the store would not take the new one.
+    /// While set, a login that still works is not renewed, because the store cannot be written.
     postponed: Option<Instant>,
     failure: Option<Failure>,
     given: Option<Given>,
 }
 
-/// A token that a refresh brought.
+/// A token from a refresh.
 #[derive(Debug)]
 struct Given {
     token: Secret,
     at: Instant,
-    /// Whether the backend has taken it for a call.
+    /// Whether the backend has accepted it for a call.
     is_proven: bool,
 }
 
-/// The store could not take the login in memory.
+/// The failed write of the login in memory.
 #[derive(Debug)]
 pub(super) struct Unsaved {
-    /// What the store held then.
+    /// The refresh token in the store at that time.
     pub(super) stored: Option<Secret>,
-    /// Why it could not take the new one.
+    /// The store's error.
     pub(super) error: CredentialError,
 }
 
@@ -72,10 +72,10 @@ enum Failure {
     Passing { error: IssuerError, until: Instant, delay: Duration },
 }
 
-/// How good the token in memory is.
+/// The usability of the token in memory.
 pub(super) enum Usability {
     Fresh(Access),
-    /// Still good, to be renewed beside its use.
+    /// Usable, and to be renewed in the background.
     Ageing(Access),
     Unusable,
 }
@@ -94,7 +94,7 @@ impl State {
         }
     }
 
-    /// Makes the store's login the one in use.
+    /// Adopts the store's login.
     pub(super) fn adopt(&mut self, held: Held) {
         let other_chain = self.held.as_ref().is_none_or(|old| old.login.refresh_token != held.login.refresh_token);
         if other_chain {
@@ -104,17 +104,17 @@ impl State {
         self.hold(held);
     }
 
-    /// Puts off renewing a login that still works; `true` the first time.
+    /// Postpones renewing a login that still works; returns `true` the first time.
     pub(super) fn postpone(&mut self) -> bool {
         self.postponed.replace(Instant::now() + LONGEST_DELAY).is_none()
     }
 
-    /// Whether renewing a login that still works is put off.
+    /// Returns whether the renewal is postponed.
     pub(super) fn is_postponed(&self) -> bool {
         self.postponed.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Takes up a renewed login; `unsaved` where the store could not take it.
+    /// Adopts a renewed login; `unsaved` if the store could not take it.
     pub(super) fn renewed(&mut self, held: Held, unsaved: Option<Unsaved>) {
         self.failure = None;
         if unsaved.is_none() {
@@ -124,28 +124,28 @@ impl State {
         self.hold(held);
     }
 
-    /// Remembers that a refresh has brought `token`.
+    /// Records a token from a refresh.
     pub(super) fn given(&mut self, token: Secret) {
         self.given = Some(Given { token, at: Instant::now(), is_proven: false });
     }
 
-    /// Remembers that the backend has taken `token`; whether it is the one that the last refresh brought.
+    /// Records that the backend has accepted `token`; returns whether it is the last refresh's.
     pub(super) fn prove(&mut self, token: &Secret) -> bool {
         let given = self.given.as_mut().filter(|given| given.token == *token);
         given.map(|given| given.is_proven = true).is_some()
     }
 
-    /// Whether a refresh has brought `token` within the last minute.
+    /// Returns whether a refresh returned `token` within the last minute.
     pub(super) fn has_just_been_given(&self, token: &Secret) -> bool {
         self.given.as_ref().is_some_and(|given| given.is_recent(token))
     }
 
-    /// The same of a token that the backend has not taken yet.
+    /// Like [`Self::has_just_been_given`], for a token that the backend has not accepted yet.
     pub(super) fn is_new_and_unproven(&self, token: &Secret) -> bool {
         self.given.as_ref().is_some_and(|given| given.is_recent(token) && !given.is_proven)
     }
 
-    /// Forgets a login that is no longer in the store.
+    /// Drops a login that is no longer in the store.
     pub(super) fn forget(&mut self) {
         if self.unsaved.is_none() {
             self.former = self.held.take().map(|old| old.document).or(self.former.take());
@@ -153,7 +153,7 @@ impl State {
         }
     }
 
-    /// Every token that may be on its way to somebody.
+    /// Returns every token that may be in flight.
     pub(super) fn secrets(&self) -> Vec<Secret> {
         let documents = self.held.as_ref().map(|held| &held.document).into_iter().chain(&self.former);
         documents.flat_map(AuthDocument::secrets).collect()
@@ -165,12 +165,12 @@ impl State {
         self.former = replaced.map(|old| old.document).or(self.former.take());
     }
 
-    /// Whether the store still holds what it held when it could not take the login in memory.
+    /// Returns whether the store still holds the document of the failed write.
     pub(super) fn outdates(&self, stored: &Held) -> bool {
         self.unsaved.as_ref().is_some_and(|unsaved| unsaved.stored == stored.login.refresh_token)
     }
 
-    /// Why `refresh_token` must not be tried now.
+    /// Returns the reason not to send `refresh_token` now.
     pub(super) fn blocked(&self, refresh_token: &Secret, place: &Place) -> Option<CredentialError> {
         match self.failure.as_ref()? {
             Failure::Ended { refresh_token: dead, ended } => {
@@ -183,12 +183,12 @@ impl State {
         }
     }
 
-    /// Remembers that `refresh_token` has ended.
+    /// Records that `refresh_token` has ended.
     pub(super) fn ended(&mut self, refresh_token: Secret, ended: Ended) {
         self.failure = Some(Failure::Ended { refresh_token, ended });
     }
 
-    /// Remembers a failure that may pass and returns how long to wait before the next try.
+    /// Records a temporary failure and returns the wait before the next attempt.
     pub(super) fn failed(&mut self, error: IssuerError) -> Duration {
         let doubled = match &self.failure {
             Some(Failure::Passing { delay, .. }) => (*delay * 2).min(LONGEST_DELAY),
@@ -214,7 +214,7 @@ impl Given {
     }
 }
 
-/// For so long a new token is not replaced by another one.
+/// A new token is not replaced within this time.
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);

@@ -1,28 +1,28 @@
-//! The word that no new refresh may begin.
+//! The request that no new refresh begins.
 //!
-//! * A refresh that has begun is finished: its token is spent. One that still waits for a lock is given up.
-//! * The process that does a refresh for the daemon hears the word as the end of its input.
+//! * A refresh that has begun is completed: its token is spent. A refresh that waits for a lock is given up.
+//! * A delegated process sees the request as the end of its input.
 
 use tokio::sync::watch;
 
-/// Asks whatever waits to begin a refresh to give up. Clones share one request, which cannot be taken back.
+/// Prevents new refreshes. Clones share one request, which cannot be withdrawn.
 #[derive(Debug, Clone)]
 pub struct Stop(watch::Sender<bool>);
 
 impl Stop {
-    /// From now on no refresh begins.
+    /// Prevents new refreshes from now on.
     pub fn request(&self) {
         self.0.send_replace(true);
     }
 
-    /// Whether no refresh may begin any more.
+    /// Returns whether new refreshes are prevented.
     pub fn is_requested(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Waits until no refresh may begin any more.
+    /// Waits for the request.
     pub async fn requested(&self) {
-        // Fails only without a sender, and this value is one.
+        // The wait fails only without a sender, and `self` is one.
         let _ = self.0.subscribe().wait_for(|is_requested| *is_requested).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Sending one request.
+//! The HTTP client of the daemon.
 
 use std::error::Error;
 use std::pin::pin;
@@ -17,13 +17,13 @@ use crate::platform::native::outgoing::Outgoing;
 use crate::platform::native::settings::{Reach, TransportSettings};
 use crate::platform::native::{ByteStream, TransportError, inflate, proxies, sleep, trust};
 
-/// One pooled client for the backend and the token issuer: HTTP/2 where TLS negotiates it, the environment's proxies
+/// A pooled client for the backend and the token issuer: HTTP/2 if TLS negotiates it, the environment's proxies
 /// honoured, redirects never followed (they would carry the login to another host). Clones share the connections.
 ///
-/// * HTTP/2 connections are watched with PINGs, whether or not calls are open on them: one that fell silent (sleep, VPN,
+/// * HTTP/2 connections are watched with PINGs, whether or not calls are open on them: a silent one (sleep, VPN,
 ///   another network) is closed within [`TransportSettings::death_noticed_within`], and its calls fail.
-/// * HTTP/1.1 has no PING. There the kernel notices what it can: data that is not acknowledged (Linux), and TCP keepalives
-///   that are not. A middlebox that acknowledges and forwards nothing goes unnoticed.
+/// * HTTP/1.1 has no PING. The kernel notices unacknowledged data (Linux) and unacknowledged TCP keepalives. A
+///   middlebox that acknowledges and forwards nothing goes unnoticed.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
     lanes: Arc<Lanes>,
@@ -31,15 +31,14 @@ pub struct HttpClient {
 }
 
 impl HttpClient {
-    /// A client that gives up connecting after `connect_timeout` and has no limit on the time of a call.
+    /// Creates a client that gives up connecting after `connect_timeout` and does not limit the time of a call.
     pub fn new(connect_timeout: Duration) -> Result<Self, TransportError> {
         Self::with_settings(TransportSettings { connect_timeout, ..TransportSettings::default() })
     }
 
-    /// A client that makes and watches its connections as `settings` say. The error names the variable of the environment
-    /// that cannot be used.
+    /// Creates a client with `settings`. The error names the unusable environment variable.
     pub fn with_settings(settings: TransportSettings) -> Result<Self, TransportError> {
-        // An error only says that a provider is installed already.
+        // The error means that a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         if settings.reach == Reach::Network {
             proxies::check(|name| std::env::var_os(name))?;
@@ -53,9 +52,10 @@ impl HttpClient {
         Ok(Self { lanes: Arc::new(lanes), turn_timeout })
     }
 
-    /// Sends one request and returns as soon as the answer's head is there.
+    /// Sends one request and returns the response as soon as its head has arrived.
     ///
-    /// A request that a server refuses to begin on (RFC 9113 8.7) is sent again, as is one that waits on a full connection.
+    /// A request that the server did not begin (RFC 9113 8.7) is sent again, as is a request that waits on a full
+    /// connection.
     pub async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<ByteStream>, TransportError> {
         let (head, body) = request.into_parts();
         let mut resends_left = MOST_RESENDS;
@@ -70,7 +70,7 @@ impl HttpClient {
         }
     }
 
-    /// Sends a request over the connection of `place`; `None` if that has no room for it.
+    /// Sends a request over the connection of `place`; `None` if the connection is full.
     async fn send_on(
         &self,
         place: &Place,
@@ -96,7 +96,7 @@ impl HttpClient {
     }
 }
 
-/// The part of a lane's configuration that all lanes share.
+/// The configuration shared by all lanes.
 fn configured(builder: reqwest::ClientBuilder, settings: &TransportSettings) -> reqwest::ClientBuilder {
     let builder = builder
         .connect_timeout(settings.connect_timeout)
@@ -119,7 +119,7 @@ fn configured(builder: reqwest::ClientBuilder, settings: &TransportSettings) -> 
     }
 }
 
-/// The answer, which has its place until its body is dropped.
+/// Creates a response that holds `place` until its body is dropped.
 fn answer(response: reqwest::Response, place: Place) -> http::Response<ByteStream> {
     let (mut head, body) = http::Response::<reqwest::Body>::from(response).into_parts();
     let body = BodyDataStream::new(body).map_err(move |error| {
@@ -130,7 +130,7 @@ fn answer(response: reqwest::Response, place: Place) -> http::Response<ByteStrea
     http::Response::from_parts(head, body)
 }
 
-/// Whether the server says that it has not begun to work on the request: it refused the stream, or is going away.
+/// Returns whether the server declared that it has not begun the request: it refused the stream, or sent GOAWAY.
 fn is_not_begun(error: &reqwest::Error) -> bool {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
     causes.filter_map(|cause| cause.downcast_ref::<h2::Error>()).any(|error| {
@@ -140,13 +140,13 @@ fn is_not_begun(error: &reqwest::Error) -> bool {
     })
 }
 
-/// How often a request that was not begun is sent again.
+/// Attempts to resend a request that was not begun.
 const MOST_RESENDS: u32 = 2;
-/// Keepalives without an answer that end a connection.
+/// Unanswered keepalives that end a connection.
 const TCP_KEEPALIVE_RETRIES: u32 = 2;
-/// How much of one answer may be on its way to a client that takes nothing: also what it costs in memory.
+/// The flow-control window of one response: also its cost in memory if the client reads nothing.
 const STREAM_WINDOW: u32 = 512 * 1024;
-/// The same for all answers of a connection. The HTTP/2 library ends a connection, and with it every answer on it, once
-/// the small pieces that nobody has taken yet exceed a budget of half this size; so it is more than enough for as many
-/// clients that take nothing as there will ever be. It promises, and takes no memory by itself.
+/// The flow-control window of a connection. The HTTP/2 library ends a connection, and with it every response on it,
+/// once the small unread pieces exceed a budget of half this size; so it suffices for any number of clients that read
+/// nothing. The window is a promise, and takes no memory by itself.
 const CONNECTION_WINDOW: u32 = 128 * 1024 * 1024;

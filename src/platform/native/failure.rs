@@ -1,4 +1,4 @@
-//! reqwest's errors as this program's.
+//! Conversion of reqwest's errors.
 
 use std::error::Error;
 use std::io;
@@ -7,7 +7,7 @@ use rustls::CertificateError;
 
 use crate::platform::native::{TransportError, TransportErrorKind};
 
-/// What `error` means, in the words of its innermost cause.
+/// Converts `error`, with the message of its innermost cause.
 pub(super) fn transport_error(error: &reqwest::Error) -> TransportError {
     if let Some(tls) = causes(error).find_map(rustls_error) {
         let host = error.url().and_then(|url| url.host_str()).unwrap_or("the server");
@@ -31,7 +31,7 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)
     std::iter::successors(error.source(), |&cause| cause.source())
 }
 
-/// reqwest tells a connect error apart but not its stage; the resolver names itself in the chain.
+/// reqwest reports a connect error without its stage; the resolver names itself in the chain.
 fn kind_of(error: &reqwest::Error) -> TransportErrorKind {
     let mentions = |words: &[&str]| {
         causes(error).any(|cause| {
@@ -50,24 +50,24 @@ fn kind_of(error: &reqwest::Error) -> TransportErrorKind {
     }
 }
 
-/// Errors travel inside I/O errors, often several, which do not show them as their source.
+/// I/O errors, often nested, wrap errors without showing them as their source.
 fn rustls_error<'e>(cause: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
     let inside = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     cause.downcast_ref().or_else(|| inside.and_then(|inner| rustls_error(inner)))
 }
 
-/// hyper's own word for a connection it gave up because a PING had no answer.
+/// Recognises hyper's error for an unanswered PING.
 fn is_unanswered_ping(cause: &(dyn Error + 'static)) -> bool {
     cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout)
 }
 
-/// What the HTTP/2 library says of a stream whose connection is no longer there, whoever ended that.
+/// Recognises the HTTP/2 library's error for a stream whose connection is gone.
 fn is_dropped(cause: &(dyn Error + 'static)) -> bool {
     let error = cause.downcast_ref::<h2::Error>().and_then(h2::Error::get_io);
     error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// What keeps a secure connection from being made, with `host` as the name that was asked for.
+/// Explains a failed TLS handshake with `host`.
 fn tls_problem(error: &rustls::Error, host: &str) -> String {
     let rustls::Error::InvalidCertificate(problem) = error else { return error.to_string() };
     match problem {
@@ -89,7 +89,7 @@ fn tls_problem(error: &rustls::Error, host: &str) -> String {
     }
 }
 
-/// Names of a certificate without rustls's marks of their kind, such as `DnsName("example.com")`.
+/// Formats a certificate's names without rustls's type marks, such as `DnsName("example.com")`.
 fn names(presented: &[String]) -> String {
     let bare = |name: &String| {
         let inside = name.split_once('(').map_or(name.as_str(), |(_, inside)| inside.trim_end_matches(')'));
@@ -99,7 +99,7 @@ fn names(presented: &[String]) -> String {
     if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") }
 }
 
-/// Names of a certificate that are told.
+/// Names of a certificate in one message.
 const MOST_NAMES: usize = 5;
 
 #[cfg(test)]

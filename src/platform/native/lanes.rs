@@ -1,9 +1,9 @@
-//! How many connections there are, and which one a call takes.
+//! The connections of a client, and the choice of one for a call.
 //!
-//! * A lane is a reqwest client of its own: one HTTP/2 connection to a server, or as many HTTP/1.1 connections as there are
-//!   calls. Lanes are filled in order, so that the later ones fall idle and close.
-//! * A server's limit of streams is not shown by reqwest. It is learned from calls that wait although no connection is being
-//!   made; what was learned holds for all lanes and is forgotten after some time, since servers differ and change.
+//! * A lane is a reqwest client of its own: one HTTP/2 connection to a server, or as many HTTP/1.1 connections as there
+//!   are calls. Lanes are filled in order, so that later ones become idle and close.
+//! * reqwest does not expose a server's stream limit. The limit is inferred from calls that wait although no connection
+//!   is being made; it applies to all lanes and expires, since servers differ and change.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ use crate::platform::native::{Instant, TransportError};
 
 /// The lanes of one HTTP client.
 pub(super) struct Lanes {
-    /// Makes the client of another lane.
+    /// Builds a lane's client.
     make: Box<dyn Fn(reqwest::ClientBuilder) -> Result<reqwest::Client, TransportError> + Send + Sync>,
     most_calls: usize,
     state: Mutex<State>,
@@ -26,19 +26,19 @@ pub(super) struct Lanes {
 
 struct State {
     lanes: Vec<Arc<Lane>>,
-    /// Calls a server was seen to allow on one connection, and until when that is believed.
+    /// The inferred number of calls per connection, and its expiry.
     learned: Option<(usize, Instant)>,
 }
 
-/// One client and what is under way on it.
+/// One client and the counts of its calls.
 #[derive(Debug, Default)]
 struct Lane {
     client: reqwest::Client,
-    /// Calls that have this lane, sent or not.
+    /// Calls assigned to this lane, sent or not.
     taken: AtomicUsize,
-    /// Those that have been sent.
+    /// Calls that were sent.
     opened: Arc<AtomicUsize>,
-    /// Connections that are being made.
+    /// Connections being made.
     connecting: Arc<AtomicUsize>,
 }
 
@@ -49,7 +49,7 @@ impl std::fmt::Debug for Lanes {
 }
 
 impl Lanes {
-    /// Lanes of at most `most_calls` calls each, whose clients `make` builds. The first is made at once.
+    /// Creates lanes of at most `most_calls` calls each, with clients built by `make`. Builds the first at once.
     pub(super) fn new(
         most_calls: usize,
         make: impl Fn(reqwest::ClientBuilder) -> Result<reqwest::Client, TransportError> + Send + Sync + 'static,
@@ -64,7 +64,7 @@ impl Lanes {
         Ok(lanes)
     }
 
-    /// A place for one call, on the first lane that has one.
+    /// Assigns a call to the first lane with room.
     pub(super) fn take(&self) -> Result<Place, TransportError> {
         let mut state = self.state();
         let most_calls = state.most_calls(self.most_calls);
@@ -81,7 +81,7 @@ impl Lanes {
         Ok(Place::on(lane, state.lanes.len() < MOST_LANES))
     }
 
-    /// Remembers that the server of `place` allows no more calls than are open there.
+    /// Records that the server of `place` allows no more calls than are open there.
     pub(super) fn learn(&self, place: &Place) {
         let open = place.lane.opened.load(Ordering::Relaxed);
         if open == 0 {
@@ -122,7 +122,7 @@ fn unusable(message: &str) -> TransportError {
     TransportError { kind: crate::platform::native::TransportErrorKind::Request, message: message.to_owned() }
 }
 
-/// One call's place on a lane, until it is dropped.
+/// A call's assignment to a lane, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     lane: Arc<Lane>,
@@ -138,22 +138,22 @@ impl Place {
         Self { lane, opening, has_neighbours, may_move }
     }
 
-    /// What sends the call.
+    /// Returns the client for the call.
     pub(super) fn client(&self) -> &reqwest::Client {
         &self.lane.client
     }
 
-    /// Whether the call has been sent.
+    /// Returns whether the call has been sent.
     pub(super) const fn opening(&self) -> &Opening {
         &self.opening
     }
 
-    /// Whether the connection may be full, and another one may be had.
+    /// Returns whether the connection may be full, and another one is available.
     pub(super) const fn may_have_to_move(&self) -> bool {
         self.has_neighbours && self.may_move
     }
 
-    /// Whether the call may still be waiting for a connection to be made.
+    /// Returns whether the call may still be waiting for a connection to be made.
     pub(super) fn is_connecting(&self) -> bool {
         self.lane.connecting.load(Ordering::Relaxed) > 0
     }
@@ -166,7 +166,7 @@ impl Drop for Place {
     }
 }
 
-/// Counts the connections that are being made.
+/// Counts connections being made.
 #[derive(Debug, Clone)]
 struct CountConnecting {
     connecting: Arc<AtomicUsize>,
@@ -211,7 +211,7 @@ where
     }
 }
 
-/// One connection that is being made.
+/// A connection being made.
 struct Connecting(Arc<AtomicUsize>);
 
 impl Drop for Connecting {
@@ -220,10 +220,10 @@ impl Drop for Connecting {
     }
 }
 
-/// Far more than calls need (`--max-concurrent` is 512 by default), unless a server allows only a few on a connection.
+/// Far more than calls need (`--max-concurrent` is 512 by default), unless a server allows only a few per connection.
 const MOST_LANES: usize = 64;
-/// How long a server's limit is believed. Learning it anew costs a call its turn's timeout; a large upload on a slow line looks
-/// like a limit, too.
+/// The lifetime of an inferred limit. Inferring it again costs a call its turn's timeout, and a large upload on a slow
+/// connection looks like a limit, too.
 const LEARNED_FOR: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

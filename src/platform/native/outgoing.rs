@@ -1,8 +1,8 @@
-//! A request body that knows whether its request has been sent.
+//! A request body that records whether its request has been sent.
 //!
-//! An HTTP/2 connection whose server allows no more streams keeps further requests in a queue and says so to nobody. The
-//! body of a request is first asked for once its stream is open: until then the request can be taken back and given to
-//! another connection, and is sent once all the same.
+//! An HTTP/2 connection at its server's stream limit queues further requests without a sign. A request's body is first
+//! polled once its stream is open: until then the request can be withdrawn and sent over another connection, and is
+//! still sent only once.
 
 use std::io;
 use std::pin::Pin;
@@ -13,40 +13,40 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// Whether a request has been sent. Clones are handles to the same.
+/// The state of a request's sending. Clones are handles to the same state.
 #[derive(Debug, Clone)]
 pub(super) struct Opening {
     state: Arc<AtomicU8>,
-    /// Counts the requests of a connection that have been sent.
+    /// The number of sent requests of the connection.
     opened: Arc<AtomicUsize>,
 }
 
 impl Opening {
-    /// A request that is yet to be sent, to be counted in `opened` then.
+    /// Creates the state of an unsent request, counted in `opened` once sent.
     pub(super) fn new(opened: Arc<AtomicUsize>) -> Self {
         Self { state: Arc::new(AtomicU8::new(WAITING)), opened }
     }
 
-    /// Takes the request back; `false` if it has been sent.
+    /// Withdraws the request; returns `false` if it has been sent.
     pub(super) fn withdraw(&self) -> bool {
         self.leave_waiting(WITHDRAWN)
     }
 
-    /// Whether the request has been sent.
+    /// Returns whether the request has been sent.
     pub(super) fn is_open(&self) -> bool {
         self.state.load(Ordering::Acquire) == OPEN
     }
 
-    /// Takes the request out of the count, if it is in it.
+    /// Removes the request from the count, if it was counted.
     pub(super) fn close(&self) {
         if self.state.swap(CLOSED, Ordering::AcqRel) == OPEN {
             self.opened.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    /// Sends the request; `false` if it has been taken back.
+    /// Marks the request as sent; returns `false` if it was withdrawn.
     fn open(&self) -> bool {
-        // Counted first: closing it may happen at once and on another thread.
+        // Counted before `close`, which may follow at once on another thread.
         self.opened.fetch_add(1, Ordering::Relaxed);
         let opens = self.leave_waiting(OPEN);
         if !opens {
@@ -65,7 +65,7 @@ const OPEN: u8 = 1;
 const WITHDRAWN: u8 = 2;
 const CLOSED: u8 = 3;
 
-/// A whole body, sent in one piece.
+/// A body of one piece.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     bytes: Bytes,
@@ -73,7 +73,7 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// `bytes`, which open `opening` when they are asked for.
+    /// Creates a body of `bytes` that marks `opening` as sent when polled.
     pub(super) const fn new(bytes: Bytes, opening: Opening) -> Self {
         Self { bytes, opening }
     }

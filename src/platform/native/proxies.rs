@@ -1,7 +1,7 @@
-//! The proxies that the environment names: what cannot be used is told at start.
+//! The proxies of the environment; an unusable variable is reported at start.
 //!
-//! The HTTP library leaves out without a word a variable that it cannot read, and would connect directly. The rules here
-//! are its own (those of curl): the name in capitals wins, an empty value means none. A value is never quoted, since it may
+//! The HTTP library silently ignores a variable that it cannot read, and would connect directly. The rules here are its
+//! own (those of curl): the name in capitals wins, an empty value means none. A value is never quoted, since it may
 //! hold a password.
 
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use http::Uri;
 
 use crate::platform::native::{TransportError, TransportErrorKind};
 
-/// Looks at every proxy variable that counts. `variable` gives the value of one by its name.
+/// Checks every proxy variable in effect, read through `variable`.
 pub(super) fn check(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), TransportError> {
     let mut set = None;
     for names in VARIABLES {
@@ -25,7 +25,7 @@ pub(super) fn check(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), T
         }
     }
     match set {
-        // Behind a web server's CGI a client's `Proxy` header becomes HTTP_PROXY, so the library then trusts none of them.
+        // Under CGI a client's `Proxy` header becomes HTTP_PROXY, so the library then ignores the variables.
         Some(name) if variable("REQUEST_METHOD").is_some() => {
             Err(unusable(name, "proxies are not used while REQUEST_METHOD is set; unset one of the two"))
         }
@@ -33,7 +33,7 @@ pub(super) fn check(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), T
     }
 }
 
-/// Why the value of a proxy variable names no proxy.
+/// Returns the reason that a variable's value is no proxy.
 fn problem_of(value: &str) -> Option<&'static str> {
     let Ok(uri) = value.parse::<Uri>() else {
         return Some("it is no address of a proxy; expected one such as http://host:port or socks5h://host:port");
@@ -56,7 +56,7 @@ fn unusable(name: &str, problem: &str) -> TransportError {
     TransportError { kind: TransportErrorKind::Request, message }
 }
 
-/// Each pair in the order in which the HTTP library looks for it.
+/// Each pair in the HTTP library's order.
 const VARIABLES: [[&str; 2]; 3] =
     [["ALL_PROXY", "all_proxy"], ["HTTPS_PROXY", "https_proxy"], ["HTTP_PROXY", "http_proxy"]];
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];

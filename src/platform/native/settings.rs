@@ -1,42 +1,42 @@
-//! How connections are made, kept and watched.
+//! The parameters of connections.
 
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 
-/// What the HTTP client does with its connections. The defaults are the product's; tests shorten the times.
+/// The HTTP client's connection parameters. The defaults are the product's; tests shorten the times.
 #[derive(Debug, Clone)]
 pub struct TransportSettings {
-    /// For a new connection: name, TCP, proxy and TLS together.
+    /// The limit for a new connection: name, TCP, proxy and TLS together.
     pub connect_timeout: Duration,
-    /// Silence after which an HTTP/2 connection is sent a PING, whether or not calls are open on it.
+    /// The silence before an HTTP/2 connection is sent a PING, whether or not calls are open on it.
     pub ping_interval: Duration,
-    /// How long the answer to a PING may take. A connection that gives none is closed, with every call on it.
+    /// The limit for the answer to a PING. A connection without an answer is closed, with every call on it.
     pub ping_timeout: Duration,
-    /// Calls that share one connection at most, until a server allows fewer.
+    /// The most calls on one connection, until a server allows fewer.
     pub calls_per_connection: usize,
-    /// How long a call may wait for its turn on a full connection before it takes another one.
+    /// The longest wait of a call for its turn on a full connection before it moves to another one.
     pub turn_timeout: Duration,
-    /// Authorities trusted beside the system's.
+    /// Certificate authorities trusted beside the system's.
     pub authorities: Vec<CertificateDer<'static>>,
-    /// Where requests go.
+    /// The hosts that requests may reach.
     pub reach: Reach,
 }
 
-/// Where requests go.
+/// The hosts that requests may reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// Anywhere, through the proxies that the environment or the system names.
+    /// Any host, through the proxies of the environment or the system.
     Network,
-    /// To this machine alone: no proxy, no TLS.
+    /// This machine alone: no proxy, no TLS.
     Loopback,
 }
 
 impl Default for TransportSettings {
-    /// A connection that died is noticed after at most 16 s: a PING after 6 s of silence, 10 s for its answer.
+    /// A dead connection is noticed after at most 16 s: a PING after 6 s of silence, 10 s for its answer.
     ///
-    /// The answer may have to wait behind a large upload on a slow line, so it gets the longer part. Servers usually
-    /// allow 100 or 128 streams a connection (RFC 9113 6.5.2 asks for no fewer than 100).
+    /// The answer may wait behind a large upload on a slow connection, so it gets the longer part. Servers usually
+    /// allow 100 or 128 streams per connection (RFC 9113 6.5.2 recommends at least 100).
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
@@ -51,7 +51,7 @@ impl Default for TransportSettings {
 }
 
 impl TransportSettings {
-    /// How long a connection that died may go unnoticed.
+    /// Returns the longest time that a dead connection goes unnoticed.
     pub fn death_noticed_within(&self) -> Duration {
         self.ping_interval + self.ping_timeout
     }

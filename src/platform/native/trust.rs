@@ -1,9 +1,9 @@
-//! Whom TLS trusts: the system's authorities, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name (not on macOS and
+//! The certificate authorities of TLS: the system's, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR` (not on macOS and
 //! Windows, whose own verifier decides).
 //!
 //! * The configuration is built once for all connections: reading the system's authorities takes milliseconds.
-//! * A variable that leads to no certificate is an error at start. Nothing could be connected to, and the verifier's words
-//!   for that name neither the variable nor the file.
+//! * A variable without any certificate is an error at start: no connection could be made, and the verifier's message
+//!   names neither the variable nor the file.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use rustls_platform_verifier::Verifier;
 use crate::platform::native::settings::{Reach, TransportSettings};
 use crate::platform::native::{TransportError, TransportErrorKind};
 
-/// TLS for connections as `settings` have them, with HTTP/2 offered before HTTP/1.1.
+/// Builds the TLS configuration of `settings`, with HTTP/2 offered before HTTP/1.1.
 pub(super) fn tls(settings: &TransportSettings) -> Result<ClientConfig, TransportError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone());
@@ -57,7 +57,7 @@ mod variables {
     use super::unusable;
     use crate::platform::TransportError;
 
-    /// Looks whether the variables lead to certificates. `variable` gives the value of one by its name.
+    /// Checks that the variables, read through `variable`, lead to certificates.
     pub(super) fn check(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), TransportError> {
         if let Some(file) = variable(FILE) {
             certificates(Path::new(&file)).map_err(|problem| names_nothing(FILE, &file, &problem))?;
@@ -73,7 +73,7 @@ mod variables {
         Err(names_nothing(DIRECTORIES, &directories, &problem))
     }
 
-    /// The error is why no certificate can be read from `file`.
+    /// Checks `file`; the error is the reason that it holds no certificate.
     fn certificates(file: &Path) -> Result<(), String> {
         let mut all = CertificateDer::pem_file_iter(file).map_err(|error| match error {
             PemError::Io(error) => error.to_string(),

@@ -1,10 +1,10 @@
-//! From a call to an answer, as a stream or as one document.
+//! Executes a call and sends its answer, as a stream or as one document.
 //!
 //! * Until the backend has produced something to show, a failure is an HTTP error with its own status.
-//! * A stream is silent for no longer than the keepalive interval, counted from when the request was accepted: if the
-//!   backend takes longer than that to begin, the head is sent with the first keepalive, and a failure after it is the
-//!   stream's last event.
-//! * The body asks the backend for more only when the client takes more, and dropping it ends the call.
+//! * A stream is silent for no longer than the keepalive interval, counted from the request's acceptance: if the
+//!   backend takes longer to begin, the head is sent with the first keepalive, and a later failure is the stream's last
+//!   event.
+//! * The body polls the backend only when the client reads, and dropping it ends the call.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -32,29 +32,29 @@ use crate::server::observe::RequestLog;
 use crate::server::observe::metrics::TokenCounts;
 use crate::server::reserve;
 use crate::upstream::exchange::{Progress, Rest};
-use crate::upstream::{Call, Head, Opened, refusal};
+use crate::upstream::{BackendCall, Head, Opened, failed_attempt};
 
-/// One call and everything its answer is made with.
+/// A call and the context of its answer.
 #[derive(Debug, Clone)]
 pub(super) struct Exchange {
     pub(super) app: Arc<App>,
     pub(super) log: RequestLog,
-    /// Its model is a successor's once the backend has refused the one that was asked for.
-    pub(super) call: Call,
-    /// What the client asked for and does not get.
+    /// The call. Its model changes to a successor once the backend has refused the requested one.
+    pub(super) call: BackendCall,
+    /// The requested parameters without effect.
     pub(super) ignored: Vec<String>,
-    /// Remembered reasoning of the conversation does not stand in the call.
+    /// Whether the call lacks remembered reasoning of the conversation.
     pub(super) reasoning_left_out: bool,
-    /// Whose request it is, as far as memory goes.
+    /// The scope of the request's memory.
     pub(super) scope: Scope,
-    /// What the answer is remembered with, if it may be referred to.
+    /// The context for remembering the answer, if it may be referred to.
     pub(super) asked: Option<Asked>,
 }
 
 type Opening<M> = Pin<Box<dyn Future<Output = Result<Opened<M>, ApiError>> + Send>>;
 
 impl Exchange {
-    /// The answer as events, made by `machine`; `keepalive` is sent where it is silent for long.
+    /// Streams the answer as events of `machine`, with `keepalive` in long silences.
     pub(super) async fn stream<M: Machine + 'static>(
         mut self,
         keepalive: &'static [u8],
@@ -78,7 +78,7 @@ impl Exchange {
         Ok(respond(EVENT_STREAM, &head, &ignored, Body::new(body)))
     }
 
-    /// The answer as one JSON document, made by `machine`.
+    /// Returns the answer as one JSON document of `machine`.
     pub(super) async fn document<M: Machine + 'static>(
         mut self,
         machine: impl Fn(&Resolution) -> M + Send + Sync + 'static,
@@ -92,9 +92,9 @@ impl Exchange {
                 }
                 Progress::Continue => {}
                 Progress::Complete => break,
-                Progress::Failed { refusal, .. } => {
+                Progress::Failed { failed, .. } => {
                     self.note_answered(rest.machine().answerer());
-                    return Err(self.explain(refusal.with_head(head).error));
+                    return Err(self.explain(failed.with_head(head).error));
                 }
             }
         }
@@ -126,16 +126,16 @@ impl Exchange {
         })
     }
 
-    /// The backend answers as `model`, so the request will not be sent again.
+    /// Records that the backend answers as `model`; the request will not be sent again.
     fn opened(&mut self, model: Resolution) {
         self.call.model = model;
         self.call.body = RequestBody::default();
-        if let Some(place) = self.log.place() {
-            place.now_holds(0);
+        if let Some(slot) = self.log.slot() {
+            slot.now_holds(0);
         }
     }
 
-    /// Adds to a refused model what the account could use instead, and to a spent plan what it may have left.
+    /// Adds to the error of a refused model the models available, and to that of a spent plan the reserve.
     fn explain(&self, mut error: ApiError) -> ApiError {
         self.note_etag(&error.headers);
         if let Some(substitute) = error.details.as_ref().and_then(|details| details.substitute.as_deref()) {
@@ -148,7 +148,7 @@ impl Exchange {
             error.details.get_or_insert_default().overflow = Some(Box::new(overflow));
         }
         reserve::mention(&mut error, &self.app.models);
-        if refusal::is_of_model(&error) {
+        if failed_attempt::is_of_model(&error) {
             error.message = format!("{}{}", error.message, self.app.models.advice(&self.call.model.model));
             error.param = error.param.or_else(|| Some("model".to_owned()));
         }
@@ -162,7 +162,7 @@ impl Exchange {
         Overflow { tokens: estimate.max(window + 1), window }
     }
 
-    /// Any answer, a refusal too, says which list of models the backend has.
+    /// Records the models list's entity tag, which every answer announces, an error's too.
     fn note_etag(&self, headers: &[(HeaderName, HeaderValue)]) {
         let named = headers.iter().find(|(name, _)| *name == MODELS_ETAG);
         if let Some(etag) = named.and_then(|(_, value)| value.to_str().ok()) {
@@ -184,8 +184,8 @@ impl Exchange {
         }
     }
 
-    /// Which model answers goes into the head and the log; that it is another than the one that was sent is counted for each
-    /// answer, and said once for each conversation.
+    /// Records the answering model in the head and the log. A substituted model is counted for each answer, and logged
+    /// once per conversation.
     fn note_answered(&self, answered: &Answerer) {
         if !answered.sent().is_empty() {
             self.log.sent(answered.sent());
@@ -205,7 +205,7 @@ impl Exchange {
         }
     }
 
-    /// A whole answer goes into the books, and what later turns may need of it into memory.
+    /// Records a complete answer in log and metrics, and in memory for later turns.
     fn settle<M: Machine>(&self, rest: &mut Rest<M>) {
         let account = rest.account();
         self.note_answered(rest.machine().answerer());
@@ -235,28 +235,28 @@ impl Exchange {
 struct Events<M> {
     exchange: Exchange,
     phase: Phase<M>,
-    /// What is sent where the answer is silent for long.
+    /// The bytes sent after a long silence.
     keepalive: &'static [u8],
-    /// Looked at only when it fires, so that an event costs no timer.
+    /// Checked only when it fires, so that an event costs no timer.
     timer: Timer,
     last_sent: Instant,
-    /// Empty between two polls: where small pieces are put together, so that each costs one allocation of its exact size.
+    /// Empty between polls; small pieces are assembled here, so that each costs one allocation of its exact size.
     scratch: Vec<u8>,
 }
 
 enum Phase<M> {
-    /// The backend has shown nothing yet. The machine is there to report a failure.
+    /// The backend has produced nothing yet. The machine reports a failure.
     Opening(Opening<M>, M),
-    /// The first bytes have not been handed out.
+    /// The first bytes are ready.
     Beginning(Vec<u8>, Rest<M>),
-    /// Under way.
+    /// The stream is running.
     Reading(Rest<M>),
-    /// Over.
+    /// The stream has ended.
     Ended,
 }
 
 impl<M: Machine> Events<M> {
-    /// The next bytes for the client, `None` at the end.
+    /// Polls the next bytes for the client; `None` at the end.
     fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.exchange.app.cut_off.is_reached() {
             return Poll::Ready(self.cut_off());
@@ -300,7 +300,7 @@ impl<M: Machine> Events<M> {
         }
     }
 
-    /// What a stream that can no longer be waited for ends with; `None` if it has ended.
+    /// Returns the last event of a stream cut off by the shutdown; `None` if it has ended.
     fn cut_off(&mut self) -> Option<Bytes> {
         let error = CutOff::error();
         let mut out = Vec::new();
@@ -331,9 +331,9 @@ impl<M: Machine> Events<M> {
         match progress {
             Progress::Continue => self.phase = Phase::Reading(rest),
             Progress::Complete => self.exchange.settle(&mut rest),
-            Progress::Failed { refusal, reported } => {
+            Progress::Failed { failed, reported } => {
                 self.exchange.note_answered(rest.machine().answerer());
-                let error = self.exchange.explain(refusal.error);
+                let error = self.exchange.explain(failed.error);
                 self.exchange.log.failed(&error);
                 if !reported {
                     rest.fail(&error, out);
@@ -393,7 +393,7 @@ fn respond(content_type: &'static str, head: &Head, ignored: &[String], body: Bo
     response
 }
 
-/// The names of reasoning that the client sent and the backend did not get. What was remembered has no name.
+/// Names the reasoning that the client sent and the backend did not get. Remembered reasoning has no name.
 fn dropped_names(dropped: &[Origin]) -> impl Iterator<Item = String> {
     dropped.iter().filter_map(|origin| match origin {
         Origin::Client(Some(index)) => Some(format!("input[{index}]")),
@@ -401,7 +401,7 @@ fn dropped_names(dropped: &[Origin]) -> impl Iterator<Item = String> {
     })
 }
 
-/// The names of parameters that change nothing, as far as a header can hold them.
+/// Lists the ignored parameters in a header value, as far as it can hold them.
 fn ignored_header(names: &[String]) -> Option<HeaderValue> {
     if names.is_empty() {
         return None;
@@ -419,20 +419,18 @@ const BYTES_PER_TOKEN: u64 = 4;
 const WINDOW: u64 = 272_000;
 const MODELS_ETAG: HeaderName = HeaderName::from_static("x-models-etag");
 
-/// The content type of a stream of events.
 pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
-/// Keeps nginx, and what has learnt it from nginx, from holding a stream back.
+/// Keeps nginx, and proxies that follow its convention, from buffering a stream.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const IGNORED: HeaderName = HeaderName::from_static("x-codex-proxy-ignored");
 
-/// Says that the backend was asked without reasoning of earlier turns, which it would not or could not read.
+/// Names the reasoning of earlier turns left out because the backend could not or would not read it.
 const REASONING_DROPPED: HeaderName = HeaderName::from_static("x-codex-proxy-reasoning-dropped");
-
-/// An open stream keeps no more than this for its next piece.
+/// The largest scratch buffer that an open stream keeps.
 const LARGEST_SCRATCH: usize = 1024;
 
-/// Bytes that the backend may send for an answer that is given as one document: some ten times what the longest holds.
+/// The most bytes the backend may send for a buffered answer: about ten times the longest one.
 const LARGEST_COLLECTED: usize = 256 << 20;
 
 const LONGEST_HEADER: usize = 2048;

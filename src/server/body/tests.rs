@@ -1,4 +1,4 @@
-//! Bodies that are too large, too slow, broken or packed.
+//! Bodies that are too large, too slow, broken or compressed.
 
 use std::io::{self, Write as _};
 
@@ -108,7 +108,7 @@ async fn what_is_not_packed_as_said_is_the_clients_error() {
     }
 }
 
-/// The inside of a body that is packed as `encoding` says.
+/// Decompresses a body of this `encoding`.
 async fn unpacked(encoding: &str, body: Vec<u8>) -> Result<Bytes, ErrorKind> {
     read(packed(encoding, body), 1000, SILENCE).await.map_err(|error| error.kind)
 }
@@ -123,7 +123,7 @@ fn zlib(text: &[u8]) -> Vec<u8> {
     encoder.finish().expect("finished")
 }
 
-/// A zstd frame that is to be skipped.
+/// A skippable zstd frame.
 fn skippable(length: usize) -> Vec<u8> {
     let mut frame = 0x184D_2A5F_u32.to_le_bytes().to_vec();
     frame.extend(u32::try_from(length).expect("small").to_le_bytes());
@@ -160,13 +160,13 @@ async fn a_cut_or_damaged_body_is_an_error_wherever_it_is() {
             let cut = unpacked(encoding, body[..end].to_vec()).await;
             assert_eq!(cut, Err(ErrorKind::InvalidRequest), "{encoding} {end}");
         }
-        // gzip's head is no part of what its checksum is of.
+        // gzip's checksum does not cover its head.
         let head = if encoding == "gzip" { 10 } else { 0 };
-        for place in head..body.len() {
+        for position in head..body.len() {
             let mut damaged = body.clone();
-            damaged[place] ^= 1;
+            damaged[position] ^= 1;
             let answer = unpacked(encoding, damaged).await;
-            assert!(answer.is_err() || answer.as_deref() == Ok(&text[..]), "{encoding} {place}: {answer:?}");
+            assert!(answer.is_err() || answer.as_deref() == Ok(&text[..]), "{encoding} {position}: {answer:?}");
         }
     }
 }
@@ -181,7 +181,7 @@ async fn a_checksum_of_zstd_is_checked() {
     let right = 0x7af2_94d1;
     let read = |frame: &[u8]| unpack::zstd(frame, Unpacked::new(100, None));
     assert_eq!(read(&frame(right)).expect("whole"), b"{}");
-    assert!(matches!(read(&frame(right + 1)), Err(Failure::Broken(why)) if why == "its checksum is wrong"));
+    assert!(matches!(read(&frame(right + 1)), Err(UnpackError::Broken(why)) if why == "its checksum is wrong"));
     let mut longer = frame(right);
     longer[5] = 3;
     assert!(read(&longer).is_err());
@@ -207,12 +207,13 @@ async fn a_window_no_body_needs_is_refused() {
     assert_eq!(unpacked("zstd", frame.to_vec()).await, Err(ErrorKind::InvalidRequest));
 }
 
-/// What a body is given that is packed a thousandfold and needs half of the room, beside one that has another half.
+/// Decompresses a body that expands a thousandfold and needs half of the capacity, while another request holds `others`
+/// bytes.
 async fn unpacked_beside(others: usize, encoding: &str, body: Vec<u8>) -> (Result<usize, ErrorKind>, usize) {
     let capacity = Capacity::new(2, 2 << 20);
-    let (place, other) = (capacity.place().expect("a place"), capacity.place().expect("a place"));
+    let (slot, other) = (capacity.slot().expect("a slot"), capacity.slot().expect("a slot"));
     other.hold(others).expect("room");
-    let read = super::read(packed(encoding, body), 4 << 20, SILENCE, Some(&place)).await;
+    let read = super::read(packed(encoding, body), 4 << 20, SILENCE, Some(&slot)).await;
     (read.map(|body| body.len()).map_err(|error| error.kind), capacity.held() - others)
 }
 
@@ -242,10 +243,10 @@ async fn a_body_has_to_get_on_once_room_is_short() {
     };
     for (taken, expected) in [(2, Ok(40)), (3, Err(ErrorKind::RequestTimeout))] {
         let capacity = Capacity::new(4, 1 << 20);
-        let places: Vec<_> = (0..taken).map(|_| capacity.place().expect("a place")).collect();
+        let slots: Vec<_> = (0..taken).map(|_| capacity.slot().expect("a slot")).collect();
         let begun = Instant::now();
-        let read = super::read(trickle(), 1000, SILENCE, places.first()).await;
-        assert_eq!(read.map(|body| body.len()).map_err(|error| error.kind), expected, "{taken} places taken");
+        let read = super::read(trickle(), 1000, SILENCE, slots.first()).await;
+        assert_eq!(read.map(|body| body.len()).map_err(|error| error.kind), expected, "{taken} slots taken");
         assert!(taken == 2 || begun.elapsed() < Duration::from_secs(80), "{:?}", begun.elapsed());
     }
 }
@@ -257,8 +258,8 @@ async fn a_slow_line_is_fast_enough() {
         Ok::<_, io::Error>(Bytes::from(vec![b'x'; FLOOR / 10]))
     });
     let capacity = Capacity::new(1, 10 * FLOOR);
-    let place = capacity.place().expect("a place");
+    let slot = capacity.slot().expect("a slot");
     let request = Request::new(Body::from_stream(steady.take(60)));
-    let read = super::read(request, 10 * FLOOR, SILENCE, Some(&place)).await;
+    let read = super::read(request, 10 * FLOOR, SILENCE, Some(&slot)).await;
     assert_eq!(read.expect("a body").len(), 60 * (FLOOR / 10));
 }

@@ -1,17 +1,17 @@
-//! Which `Host` a request may be addressed to. A page whose name was re-pointed at this machine (DNS rebinding) still
-//! sends its own name, and is refused by it.
+//! The allow-list of the `Host` header. A page whose name was rebound to this machine (DNS rebinding) still sends its
+//! own name, and is refused by it.
 //!
-//! * Allowed: `localhost`, loopback addresses written as such, and the names the operator gave. Any port.
-//! * Where there are keys, also any IP address written as such: that is no name, so nobody can re-point it.
-//! * Everything the request says of its target must be allowed: every `Host` header and the URI's own authority.
-//! * A Worker answers to any: which names lead to it is its host's to decide, and no page can re-point one.
-//! * No `Host`, two of them, one with a user name, or one that is no host at all is refused.
+//! * Allowed: `localhost`, literal loopback addresses, and the operator's names. Any port.
+//! * With keys, any literal IP address is allowed too: DNS cannot rebind it.
+//! * Every statement of a request's target must be allowed: every `Host` header and the URI's own authority.
+//! * A Worker accepts any host: its platform decides which names lead to it, and no page can rebind one.
+//! * A missing, repeated or malformed `Host`, or one with a user name, is refused.
 
 use std::net::IpAddr;
 
 use http::{HeaderMap, Uri, header};
 
-/// The allow-list.
+/// The allow-list of hosts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostPolicy {
     names: Vec<String>,
@@ -19,30 +19,30 @@ pub struct HostPolicy {
 }
 
 impl HostPolicy {
-    /// Loopback, and each of `names` (a host with or without a port, which is ignored). The error is the name that is
-    /// no host.
+    /// Allows loopback and each of `names` (a host with or without a port, which is ignored). The error is the
+    /// malformed name.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let names = names.into_iter().map(|name| host_of(name.trim()).ok_or_else(|| name.to_owned()));
         Ok(Self { names: names.collect::<Result<_, _>>()?, any: false })
     }
 
-    /// Every name: for a server that is reached only under names that are its own.
+    /// Allows every name, for a server that is reachable only under its own names.
     pub const fn any() -> Self {
         Self { names: Vec::new(), any: true }
     }
 
-    /// Whether a request with these headers and this URI is addressed to an allowed host.
+    /// Returns whether a request with these headers and this URI is addressed to an allowed host.
     pub fn admits(&self, headers: &HeaderMap, uri: &Uri) -> bool {
         self.any || is_addressed(headers, uri, |host| self.admits_host(host))
     }
 
-    /// The same where every address of a machine is allowed too, written as such: no name can be re-pointed to make a browser
-    /// send one. For a server with keys, which is meant to be reached from other machines.
+    /// Like [`Self::admits`], with every literal IP address allowed too: no name can be rebound to make a browser send
+    /// one. For a server with keys, which is meant to be reached from other machines.
     pub fn admits_addresses(&self, headers: &HeaderMap, uri: &Uri) -> bool {
         self.any || is_addressed(headers, uri, |host| self.admits_host(host) || is_address(host))
     }
 
-    /// Whether `authority`, a host with or without a port, is an allowed one.
+    /// Returns whether `authority`, a host with or without a port, is allowed.
     pub(super) fn admits_host(&self, authority: &str) -> bool {
         let Some(host) = host_of(authority) else { return false };
         let loopback = literal(&host).is_some_and(|address| address.is_loopback());
@@ -50,7 +50,7 @@ impl HostPolicy {
     }
 }
 
-/// Whether a request names one host, and all it says of its target is allowed.
+/// Returns whether a request names exactly one host and every statement of its target is allowed.
 fn is_addressed(headers: &HeaderMap, uri: &Uri, is_allowed: impl Fn(&str) -> bool) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
@@ -58,7 +58,7 @@ fn is_addressed(headers: &HeaderMap, uri: &Uri, is_allowed: impl Fn(&str) -> boo
     target && host.to_str().is_ok_and(is_allowed)
 }
 
-/// Whether `authority`, a host with or without a port, is an IP address.
+/// Returns whether `authority`, a host with or without a port, is an IP address.
 pub(super) fn is_address(authority: &str) -> bool {
     host_of(authority).is_some_and(|host| literal(&host).is_some())
 }
@@ -67,7 +67,7 @@ fn literal(host: &str) -> Option<IpAddr> {
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
-/// The host of `host[:port]` in lower case and without a final dot; `None` for anything else.
+/// Returns the host of `host[:port]` in lower case and without a final dot; `None` for anything else.
 fn host_of(authority: &str) -> Option<String> {
     let end = if authority.starts_with('[') {
         authority.find(']')? + 1

@@ -1,7 +1,7 @@
-//! Keys that open the API, compared without telling how close a guess came.
+//! API keys, compared in constant time.
 //!
-//! * Kept and compared as SHA-256 digests: neither length nor content shows in the time a comparison takes.
-//! * Presented as `Authorization: Bearer KEY` or `X-API-Key: KEY`.
+//! * Keys are kept and compared as SHA-256 digests: neither length nor content shows in the time of a comparison.
+//! * A client sends `Authorization: Bearer KEY` or `X-API-Key: KEY`.
 
 use std::fmt;
 
@@ -9,30 +9,30 @@ use http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
-/// A set of keys, any of which opens.
+/// A set of keys, each of which grants access.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Keys {
     digests: Vec<[u8; 32]>,
 }
 
 impl Keys {
-    /// Each of `keys` that is not blank.
+    /// Creates a set of the non-blank `keys`.
     pub fn new<'a>(keys: impl IntoIterator<Item = &'a str>) -> Self {
         let keys = keys.into_iter().map(str::trim).filter(|key| !key.is_empty());
         Self { digests: keys.map(|key| digest(key.as_bytes())).collect() }
     }
 
-    /// Whether there is no key at all.
+    /// Returns whether there is no key.
     pub fn is_empty(&self) -> bool {
         self.digests.is_empty()
     }
 
-    /// Whether `headers` present one of the keys.
+    /// Returns whether `headers` hold one of the keys.
     pub fn open(&self, headers: &HeaderMap) -> bool {
         self.presented(headers).is_some()
     }
 
-    /// Which of the keys `headers` present, the last one if there are several. Takes as long whichever it is.
+    /// Returns the key in `headers`, the last one if there are several. The time does not depend on the match.
     pub fn presented(&self, headers: &HeaderMap) -> Option<KeyIdentity> {
         let bearers = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| bearer(value.as_bytes()));
         let plain = headers.get_all(API_KEY).iter().map(|value| value.as_bytes().trim_ascii());
@@ -51,12 +51,12 @@ impl Keys {
     }
 }
 
-/// Which of several keys opened, without the key.
+/// The identity of a key, without the key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct KeyIdentity([u8; 32]);
 
 impl KeyIdentity {
-    /// The same bytes for the same key, others for another.
+    /// Returns bytes that are unique to the key.
     pub const fn as_bytes(&self) -> &[u8] {
         &self.0
     }

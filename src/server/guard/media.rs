@@ -1,12 +1,12 @@
-//! Which bodies are taken: not those a web page may send across sites without asking first.
+//! Refuses bodies that a web page may send across sites without a preflight.
 //!
 //! * `text/plain` and the two form types need no preflight, and neither does a body without any type.
 
 use http::{HeaderMap, header};
 use http_body::Body;
 
-/// Whether a request with these headers and this body could have been sent only by a program, or by a page after a
-/// preflight.
+/// Returns whether only a program, or a page after a preflight, could have sent a request with these headers and this
+/// body.
 pub(super) fn needs_preflight(headers: &HeaderMap, body: &impl Body) -> bool {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter().peekable();
     if types.peek().is_none() {

@@ -1,10 +1,10 @@
-//! Who may call, decided from a request's head alone, before any of its body is read.
+//! Access control by a request's head alone, before any of its body is read.
 //!
-//! * [`host`], then [`origin`]: 403. They hold for every route, `/health` too.
-//! * [`key`]: 401, the same answer whether a key is missing, wrong or malformed. `/health` is open; `/admin` has a key
-//!   of its own.
+//! * [`host`], then [`origin`]: 403. They apply to every route, `/health` too.
+//! * [`key`]: 401, the same answer for a missing, wrong or malformed key. `/health` is open; `/admin` has a key of its
+//!   own.
 //! * `media`: 415 for bodies that a web page may send across sites.
-//! * Behind a reverse proxy, its public name has to be allowed, and it must pass `Host` and `Origin` on as they are.
+//! * Behind a reverse proxy, its public name has to be allowed, and it must forward `Host` and `Origin` unchanged.
 
 pub mod host;
 pub mod key;
@@ -25,22 +25,22 @@ use crate::server::guard::host::{HostPolicy, is_address};
 use crate::server::guard::key::Keys;
 use crate::server::guard::origin::OriginPolicy;
 
-/// Who may call.
+/// The access rules.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
-    /// Which hosts a request may be addressed to.
+    /// The hosts that a request may be addressed to.
     pub hosts: HostPolicy,
-    /// Which web pages may call.
+    /// The web pages that may call.
     pub origins: OriginPolicy,
-    /// The keys of the API; none leaves it open to whoever reaches the port, unless it needs one.
+    /// The keys of the API; without any, every client that reaches the port has access, unless `needs_key`.
     pub api_keys: Keys,
-    /// Whether the API is closed as long as it has no key.
+    /// Whether the API is closed while it has no key.
     pub needs_key: bool,
-    /// The keys of `/admin`; none closes it.
+    /// The keys of `/admin`; without any, `/admin` is closed.
     pub admin_keys: Keys,
 }
 
-/// Refuses a request by where it is addressed and where it comes from.
+/// Refuses a request by its host and its origin.
 pub(super) async fn check_source(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     match app.settings.guard.source(&request) {
         Ok(()) => next.run(request).await,
@@ -48,7 +48,7 @@ pub(super) async fn check_source(State(app): State<Arc<App>>, request: Request, 
     }
 }
 
-/// Refuses a request by the key it lacks and by the type of its body.
+/// Refuses a request by its key and by the type of its body.
 pub(super) async fn check_entry(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     match app.settings.guard.entry(&request) {
         Ok(()) => next.run(request).await,
@@ -96,7 +96,7 @@ impl Guard {
 
     fn entry(&self, request: &Request) -> Result<(), ApiError> {
         let path = request.uri().path();
-        // The one route that needs no key is open at the address that checks of a server's health use, and at no other.
+        // The open route is open only at the exact path that health checks use.
         if path == "/health" && request.extensions().get::<Mended>().is_none() {
             return Ok(());
         }

@@ -1,27 +1,27 @@
-//! Which web pages may call: none, but for those the operator named.
+//! The web pages that may call: none but those the operator named.
 //!
-//! * A page of another origin says so in `Origin`, or where it sends none, in `Sec-Fetch-Site`.
-//! * A page this very server was asked for (`Origin` names the same host as `Host`) is no stranger.
-//! * Programs that are not browsers send neither header and are not concerned.
+//! * A page of another origin is identified by `Origin` or else by `Sec-Fetch-Site`.
+//! * A page of this very server (`Origin` names the same host as `Host`) is allowed.
+//! * Programs other than browsers send neither header and are not affected.
 
 use axum::http::HeaderValue;
 use http::{HeaderMap, header};
 use tower_http::cors::{AllowHeaders, AllowOrigin, AllowPrivateNetwork, CorsLayer};
 
-/// The allow-list.
+/// The allow-list of origins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OriginPolicy {
     origins: Vec<HeaderValue>,
 }
 
 impl OriginPolicy {
-    /// Each of `origins`, as a browser writes it (`https://app.example`). The error is the one that is none.
+    /// Allows each of `origins`, in a browser's spelling (`https://app.example`). The error is the malformed one.
     pub fn new<'a>(origins: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let origins = origins.into_iter().map(|origin| canonical(origin).ok_or_else(|| origin.to_owned()));
         Ok(Self { origins: origins.collect::<Result<_, _>>()? })
     }
 
-    /// Whether a request with these headers comes from no page, from this server's own, or from an allowed one.
+    /// Returns whether a request with these headers comes from no page, from this server's own, or from an allowed one.
     pub fn admits(&self, headers: &HeaderMap) -> bool {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         match (origins.next(), origins.next()) {
@@ -31,7 +31,8 @@ impl OriginPolicy {
         }
     }
 
-    /// What answers an allowed page's preflight and marks answers as readable by it; `None` where no page is allowed.
+    /// Returns the layer that answers preflights of allowed pages and lets them read answers; `None` if no page is
+    /// allowed.
     pub fn cors(&self) -> Option<CorsLayer> {
         if self.origins.is_empty() {
             return None;
@@ -47,7 +48,7 @@ impl OriginPolicy {
     }
 }
 
-/// An origin as browsers write it: scheme and host in lower case, no path.
+/// Normalises an origin as browsers do: scheme and host in lower case, no path.
 fn canonical(origin: &str) -> Option<HeaderValue> {
     let origin = origin.trim().trim_end_matches('/');
     let (scheme, host) = origin.split_once("://")?;

@@ -1,4 +1,4 @@
-//! The answer to a request whose head never became one: too large, too slow, or no HTTP.
+//! The answer to an unreadable request head: too large, too slow, or no HTTP.
 
 use std::io;
 
@@ -16,8 +16,7 @@ use crate::server::listen::gate::Activity;
 use crate::server::listen::limits::Limits;
 use crate::server::observe::request_id;
 
-/// What the client is to be told, `None` where nothing can be: it has gone, it is in the middle of an answer, or it was
-/// merely idle.
+/// Returns the error for the client; `None` if it has disconnected, is in the middle of an answer, or was merely idle.
 pub(super) fn of(error: &hyper::Error, activity: &Activity, limits: Limits) -> Option<ApiError> {
     if !activity.is_heard() {
         return None;
@@ -39,17 +38,17 @@ pub(super) fn of(error: &hyper::Error, activity: &Activity, limits: Limits) -> O
     }
 }
 
-/// Writes `refusal` as the connection's last answer.
-pub(super) async fn write(refusal: &ApiError, socket: &mut TcpStream) -> io::Result<()> {
+/// Writes `error` as the connection's last answer.
+pub(super) async fn write(error: &ApiError, socket: &mut TcpStream) -> io::Result<()> {
     let id = request_id(&HeaderMap::new());
     let id_text = id.to_str().unwrap_or_default();
-    tracing::info!(request_id = id_text, status = refusal.status().as_u16(), error = %refusal, "refused a head");
-    let mut response = refusal.clone().into_response();
+    tracing::info!(request_id = id_text, status = error.status().as_u16(), error = %error, "refused a head");
+    let mut response = error.clone().into_response();
     response.headers_mut().insert("x-request-id", id);
     socket.write_all(&as_text(response).await).await
 }
 
-/// The bytes of an answer after which nothing follows.
+/// Formats a response after which the connection closes.
 async fn as_text(response: Response) -> Vec<u8> {
     let (mut head, body) = response.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
@@ -66,5 +65,5 @@ async fn as_text(response: Response) -> Vec<u8> {
     text
 }
 
-/// How many headers hyper takes. Any other number would cost each request two allocations.
+/// hyper's default limit of headers. Any other number would cost each request two allocations.
 const MOST_HEADERS: usize = 100;

@@ -1,4 +1,4 @@
-//! Getting the sockets to listen on.
+//! Binds the sockets to listen on.
 //!
 //! * `localhost` means both loopback addresses, since clients differ in which they try first. A machine without IPv6
 //!   has one.
@@ -10,43 +10,43 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 
-/// Why there is nothing to listen on.
+/// The reason that no socket was bound.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// The operator's doing: other machines could spend the subscription.
+    /// The operator's error: other machines could spend the subscription.
     #[error(
         "refusing to listen on {0} without a key: everybody who can reach this machine could use your subscription; \
          set API_KEY (or --api-key), or listen on localhost"
     )]
     Unprotected(IpAddr),
-    /// Another program has the port.
+    /// The port is in use by another program.
     #[error("port {port} is in use on {address}; stop the other program, or choose another port with --port")]
     InUse {
-        /// The address it is in use on.
+        /// The address.
         address: IpAddr,
         /// The port.
         port: u16,
     },
-    /// The host is no address and no name that leads to one.
+    /// The host is neither an address nor a resolvable name.
     #[error("cannot find an address for the host {host:?}: {error}; check --host")]
     Unknown {
-        /// As configured.
+        /// The configured host.
         host: String,
-        /// The resolver's answer.
+        /// The resolver's error.
         error: io::Error,
     },
-    /// The system refuses.
+    /// The system refused.
     #[error("cannot listen on {address}: {error}")]
     Refused {
-        /// What was tried.
+        /// The address.
         address: SocketAddr,
-        /// The system's answer.
+        /// The system's error.
         error: io::Error,
     },
 }
 
-/// Listens on `port` of every address of `host`; `has_key` says whether the API needs a key.
+/// Binds `port` on every address of `host`; `has_key` is whether the API needs a key.
 pub async fn bind(host: &str, port: u16, has_key: bool) -> Result<Vec<TcpListener>, BindError> {
     let addresses = addresses(host).await?;
     if let Some(open) = addresses.iter().find(|address| !address.is_loopback())
@@ -82,7 +82,7 @@ fn bind_all(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, BindErr
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A port whose last connections are still being wound up may be taken again at once.
+    // Allows binding while connections of an earlier process are in TIME_WAIT.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -105,9 +105,9 @@ async fn addresses(host: &str) -> Result<Vec<IpAddr>, BindError> {
     if addresses.is_empty() { Err(unknown(io::ErrorKind::NotFound.into())) } else { Ok(addresses) }
 }
 
-/// How often another free port is tried for when the first is taken on the second address.
+/// Attempts at a free port if the first is in use on the second address.
 const ANY_PORT_ATTEMPTS: u32 = 20;
-/// Connections that may wait to be taken; a burst of clients must not have to try again after a second.
+/// The accept backlog; a burst of clients must not have to retry after a second.
 const BACKLOG: u32 = 1024;
 
 #[cfg(test)]

@@ -20,27 +20,27 @@ use tower::ServiceExt as _;
 
 use crate::server::address::mend;
 use crate::server::capacity::Capacity;
-use crate::server::listen::gate::{Activity, Answer, Line, Received};
+use crate::server::listen::gate::{Activity, AnswerBody, Gate, Received};
 use crate::server::listen::heads::Heads;
 use crate::server::listen::limits::Limits;
 use crate::server::listen::{Stage, asked_to_stop, bad_head, reached};
 
-/// What all connections are served with.
+/// The state shared by all connections.
 #[derive(Debug, Clone)]
 pub(super) struct Serving {
     /// Answers the requests.
     pub(super) router: Router,
-    /// How far the server's end has come.
+    /// The stage of the server's shutdown.
     pub(super) stopped: watch::Receiver<Stage>,
-    /// Says when room is short.
+    /// The capacity, which may be short.
     pub(super) capacity: Capacity,
-    /// What heads take together.
+    /// The memory of all incomplete heads.
     pub(super) heads: Heads,
-    /// What a client may take.
+    /// The time and size limits of a client.
     pub(super) limits: Limits,
 }
 
-/// Serves `socket` until either side is done, or the server stops and no answer is under way.
+/// Serves `socket` until either side closes, or the server stops and no answer is under way.
 pub(super) async fn serve(socket: TcpStream, serving: Serving) {
     let Serving { router, stopped, capacity, heads, limits } = serving;
     if let Err(error) = socket.set_nodelay(true) {
@@ -51,7 +51,7 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
     let service = service_fn(move |request: http::Request<Incoming>| {
         let under_way = answering.begin(&request);
         let request = request.map(|body| Body::new(Received::new(body, &under_way)));
-        router.clone().oneshot(mend(request)).map_ok(|response| Answer::of(response, under_way))
+        router.clone().oneshot(mend(request)).map_ok(|response| AnswerBody::of(response, under_way))
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -59,7 +59,7 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
         .max_header_size(limits.head_size)
         .max_buf_size(READ_BUFFER)
         .half_close(true)
-        .serve_connection(TokioIo::new(Line::new(socket, activity.clone(), capacity, heads)), service);
+        .serve_connection(TokioIo::new(Gate::new(socket, activity.clone(), capacity, heads)), service);
     let mut stopping = pin!(asked_to_stop(stopped.clone()));
     let mut cutting_off = pin!(reached(stopped.clone(), Stage::CuttingOff));
     let (mut is_stopping, mut is_cut_off) = (false, false);
@@ -69,26 +69,26 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
             Pin::new(&mut connection).graceful_shutdown();
         }
         if is_stopping && !is_cut_off {
-            // Being woken is all there is to do: the answer is looked at below, and sees for itself.
+            // The wake-up suffices: the answer is polled below, and checks the flag itself.
             is_cut_off = cutting_off.as_mut().poll(context).is_ready();
         }
         let polled = connection.poll_without_shutdown(context);
-        // A request whose head is not whole is nobody's loss; waiting for the rest could take the whole grace time.
+        // An incomplete head may be dropped; waiting for the rest could take the whole grace time.
         if is_stopping && !activity.is_open() { Poll::Ready(Ok(())) } else { polled }
     })
     .await;
     let mut socket = connection.into_parts().io.into_inner().into_socket();
     if let Err(error) = outcome {
         tracing::debug!(%error, "a connection broke");
-        let Some(refusal) = bad_head::of(&error, &activity, limits) else { return };
-        let Ok(Ok(())) = timeout(limits.linger, bad_head::write(&refusal, &mut socket)).await else { return };
+        let Some(refused) = bad_head::of(&error, &activity, limits) else { return };
+        let Ok(Ok(())) = timeout(limits.linger, bad_head::write(&refused, &mut socket)).await else { return };
     }
-    // A server that stops does not wait for clients that have their answer.
+    // At shutdown, clients that have their answer are not waited for.
     select(pin!(linger(socket, limits.linger)), pin!(asked_to_stop(stopped))).await;
 }
 
-/// Closes in both directions, but reads what the client still sends first: closing with bytes unread would reset the
-/// connection, and the client would lose an answer such as 413 that it has not read yet.
+/// Closes both directions after reading the client's remaining bytes: closing with bytes unread would reset the
+/// connection, and the client would lose an unread answer such as 413.
 async fn linger(mut socket: TcpStream, patience: Duration) {
     let drain = async {
         socket.shutdown().await?;
@@ -96,11 +96,11 @@ async fn linger(mut socket: TcpStream, patience: Duration) {
         while socket.read(&mut scrap).await? > 0 {}
         std::io::Result::Ok(())
     };
-    // Whatever happens now, the connection is closed.
+    // Closes the connection whatever the result.
     let _ = timeout(patience, drain).await;
 }
 
-/// Bytes read at once at most, and written before a client must have taken some.
+/// The read buffer, and the bytes written before a client must have taken some.
 const READ_BUFFER: usize = 128 << 10;
 
 #[cfg(test)]
@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// What a client gets that sends `text` and waits.
+    /// Sends `text` and returns the answer.
     async fn answer_to(text: &str) -> String {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a listener");
         let mut client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");

@@ -1,9 +1,9 @@
-//! A socket that knows whether an answer of ours is under way on it.
+//! A socket that knows whether an answer of the router is under way.
 //!
-//! * hyper refuses a head it cannot read with an empty answer of its own. What it writes while no answer of the router is
-//!   under way is held back, so that the refusal can have the shape of every other error.
-//! * Whether anything has come since the last answer tells a client that is slow from one that is merely idle.
-//! * A request that has been read is answered only as long as somebody waits for it: see [`super::presence`].
+//! * hyper refuses an unreadable head with an empty answer of its own. Its writes outside of the router's answers are
+//!   held back, so that the error can have the shape of every other error.
+//! * Bytes received since the last answer distinguish a slow client from an idle one.
+//! * A request that was read is answered only while its client waits for it: see [`super::presence`].
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -28,34 +28,34 @@ use crate::dialect::COMMENT;
 use crate::server::answer::EVENT_STREAM;
 use crate::server::capacity::Capacity;
 
-/// What is under way on a connection. Clones are handles to the same.
+/// The state of a connection. Clones are handles to the same.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Activity(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The router has a request, or its answer is not whole yet.
+    /// The router has a request, or its answer is incomplete.
     is_answering: AtomicBool,
-    /// Bytes of an answer may still have to be written.
+    /// Bytes of an answer may still be unwritten.
     is_open: AtomicBool,
-    /// Bytes have come since the last answer was written.
+    /// Bytes were received since the last answer was written.
     is_heard: AtomicBool,
-    /// There was no room for the head of a request.
+    /// A request's head exceeded the shared memory.
     is_crowded: AtomicBool,
-    /// The request has been read to its end, or as far as anybody wants to.
+    /// The request was read to its end, or its body was dropped.
     is_received: AtomicBool,
-    /// An interim answer may be sent: the client's HTTP has such, and the answer's head has not been given.
+    /// An interim response may be sent: the client's HTTP version has them, and the answer's head was not sent.
     takes_interim: AtomicBool,
     /// The answer is a stream of events.
     takes_comment: AtomicBool,
-    /// The answer is at hand, all of it.
+    /// The answer is complete in memory.
     is_whole: AtomicBool,
-    /// The next time the answer has no event, it is to be a comment.
+    /// A comment is to be sent as soon as the answer has no event ready.
     wants_comment: AtomicBool,
 }
 
 impl Activity {
-    /// The router is given `request`; its answer is over when what is returned is dropped.
+    /// Records that the router has `request`, until the returned value is dropped.
     pub(super) fn begin(&self, request: &Request<Incoming>) -> UnderWay {
         self.0.is_answering.store(true, Ordering::Relaxed);
         self.0.is_open.store(true, Ordering::Relaxed);
@@ -67,12 +67,12 @@ impl Activity {
         UnderWay(self.clone())
     }
 
-    /// Nothing more of the request is read.
+    /// Records that no more of the request is read.
     fn received(&self) {
         self.0.is_received.store(true, Ordering::Relaxed);
     }
 
-    /// The router has given the head of `answer`.
+    /// Records the head of `answer`.
     fn answered(&self, answer: &Response) {
         let is_stream = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == EVENT_STREAM);
         self.0.takes_interim.store(false, Ordering::Relaxed);
@@ -80,7 +80,7 @@ impl Activity {
         self.0.is_whole.store(answer.body().size_hint().exact().is_some(), Ordering::Relaxed);
     }
 
-    /// What can be sent to learn whether the client is there.
+    /// Returns the bytes that can be sent to test whether the client is connected.
     pub(super) fn question(&self) -> Question {
         if self.0.takes_interim.load(Ordering::Relaxed) {
             Question::Interim
@@ -93,27 +93,26 @@ impl Activity {
         }
     }
 
-    /// Has a comment sent as soon as no event is at hand.
+    /// Requests a comment for the next moment without a ready event.
     pub(super) fn ask_for_comment(&self) {
         self.0.wants_comment.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a request has been read that is being answered.
+    /// Returns whether a fully read request is being answered.
     fn is_awaited(&self) -> bool {
         self.is_open() && self.0.is_received.load(Ordering::Relaxed)
     }
 
-    /// Whether a request is being answered.
     pub(super) fn is_open(&self) -> bool {
         self.0.is_open.load(Ordering::Relaxed)
     }
 
-    /// Whether a part of a request has come that is not being answered.
+    /// Returns whether a part of an unanswered request was received.
     pub(super) fn is_heard(&self) -> bool {
         !self.is_open() && self.0.is_heard.load(Ordering::Relaxed)
     }
 
-    /// Whether there was no room for the head of a request.
+    /// Returns whether a request's head exceeded the shared memory.
     pub(super) fn is_crowded(&self) -> bool {
         self.0.is_crowded.load(Ordering::Relaxed)
     }
@@ -122,12 +121,12 @@ impl Activity {
         self.0.is_crowded.store(true, Ordering::Relaxed);
     }
 
-    /// Bytes have come.
+    /// Records received bytes.
     fn heard(&self) {
         self.0.is_heard.store(true, Ordering::Relaxed);
     }
 
-    /// Everything there was to write is written.
+    /// Records that all output was written.
     fn flushed(&self) {
         if self.is_open() && !self.0.is_answering.load(Ordering::Relaxed) {
             self.0.is_open.store(false, Ordering::Relaxed);
@@ -136,7 +135,7 @@ impl Activity {
     }
 }
 
-/// One answer, until it is dropped.
+/// An answer under way, until it is dropped.
 #[derive(Debug)]
 pub(super) struct UnderWay(Activity);
 
@@ -146,14 +145,14 @@ impl Drop for UnderWay {
     }
 }
 
-/// A request's body that says when it has been read to its end, or as far as anybody wants to.
+/// A request's body that records when it was read to its end or dropped.
 pub(super) struct Received {
     inner: Incoming,
     activity: Activity,
 }
 
 impl Received {
-    /// `inner`, which comes in over the connection of `under_way`.
+    /// Wraps `inner`, received on the connection of `under_way`.
     pub(super) fn new(inner: Incoming, under_way: &UnderWay) -> Self {
         Self { inner, activity: under_way.0.clone() }
     }
@@ -189,21 +188,21 @@ impl Drop for Received {
     }
 }
 
-/// An answer's body that says when it is over.
-pub(super) struct Answer {
+/// An answer's body that records its end.
+pub(super) struct AnswerBody {
     inner: Body,
     under_way: UnderWay,
 }
 
-impl Answer {
-    /// `response`, which is under way until its body is dropped.
+impl AnswerBody {
+    /// Wraps `response`, which is under way until its body is dropped.
     pub(super) fn of(response: Response, under_way: UnderWay) -> Response<Self> {
         under_way.0.answered(&response);
         response.map(|inner| Self { inner, under_way })
     }
 }
 
-impl HttpBody for Answer {
+impl HttpBody for AnswerBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -227,9 +226,9 @@ impl HttpBody for Answer {
     }
 }
 
-/// A client's socket.
+/// A client's socket, whose writes pass only while an answer is under way.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct Gate {
     socket: TcpStream,
     activity: Activity,
     presence: Presence,
@@ -237,14 +236,14 @@ pub(super) struct Line {
     head: Head,
 }
 
-impl Line {
-    /// `socket`, over which answers go while `activity` says so.
+impl Gate {
+    /// Wraps `socket`, whose writes pass while `activity` allows it.
     pub(super) fn new(socket: TcpStream, activity: Activity, capacity: Capacity, heads: Heads) -> Self {
         let (unread, head) = (Unread::new(capacity), Head::new(heads));
         Self { socket, activity, presence: Presence::Open, unread, head }
     }
 
-    /// What is to become of a write of `offered` bytes that went as `written` says.
+    /// Checks a write of `offered` bytes with the result `written` against the minimum rate.
     fn wrote(
         &mut self,
         offered: usize,
@@ -253,19 +252,19 @@ impl Line {
     ) -> Poll<io::Result<usize>> {
         let outcome = self.unread.wrote(offered, written, context);
         if matches!(&outcome, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut) {
-            // What the client has not taken of the system either is not kept for it.
+            // Discards the system's send buffer, which the client has not read either.
             let _ = self.socket.set_zero_linger();
         }
         outcome
     }
 
-    /// The socket, to be written to without being held back.
+    /// Returns the socket for unrestricted writes.
     pub(super) fn into_socket(self) -> TcpStream {
         self.socket
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for Gate {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -288,7 +287,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for Gate {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if !self.activity.is_open() {
             return Poll::Ready(Ok(bytes.len()));
@@ -315,18 +314,18 @@ impl AsyncWrite for Line {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let line = &mut *self;
-        ready!(Pin::new(&mut line.socket).poll_flush(context))?;
-        line.activity.flushed();
-        if line.activity.is_open() {
-            line.head.end();
+        let gate = &mut *self;
+        ready!(Pin::new(&mut gate.socket).poll_flush(context))?;
+        gate.activity.flushed();
+        if gate.activity.is_open() {
+            gate.head.end();
         }
-        if !line.activity.is_awaited() {
-            line.presence = Presence::Open;
+        if !gate.activity.is_awaited() {
+            gate.presence = Presence::Open;
             return Poll::Ready(Ok(()));
         }
-        // hyper flushes whenever it is woken, so this is the place to look without a task of its own.
-        Poll::Ready(line.presence.check(&mut line.socket, &line.activity, context))
+        // hyper flushes at every wake-up, so the check needs no task of its own.
+        Poll::Ready(gate.presence.check(&mut gate.socket, &gate.activity, context))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,17 +1,17 @@
-//! Room for the heads of requests that are not whole.
+//! The memory of incomplete request heads.
 //!
-//! * Anybody who can connect can send a head, without a key, and then nothing for as long as a head may take. The beginning
-//!   of each is free, the rest of all together has a limit.
-//! * Honest clients' heads are whole within a moment, so the limit is reached by none of them.
+//! * Any client that can connect can send a part of a head, without a key, and then nothing for the head's whole time
+//!   limit. The beginning of each head is free, the rest of all heads together is limited.
+//! * Honest clients complete their heads within a moment, so they never reach the limit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The bytes that all heads take together beyond what is free of each. Clones are handles to the same.
+/// The bytes of all heads together beyond each one's free part. Clones are handles to the same.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Heads(Arc<AtomicUsize>);
 
-/// The head that one connection is about to send.
+/// The head that one connection is receiving.
 #[derive(Debug)]
 pub(super) struct Head {
     all: Heads,
@@ -20,12 +20,12 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// A head of which nothing has been read.
+    /// Creates an empty head.
     pub(super) const fn new(all: Heads) -> Self {
         Self { all, length: 0, held: 0 }
     }
 
-    /// `bytes` more have been read. False where there is no room for them.
+    /// Accounts for `bytes` more. Returns `false` if they exceed the limit.
     pub(super) fn grow(&mut self, bytes: usize) -> bool {
         self.length += bytes;
         let more = self.length.saturating_sub(FREE + self.held);
@@ -37,7 +37,7 @@ impl Head {
         before + more <= MOST
     }
 
-    /// It is whole: what follows is another matter, and so is the next head.
+    /// Resets the account when the head is complete.
     pub(super) fn end(&mut self) {
         if self.held > 0 {
             self.all.0.fetch_sub(self.held, Ordering::Relaxed);
@@ -52,10 +52,10 @@ impl Drop for Head {
     }
 }
 
-/// Bytes of a head that count for nothing: as much as is read at first. Those of most clients have less than one KB.
+/// The free bytes of each head: as much as one read. Most clients' heads are below one KB.
 const FREE: usize = 8 << 10;
 
-/// Bytes of all heads together beyond what is free of each.
+/// The bytes of all heads together beyond each one's free part.
 const MOST: usize = 8 << 20;
 
 #[cfg(test)]
@@ -67,7 +67,7 @@ mod tests {
         let all = Heads::default();
         let mut heads: Vec<_> = (0..200).map(|_| Head::new(all.clone())).collect();
         assert!(heads.iter_mut().all(|head| head.grow(FREE)));
-        // One that is refused goes with its connection.
+        // A refused head goes with its connection.
         heads.retain_mut(|head| head.grow(56 << 10));
         assert_eq!(heads.len(), MOST / (56 << 10));
         heads[0].end();

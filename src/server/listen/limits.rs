@@ -1,15 +1,15 @@
-//! How long a connection may take over what.
+//! The limits of a connection.
 
 use std::time::Duration;
 
-/// What a client may take before it is cut off.
+/// The time and size limits of a client.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// For the whole head of a request, and between two requests of a connection.
+    /// The time for the whole head of a request, and between two requests of a connection.
     pub(super) head: Duration,
-    /// Bytes of a request's head.
+    /// The most bytes of a request's head.
     pub(super) head_size: usize,
-    /// For a client to read an answer that was given before its request was over.
+    /// The time for a client to read an answer sent before its request was complete.
     pub(super) linger: Duration,
 }
 

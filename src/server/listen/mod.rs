@@ -1,13 +1,14 @@
-//! Taking connections, serving them, and ending in good order.
+//! Accepts connections, serves them, and shuts down gracefully.
 //!
-//! * [`bind()`] gets the sockets, [`run`] serves them until `shutdown` is ready; both are given their inputs from outside,
+//! * [`bind()`] binds the sockets, [`run`] serves them until `shutdown` is ready; both get their inputs from outside,
 //!   so that tests drive them in process.
-//! * Nagle's algorithm is off: it would hold back the first token by up to 40 ms.
-//! * Shutdown: no new connection, idle ones are closed, answers under way get the grace time, and after it the time to say
-//!   that they are cut off. Dropping [`run`]'s future ends everything at once.
-//! * A head that cannot be read is refused in the shape of every other error, although it never reaches the router.
-//! * Heads share a limited room ([`heads`]), and once room for requests is short, answers have to be taken ([`unread`]).
-//! * A client that has sent its request and closed its sending side is answered; one that has left is not waited for
+//! * Nagle's algorithm is off: it would delay the first token by up to 40 ms.
+//! * Shutdown: no new connections are accepted, idle ones are closed, answers under way get the grace time, and then
+//!   the time to send an error event. Dropping [`run`]'s future ends everything at once.
+//! * An unreadable head is refused in the shape of every other error, although it never reaches the router.
+//! * Heads share limited memory ([`heads`]), and when capacity is short, answers have to be read at a minimum rate
+//!   ([`unread`]).
+//! * A client that closed its sending side after a request is answered; a disconnected one is not waited for
 //!   ([`presence`]).
 //! * Running out of file descriptors pauses accepting, and ends nothing.
 
@@ -40,8 +41,8 @@ use crate::server::capacity::Capacity;
 use crate::server::cut_off::CutOff;
 pub use crate::server::listen::bind::{BindError, bind};
 
-/// Serves `router` on all of `listeners` until `shutdown` is ready and the answers under way have ended. Those that have
-/// not after `grace` are cut off.
+/// Serves `router` on all of `listeners` until `shutdown` is ready and the answers under way have ended. Answers still
+/// under way after `grace` are cut off.
 pub async fn run(
     listeners: Vec<TcpListener>,
     router: Router,
@@ -56,7 +57,7 @@ pub async fn run(
     let stopping = async {
         shutdown.await;
         tracing::info!("stopping: no new connections, answers under way may end");
-        // Nobody listens only where nothing was served.
+        // There is no receiver only if nothing was served.
         let _ = stop.send(Stage::Stopping);
         sleep(grace).await;
         tracing::warn!("stopping: the grace time has passed, answers under way are cut off");
@@ -70,7 +71,7 @@ pub async fn run(
     }
 }
 
-/// Takes connections until the server stops, then waits for those there are.
+/// Accepts connections until the server stops, then waits for the open ones.
 async fn accept_all(listener: TcpListener, serving: Serving) {
     let mut connections = JoinSet::new();
     let mut stopping = pin!(asked_to_stop(serving.stopped.clone()));
@@ -98,35 +99,35 @@ async fn accept_all(listener: TcpListener, serving: Serving) {
     while connections.join_next().await.is_some() {}
 }
 
-/// How far a server's end has come.
+/// A stage of the server's shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
-    /// It has not begun.
+    /// No shutdown.
     Serving,
     /// Answers under way may end.
     Stopping,
-    /// They have to.
+    /// Answers under way must end.
     CuttingOff,
 }
 
-/// Ready once the server is stopping.
+/// Waits until the server is stopping.
 async fn asked_to_stop(stopped: watch::Receiver<Stage>) {
     reached(stopped, Stage::Stopping).await;
 }
 
-/// Ready once the server has come as far as `stage`.
+/// Waits until the server has reached `stage`.
 async fn reached(mut stopped: watch::Receiver<Stage>, stage: Stage) {
-    // An error says that the server is gone, which is as good.
+    // An error means that the server is gone, which is as good.
     let _ = stopped.wait_for(|&reached| reached >= stage).await;
 }
 
-/// Whether a connection ended before it was taken, which is nothing. Any other failure (no descriptors, no memory)
-/// needs time.
+/// Returns whether a connection ended before it was accepted, which is harmless. Any other failure (no descriptors, no
+/// memory) needs a pause.
 fn is_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// For the last event of answers that are cut off to reach their clients.
+/// The time for the last event of cut-off answers to reach their clients.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

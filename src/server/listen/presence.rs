@@ -1,16 +1,15 @@
-//! Whether the client that sent a request is still there to be answered.
+//! Detects whether the client of a request is still connected.
 //!
-//! * The end of a client's sending says one of two things, and TCP has the same segment for both (RFC 9293, 3.6): the
-//!   client has left, or it has sent all it wanted to and waits, as `nc -N` and `socat` do (RFC 9112, 9.6, asks nobody to
-//!   end the answer then).
-//! * Only what the client is sent tells them apart: the system of a client that has left answers with a reset. So the
-//!   client is sent something that no answer is changed by, at once and then every [`INTERVAL`].
-//! * Before the answer's head that is `100 Continue`, which any client of HTTP/1.1 reads over (RFC 9110, 15.2), and which
-//!   Python's `http.client` reads over as the only one of its kind. In a stream of events it is the comment that keeps
-//!   streams alive. A document that is being written is its own question.
-//! * Where nothing can be sent, as before an answer to HTTP/1.0, the client is taken to have left.
-//! * The question is asked a second time [`ECHO`] later: a relay in between (`ssh -L`, Docker's) finds out by the first
-//!   one that its own client has left, and tells by resetting the second.
+//! * A FIN from a client is ambiguous (RFC 9293, 3.6): the client has disconnected, or it has sent its whole request
+//!   and waits, as `nc -N` and `socat` do (RFC 9112, 9.6, does not end the answer then).
+//! * Only sending tells them apart: a disconnected client's system answers with a reset. The client is therefore sent
+//!   bytes that change no answer, at once and then every [`INTERVAL`].
+//! * Before the answer's head that is `100 Continue`, which any HTTP/1.1 client skips (RFC 9110, 15.2), and the only
+//!   interim response that Python's `http.client` skips. In a stream of events it is the comment of the keepalive. A
+//!   document being written serves as its own probe.
+//! * If nothing can be sent, as before an answer to HTTP/1.0, the client counts as disconnected.
+//! * The probe is repeated after [`ECHO`]: a relay in between (`ssh -L`, Docker's) learns from the first that its own
+//!   client has disconnected, and resets the second.
 
 use std::io;
 use std::pin::Pin;
@@ -23,33 +22,33 @@ use tokio::net::TcpStream;
 use super::gate::Activity;
 use crate::platform::{Instant, Timer};
 
-/// What is known of the client while its request is being answered.
+/// The state of the client while its request is being answered.
 #[derive(Debug, Default)]
 pub(super) enum Presence {
-    /// It may still send.
+    /// The client may still send.
     #[default]
     Open,
-    /// It has sent more than the request; nothing behind that is seen before the next request is read.
+    /// The client has sent more than the request; a FIN behind that is not visible before the next request is read.
     Ahead,
-    /// It sends no more, and is asked again when the timer fires.
+    /// The client has closed its sending side; the next probe is due when the timer fires.
     Silent(Timer),
 }
 
-/// What a client can be sent that changes no answer.
+/// A probe that changes no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Question {
-    /// An interim answer, before the head.
+    /// An interim response, before the head.
     Interim,
     /// A comment between two events.
     Comment,
-    /// Nothing: the answer is at hand, and is being sent.
+    /// No bytes: the answer itself is being sent.
     Answer,
-    /// Nothing, and no answer is being sent.
+    /// No bytes, and no answer is being sent.
     Impossible,
 }
 
 impl Presence {
-    /// Looks whether the client has left, which is the error. The task is woken when there is more to see.
+    /// Checks whether the client has disconnected, which is the error. The task is woken when there is more to check.
     pub(super) fn check(
         &mut self,
         socket: &mut TcpStream,
@@ -86,13 +85,13 @@ fn ask(socket: &mut TcpStream, activity: &Activity, context: &mut Context<'_>) -
         Question::Answer => {}
         Question::Impossible => return Err(io::ErrorKind::ConnectionAborted.into()),
     }
-    // A system that is this one has answered already.
+    // The client's system, if it is this one, has answered already.
     peek(socket, context).map(|_| ())
 }
 
 fn interim(socket: &mut TcpStream, context: &mut Context<'_>) -> io::Result<()> {
     match Pin::new(socket).poll_write(context, INTERIM) {
-        // A client that takes nothing is asked next time.
+        // A client that reads nothing is probed next time.
         Poll::Pending => Ok(()),
         Poll::Ready(Ok(length)) if length == INTERIM.len() => Ok(()),
         Poll::Ready(Ok(_)) => Err(io::ErrorKind::WriteZero.into()),
@@ -100,7 +99,7 @@ fn interim(socket: &mut TcpStream, context: &mut Context<'_>) -> io::Result<()> 
     }
 }
 
-/// Whether a byte can be read (1), none ever will (0), or that is not known yet.
+/// Returns 1 if a byte can be read, 0 at the end of input, and `None` if neither is known yet.
 fn peek(socket: &mut TcpStream, context: &mut Context<'_>) -> io::Result<Option<usize>> {
     match socket.poll_peek(context, &mut ReadBuf::new(&mut [0])) {
         Poll::Pending => Ok(None),
@@ -111,8 +110,8 @@ fn peek(socket: &mut TcpStream, context: &mut Context<'_>) -> io::Result<Option<
 
 const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Longer than a relay on this machine takes to hear that its client has left.
+/// Longer than a relay on this machine takes to learn that its client has disconnected.
 const ECHO: Duration = Duration::from_millis(50);
 
-/// As often as a silent stream says something. Some clients count interim answers (Go's took five until 1.23).
+/// The keepalive's interval. Some clients limit the number of interim responses (Go to five until 1.23).
 const INTERVAL: Duration = Duration::from_secs(15);

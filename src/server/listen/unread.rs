@@ -1,8 +1,9 @@
-//! Answers that wait for their client to take them.
+//! Answers that wait for a slow client.
 //!
-//! * A client that takes nothing is no harm while there is room, so its answer waits. Once room is short, it has to take as
-//!   much as [`progress`](crate::server::progress) says, or the connection ends, and the call to the backend with it.
-//! * Only a write that the system did not take whole begins a minute, so that an event which is sent at once costs nothing.
+//! * An answer waits for a client that reads nothing while capacity lasts. When capacity is short, the client has to
+//!   read at the minimum rate of [`progress`](crate::server::progress), or the connection ends, and the call to the
+//!   backend with it.
+//! * Only a partial write starts the measurement, so that an event sent at once costs nothing.
 
 use std::io;
 use std::task::{Context, Poll};
@@ -11,18 +12,18 @@ use crate::platform::Timer;
 use crate::server::capacity::Capacity;
 use crate::server::progress::{MINUTE, Progress};
 
-/// What one client takes of its answers.
+/// The rate at which one client reads its answers.
 #[derive(Debug)]
 pub(super) struct Unread {
     capacity: Capacity,
-    /// None while everything is taken.
+    /// `None` while the client reads everything.
     progress: Option<Progress>,
-    /// Made by the first write that waits.
+    /// Created by the first partial write.
     timer: Option<Timer>,
 }
 
 impl Unread {
-    /// A client that takes everything.
+    /// Creates the state of a client that reads everything.
     pub(super) const fn new(capacity: Capacity) -> Self {
         Self { capacity, progress: None, timer: None }
     }
@@ -53,7 +54,7 @@ impl Unread {
         written
     }
 
-    /// Begins a minute, unless one is under way.
+    /// Starts a measurement, unless one is running.
     fn begin(&mut self) {
         if self.progress.is_some() {
             return;
@@ -66,7 +67,7 @@ impl Unread {
         self.progress = Some(progress);
     }
 
-    /// Whether the client has taken too little for a minute, and the room is needed.
+    /// Returns whether the client has read too little for a minute, and capacity is short.
     fn is_given_up(&mut self, context: &mut Context<'_>) -> bool {
         let (Some(timer), Some(progress)) = (&mut self.timer, &mut self.progress) else { return false };
         while timer.poll(context).is_ready() {
@@ -87,11 +88,10 @@ mod tests {
     use crate::platform::{Instant, sleep};
     use crate::server::progress::FLOOR;
 
-    /// How long a client is waited for that takes `taken` bytes every 20 s of more, where room is short or not; `None` for
-    /// an hour.
+    /// Returns when a client that reads `taken` bytes every 20 s is cut off; `None` if not within an hour.
     async fn waited(taken: usize, is_short: bool) -> Option<Duration> {
         let capacity = Capacity::new(2, 1);
-        let _places: Vec<_> = (0..if is_short { 2 } else { 1 }).map(|_| capacity.place()).collect();
+        let _places: Vec<_> = (0..if is_short { 2 } else { 1 }).map(|_| capacity.slot()).collect();
         let mut unread = Unread::new(capacity);
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(3600) {

@@ -1,9 +1,9 @@
-//! What was asked and answered, by the id of the answer.
+//! Earlier requests and answers, by the id of the answer.
 //!
-//! * A conversation is a chain of [`Segment`]s, each with the input or the output of one turn and a link to those before. A
-//!   turn keeps what is new in it, so a conversation of n turns takes n parts, not n². Clients that send the whole
-//!   conversation each time are known by its cache key, and share its beginning all the same.
-//! * An id that is forgotten leaves the chain whole for ids that go on from it. What no id leads to any more is gone.
+//! * A conversation is a chain of [`Segment`]s, each with the input or the output of one turn and a link to the
+//!   previous one. A turn stores only its new items, so a conversation of n turns takes n parts, not n². A client that
+//!   sends the whole conversation each time is recognised by its cache key, and shares its beginning too.
+//! * Evicting an id leaves the chain whole for the ids that continue it. A segment without an id is dropped.
 
 use std::sync::Arc;
 
@@ -15,37 +15,37 @@ use crate::backend::request::context::RememberedItem;
 use crate::server::memory::bounded::{ALLOCATION, Bounded, Charge};
 use crate::server::memory::{Key, Kind, Scope};
 
-/// Answers of the Responses API and what led to them.
+/// The memory of answers of the Responses API and their conversations.
 #[derive(Debug)]
 pub(in crate::server) struct AnswerMemory(Bounded<Link>);
 
-/// What an id leads to.
+/// The target of an id.
 #[derive(Debug, Clone)]
 struct Link {
     segment: Arc<Segment>,
-    /// The item in it, where the id is an item's.
+    /// The item's index, if the id is an item's.
     item: u32,
 }
 
-/// Items of one turn: what the client sent, or what came back.
+/// The items of one turn: the client's input, or the answer's output.
 #[derive(Debug)]
 struct Segment {
     before: Option<Arc<Segment>>,
-    /// The items' JSON, one behind the other.
+    /// The items' JSON, concatenated.
     text: Box<str>,
-    /// Where each ends.
+    /// The end offset of each item.
     ends: Box<[u32]>,
-    /// The answer whose output this is; none for input.
+    /// The answer with this output; `None` for input.
     provenance: Option<Arc<Provenance>>,
-    /// Bytes of the items here and before.
+    /// The bytes of the items of this and all previous segments.
     bytes: usize,
-    /// Items here and before.
+    /// The number of items of this and all previous segments.
     count: usize,
     _charge: Charge,
 }
 
 impl Drop for Segment {
-    /// One after the other: a chain may be longer than a stack is deep.
+    /// Drops iteratively: a chain may be longer than the stack is deep.
     fn drop(&mut self) {
         let mut next = self.before.take();
         while let Some(segment) = next {
@@ -66,12 +66,11 @@ impl Segment {
     }
 }
 
-/// One request, as far as its answer is to be remembered together with it.
+/// The context of a request for remembering its answer.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct Asked {
     scope: Scope,
-    /// The conversation up to the answer. `None` where nothing can go on from it: it is too large, or the answer takes its
-    /// place.
+    /// The conversation up to the answer. `None` if it cannot be continued: it is too large, or the answer replaces it.
     input: Option<Arc<Segment>>,
     conversation: Key,
 }
@@ -79,7 +78,7 @@ pub(in crate::server) struct Asked {
 /// A conversation up to and including an answer.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct History {
-    /// From its beginning.
+    /// The segments, first to last.
     segments: Vec<Arc<Segment>>,
 }
 
@@ -91,18 +90,18 @@ impl History {
         Self { segments }
     }
 
-    /// The bytes of its items.
+    /// Returns the bytes of all items.
     pub(in crate::server) fn bytes(&self) -> usize {
         self.segments.last().map_or(0, |segment| segment.bytes)
     }
 
-    /// Its items in their order.
+    /// Returns the items in order.
     pub(in crate::server) fn items(&self) -> Vec<&RawValue> {
         let texts = self.segments.iter().flat_map(|segment| segment.items());
         texts.filter_map(|item| serde_json::from_str(item).ok()).collect()
     }
 
-    /// For each item the answer it stood in, or none where it was input.
+    /// Returns each item's answer; `None` for input.
     pub(in crate::server) fn provenance(&self) -> Vec<Option<Arc<Provenance>>> {
         let each = |segment: &Arc<Segment>| std::iter::repeat_n(segment.provenance.clone(), segment.ends.len());
         self.segments.iter().flat_map(each).collect()
@@ -116,19 +115,19 @@ impl Default for AnswerMemory {
 }
 
 impl AnswerMemory {
-    /// The conversation up to and including the answer `id`.
+    /// Returns the conversation up to and including the answer `id`.
     pub(in crate::server) fn history(&self, scope: Scope, id: &str) -> Option<History> {
         self.0.recall(scope.key(Kind::Response, id)).map(|link| History::up_to(link.segment))
     }
 
-    /// The item `id` of an earlier answer.
+    /// Returns the item `id` of an earlier answer.
     pub(in crate::server) fn item(&self, scope: Scope, id: &str) -> Option<RememberedItem> {
         let Link { segment, item } = self.0.recall(scope.key(Kind::Item, id))?;
         let json = segment.item(item as usize)?.to_owned();
         Some(RememberedItem { json, provenance: segment.provenance.clone()? })
     }
 
-    /// A request that asks with `items` after what is in `history`. `conversation` is its cache key.
+    /// Creates the context of a request with `items` after `history`. `conversation` is its cache key.
     pub(in crate::server) fn asked(
         &self,
         scope: Scope,
@@ -144,12 +143,12 @@ impl AnswerMemory {
         Asked { scope, input: self.segment(before, new, None), conversation }
     }
 
-    /// A request whose answer is nothing to go on from, though its items may be referred to.
+    /// Creates the context of a request whose answer cannot be continued, but whose items may be referred to.
     pub(in crate::server) fn asked_apart(scope: Scope) -> Asked {
         Asked { scope, input: None, conversation: scope.key(Kind::Conversation, "") }
     }
 
-    /// Keeps the `answer` to `asked`.
+    /// Stores the `answer` to `asked`.
     pub(in crate::server) fn answered(&self, asked: Asked, answer: &Answer, provenance: Arc<Provenance>) {
         let Asked { scope, input, conversation } = asked;
         let items: Vec<&str> = answer.items.iter().map(|item| item.json.as_str()).collect();
@@ -192,7 +191,7 @@ impl AnswerMemory {
     }
 }
 
-/// The conversation up to `last`, and those of `items` that go on from it, if they begin with all of it.
+/// Returns the conversation up to `last`, and the rest of `items` after it, if they begin with all of it.
 fn shared<'i>(last: Arc<Segment>, items: &'i [&'i str]) -> Option<(Option<Arc<Segment>>, &'i [&'i str])> {
     let (beginning, new) = items.split_at_checked(last.count)?;
     let history = History::up_to(Arc::clone(&last));
@@ -200,10 +199,10 @@ fn shared<'i>(last: Arc<Segment>, items: &'i [&'i str]) -> Option<(Option<Arc<Se
     known.eq(beginning.iter().copied()).then_some((Some(last), new))
 }
 
-/// Some hundreds of turns with a few pictures among them.
+/// Several hundred turns with a few images among them.
 const MOST_BYTES: usize = 16 << 20;
 
-/// An account and the name of a model, with what is around them.
+/// An account and a model's name, with their allocations.
 const PROVENANCE: usize = 256;
 
 #[cfg(test)]
@@ -266,7 +265,7 @@ mod tests {
     fn a_forgotten_id_leaves_what_goes_on_from_it_whole() {
         let memory = AnswerMemory::default();
         let mut history: Option<History> = None;
-        // Chains beyond what a recursive drop would survive.
+        // A chain longer than a recursive drop would survive.
         for turn in 0..200_000_u32 {
             let asked = memory.asked(scope(), history.as_ref(), "k", &["1"]);
             memory.answered(asked, &answer("r", &[]), provenance());

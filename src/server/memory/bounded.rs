@@ -1,10 +1,10 @@
-//! A map that keeps within so many bytes: what was used longest ago goes first.
+//! A least-recently-used map bounded in bytes.
 //!
-//! * What counts is what the memory takes, not what is in it: each entry with its place in the map, each value with its
-//!   allocations. Values pay for themselves through a [`Charge`], so that one shared by several entries pays once, and for
-//!   as long as anybody holds it.
-//! * Requests wait for each other here, so nothing under the lock grows with an answer: entries go in and out in batches,
-//!   and values are dropped outside.
+//! * The budget counts memory, not content: each entry with its place in the map, each value with its allocations.
+//!   Values pay for themselves through a [`Charge`], so that a value shared by several entries pays once, and for as
+//!   long as it is alive.
+//! * Requests contend for the lock, so no work under it grows with an answer: entries go in and out in batches, and
+//!   values are dropped outside.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,21 +13,21 @@ use lru::LruCache;
 
 use crate::server::memory::Key;
 
-/// Values by key, within a budget.
+/// Values by key, within a budget of bytes.
 #[derive(Debug)]
 pub(super) struct Bounded<V> {
     entries: Mutex<LruCache<Key, V>>,
     budget: Arc<Budget>,
 }
 
-/// The bytes there are and those that are taken.
+/// The limit and the bytes taken.
 #[derive(Debug)]
 struct Budget {
     limit: usize,
     taken: AtomicUsize,
 }
 
-/// Bytes that are taken until this is dropped.
+/// Bytes of the budget, released when dropped.
 #[derive(Debug)]
 pub(super) struct Charge {
     budget: Arc<Budget>,
@@ -41,14 +41,14 @@ impl Drop for Charge {
 }
 
 impl<V: Clone> Bounded<V> {
-    /// An empty map for `limit` bytes.
+    /// Creates an empty map with a budget of `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
         let budget = Arc::new(Budget { limit, taken: AtomicUsize::new(0) });
         Self { entries: Mutex::new(LruCache::unbounded()), budget }
     }
 
-    /// Takes `bytes` for a value. `None` for one that would leave no room for others, or while values that requests are
-    /// working with take as much again as may be kept.
+    /// Takes `bytes` for a value. `None` for a value too large to leave room for others, or while values in use by
+    /// requests take the whole budget again.
     pub(super) fn charge(&self, bytes: usize) -> Option<Charge> {
         let Budget { limit, taken } = &*self.budget;
         if bytes > limit / 2 || taken.load(Ordering::Relaxed) + bytes > limit * 2 {
@@ -58,7 +58,7 @@ impl<V: Clone> Bounded<V> {
         Some(Charge { budget: Arc::clone(&self.budget), bytes })
     }
 
-    /// Keeps `entries`, and lets go what is too much then.
+    /// Stores `entries`, and evicts old ones beyond the budget.
     pub(super) fn keep(&self, entries: impl IntoIterator<Item = (Key, V)>) {
         let mut entries = entries.into_iter().peekable();
         while entries.peek().is_some() {
@@ -78,7 +78,7 @@ impl<V: Clone> Bounded<V> {
         self.trim();
     }
 
-    /// The value of `key`, which counts as used now.
+    /// Returns the value of `key` and marks it as used.
     pub(super) fn recall(&self, key: Key) -> Option<V> {
         self.kept().get(&key).cloned()
     }
@@ -100,14 +100,14 @@ impl<V: Clone> Bounded<V> {
     }
 }
 
-/// What an entry takes beside its value's own allocations: its node (a key, a value of up to three words, two links), the
-/// allocation's head, and its place in the table, which is between half and nearly full.
+/// The memory of an entry without its value's allocations: its node (a key, a value of up to three words, two links),
+/// the allocation's header, and its slot in the table, which is between half and nearly full.
 const ENTRY: usize = 128;
 
-/// An allocation's head and the two counts of an `Arc`.
+/// An allocation's header and the two counts of an `Arc`.
 pub(super) const ALLOCATION: usize = 32;
 
-/// How many entries come or go while the lock is held.
+/// Entries inserted or removed per hold of the lock.
 const BATCH: usize = 64;
 
 #[cfg(test)]

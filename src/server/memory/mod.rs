@@ -1,10 +1,10 @@
-//! What is remembered of earlier answers, because the backend stores none.
+//! The memory of earlier answers, because the backend stores none.
 //!
-//! * [`reasoning`]: encrypted reasoning by the call it led to, for chat clients, which cannot return it.
-//! * [`answers`]: what was asked and answered, by the answer's id, for clients of the Responses API that send only what is
-//!   new; and single items by their own ids, for those that refer to an item instead of sending it again.
-//! * Both are [`bounded`] in bytes, and forgotten when the process ends. A Worker remembers as long as an isolate lives.
-//! * Nothing remembered crosses a [`Scope`]: the holder of one key never sees what another's requests left here.
+//! * [`reasoning`]: encrypted reasoning by the call that followed it, for chat clients, which cannot return it.
+//! * [`answers`]: requests and answers by the answer's id, for clients of the Responses API that send only new items;
+//!   and single items by their own ids, for those that refer to an item instead of sending it again.
+//! * Both are [`bounded`] in bytes, and lost when the process ends. A Worker remembers as long as an isolate lives.
+//! * Memory is separated by [`Scope`]: the holder of one key never sees what another's requests left here.
 
 mod answers;
 mod bounded;
@@ -17,12 +17,12 @@ pub(super) use reasoning::ReasoningMemory;
 
 use crate::server::guard::key::KeyIdentity;
 
-/// Whose requests may see what is remembered: the holders of one key, or everybody where no key is asked for.
+/// The clients that share memory: the holders of one key, or all clients if the API needs no key.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scope(Option<KeyIdentity>);
 
 impl Scope {
-    /// The scope of requests that were let in by `key`.
+    /// Returns the scope of requests with `key`.
     pub(super) fn of(key: Option<KeyIdentity>) -> Self {
         Self(key)
     }
@@ -40,7 +40,7 @@ impl Scope {
     }
 }
 
-/// What an id names.
+/// The kind of object that an id names.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Call,
@@ -49,6 +49,6 @@ enum Kind {
     Conversation,
 }
 
-/// A scope, a kind and an id in sixteen bytes, however long the id is.
+/// A hash of a scope, a kind and an id, of fixed size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key([u8; 16]);

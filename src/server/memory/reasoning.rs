@@ -1,4 +1,4 @@
-//! Encrypted reasoning by the id of the call it led to.
+//! Encrypted reasoning, by the id of the call that followed it.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::backend::request::context::RememberedReasoning;
 use crate::server::memory::bounded::{ALLOCATION, Bounded, Charge};
 use crate::server::memory::{Kind, Scope};
 
-/// Reasoning of chats.
+/// The memory of chats' reasoning.
 #[derive(Debug)]
 pub(in crate::server) struct ReasoningMemory(Bounded<Kept>);
 
@@ -25,7 +25,7 @@ impl Default for ReasoningMemory {
 }
 
 impl ReasoningMemory {
-    /// Keeps the `reasoning` of one answer.
+    /// Stores the `reasoning` of one answer.
     pub(in crate::server) fn keep(&self, scope: Scope, provenance: &Arc<Provenance>, reasoning: Vec<KeptReasoning>) {
         let entry = |kept: KeptReasoning| {
             let key = scope.key(Kind::Call, &kept.call_id);
@@ -36,13 +36,13 @@ impl ReasoningMemory {
         self.0.keep(reasoning.into_iter().filter_map(entry));
     }
 
-    /// The reasoning that led to the call `id`.
+    /// Returns the reasoning that preceded the call `id`.
     pub(in crate::server) fn recall(&self, scope: Scope, id: &str) -> Option<Arc<RememberedReasoning>> {
         self.0.recall(scope.key(Kind::Call, id)).map(|kept| kept.reasoning)
     }
 }
 
-/// What `kept` takes, its share of what its answer's others have in common included.
+/// Returns the memory of `kept`, including its share of the answer's common data.
 fn size(kept: &KeptReasoning) -> usize {
     let items = kept.before_message.iter().chain(&kept.before_call);
     let texts: usize = items.map(|item| item.capacity() + size_of::<String>() + ALLOCATION).sum();
@@ -54,7 +54,7 @@ fn size(kept: &KeptReasoning) -> usize {
         + 4 * ALLOCATION
 }
 
-/// Some hundreds of turns; more than a person has open at once.
+/// Several hundred turns; more than a person has open at once.
 const MOST_BYTES: usize = 8 << 20;
 
 /// An account and the name of a model, with what is around them.

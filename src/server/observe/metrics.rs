@@ -1,7 +1,7 @@
-//! Numbers about what happens, as Prometheus text.
+//! Metrics in Prometheus' text format.
 //!
 //! * Labels come from closed sets (routes, statuses, error codes) or from the backend's own answers (models), never
-//!   from what a client makes up.
+//!   from a client's input.
 //! * Times are in seconds, tokens are counted by the usage the backend reports.
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::fault::{ApiError, ErrorKind};
 use crate::server::App;
 use crate::upstream::Incident;
 
-/// Every number this process keeps.
+/// The metrics of this process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -36,19 +36,19 @@ pub struct Metrics {
     substitutions: IntCounterVec,
 }
 
-/// Tokens of one answer, as the backend counts them.
+/// The tokens of one answer, as the backend reports them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TokenCounts {
-    /// Of the request, cached ones too.
+    /// Tokens of the request, cached ones included.
     pub input: u64,
-    /// Of the request, served from the backend's cache.
+    /// Tokens of the request served from the backend's cache.
     pub cached: u64,
-    /// Of the answer, reasoning too.
+    /// Tokens of the answer, reasoning included.
     pub output: u64,
 }
 
 impl Metrics {
-    /// All at zero. An error only if two numbers had the same name.
+    /// Creates the metrics, all at zero. Fails only if two have the same name.
     pub fn new() -> Result<Self, prometheus::Error> {
         let metrics = Self {
             registry: Registry::new(),
@@ -72,17 +72,17 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// A request came in.
+    /// Counts a received request.
     pub(in crate::server) fn begin(&self) {
         self.in_flight.inc();
     }
 
-    /// Its answer's head was made.
+    /// Counts an answer's head.
     pub(in crate::server) fn answered(&self, route: &str, status: http::StatusCode) {
         self.requests.with_label_values(&[route, status.as_str()]).inc();
     }
 
-    /// Its answer ended, or its client left.
+    /// Counts the end of an answer, or a client's disconnect.
     pub(in crate::server) fn end(&self, route: &str, duration: Duration) {
         self.in_flight.dec();
         self.duration.with_label_values(&[route]).observe(duration.as_secs_f64());
@@ -92,7 +92,7 @@ impl Metrics {
         self.first_token.with_label_values(&[route]).observe(delay.as_secs_f64());
     }
 
-    /// Something went wrong on the way to an answer of the backend.
+    /// Counts a failure or retry of a call to the backend.
     pub fn incident(&self, incident: Incident) {
         match incident {
             Incident::Failed(kind) => {
@@ -102,24 +102,24 @@ impl Metrics {
         }
     }
 
-    /// The backend reported what an answer of `model` cost.
+    /// Counts the tokens of an answer of `model`.
     pub fn tokens(&self, model: &str, counts: TokenCounts) {
         for (kind, count) in [("input", counts.input), ("cached", counts.cached), ("output", counts.output)] {
             self.tokens.with_label_values(&[model, kind]).inc_by(count);
         }
     }
 
-    /// The backend reported how much of a usage window (`primary`, `secondary`, …) is spent.
+    /// Sets the spent share of a usage window (`primary`, `secondary`, …), as the backend reports it.
     pub fn limit_used(&self, window: &str, percent: f64) {
         self.limit_used.with_label_values(&[window]).set(percent);
     }
 
-    /// Another model than the one that was sent answered a request.
+    /// Counts an answer by another model than the one sent.
     pub fn substituted(&self, sent: &str, answered: &str) {
         self.substitutions.with_label_values(&[sent, answered]).inc();
     }
 
-    /// Everything in the text format 0.0.4, with the token supplier's own counts.
+    /// Formats everything in the text format 0.0.4, with the token supplier's own counts.
     pub fn render(&self, refreshes: RefreshCounts) -> Result<String, prometheus::Error> {
         for (outcome, count) in [("ok", refreshes.succeeded), ("failed", refreshes.failed)] {
             let counter = self.refreshes.with_label_values(&[outcome]);
@@ -165,7 +165,7 @@ fn histogram(suffix: &str, help: &str) -> Result<HistogramVec, prometheus::Error
     HistogramVec::new(HistogramOpts::new(name(suffix), help).buckets(BUCKETS.to_vec()), &["route"])
 }
 
-/// Seconds: from an answer of the proxy alone to a long piece of reasoning.
+/// In seconds, from an answer of the proxy alone to a long piece of reasoning.
 const BUCKETS: [f64; 12] = [0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0];
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! One span, one log line and one set of counts a request, from its head to the end of its answer.
+//! One span, one log line and one set of counts per request, from its head to the end of its answer.
 //!
-//! * [`RequestLog`] travels in the request's extensions; handlers fill in what they learn, as they learn it.
-//! * Nothing here ever holds a header, a prompt or a part of an answer. Of an error about the request's body that is the
-//!   code and the field's name: its message may quote the body.
-//! * The line is written when the answer ends, or when its client leaves before that.
-//! * Every answer carries `x-request-id`: the client's own where it is a sane one; and, an error too, which model was asked
-//!   for, sent and answered, as far as that is known.
-//! * A handler that panics answers 500 to its own client, and to nobody else.
+//! * [`RequestLog`] travels in the request's extensions; handlers add fields as they learn them.
+//! * The log holds no header, no prompt and no part of an answer. Of an error about the request's body it holds the
+//!   code and the field's name: the message may quote the body.
+//! * The line is written when the answer ends, or earlier when its client disconnects.
+//! * Every answer, an error too, carries `x-request-id`, the client's own if it is well-formed, and as far as known the
+//!   models requested, sent and answering.
+//! * A panic in a handler is a 500 for its own client, and affects no other.
 
 pub mod metrics;
 pub(super) mod names;
@@ -37,12 +37,12 @@ use crate::models::Resolution;
 use crate::models::effort::Effort;
 use crate::platform::{Instant, unix_now};
 use crate::server::App;
-use crate::server::capacity::Place;
+use crate::server::capacity::Slot;
 use crate::server::observe::metrics::TokenCounts;
 use crate::server::observe::names::Names;
 use crate::server::shape::FaultShape;
 
-/// What is known of one request. Clones are handles to the same.
+/// The log record of one request. Clones are handles to the same.
 #[derive(Debug, Clone)]
 pub struct RequestLog(Arc<Record>);
 
@@ -56,38 +56,38 @@ struct Record {
     has_first_token: AtomicBool,
     severity: Mutex<Severity>,
     names: Mutex<Names>,
-    /// Among the requests being worked on; given back when the last handle goes, which is that of the answer's body.
-    place: OnceLock<Place>,
+    /// The request's slot, released with the last handle, the answer body's.
+    slot: OnceLock<Slot>,
 }
 
 impl RequestLog {
-    /// The handle that came with a request. A request that came past no router has none: then one that leads nowhere.
+    /// Returns the handle in the request's extensions. A request that did not pass the router gets one without effect.
     pub fn of(app: &Arc<App>, request: &Request) -> Self {
         request.extensions().get().cloned().unwrap_or_else(|| Self::begin(app, request))
     }
 
-    /// The request's id, as its client sees it in `x-request-id`.
+    /// Returns the request's id, sent to its client in `x-request-id`.
     pub fn id(&self) -> &HeaderValue {
         &self.0.id
     }
 
-    /// The request has got a place.
-    pub(super) fn admitted(&self, place: Place) {
-        // A request passes once.
-        let _ = self.0.place.set(place);
+    /// Stores the request's slot.
+    pub(super) fn admitted(&self, slot: Slot) {
+        // A request is admitted once.
+        let _ = self.0.slot.set(slot);
     }
 
-    /// The request's place, if it needs one.
-    pub(super) fn place(&self) -> Option<&Place> {
-        self.0.place.get()
+    /// Returns the request's slot, if it needs one.
+    pub(super) fn slot(&self) -> Option<&Slot> {
+        self.0.slot.get()
     }
 
-    /// The span everything said about this request belongs to.
+    /// Returns the span of this request.
     pub fn span(&self) -> &Span {
         &self.0.span
     }
 
-    /// The model and effort that were asked for, and what they came to.
+    /// Records the model and effort requested, and their resolution.
     pub fn model(&self, asked: Option<&str>, resolution: &Resolution) {
         self.names().asked(asked);
         let word = |effort: Option<Effort>| effort.map_or("-", Effort::as_str);
@@ -98,46 +98,46 @@ impl RequestLog {
         span.record("effort", word(resolution.effort));
     }
 
-    /// The service tier that was asked for, and whether it is sent as `priority`.
+    /// Records the service tier requested, and whether it is sent as `priority`.
     pub fn tier(&self, asked: Option<&str>, is_priority: bool) {
         self.names().asked_tier(asked, is_priority);
     }
 
-    /// The model that the backend is asked for, from now on.
+    /// Records the model sent to the backend from now on.
     pub fn sent(&self, model: &str) {
         if self.names().sent(model) {
             self.span().record("model", &*cut(model, NAME));
         }
     }
 
-    /// The effort that is sent in the end, where it is not the one that was planned.
+    /// Records the effort sent, if it differs from the planned one.
     pub fn effort_sent(&self, planned: &Resolution, sent: &Resolution) {
         if planned.effort != sent.effort {
             self.span().record("effort", sent.effort.map_or("-", Effort::as_str));
         }
     }
 
-    /// What the backend says of who answers. Says whether that is another model than the one that was sent, and news.
+    /// Records the answering model. Returns whether it is another than the one sent, for the first time.
     pub fn answered(&self, answered: &Answerer) -> bool {
         self.names().answered(answered)
     }
 
-    /// Whether the client wants the answer as a stream.
+    /// Records whether the client wants a stream.
     pub fn stream(&self, wanted: bool) {
         self.span().record("stream", wanted);
     }
 
-    /// The names of request fields that were left out.
+    /// Records the names of ignored request fields.
     pub fn ignored(&self, names: &str) {
         self.span().record("ignored", &*cut(names, MESSAGE));
     }
 
-    /// The backend's own id of the call.
+    /// Records the backend's id of the call.
     pub fn upstream_request_id(&self, id: &str) {
         self.span().record("upstream_request_id", &*cut(id, NAME));
     }
 
-    /// The first token came. Only the first call counts, so it may be called for each.
+    /// Records the first token. Only the first call counts, so it may be called for each token.
     pub fn first_token(&self) {
         if self.0.has_first_token.swap(true, Ordering::Relaxed) {
             return;
@@ -147,7 +147,7 @@ impl RequestLog {
         self.0.app.metrics.first_token(&self.0.route, delay);
     }
 
-    /// What the answer cost, as the backend counted it.
+    /// Records the answer's tokens, as the backend counted them.
     pub fn tokens(&self, model: &str, counts: TokenCounts) {
         let span = self.span();
         span.record("tokens_in", counts.input);
@@ -156,7 +156,7 @@ impl RequestLog {
         self.0.app.metrics.tokens(model, counts);
     }
 
-    /// The answer failed: with `error` as its status, or after its status was sent.
+    /// Records the answer's failure: `error` as its status, or after its status was sent.
     pub fn failed(&self, error: &ApiError) {
         let span = self.span();
         if let Some(message) = error.loggable() {
@@ -211,7 +211,7 @@ impl RequestLog {
             has_first_token: AtomicBool::new(false),
             severity: Mutex::new(Severity::Info),
             names: Mutex::default(),
-            place: OnceLock::new(),
+            slot: OnceLock::new(),
         }))
     }
 
@@ -231,7 +231,7 @@ impl RequestLog {
     }
 }
 
-/// Wraps every route.
+/// Observes every request.
 pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let log = RequestLog::begin(&app, &request);
     let shape = FaultShape::of(&request);
@@ -260,7 +260,7 @@ fn panicked(log: &RequestLog, panic: &(dyn Any + Send)) -> Response {
     ApiError::new(ErrorKind::Internal, "the proxy failed on this request; its log says more").into_response()
 }
 
-/// Writes the request's line when it goes, however that happens.
+/// Writes the request's log line when dropped.
 #[derive(Debug)]
 struct Ending {
     log: RequestLog,
@@ -273,7 +273,7 @@ impl Drop for Ending {
     }
 }
 
-/// The answer's body, passed on as it is.
+/// The answer's body, passed through unchanged.
 struct Observed {
     inner: Body,
     ending: Ending,
@@ -311,7 +311,7 @@ impl Drop for Observed {
     }
 }
 
-/// The client's own id where it can stand in a log, else a new one.
+/// Returns the client's own id if it is safe to log, else a new one.
 pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     let is_sane = |id: &&HeaderValue| {
         let id = id.as_bytes();
@@ -324,7 +324,7 @@ pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// The route's pattern without `/v1`, so that both spellings count as one.
+/// Returns the route's pattern without `/v1`, so that both spellings count as one.
 fn route(request: &Request) -> String {
     let path = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str);
     path.strip_prefix("/v1").unwrap_or(path).to_owned()

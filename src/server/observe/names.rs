@@ -1,15 +1,15 @@
-//! Which model and service tier one request asked for, was sent with, and was answered by: for its headers and its log line.
+//! The models and service tiers of one request (requested, sent, answering), for its headers and its log line.
 //!
-//! * The headers tell what is known when the head goes out. A buffered answer's head knows all; a stream's knows what the
-//!   backend said before its first output, and one that a keepalive opened only what was asked and sent.
-//! * The tier that answers is told where one was asked for, or where it is not the one that was sent.
+//! * The headers tell what is known when the head is sent. A buffered answer's head knows all; a stream's head knows
+//!   what the backend said before its first output, and a head sent with a keepalive only the requested and sent names.
+//! * The answering tier is reported if one was requested, or if it differs from the one sent.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tracing::Span;
 
 use crate::backend::event::answerer::Answerer;
 
-/// What is known so far.
+/// The names known so far.
 #[derive(Debug, Default)]
 pub(in crate::server) struct Names {
     model_asked: Option<String>,
@@ -22,33 +22,33 @@ pub(in crate::server) struct Names {
 }
 
 impl Names {
-    /// The client's own word for the model; none where it named none.
+    /// Records the client's model name; `None` if absent.
     pub(in crate::server) fn asked(&mut self, model: Option<&str>) {
         self.model_asked = model.map(cut);
     }
 
-    /// The client's own word for the tier, and whether the backend is asked for the one tier that it has.
+    /// Records the client's tier, and whether `priority`, the backend's one tier, is sent.
     pub(in crate::server) fn asked_tier(&mut self, tier: Option<&str>, is_priority: bool) {
         self.tier_asked = tier.map(cut);
         self.is_priority = is_priority;
     }
 
-    /// The model that the backend is asked for. Says whether it was another before.
+    /// Records the model sent. Returns whether it replaces another.
     pub(in crate::server) fn sent(&mut self, model: &str) -> bool {
         self.model_sent.replace(cut(model)).is_some_and(|before| before != model)
     }
 
-    /// What the backend says. Says whether that is another model than the one that was sent, and news.
+    /// Records the answering model. Returns whether it is another than the one sent, for the first time.
     pub(in crate::server) fn answered(&mut self, answered: &Answerer) -> bool {
         self.model_answered = answered.model().map(cut).or(self.model_answered.take());
         self.tier_answered = answered.tier().map(cut).or(self.tier_answered.take());
         answered.substitute().is_some() && !std::mem::replace(&mut self.is_substituted, true)
     }
 
-    /// Adds everything that is known to an answer's head.
+    /// Adds the known names to an answer's head.
     ///
-    /// The backend's own `openai-model` is left out where it only repeats the model that this proxy chose: a Codex CLI (0.169)
-    /// compares it with the model that it asked for, and tells its user of another one that the account "was flagged".
+    /// `openai-model` is left out if it only repeats this proxy's choice: a Codex CLI (0.169) compares it with the
+    /// model it requested, and tells its user of another one that the account "was flagged".
     pub(in crate::server) fn write(&self, headers: &mut HeaderMap) {
         if self.model_sent != self.model_asked
             && headers
@@ -70,7 +70,7 @@ impl Names {
         }
     }
 
-    /// Adds to a request's span what its beginning did not know.
+    /// Adds the names to a request's span.
     pub(in crate::server) fn record(&self, span: &Span) {
         for (field, value) in [
             ("model_answered", self.model_answered.as_deref()),
@@ -89,12 +89,12 @@ impl Names {
     }
 }
 
-/// As much of a name as anybody needs.
+/// Truncates a name for the log.
 fn cut(name: &str) -> String {
     name.chars().take(LONGEST_NAME).collect()
 }
 
-/// `text` as far as a header can hold it; the rest is question marks.
+/// Converts `text` to a header value; other characters become question marks.
 fn header_text(text: &str) -> Option<HeaderValue> {
     let printable = |character: char| if matches!(character, ' '..='~') { character } else { '?' };
     let text: String = text.chars().map(printable).collect();

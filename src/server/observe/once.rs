@@ -1,27 +1,27 @@
-//! Things worth saying once.
+//! Warnings that are logged once.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher, Hash};
 use std::sync::{Mutex, PoisonError};
 
-/// Remembers what has been said, up to a number that no honest client reaches.
+/// Remembers the warnings logged, up to a number that no honest client reaches.
 #[derive(Debug, Default)]
-pub(in crate::server) struct Notices(Mutex<HashSet<String>>);
+pub(in crate::server) struct WarnOnce(Mutex<HashSet<String>>);
 
-impl Notices {
-    /// Whether `what` has not been said before. Beyond the limit nothing is new.
+impl WarnOnce {
+    /// Returns whether `what` was not logged before. Beyond the limit nothing is new.
     pub(in crate::server) fn is_new(&self, what: &str) -> bool {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         said.len() < MOST && said.insert(what.to_owned())
     }
 }
 
-/// Remembers, of things without number, the newest.
+/// Remembers the most recent of unlimited values.
 #[derive(Debug, Default)]
 pub(in crate::server) struct Recent(Mutex<VecDeque<u64>>);
 
 impl Recent {
-    /// Whether `what` is none of the newest things asked about; from now on it is.
+    /// Returns whether `what` is not among the most recent values, and adds it.
     pub(in crate::server) fn is_new(&self, what: impl Hash) -> bool {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(what);
         let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,9 +52,9 @@ mod tests {
 
     #[test]
     fn once_each_and_not_for_ever() {
-        let notices = Notices::default();
-        assert!(notices.is_new("a"));
-        assert!(!notices.is_new("a"));
-        assert_eq!((0..2 * MOST).filter(|number| notices.is_new(&number.to_string())).count(), MOST - 1);
+        let warn_once = WarnOnce::default();
+        assert!(warn_once.is_new("a"));
+        assert!(!warn_once.is_new("a"));
+        assert_eq!((0..2 * MOST).filter(|number| warn_once.is_new(&number.to_string())).count(), MOST - 1);
     }
 }

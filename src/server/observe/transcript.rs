@@ -1,9 +1,9 @@
-//! `--log-bodies`: what clients send and get, in the log, piece by piece as it passes.
+//! `--log-bodies`: logs request and answer bodies, piece by piece as they pass.
 //!
-//! * Only the API's own routes; the admin routes carry nothing but credentials.
-//! * Words that look like a token or key are replaced by `***`. A word is never logged in two pieces, so none escapes
-//!   by being cut.
-//! * Conversations stand in such a log: it is for finding a fault, then for deleting.
+//! * Only the API's own routes are logged; the admin routes carry nothing but credentials.
+//! * Words that look like a token or key are replaced by `***`. A word is never split between two log lines, so none
+//!   escapes by being cut.
+//! * Such a log holds conversations: it is for finding a fault, and then for deletion.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tracing::Span;
 
-/// Has the bodies of a request and of its answer logged in the request's span.
+/// Logs the bodies of a request and of its answer in the request's span.
 pub(in crate::server) async fn record(request: Request, next: Next) -> Response {
     let request = request.map(|inner| Body::new(Recorded::new(inner, "request")));
     next.run(request).await.map(|inner| Body::new(Recorded::new(inner, "answer")))
@@ -85,10 +85,10 @@ impl HttpBody for Recorded {
     }
 }
 
-/// `text` with everything replaced that looks like a credential.
+/// Replaces everything in `text` that looks like a credential.
 ///
-/// The text is JSON as it passes, so a credential may stand behind an escape, such as `\\n` or `\\u0001`, and behind any
-/// letter that no credential holds.
+/// The text is raw JSON, so a credential may follow an escape, such as `\\n` or `\\u0001`, or any character that no
+/// credential holds.
 fn redacted(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut safe = String::with_capacity(text.len());
@@ -115,12 +115,12 @@ fn redacted(text: &str) -> String {
     safe
 }
 
-/// Letters of credentials without a gap.
+/// A run of credential characters.
 #[derive(Debug, Clone, Copy, Default)]
 struct Run {
     start: usize,
     end: usize,
-    /// After the last full stop in it.
+    /// The position after the last full stop in the run.
     after_stop: usize,
 }
 
@@ -133,7 +133,7 @@ impl Run {
         Self { start, end, after_stop }
     }
 
-    /// Whether a credential begins at `position` and goes on to the end of the run.
+    /// Returns whether a credential spans from `position` to the end of the run.
     fn holds_secret(self, bytes: &[u8], position: usize) -> bool {
         let rest = bytes.get(position..self.end).unwrap_or_default();
         if rest.len() < SHORTEST_SECRET {
@@ -149,7 +149,7 @@ impl Run {
     }
 }
 
-/// Whether `before` ends in an escape of JSON or of a URL, whose letters are no part of what follows.
+/// Returns whether `before` ends in an escape of JSON or of a URL, whose characters do not belong to the next word.
 fn follows_escape(before: &[u8]) -> bool {
     let hexadecimal = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
     match before {
@@ -160,17 +160,17 @@ fn follows_escape(before: &[u8]) -> bool {
     }
 }
 
-/// The letters of tokens and keys.
+/// Returns whether `byte` occurs in tokens and keys.
 const fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
 }
 
-/// A JSON web token has full stops in it, which data in base64 has not.
+/// A JSON web token contains full stops, unlike data in base64.
 const WEB_TOKEN: &[u8] = b"eyJ";
-/// JSON web tokens, platform keys, refresh tokens.
+/// The prefixes of JSON web tokens, platform keys and refresh tokens.
 const SECRET_BEGINNINGS: [&[u8]; 4] = [WEB_TOKEN, b"sk-", b"rt_", b"rt."];
 const SHORTEST_SECRET: usize = 20;
-/// Longer than any token; a longer run of letters is data, such as an image, and is logged as it comes.
+/// Longer than any token; a longer run is data, such as an image, and is logged as it comes.
 const LONGEST_WORD: usize = 16 << 10;
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Routes that clients try and this proxy cannot serve, each with the reason.
+//! Unsupported routes that clients try, each with the reason.
 //!
-//! * Nothing is stored upstream, so nothing can be fetched back: 404.
-//! * The backend has no embeddings, files, batches and the like, or has them and this proxy does not serve them: 501, and the
-//!   reason is the true one of the two.
-//! * A route behind a route, from a base URL that already ends with one: 404 that says what the base URL should be.
-//! * WebSocket: 426 at once, on which the Codex CLI falls back to POST.
+//! * The backend stores nothing, so nothing can be fetched: 404.
+//! * The backend lacks embeddings, files, batches and the like, or has them and this proxy does not serve them: 501,
+//!   with the reason that applies.
+//! * A route after a route, from a base URL that already ends with one: 404 that says what the base URL should be.
+//! * WebSocket: 426 at once, after which the Codex CLI falls back to POST.
 
 use axum::Router;
 use axum::extract::Request;
@@ -16,7 +16,7 @@ use crate::excerpt::Excerpt;
 use crate::fault::{ApiError, ErrorKind};
 use crate::server::address::beyond_base;
 
-/// The routes of things that are not stored or do not exist upstream.
+/// Returns the routes of objects that are not stored or not supported.
 pub(in crate::server) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let mut router = Router::new()
         .route("/responses/{id}", get(not_stored).delete(not_stored))
@@ -30,7 +30,7 @@ pub(in crate::server) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S>
     router
 }
 
-/// Anything else.
+/// Answers an unknown route.
 pub(in crate::server) async fn unknown_route(request: Request) -> Response {
     if request.method() == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();
@@ -47,7 +47,7 @@ pub(in crate::server) async fn unknown_route(request: Request) -> Response {
     ApiError::new(ErrorKind::NotFound, message).into_response()
 }
 
-/// A route with another method. The router adds `Allow`.
+/// Answers an unsupported method. The router adds `Allow`.
 pub(in crate::server) async fn wrong_method(request: Request) -> Response {
     if request.method() == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();
@@ -64,7 +64,7 @@ pub(in crate::server) async fn wrong_method(request: Request) -> Response {
     ApiError::new(ErrorKind::MethodNotAllowed, message).into_response()
 }
 
-/// Why there is nothing at a route behind a route.
+/// Returns the error for a route after a route.
 pub(in crate::server) fn base_url_too_long(request: &Request) -> Option<ApiError> {
     let route = beyond_base(request.uri().path())?;
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
@@ -105,8 +105,8 @@ fn wants_websocket(request: &Request) -> bool {
         .any(|value| value.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket")))
 }
 
-/// What the platform API has and this proxy has not, with the reason. The backend's own routes are those that the Codex CLI
-/// calls (0.169).
+/// The platform API's routes that this proxy lacks, with the reason. The backend's own routes are those that the Codex
+/// CLI calls (0.169).
 const ABSENT: [(&str, &str); 17] = [
     ("assistants", NO_SUCH_THING),
     ("audio", "this proxy serves no audio, and whether the ChatGPT Codex backend takes any is not known"),

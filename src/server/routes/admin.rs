@@ -1,4 +1,4 @@
-//! `POST /admin/credentials` and `GET /admin/credentials/status`. The guard has seen the admin key already.
+//! `POST /admin/credentials` and `GET /admin/credentials/status`. The guard has checked the admin key.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::fault::ApiError;
 use crate::server::routes::models::json;
 use crate::server::{App, body};
 
-/// Stores the credentials of the body in place of the present ones.
+/// Replaces the login by the body's credentials.
 pub(in crate::server) async fn store(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let body = body::read(request, CREDENTIALS_SIZE, app.settings.body_silence, None).await?;
     let credentials = AdminCredentials::parse(&body)?;
@@ -22,7 +22,7 @@ pub(in crate::server) async fn store(State(app): State<Arc<App>>, request: Reque
     Ok(json(&Stored { status: "success", message: "credentials stored" }))
 }
 
-/// What is known of the login; never a token or a part of one.
+/// Returns the login's state; never a token or a part of one.
 pub(in crate::server) async fn status(State(app): State<Arc<App>>) -> Response {
     json(&app.supplier.status().await)
 }

@@ -1,4 +1,4 @@
-//! The routes whose answers are made from the pieces of the backend's: one handler for every [`Dialect`].
+//! The routes with translated answers: one handler for every [`Dialect`].
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::server::answer::Exchange;
 use crate::server::routes::incoming::Incoming;
 use crate::server::routes::responses::{Purpose, Turn};
 
-/// Answers in pieces or with one document, as the client asked.
+/// Answers with a stream or one document, as the client asked.
 pub(in crate::server) async fn create<D: Dialect>(
     State(app): State<Arc<App>>,
     request: Request,
@@ -45,12 +45,12 @@ pub(in crate::server) async fn create<D: Dialect>(
     }
 }
 
-/// One request, ready to be sent.
+/// A translated request.
 struct Prepared<S> {
     exchange: Exchange,
     shape: S,
     occasion: Occasion,
-    /// The client wants pieces.
+    /// Whether the client wants a stream.
     stream: bool,
 }
 
@@ -70,7 +70,7 @@ fn prepare<D: Dialect>(incoming: &Incoming) -> Result<Prepared<D::Shape>, ApiErr
     Ok(Prepared { exchange, shape: ask.shape, occasion, stream: ask.stream })
 }
 
-/// The call for a conversation in the dialect's own form.
+/// Translates a conversation of the dialect into a call.
 fn translated<S>(incoming: &Incoming, ask: &Ask<'_, S>, conversation: &Conversation<'_>) -> Result<Exchange, ApiError> {
     let model = incoming.resolve(ask.model.as_deref(), ask.effort.as_deref(), ask.stream)?;
     let context = incoming.context(&model);

@@ -1,4 +1,4 @@
-//! `GET /health`: that the process serves, and whether it has a login. Never touches the network.
+//! `GET /health`: reports that the process serves, and the login's state. Never touches the network.
 
 use std::sync::Arc;
 

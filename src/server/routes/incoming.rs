@@ -1,4 +1,4 @@
-//! What the routes that call the backend have in common before they do.
+//! The common part of the routes that call the backend.
 
 use std::sync::Arc;
 
@@ -17,15 +17,15 @@ use crate::server::answer::Exchange;
 use crate::server::memory::{Asked, Scope};
 use crate::server::observe::RequestLog;
 use crate::server::{App, body};
-use crate::upstream::Call;
+use crate::upstream::BackendCall;
 
-/// A request whose body has been read.
+/// A request with its whole body.
 #[derive(Debug)]
 pub(in crate::server) struct Incoming {
     pub(in crate::server) app: Arc<App>,
     pub(in crate::server) log: RequestLog,
     pub(in crate::server) body: Bytes,
-    /// Whose request it is, as far as memory goes.
+    /// The scope of the request's memory.
     pub(in crate::server) scope: Scope,
     headers: HeaderMap,
 }
@@ -40,12 +40,12 @@ impl Incoming {
     pub(in crate::server) async fn read(app: Arc<App>, request: Request) -> Result<Self, ApiError> {
         let log = RequestLog::of(&app, &request);
         let headers = request.headers().clone();
-        let body = body::read(request, app.settings.max_body_size, app.settings.body_silence, log.place()).await?;
+        let body = body::read(request, app.settings.max_body_size, app.settings.body_silence, log.slot()).await?;
         let scope = Scope::of(app.settings.guard.api_keys.presented(&headers));
         Ok(Self { app, log, body, scope, headers })
     }
 
-    /// Does `work` with the request: apart from the threads that serve others, if its body is a large one.
+    /// Runs `work` on the request, off the serving threads if its body is large.
     pub(super) async fn work<T: Send + 'static>(self, work: impl FnOnce(&Self) -> T + Send + 'static) -> T {
         if self.body.len() <= LARGE {
             return work(&self);
@@ -53,8 +53,8 @@ impl Incoming {
         apart(move || work(&self)).await
     }
 
-    /// The model and effort to send; noted in the log. The error is that of a name longer than any model's, which would be
-    /// remembered and logged.
+    /// Resolves the model and effort to send, and logs them. The error is a name longer than any model's, which would
+    /// be remembered and logged.
     pub(in crate::server) fn resolve(
         &self,
         model: Option<&str>,
@@ -69,7 +69,7 @@ impl Incoming {
         self.log.model(model, &resolution);
         self.log.stream(stream);
         if let Some(model) = model.filter(|_| resolution.foreign)
-            && self.app.notices.is_new(model)
+            && self.app.warn_once.is_new(model)
         {
             let asked = &*cut(model, NAME);
             tracing::warn!(asked, sent = resolution.model, "no model of this backend; sending the default one");
@@ -77,31 +77,32 @@ impl Incoming {
         Ok(resolution)
     }
 
-    /// What a translation needs beside the body.
+    /// Returns a translation's inputs other than the body.
     pub(in crate::server) fn context<'c>(&'c self, model: &'c Resolution) -> Context<'c> {
         let session = SESSION_HEADERS.iter().find_map(|name| self.headers.get(*name)?.to_str().ok());
         let instructions = self.app.settings.instructions.as_deref();
-        let is_codex = Call::is_from_codex(&self.headers);
+        let is_codex = BackendCall::is_from_codex(&self.headers);
         Context { session_header: session, instructions, is_codex, ..Context::new(model) }
     }
 
-    /// What a Codex CLI says in its headers, for the one API it speaks; nothing from any other client.
+    /// Returns a Codex CLI's own headers, for the one API it uses; nothing for any other client.
     pub(in crate::server) fn codex_headers(&self) -> HeaderMap {
-        Call::passed_headers(&self.headers)
+        BackendCall::passed_headers(&self.headers)
     }
 
-    /// Whether the client refers to nothing over HTTP: a Codex CLI sends its whole, long history each time, and many at once
-    /// would push everybody else's out of memory for no use.
+    /// Returns whether the client never refers to earlier answers over HTTP: a Codex CLI sends its whole, long history
+    /// each time, and many at once would evict every other client's memory for no use.
     pub(in crate::server) fn keeps_its_own_history(&self) -> bool {
-        Call::is_from_codex(&self.headers)
+        BackendCall::is_from_codex(&self.headers)
     }
 
-    /// Who reads a relayed stream.
+    /// Returns the kind of client that reads a relayed stream.
     pub(in crate::server) fn reader(&self) -> Reader {
-        if Call::is_from_codex(&self.headers) { Reader::Codex } else { Reader::Library }
+        if BackendCall::is_from_codex(&self.headers) { Reader::Codex } else { Reader::Library }
     }
 
-    /// The call for a translated request. `asked` is what its answer is remembered with, if it is.
+    /// Creates the exchange of a translated request. `asked` is the context for remembering its answer, if it is
+    /// remembered.
     pub(in crate::server) fn exchange(
         &self,
         translated: BackendRequest,
@@ -111,13 +112,13 @@ impl Incoming {
         self.app.catalogue.keep_current();
         let BackendRequest { body, session_key, ignored, reasoning, reasoning_left_out, references: _, names } =
             translated;
-        if let Some(place) = self.log.place() {
-            place.now_holds(body.len());
+        if let Some(slot) = self.log.slot() {
+            slot.now_holds(body.len());
         }
         if !ignored.is_empty() {
             self.log.ignored(&ignored.join(", "));
         }
-        let call = Call {
+        let call = BackendCall {
             model,
             strict_model: self.app.settings.strict_model,
             body: Body::new(body, reasoning),
@@ -130,11 +131,11 @@ impl Incoming {
     }
 }
 
-/// A body from here on takes longer to translate, at some nanoseconds a byte, than others should wait; a smaller one less
-/// than what another thread costs is worth.
+/// From this size, translating a body (some nanoseconds per byte) would delay other requests on its thread; below it,
+/// another thread costs more than it saves.
 const LARGE: usize = 256 << 10;
 
-/// Where clients put the id of a session, best first.
+/// The headers with a client's session id, best first.
 const SESSION_HEADERS: [&str; 6] =
     ["session-id", "session_id", "x-session-id", "x-session-affinity", "x-affinity", "thread-id"];
 
@@ -143,10 +144,10 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::server::settings::Settings;
+    use crate::server::settings::ServerSettings;
 
     async fn thread_of(length: usize) -> thread::ThreadId {
-        let app = crate::server::tests::app(Settings::default());
+        let app = crate::server::tests::app(ServerSettings::default());
         let request = Request::new(axum::body::Body::from(vec![b' '; length]));
         let incoming = Incoming::read(app, request).await.expect("a body");
         incoming.work(|_| thread::current().id()).await

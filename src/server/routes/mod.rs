@@ -1,9 +1,9 @@
-//! One file for each kind of route.
+//! The routes, one file for each kind.
 //!
-//! * [`generate`]: every API whose answers are made from the pieces of the backend's. [`responses`]: the backend's own, relayed.
-//! * [`messages`]: what stands beside Anthropic's Messages.
-//! * [`models`], [`health`] and [`admin`]; [`absent`] says what is not served, and why.
-//! * [`incoming`]: what the routes that call the backend have in common before they do.
+//! * [`generate`]: every API with translated answers. [`responses`]: the backend's own API, relayed.
+//! * [`messages`]: the routes beside Anthropic's Messages.
+//! * [`models`], [`health`] and [`admin`]; [`absent`]: unsupported routes.
+//! * [`incoming`]: the common part of the routes that call the backend.
 
 pub(super) mod absent;
 pub(super) mod admin;

@@ -1,8 +1,8 @@
 //! `GET /v1/models` and `GET /v1/models/{id}`.
 //!
 //! * With `anthropic-version`, the list and each model have the form of Anthropic's API.
-//! * With `?client_version=…`, as the Codex CLI asks, the list holds its array `models` beside `data`, and has the entity tag
-//!   that the backend gave the account's list: answers announce it in `x-models-etag`, and the CLI compares the two.
+//! * With `?client_version=…`, the Codex CLI's form, the list holds the CLI's array `models` beside `data`, and has the
+//!   backend's entity tag of the account's list: answers announce it in `x-models-etag`, and the CLI compares the two.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::models::entry::Entry;
 use crate::server::App;
 use crate::server::routes::absent;
 
-/// Every model that is listed.
+/// Lists the models.
 pub(in crate::server) async fn list(
     State(app): State<Arc<App>>,
     uri: Uri,
@@ -35,7 +35,7 @@ pub(in crate::server) async fn list(
         return Ok(json(&List { object: "list", data: app.models.list(), models: None }));
     };
     if app.models.live().is_empty() {
-        // The list is all that is asked for, and what the CLI takes from it it keeps: better late than made up.
+        // The CLI caches this list: waiting for the account's list is better than a built-in one.
         app.catalogue.settle().await;
     }
     let tag = app.catalogue.tag().and_then(|tag| HeaderValue::try_from(tag).ok());
@@ -65,7 +65,7 @@ fn page(uri: &Uri) -> PageQuery {
     page
 }
 
-/// One model, listed or not.
+/// Returns one model, listed or not.
 pub(in crate::server) async fn find(
     State(app): State<Arc<App>>,
     id: Result<Path<String>, PathRejection>,
@@ -89,7 +89,7 @@ pub(in crate::server) async fn find(
     Ok(json(&entry))
 }
 
-/// A JSON answer with status 200.
+/// Creates a JSON response with status 200.
 pub(in crate::server) fn json(value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(text) => {

@@ -33,38 +33,38 @@ pub(in crate::server) async fn create(State(app): State<Arc<App>>, request: Requ
     }
 }
 
-/// Answers with a shorter form of the conversation. The document is one piece, so nothing keeps the connection alive
-/// meanwhile; clients of this endpoint wait for minutes.
+/// Answers with a compacted conversation. The document is one piece, so nothing keeps the connection alive meanwhile;
+/// clients of this endpoint wait for minutes.
 pub(in crate::server) async fn compact(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
     let Turn { exchange, retained, .. } = incoming.work(|it| Turn::new(it, Purpose::Compaction)).await?;
     exchange.document(move |_| Compaction::new(Arc::clone(&retained))).await
 }
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::server) enum Purpose<'a> {
     /// A response.
     Answer,
-    /// A shorter form of the conversation.
+    /// A compacted conversation.
     Compaction,
-    /// A chat answer, for a client that sent its conversation in this API's form.
+    /// A chat answer, for a client that sent its conversation in the Responses API's form.
     Chat(&'a Ignored),
 }
 
-/// One request, ready to be sent.
+/// A translated request.
 pub(in crate::server) struct Turn {
     pub(in crate::server) exchange: Exchange,
-    /// The client wants events.
+    /// Whether the client wants a stream.
     stream: bool,
-    /// The client's own name for the model.
+    /// The client's model name.
     model: Option<String>,
-    /// The messages that a compaction keeps; nothing for any other request.
+    /// The messages kept by a compaction; empty for any other request.
     retained: Arc<[u8]>,
 }
 
 impl Turn {
-    /// Puts what an earlier answer led up to in front of the request's own input and translates both as one.
+    /// Prepends the earlier conversation to the request's input and translates both as one.
     pub(in crate::server) fn new(incoming: &Incoming, purpose: Purpose<'_>) -> Result<Self, ApiError> {
         let (history, spoken);
         let mut asked = ResponsesRequest::parse(&incoming.body)?;
@@ -110,11 +110,11 @@ impl Turn {
     }
 }
 
-/// The conversation that the request goes on from.
+/// Returns the conversation that the request continues.
 fn recall(incoming: &Incoming, asked: &ResponsesRequest<'_>) -> Result<Option<History>, ApiError> {
     let Some(id) = asked.previous_response_id.as_deref() else { return Ok(None) };
     let Some(history) = incoming.app.answers.history(incoming.scope, id) else {
-        // The words and the code that OpenAI has for an answer it does not know; clients send the whole conversation then.
+        // OpenAI's message and code for an unknown answer, at which clients send the whole conversation.
         let id: String = id.chars().take(LONGEST_ID).collect();
         let message = format!("Previous response with id '{id}' not found.");
         return Err(ApiError::invalid("previous_response_id", message).with_code("previous_response_not_found"));
@@ -123,7 +123,7 @@ fn recall(incoming: &Incoming, asked: &ResponsesRequest<'_>) -> Result<Option<Hi
     Ok(Some(history))
 }
 
-/// What is sent is bounded like a body that is received, whatever memory adds to it.
+/// Applies the limit of received bodies to the sent body, with everything that memory adds.
 fn check_size(bytes: usize, incoming: &Incoming) -> Result<(), ApiError> {
     let most = incoming.app.settings.max_body_size;
     if bytes <= most {
@@ -136,7 +136,7 @@ fn check_size(bytes: usize, incoming: &Incoming) -> Result<(), ApiError> {
     Err(ApiError::new(ErrorKind::PayloadTooLarge, message))
 }
 
-/// What the answer is to be remembered with: the client's `own` items, with items in the place of references to them.
+/// Creates the context for remembering the answer: the client's `own` items, with references resolved to items.
 fn remember(
     answers: &AnswerMemory,
     incoming: &Incoming,
@@ -158,5 +158,5 @@ fn remember(
     answers.asked(incoming.scope, history, &translated.session_key, &items)
 }
 
-/// How much of an unknown id is repeated.
+/// The characters of an unknown id that an error repeats.
 const LONGEST_ID: usize = 128;

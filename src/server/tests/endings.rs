@@ -1,10 +1,10 @@
-//! How requests, connections and the server end.
+//! The end of requests, connections and the server.
 
 use super::*;
 
 #[tokio::test]
 async fn a_client_that_leaves_takes_its_handler_along() {
-    let server = Server::start(Settings::default()).await;
+    let server = Server::start(ServerSettings::default()).await;
     let socket = server.post("/v1/wait", "", "{}").await;
     within(server.begun.notified()).await;
     drop(socket);
@@ -13,7 +13,7 @@ async fn a_client_that_leaves_takes_its_handler_along() {
 
 #[tokio::test]
 async fn a_client_that_leaves_takes_its_stream_along() {
-    let server = Server::start(Settings::default()).await;
+    let server = Server::start(ServerSettings::default()).await;
     let socket = server.post("/v1/drip", "", "{}").await;
     within(server.begun.notified()).await;
     drop(socket);
@@ -22,7 +22,7 @@ async fn a_client_that_leaves_takes_its_stream_along() {
 
 #[tokio::test]
 async fn shutdown_lets_streams_end_and_takes_no_new_connection() {
-    let server = Server::start(Settings::default()).await;
+    let server = Server::start(ServerSettings::default()).await;
     let mut streams = Vec::new();
     for _ in 0..100 {
         streams.push(server.post("/v1/drip", "", "{}").await);
@@ -48,7 +48,7 @@ async fn shutdown_lets_streams_end_and_takes_no_new_connection() {
 
 #[tokio::test]
 async fn shutdown_does_not_wait_for_the_rest_of_a_head() {
-    let server = Server::start(Settings::default()).await;
+    let server = Server::start(ServerSettings::default()).await;
     let mut fresh = server.connect().await;
     fresh.write_all(b"GET /health HTTP/1.1\r\nhost: loc").await.expect("written");
     let mut used = server.connect().await;
@@ -59,7 +59,7 @@ async fn shutdown_does_not_wait_for_the_rest_of_a_head() {
     within(server.run).await.expect("an end long before the grace time is over");
     for mut socket in [fresh, used] {
         let mut left = Vec::new();
-        // A reset is as good an end: the head was never read.
+        // A reset is fine too: the head was never read.
         let _ = within(socket.read_to_end(&mut left)).await;
         assert!(left.is_empty());
     }
@@ -67,7 +67,7 @@ async fn shutdown_does_not_wait_for_the_rest_of_a_head() {
 
 #[tokio::test]
 async fn shutdown_does_not_wait_longer_than_the_grace_time() {
-    let server = Server::start_with_grace(Settings::default(), Duration::from_millis(20)).await;
+    let server = Server::start_with_grace(ServerSettings::default(), Duration::from_millis(20)).await;
     let mut stream = server.post("/v1/drip", "", "{}").await;
     within(server.begun.notified()).await;
     server.stop.send(()).expect("running");
@@ -80,7 +80,7 @@ async fn shutdown_does_not_wait_longer_than_the_grace_time() {
 
 #[tokio::test]
 async fn dropping_the_run_ends_everything_at_once() {
-    let server = Server::start(Settings::default()).await;
+    let server = Server::start(ServerSettings::default()).await;
     let _stream = server.post("/v1/drip", "", "{}").await;
     within(server.begun.notified()).await;
     server.run.abort();
@@ -90,7 +90,7 @@ async fn dropping_the_run_ends_everything_at_once() {
 
 #[tokio::test]
 async fn requests_are_counted_from_head_to_end() {
-    let server = Server::start(Settings::default()).await;
+    let server = Server::start(ServerSettings::default()).await;
     let mut stream = server.post("/v1/drip", "", "{}").await;
     within(server.begun.notified()).await;
     let text = || server.app.metrics.render(server.app.supplier.refresh_counts()).expect("text");

@@ -1,15 +1,15 @@
-//! Sizes, counts and times, and what a panic does.
+//! Limits of sizes, counts and times, and panics.
 
 use super::*;
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_while_its_client_still_sends() {
-    let server = Server::start(Settings { max_body_size: 1000, ..Settings::default() }).await;
+    let server = Server::start(ServerSettings { max_body_size: 1000, ..ServerSettings::default() }).await;
     let mut socket = server.connect().await;
     let head = "POST /v1/echo HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
                 content-length: 100000000\r\n\r\n";
     socket.write_all(head.as_bytes()).await.expect("written");
-    // More than any buffer on the way holds: the answer has to come although most of this is never read by a handler.
+    // More than all buffers on the way: the answer has to come although a handler never reads most of this.
     let _ = socket.write_all(&vec![b'x'; 8 << 20]).await;
     let answer = rest(&mut socket).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
@@ -18,7 +18,7 @@ async fn a_body_over_the_limit_is_refused_while_its_client_still_sends() {
 
 #[tokio::test]
 async fn a_body_within_the_limit_comes_back() {
-    let server = Server::start(Settings { max_body_size: 1000, ..Settings::default() }).await;
+    let server = Server::start(ServerSettings { max_body_size: 1000, ..ServerSettings::default() }).await;
     let body = "x".repeat(1000);
     let answer = rest(&mut server.post("/echo", "", &body).await).await;
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&body), "{answer}");
@@ -26,7 +26,7 @@ async fn a_body_within_the_limit_comes_back() {
 
 #[tokio::test]
 async fn a_silent_body_is_given_up() {
-    let settings = Settings { body_silence: Duration::from_millis(50), ..Settings::default() };
+    let settings = ServerSettings { body_silence: Duration::from_millis(50), ..ServerSettings::default() };
     let server = Server::start(settings).await;
     let mut socket = server.connect().await;
     let head =
@@ -38,7 +38,7 @@ async fn a_silent_body_is_given_up() {
 
 #[tokio::test]
 async fn a_head_over_the_limit_is_refused() {
-    let server = Server::start(Settings::default()).await;
+    let server = Server::start(ServerSettings::default()).await;
     let mut socket = server.connect().await;
     let head = format!("GET /health HTTP/1.1\r\nhost: localhost\r\nx-large: {}\r\n\r\n", "x".repeat(70_000));
     let _ = socket.write_all(head.as_bytes()).await;
@@ -51,7 +51,7 @@ async fn a_head_over_the_limit_is_refused() {
 
 #[tokio::test]
 async fn a_head_of_too_many_headers_is_told_so() {
-    let server = Server::start(Settings::default()).await;
+    let server = Server::start(ServerSettings::default()).await;
     for (more, refused) in [(99, false), (100, true)] {
         let mut socket = server.connect().await;
         let headers = "x-header: value\r\n".repeat(more - 1);
@@ -65,7 +65,7 @@ async fn a_head_of_too_many_headers_is_told_so() {
 
 #[tokio::test]
 async fn what_is_no_http_is_refused_in_the_shape_of_every_error() {
-    let server = Server::start(Settings::default()).await;
+    let server = Server::start(ServerSettings::default()).await;
     for (head, words) in [
         ("\u{16}\u{3}\u{1} TLS\r\n\r\n", "invalid HTTP method"),
         ("GET /health HTTP/9.9\r\n\r\n", "invalid HTTP version"),
@@ -86,7 +86,7 @@ async fn what_is_no_http_is_refused_in_the_shape_of_every_error() {
 
 #[tokio::test]
 async fn a_refused_head_leaves_the_answer_before_it_alone() {
-    let server = Server::start(Settings::default()).await;
+    let server = Server::start(ServerSettings::default()).await;
     let mut socket = server.connect().await;
     let good = "GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n";
     socket.write_all(good.as_bytes()).await.expect("written");
@@ -100,7 +100,7 @@ async fn a_refused_head_leaves_the_answer_before_it_alone() {
 
 #[tokio::test]
 async fn requests_beyond_the_limit_are_sent_away_until_a_place_is_free() {
-    let server = Server::start(Settings { max_concurrent: 1, ..Settings::default() }).await;
+    let server = Server::start(ServerSettings { max_concurrent: 1, ..ServerSettings::default() }).await;
     let mut first = server.post("/v1/wait", "", "{}").await;
     within(server.begun.notified()).await;
     let refused = rest(&mut server.post("/v1/echo", "", "{}").await).await;
@@ -118,7 +118,7 @@ async fn requests_beyond_the_limit_are_sent_away_until_a_place_is_free() {
 
 #[tokio::test]
 async fn a_place_is_held_until_a_stream_has_ended() {
-    let server = Server::start(Settings { max_concurrent: 1, ..Settings::default() }).await;
+    let server = Server::start(ServerSettings { max_concurrent: 1, ..ServerSettings::default() }).await;
     let stream = server.post("/v1/drip", "", "{}").await;
     within(server.begun.notified()).await;
     let refused = rest(&mut server.post("/v1/echo", "", "{}").await).await;
@@ -146,7 +146,7 @@ async fn held(server: &Server, bytes: usize) {
 
 #[tokio::test]
 async fn bodies_beyond_the_memory_are_sent_away_until_there_is_room() {
-    let settings = Settings { max_body_size: 1000, body_memory: 2000, ..Settings::default() };
+    let settings = ServerSettings { max_body_size: 1000, body_memory: 2000, ..ServerSettings::default() };
     let server = Server::start(settings).await;
     let body = "x".repeat(900);
     let one = server.post("/v1/keep", "", &body).await;
@@ -162,11 +162,11 @@ async fn bodies_beyond_the_memory_are_sent_away_until_there_is_room() {
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&body), "{answer}");
 }
 
-/// A client that takes nothing of an endless answer, two minutes later: in the first the system may have taken something.
-async fn unread(places: usize) -> (Server, TcpStream) {
-    let server = Server::start(Settings { max_concurrent: places, ..Settings::default() }).await;
+/// A client that reads nothing of an endless answer, after two minutes: the system's buffers may fill during the first.
+async fn unread(slots: usize) -> (Server, TcpStream) {
+    let server = Server::start(ServerSettings { max_concurrent: slots, ..ServerSettings::default() }).await;
     let client = server.post("/v1/flood", "", "{}").await;
-    // Until the system takes no more for it.
+    // Until the system's buffers are full.
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(server.app.capacity.taken(), 1);
     for _ in 0..2 {
@@ -192,7 +192,7 @@ async fn an_answer_that_nobody_takes_gives_its_place_up_once_room_is_short() {
 
 #[tokio::test]
 async fn a_panic_is_one_requests_500() {
-    let server = Server::start(Settings::default()).await;
+    let server = Server::start(ServerSettings::default()).await;
     let mut other = server.post("/v1/wait", "", "{}").await;
     within(server.begun.notified()).await;
     let answer = rest(&mut server.post("/v1/panic", "x-request-id: mine\r\n", "{}").await).await;

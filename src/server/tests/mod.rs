@@ -1,4 +1,4 @@
-//! The shell around the routes, seen over real sockets with routes made for the purpose.
+//! The layers around the routes, tested over real sockets with test routes.
 
 mod endings;
 mod leaving;
@@ -28,18 +28,18 @@ use crate::models::Models;
 use crate::oauth::Client;
 use crate::platform::HttpClient;
 use crate::server::observe::RequestLog;
-use crate::server::{App, Settings, api, assemble, body, listen};
+use crate::server::{App, ServerSettings, api, assemble, body, listen};
 use crate::upstream;
 
-/// Longer than anything here takes, shorter than a test may.
+/// Longer than any step here, shorter than a test's time limit.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An app without a login, whose backend is a port nobody listens on.
-pub(super) fn app(settings: Settings) -> Arc<App> {
+/// An app without a login; its backend is a port without a listener.
+pub(super) fn app(settings: ServerSettings) -> Arc<App> {
     let client = HttpClient::new(PATIENCE).expect("a client");
     let oauth = Client::new(client.clone(), "http://127.0.0.1:9", "test", "test");
     let supplier = TokenSupplier::new(Arc::new(MemoryStore::default()), oauth);
-    let upstream = upstream::Settings {
+    let upstream = upstream::UpstreamSettings {
         base_url: "http://127.0.0.1:9".to_owned(),
         originator: "test".to_owned(),
         client_version: "0.0.0".to_owned(),
@@ -73,11 +73,11 @@ impl Drop for NotifyOnDrop {
 }
 
 impl Server {
-    async fn start(settings: Settings) -> Self {
+    async fn start(settings: ServerSettings) -> Self {
         Self::start_with_grace(settings, PATIENCE).await
     }
 
-    async fn start_with_grace(settings: Settings, grace: Duration) -> Self {
+    async fn start_with_grace(settings: ServerSettings, grace: Duration) -> Self {
         let app = app(settings);
         let (release, begun, dropped) = <(Arc<Notify>, Arc<Notify>, Arc<Notify>)>::default();
         let wait = waiting(&release, &begun, &dropped);
@@ -135,7 +135,7 @@ impl Server {
 
 async fn echo(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let log = RequestLog::of(&app, &request);
-    let body = body::read(request, app.settings.max_body_size, app.settings.body_silence, log.place()).await?;
+    let body = body::read(request, app.settings.max_body_size, app.settings.body_silence, log.slot()).await?;
     Ok(Response::new(Body::from(body)))
 }
 
@@ -196,7 +196,7 @@ fn flooding(dropped: &Arc<Notify>) -> impl Fn() -> Answer + Clone + use<> {
     }
 }
 
-/// Everything `socket` still gives.
+/// Reads `socket` to its end.
 async fn rest(socket: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let read = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut text)).await.expect("an end in time");

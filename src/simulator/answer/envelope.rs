@@ -1,4 +1,4 @@
-//! What surrounds the items of an answer: the response object, its first and last events, usage.
+//! The frame around an answer's items: the response object, its first and last events, usage.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::simulator::turn::Turn;
 pub(in crate::simulator) struct Envelope {
     pub(in crate::simulator) id: String,
     pub(in crate::simulator) created_at: i64,
-    /// The request's parameters as the backend echoes them.
+    /// The request's parameters, echoed by the backend.
     echo: Value,
 }
 
@@ -46,7 +46,7 @@ pub(in crate::simulator) enum Terminal {
 }
 
 impl Usage {
-    /// Tokens by size, of which those of the conversation's last request are cached.
+    /// Derives tokens from sizes; those of the conversation's last request count as cached.
     pub(in crate::simulator) fn of(turn: &Turn, outputs: &[Output], earlier_input: u64) -> Self {
         let tokens = |bytes: usize| bytes.div_ceil(4) as u64;
         let is_reasoning = |output: &&Output| matches!(output, Output::Reasoning { .. });
@@ -113,7 +113,7 @@ impl Envelope {
             .map(|kind| json!({ "type": kind, "response": self.response("in_progress", json!({})) }))
     }
 
-    /// The last event; `None` for an answer that has none.
+    /// Returns the last event; `None` for an answer without one.
     pub(in crate::simulator) fn closing(&self, terminal: &Terminal, usage: Usage) -> Option<Value> {
         let usage = usage.document();
         let completed_at = self.created_at + 1;
@@ -174,5 +174,5 @@ fn error_type(code: &str) -> &'static str {
     }
 }
 
-/// The cache counts in blocks of so many tokens.
+/// The block size of cached tokens.
 const CACHE_BLOCK: u64 = 128;

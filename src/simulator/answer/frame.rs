@@ -1,32 +1,32 @@
-//! Events as bytes: numbering, SSE framing, and how the bytes are cut into chunks.
+//! Events as bytes: numbering, SSE framing, and chunking.
 
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 
-use crate::simulator::script::Step;
+use crate::simulator::script::ScriptStep;
 
-/// How a stream is put on the wire. The default is what the backend does.
+/// The wire format of a stream. The default is the backend's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// Lines end with CR LF.
+    /// Whether lines end with CR LF.
     pub crlf: bool,
-    /// The JSON of each event is spread over several `data:` lines.
+    /// Whether the JSON of each event is spread over several `data:` lines.
     pub multi_line: bool,
-    /// No space after the colon of a field.
+    /// Whether to omit the space after a field's colon.
     pub no_space: bool,
-    /// No `event:` lines.
+    /// Whether to omit `event:` lines.
     pub no_event_lines: bool,
-    /// The byte stream is cut into chunks of these sizes, over and over; empty: one chunk an event.
+    /// The chunk sizes, repeated; empty for one chunk per event.
     pub chunk_sizes: Vec<usize>,
-    /// The stream has the content type `text/event-stream`.
+    /// Whether the stream has the content type `text/event-stream`.
     pub content_type: bool,
-    /// `data: [DONE]` follows the last event.
+    /// Whether `data: [DONE]` follows the last event.
     pub done_marker: bool,
-    /// The connection stays open after the last event.
+    /// Whether the connection stays open after the last event.
     pub hold_open: bool,
-    /// A pause before each event.
+    /// The pause before each event.
     pub pace: Duration,
 }
 
@@ -36,7 +36,7 @@ impl Delivery {
         Self { chunk_sizes: vec![size], ..Self::default() }
     }
 
-    /// One event as a frame. The event line repeats the type, as the backend's does.
+    /// Frames an event. The event line repeats the type, as the backend's does.
     pub(in crate::simulator) fn frame(&self, event: &Value) -> Bytes {
         let end = if self.crlf { "\r\n" } else { "\n" };
         let space = if self.no_space { "" } else { " " };
@@ -57,8 +57,8 @@ impl Delivery {
         frame.into()
     }
 
-    /// Cuts the bytes of `steps` anew; pauses and faults stay between the same bytes.
-    pub(in crate::simulator) fn cut(&self, steps: Vec<Step>) -> Vec<Step> {
+    /// Cuts the bytes of `steps` into chunks; pauses and faults stay between the same bytes.
+    pub(in crate::simulator) fn cut(&self, steps: Vec<ScriptStep>) -> Vec<ScriptStep> {
         if self.chunk_sizes.is_empty() {
             return steps;
         }
@@ -67,8 +67,8 @@ impl Delivery {
         let mut pending = BytesMut::new();
         for step in steps {
             match step {
-                Step::Bytes(bytes) => pending.extend_from_slice(&bytes),
-                other @ (Step::Wait(_) | Step::Cut | Step::Hold) => {
+                ScriptStep::Bytes(bytes) => pending.extend_from_slice(&bytes),
+                other @ (ScriptStep::Wait(_) | ScriptStep::Cut | ScriptStep::Hold) => {
                     drain(&mut pending, &mut sizes, &mut cut);
                     cut.push(other);
                 }
@@ -79,14 +79,14 @@ impl Delivery {
     }
 }
 
-fn drain(pending: &mut BytesMut, sizes: &mut impl Iterator<Item = usize>, steps: &mut Vec<Step>) {
+fn drain(pending: &mut BytesMut, sizes: &mut impl Iterator<Item = usize>, steps: &mut Vec<ScriptStep>) {
     while !pending.is_empty() {
         let size = sizes.next().unwrap_or(1).min(pending.len());
-        steps.push(Step::Bytes(pending.split_to(size).freeze()));
+        steps.push(ScriptStep::Bytes(pending.split_to(size).freeze()));
     }
 }
 
-/// Gives each event its place in the stream; the backend's internal events have none.
+/// Numbers the events; the backend's internal events have no number.
 pub(in crate::simulator) fn number(events: &mut [Value]) {
     let mut next = 0_u64;
     for event in events {
@@ -118,10 +118,10 @@ mod tests {
 
     #[test]
     fn cutting_keeps_bytes_and_order() {
-        let steps = vec![Step::Bytes("abcde".into()), Step::Cut, Step::Bytes("f".into())];
+        let steps = vec![ScriptStep::Bytes("abcde".into()), ScriptStep::Cut, ScriptStep::Bytes("f".into())];
         let sizes = Delivery { chunk_sizes: vec![2, 1], ..Delivery::default() };
-        let bytes = |text: &'static str| Step::Bytes(text.into());
-        let expected = vec![bytes("ab"), bytes("c"), bytes("de"), Step::Cut, bytes("f")];
+        let bytes = |text: &'static str| ScriptStep::Bytes(text.into());
+        let expected = vec![bytes("ab"), bytes("c"), bytes("de"), ScriptStep::Cut, bytes("f")];
         assert_eq!(sizes.cut(steps), expected);
     }
 }

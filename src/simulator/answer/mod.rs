@@ -1,10 +1,10 @@
-//! What the simulated model says when nothing else is asked of it.
+//! The default answers of the simulated model.
 //!
 //! * After the output of a tool: a text that quotes it.
-//! * A tool that is forced, required, mentioned by name in the user's last message, or the only function there is: a call
-//!   of it, with arguments its schema accepts. All that are mentioned are called at once where parallel calls are allowed.
+//! * A tool that is forced, required, named in the user's last message, or the only function: a call of it, with
+//!   arguments that its schema accepts. All named tools are called at once if parallel calls are allowed.
 //! * A JSON format: a document that its schema accepts.
-//! * Otherwise a text that says what it is and quotes the user.
+//! * Otherwise a text that declares itself simulated and quotes the user.
 
 pub(super) mod envelope;
 pub(super) mod frame;
@@ -19,14 +19,14 @@ use crate::simulator::answer::output::{Citation, Output};
 use crate::simulator::answer::sample::{Fill, sample};
 use crate::simulator::turn::{Choice, Format, Tool, ToolKind, Turn};
 
-/// The items of the answer to `turn`.
+/// Plans the items of the answer to `turn`.
 pub(in crate::simulator) fn plan(turn: &Turn) -> Vec<Output> {
     if turn.wants_compaction() {
         return vec![Output::Compaction];
     }
     let mut outputs = Vec::new();
     if turn.wants_summary() {
-        outputs.push(thoughts());
+        outputs.push(reasoning());
     }
     let calls = calls(turn);
     if calls.is_empty() {
@@ -38,14 +38,14 @@ pub(in crate::simulator) fn plan(turn: &Turn) -> Vec<Output> {
     outputs
 }
 
-/// A summary of reasoning in two parts.
-pub(in crate::simulator) fn thoughts() -> Output {
+/// Returns a reasoning item with a summary of two parts.
+pub(in crate::simulator) fn reasoning() -> Output {
     let parts =
         ["**Simulating a thought**\n\nNo model is asked. 🤔", "**Composing the answer**\n\nI quote what I was sent."];
     Output::Reasoning { parts: parts.map(str::to_owned).to_vec(), raw: false }
 }
 
-/// A call of `tool` with values that suit it.
+/// Returns a call of `tool` with suitable arguments.
 pub(in crate::simulator) fn call(tool: &Tool) -> Output {
     let (name, namespace) = (tool.name.clone(), tool.namespace.clone());
     match &tool.kind {
@@ -60,7 +60,7 @@ pub(in crate::simulator) fn call(tool: &Tool) -> Output {
     }
 }
 
-/// A search of the web and a text that cites what it found.
+/// Returns a web search and a text that cites its result.
 pub(in crate::simulator) fn search(turn: &Turn) -> Vec<Output> {
     let query: String = turn.last_user_text().chars().take(80).collect();
     let text = "Simulated search result: the café “Example” is open – see the source.".to_owned();
@@ -75,7 +75,7 @@ pub(in crate::simulator) fn search(turn: &Turn) -> Vec<Output> {
     vec![Output::WebSearch(query), message]
 }
 
-/// The smallest picture there is.
+/// Returns a minimal image.
 pub(in crate::simulator) fn picture() -> Vec<Output> {
     vec![Output::Image(PIXEL.to_owned()), Output::answer("A simulated picture: one pixel.")]
 }
@@ -108,7 +108,7 @@ fn chosen_tools(turn: &Turn) -> Vec<&Tool> {
     }
 }
 
-/// Whether `name` stands in `text` as a word of its own.
+/// Returns whether `text` contains `name` as a word.
 fn mentions(text: &str, name: &str) -> bool {
     let is_part = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-');
     text.match_indices(name).any(|(start, found)| {
@@ -118,7 +118,7 @@ fn mentions(text: &str, name: &str) -> bool {
     })
 }
 
-/// What the backend's own tools would add, where the user names them.
+/// Returns the items of the backend's own tools that the user names.
 fn hosted(turn: &Turn) -> Vec<Output> {
     let text = turn.last_user_text();
     let declared = |kind: &str| {
@@ -164,7 +164,7 @@ fn prose(turn: &Turn) -> String {
     text
 }
 
-/// The whole text, or its beginning and end where it is very long.
+/// Returns the text, shortened to its beginning and end if it is very long.
 fn excerpt(text: &str) -> String {
     let length = text.chars().count();
     if length <= LONGEST_QUOTE {
@@ -175,7 +175,7 @@ fn excerpt(text: &str) -> String {
     format!("{head} … {tail}")
 }
 
-/// How every text begins.
+/// The beginning of every text.
 pub(in crate::simulator) const DISCLAIMER: &str = "This is a simulation: no model was asked. 🎭";
 
 const LONGEST_QUOTE: usize = 16_384;

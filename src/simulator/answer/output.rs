@@ -1,15 +1,15 @@
-//! Output items, and the events by which one of them is told.
+//! Output items and their events.
 //!
-//! * Events have no number yet: they are numbered when they are sent, so that scenarios may drop and reorder them.
+//! * Events are numbered when they are sent, so that scenarios may drop and reorder them.
 
 use serde_json::{Value, json};
 
 use crate::simulator::vault::{Owner, Vault};
 
-/// One item the model would produce.
+/// An item of the answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::simulator) enum Output {
-    /// Summaries of reasoning, one a part, or raw reasoning text.
+    /// Reasoning summaries, one per part, or raw reasoning text.
     Reasoning { parts: Vec<String>, raw: bool },
     /// A message; `phase` is `commentary` or `final_answer`.
     Message { text: String, phase: &'static str, citations: Vec<Citation> },
@@ -27,7 +27,7 @@ pub(in crate::simulator) enum Output {
     Compaction,
 }
 
-/// A web page that a stretch of text cites; the indices count characters.
+/// A web page cited by a range of text; the indices count characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::simulator) struct Citation {
     pub(in crate::simulator) url: String,
@@ -36,14 +36,14 @@ pub(in crate::simulator) struct Citation {
     pub(in crate::simulator) end: usize,
 }
 
-/// What the events of one item need to know.
+/// The context of one item's events.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::simulator) struct Place<'a> {
     pub(in crate::simulator) vault: &'a Vault,
-    /// Who may read what is encrypted.
+    /// The owner of the item's encrypted content.
     pub(in crate::simulator) owner: Owner<'a>,
     pub(in crate::simulator) index: usize,
-    /// Ids of the length that is never taken back.
+    /// Whether to use ids of the length that the backend never accepts back.
     pub(in crate::simulator) long_ids: bool,
 }
 
@@ -53,13 +53,13 @@ impl Output {
         Self::Message { text: text.into(), phase: "final_answer", citations: Vec::new() }
     }
 
-    /// A remark on the way.
+    /// A commentary.
     pub(in crate::simulator) fn commentary() -> Self {
         let text = "Simulated commentary: I look around first. 🔎".to_owned();
         Self::Message { text, phase: "commentary", citations: Vec::new() }
     }
 
-    /// The text the model spent on it, the measure of its tokens.
+    /// Returns the length of the item's text, the measure of its tokens.
     pub(in crate::simulator) fn size(&self) -> usize {
         match self {
             Self::Reasoning { parts, .. } => parts.iter().map(String::len).sum(),
@@ -71,7 +71,7 @@ impl Output {
         }
     }
 
-    /// The events of this item, in their order.
+    /// Returns the events of this item, in order.
     pub(in crate::simulator) fn events(&self, place: Place<'_>) -> Vec<Value> {
         match self {
             Self::Reasoning { parts, raw } => reasoning(parts, *raw, place),
@@ -115,7 +115,8 @@ impl Place<'_> {
     }
 }
 
-/// A compacted conversation, which comes in one piece. The event between its ends is the public API's.
+/// Returns the events of a compacted conversation, which comes in one piece. The event between its ends is the public
+/// API's.
 fn compaction(sealed: &str, place: Place<'_>) -> Vec<Value> {
     let id = place.id("cmp");
     let item = json!({ "id": id, "type": "compaction", "encrypted_content": sealed });
@@ -212,7 +213,7 @@ fn refusal(text: &str, place: Place<'_>) -> Vec<Value> {
     events
 }
 
-/// The names by which the two kinds of call differ.
+/// The names that differ between the two kinds of call.
 #[derive(Clone, Copy)]
 struct CallNames {
     prefix: &'static str,
@@ -281,7 +282,7 @@ impl Citation {
     }
 }
 
-/// Cuts a text into pieces of a few characters, never within a character. Long texts come in longer pieces, so that an
+/// Splits a text into pieces of a few characters, never within a character. Long texts have longer pieces, so that an
 /// answer stays within a few hundred events.
 pub(in crate::simulator) fn pieces(text: &str) -> Vec<&str> {
     let stretch = 1 + text.len() / 2048;
@@ -297,7 +298,7 @@ pub(in crate::simulator) fn pieces(text: &str) -> Vec<&str> {
     pieces
 }
 
-/// Adds the padding that hides the length of a delta.
+/// Adds the padding that hides a delta's length.
 fn obfuscated(mut fields: Value) -> Value {
     let length = fields["delta"].as_str().map_or(0, str::len);
     fields["obfuscation"] = PADDING[..PADDING.len() - length % PADDING.len()].into();

@@ -1,8 +1,9 @@
-//! A scenario becomes the steps of an answer.
+//! Turns a scenario into the steps of an answer.
 //!
-//! * The items' events are made first, then the scenario drops, moves or adds some, then they are numbered and framed.
-//! * Between the items go the events that the real stream has and clients must not trip over: keepalives, the
-//!   backend's internal ones and one that no client knows.
+//! * The items' events are created first, then the scenario drops, moves or adds some, then they are numbered and
+//!   framed.
+//! * Between the items come the events that clients of the real stream must tolerate: keepalives, the backend's
+//!   internal ones and an unknown one.
 
 use std::time::Duration;
 
@@ -15,15 +16,15 @@ use crate::simulator::answer;
 use crate::simulator::answer::envelope::{Envelope, Terminal, Usage};
 use crate::simulator::answer::frame::{Delivery, number};
 use crate::simulator::answer::output::{Output, Place};
-use crate::simulator::fault::Failure;
+use crate::simulator::fault::StreamFailure;
 use crate::simulator::record::Guard;
 use crate::simulator::scenario::{FailureShape, Moment, Play, Scenario, Stage};
-use crate::simulator::script::{ScriptedAnswer, Step, play_steps};
+use crate::simulator::script::{ScriptStep, ScriptedAnswer, play_steps};
 use crate::simulator::turn::{Tool, ToolKind, Turn};
 use crate::simulator::vault::Owner;
 use crate::simulator::{Simulator, locked};
 
-/// Everything one answer is made of.
+/// The inputs of one answer.
 pub(in crate::simulator) struct Performance<'a> {
     simulator: &'a Simulator,
     turn: Turn,
@@ -38,7 +39,7 @@ impl<'a> Performance<'a> {
         Self { simulator, turn, plan, delivery: settings.delivery.clone(), unknown_events: settings.unknown_events }
     }
 
-    /// Plays the scenario that was queued, or that the user's text names, or none.
+    /// Plays the queued scenario, or the one named in the user's text, or the default.
     pub(in crate::simulator) async fn play(mut self, guard: Guard) -> Response<Body> {
         let queued = locked(&self.simulator.inner.plays).pop_front();
         let directed = || self.turn.user_spoke_last().then(|| Play::directed(&self.turn.last_user_text())).flatten();
@@ -65,7 +66,7 @@ impl<'a> Performance<'a> {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::TEMPORARY_REDIRECT);
                 ScriptedAnswer::redirect(status, &location)
             }
-            Scenario::Raw(bytes) => self.streamed(self.delivery.cut(vec![Step::Bytes(bytes)])),
+            Scenario::Raw(bytes) => self.streamed(self.delivery.cut(vec![ScriptStep::Bytes(bytes)])),
             Scenario::Scripted(answer) => answer,
             Scenario::HangUp => ScriptedAnswer::hang_up(),
             Scenario::EmptyBody => self.streamed(Vec::new()),
@@ -81,7 +82,7 @@ impl<'a> Performance<'a> {
         }
     }
 
-    fn streamed(&self, steps: Vec<Step>) -> ScriptedAnswer {
+    fn streamed(&self, steps: Vec<ScriptStep>) -> ScriptedAnswer {
         let answer = ScriptedAnswer { steps, ..ScriptedAnswer::stream() };
         if self.delivery.content_type {
             answer.header(CONTENT_TYPE, "text/event-stream; charset=utf-8")
@@ -90,7 +91,7 @@ impl<'a> Performance<'a> {
         }
     }
 
-    fn steps(&self, scenario: &Scenario) -> Vec<Step> {
+    fn steps(&self, scenario: &Scenario) -> Vec<ScriptStep> {
         let outputs = self.outputs(scenario);
         let (envelope, usage) = self.envelope(&outputs);
         let mut events = self.opening(&envelope);
@@ -116,25 +117,26 @@ impl<'a> Performance<'a> {
             last["response"]["service_tier"] = tier.as_str().into();
         }
         number(&mut events);
-        let mut steps: Vec<Step> = events.iter().map(|event| Step::Bytes(self.delivery.frame(event))).collect();
+        let mut steps: Vec<ScriptStep> =
+            events.iter().map(|event| ScriptStep::Bytes(self.delivery.frame(event))).collect();
         self.disturb(scenario, &mut steps, (opened, middle, told));
         self.finish(scenario, steps)
     }
 
-    /// Pauses and broken frames; `places` are the indices of the first item, of the middle and of the last event.
-    fn disturb(&self, scenario: &Scenario, steps: &mut Vec<Step>, places: (usize, usize, usize)) {
+    /// Adds pauses and broken frames; `places` are the indices of the first item, of the middle and of the last event.
+    fn disturb(&self, scenario: &Scenario, steps: &mut Vec<ScriptStep>, places: (usize, usize, usize)) {
         let (opened, middle, told) = places;
         match scenario {
-            Scenario::Stall(delay, Stage::Output) => steps.insert(opened, Step::Wait(*delay)),
-            Scenario::Stall(delay, Stage::Middle) => steps.insert(middle, Step::Wait(*delay)),
-            Scenario::Stall(delay, Stage::Terminal) => steps.insert(told, Step::Wait(*delay)),
+            Scenario::Stall(delay, Stage::Output) => steps.insert(opened, ScriptStep::Wait(*delay)),
+            Scenario::Stall(delay, Stage::Middle) => steps.insert(middle, ScriptStep::Wait(*delay)),
+            Scenario::Stall(delay, Stage::Terminal) => steps.insert(told, ScriptStep::Wait(*delay)),
             Scenario::MalformedEvent => {
                 let broken =
                     "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"del\n\n";
-                steps.insert(middle, Step::Bytes(broken.into()));
+                steps.insert(middle, ScriptStep::Bytes(broken.into()));
             }
             Scenario::CutMidEvent => {
-                if let Some(Step::Bytes(bytes)) = steps.last_mut() {
+                if let Some(ScriptStep::Bytes(bytes)) = steps.last_mut() {
                     bytes.truncate(bytes.len() / 2);
                 }
             }
@@ -142,21 +144,21 @@ impl<'a> Performance<'a> {
         }
     }
 
-    fn finish(&self, scenario: &Scenario, steps: Vec<Step>) -> Vec<Step> {
+    fn finish(&self, scenario: &Scenario, steps: Vec<ScriptStep>) -> Vec<ScriptStep> {
         let mut steps = self.delivery.cut(steps);
         if !self.delivery.pace.is_zero() {
-            steps = steps.into_iter().flat_map(|step| [Step::Wait(self.delivery.pace), step]).collect();
+            steps = steps.into_iter().flat_map(|step| [ScriptStep::Wait(self.delivery.pace), step]).collect();
         }
         if self.delivery.done_marker {
-            steps.push(Step::Bytes("data: [DONE]\n\n".into()));
+            steps.push(ScriptStep::Bytes("data: [DONE]\n\n".into()));
         }
         if matches!(scenario, Scenario::Cut(_) | Scenario::CutMidEvent) {
-            steps.push(Step::Cut);
+            steps.push(ScriptStep::Cut);
         } else if self.delivery.hold_open {
-            steps.push(Step::Hold);
+            steps.push(ScriptStep::Hold);
         }
-        // Whatever it does, a stream goes out as one, without a length.
-        steps.push(Step::Wait(Duration::ZERO));
+        // Forces streaming, without a length.
+        steps.push(ScriptStep::Wait(Duration::ZERO));
         steps
     }
 
@@ -169,7 +171,7 @@ impl<'a> Performance<'a> {
             Scenario::DeltaBeforeItem | Scenario::StrayDelta => self.calls(1),
             Scenario::CustomToolCall => vec![self.custom_call()],
             Scenario::CommentedCall => {
-                let mut outputs = vec![answer::thoughts(), Output::commentary(), answer::thoughts()];
+                let mut outputs = vec![answer::reasoning(), Output::commentary(), answer::reasoning()];
                 outputs.extend(self.calls(1));
                 outputs
             }
@@ -196,7 +198,7 @@ impl<'a> Performance<'a> {
         }
     }
 
-    /// `count` calls: of the declared functions in turn, or of two invented ones.
+    /// Returns `count` calls of the declared functions in turn, or of two invented ones.
     fn calls(&self, count: usize) -> Vec<Output> {
         let is_function = |tool: &&Tool| matches!(tool.kind, ToolKind::Function(_));
         let mut tools: Vec<Tool> = self.turn.tools.iter().filter(is_function).cloned().collect();
@@ -260,7 +262,7 @@ impl<'a> Performance<'a> {
         (Envelope::new(self.simulator.inner.vault.id("resp"), self.simulator.now(), &self.turn), usage)
     }
 
-    /// Made up on the way, so that a stream of any length needs no memory until its end.
+    /// Generates the stream while sending, so that its length needs no memory.
     async fn play_paced(&self, count: u64, interval: Duration, guard: Guard) -> Response<Body> {
         let outputs = [Output::answer("x")];
         let (envelope, usage) = self.envelope(&outputs);
@@ -273,13 +275,14 @@ impl<'a> Performance<'a> {
         closing.extend(envelope.closing(&Terminal::Completed, Usage { output: count, ..usage }));
         number(&mut events);
         let told = events.iter().filter(|event| event.get("sequence_number").is_some()).count() as u64;
-        let opening: Vec<Step> = events.iter().map(|event| Step::Bytes(self.delivery.frame(event))).collect();
+        let opening: Vec<ScriptStep> =
+            events.iter().map(|event| ScriptStep::Bytes(self.delivery.frame(event))).collect();
         let delivery = self.delivery.clone();
         let deltas = (0..count).flat_map(move |index| {
             let mut event = template.clone();
             event["delta"] = numbered(index).into();
             event["sequence_number"] = (told + index).into();
-            [Step::Wait(interval), Step::Bytes(delivery.frame(&event))]
+            [ScriptStep::Wait(interval), ScriptStep::Bytes(delivery.frame(&event))]
         });
         let delivery = self.delivery.clone();
         let ending = std::iter::once_with(move || {
@@ -288,7 +291,7 @@ impl<'a> Performance<'a> {
             let frames = numbered.map(|(sequence, mut event)| {
                 event["sequence_number"] = sequence.into();
                 replace_text(&mut event, &text);
-                Step::Bytes(delivery.frame(&event))
+                ScriptStep::Bytes(delivery.frame(&event))
             });
             frames.collect::<Vec<_>>()
         });
@@ -297,7 +300,7 @@ impl<'a> Performance<'a> {
     }
 }
 
-/// Puts the whole text into an event that repeats it.
+/// Sets the text of an event that repeats it.
 fn replace_text(event: &mut Value, text: &str) {
     for pointer in ["/text", "/part/text", "/item/content/0/text"] {
         if let Some(place) = event.pointer_mut(pointer) {
@@ -314,7 +317,7 @@ fn terminals(scenario: &Scenario) -> Vec<Terminal> {
     match scenario {
         Scenario::Incomplete(reason) => vec![Terminal::Incomplete(reason.word())],
         Scenario::Cut(_) | Scenario::CutMidEvent | Scenario::EndWithoutTerminal => vec![Terminal::None],
-        Scenario::Fail(Failure { code, message }, shape, _) => {
+        Scenario::Fail(StreamFailure { code, message }, shape, _) => {
             let (code, message) = (code.clone(), message.clone());
             let failed = Terminal::Failed { code: code.clone(), message: message.clone() };
             match shape {
@@ -329,7 +332,7 @@ fn terminals(scenario: &Scenario) -> Vec<Terminal> {
     }
 }
 
-/// Drops and moves events as the scenario wants it.
+/// Drops and moves events for the scenario.
 fn rearrange(scenario: &Scenario, mut groups: Vec<Vec<Value>>) -> Vec<Vec<Value>> {
     match scenario {
         Scenario::InterleavedCalls => vec![interleave(groups)],
@@ -365,7 +368,7 @@ fn without(mut groups: Vec<Vec<Value>>, endings: &[&str]) -> Vec<Vec<Value>> {
     groups
 }
 
-/// All items first, then their events in turn, and their ends in reverse order.
+/// Starts all items first, then alternates their events, and ends them in reverse order.
 fn interleave(groups: Vec<Vec<Value>>) -> Vec<Value> {
     let mut ends = Vec::new();
     let mut rests = Vec::new();
@@ -399,14 +402,14 @@ fn join_deltas(group: Vec<Value>) -> Vec<Value> {
     group.into_iter().filter_map(keep).collect()
 }
 
-/// The index after the third delta, or after the last where there are fewer; at least `from`.
+/// Returns the index after the third delta, or after the last if there are fewer; at least `from`.
 fn after_first_deltas(events: &[Value], from: usize) -> usize {
     let is_delta = |event: &&Value| event["type"].as_str().is_some_and(|kind| kind.ends_with(".delta"));
     let deltas = events.iter().enumerate().filter(|(_, event)| is_delta(event)).take(3);
     deltas.last().map_or(from, |(index, _)| index + 1)
 }
 
-/// A stream whose status and body say nothing useful.
+/// A page without useful information.
 const PAGE: &str = "<!DOCTYPE html><html><head><title>ChatGPT</title></head><body>Simulated page</body></html>";
 
 #[cfg(test)]
@@ -424,6 +427,6 @@ mod tests {
 
     #[test]
     fn bytes_are_the_unit_of_a_raw_body() {
-        assert_eq!(Delivery::split(2).cut(vec![Step::Bytes("abc".into())]).len(), 2);
+        assert_eq!(Delivery::split(2).cut(vec![ScriptStep::Bytes("abc".into())]).len(), 2);
     }
 }

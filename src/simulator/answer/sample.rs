@@ -1,20 +1,20 @@
-//! A value that a JSON Schema accepts, sensible where the property's name tells what it is for.
+//! Generates a value that a JSON Schema accepts, plausible for the property's name.
 //!
-//! * `$ref`, `const`, `enum`, `default`-free alternatives and nested objects are followed; patterns are not solved.
-//! * Recursion stops after a few levels with the smallest value there is.
+//! * `$ref`, `const`, `enum`, alternatives without a default and nested objects are followed; patterns are not solved.
+//! * Recursion stops after a few levels with the smallest valid value.
 
 use serde_json::{Map, Value, json};
 
-/// Which properties of an object are given.
+/// The properties of an object to generate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::simulator) enum Fill {
-    /// Those the schema requires.
+    /// The required ones.
     Required,
-    /// All it names.
+    /// All declared ones.
     All,
 }
 
-/// A value for `schema`.
+/// Generates a value for `schema`.
 pub(in crate::simulator) fn sample(schema: &Value, fill: Fill) -> Value {
     Sampler { root: schema, fill }.value(schema, "", 0)
 }
@@ -93,7 +93,7 @@ impl Sampler<'_> {
     }
 }
 
-/// The first alternative that is not null; deep down null, so that recursion ends.
+/// Returns the first alternative other than null; null at depth, so that recursion ends.
 fn preferred(alternatives: &[Value], depth: usize) -> &Value {
     const NULL: &Value = &Value::Null;
     let is_null = |schema: &&Value| schema.get("type") == Some(&Value::from("null"));
@@ -128,7 +128,7 @@ fn number(schema: &Map<String, Value>) -> f64 {
     bound("multipleOf").filter(|step| *step > 0.0).map_or(value, |step| (value / step).ceil() * step)
 }
 
-/// A number without a fraction is written without one, as models write it.
+/// Writes a whole number without a fraction, as models do.
 fn whole(number: f64) -> Value {
     if number.fract() == 0.0 { json!(truncated(number)) } else { json!(number) }
 }
@@ -172,7 +172,7 @@ fn by_format(format: &str) -> Option<&'static str> {
     })
 }
 
-/// A word that suits a property of that name.
+/// Returns a plausible text for a property's name.
 fn by_name(name: &str) -> &'static str {
     let name = name.to_ascii_lowercase();
     let known = WORDS.iter().find(|(needles, _)| needles.iter().any(|needle| name.contains(needle)));
@@ -181,7 +181,7 @@ fn by_name(name: &str) -> &'static str {
 
 const MAX_DEPTH: usize = 6;
 
-/// Parts of property names, and the text that suits them; the first match counts.
+/// Parts of property names with plausible texts; the first match counts.
 const WORDS: &[(&[&str], &str)] = &[
     (&["patch"], PATCH),
     (&["subagent"], "general"),

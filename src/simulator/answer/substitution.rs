@@ -1,25 +1,25 @@
-//! Another model than the one that was asked for answers, and one place of the answer says so.
+//! Answers by another model than the one requested, stated in one place of the answer.
 //!
-//! * The backend does it for safety's sake, and when a model is being retired. The official client reads the model from the
-//!   head's `openai-model`, from `response.headers` of any event, and from `response.metadata` events, whose `headers` hold a
-//!   string or an array of strings (Codex CLI 0.147, `codex-api/src/sse/responses.rs`).
-//! * Every other place goes on to name the model that was asked for: those are echoes.
+//! * The backend substitutes models for safety and during retirement. The official client reads the model from the
+//!   head's `openai-model`, from `response.headers` of any event, and from `response.metadata` events, whose `headers`
+//!   hold a string or an array of strings (Codex CLI 0.147, `codex-api/src/sse/responses.rs`).
+//! * Every other place still names the requested model: those are echoes.
 
 use serde_json::{Value, json};
 
-/// Which model answers, and where it is said.
+/// The answering model, and the place that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Substitution {
-    /// The model that answers.
+    /// The answering model.
     pub model: String,
     /// The place.
     pub told: Told,
 }
 
-/// Where in an answer its model is named.
+/// The place in an answer that names its model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Told {
-    /// Everywhere, as for a model that goes by a longer name.
+    /// Everywhere, as for a model with a longer name.
     Everywhere,
     /// The header `openai-model` of the answer's head.
     Head,
@@ -36,17 +36,17 @@ pub enum Told {
 }
 
 impl Substitution {
-    /// `model` answers, which `told` says.
+    /// Substitutes `model`, named at `told`.
     pub fn new(model: &str, told: Told) -> Self {
         Self { model: model.to_owned(), told }
     }
 
-    /// The value of the head's `openai-model`, where it is another than usual.
+    /// Returns the head's `openai-model` if it differs from the default.
     pub(in crate::simulator) fn header(&self) -> Option<&str> {
         matches!(self.told, Told::Head | Told::Everywhere).then_some(self.model.as_str())
     }
 
-    /// Names the model in `events`, whose first deltas end before the index `middle`.
+    /// Names the model in `events`, with the first deltas before the index `middle`.
     pub(in crate::simulator) fn tell(&self, events: &mut Vec<Value>, middle: usize) {
         match self.told {
             Told::Head => {}

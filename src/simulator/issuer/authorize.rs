@@ -1,20 +1,20 @@
-//! `GET /oauth/authorize`: checks every parameter of the browser login, then redirects as if a person had approved.
+//! `GET /oauth/authorize`: checks every parameter of the browser login, then redirects as if the user had approved.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 
 use crate::simulator::call::Call;
-use crate::simulator::issuer::{AuthorizationCode, Redirect, refusal};
+use crate::simulator::issuer::{AuthorizationCode, Redirect, rejection};
 use crate::simulator::login::CLIENT_ID;
 use crate::simulator::script::ScriptedAnswer;
 use crate::simulator::{Simulator, locked};
 
-/// Redirects to `redirect_uri` with a code and the state, or says which parameter is wrong.
+/// Redirects to `redirect_uri` with a code and the state, or names the invalid parameter.
 pub(in super::super) fn authorize(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
     let any_port = simulator.settings().issuer.any_redirect_port;
     if let Err(message) = check(call, any_port) {
-        return refusal(StatusCode::BAD_REQUEST, "invalid_request", message);
+        return rejection(StatusCode::BAD_REQUEST, "invalid_request", message);
     }
     let redirect = call.parameter("redirect_uri").unwrap_or_default();
     let challenge = call.parameter("code_challenge").unwrap_or_default();
@@ -33,7 +33,7 @@ pub(in super::super) fn authorize(simulator: &Simulator, call: &Call) -> Scripte
 }
 
 fn check(call: &Call, any_port: bool) -> Result<(), &'static str> {
-    // The real page takes a plus sign for itself, not for a space.
+    // The real page reads a plus sign literally, not as a space.
     if call.query().contains('+') {
         return Err("Invalid scope: spaces must be encoded as %20.");
     }
@@ -64,7 +64,7 @@ fn check(call: &Call, any_port: bool) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether this is `http://localhost:PORT/auth/callback` with a port that is allowed.
+/// Returns whether `uri` is `http://localhost:PORT/auth/callback` with an allowed port.
 fn is_redirect(uri: &str, any_port: bool) -> bool {
     let port = uri.strip_prefix("http://localhost:").and_then(|rest| rest.strip_suffix("/auth/callback"));
     port.and_then(|port| port.parse::<u16>().ok()).is_some_and(|port| any_port || matches!(port, 1455 | 1457))

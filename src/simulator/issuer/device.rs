@@ -1,25 +1,25 @@
-//! The device login: a code to type elsewhere, and polling until somebody has.
+//! The device login: a code to type on another device, and polling until the user has.
 //!
-//! * It is not the flow of RFC 8628: pending polls are 403 or 404, and the verifier comes from the issuer.
+//! * The flow is not RFC 8628's: pending polls are 403 or 404, and the verifier comes from the issuer.
 
 use http::StatusCode;
 use serde_json::json;
 
 use crate::simulator::call::Call;
 use crate::simulator::issuer::token::challenge_of;
-use crate::simulator::issuer::{AuthorizationCode, Device, Redirect, refusal};
+use crate::simulator::issuer::{AuthorizationCode, Device, Redirect, rejection};
 use crate::simulator::login::CLIENT_ID;
 use crate::simulator::script::ScriptedAnswer;
 use crate::simulator::{Simulator, locked};
 
-/// Hands out a device id and the code to type. The interval is a text, as the real one's is.
+/// Issues a device id and the code to type. The interval is a string, as the real one's.
 pub(in super::super) fn user_code(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
     let settings = &simulator.settings().issuer;
     if !settings.device_enabled {
         return ScriptedAnswer::status(StatusCode::NOT_FOUND);
     }
     if call.field("client_id").as_deref() != Some(CLIENT_ID) {
-        return refusal(StatusCode::BAD_REQUEST, "invalid_client", "Invalid client specified.");
+        return rejection(StatusCode::BAD_REQUEST, "invalid_client", "Invalid client specified.");
     }
     let mut grants = locked(&simulator.inner.grants);
     let number = grants.next_name();
@@ -31,20 +31,20 @@ pub(in super::super) fn user_code(simulator: &Simulator, call: &Call) -> Scripte
     ScriptedAnswer::json(StatusCode::OK, &body)
 }
 
-/// Answers a poll: 403 or 404 while nobody has approved, then the code and its verifier, once.
+/// Answers a poll: 403 or 404 while pending, then the code and its verifier, once.
 pub(in super::super) fn device_poll(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
     let pending_polls = simulator.settings().issuer.device_pending_polls;
     let device_id = call.field("device_auth_id").unwrap_or_default();
     let mut grants = locked(&simulator.inner.grants);
     let known = grants.devices.get_mut(&device_id);
     let Some(device) = known.filter(|device| call.field("user_code").as_deref() == Some(&device.user_code)) else {
-        return refusal(StatusCode::BAD_REQUEST, "invalid_device", "Unknown device_auth_id or user_code.");
+        return rejection(StatusCode::BAD_REQUEST, "invalid_device", "Unknown device_auth_id or user_code.");
     };
     let approved = device.approved || pending_polls.is_some_and(|pending| device.polls >= pending);
     device.polls += 1;
     if !approved {
         let status = if device.polls % 2 == 1 { StatusCode::FORBIDDEN } else { StatusCode::NOT_FOUND };
-        return refusal(status, "deviceauth_authorization_pending", "Device authorization is pending.");
+        return rejection(status, "deviceauth_authorization_pending", "Device authorization is pending.");
     }
     grants.devices.remove(&device_id);
     let number = grants.next_name();
@@ -57,12 +57,12 @@ pub(in super::super) fn device_poll(simulator: &Simulator, call: &Call) -> Scrip
     ScriptedAnswer::json(StatusCode::OK, &body)
 }
 
-/// The page a person types the code into.
+/// Returns the page for the code.
 pub(in super::super) fn device_page() -> ScriptedAnswer {
     ScriptedAnswer::html(StatusCode::OK, PAGE)
 }
 
-/// What the page sends: approves the device that shows the code.
+/// Approves the device with the code, as sent by the page.
 pub(in super::super) fn device_approval(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
     if simulator.approve_device(&call.field("user_code").unwrap_or_default()) {
         ScriptedAnswer::html(StatusCode::OK, APPROVED)

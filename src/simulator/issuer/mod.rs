@@ -1,6 +1,6 @@
 //! The token issuer: exchange, browser login, device login, revocation.
 //!
-//! * Every refusal has the body the real issuer sends, so that a client is tested against what it will meet.
+//! * Every error has the body of the real issuer, so that a client meets it in tests.
 //! * Authorization codes and refresh tokens work once.
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ pub(super) use authorize::authorize;
 pub(super) use device::{device_approval, device_page, device_poll, user_code};
 pub(super) use token::token;
 
-/// What waits to be exchanged.
+/// The grants that wait for their exchange.
 #[derive(Debug, Default)]
 pub(super) struct Grants {
     codes: HashMap<String, AuthorizationCode>,
@@ -35,7 +35,7 @@ struct AuthorizationCode {
     redirect: Redirect,
 }
 
-/// Which `redirect_uri` the exchange must name.
+/// The `redirect_uri` required for the exchange.
 #[derive(Debug, Clone)]
 enum Redirect {
     Exactly(String),
@@ -62,15 +62,19 @@ impl Grants {
     }
 }
 
-/// Ends the login that the token belongs to. Like the real one it says yes to whatever it is given.
+/// Revokes the login of a token. Like the real one it accepts anything.
 pub(super) fn revoke(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
     let Some(token) = call.field("token").filter(|token| !token.is_empty()) else {
-        return refusal(StatusCode::BAD_REQUEST, "missing_required_parameter", "Missing required parameter: 'token'.");
+        return rejection(
+            StatusCode::BAD_REQUEST,
+            "missing_required_parameter",
+            "Missing required parameter: 'token'.",
+        );
     };
     locked(&simulator.inner.ledger).revoke(&token);
     ScriptedAnswer::json(StatusCode::OK, &json!({}))
 }
 
-fn refusal(status: StatusCode, code: &str, message: &str) -> ScriptedAnswer {
+fn rejection(status: StatusCode, code: &str, message: &str) -> ScriptedAnswer {
     ScriptedAnswer::error(status, "invalid_request_error", Some(code), message)
 }

@@ -1,4 +1,4 @@
-//! `POST /oauth/token`: refresh tokens and authorization codes become tokens.
+//! `POST /oauth/token`: exchanges refresh tokens and authorization codes for tokens.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use sha2::{Digest as _, Sha256};
 
 use crate::platform;
 use crate::simulator::call::Call;
-use crate::simulator::issuer::{AuthorizationCode, Redirect, refusal};
-use crate::simulator::login::{CLIENT_ID, RefreshRefusal, Tokens};
+use crate::simulator::issuer::{AuthorizationCode, Redirect, rejection};
+use crate::simulator::login::{CLIENT_ID, RefreshRejection, Tokens};
 use crate::simulator::script::ScriptedAnswer;
 use crate::simulator::settings::IssuerSettings;
 use crate::simulator::{Simulator, locked};
 
-/// Answers one exchange; an answer queued by a test goes first. Delays queued by a test are those before the exchange, here,
-/// and after it.
+/// Answers one exchange; a test's queued answer goes first. A test's queued delays come before the exchange, here, and
+/// after it.
 pub(in super::super) async fn token(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
     let delays = locked(&simulator.inner.token_delays).pop_front();
     let (before, after) = delays.unwrap_or((Duration::ZERO, simulator.settings().issuer.delay));
@@ -32,12 +32,12 @@ fn answer(simulator: &Simulator, call: &Call, delay: Duration) -> ScriptedAnswer
         return answer;
     }
     if call.field("client_id").as_deref() != Some(CLIENT_ID) {
-        return refusal(StatusCode::UNAUTHORIZED, "invalid_client", "Invalid client specified.");
+        return rejection(StatusCode::UNAUTHORIZED, "invalid_client", "Invalid client specified.");
     }
     match call.field("grant_type").as_deref() {
         Some("refresh_token") => refresh(simulator, call, delay),
         Some("authorization_code") => redeem(simulator, call),
-        _ => refusal(StatusCode::BAD_REQUEST, "unsupported_grant_type", "Unsupported grant type."),
+        _ => rejection(StatusCode::BAD_REQUEST, "unsupported_grant_type", "Unsupported grant type."),
     }
 }
 
@@ -45,7 +45,7 @@ fn refresh(simulator: &Simulator, call: &Call, delay: Duration) -> ScriptedAnswe
     let settings = &simulator.settings().issuer;
     let Some(token) = call.field("refresh_token") else {
         let message = "Missing required parameter: 'refresh_token'.";
-        return refusal(StatusCode::BAD_REQUEST, "missing_required_parameter", message);
+        return rejection(StatusCode::BAD_REQUEST, "missing_required_parameter", message);
     };
     let exchanged = {
         let (now, seed) = (simulator.now(), &simulator.inner.seed);
@@ -53,7 +53,7 @@ fn refresh(simulator: &Simulator, call: &Call, delay: Duration) -> ScriptedAnswe
         let exchanged = ledger.exchange(&token, settings.omit_refresh_token, now, seed);
         match (&exchanged, &settings.refresh_as) {
             (Ok(_), Some(other)) => Ok(ledger.sign_in(other.clone(), now, seed)),
-            (Err(RefreshRefusal::Reused), _) if settings.reuse_ends_login => {
+            (Err(RefreshRejection::Reused), _) if settings.reuse_ends_login => {
                 ledger.revoke(&token);
                 exchanged
             }
@@ -66,7 +66,7 @@ fn refresh(simulator: &Simulator, call: &Call, delay: Duration) -> ScriptedAnswe
             ScriptedAnswer::json(StatusCode::OK, &refreshed(&tokens, settings))
         }
         Err(cause) => {
-            if cause == RefreshRefusal::Reused {
+            if cause == RefreshRejection::Reused {
                 simulator.inner.journal.count(|counters| counters.reuse_attempts += 1);
             }
             refused(cause, settings)
@@ -99,26 +99,26 @@ fn document(tokens: &Tokens) -> Value {
     })
 }
 
-fn refused(cause: RefreshRefusal, settings: &IssuerSettings) -> ScriptedAnswer {
+fn refused(cause: RefreshRejection, settings: &IssuerSettings) -> ScriptedAnswer {
     let reuse_status = StatusCode::from_u16(settings.reuse_status).unwrap_or(StatusCode::UNAUTHORIZED);
     match cause {
-        RefreshRefusal::Empty => refusal(
+        RefreshRejection::Empty => rejection(
             StatusCode::BAD_REQUEST,
             "empty_string",
             "Invalid 'refresh_token': empty string. Expected a string with minimum length 1, but got an empty string \
              instead.",
         ),
-        RefreshRefusal::Expired => refusal(
+        RefreshRejection::Expired => rejection(
             StatusCode::UNAUTHORIZED,
             "refresh_token_expired",
             "Your refresh token has expired. Please try signing in again.",
         ),
-        RefreshRefusal::Reused => refusal(
+        RefreshRejection::Reused => rejection(
             reuse_status,
             "refresh_token_reused",
             "Your refresh token has already been used to generate a new access token. Please try signing in again.",
         ),
-        RefreshRefusal::Invalidated => refusal(
+        RefreshRejection::Invalidated => rejection(
             StatusCode::UNAUTHORIZED,
             "refresh_token_invalidated",
             "Your refresh token has been invalidated. Please try signing in again.",
@@ -128,15 +128,15 @@ fn refused(cause: RefreshRefusal, settings: &IssuerSettings) -> ScriptedAnswer {
 
 fn redeem(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
     if call.media_type() != "application/x-www-form-urlencoded" {
-        return refusal(StatusCode::BAD_REQUEST, "invalid_request", "The code exchange must be a form.");
+        return rejection(StatusCode::BAD_REQUEST, "invalid_request", "The code exchange must be a form.");
     }
     let code = call.field("code").unwrap_or_default();
-    // Taken out before it is looked at: a code is spent by the attempt, not by its success.
+    // Removed before the check: an attempt spends a code, not its success.
     let Some(grant) = locked(&simulator.inner.grants).codes.remove(&code) else {
-        return refusal(StatusCode::BAD_REQUEST, "invalid_grant", "The authorization code is unknown or was used.");
+        return rejection(StatusCode::BAD_REQUEST, "invalid_grant", "The authorization code is unknown or was used.");
     };
     if let Err(message) = grant.check(call) {
-        return refusal(StatusCode::BAD_REQUEST, "invalid_grant", message);
+        return rejection(StatusCode::BAD_REQUEST, "invalid_grant", message);
     }
     let login = simulator.settings().issuer.login.clone();
     let tokens = locked(&simulator.inner.ledger).sign_in(login, simulator.now(), &simulator.inner.seed);
@@ -169,7 +169,7 @@ impl Redirect {
     }
 }
 
-/// The S256 challenge of a verifier.
+/// Returns the S256 challenge of a verifier.
 pub(super) fn challenge_of(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
 }

@@ -1,32 +1,32 @@
-//! What must hold between items: calls and their outputs, reasoning and its product, the place of a compaction's trigger.
+//! Validation across items: calls and their outputs, reasoning and its product, the position of a compaction's trigger.
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use crate::simulator::validate::{Refusal, items};
+use crate::simulator::validate::{Rejection, items};
 
-/// Checks that each call has one later output, each output its call, that reasoning is followed by its product, and that
-/// a wish for a compaction stands last.
-pub(super) fn check(input: &[Value]) -> Result<(), Refusal> {
+/// Checks that each call has one later output, each output its call, that reasoning is followed by its product, and
+/// that a compaction's trigger is last.
+pub(super) fn check(input: &[Value]) -> Result<(), Rejection> {
     check_trigger(input)?;
     check_calls(input)?;
     check_reasoning(input)
 }
 
-/// The words are the backend's (Wei-Shaw/sub2api#6366, james-6-23/codex2api#546).
-fn check_trigger(input: &[Value]) -> Result<(), Refusal> {
+/// The message is the backend's (Wei-Shaw/sub2api#6366, james-6-23/codex2api#546).
+fn check_trigger(input: &[Value]) -> Result<(), Rejection> {
     let is_trigger = |(_, item): &(usize, &Map<String, Value>)| items::kind(item) == Some("compaction_trigger");
     match objects(input).find(is_trigger) {
         Some((index, _)) if index + 1 < input.len() => {
             let message = "The 'compaction_trigger' item must be the final input item.";
-            Err(Refusal::error(None, Some("input"), message))
+            Err(Rejection::error(None, Some("input"), message))
         }
         _ => Ok(()),
     }
 }
 
-fn check_calls(input: &[Value]) -> Result<(), Refusal> {
+fn check_calls(input: &[Value]) -> Result<(), Rejection> {
     let mut calls: Vec<(Family, &str)> = Vec::new();
     let mut open: HashMap<(Family, &str), usize> = HashMap::new();
     let begin = |call, calls: &mut Vec<_>, open: &mut HashMap<_, _>| {
@@ -62,7 +62,7 @@ fn check_calls(input: &[Value]) -> Result<(), Refusal> {
     }
 }
 
-fn check_reasoning(input: &[Value]) -> Result<(), Refusal> {
+fn check_reasoning(input: &[Value]) -> Result<(), Rejection> {
     for (index, item) in objects(input) {
         if items::kind(item) != Some("reasoning") {
             continue;
@@ -71,13 +71,13 @@ fn check_reasoning(input: &[Value]) -> Result<(), Refusal> {
         if !next.is_some_and(is_product) {
             let id = item.get("id").and_then(Value::as_str).unwrap_or("rs_unnamed");
             let message = format!("Item '{id}' of type 'reasoning' was provided without its required following item.");
-            return Err(Refusal::error(None, Some("input"), message));
+            return Err(Rejection::error(None, Some("input"), message));
         }
     }
     Ok(())
 }
 
-/// Whether the model may have produced this item after reasoning.
+/// Returns whether the model may have produced this item after reasoning.
 fn is_product(item: &Map<String, Value>) -> bool {
     match items::kind(item) {
         Some("message") => item.get("role") == Some(&Value::from("assistant")),
@@ -95,7 +95,7 @@ fn is_product(item: &Map<String, Value>) -> bool {
     }
 }
 
-/// Whether the client runs a search for tools, and answers for it.
+/// Returns whether the client runs a tool search, and returns its output.
 fn runs_at_client(item: &Map<String, Value>) -> bool {
     item.get("execution") != Some(&Value::from("server"))
 }
@@ -104,30 +104,30 @@ fn objects(input: &[Value]) -> impl Iterator<Item = (usize, &Map<String, Value>)
     input.iter().enumerate().filter_map(|(index, item)| Some((index, item.as_object()?)))
 }
 
-fn no_output(family: Family, call_id: &str) -> Refusal {
+fn no_output(family: Family, call_id: &str) -> Rejection {
     let message = match family {
         Family::Function => format!("No tool output found for function call {call_id}."),
         Family::Custom => format!("No tool output found for custom tool call {call_id}."),
         Family::ToolSearch => format!("No tool output found for tool search call {call_id}."),
     };
-    Refusal::error(None, Some("input"), message)
+    Rejection::error(None, Some("input"), message)
 }
 
-fn no_call(family: Family, call_id: &str) -> Refusal {
+fn no_call(family: Family, call_id: &str) -> Rejection {
     let message = match family {
         Family::Function => format!("No tool call found for function call output with call_id {call_id}."),
         Family::Custom => format!("No tool call found for custom tool call output with call_id {call_id}."),
         Family::ToolSearch => format!("No tool call found for tool search output with call_id {call_id}."),
     };
-    Refusal::error(None, Some("input"), message)
+    Rejection::error(None, Some("input"), message)
 }
 
-/// Which outputs answer which calls.
+/// The pairing of outputs with calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Family {
     Function,
     Custom,
-    /// The official client pairs these too (codex-rs/core/src/context_manager/normalize.rs, 2026-10); the backend's words
-    /// for one without the other are not known, and made like those of the others.
+    /// The official client pairs these too (codex-rs/core/src/context_manager/normalize.rs, 2026-10); the backend's
+    /// message for an unpaired one is unknown, and modelled on the others.
     ToolSearch,
 }

@@ -1,23 +1,23 @@
-//! The items of `input`: their types, keys, ids and texts.
+//! Validation of the items of `input`: types, keys, ids and texts.
 
 use http::StatusCode;
 use serde_json::{Map, Value};
 
 use crate::simulator::validate::tools::Declared;
-use crate::simulator::validate::{Context, Refusal, check_tool_name, content, is_name, only_words, required_text};
+use crate::simulator::validate::{Context, Rejection, check_tool_name, content, is_name, only_words, required_text};
 use crate::simulator::vault::Owner;
 
-/// Checks each item by itself; what holds between them is [`crate::simulator::validate::history`]'s.
-pub(super) fn check(input: &[Value], tools: &Declared, context: Context<'_>) -> Result<(), Refusal> {
+/// Checks each item by itself; [`crate::simulator::validate::history`] checks the relations between them.
+pub(super) fn check(input: &[Value], tools: &Declared, context: Context<'_>) -> Result<(), Rejection> {
     for (index, item) in input.iter().enumerate() {
         let path = format!("input[{index}]");
-        let Some(item) = item.as_object() else { return Err(Refusal::wrong_type(&path, "an object", item)) };
+        let Some(item) = item.as_object() else { return Err(Rejection::wrong_type(&path, "an object", item)) };
         check_item(item, &path, tools, context)?;
     }
     Ok(())
 }
 
-/// The type of an item; a message may leave it out.
+/// Returns the type of an item; a message may omit it.
 pub(super) fn kind(item: &Map<String, Value>) -> Option<&str> {
     match item.get("type") {
         None if item.contains_key("role") => Some("message"),
@@ -25,23 +25,23 @@ pub(super) fn kind(item: &Map<String, Value>) -> Option<&str> {
     }
 }
 
-fn check_item(item: &Map<String, Value>, path: &str, tools: &Declared, context: Context<'_>) -> Result<(), Refusal> {
-    let Some(kind) = kind(item) else { return Err(Refusal::missing(&format!("{path}.type"))) };
+fn check_item(item: &Map<String, Value>, path: &str, tools: &Declared, context: Context<'_>) -> Result<(), Rejection> {
+    let Some(kind) = kind(item) else { return Err(Rejection::missing(&format!("{path}.type"))) };
     if kind == "item_reference" {
         return Err(not_found(item.get("id").and_then(Value::as_str).unwrap_or_default()));
     }
     let Some(rule) = RULES.iter().find(|rule| rule.kind == kind) else {
         let known: Vec<&str> = RULES.iter().map(|rule| rule.kind).collect();
-        return Err(Refusal::unsupported(&format!("{path}.type"), &Value::from(kind), &known));
+        return Err(Rejection::unsupported(&format!("{path}.type"), &Value::from(kind), &known));
     };
     if let Some(key) =
         item.keys().find(|key| !COMMON_KEYS.contains(&key.as_str()) && !rule.keys.contains(&key.as_str()))
     {
-        return Err(Refusal::unknown(&format!("{path}.{key}")));
+        return Err(Rejection::unknown(&format!("{path}.{key}")));
     }
     if kind == "compaction_trigger" && item.contains_key("id") {
-        // A request, not a thing of the conversation: the Codex CLI's source says that the API refuses an id of it.
-        return Err(Refusal::unknown(&format!("{path}.id")));
+        // A request, not a conversation item: by the Codex CLI's source, the API refuses an id in it.
+        return Err(Rejection::unknown(&format!("{path}.id")));
     }
     check_id(item.get("id"), rule.prefix, &format!("{path}.id"))?;
     rule.texts.iter().try_for_each(|key| required_text(item, key, path).map(drop))?;
@@ -55,45 +55,45 @@ fn check_item(item: &Map<String, Value>, path: &str, tools: &Declared, context: 
     }
 }
 
-fn check_id(id: Option<&Value>, prefix: &str, path: &str) -> Result<(), Refusal> {
+fn check_id(id: Option<&Value>, prefix: &str, path: &str) -> Result<(), Rejection> {
     let id = match id {
         None | Some(Value::Null) => return Ok(()),
         Some(Value::String(id)) => id,
-        Some(other) => return Err(Refusal::wrong_type(path, "a string", other)),
+        Some(other) => return Err(Rejection::wrong_type(path, "a string", other)),
     };
     let length = id.chars().count();
     if length > MAX_ID {
-        return Err(Refusal::too_long(path, MAX_ID, length));
+        return Err(Rejection::too_long(path, MAX_ID, length));
     }
     if !is_name(id) {
         let message = format!(
             "Invalid '{path}': '{id}'. Expected an ID that contains letters, numbers, underscores, or dashes, but this \
              value contained additional characters."
         );
-        return Err(Refusal::error(Some("invalid_value"), Some(path), message));
+        return Err(Rejection::error(Some("invalid_value"), Some(path), message));
     }
     if !id.starts_with(prefix) {
         let message = format!("Invalid '{path}': '{id}'. Expected an ID that begins with '{prefix}'.");
-        return Err(Refusal::error(Some("invalid_id_prefix"), Some(path), message));
+        return Err(Rejection::error(Some("invalid_id_prefix"), Some(path), message));
     }
     Ok(())
 }
 
-fn check_call(item: &Map<String, Value>, path: &str, tools: &Declared) -> Result<(), Refusal> {
+fn check_call(item: &Map<String, Value>, path: &str, tools: &Declared) -> Result<(), Rejection> {
     if let Some(Value::String(call_id)) = item.get("call_id") {
         let length = call_id.chars().count();
         if length > MAX_ID {
-            return Err(Refusal::too_long(&format!("{path}.call_id"), MAX_ID, length));
+            return Err(Rejection::too_long(&format!("{path}.call_id"), MAX_ID, length));
         }
         if call_id.is_empty() {
-            return Err(Refusal::empty(&format!("{path}.call_id")));
+            return Err(Rejection::empty(&format!("{path}.call_id")));
         }
     }
     if let Some(Value::String(namespace)) = item.get("namespace")
         && !tools.has_namespace(namespace)
     {
         let message = format!("Namespace '{namespace}' not found in 'tools' parameter.");
-        return Err(Refusal::error(Some("invalid_value"), Some(&format!("{path}.namespace")), message));
+        return Err(Rejection::error(Some("invalid_value"), Some(&format!("{path}.namespace")), message));
     }
     match item.get("name") {
         Some(Value::String(name)) => check_tool_name(name, &format!("{path}.name")),
@@ -101,25 +101,25 @@ fn check_call(item: &Map<String, Value>, path: &str, tools: &Declared) -> Result
     }
 }
 
-fn check_message(item: &Map<String, Value>, path: &str) -> Result<(), Refusal> {
+fn check_message(item: &Map<String, Value>, path: &str) -> Result<(), Rejection> {
     let role = required_text(item, "role", path)?;
     match role {
-        "system" => return Err(Refusal::detail("System messages are not allowed")),
+        "system" => return Err(Rejection::detail("System messages are not allowed")),
         "user" | "assistant" | "developer" => {}
-        _ => return Err(Refusal::unsupported(&format!("{path}.role"), &Value::from(role), ROLES)),
+        _ => return Err(Rejection::unsupported(&format!("{path}.role"), &Value::from(role), ROLES)),
     }
     if role != "assistant" && item.get("phase").is_some_and(|phase| !phase.is_null()) {
-        return Err(Refusal::unknown(&format!("{path}.phase")));
+        return Err(Rejection::unknown(&format!("{path}.phase")));
     }
     only_words(item.get("phase"), &["commentary", "final_answer"], &format!("{path}.phase"))?;
     content::check_message(item.get("content"), role, path)
 }
 
-fn check_reasoning(item: &Map<String, Value>, path: &str, context: Context<'_>) -> Result<(), Refusal> {
+fn check_reasoning(item: &Map<String, Value>, path: &str, context: Context<'_>) -> Result<(), Rejection> {
     match item.get("summary") {
         Some(Value::Array(parts)) => content::check_parts(parts, &["summary_text"], &format!("{path}.summary"))?,
-        None | Some(Value::Null) => return Err(Refusal::missing(&format!("{path}.summary"))),
-        Some(other) => return Err(Refusal::wrong_type(&format!("{path}.summary"), "an array", other)),
+        None | Some(Value::Null) => return Err(Rejection::missing(&format!("{path}.summary"))),
+        Some(other) => return Err(Rejection::wrong_type(&format!("{path}.summary"), "an array", other)),
     }
     if let Some(Value::Array(parts)) = item.get("content") {
         content::check_parts(parts, &["reasoning_text", "text"], &format!("{path}.content"))?;
@@ -127,34 +127,34 @@ fn check_reasoning(item: &Map<String, Value>, path: &str, context: Context<'_>) 
     if item.get("encrypted_content").is_none_or(Value::is_null) {
         return Err(match item.get("id").and_then(Value::as_str) {
             Some(id) => not_found(id),
-            None => Refusal::missing(&format!("{path}.encrypted_content")),
+            None => Rejection::missing(&format!("{path}.encrypted_content")),
         });
     }
     check_encrypted(item, context.owner, context)
 }
 
-/// Reasoning is bound to its model too; a compaction to its account alone.
-fn check_encrypted(item: &Map<String, Value>, owner: Owner<'_>, context: Context<'_>) -> Result<(), Refusal> {
+/// Reasoning is also bound to its model; a compaction to its account alone.
+fn check_encrypted(item: &Map<String, Value>, owner: Owner<'_>, context: Context<'_>) -> Result<(), Rejection> {
     let text = item.get("encrypted_content").and_then(Value::as_str).unwrap_or_default();
-    if context.vault.opens(text, owner) { Ok(()) } else { Err(Refusal::encrypted_content(text)) }
+    if context.vault.opens(text, owner) { Ok(()) } else { Err(Rejection::encrypted_content(text)) }
 }
 
-fn not_found(id: &str) -> Refusal {
+fn not_found(id: &str) -> Rejection {
     let message = format!(
         "Item with id '{id}' not found. Items are not persisted when `store` is set to false. Try again with `store` set \
          to true, or remove this item from your input."
     );
-    Refusal { status: StatusCode::NOT_FOUND, ..Refusal::error(None, Some("input"), message) }
+    Rejection { status: StatusCode::NOT_FOUND, ..Rejection::error(None, Some("input"), message) }
 }
 
-/// What one type of item may and must have.
+/// The rules of one type of item.
 struct Rule {
     kind: &'static str,
-    /// How an id of this type begins.
+    /// The prefix of an id.
     prefix: &'static str,
     /// Keys beyond [`COMMON_KEYS`].
     keys: &'static [&'static str],
-    /// Keys that must be there and be texts.
+    /// Required keys with text values.
     texts: &'static [&'static str],
 }
 
@@ -193,7 +193,8 @@ const RULES: &[Rule] = &[
     rule("context_compaction", "", &["encrypted_content"], &[]),
     rule("compaction_trigger", "", &[], &[]),
     rule("additional_tools", "", &["role", "tools"], &[]),
-    // Sent by Codex CLI 0.169 before each turn of a model whose effort may change within it, such as gpt-6.1-sol.
+    // Codex CLI 0.169 sends it before each turn of a model with an effort that may change during it, such as
+    // gpt-6.1-sol.
     rule("configuration_update", "", &["reasoning"], &[]),
     rule("agent_message", "", &["author", "recipient", "content"], &[]),
 ];

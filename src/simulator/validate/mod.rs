@@ -1,13 +1,14 @@
-//! What the backend refuses, in its words.
+//! Validation of requests, with the backend's own messages.
 //!
-//! * Anything not known to be accepted is refused: top-level parameters, items, content parts and tools are allow-lists.
-//! * Two dialects, as at the real backend: `{"detail": …}` from its front, `{"error": {…}}` from the model layer behind.
-//! * The first fault found is the one reported.
+//! * Only values known to be accepted pass: top-level parameters, items, content parts and tools are allow-lists.
+//! * Errors have two shapes, as the real backend's: `{"detail": …}` from its front end, `{"error": {…}}` from the model
+//!   layer behind.
+//! * The first error found is reported.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::simulator::catalogue::Catalogue;
+use crate::simulator::catalogue::SimulatedCatalogue;
 use crate::simulator::script::ScriptedAnswer;
 use crate::simulator::vault::{Owner, Vault};
 
@@ -19,40 +20,40 @@ mod parameters;
 mod schema;
 mod tools;
 
-/// What a request is held against.
+/// The context of a validation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
     /// The models of the account.
-    pub(super) catalogue: &'a Catalogue,
+    pub(super) catalogue: &'a SimulatedCatalogue,
     /// Recognises encrypted content.
     pub(super) vault: &'a Vault,
-    /// Whose request it is and which model it is for, which decides what encrypted content may stand in it.
+    /// The request's account and model, which decide the encrypted content it may contain.
     pub(super) owner: Owner<'a>,
-    /// Whether the lighter request shape was announced.
+    /// Whether the request announced the lighter shape.
     pub(super) lite: bool,
-    /// Whether the account may name access programs.
+    /// Whether the account may send access programs.
     pub(super) access_programs: bool,
 }
 
-/// Why a request was refused.
+/// The error for a request.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Refusal {
+pub(super) struct Rejection {
     pub(super) status: StatusCode,
     pub(super) body: Value,
 }
 
 /// Checks a request for a streamed answer.
-pub(super) fn request(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Refusal> {
+pub(super) fn request(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Rejection> {
     parameters::check(body, context)?;
     check_conversation(body, context)
 }
 
-/// The model a request names.
+/// Returns the request's model.
 pub(super) fn model(body: &Map<String, Value>) -> &str {
     body.get("model").and_then(Value::as_str).unwrap_or_default()
 }
 
-fn check_conversation(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Refusal> {
+fn check_conversation(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Rejection> {
     let input = body.get("input").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let tools = tools::Declared::check(body, input)?;
     items::check(input, &tools, context)?;
@@ -60,20 +61,20 @@ fn check_conversation(body: &Map<String, Value>, context: Context<'_>) -> Result
     json_mode::check(body, input)
 }
 
-impl Refusal {
-    /// The front's dialect.
+impl Rejection {
+    /// Creates an error in the front end's shape.
     pub(super) fn detail(text: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, body: json!({ "detail": text.into() }) }
     }
 
-    /// The model layer's dialect.
+    /// Creates an error in the model layer's shape.
     pub(super) fn error(code: Option<&str>, param: Option<&str>, message: impl Into<String>) -> Self {
         let message = message.into();
         let error = json!({ "message": message, "type": "invalid_request_error", "param": param, "code": code });
         Self { status: StatusCode::BAD_REQUEST, body: json!({ "error": error }) }
     }
 
-    /// Encrypted content that is broken or somebody else's. Only its ends are quoted (openai/codex#8132).
+    /// Creates the error for broken or another owner's encrypted content. Only its ends are quoted (openai/codex#8132).
     fn encrypted_content(content: &str) -> Self {
         let head: String = content.chars().take(4).collect();
         let tail: String = content.chars().skip(content.chars().count().saturating_sub(4)).collect();
@@ -83,7 +84,7 @@ impl Refusal {
         Self::error(Some("invalid_encrypted_content"), None, message)
     }
 
-    /// Whether it is [`Refusal::encrypted_content`].
+    /// Returns whether it is [`Rejection::encrypted_content`].
     pub(super) fn is_of_encrypted_content(&self) -> bool {
         self.body["error"]["message"].as_str().is_some_and(|message| message.starts_with(UNVERIFIED))
     }
@@ -93,18 +94,18 @@ impl Refusal {
         Self::error(Some("missing_required_parameter"), Some(path), format!("Missing required parameter: '{path}'."))
     }
 
-    /// A key nobody knows.
+    /// An unknown key.
     fn unknown(path: &str) -> Self {
         Self::error(Some("unknown_parameter"), Some(path), format!("Unknown parameter: '{path}'."))
     }
 
-    /// A value of the wrong JSON type; `expected` with its article.
+    /// A value of the wrong JSON type; `expected` includes its article.
     fn wrong_type(path: &str, expected: &str, value: &Value) -> Self {
         let message = format!("Invalid type for '{path}': expected {expected}, but got {} instead.", article(value));
         Self::error(Some("invalid_type"), Some(path), message)
     }
 
-    /// A word outside its list.
+    /// A value outside its list.
     fn unsupported(path: &str, value: &Value, supported: &[&str]) -> Self {
         let given = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let message = format!("Invalid value: '{given}'. Supported values are: {}.", enumerate(supported));
@@ -128,7 +129,7 @@ impl Refusal {
         Self::error(Some("empty_string"), Some(path), message)
     }
 
-    /// A name with characters it may not have.
+    /// A name with invalid characters.
     fn wrong_pattern(path: &str) -> Self {
         let message = format!(
             "Invalid '{path}': string does not match pattern. Expected a string that matches the pattern \
@@ -138,59 +139,60 @@ impl Refusal {
     }
 }
 
-impl From<Refusal> for ScriptedAnswer {
-    fn from(refusal: Refusal) -> Self {
-        Self::json(refusal.status, &refusal.body)
+impl From<Rejection> for ScriptedAnswer {
+    fn from(rejection: Rejection) -> Self {
+        Self::json(rejection.status, &rejection.body)
     }
 }
 
-/// The text under `key`, which must be there.
-fn required_text<'a>(object: &'a Map<String, Value>, key: &str, path: &str) -> Result<&'a str, Refusal> {
+/// Returns the required text under `key`.
+fn required_text<'a>(object: &'a Map<String, Value>, key: &str, path: &str) -> Result<&'a str, Rejection> {
     let path = format!("{path}.{key}");
     match object.get(key) {
-        None | Some(Value::Null) => Err(Refusal::missing(&path)),
+        None | Some(Value::Null) => Err(Rejection::missing(&path)),
         Some(Value::String(text)) => Ok(text),
-        Some(other) => Err(Refusal::wrong_type(&path, "a string", other)),
+        Some(other) => Err(Rejection::wrong_type(&path, "a string", other)),
     }
 }
 
 /// Refuses a key outside `allowed`.
-fn only_keys(object: &Map<String, Value>, allowed: &[&str], path: &str) -> Result<(), Refusal> {
+fn only_keys(object: &Map<String, Value>, allowed: &[&str], path: &str) -> Result<(), Rejection> {
     match object.keys().find(|key| !allowed.contains(&key.as_str())) {
-        Some(key) => Err(Refusal::unknown(&format!("{path}.{key}"))),
+        Some(key) => Err(Rejection::unknown(&format!("{path}.{key}"))),
         None => Ok(()),
     }
 }
 
-/// Refuses a word outside `supported`; an absent or null value is fine.
-fn only_words(value: Option<&Value>, supported: &[&str], path: &str) -> Result<(), Refusal> {
+/// Refuses a value outside `supported`; absent and null are valid.
+fn only_words(value: Option<&Value>, supported: &[&str], path: &str) -> Result<(), Rejection> {
     match value {
         None | Some(Value::Null) => Ok(()),
         Some(Value::String(word)) if supported.contains(&word.as_str()) => Ok(()),
-        Some(other) => Err(Refusal::unsupported(path, other, supported)),
+        Some(other) => Err(Rejection::unsupported(path, other, supported)),
     }
 }
 
-/// Whether a name consists of the characters a tool's name may have.
+/// Returns whether a name consists of characters valid in a tool's name.
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
-/// Checks the name at `path` of a tool, or of a call of one.
+/// Checks the name at `path` of a tool, or of a call.
 ///
-/// The wording is the backend's: openai/codex#1289 (too long), openai/codex#8174 (characters), diegosouzapw/OmniRoute#346
-/// (empty). Since 2026-09 the limit may be 128 for some (openai/codex#46188); the lower one holds here.
-fn check_tool_name(name: &str, path: &str) -> Result<(), Refusal> {
+/// The message is the backend's: openai/codex#1289 (too long), openai/codex#8174 (characters),
+/// diegosouzapw/OmniRoute#346 (empty). Since 2026-09 the limit may be 128 for some (openai/codex#46188); the lower one
+/// applies here.
+fn check_tool_name(name: &str, path: &str) -> Result<(), Rejection> {
     const LONGEST: usize = 64;
     let length = name.chars().count();
     if length > LONGEST {
-        return Err(Refusal::too_long(path, LONGEST, length));
+        return Err(Rejection::too_long(path, LONGEST, length));
     }
     if name.is_empty() {
-        return Err(Refusal::empty(path));
+        return Err(Rejection::empty(path));
     }
     if !is_name(name) {
-        return Err(Refusal::wrong_pattern(path));
+        return Err(Rejection::wrong_pattern(path));
     }
     Ok(())
 }
@@ -217,5 +219,5 @@ fn article(value: &Value) -> &'static str {
     }
 }
 
-/// How a refusal of encrypted content begins.
+/// The beginning of the message about encrypted content.
 const UNVERIFIED: &str = "The encrypted content ";

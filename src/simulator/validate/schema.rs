@@ -1,38 +1,39 @@
-//! JSON Schemas of tools and of structured output: an object at the root, and in strict mode closed and complete.
+//! Validation of JSON Schemas of tools and of structured output: an object at the root, and in strict mode closed and
+//! complete.
 
 use serde_json::{Map, Value};
 
-use crate::simulator::validate::Refusal;
+use crate::simulator::validate::Rejection;
 
 /// Checks a function's parameters.
 ///
-/// An object must name its properties, although it has none (openai/codex users behind inboxapi/cli#106, 2026-05-06,
-/// containers/kubernetes-mcp-server#340); nothing is known of such a rule for the objects inside it.
+/// An object must have `properties`, even if empty (openai/codex users behind inboxapi/cli#106, 2026-05-06,
+/// containers/kubernetes-mcp-server#340); such a rule for nested objects is not known.
 pub(super) fn check_parameters(
     parameters: Option<&Value>,
     function: &str,
     strict: Option<&Value>,
     path: &str,
-) -> Result<(), Refusal> {
+) -> Result<(), Rejection> {
     let refuse = |cause: String| {
         let message = format!("Invalid schema for function '{function}': {cause}");
-        Refusal::error(Some("invalid_function_parameters"), Some(path), message)
+        Rejection::error(Some("invalid_function_parameters"), Some(path), message)
     };
     let schema = match parameters {
         None | Some(Value::Null) => return Err(refuse(NO_PROPERTIES.to_owned())),
         Some(Value::Object(schema)) if schema.is_empty() => return Err(refuse(NO_PROPERTIES.to_owned())),
         Some(Value::Object(schema)) => schema,
-        Some(other) => return Err(Refusal::wrong_type(path, "an object", other)),
+        Some(other) => return Err(Rejection::wrong_type(path, "an object", other)),
     };
     check_root(schema).and_then(|()| check_properties(schema)).map_err(refuse)?;
     check_strict(schema, strict).map_err(refuse)
 }
 
 /// Checks the schema of structured output.
-pub(super) fn check_format(schema: &Map<String, Value>, name: &str, strict: Option<&Value>) -> Result<(), Refusal> {
+pub(super) fn check_format(schema: &Map<String, Value>, name: &str, strict: Option<&Value>) -> Result<(), Rejection> {
     let refuse = |cause: String| {
         let message = format!("Invalid schema for response_format '{name}': {cause}");
-        Refusal::error(Some("invalid_json_schema"), Some("text.format.schema"), message)
+        Rejection::error(Some("invalid_json_schema"), Some("text.format.schema"), message)
     };
     if !schema.is_empty() && !schema.contains_key("$ref") {
         check_root(schema).map_err(refuse)?;
@@ -67,7 +68,7 @@ fn check_strict(schema: &Map<String, Value>, strict: Option<&Value>) -> Result<(
     }
 }
 
-/// Strict mode: every object forbids further properties and requires all it names.
+/// Checks strict mode: every object forbids further properties and requires all declared ones.
 fn check_closed(schema: &Value, context: &mut Vec<String>) -> Result<(), String> {
     let Some(object) = schema.as_object() else { return Ok(()) };
     if let Some(properties) = object.get("properties").and_then(Value::as_object) {

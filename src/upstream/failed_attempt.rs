@@ -1,7 +1,8 @@
-//! What the backend's failures mean: one place from its codes and statuses to the error a client sees.
+//! The mapping from the backend's codes and statuses to the error that a client sees.
 //!
-//! * The code says more than the status, so it is looked at first; the type stands in where there is no code.
-//! * The backend's own words, code and parameter are kept, but for tokens of ours that it quotes. Pages made for browsers are not: they are explained instead.
+//! * The code is more specific than the status, so it comes first; the type replaces a missing code.
+//! * The backend's message, code and parameter are kept, with our tokens masked. HTML pages are not quoted but
+//!   explained.
 
 use std::time::Duration;
 
@@ -21,23 +22,23 @@ use crate::upstream::idle::StreamError;
 use crate::upstream::retry::Retry;
 use crate::upstream::when::{limits_reset_in, resets_in, retry_after, say_reset, try_again_in};
 
-/// A failed attempt: what the client would be told, and whether another attempt makes sense.
+/// A failed attempt: the client's error, and whether a retry makes sense.
 #[derive(Debug)]
-pub struct Refusal {
-    /// What the client is told if there is no other attempt.
+pub struct FailedAttempt {
+    /// The error for the client if there is no other attempt.
     pub error: ApiError,
-    /// Whether there should be one.
+    /// Whether to retry.
     pub retry: Retry,
 }
 
-impl From<ApiError> for Refusal {
+impl From<ApiError> for FailedAttempt {
     fn from(error: ApiError) -> Self {
         Self { error, retry: Retry::Never }
     }
 }
 
-impl Refusal {
-    /// The store has no token to send.
+impl FailedAttempt {
+    /// The store has no usable token.
     pub(super) fn no_login(error: CredentialError) -> Self {
         ApiError::from(error).into()
     }
@@ -47,7 +48,7 @@ impl Refusal {
         ApiError::new(ErrorKind::Internal, message).into()
     }
 
-    /// There is no connection to the backend.
+    /// The backend cannot be reached.
     pub(super) fn unreachable(error: &TransportError, url: &str) -> Self {
         let (what, retry) = match error.kind {
             TransportErrorKind::Dns => ("its name cannot be resolved; is this machine online?", Retry::Soon),
@@ -60,13 +61,13 @@ impl Refusal {
         Self { error: ApiError::new(ErrorKind::UpstreamUnreachable, message), retry }
     }
 
-    /// The backend has said nothing for `limit`.
+    /// The backend was silent for `limit`.
     pub(super) fn silent(limit: Duration) -> Self {
         let message = format!("the backend has been silent for {} seconds", limit.as_secs());
         ApiError::new(ErrorKind::UpstreamTimeout, message).into()
     }
 
-    /// The stream broke before the client had been sent anything.
+    /// The stream broke before its first visible event.
     pub(super) fn broken(error: &StreamError) -> Self {
         match error {
             StreamError::Transport(error) => {
@@ -89,7 +90,7 @@ impl Refusal {
         Self { retry: retry_of(&error), error: paused(error) }
     }
 
-    /// The backend answered with a status other than 200, or with something else than events.
+    /// The backend answered with a status other than 200, or with a body other than events.
     pub(super) fn answered(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let failure = Failure::from_body(body).filter(|failure| !is_of_no_route(status, failure));
         let known = failure.as_ref().and_then(|failure| Some((kind_of(failure)?, failure)));
@@ -118,7 +119,7 @@ impl Refusal {
         Self { error: paused(error), retry }.with_head(Head::read(headers))
     }
 
-    /// With what the answer's head says: its limits, and when they end if the failure itself does not tell.
+    /// Adds the answer's head: its limits, and their reset if the failure itself does not tell.
     #[must_use]
     pub fn with_head(mut self, head: Head) -> Self {
         say_reset(&mut self.error, limits_reset_in(&head.passed));
@@ -127,8 +128,8 @@ impl Refusal {
     }
 }
 
-impl Refusal {
-    /// The same in words without the tokens of `supplier`'s login, which the backend may have quoted.
+impl FailedAttempt {
+    /// Masks the tokens of `supplier`'s login, which the backend may have quoted.
     #[must_use]
     pub(super) fn masked(mut self, supplier: &TokenSupplier) -> Self {
         let mask = |text: &str| supplier.mask(text).into_owned();
@@ -144,9 +145,9 @@ impl Refusal {
     }
 }
 
-/// Whether `error` says that the account cannot have the model, which is how the backend answers for a retired one.
+/// Returns whether `error` denies the account the model, which is the backend's answer for a retired one.
 ///
-/// The first words are the usual ones; the others were seen for gpt-5.5 in September 2026 and for gpt-5.6-luna
+/// The first message is the usual one; the others were observed for gpt-5.5 in September 2026 and for gpt-5.6-luna
 /// (NousResearch/hermes-agent#107174, earendil-works/pi#6615).
 pub fn is_of_model(error: &ApiError) -> bool {
     error.message.contains("model is not supported when using Codex")
@@ -155,7 +156,7 @@ pub fn is_of_model(error: &ApiError) -> bool {
                 || error.message.starts_with("Model not found")))
 }
 
-/// A refusal for speed that names no time gets one, since clients come back at once otherwise.
+/// Adds a retry time to a rate limit without one, since clients retry at once otherwise.
 fn paused(mut error: ApiError) -> ApiError {
     if error.kind == ErrorKind::RateLimited {
         error.retry_after = error.retry_after.or(Some(PAUSE));
@@ -163,7 +164,7 @@ fn paused(mut error: ApiError) -> ApiError {
     error
 }
 
-/// What a failure's code means, or its type where it has no code.
+/// Maps a failure's code, or its type if it has none.
 fn kind_of(failure: &Failure) -> Option<ErrorKind> {
     let by_name = |name: &str| match name {
         "context_length_exceeded" => Some(ErrorKind::ContextLengthExceeded),
@@ -192,11 +193,11 @@ fn kind_of(failure: &Failure) -> Option<ErrorKind> {
         _ => None,
     };
     let of_code = failure.code.as_deref().and_then(by_name);
-    // An `invalid_request_error` is the type of nearly everything: only a real code or a status says more.
+    // Nearly every failure has the type `invalid_request_error`: only a real code or a status says more.
     of_code.or_else(|| failure.r#type.as_deref().filter(|name| *name != "invalid_request_error").and_then(by_name))
 }
 
-/// What a failure means that came with no status of its own: by its code, else by the status it names, else by its type.
+/// Maps a failure without a status of its own: by its code, else by the status in it, else by its type.
 fn kind_in_200(failure: &Failure) -> Option<ErrorKind> {
     let by_status = || Some(kind_of_status(StatusCode::from_u16(failure.status?).ok()?));
     let by_type = || match failure.r#type.as_deref()? {
@@ -237,7 +238,7 @@ fn describe(kind: ErrorKind, failure: &Failure) -> ApiError {
     };
     let mut error = ApiError::new(kind, message);
     error.param.clone_from(&failure.param);
-    // The login is this program's business: its code tells a client's own key from it.
+    // A failed login is this program's: its code distinguishes it from the client's own key.
     if kind != ErrorKind::UpstreamAuth {
         error.code = failure.code.clone().map(Into::into);
     }
@@ -255,7 +256,7 @@ fn describe(kind: ErrorKind, failure: &Failure) -> ApiError {
     error
 }
 
-/// An answer without a failure in any known dialect: a page, an empty body, something else.
+/// Maps an answer without a known error object: a page, an empty body, something else.
 fn without_words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiError {
     let text = String::from_utf8_lossy(body.get(..SNIFFED).unwrap_or(body));
     if is_challenge(headers, &text) || (status == StatusCode::FORBIDDEN && is_page(&text)) {
@@ -287,16 +288,16 @@ fn without_words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiErr
         ),
         (kind, true) => ApiError::new(kind, format!("{answered} with an empty body")),
         (kind, false) if is_page(&text) => ApiError::new(kind, format!("{answered} with a page instead of data")),
-        (kind, false) if body.len() >= LARGEST_REFUSAL => ApiError::new(
+        (kind, false) if body.len() >= LARGEST_ERROR_BODY => ApiError::new(
             kind,
-            format!("{answered} with more than {} KiB, of which only the beginning was read", LARGEST_REFUSAL >> 10),
+            format!("{answered} with more than {} KiB, of which only the beginning was read", LARGEST_ERROR_BODY >> 10),
         ),
         (kind, false) if is_readable(&text) => ApiError::new(kind, format!("{answered}: {}", text.trim())),
         (kind, false) => ApiError::new(kind, format!("{answered} with something that is neither text nor data")),
     }
 }
 
-/// Whether it is what a web framework says of a path that it does not know, rather than of a model.
+/// Returns whether a web framework reports an unknown path, rather than the backend an unknown model.
 fn is_of_no_route(status: StatusCode, failure: &Failure) -> bool {
     let words = failure.message.as_deref().unwrap_or_default();
     status == StatusCode::NOT_FOUND
@@ -305,7 +306,7 @@ fn is_of_no_route(status: StatusCode, failure: &Failure) -> bool {
         && words.trim_end_matches('.').eq_ignore_ascii_case("not found")
 }
 
-/// Whether a body is a sentence or two that a person can be shown.
+/// Returns whether a body is a short text fit for a person.
 fn is_readable(text: &str) -> bool {
     text.len() <= LONGEST_QUOTE
         && !text.contains(|character: char| character.is_control() && !character.is_whitespace())
@@ -325,7 +326,7 @@ fn is_passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 500 | 502 | 503 | 504)
 }
 
-/// Only a rate limit names a time after which it is worth another try.
+/// Retries only rate limits with a retry time.
 fn retry_of(error: &ApiError) -> Retry {
     match (error.kind, try_again_in(&error.message)) {
         (ErrorKind::RateLimited, Some(delay)) => Retry::After(delay),
@@ -333,19 +334,19 @@ fn retry_of(error: &ApiError) -> Retry {
     }
 }
 
-/// How much of a refusal's body is read.
-pub(super) const LARGEST_REFUSAL: usize = 1024 * 1024;
+/// The bytes read of an error's body.
+pub(super) const LARGEST_ERROR_BODY: usize = 1024 * 1024;
 
-/// How much of a body is looked at.
+/// The bytes inspected of a body.
 const SNIFFED: usize = 4096;
 
-/// How long a body may be to be quoted.
+/// The longest body to quote.
 const LONGEST_QUOTE: usize = 500;
 
-/// The pause after a refusal for speed that names none.
+/// The retry time of a rate limit without one.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// What the Luna Reserve is called: the model, the banner and the limit (openai/codex#45132).
+/// The names of the Luna Reserve: the model, the banner and the limit (openai/codex#45132).
 const RESERVE_NAMES: [&str; 3] = ["gpt-reserve", "luna_reserve", "base_model_inference"];
 
 const BLOCKED: &str = "the backend's protection (Cloudflare) blocks this machine: this happens in some regions, behind some \

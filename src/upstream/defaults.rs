@@ -1,6 +1,6 @@
-//! What an operator writes about the backend and the issuer, checked, and what counts where nothing is written.
+//! The default addresses of backend and issuer, and checks of an operator's values.
 //!
-//! * Plain `http` is accepted for loopback hosts only: the login would travel in the clear.
+//! * Plain `http` is accepted for loopback hosts only: elsewhere the login would be sent unencrypted.
 
 use std::net::IpAddr;
 
@@ -12,12 +12,12 @@ pub const UPSTREAM_URL: &str = "https://chatgpt.com/backend-api/codex";
 pub const FEDRAMP_UPSTREAM_URL: &str = "https://gov.chatgpt.com/backend-api/codex";
 /// The token issuer's base URL.
 pub const AUTH_URL: &str = "https://auth.openai.com";
-/// The name this program goes by.
+/// The default `originator`.
 pub const ORIGINATOR: &str = "codex-proxy";
-/// The client version. The backend hides models that are newer than the version it is told.
+/// The default client version. The backend hides models newer than it.
 pub const CLIENT_VERSION: &str = "0.169.0";
 
-/// `text` as a base URL without a slash at its end. The error says what is wrong with it.
+/// Checks a base URL and removes a trailing slash. The error is the problem.
 pub fn base_url(text: &str) -> Result<String, String> {
     let wrong = |problem: &str| format!("{text:?} {problem}");
     let url: Uri = text.trim().parse().map_err(|_| wrong("is no URL"))?;
@@ -34,7 +34,7 @@ pub fn base_url(text: &str) -> Result<String, String> {
     }
 }
 
-/// The address of a page beside the backend, such as `wham/usage`, seen from the URL the answers come from.
+/// Returns the address of a page beside `base_url`, such as `wham/usage`.
 pub fn page(base_url: &str, page: &str) -> String {
     let base_url = base_url.trim_end_matches('/');
     match base_url.strip_suffix("/backend-api/codex") {
@@ -43,7 +43,7 @@ pub fn page(base_url: &str, page: &str) -> String {
     }
 }
 
-/// `text`, if a header can hold it. The error says why not.
+/// Checks that a header can hold `text`. The error is the reason that it cannot.
 pub fn header_text(text: String) -> Result<String, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
         return Ok(text);
@@ -51,7 +51,7 @@ pub fn header_text(text: String) -> Result<String, String> {
     Err(format!("{text:?} cannot be sent in a header; use visible ASCII characters"))
 }
 
-/// `text` as yes or no. The error says how to write it.
+/// Parses a boolean. The error lists the accepted spellings.
 pub fn switch(text: &str) -> Result<bool, String> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
