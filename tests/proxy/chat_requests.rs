@@ -482,7 +482,7 @@ async fn what_is_no_json_object_is_told_so() {
     ] {
         let request = proxy.http.post(format!("{}/v1/chat/completions", proxy.base));
         let answer = request.header("content-type", "application/json").body(body).send().await.unwrap();
-        let answer = super::client::Answer::read(answer).await;
+        let answer = crate::common::answer::Answer::read(answer).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
         assert!(answer.error()["message"].as_str().unwrap().contains(words), "{body}: {}", answer.text);
     }

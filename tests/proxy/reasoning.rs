@@ -10,8 +10,8 @@ use codex_proxy::simulator::{EncryptedRefusal, HttpFault, Login, Scenario, Scrip
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::client::Answer;
 use super::harness::{Proxy, Setup, tool};
+use crate::common::answer::Answer;
 
 const FORMS: [EncryptedRefusal; 3] =
     [EncryptedRefusal::Coded, EncryptedRefusal::WithoutCode, EncryptedRefusal::InStream];

@@ -1,11 +1,7 @@
 //! The simulated backend takes no value of a wrong type, length or place for a right one, wherever in a request it stands.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
-mod simulator_support;
-
+use crate::support::{Backend, body, function, user};
 use serde_json::{Value, json};
-use simulator_support::{Backend, body, function, user};
 
 /// A request that is accepted and has something of everything in it.
 fn whole() -> Value {

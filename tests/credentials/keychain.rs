@@ -3,22 +3,17 @@
 //! Each test starts this program again under `dbus-run-session` with a `gnome-keyring-daemon` and a home of its own.
 //! Where those two are not installed that is said and nothing is tested; with `CI` set it is a failure.
 
-#![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test may panic and print")]
-
-mod credentials_support;
-
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Log, World, read_json, this_program, token};
 use codex_proxy::credentials::store::keychain::{KeychainStore, codex_account};
 use codex_proxy::credentials::{
     AuthDocument, CredentialError, CredentialStore, Environment, StoreChoice, StoreOptions, open_supplier,
 };
 use codex_proxy::platform::Instant;
 use codex_proxy::simulator::Login;
-use credentials_support::{Log, World, read_json, refresh_if_asked, this_program, token};
 use dbus_secret_service_keyring_store::Store;
 use keyring_core::api::CredentialStoreApi as _;
 use keyring_core::{Entry, Error};
@@ -37,7 +32,7 @@ fn is_inside(test: &str, start_keyring: &str) -> bool {
         return false;
     }
     let home = tempfile::tempdir().unwrap();
-    let script = format!("{start_keyring}; exec \"$0\" --exact {test} --nocapture --test-threads 1");
+    let script = format!("{start_keyring}; exec \"$0\" --exact keychain::{test} --nocapture --test-threads 1");
     let output = Command::new("timeout")
         .args(["60", "dbus-run-session", "--", "sh", "-c", &script])
         .arg(std::env::current_exe().unwrap())
@@ -190,12 +185,6 @@ fn what_is_no_document_is_said_to_be_and_stays() {
             }
         });
     }
-}
-
-/// Not a test: what does one refresh, as the program itself does when it is asked to.
-#[test]
-fn refresher() {
-    refresh_if_asked();
 }
 
 #[test]

@@ -1,13 +1,9 @@
-//! An answer, read the way a strict client library reads it.
+//! A chat answer as a strict client library reads it, in either mode.
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde_json::{Value, json};
 
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) text: String,
-}
+use super::answer::Answer;
 
 /// What a client has in the end, whichever mode it used.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -25,45 +21,6 @@ pub(crate) struct Message {
 }
 
 impl Answer {
-    pub(crate) async fn read(response: reqwest::Response) -> Self {
-        let (status, headers) = (response.status(), response.headers().clone());
-        Self { status, headers, text: response.text().await.unwrap() }
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
-    }
-
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
-    }
-
-    /// `error` of an error body, which must have exactly the four fields; that of a spent plan may say more.
-    pub(crate) fn error(&self) -> Value {
-        assert_eq!(self.header("content-type"), "application/json");
-        let error = self.json()["error"].clone();
-        let mut names: Vec<_> = error.as_object().unwrap().keys().cloned().collect();
-        names.sort();
-        if error["type"] == "usage_limit_reached" {
-            names.retain(|name| !["plan_type", "resets_at", "resets_in_seconds"].contains(&name.as_str()));
-        }
-        assert_eq!(names, ["code", "message", "param", "type"]);
-        error
-    }
-
-    /// The values of the `data` lines.
-    pub(crate) fn data(&self) -> Vec<&str> {
-        self.text.lines().filter_map(|line| line.strip_prefix("data: ")).collect()
-    }
-
-    pub(crate) fn events(&self) -> Vec<Value> {
-        self.data()
-            .into_iter()
-            .filter(|data| *data != "[DONE]")
-            .map(|data| serde_json::from_str(data).unwrap())
-            .collect()
-    }
-
     /// The message of a whole answer in either mode, checked on the way.
     pub(crate) fn message(&self) -> Message {
         assert_eq!(self.status, StatusCode::OK, "{}", self.text);

@@ -1,11 +1,7 @@
 //! No token or key is ever seen: the whole life of a login, logged as finely as can be, with every secret looked for.
 
-#![cfg(unix)]
-#![allow(clippy::disallowed_methods, clippy::expect_used, clippy::panic, reason = "a test may panic")]
-
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
 use codex_proxy::simulator::{
@@ -14,44 +10,39 @@ use codex_proxy::simulator::{
 use http::{HeaderName, StatusCode};
 use serde_json::{Value, json};
 
+use crate::LOGIN_FILE;
+use crate::common::client::Client;
+use crate::common::daemon::{Daemon, Home};
+
 const API_KEY: &str = "canary-api-key-0123456789";
 const ADMIN_KEY: &str = "canary-admin-key-0123456789";
 
-struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// A daemon that logs everything, and the thread that reads its log to the end.
+struct Watched {
+    daemon: Daemon,
+    log: JoinHandle<String>,
 }
 
-impl Daemon {
-    /// Starts one that logs everything; its address, and the thread that reads its log to the end.
-    fn start(home: &Path, backend: &RunningSimulator, more: &[&str]) -> (Self, String, JoinHandle<String>) {
-        let child = Command::new(env!("CARGO_BIN_EXE_codex-proxy"))
-            .args(["--port", "0", "--host", "127.0.0.1", "--log-level", "trace", "--api-key", API_KEY])
-            .args(more)
-            .args(["--upstream-url", &backend.upstream_url(), "--auth-url", &backend.auth_url()])
-            .env_clear()
-            .envs([("HOME", home.to_str().expect("a path")), ("ADMIN_API_KEY", ADMIN_KEY)])
-            .envs(std::env::var_os("LLVM_PROFILE_FILE").map(|file| ("LLVM_PROFILE_FILE", file)))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let mut daemon = Self(child);
-        let mut errors = daemon.0.stderr.take().expect("its errors");
+impl Watched {
+    fn start(home: &Home, backend: &RunningSimulator, more: &[&str]) -> Self {
+        let mut command =
+            home.command(&["--port", "0", "--host", "127.0.0.1", "--log-level", "trace", "--api-key", API_KEY]);
+        command.args(["--upstream-url", &backend.upstream_url(), "--auth-url", &backend.auth_url()]);
+        let mut daemon = Daemon::start(command.args(more).env("ADMIN_API_KEY", ADMIN_KEY));
+        let mut errors = daemon.child.stderr.take().expect("its errors");
         let log = std::thread::spawn(move || {
             let mut log = String::new();
             errors.read_to_string(&mut log).expect("text");
             log
         });
-        let mut first = String::new();
-        let mut output = BufReader::new(daemon.0.stdout.take().expect("its output"));
-        output.read_line(&mut first).expect("a first line");
-        let base = first.trim().strip_prefix("listening on ").expect("an address").to_owned();
-        (daemon, base, log)
+        Self { daemon, log }
+    }
+
+    /// Ends it, and returns all that it logged.
+    fn end(mut self) -> String {
+        self.daemon.signal("-TERM");
+        assert!(self.daemon.child.wait().expect("an end").success());
+        self.log.join().expect("a log")
     }
 }
 
@@ -72,20 +63,17 @@ fn pieces(secret: &str) -> Vec<String> {
 }
 
 /// A simulator, a home with a login of it, and where that login is.
-async fn signed_in() -> (Simulator, RunningSimulator, tempfile::TempDir, PathBuf) {
+async fn signed_in() -> (Simulator, RunningSimulator, Home, PathBuf) {
     let simulator = Simulator::new();
     let running = simulator.start().await.expect("a simulator");
-    let home = tempfile::tempdir().expect("a directory");
-    let stored = home.path().join(".config/codex-proxy/auth.json");
-    std::fs::create_dir_all(stored.parent().expect("a parent")).expect("a directory");
-    std::fs::write(&stored, simulator.issue_login(Login::default()).to_string()).expect("written");
+    let home = Home::new();
+    home.write(LOGIN_FILE, &simulator.issue_login(Login::default()).to_string());
+    let stored = home.path().join(LOGIN_FILE);
     (simulator, running, home, stored)
 }
 
-/// A client of the kind the proxy has: making that one chooses the TLS library for both.
 fn client() -> reqwest::Client {
-    let http = codex_proxy::platform::HttpClient::new(std::time::Duration::from_secs(5));
-    http.map(|_| reqwest::Client::new()).expect("a client")
+    Client::new(String::new()).http
 }
 
 async fn ask(base: &str, path: &str, body: &Value) -> String {
@@ -95,17 +83,12 @@ async fn ask(base: &str, path: &str, body: &Value) -> String {
     format!("{} {}\n", answer.status(), answer.text().await.expect("a body"))
 }
 
-fn end(mut daemon: Daemon, log: JoinHandle<String>) -> String {
-    let stop = Command::new("kill").arg(daemon.0.id().to_string()).status().expect("kill runs");
-    assert!(stop.success() && daemon.0.wait().expect("an end").success());
-    log.join().expect("a log")
-}
-
 // The simulator must go on answering while the test waits for the process.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_the_backend_quotes_is_neither_passed_on_nor_logged() {
     let (simulator, running, home, stored) = signed_in().await;
-    let (daemon, base, log) = Daemon::start(home.path(), &running, &[]);
+    let watched = Watched::start(&home, &running, &[]);
+    let base = watched.daemon.base();
     let tokens = tokens(&stored);
     let words = format!("bad token {}, again: {}", tokens[0], tokens[0]);
     let detail = json!({ "detail": words });
@@ -133,7 +116,7 @@ async fn a_token_that_the_backend_quotes_is_neither_passed_on_nor_logged() {
             }
         }
     }
-    seen += &end(daemon, log);
+    seen += &watched.end();
     assert!(seen.contains("TRACE") && seen.contains("error_code=\"server_error\""), "{seen}");
     for piece in tokens.iter().flat_map(|token| pieces(token)) {
         assert_eq!(seen.lines().find(|line| line.contains(&piece)), None);
@@ -143,7 +126,8 @@ async fn a_token_that_the_backend_quotes_is_neither_passed_on_nor_logged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_a_header_quotes_is_not_passed_on() {
     let (simulator, running, home, stored) = signed_in().await;
-    let (daemon, base, log) = Daemon::start(home.path(), &running, &[]);
+    let watched = Watched::start(&home, &running, &[]);
+    let base = watched.daemon.base();
     let tokens = tokens(&stored);
     let frame = json!({ "type": "response.completed", "response": { "id": "r", "output": [], "status": "completed" } });
     let answer = ScriptedAnswer::stream().bytes(format!("data: {frame}\n\n"));
@@ -160,7 +144,7 @@ async fn a_token_that_a_header_quotes_is_not_passed_on() {
         }
     }
     assert!(seen.contains("for Bearer ***"), "{seen}");
-    seen += &end(daemon, log);
+    seen += &watched.end();
     for piece in pieces(&tokens[0]) {
         assert_eq!(seen.lines().find(|line| line.contains(&piece)), None);
     }
@@ -169,7 +153,8 @@ async fn a_token_that_a_header_quotes_is_not_passed_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_refused_is_not_quoted_in_the_log() {
     let (simulator, running, home, _) = signed_in().await;
-    let (daemon, base, log) = Daemon::start(home.path(), &running, &[]);
+    let watched = Watched::start(&home, &running, &[]);
+    let base = watched.daemon.base();
     let message = |role: &str| json!({ "messages": [{ "role": role, "content": "hi" }] });
     let answer = ask(&base, "/v1/chat/completions", &message("look-for-me")).await;
     assert!(answer.starts_with("400 ") && answer.contains("look-for-me"), "{answer}");
@@ -178,7 +163,7 @@ async fn a_body_that_is_refused_is_not_quoted_in_the_log() {
     simulator.queue(error);
     let answer = ask(&base, "/v1/chat/completions", &message("user")).await;
     assert!(answer.starts_with("400 ") && answer.contains("look-for-me"), "{answer}");
-    let log = end(daemon, log);
+    let log = watched.end();
     assert!(log.contains("TRACE") && log.contains("error_param=\"messages[0].role\""), "{log}");
     assert_eq!(log.lines().find(|line| line.contains("look-for-me")), None);
 }
@@ -187,15 +172,13 @@ async fn a_body_that_is_refused_is_not_quoted_in_the_log() {
 async fn no_secret_is_seen_in_any_log_answer_or_number() {
     let simulator = Simulator::new();
     let running = simulator.start().await.expect("a simulator");
-    let home = tempfile::tempdir().expect("a directory");
-    let legacy = home.path().join(".codex/auth.json");
-    let stored = home.path().join(".config/codex-proxy/auth.json");
-    std::fs::create_dir_all(legacy.parent().expect("a parent")).expect("a directory");
-    let login = simulator.issue_login(Login::default());
-    std::fs::write(&legacy, login.to_string()).expect("written");
-    let mut secrets = tokens(&legacy);
+    let home = Home::new();
+    home.write(".codex/auth.json", &simulator.issue_login(Login::default()).to_string());
+    let stored = home.path().join(LOGIN_FILE);
+    let mut secrets = tokens(&home.path().join(".codex/auth.json"));
 
-    let (mut daemon, base, log) = Daemon::start(home.path(), &running, &["--log-bodies"]);
+    let watched = Watched::start(&home, &running, &["--log-bodies"]);
+    let base = watched.daemon.base();
     let http = client();
     let mut seen = String::new();
     let chat = json!({ "messages": [{ "role": "user", "content": "hi" }] }).to_string();
@@ -240,9 +223,7 @@ async fn no_secret_is_seen_in_any_log_answer_or_number() {
     assert!(seen.contains("200 OK") && seen.contains("401 Unauthorized"), "{seen}");
     assert!(seen.contains("codex_proxy_requests_total"), "{seen}");
 
-    let stop = Command::new("kill").arg(daemon.0.id().to_string()).status().expect("kill runs");
-    assert!(stop.success() && daemon.0.wait().expect("an end").success());
-    seen += &log.join().expect("a log");
+    seen += &watched.end();
     assert!(seen.contains("TRACE"), "logged as finely as can be");
     secrets.extend([API_KEY, ADMIN_KEY, "canary-wrong-key-987654321"].map(str::to_owned));
     secrets.sort();

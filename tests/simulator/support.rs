@@ -1,94 +1,21 @@
 //! A small client for the simulator's own tests.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test program uses a part of it; a test may panic")]
-
-use std::time::Duration;
-
 use bytes::Bytes;
-use codex_proxy::platform::{ByteStream, HttpClient, TransportError};
 use codex_proxy::simulator::{Login, Play, RunningSimulator, Simulator};
-use futures_util::StreamExt as _;
-use http::{HeaderMap, Request, StatusCode};
+use http::Request;
 use serde_json::{Value, json};
 
-/// An answer read to its end.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) text: String,
-    /// Whether the body ended as it should.
-    pub(crate) whole: bool,
-    /// The sizes of the pieces it came in.
-    pub(crate) pieces: Vec<usize>,
-}
-
-impl Answer {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or(Value::Null)
-    }
-
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
-
-    /// `error.code` of the body.
-    pub(crate) fn code(&self) -> String {
-        self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
-    }
-
-    /// The events of an SSE body, in order; joins multi-line data.
-    pub(crate) fn events(&self) -> Vec<Value> {
-        let text = self.text.replace("\r\n", "\n");
-        let frames = text.split("\n\n").map(|frame| {
-            let lines = frame.lines().filter_map(|line| line.strip_prefix("data:"));
-            lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
-        });
-        frames.filter_map(|data| serde_json::from_str(&data).ok()).collect()
-    }
-
-    /// The types of the events.
-    pub(crate) fn types(&self) -> Vec<String> {
-        self.events().iter().map(|event| event["type"].as_str().unwrap_or_default().to_owned()).collect()
-    }
-
-    /// The items of `response.output_item.done`.
-    pub(crate) fn items(&self) -> Vec<Value> {
-        let events = self.events().into_iter();
-        events.filter(|event| event["type"] == "response.output_item.done").map(|event| event["item"].clone()).collect()
-    }
-}
-
-pub(crate) fn client() -> HttpClient {
-    HttpClient::new(Duration::from_secs(5)).unwrap()
-}
+pub(crate) use crate::common::answer::Answer;
+use crate::common::client::Client;
 
 /// Sends a request and returns its head and the stream of its body.
-pub(crate) async fn open(request: Request<Bytes>) -> Result<http::Response<ByteStream>, TransportError> {
-    client().send(request).await
+pub(crate) async fn open(request: Request<Bytes>) -> Result<reqwest::Response, reqwest::Error> {
+    client().execute(request.try_into().unwrap()).await
 }
 
 /// Sends a request and reads the answer to its end.
 pub(crate) async fn send(request: Request<Bytes>) -> Answer {
-    send_by(&client(), request).await
-}
-
-/// Sends a request by `client` and reads the answer to its end.
-pub(crate) async fn send_by(client: &HttpClient, request: Request<Bytes>) -> Answer {
-    let response = client.send(request).await.unwrap();
-    let (head, mut body) = response.into_parts();
-    let (mut bytes, mut pieces, mut whole) = (Vec::new(), Vec::new(), true);
-    while let Some(piece) = body.next().await {
-        match piece {
-            Ok(piece) => {
-                pieces.push(piece.len());
-                bytes.extend_from_slice(&piece);
-            }
-            Err(_) => whole = false,
-        }
-    }
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    Answer { status: head.status, headers: head.headers, text, whole, pieces }
+    Answer::read_any(open(request).await.unwrap()).await
 }
 
 pub(crate) async fn get(url: &str) -> Answer {
@@ -106,12 +33,16 @@ pub(crate) async fn post_form(url: &str, fields: &[(&str, &str)]) -> Answer {
     send(request.body(body.into()).unwrap()).await
 }
 
+fn client() -> reqwest::Client {
+    Client::new(String::new()).http
+}
+
 /// A running simulator, somebody's login to it, and a body it accepts.
 pub(crate) struct Backend {
     pub(crate) simulator: Simulator,
     pub(crate) running: RunningSimulator,
     pub(crate) login: Value,
-    client: HttpClient,
+    client: reqwest::Client,
 }
 
 impl Backend {
@@ -139,7 +70,7 @@ impl Backend {
 
     /// Asks for an answer and reads it.
     pub(crate) async fn ask(&self, body: &Value) -> Answer {
-        send_by(&self.client, self.request(body)).await
+        self.read(self.request(body)).await
     }
 
     /// Queues a play, asks, and reads the answer.
@@ -149,7 +80,11 @@ impl Backend {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        send_by(&self.client, self.head("GET", path).body(Bytes::new()).unwrap()).await
+        self.read(self.head("GET", path).body(Bytes::new()).unwrap()).await
+    }
+
+    async fn read(&self, request: Request<Bytes>) -> Answer {
+        Answer::read_any(self.client.execute(request.try_into().unwrap()).await.unwrap()).await
     }
 }
 

@@ -1,19 +1,10 @@
 //! Signing in, out, and looking at the login, against the simulated issuer.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a test may panic and print"
-)]
-
-mod credentials_support;
-
 use std::io::{BufRead, BufReader, Cursor, Write};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use crate::support::{World, read_json, token, write_private};
 use bytes::Bytes;
 use codex_proxy::cli::login::{CredentialContext, LoginError, LoginOptions, Method, login};
 use codex_proxy::cli::logout::{LogoutOptions, logout};
@@ -27,7 +18,6 @@ use codex_proxy::oauth::pkce::SignInError;
 use codex_proxy::platform::HttpClient;
 use codex_proxy::secret::Secret;
 use codex_proxy::simulator::{Login, ScriptedAnswer};
-use credentials_support::{World, read_json, token, write_private};
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
@@ -216,7 +206,7 @@ async fn logout_goes_on_where_the_issuer_is_away() {
     let world = World::new().await;
     world.sign_in(&world.path(), 86_400);
     let store = Arc::new(FileStore::xdg(world.path()));
-    let away = CredentialContext { store, oauth: credentials_support::oauth("http://127.0.0.1:9") };
+    let away = CredentialContext { store, oauth: crate::support::oauth("http://127.0.0.1:9") };
     let terminal = Terminal::default();
     logout(LogoutOptions { revoke: true, imports: true }, &away, &mut terminal.clone()).await.unwrap();
     assert!(!world.path().exists());
@@ -458,9 +448,9 @@ async fn the_issuer_may_refuse_a_device_or_be_away() {
     };
     let error = world.oauth().device_authorization(&unknown).await.unwrap_err();
     assert!(matches!(&error, IssuerError::Refused { status, .. } if status.as_u16() == 400), "{error}");
-    let away = credentials_support::oauth("http://127.0.0.1:9");
+    let away = crate::support::oauth("http://127.0.0.1:9");
     assert!(matches!(away.device_code().await, Err(IssuerError::Transport(_))));
-    let nowhere = credentials_support::oauth("not a url");
+    let nowhere = crate::support::oauth("not a url");
     let error = nowhere.device_code().await.unwrap_err();
     assert!(matches!(error, IssuerError::Transport(_)), "{error}");
 }

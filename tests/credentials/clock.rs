@@ -1,22 +1,11 @@
 //! A token that the issuer has just given is used, whatever this machine's clock says.
 
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test may panic and print")]
-
-mod credentials_support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Log, World, this_program};
 use codex_proxy::credentials::store::file::FileStore;
 use codex_proxy::credentials::{CredentialHealth, TokenSupplier};
-use credentials_support::{Log, World, refresh_if_asked, this_program};
-
-/// Not a test: what does one refresh, as the program itself does when it is asked to.
-#[test]
-fn refresher() {
-    refresh_if_asked();
-}
 
 /// Suppliers that refresh in this process, and in one of their own.
 fn suppliers(world: &World) -> [TokenSupplier; 2] {
@@ -56,7 +45,7 @@ async fn the_login_of_somebody_else_counts_by_the_same_time() {
     supplier.access().await.unwrap();
     let theirs = world.sign_in(&world.path(), 864_000);
     let access = supplier.login().await.unwrap().access;
-    assert_eq!(access.token.expose(), credentials_support::token(&theirs, "access_token"));
+    assert_eq!(access.token.expose(), crate::support::token(&theirs, "access_token"));
     assert_eq!(supplier.access().await.unwrap(), access);
     assert_eq!(world.simulator.counters().refreshes, 1);
 }

@@ -1,17 +1,13 @@
 //! The simulated issuer refuses what the real one refuses, with its words.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
-mod simulator_support;
-
 use std::time::Duration;
 
+use crate::support::{Answer, get, post_form, post_json};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use codex_proxy::simulator::{CLIENT_ID, Login, RunningSimulator, ScriptedAnswer, Simulator};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use simulator_support::{Answer, get, post_form, post_json};
 
 async fn started() -> (Simulator, RunningSimulator) {
     let simulator = Simulator::new();

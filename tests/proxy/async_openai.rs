@@ -3,12 +3,6 @@
 //! * It has no optional reading of a stream: one event that it cannot parse fails the test.
 //! * The demo runs as its users run it, as a process of its own, on a free port.
 
-#![cfg(not(target_arch = "wasm32"))]
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may panic")]
-
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStdout, Command, Stdio};
-
 use async_openai::Client;
 use async_openai::config::OpenAIConfig;
 use async_openai::error::OpenAIError;
@@ -17,31 +11,21 @@ use async_openai::types::responses::{CreateResponse, ResponseStreamEvent};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
+use crate::common::daemon::{Daemon, Home};
+
 /// A running demo and a client for it; the process ends with it.
 struct Demo {
-    process: Child,
-    /// Kept open: the demo prints more than the line that is read, and ends when it cannot.
-    _stdout: BufReader<ChildStdout>,
+    _daemon: Daemon,
     client: Client<OpenAIConfig>,
 }
 
 impl Demo {
     fn start() -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_codex-proxy"))
-            .args(["demo", "--port", "0"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut stdout = BufReader::new(process.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on ").expect("the address comes first");
+        let daemon = Daemon::quiet(&mut Home::new().command(&["demo", "--port", "0"]));
         // An error only says that a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let config = OpenAIConfig::new().with_api_base(format!("{address}/v1")).with_api_key("any");
-        Self { process, _stdout: stdout, client: Client::with_config(config) }
+        let config = OpenAIConfig::new().with_api_base(format!("{}/v1", daemon.base())).with_api_key("any");
+        Self { _daemon: daemon, client: Client::with_config(config) }
     }
 
     async fn chat_stream(&self, request: Value) -> Result<Vec<CreateChatCompletionStreamResponse>, OpenAIError> {
@@ -53,13 +37,6 @@ impl Demo {
         let request: CreateResponse = serde_json::from_value(request).unwrap();
         let stream = self.client.responses().create_stream(request).await?;
         stream.collect::<Vec<_>>().await.into_iter().collect()
-    }
-}
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -1,14 +1,10 @@
 //! The simulated backend refuses what the real one refuses, with its words, and accepts what the official client sends.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
-mod simulator_support;
-
 use std::io::Write as _;
 
+use crate::support::{Backend, body, function, user};
 use codex_proxy::simulator::{Catalogue, EncryptedRefusal};
 use serde_json::{Value, json};
-use simulator_support::{Backend, body, function, user};
 
 /// `body("Hello")` with `key` set.
 fn with(key: &str, value: Value) -> Value {
@@ -500,7 +496,7 @@ async fn encrypted_reasoning_belongs_to_its_account_and_leads_somewhere() {
         (answer.status.as_u16(), answer.types()),
         (200, ["response.created", "response.failed"].map(Into::into).into())
     );
-    let error = &answer.events()[1]["response"]["error"];
+    let error = &answer.frames()[1]["response"]["error"];
     assert!(error["code"].is_null() && error["message"].as_str().unwrap().contains("could not be verified"));
 }
 
@@ -510,7 +506,7 @@ async fn the_lighter_shape_is_held_to_its_rules() {
     let ask = |body: Value| {
         let mut request = backend.request(&body);
         request.headers_mut().insert("x-openai-internal-codex-responses-lite", "true".parse().unwrap());
-        simulator_support::send(request)
+        crate::support::send(request)
     };
     let mut request = without("instructions");
     assert!(ask(request.clone()).await.text.contains("requires `reasoning.context` to be `all_turns`."));
@@ -609,7 +605,7 @@ async fn a_compressed_request_of_the_official_shape_passes() {
     let mut sent = backend.request(&request);
     *sent.body_mut() = bytes.into();
     sent.headers_mut().insert("content-encoding", "zstd".parse().unwrap());
-    let answer = simulator_support::send(sent).await;
+    let answer = crate::support::send(sent).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(backend.simulator.requests()[0].json(), request);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -617,10 +613,10 @@ async fn a_compressed_request_of_the_official_shape_passes() {
     let mut sent = backend.request(&request);
     *sent.body_mut() = gzip.finish().unwrap().into();
     sent.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
-    assert_eq!(simulator_support::send(sent).await.status, 200);
+    assert_eq!(crate::support::send(sent).await.status, 200);
     let mut broken = backend.request(&request);
     broken.headers_mut().insert("content-encoding", "zstd".parse().unwrap());
-    assert_eq!(simulator_support::send(broken).await.status, 400);
+    assert_eq!(crate::support::send(broken).await.status, 400);
 }
 
 #[tokio::test]
@@ -629,7 +625,7 @@ async fn the_login_is_checked_on_every_route() {
     let strip = |header: &str, backend: &Backend| {
         let mut request = backend.request(&body("Hello"));
         request.headers_mut().remove(header);
-        simulator_support::send(request)
+        crate::support::send(request)
     };
     assert_eq!(strip("authorization", &backend).await.json(), json!({ "detail": "Unauthorized" }));
     assert_eq!(strip("chatgpt-account-id", &backend).await.status, 401);
@@ -646,5 +642,5 @@ async fn the_login_is_checked_on_every_route() {
     assert_eq!(backend.ask(&body("Hello")).await.status, 403);
     let mut request = backend.request(&body("Hello"));
     request.headers_mut().insert("x-openai-fedramp", "true".parse().unwrap());
-    assert_eq!(simulator_support::send(request).await.status, 200);
+    assert_eq!(crate::support::send(request).await.status, 200);
 }

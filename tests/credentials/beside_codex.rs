@@ -4,17 +4,6 @@
 //! (`strace`, 2026-11-25); `tests/conformance` runs the real one. Other processes are this test program itself, started
 //! with [`CHILD`] set.
 
-#![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a test may panic, print and spawn"
-)]
-
-mod credentials_support;
-
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -22,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::{oauth, read_json, this_program, token, write_private};
 use codex_proxy::credentials::store::file::FileStore;
 use codex_proxy::credentials::{
     CredentialError, CredentialStore as _, Environment, StoreChoice, StoreOptions, TokenSupplier, open_store,
@@ -29,7 +19,6 @@ use codex_proxy::credentials::{
 use codex_proxy::oauth::{Ended, IssuerError};
 use codex_proxy::secret::Secret;
 use codex_proxy::simulator::{Login, RunningSimulator, Simulator};
-use credentials_support::{oauth, read_json, refresh_if_asked, this_program, token, write_private};
 
 /// What a Codex CLI that wants a token comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,16 +234,10 @@ fn child() {
     }
 }
 
-/// Not a test of its own either: one refresh, as the program itself does it when it is asked to.
-#[test]
-fn refresher() {
-    refresh_if_asked();
-}
-
 fn start(role: &str, home: &Home) -> Child {
     let order = format!("{role}\n{}\n{}", home.directory.path().display(), home.running.auth_url());
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture"])
+        .args(["--exact", "beside_codex::child", "--nocapture"])
         .env(CHILD, order)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

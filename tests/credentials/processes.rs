@@ -2,17 +2,6 @@
 //!
 //! The other processes are this test program itself, started with [`CHILD`] set; see [`child`].
 
-#![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a test may panic and print"
-)]
-
-mod credentials_support;
-
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -20,11 +9,11 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{World, oauth, read_json, this_program, token, write_private};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use codex_proxy::credentials::store::file::FileStore;
 use codex_proxy::credentials::{AuthDocument, CredentialStore as _, TokenSupplier};
-use credentials_support::{World, oauth, read_json, refresh_if_asked, this_program, token, write_private};
 use serde_json::json;
 
 /// Holds the login file, the issuer's address, and `detached` or `inside` for where refreshes are done, a line each, in a
@@ -62,12 +51,6 @@ fn child() {
     }
 }
 
-/// Not a test of its own either: what does one refresh, as the program itself does when it is asked to.
-#[test]
-fn refresher() {
-    refresh_if_asked();
-}
-
 struct Other {
     process: Child,
     input: ChildStdin,
@@ -82,7 +65,7 @@ impl Other {
             command.arg("-c").arg(format!("{shell} exec \"$0\" \"$@\"")).arg(&program);
         }
         let mut process = command
-            .args(["--exact", "child", "--nocapture"])
+            .args(["--exact", "processes::child", "--nocapture"])
             .env(CHILD, format!("{}\n{auth_url}\n{refresh}", path.display()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,17 +1,15 @@
 //! What every route answers, with and without `/v1`.
 
-mod common;
-
+use crate::Proxy;
 use codex_proxy::server::guard::Guard;
 use codex_proxy::server::guard::key::Keys;
 use codex_proxy::server::settings::Settings;
-use common::Proxy;
 
 #[tokio::test]
 async fn health_says_that_it_serves_and_that_there_is_no_login() {
     let proxy = Proxy::start(Settings::default()).await;
     let answer = proxy.get("/health").await;
-    assert_eq!(answer.status, 200);
+    assert_eq!(answer.status.as_u16(), 200);
     assert_eq!(
         answer.json(),
         serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "credentials": "missing"})
@@ -28,9 +26,9 @@ async fn models_are_listed_and_found() {
     assert_eq!(proxy.get("/models").await.json(), list);
 
     let one = proxy.get("/v1/models/gpt-5.1-codex-max-xhigh").await;
-    assert_eq!((one.status, one.json()["default_reasoning_effort"].as_str()), (200, Some("xhigh")));
+    assert_eq!((one.status.as_u16(), one.json()["default_reasoning_effort"].as_str()), (200, Some("xhigh")));
     let none = proxy.get("/v1/models/claude/opus").await;
-    assert_eq!((none.status, none.error_code().as_str()), (404, "model_not_found"));
+    assert_eq!((none.status.as_u16(), none.error_code().as_str()), (404, "model_not_found"));
     assert_eq!(none.json()["error"]["param"], "model");
 }
 
@@ -50,8 +48,8 @@ async fn what_is_not_there_says_why() {
         ("/embeddings", 501, "not_implemented"),
     ] {
         let answer = proxy.get(target).await;
-        assert_eq!((answer.status, answer.error_code().as_str()), (status, code), "{target}");
-        assert_eq!(answer.header("x-should-retry"), Some("false"), "{target}");
+        assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (status, code), "{target}");
+        assert_eq!(answer.header("x-should-retry"), "false", "{target}");
     }
 }
 
@@ -82,7 +80,7 @@ async fn addresses_are_understood_as_tools_write_them() {
             for route in ["/chat/completions", "/chat//completions", "/responses", "/responses//compact"] {
                 let target = format!("{prefix}{route}{suffix}");
                 let answer = proxy.send(&[&format!("POST {target}"), "host: localhost", json], "[]").await;
-                assert_eq!(answer.status, 400, "{target}: {answer:?}");
+                assert_eq!(answer.status.as_u16(), 400, "{target}: {answer:?}");
             }
             let target = format!("{prefix}/models{suffix}");
             assert_eq!(proxy.get(&target).await.status, 200, "{target}");
@@ -95,7 +93,7 @@ async fn addresses_are_understood_as_tools_write_them() {
     assert_eq!(proxy.get("//health/").await.status, 200);
     let absolute = ["GET http://localhost//v1/v1/models/", "host: localhost"];
     assert_eq!(proxy.send(&absolute, "").await.status, 200);
-    let metrics = proxy.get("//metrics/").await.body;
+    let metrics = proxy.get("//metrics/").await.text;
     for route in ["/chat/completions", "/responses", "/responses/compact", "/models", "/models/{*id}", "/embeddings"] {
         assert!(metrics.contains(&format!("route=\"{route}\"")), "{route} is not in\n{metrics}");
     }
@@ -138,7 +136,7 @@ async fn a_base_url_that_is_too_long_is_told_what_it_should_be() {
     ] {
         let head = [&format!("{method} {target}"), "host: localhost:9879", "content-type: application/json"];
         let answer = proxy.send(&head, if method == "POST" { "{}" } else { "" }).await;
-        assert_eq!((answer.status, answer.error_code().as_str()), (404, "not_found"), "{target}");
+        assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (404, "not_found"), "{target}");
         let message = answer.json()["error"]["message"].to_string();
         assert!(message.contains("base URL") && message.contains("http://localhost:9879/v1"), "{target}: {message}");
     }
@@ -148,13 +146,13 @@ async fn a_base_url_that_is_too_long_is_told_what_it_should_be() {
 async fn a_wrong_method_names_the_right_ones() {
     let proxy = Proxy::start(Settings::default()).await;
     let answer = proxy.send(&["DELETE /v1/models", "host: localhost"], "").await;
-    assert_eq!((answer.status, answer.error_code().as_str()), (405, "method_not_allowed"));
-    assert_eq!(answer.header("allow"), Some("GET,HEAD"));
+    assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (405, "method_not_allowed"));
+    assert_eq!(answer.header("allow"), "GET,HEAD");
     let options = proxy.send(&["OPTIONS /v1/models", "host: localhost"], "").await;
-    assert_eq!((options.status, options.header("allow")), (204, Some("GET,HEAD")));
-    assert_eq!(options.header("access-control-allow-origin"), None);
+    assert_eq!((options.status.as_u16(), options.header("allow")), (204, "GET,HEAD"));
+    assert_eq!(options.headers.get("access-control-allow-origin"), None);
     let head = proxy.send(&["HEAD /health", "host: localhost"], "").await;
-    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
 }
 
 #[tokio::test]
@@ -163,10 +161,10 @@ async fn websocket_is_sent_to_post_at_once() {
     for target in ["GET /v1/responses", "GET /responses"] {
         let upgrade = [target, "host: localhost", "upgrade: WebSocket", "sec-websocket-version: 13"];
         let answer = proxy.send(&upgrade, "").await;
-        assert_eq!((answer.status, answer.error_code().as_str()), (426, "upgrade_required"), "{target}");
-        assert_eq!(answer.header("x-should-retry"), Some("false"), "{target}");
+        assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (426, "upgrade_required"), "{target}");
+        assert_eq!(answer.header("x-should-retry"), "false", "{target}");
         let plain = proxy.send(&[target, "host: localhost"], "").await;
-        assert_eq!(plain.status, 405, "{target}");
+        assert_eq!(plain.status.as_u16(), 405, "{target}");
     }
 }
 
@@ -175,16 +173,16 @@ async fn every_answer_has_a_request_id_and_a_sane_one_is_kept() {
     let proxy = Proxy::start(Settings::default()).await;
     let mut seen = std::collections::HashSet::new();
     for target in ["/health", "/nowhere", "/v1/models", "/v1/models"] {
-        let id = proxy.get(target).await.header("x-request-id").expect("an id").to_owned();
+        let id = proxy.get(target).await.header("x-request-id").to_owned();
         assert!(id.starts_with("req_") && seen.insert(id));
     }
     let kept = proxy.send(&["GET /health", "host: localhost", "x-request-id: 0ea-7.B_c:9"], "").await;
-    assert_eq!(kept.header("x-request-id"), Some("0ea-7.B_c:9"));
+    assert_eq!(kept.header("x-request-id"), "0ea-7.B_c:9");
     for wild in
         ["x-request-id: ", "x-request-id: a b", "x-request-id: {}", &format!("x-request-id: {}", "a".repeat(129))]
     {
         let answer = proxy.send(&["GET /health", "host: localhost", wild], "").await;
-        assert!(answer.header("x-request-id").is_some_and(|id| id.starts_with("req_")), "{wild}");
+        assert!(answer.header("x-request-id").starts_with("req_"), "{wild}");
     }
 }
 
@@ -195,13 +193,13 @@ async fn metrics_count_what_was_answered() {
     proxy.get("/models").await;
     proxy.get("/nowhere").await;
     let answer = proxy.get("/metrics").await;
-    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4"));
+    assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4");
     for line in [
         r#"codex_proxy_requests_total{route="/models",status="200"} 2"#,
         r#"codex_proxy_requests_total{route="other",status="404"} 1"#,
         "codex_proxy_requests_in_flight 1",
     ] {
-        assert!(answer.body.lines().any(|found| found == line), "{line} is not in\n{}", answer.body);
+        assert!(answer.text.lines().any(|found| found == line), "{line} is not in\n{}", answer.text);
     }
 }
 
@@ -216,18 +214,18 @@ async fn credentials_are_given_and_seen_through_the_admin_api() {
     let post =
         ["POST /admin/credentials", "host: localhost", "authorization: Bearer boss", "content-type: application/json"];
     let wrong = proxy.send(&post, r#"{"accessToken":7}"#).await;
-    assert_eq!(wrong.status, 400);
+    assert_eq!(wrong.status.as_u16(), 400);
     let message = wrong.json()["error"]["message"].to_string();
     assert!(["accessToken", "refreshToken", "expiresAt"].iter().all(|field| message.contains(field)), "{message}");
 
     let body = r#"{"accessToken":"canary-a","refreshToken":"canary-r","expiresAt":4102444800000,"userID":"u","accountID":"acc"}"#;
     let stored = proxy.send(&post, body).await;
-    assert_eq!((stored.status, stored.json()["status"].as_str()), (200, Some("success")), "{stored:?}");
+    assert_eq!((stored.status.as_u16(), stored.json()["status"].as_str()), (200, Some("success")), "{stored:?}");
     let after = proxy.send(&status, "").await;
     let json = after.json();
     assert_eq!((&json["hasCredentials"], &json["userID"]), (&true.into(), &"u".into()));
     assert_eq!((&json["expiresAt"], &json["isExpired"]), (&4_102_444_800_000_u64.into(), &false.into()));
-    assert!(!after.body.contains("canary"), "{after:?}");
+    assert!(!after.text.contains("canary"), "{after:?}");
     assert_eq!(proxy.get("/health").await.json()["credentials"], "ok");
 }
 
@@ -236,8 +234,8 @@ async fn a_question_for_the_options_is_answered_anywhere() {
     let proxy = Proxy::start(Settings::default()).await;
     for target in ["/", "/v1/chat/completions", "/v1/anything"] {
         let answer = proxy.send(&[&format!("OPTIONS {target}"), "host: localhost"], "").await;
-        assert!((200..300).contains(&answer.status), "{target}: {answer:?}");
-        assert_eq!(answer.header("access-control-allow-origin"), None, "{target}");
+        assert!(answer.status.is_success(), "{target}: {answer:?}");
+        assert_eq!(answer.headers.get("access-control-allow-origin"), None, "{target}");
     }
 }
 
@@ -252,5 +250,5 @@ async fn two_encodings_of_one_body_are_refused() {
         "content-encoding: gzip",
     ];
     let answer = proxy.send(&lines, "{}").await;
-    assert_eq!((answer.status, answer.error_code().as_str()), (415, "unsupported_media_type"));
+    assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (415, "unsupported_media_type"));
 }

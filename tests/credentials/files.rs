@@ -1,24 +1,13 @@
 //! What a login file survives: modes, links, full disks, directories that cannot be written, rests of killed writers.
 
-#![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a test may panic and print"
-)]
-
-mod credentials_support;
-
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::support::{Log, Unwritable, World, read_json, token, write_private};
 use codex_proxy::credentials::store::file::FileStore;
 use codex_proxy::credentials::{AuthDocument, CredentialError, CredentialStore as _};
-use credentials_support::{Log, Unwritable, World, read_json, token, write_private};
 use serde_json::json;
 
 fn mode(path: &Path) -> u32 {

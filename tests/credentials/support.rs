@@ -1,12 +1,6 @@
 //! What the credential tests share: a simulated issuer, a directory of their own, and the log as text.
 
-#![allow(
-    dead_code,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    clippy::missing_panics_doc,
-    reason = "each test program uses a part; a test may panic"
-)]
+#![cfg_attr(not(unix), allow(dead_code, reason = "what starts processes is for Unix"))]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -129,17 +123,18 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// What makes a test program do one refresh: its test `refresher`. The harness takes unknown names for filters, so the last
-/// argument does no harm there.
-pub(crate) const REFRESHER: [&str; 4] = ["--exact", "refresher", "--nocapture", process::ARGUMENT];
+/// What makes this test program do one refresh: its test [`refresher`]. The harness takes unknown names for filters, so the
+/// last argument does no harm there.
+pub(crate) const REFRESHER: [&str; 4] = ["--exact", "support::refresher", "--nocapture", process::ARGUMENT];
 
 /// A refresh in another process of this test program.
 pub(crate) fn this_program() -> DetachedRefresh {
     DetachedRefresh::new(std::env::current_exe().unwrap(), REFRESHER)
 }
 
-/// The body of a test `refresher`: does one refresh, as the program itself does when it is asked to.
-pub(crate) fn refresh_if_asked() {
+/// Not a test: one refresh in a process of its own, as the program itself does when it is asked to.
+#[test]
+fn refresher() {
     if std::env::args().any(|argument| argument == process::ARGUMENT) {
         process::answer(std::io::stdin(), &mut std::io::stdout());
     }

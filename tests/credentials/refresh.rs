@@ -1,17 +1,13 @@
 //! The login survives: one refresh for all, stored before use, and final refusals told from passing ones.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
-
-mod credentials_support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Log, World, read_json, token, write_private};
 use codex_proxy::credentials::store::file::FileStore;
 use codex_proxy::credentials::{CredentialError, CredentialHealth};
 use codex_proxy::fault::ApiError;
 use codex_proxy::simulator::{Account, Login, ScriptedAnswer};
-use credentials_support::{Log, World, read_json, token, write_private};
 use http::StatusCode;
 use serde_json::json;
 

@@ -1,14 +1,10 @@
 //! A refresh in a process of its own tells what a refresh in this one would have told.
 
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test may panic and print")]
-
-mod credentials_support;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{REFRESHER, Unwritable, World, read_json, this_program, token, write_private};
 use codex_proxy::credentials::process::DetachedRefresh;
 use codex_proxy::credentials::store::file::FileStore;
 use codex_proxy::credentials::store::memory::MemoryStore;
@@ -19,16 +15,7 @@ use codex_proxy::fault::ApiError;
 use codex_proxy::oauth::{Ended, IssuerError};
 use codex_proxy::platform::Instant;
 use codex_proxy::simulator::{Login, ScriptedAnswer};
-use credentials_support::{
-    REFRESHER, Unwritable, World, read_json, refresh_if_asked, this_program, token, write_private,
-};
 use http::StatusCode;
-
-/// Not a test: what does one refresh, as the program itself does when it is asked to.
-#[test]
-fn refresher() {
-    refresh_if_asked();
-}
 
 /// A shell that runs `script`, in which `"$@"` is the program that refreshes.
 fn shell(script: &str) -> DetachedRefresh {

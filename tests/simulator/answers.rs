@@ -1,11 +1,8 @@
 //! The simulated backend's answers: shaped like the real ones, and going wrong in every way when told to.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
-mod simulator_support;
-
 use std::time::Duration;
 
+use crate::support::{Answer, Backend, body, function, open, send, user};
 use codex_proxy::platform::Instant;
 use codex_proxy::simulator::{
     Delivery, Ending, Failure, FailureShape, HttpFault, Limits, Moment, Outcome, Scenario, ScriptedAnswer, Stage, Step,
@@ -14,7 +11,6 @@ use codex_proxy::simulator::{
 use futures_util::StreamExt as _;
 use http::StatusCode;
 use serde_json::{Value, json};
-use simulator_support::{Answer, Backend, body, function, open, send, user};
 
 /// The text of all messages.
 fn text(answer: &Answer) -> String {
@@ -24,12 +20,12 @@ fn text(answer: &Answer) -> String {
 
 /// The deltas of one kind, joined.
 fn deltas(answer: &Answer, kind: &str) -> String {
-    let events = answer.events().into_iter().filter(|event| event["type"] == kind);
+    let events = answer.frames().into_iter().filter(|event| event["type"] == kind);
     events.map(|event| event["delta"].as_str().unwrap().to_owned()).collect()
 }
 
 fn last(answer: &Answer) -> Value {
-    answer.events().last().cloned().unwrap_or_default()
+    answer.frames().last().cloned().unwrap_or_default()
 }
 
 #[tokio::test]
@@ -46,7 +42,7 @@ async fn a_plain_answer_has_the_real_streams_traits() {
     assert!(!answer.header("x-oai-request-id").is_empty() && answer.header("x-models-etag").starts_with("W/"));
     assert!(answer.text.starts_with("event: response.created\ndata: {"));
 
-    let events = answer.events();
+    let events = answer.frames();
     let numbers: Vec<u64> = events.iter().filter_map(|event| event["sequence_number"].as_u64()).collect();
     assert!(numbers.iter().enumerate().all(|(index, number)| *number == index as u64));
     let types = answer.types();
@@ -154,7 +150,7 @@ async fn calls_come_in_every_shape() {
     let kind = "response.function_call_arguments.delta";
     let plain = backend.play(Scenario::InterleavedCalls).await;
     let indices: Vec<u64> = plain
-        .events()
+        .frames()
         .iter()
         .filter(|event| event["type"] == kind)
         .map(|event| event["output_index"].as_u64().unwrap())
@@ -377,7 +373,7 @@ async fn paced_deltas_are_numbered() {
     let expected: String = (0..500).map(|number| format!("{number} ")).collect();
     assert_eq!(deltas(&answer, "response.output_text.delta"), expected);
     assert_eq!(text(&answer), expected);
-    let numbers: Vec<u64> = answer.events().iter().filter_map(|event| event["sequence_number"].as_u64()).collect();
+    let numbers: Vec<u64> = answer.frames().iter().filter_map(|event| event["sequence_number"].as_u64()).collect();
     assert!(numbers.iter().enumerate().all(|(index, number)| *number == index as u64));
     assert_eq!(last(&answer)["type"], "response.completed");
 }
@@ -386,7 +382,7 @@ async fn paced_deltas_are_numbered() {
 async fn a_client_that_leaves_is_noticed() {
     let backend = Backend::start().await;
     backend.simulator.queue(Scenario::Paced(u64::MAX, Duration::from_millis(1)));
-    let mut body = open(backend.request(&body("Hello"))).await.unwrap().into_body();
+    let mut body = open(backend.request(&body("Hello"))).await.unwrap().bytes_stream();
     let first = body.next().await.unwrap().unwrap();
     assert!(first.starts_with(b"event: response.created"));
     drop(body);
@@ -415,7 +411,7 @@ async fn a_held_connection_ends_with_the_client() {
     let backend = Backend::start().await;
     backend.simulator.queue(Scenario::Default.delivered(Delivery { hold_open: true, ..Delivery::default() }));
     let response = open(backend.request(&body("Hello"))).await.unwrap();
-    let mut body = response.into_body();
+    let mut body = response.bytes_stream();
     let mut text = String::new();
     while !text.contains("response.completed") {
         text.push_str(&String::from_utf8_lossy(&body.next().await.unwrap().unwrap()));
@@ -467,7 +463,7 @@ async fn a_compaction_comes_as_a_stream_and_its_endpoint_is_gone() {
     let mut request = body("Hello");
     request["input"] = json!([user("Hello"), { "type": "compaction_trigger" }]);
     let answer = backend.ask(&request).await;
-    assert_eq!(answer.events().last().unwrap()["response"]["output"], json!([]));
+    assert_eq!(answer.frames().last().unwrap()["response"]["output"], json!([]));
     let [compaction] = answer.items().try_into().unwrap();
     assert_eq!(compaction["type"], "compaction");
     assert!(compaction["encrypted_content"].as_str().unwrap().starts_with("gAAAA"));

@@ -1,19 +1,10 @@
 //! The first launch: what is imported, what the log says, and that the source stays as it was.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a test may panic and print"
-)]
-
-mod credentials_support;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Log, Unwritable, World, read_json, token, write_private};
 use codex_proxy::credentials::open::open_importing;
 use codex_proxy::credentials::place::Place;
 use codex_proxy::credentials::store::StoreLock;
@@ -22,7 +13,6 @@ use codex_proxy::credentials::store::memory::MemoryStore;
 use codex_proxy::credentials::{AuthDocument, CredentialError, CredentialStore, StoreOptions, TokenSupplier};
 use codex_proxy::oauth::Client;
 use codex_proxy::simulator::Login;
-use credentials_support::{Log, Unwritable, World, read_json, token, write_private};
 use futures_util::future::BoxFuture;
 
 fn legacy(world: &World) -> PathBuf {
@@ -272,7 +262,7 @@ async fn an_issuer_that_does_not_answer_holds_up_nobody() {
     let source = world.sign_in(&legacy(&world), 86_400);
     // Connections are taken by the system, and never answered.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let issuer = credentials_support::oauth(&format!("http://{}", silent.local_addr().unwrap()));
+    let issuer = crate::support::oauth(&format!("http://{}", silent.local_addr().unwrap()));
     let launch = launch_with(&world, None, true, issuer);
     let (supplier, lines) =
         tokio::time::timeout(Duration::from_secs(20), launch).await.expect("well before the issuer is given up");
