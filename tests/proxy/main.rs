@@ -30,7 +30,6 @@ mod frames;
 mod harness;
 mod history;
 mod odd_streams;
-mod promises;
 mod reasoning;
 mod refused;
 mod repairs;

@@ -3,8 +3,6 @@
 //! A room is a folder or a file directly under `src`. The table is the one of ARCHITECTURE.md. An import that is not in it
 //! fails here, and so does an entry that no import needs any more.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
