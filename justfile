@@ -34,9 +34,9 @@ test *args:
 test-slow:
     cargo test --locked --test http2 -- --ignored --test-threads=1
 
-# Write the kept translations of tests/fixtures/streams anew; read the difference before committing it
+# Write the kept translations of requests and streams anew; read the difference before committing it
 snapshots:
-    INSTA_UPDATE=always cargo test --locked --test translation snapshots
+    INSTA_UPDATE=always cargo test --locked --test translation translated_as_ever
 
 # Type-check everything, the quickest answer
 check:
