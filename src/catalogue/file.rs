@@ -4,7 +4,6 @@
 //!   fetched again.
 //! * The directory is made 0700, the file 0600: what an account may use is nobody else's business.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -25,16 +24,6 @@ impl CatalogueFile {
     /// The file `models.json` in `directory`, which is made when it is needed.
     pub fn new(directory: &Path) -> Self {
         Self { path: directory.join(FILE_NAME) }
-    }
-
-    /// The file in this program's part of the user's cache directory: `$XDG_CACHE_HOME`, else `%LOCALAPPDATA%` on
-    /// Windows and `~/.cache` elsewhere, read through `variable`. `None` for a user without a home.
-    pub fn of_this_user(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
-        let path = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let platform = || if cfg!(windows) { path("LOCALAPPDATA") } else { None };
-        let home = || path("HOME").or_else(|| path("USERPROFILE")).map(|home| home.join(".cache"));
-        let caches = path("XDG_CACHE_HOME").or_else(platform).or_else(home)?;
-        Some(Self::new(&caches.join("codex-proxy")))
     }
 }
 
@@ -94,23 +83,3 @@ const FILE_NAME: &str = "models.json";
 
 /// More than any list is long; what is larger is no list.
 const LARGEST: u64 = 16 * 1024 * 1024;
-
-#[cfg(all(test, unix))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_place_follows_the_variables() {
-        let place = |variables: &[(&str, &str)]| {
-            let variable =
-                |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value));
-            CatalogueFile::of_this_user(variable).map(|file| format!("{file:?}"))
-        };
-        let home = Some("/home/u/.cache/codex-proxy/models.json".to_owned());
-        assert_eq!(place(&[("HOME", "/home/u")]), home);
-        assert_eq!(place(&[("HOME", "/home/u"), ("XDG_CACHE_HOME", "relative")]), home);
-        let stated = [("HOME", "/home/u"), ("XDG_CACHE_HOME", "/c")];
-        assert_eq!(place(&stated), Some("/c/codex-proxy/models.json".to_owned()));
-        assert_eq!(place(&[]), None);
-    }
-}
