@@ -21,7 +21,7 @@ run *args:
 demo *args:
     cargo run --locked --release -- demo {{ args }}
 
-# Run every test (with cargo-nextest where it is installed), then the documentation's examples
+# Run every test (with cargo-nextest where it is installed), then the examples of the documentation and of examples/
 test *args:
     @if cargo nextest --version >/dev/null 2>&1; then \
         cargo nextest run --locked --no-tests=fail {{ args }}; \
@@ -29,6 +29,8 @@ test *args:
         cargo test --locked --lib --bins --tests {{ args }}; \
     fi
     cargo test --locked --doc
+    cargo run --locked --quiet --example embed
+    cargo run --locked --quiet --example translate
 
 # Run the tests that take minutes: a long silence that is none, and an upload over a slow line (as root: a network of their own)
 test-slow:
