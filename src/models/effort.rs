@@ -4,6 +4,14 @@
 //!   over the wire.
 //! * A word nobody knows is no effort at all, never an error.
 //! * A level outside a model's range goes to the nearest one inside; of two equally near, the higher.
+//!
+//! ```
+//! use codex_proxy::models::effort::Effort;
+//!
+//! assert_eq!(Effort::parse("X-High"), Some(Effort::Xhigh));
+//! assert_eq!(Effort::parse("ultra"), Some(Effort::Max));
+//! assert_eq!(Effort::parse("enormous"), None);
+//! ```
 
 use std::cmp::Reverse;
 use std::fmt;
