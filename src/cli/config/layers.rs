@@ -223,6 +223,21 @@ mod tests {
     }
 
     #[test]
+    fn flags_variables_and_file_know_the_same_words() {
+        fn words<T: ValueEnum>() -> Vec<(String, T)> {
+            let word = |value: &T| value.to_possible_value().map(|word| word.get_name().to_owned());
+            T::value_variants().iter().filter_map(|value| Some((word(value)?, value.clone()))).collect()
+        }
+        let file = |key: &str, word: &str| Options::from_toml(&format!("{key} = \"{word}\"")).expect("options");
+        for (word, store) in words::<StoreChoice>() {
+            assert_eq!(file("creds-store", &word).creds_store, Some(store), "{word}");
+        }
+        for (word, format) in words::<ReasoningFormat>() {
+            assert_eq!(file("reasoning-format", &word).reasoning_format, Some(format), "{word}");
+        }
+    }
+
+    #[test]
     fn a_wrong_file_is_told_by_line_and_key() {
         let unknown = Options::from_toml("port = 1\nhots = \"x\"\n").expect_err("wrong");
         assert!(unknown.starts_with("is wrong in line 2: unknown field `hots`"), "{unknown}");

@@ -298,6 +298,9 @@ mod tests {
         assert!(
             problem(Options { originator: Some("a\n".into()), ..Options::default() }).starts_with("--originator: ")
         );
+        assert!(
+            problem(Options { client_version: Some("ü".into()), ..Options::default() }).contains("--client-version")
+        );
         let missing = Options { instructions_file: Some("~/no/such".into()), ..Options::default() };
         assert!(problem(missing).starts_with("--instructions-file: cannot read /home/u/no/such: "));
     }
@@ -307,32 +310,5 @@ mod tests {
         for host in ["proxy.lan", "0.0.0.0", "2001:db8::1"] {
             assert!(resolve(Options { host: Some(host.to_owned()), ..Options::default() }).is_ok(), "{host}");
         }
-    }
-
-    #[test]
-    fn every_word_means_the_store_or_format_of_its_name() {
-        for (word, expected) in [
-            (StoreChoice::Auto, StoreChoice::Auto),
-            (StoreChoice::Xdg, StoreChoice::Xdg),
-            (StoreChoice::Legacy, StoreChoice::Legacy),
-            (StoreChoice::Keychain, StoreChoice::Keychain),
-            (StoreChoice::Env, StoreChoice::Env),
-        ] {
-            let options = Options { creds_store: Some(word), ..Options::default() };
-            assert_eq!(resolve(options).expect("a configuration").store.choice, expected);
-        }
-        for (word, expected) in [
-            (None, ReasoningFormat::ReasoningContent),
-            (Some(Reasoning::ReasoningContent), ReasoningFormat::ReasoningContent),
-            (Some(Reasoning::Reasoning), ReasoningFormat::Reasoning),
-            (Some(Reasoning::ThinkTags), ReasoningFormat::ThinkTags),
-            (Some(Reasoning::None), ReasoningFormat::None),
-        ] {
-            let options = Options { reasoning_format: word, ..Options::default() };
-            assert_eq!(resolve(options).expect("a configuration").server.reasoning_format, expected);
-        }
-        assert!(
-            problem(Options { client_version: Some("ü".into()), ..Options::default() }).contains("--client-version")
-        );
     }
 }
