@@ -128,6 +128,7 @@ lint-workflows:
     zizmor --offline --no-progress --quiet .github
     check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
     check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+    check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
 
 # Install what the recipes above need beyond the Rust toolchain, at the versions CI uses
 tools:
