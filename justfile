@@ -21,7 +21,7 @@ run *args:
 demo *args:
     cargo run --locked --release -- demo {{ args }}
 
-# Run every test (with cargo-nextest where it is installed), then the documentation's examples
+# Run every test (with cargo-nextest where it is installed), then the examples of the documentation and of examples/
 test *args:
     @if cargo nextest --version >/dev/null 2>&1; then \
         cargo nextest run --locked --no-tests=fail {{ args }}; \
@@ -29,14 +29,16 @@ test *args:
         cargo test --locked --lib --bins --tests {{ args }}; \
     fi
     cargo test --locked --doc
+    cargo run --locked --quiet --example embed
+    cargo run --locked --quiet --example translate
 
 # Run the tests that take minutes: a long silence that is none, and an upload over a slow line (as root: a network of their own)
 test-slow:
     cargo test --locked --test http2 -- --ignored --test-threads=1
 
-# Write the kept translations of tests/fixtures/streams anew; read the difference before committing it
+# Write the kept translations of requests and streams anew; read the difference before committing it
 snapshots:
-    INSTA_UPDATE=always cargo test --locked --test translation snapshots
+    INSTA_UPDATE=always cargo test --locked --test translation translated_as_ever
 
 # Type-check everything, the quickest answer
 check:
@@ -126,6 +128,7 @@ lint-workflows:
     zizmor --offline --no-progress --quiet .github
     check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
     check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+    check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
 
 # Install what the recipes above need beyond the Rust toolchain, at the versions CI uses
 tools:

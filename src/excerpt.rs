@@ -4,6 +4,13 @@
 //!   terminal. So are the characters that reorder text (<https://www.unicode.org/reports/tr9/>) and the two other line
 //!   breaks.
 //! * A long text is truncated, and its length appended.
+//!
+//! ```
+//! use codex_proxy::excerpt::Excerpt;
+//!
+//! assert_eq!(Excerpt::of("a\nb").to_string(), r"a\nb");
+//! assert_eq!(Excerpt::up_to(4, "a long name").to_string(), "a lo… (11 bytes)");
+//! ```
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};

@@ -1,4 +1,13 @@
 //! Times and plans in words. Pure.
+//!
+//! ```
+//! use codex_proxy::humanize;
+//!
+//! assert_eq!(humanize::duration(100_000), "1 day 3 hours");
+//! assert_eq!(humanize::relative(1_000, 4_600), "1 hour ago");
+//! assert_eq!(humanize::plan("pro"), "Pro (More)");
+//! assert_eq!(humanize::instant(1_786_000_000), "2026-08-06 07:06 UTC");
+//! ```
 
 use time::OffsetDateTime;
 

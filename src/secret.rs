@@ -5,6 +5,14 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 /// A token or key. `Debug` and `Display` print `***`; [`Secret::expose`] is the only way to the text.
+///
+/// ```
+/// use codex_proxy::secret::Secret;
+///
+/// let token = Secret::new("eyJ.of.somebody");
+/// assert_eq!(format!("{token} {token:?}"), "*** ***");
+/// assert_eq!(token.expose(), "eyJ.of.somebody");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 

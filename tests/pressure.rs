@@ -11,9 +11,10 @@
     reason = "a test may panic, and says what it measured"
 )]
 
+mod common;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -21,8 +22,9 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Longer than anything takes, shorter than a test may.
-const PATIENCE: Duration = Duration::from_secs(60);
+use common::PATIENCE;
+use common::daemon::{Daemon, Home};
+
 /// What the backend would send to a client that takes everything.
 const WHOLE: u64 = 100 << 20;
 
@@ -120,62 +122,36 @@ fn send_without_end(socket: &mut TcpStream, sent: &AtomicU64, closed: &AtomicU64
     }
 }
 
-/// The program; killed with its owner.
-struct Daemon {
-    child: Child,
-    address: SocketAddr,
-    _home: tempfile::TempDir,
+/// The program, measured.
+struct Program {
+    daemon: Daemon,
+    _home: Home,
 }
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Daemon {
+impl Program {
     fn start(backend: &Backend) -> Self {
-        let home = tempfile::tempdir().expect("a directory");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_codex-proxy"));
-        command.args(["--port", "0", "--upstream-url", &format!("http://{}/codex", backend.address)]);
-        command.env_clear().env("HOME", home.path()).env("CREDS_STORE", "env");
-        command.env("ACCESS_TOKEN", "token").env("ACCOUNT_ID", "account");
-        command.envs(std::env::var_os("LLVM_PROFILE_FILE").map(|file| ("LLVM_PROFILE_FILE", file)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("it starts");
-        let mut first = String::new();
-        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut first).expect("a first line");
-        let address = first.trim().strip_prefix("listening on http://").expect("the address").parse();
-        Self { child, address: address.expect("an address"), _home: home }
+        let home = Home::new();
+        let daemon = Daemon::quiet(&mut home.serving(&format!("http://{}/codex", backend.address)));
+        Self { daemon, _home: home }
     }
 
     /// Asks for a stream and reads the first byte of the answer, and nothing more.
     fn begin(&self) -> TcpStream {
-        let body = r#"{"messages":[{"role":"user","content":"hi"}],"stream":true}"#;
-        let mut socket = TcpStream::connect(self.address).expect("connected");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a time limit");
-        let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json";
-        write!(socket, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).expect("written");
+        let mut socket = self.daemon.chat(r#"{"messages":[{"role":"user","content":"hi"}],"stream":true}"#);
         socket.read_exact(&mut [0]).expect("an answer has begun");
         socket
     }
 
     /// Asks for a whole answer of the Responses API, and returns its last bytes.
     fn ask(&self, body: &str) -> String {
-        let mut socket = TcpStream::connect(self.address).expect("connected");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a time limit");
-        let head =
-            "POST /v1/responses HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json";
-        write!(socket, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).expect("written");
         let mut answer = Vec::new();
-        socket.read_to_end(&mut answer).expect("an answer");
+        self.daemon.post("/v1/responses", body).read_to_end(&mut answer).expect("an answer");
         String::from_utf8_lossy(&answer[answer.len().saturating_sub(400)..]).into_owned()
     }
 
     /// The answer to `GET /health` with these further header lines.
     fn health(&self, lines: &str) -> String {
-        let mut socket = TcpStream::connect(self.address).expect("connected");
+        let mut socket = TcpStream::connect(self.daemon.address).expect("connected");
         write!(socket, "GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{lines}\r\n").expect("written");
         let mut answer = String::new();
         let _ = socket.read_to_string(&mut answer);
@@ -193,7 +169,7 @@ impl Daemon {
     }
 
     fn memory(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.daemon.child.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a size");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
@@ -202,16 +178,16 @@ impl Daemon {
 #[test]
 fn a_client_that_reads_nothing_costs_no_memory_and_one_that_leaves_ends_the_call() {
     let backend = Backend::start();
-    let daemon = Daemon::start(&backend);
+    let program = Program::start(&backend);
     // The first stream warms up what a process allocates once.
-    drop(daemon.begin());
+    drop(program.begin());
     wait_for_closed(&backend, 1);
     backend.sent.store(0, Ordering::Relaxed);
-    let before = daemon.resident();
-    let stalled: Vec<_> = (0..STALLED).map(|_| daemon.begin()).collect();
+    let before = program.resident();
+    let stalled: Vec<_> = (0..STALLED).map(|_| program.begin()).collect();
     let sent = backend.sent_when_quiet() / STALLED;
     // What the allocator takes for a thread once is shared by all of them.
-    let grown = daemon.resident().saturating_sub(before) / STALLED;
+    let grown = program.resident().saturating_sub(before) / STALLED;
     println!("for each client the backend could send {sent} bytes and the program grew by {grown} KiB");
     assert!(sent < WHOLE / 2, "what nobody takes is not fetched: {sent} bytes");
     assert!(grown <= 1024, "{grown} KiB more for each client that reads nothing");
@@ -222,10 +198,10 @@ fn a_client_that_reads_nothing_costs_no_memory_and_one_that_leaves_ends_the_call
 #[test]
 fn a_client_that_leaves_closes_the_call_within_a_tenth_of_a_second() {
     let backend = Backend::start();
-    let daemon = Daemon::start(&backend);
+    let program = Program::start(&backend);
     // Other programs may hold the machine up, this one may not: the best of several counts.
     let times = (1..=8).map(|nth| {
-        let stream = daemon.begin();
+        let stream = program.begin();
         let left = Instant::now();
         drop(stream);
         wait_for_closed(&backend, nth);
@@ -254,20 +230,20 @@ fn send_tiny_items(socket: &mut TcpStream, sent: &AtomicU64, _: &AtomicU64) {
 #[test]
 fn many_tiny_items_fill_no_more_memory_than_is_set_aside_for_them() {
     let backend = Backend::answering(send_tiny_items);
-    let daemon = Daemon::start(&backend);
-    daemon.ask(r#"{"input":"hi"}"#);
-    let before = daemon.resident();
+    let program = Program::start(&backend);
+    program.ask(r#"{"input":"hi"}"#);
+    let before = program.resident();
     let begun = Instant::now();
     for _ in 0..ANSWERS {
-        let end = daemon.ask(r#"{"input":"hi","stream":true}"#);
+        let end = program.ask(r#"{"input":"hi","stream":true}"#);
         assert!(end.contains("_19999\""), "{end}");
     }
-    let (took, grown) = (begun.elapsed() / ANSWERS, daemon.resident().saturating_sub(before));
+    let (took, grown) = (begun.elapsed() / ANSWERS, program.resident().saturating_sub(before));
     println!("{ANSWERS} answers of {ITEMS} items took {took:?} each and the program grew by {grown} KiB");
     assert!(grown <= 64 << 10, "{grown} KiB more for 16 MiB of memory");
     assert!(took <= Duration::from_secs(20), "{took:?} an answer");
     let last = backend.sent.load(Ordering::SeqCst) - 1;
-    let end = daemon.ask(&format!(r#"{{"input":[{{"type":"item_reference","id":"{last}_7"}}]}}"#));
+    let end = program.ask(&format!(r#"{{"input":[{{"type":"item_reference","id":"{last}_7"}}]}}"#));
     assert!(end.contains("_19999\""), "what came last is remembered: {end}");
 }
 
@@ -284,10 +260,10 @@ fn send_one_event_without_end(socket: &mut TcpStream, sent: &AtomicU64, closed: 
 #[test]
 fn an_event_without_end_is_given_up_and_said_so() {
     let backend = Backend::answering(send_one_event_without_end);
-    let daemon = Daemon::start(&backend);
-    let before = daemon.resident();
-    let end = daemon.ask(r#"{"input":"hi"}"#);
-    let grown = daemon.peak().saturating_sub(before);
+    let program = Program::start(&backend);
+    let before = program.resident();
+    let end = program.ask(r#"{"input":"hi"}"#);
+    let grown = program.peak().saturating_sub(before);
     println!("the program grew by {grown} KiB for an event without end");
     assert!(end.contains(r#""code":"upstream_event_too_large""#), "{end}");
     assert!(grown <= 100 << 10, "{grown} KiB more");
@@ -310,8 +286,8 @@ fn send_comments(socket: &mut TcpStream, sent: &AtomicU64, closed: &AtomicU64) {
 #[test]
 fn no_more_is_collected_for_one_document_than_any_holds() {
     let backend = Backend::answering(send_comments);
-    let daemon = Daemon::start(&backend);
-    let end = daemon.ask(r#"{"input":"hi"}"#);
+    let program = Program::start(&backend);
+    let end = program.ask(r#"{"input":"hi"}"#);
     assert!(end.contains(r#""code":"upstream_invalid_response""#) && end.contains("256 MiB"), "{end}");
     wait_for_closed(&backend, 1);
 }
@@ -333,30 +309,30 @@ fn send_packed(socket: &mut TcpStream, sent: &AtomicU64, _: &AtomicU64) {
 #[test]
 fn an_answer_that_is_packed_a_thousandfold_is_unpacked_as_it_is_taken() {
     let backend = Backend::with_header("content-encoding: gzip\r\n", send_packed);
-    let daemon = Daemon::start(&backend);
-    let before = daemon.resident();
-    let _client = daemon.begin();
+    let program = Program::start(&backend);
+    let before = program.resident();
+    let _client = program.begin();
     let sent = backend.sent_when_quiet();
     // What is unpacked is translated as it comes.
     std::thread::sleep(Duration::from_secs(1));
-    let grown = daemon.peak().saturating_sub(before);
+    let grown = program.peak().saturating_sub(before);
     println!("{sent} bytes came, and the program grew by {grown} KiB");
     assert!(grown <= 16 << 10, "{grown} KiB more");
 }
 
 #[test]
 fn heads_that_never_end_share_a_little_memory() {
-    let daemon = Daemon::start(&Backend::start());
-    let before = daemon.resident();
+    let program = Program::start(&Backend::start());
+    let before = program.resident();
     let head = format!("POST /v1/responses HTTP/1.1\r\nhost: localhost\r\nx-long: {}", "x".repeat(60_000));
     let mut clients: Vec<_> =
-        (0..CONNECTIONS).map(|_| TcpStream::connect(daemon.address).expect("connected")).collect();
+        (0..CONNECTIONS).map(|_| TcpStream::connect(program.daemon.address).expect("connected")).collect();
     for client in &mut clients {
         // Some are told off before they have sent all of it.
         let _ = client.write_all(head.as_bytes());
     }
     std::thread::sleep(Duration::from_secs(1));
-    let grown = daemon.peak().saturating_sub(before);
+    let grown = program.peak().saturating_sub(before);
     println!("{CONNECTIONS} heads of 60 KB made the program grow by {grown} KiB");
     assert!(grown <= 48 << 10, "{grown} KiB more");
     let refused = clients.iter_mut().rev().find_map(|client| {
@@ -366,11 +342,11 @@ fn heads_that_never_end_share_a_little_memory() {
     });
     let refused = refused.expect("some are refused");
     assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("retry-after: 1\r\n"), "{refused}");
-    assert!(daemon.health("").starts_with("HTTP/1.1 200 "), "others are answered meanwhile");
+    assert!(program.health("").starts_with("HTTP/1.1 200 "), "others are answered meanwhile");
     drop(clients);
     let begun = Instant::now();
     let long = format!("x-long: {}\r\n", "x".repeat(60_000));
-    while !daemon.health(&long).starts_with("HTTP/1.1 200 ") {
+    while !program.health(&long).starts_with("HTTP/1.1 200 ") {
         assert!(begun.elapsed() < PATIENCE, "a long head has room again");
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -4,7 +4,6 @@
 //!   a power failure is fetched again.
 //! * The directory is created 0700, the file 0600: the account's models are private.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -25,16 +24,6 @@ impl CatalogueFile {
     /// Uses `models.json` in `directory`, which is created when needed.
     pub fn new(directory: &Path) -> Self {
         Self { path: directory.join(FILE_NAME) }
-    }
-
-    /// Uses this program's directory in the user's cache directory: `$XDG_CACHE_HOME`, else `%LOCALAPPDATA%` on Windows
-    /// and `~/.cache` elsewhere, read through `variable`. `None` without a home directory.
-    pub fn of_this_user(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
-        let path = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let platform = || if cfg!(windows) { path("LOCALAPPDATA") } else { None };
-        let home = || path("HOME").or_else(|| path("USERPROFILE")).map(|home| home.join(".cache"));
-        let caches = path("XDG_CACHE_HOME").or_else(platform).or_else(home)?;
-        Some(Self::new(&caches.join("codex-proxy")))
     }
 }
 
@@ -94,23 +83,3 @@ const FILE_NAME: &str = "models.json";
 
 /// Larger than any list of models.
 const LARGEST: u64 = 16 * 1024 * 1024;
-
-#[cfg(all(test, unix))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_place_follows_the_variables() {
-        let place = |variables: &[(&str, &str)]| {
-            let variable =
-                |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value));
-            CatalogueFile::of_this_user(variable).map(|file| format!("{file:?}"))
-        };
-        let home = Some("/home/u/.cache/codex-proxy/models.json".to_owned());
-        assert_eq!(place(&[("HOME", "/home/u")]), home);
-        assert_eq!(place(&[("HOME", "/home/u"), ("XDG_CACHE_HOME", "relative")]), home);
-        let stated = [("HOME", "/home/u"), ("XDG_CACHE_HOME", "/c")];
-        assert_eq!(place(&stated), Some("/c/codex-proxy/models.json".to_owned()));
-        assert_eq!(place(&[]), None);
-    }
-}

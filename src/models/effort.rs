@@ -3,6 +3,14 @@
 //! * Words are parsed without regard to case and hyphens; `ultra` is a client's name for `max` and is never sent.
 //! * An unknown word counts as no effort, never as an error.
 //! * A level outside a model's range maps to the nearest one inside; of two equally near, to the higher.
+//!
+//! ```
+//! use codex_proxy::models::effort::Effort;
+//!
+//! assert_eq!(Effort::parse("X-High"), Some(Effort::Xhigh));
+//! assert_eq!(Effort::parse("ultra"), Some(Effort::Max));
+//! assert_eq!(Effort::parse("enormous"), None);
+//! ```
 
 use std::cmp::Reverse;
 use std::fmt;

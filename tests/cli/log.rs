@@ -1,21 +1,20 @@
 //! The log as others see it: what becomes of a stderr that fails, and of text that would forge a line.
 
-use codex_proxy::platform::Instant;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+use std::time::Duration;
 
-use super::*;
+use codex_proxy::platform::Instant;
+
+use crate::common::daemon::{Daemon, Home};
 
 const MODELS: &str = "GET /v1/models/nothing HTTP/1.0\r\nhost: localhost\r\n\r\n";
 
 fn daemon_with_stderr(home: &Home, stderr: Stdio) -> Daemon {
     let mut command = home.command(&["demo", "--port", "0", "--log-bodies", "--log-level", "trace"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("it starts");
-    let mut output = BufReader::new(child.stdout.take().expect("its output"));
-    let mut first = String::new();
-    output.read_line(&mut first).expect("a first line");
-    let address = first.trim().strip_prefix("listening on http://").expect("an address").parse();
-    Daemon { child, output, address: address.expect("an address") }
+    Daemon::logging_to(command.stderr(stderr))
 }
 
 /// Requests are answered, streams end whole, and SIGTERM is obeyed.
@@ -83,7 +82,7 @@ fn no_text_from_elsewhere_forges_a_line_or_fills_the_log() {
     let home = Home::new();
     let mut command = home.command(&["demo", "--port", "0"]);
     command.env("NO_COLOR", "1");
-    let demo = Daemon::start(command);
+    let demo = Daemon::start(&mut command);
     let long = "a".repeat(16_000);
     for model in [r"x\n2026-11-26T00:00:00Z  INFO forged", r"x\u001b[2Jforged\u009b", &long] {
         let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"Hi"}}]}}"#);

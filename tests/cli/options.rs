@@ -1,13 +1,16 @@
 //! Options that are set and cannot be used, and files that are not this user's alone.
 
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
 
-use super::*;
+use crate::common::daemon::{Daemon, Home};
+use crate::text;
 
 fn protect(home: &Home, path: &str, mode: u32) {
-    std::fs::set_permissions(home.0.path().join(path), std::fs::Permissions::from_mode(mode)).expect("a mode");
+    std::fs::set_permissions(home.path().join(path), std::fs::Permissions::from_mode(mode)).expect("a mode");
 }
 
 fn refused(mut command: Command) -> String {
@@ -48,7 +51,7 @@ fn keys_come_from_a_file_or_from_standard_input() {
     let ask = |daemon: &Daemon, key: &str| {
         daemon.ask(&format!("GET /v1/models HTTP/1.0\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\r\n"))
     };
-    let daemon = Daemon::start(home.command(&["--port", "0", "--api-key-file", "~/keys", "--api-key", "third"]));
+    let daemon = Daemon::start(&mut home.command(&["--port", "0", "--api-key-file", "~/keys", "--api-key", "third"]));
     for (key, status) in [("first", "200"), ("second", "200"), ("third", "200"), ("# those", "401"), ("", "401")] {
         let answer = ask(&daemon, key);
         assert!(answer.starts_with(&format!("HTTP/1.0 {status}")), "{key}: {answer}");
@@ -62,7 +65,7 @@ fn keys_come_from_a_file_or_from_standard_input() {
     drop(write);
     let mut command = home.command(&["--port", "0", "--api-key-file", "-"]);
     command.stdin(std::os::fd::OwnedFd::from(read));
-    let daemon = Daemon::start(command);
+    let daemon = Daemon::start(&mut command);
     assert!(ask(&daemon, "piped").starts_with("HTTP/1.0 200") && ask(&daemon, "first").starts_with("HTTP/1.0 401"));
 
     home.write("keys", "# none\n");
@@ -83,13 +86,13 @@ fn a_file_that_others_can_write_is_refused_and_one_they_can_read_is_said() {
         let errors = refused(home.command(arguments));
         assert!(errors.contains("can be written by others") && errors.contains(path), "{errors}");
         protect(&home, path, 0o644);
-        let daemon = Daemon::start(home.command(arguments));
+        let daemon = Daemon::start(&mut home.command(arguments));
         daemon.signal("-TERM");
         let (_, log) = daemon.end();
         assert!(log.contains("may be read by others") && log.contains("chmod 600"), "{path}: {log}");
         protect(&home, path, 0o600);
     }
-    let daemon = Daemon::start(home.command(&["--port", "0"]));
+    let daemon = Daemon::start(&mut home.command(&["--port", "0"]));
     daemon.signal("-TERM");
     assert!(!daemon.end().1.contains("chmod"));
 }
@@ -101,7 +104,7 @@ fn nothing_is_read_from_the_current_directory() {
     home.write(".codex/auth.json", "{");
     for (name, value) in [("HOME", ""), ("HOME", "."), ("XDG_CONFIG_HOME", ".")] {
         let mut command = home.command(&["models"]);
-        command.current_dir(home.0.path()).env(name, value);
+        command.current_dir(home.path()).env(name, value);
         // Whether there is a home in the user database or not: what lies here is not looked at.
         let output = command.output().expect("it runs");
         assert!(!text(&output.stderr).contains("unknown"), "{output:?}");

@@ -9,10 +9,14 @@
 
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use codex_proxy::platform::Instant;
+use codex_proxy::simulator::{SimulatedLogin, Simulator};
 
-use super::*;
+use crate::common::daemon::{Home, coverage};
+use crate::{LOGIN_FILE, pointed_at, simulated};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Target {
@@ -79,7 +83,7 @@ fn rounds_of(signal: &str, target: Target) {
     let (_runtime, simulator, running) = simulated();
     simulator.configure(|settings| settings.issuer.delay = Duration::from_millis(40));
     let home = Home::new();
-    let path: PathBuf = home.0.path().join(LOGIN_FILE);
+    let path: PathBuf = home.path().join(LOGIN_FILE);
     let arguments = ["--port", "0", "--host", "127.0.0.1", "--creds-store", "xdg"];
     let (upstream, issuer) = (running.upstream_url(), running.auth_url());
     for round in 0..rounds() {
@@ -132,7 +136,7 @@ fn another_programs_lock_does_not_hold_up_the_end() {
     let (_runtime, simulator, running) = simulated();
     let home = Home::new();
     home.write(LOGIN_FILE, &expired_login(&simulator));
-    let lock = std::fs::File::create(home.0.path().join(format!("{LOGIN_FILE}.lock"))).expect("a lock file");
+    let lock = std::fs::File::create(home.path().join(format!("{LOGIN_FILE}.lock"))).expect("a lock file");
     lock.lock().expect("nobody has it");
     let (upstream, issuer) = (running.upstream_url(), running.auth_url());
     let arguments = ["--port", "0", "--host", "127.0.0.1", "--creds-store", "xdg"];
@@ -167,7 +171,7 @@ fn the_first_process_of_a_container_waits_for_the_refresh() {
     let (_runtime, simulator, running) = simulated();
     simulator.configure(|settings| settings.issuer.delay = Duration::from_millis(40));
     let home = Home::new();
-    let path = home.0.path().join(LOGIN_FILE);
+    let path = home.path().join(LOGIN_FILE);
     let (upstream, issuer) = (running.upstream_url(), running.auth_url());
     for round in 0..rounds() {
         home.write(LOGIN_FILE, &expired_login(&simulator));
@@ -175,7 +179,7 @@ fn the_first_process_of_a_container_waits_for_the_refresh() {
         let mut command = Command::new("unshare");
         command.args(unshare).arg(env!("CARGO_BIN_EXE_codex-proxy"));
         command.args(pointed_at(&["--port", "0", "--creds-store", "xdg"], &upstream, &issuer));
-        command.env_clear().env("HOME", home.0.path()).env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").envs(coverage());
+        command.env_clear().env("HOME", home.path()).env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").envs(coverage());
         let mut namespace = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
         await_exchange(&simulator, exchanges);
         std::thread::sleep(Duration::from_micros(round * 7919 % 50_000));

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
+use crate::assert_whole;
 use crate::backend::{Act, Backend};
-use crate::client::assert_whole;
 use crate::proxy::{Proxy, patient};
 
 /// Less than any time limit, more than a loaded machine needs.
@@ -27,7 +27,7 @@ async fn a_full_connection_gets_company() {
     let proxy = Proxy::start(&backend.url, patient(&backend)).await;
     assert_whole(&proxy.ask(false).await);
     backend.next([Act::Hold; 3]);
-    let held = join_all((0..3).map(|_| proxy.begin(true))).await;
+    let held = join_all((0..3).map(|_| proxy.begin_chat(true))).await;
     let asked = Instant::now();
     let answers = join_all((0..12).map(|nth| proxy.ask(nth % 2 == 0))).await;
     answers.iter().for_each(assert_whole);
@@ -40,7 +40,7 @@ async fn a_full_connection_gets_company() {
 
     // What was learned saves the next ones the wait.
     backend.next([Act::Hold; 3]);
-    let more = join_all((0..3).map(|_| proxy.begin(true))).await;
+    let more = join_all((0..3).map(|_| proxy.begin_chat(true))).await;
     assert_whole(&proxy.ask(true).await);
     drop((held, more));
 }
@@ -66,7 +66,7 @@ async fn as_many_calls_as_the_proxy_takes_are_open_at_once() {
     backend.calls();
     backend.next(vec![Act::Hold; 512]);
     let asked = Instant::now();
-    let held = join_all((0..512).map(|_| proxy.begin(true))).await;
+    let held = join_all((0..512).map(|_| proxy.begin_chat(true))).await;
     println!("512 calls were open after {:?}", asked.elapsed());
     assert!(held.iter().all(|response| response.status() == 200));
     let calls = backend.calls();

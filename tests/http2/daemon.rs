@@ -2,23 +2,17 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::ops::Deref;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 
 use crate::backend::Backend;
-use crate::client::Client;
+use crate::common::client::Client;
+use crate::common::daemon::{Daemon as Process, Home};
 
-/// The program; killed with its owner.
+/// The program and a client of it.
 pub(crate) struct Daemon {
-    child: Child,
+    _process: Process,
     client: Client,
-    _home: tempfile::TempDir,
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    _home: Home,
 }
 
 impl Deref for Daemon {
@@ -38,19 +32,17 @@ impl Daemon {
 
     /// The program before the backend at `url`, with these variables in its environment.
     pub(crate) fn start_with(url: &str, environment: &[(&str, &str)]) -> Self {
-        let home = tempfile::tempdir().expect("a directory");
-        let mut child = command(url, environment, &home).stderr(Stdio::null()).spawn().expect("it starts");
-        let mut first = String::new();
-        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut first).expect("a first line");
-        let base = first.trim().strip_prefix("listening on ").expect("the address").to_owned();
-        Self { child, client: Client::new(base), _home: home }
+        let home = Home::new();
+        let process = Process::quiet(home.serving(url).envs(environment.iter().copied()));
+        Self { client: Client::new(process.base()), _process: process, _home: home }
     }
 
     /// What the program says on stderr when it does not start with these variables in its environment.
     pub(crate) fn refusal(environment: &[(&str, &str)]) -> String {
-        let home = tempfile::tempdir().expect("a directory");
-        let mut command = command("https://localhost:9/codex", environment, &home);
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+        let home = Home::new();
+        let mut command = home.serving("https://localhost:9/codex");
+        command.envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
         let mut first = String::new();
         BufReader::new(child.stdout.take().expect("its output")).read_line(&mut first).expect("output");
         let mut said = String::new();
@@ -62,14 +54,4 @@ impl Daemon {
         assert!(first.is_empty() && status.code() == Some(1), "{environment:?}: {first}{said}{status}");
         said
     }
-}
-
-fn command(url: &str, environment: &[(&str, &str)], home: &tempfile::TempDir) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_codex-proxy"));
-    command.args(["--port", "0", "--upstream-url", url]);
-    command.env_clear().env("HOME", home.path()).env("CREDS_STORE", "env");
-    command.env("ACCESS_TOKEN", "token").env("ACCOUNT_ID", "account");
-    command.envs(environment.iter().copied());
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
-    command
 }

@@ -6,8 +6,9 @@ use futures_util::StreamExt as _;
 use h2::Reason;
 
 use crate::PATIENCE;
+use crate::assert_whole;
 use crate::backend::{Act, Backend, Seen};
-use crate::client::assert_whole;
+use crate::common::answer::Answer;
 use crate::daemon::Daemon;
 
 #[tokio::test]
@@ -33,7 +34,7 @@ async fn a_stream_reset_before_its_answer_is_tried_again() {
             assert_eq!(backend.calls().len(), 2, "{reason}");
         }
         backend.next([Act::Reset(Reason::INTERNAL_ERROR); 3]);
-        let (status, text) = daemon.ask(stream).await;
+        let Answer { status, text, .. } = daemon.ask(stream).await;
         assert!(status == 502 && text.contains(r#""code":"upstream_unreachable""#), "{status} {text}");
         assert_eq!(backend.calls().len(), 3);
     }
@@ -69,9 +70,9 @@ async fn a_stream_that_breaks_in_the_middle_is_an_error() {
     ];
     for act in breaks {
         backend.next([act, act]);
-        let (status, text) = daemon.ask(false).await;
+        let Answer { status, text, .. } = daemon.ask(false).await;
         assert!(status == 502 && text.contains("upstream_stream_interrupted"), "{act:?}: {status} {text}");
-        let (status, text) = daemon.ask(true).await;
+        let Answer { status, text, .. } = daemon.ask(true).await;
         assert!(
             status == 200 && text.contains("over ") && text.contains("upstream_stream_interrupted"),
             "{act:?}: {text}"
@@ -90,7 +91,7 @@ async fn a_client_that_leaves_resets_its_stream_and_no_other() {
     let mut best = PATIENCE;
     for _ in 0..5 {
         backend.next([Act::Hold, Act::Hold]);
-        let (mut leaves, stays) = (daemon.begin(true).await.bytes_stream(), daemon.begin(true).await);
+        let (mut leaves, stays) = (daemon.begin_chat(true).await.bytes_stream(), daemon.begin_chat(true).await);
         leaves.next().await.expect("some").expect("output");
         let left = Instant::now();
         drop(leaves);
@@ -110,7 +111,7 @@ async fn clients_that_take_nothing_disturb_no_other() {
     let daemon = Daemon::start(&backend);
     assert_whole(&daemon.ask(false).await);
     backend.next([Act::Flood, Act::Flood]);
-    let stalled = [daemon.begin(true).await, daemon.begin(true).await];
+    let stalled = [daemon.begin_chat(true).await, daemon.begin_chat(true).await];
     backend.saw(&Seen::Stalled).await;
     backend.saw(&Seen::Stalled).await;
     backend.next([Act::Answer]);

@@ -13,7 +13,8 @@
 )]
 
 mod backend;
-mod client;
+#[path = "../common/mod.rs"]
+mod common;
 mod crowds;
 mod daemon;
 mod exchanges;
@@ -24,7 +25,11 @@ mod proxy;
 mod silence;
 mod ways;
 
-use std::time::Duration;
+use common::PATIENCE;
+use common::answer::Answer;
 
-/// Longer than anything takes, shorter than a test may.
-const PATIENCE: Duration = Duration::from_secs(60);
+fn assert_whole(answer: &Answer) {
+    let text = &answer.text;
+    let is_whole = text.contains(r#""finish_reason":"stop""#) && text.contains("HTTP/2");
+    assert!(answer.status == 200 && is_whole, "{answer:?}");
+}

@@ -17,8 +17,9 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::assert_whole;
 use crate::backend::{Act, Backend};
-use crate::client::{Client, assert_whole, whole};
+use crate::common::client::Client;
 use crate::daemon::Daemon;
 use crate::http1::PlainBackend;
 
@@ -147,7 +148,7 @@ async fn change_networks(mut machines: Machines, backend: &Backend, plain: &Plai
     plain.holds.store(true, Ordering::SeqCst);
     let mut in_the_middle = Vec::new();
     for (protocol, daemon) in &daemons {
-        let mut answer = daemon.begin(true).await.bytes_stream();
+        let mut answer = daemon.begin_chat(true).await.bytes_stream();
         answer.next().await.expect("some").expect("output");
         in_the_middle.push((protocol, answer));
     }
@@ -198,7 +199,7 @@ fn a_large_upload_over_a_slow_line_is_not_cut() {
         let text = "word ".repeat(800_000);
         let body = serde_json::json!({ "messages": [{ "role": "user", "content": text }], "stream": true });
         let asked = Instant::now();
-        assert_whole(&whole(daemon.post("/v1/chat/completions", &body).await).await);
+        assert_whole(&daemon.post("/v1/chat/completions", &body).await);
         println!("4 MB at 1 Mbit/s: answered after {:.1} s", asked.elapsed().as_secs_f64());
         assert_eq!(backend.calls().len(), 1, "at the first try");
     });

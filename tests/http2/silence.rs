@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use serde_json::json;
 
+use crate::assert_whole;
 use crate::backend::{Act, Backend};
-use crate::client::{assert_whole, whole};
+use crate::common::answer::Answer;
 use crate::daemon::Daemon;
 use crate::forwarder::{Forwarder, Greeting};
 use crate::proxy::{Proxy, quick};
@@ -87,7 +88,7 @@ async fn one_that_dies_in_the_middle_of_an_answer_ends_it_with_an_error() {
             } else {
                 "input"
             });
-            let ((status, text), ()) = tokio::join!(async { whole(proxy.post(path, &body).await).await }, async {
+            let (Answer { status, text, .. }, ()) = tokio::join!(proxy.post(path, &body), async {
                 backend.saw_call().await;
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 forwarder.fall_silent();
@@ -147,14 +148,14 @@ async fn two_minutes_of_thought_and_a_death_with_the_products_own_times() {
     backend.next([Act::Think(Duration::from_secs(130)), Act::Pause(Duration::from_secs(130))]);
     let patient = Duration::from_secs(200);
     let answers = futures_util::future::join_all([true, true].map(|stream| async move {
-        let text = tokio::time::timeout(patient, async { daemon.begin(stream).await.text().await }).await;
+        let text = tokio::time::timeout(patient, async { daemon.begin_chat(stream).await.text().await }).await;
         text.expect("in time").expect("an orderly end")
     }));
     for text in answers.await {
         assert!(text.contains(r#""finish_reason":"stop""#), "{text}");
     }
     backend.next([Act::Hold]);
-    let mut answer = daemon.begin(true).await.bytes_stream();
+    let mut answer = daemon.begin_chat(true).await.bytes_stream();
     answer.next().await.expect("some").expect("output");
     forwarder.fall_silent();
     let died = Instant::now();

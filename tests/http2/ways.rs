@@ -2,8 +2,9 @@
 
 use codex_proxy::platform::TransportSettings;
 
+use crate::assert_whole;
 use crate::backend::Backend;
-use crate::client::assert_whole;
+use crate::common::answer::Answer;
 use crate::daemon::Daemon;
 use crate::forwarder::{Forwarder, Greeting};
 use crate::proxy::{Proxy, quick};
@@ -37,7 +38,7 @@ async fn a_proxy_that_is_not_there_is_an_error_and_no_direct_call() {
     for scheme in ["http", "socks5h"] {
         let address = format!("{scheme}://127.0.0.1:9");
         let daemon = Daemon::start_with(&backend.url, &[("SSL_CERT_FILE", certificate), ("HTTPS_PROXY", &address)]);
-        let (status, text) = daemon.ask(false).await;
+        let Answer { status, text, .. } = daemon.ask(false).await;
         assert!(status == 502 && text.contains("upstream_unreachable"), "{scheme}: {status} {text}");
         assert!(backend.calls().is_empty(), "{scheme}");
     }
@@ -49,7 +50,7 @@ async fn a_certificate_of_another_name_is_told_as_that_and_once() {
     let url = format!("https://127.0.0.1:{}/codex", backend.port);
     let proxy = Proxy::start(&url, quick(&backend)).await;
     for stream in [false, true] {
-        let (status, text) = proxy.ask(stream).await;
+        let Answer { status, text, .. } = proxy.ask(stream).await;
         assert!(status == 502 && text.contains(r#""code":"upstream_unreachable""#), "{status} {text}");
         assert!(text.contains("certificate it shows is for localhost, not for 127.0.0.1"), "{text}");
         assert!(!text.contains("resolved"), "{text}");
@@ -61,7 +62,7 @@ async fn a_certificate_of_another_name_is_told_as_that_and_once() {
 async fn a_certificate_that_nobody_vouches_for_is_told_as_that() {
     let backend = Backend::start().await;
     let proxy = Proxy::start(&backend.url, TransportSettings { authorities: Vec::new(), ..quick(&backend) }).await;
-    let (status, text) = proxy.ask(false).await;
+    let Answer { status, text, .. } = proxy.ask(false).await;
     assert!(status == 502 && text.contains("certificate of localhost is signed by nobody"), "{status} {text}");
     assert_eq!(proxy.metric("codex_proxy_upstream_retries_total").await, "0");
 }

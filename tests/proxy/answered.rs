@@ -10,9 +10,9 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::client::Answer;
 use super::failures::in_stream_code;
 use super::harness::{Proxy, Setup, user};
+use crate::common::answer::Answer;
 
 const ASKED: &str = "GPT-6.1-Sol-high";
 const SENT: &str = "gpt-6.1-sol";

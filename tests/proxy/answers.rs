@@ -3,8 +3,8 @@
 use codex_proxy::simulator::{Ending, IncompleteReason, Scenario, ScriptedAnswer};
 use serde_json::{Value, json};
 
-use super::client::Message;
 use super::harness::{Proxy, tool, user};
+use crate::common::chat::Message;
 
 /// Both modes give the same message; this is it.
 async fn message(proxy: &Proxy, scenario: Scenario, body: &Value) -> Message {

@@ -6,8 +6,8 @@ use codex_proxy::simulator::ScriptedAnswer;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::client::Answer;
 use super::harness::{Proxy, Setup, user};
+use crate::common::answer::Answer;
 
 /// One text of an answer, in the words of every event that tells it.
 #[derive(Debug, Clone, Copy)]

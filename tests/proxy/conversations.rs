@@ -7,8 +7,8 @@ use codex_proxy::simulator::{IncompleteReason, Scenario, ScriptedAnswer};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::client::Answer;
 use super::harness::{Proxy, Setup};
+use crate::common::answer::Answer;
 
 fn user(text: &str) -> Value {
     json!({ "role": "user", "content": text })

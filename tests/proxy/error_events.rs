@@ -7,8 +7,8 @@ use codex_proxy::simulator::{FailureShape, Moment, Play, Scenario, ScriptedAnswe
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::client::Answer;
 use super::harness::{Proxy, Setup};
+use crate::common::answer::Answer;
 
 const CODEX: &str = "codex_exec/0.169.0 (Debian 12; x86_64)";
 

@@ -7,8 +7,8 @@ use codex_proxy::simulator::{FailureShape, HttpFault, Moment, Play, Scenario, Sc
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::client::Answer;
 use super::harness::{Proxy, Setup, user};
+use crate::common::answer::Answer;
 
 /// The four ways to ask, each with the same play before every attempt.
 pub(crate) async fn ask_everywhere(

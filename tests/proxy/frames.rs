@@ -3,8 +3,8 @@
 use codex_proxy::simulator::{Delivery, Scenario, ScriptedAnswer};
 use serde_json::{Value, json};
 
-use super::client::Answer;
 use super::harness::{Proxy, user};
+use crate::common::answer::Answer;
 
 /// The events of a stream, read by the simplest of clients; anything it would trip over is an error.
 fn read_simply(answer: &Answer) -> Vec<Value> {

@@ -1,67 +1,34 @@
 //! One proxy, one simulated backend, one client, all in this process and on loopback.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::ops::Deref;
+use std::sync::Arc;
 
-use codex_proxy::credentials::TokenSupplier;
 use codex_proxy::credentials::document::AuthDocument;
-use codex_proxy::credentials::store::memory::MemoryStore;
-use codex_proxy::models::Models;
-use codex_proxy::oauth;
-use codex_proxy::platform::HttpClient;
-use codex_proxy::server::settings::ServerSettings;
-use codex_proxy::server::{App, listen, router};
+use codex_proxy::server::App;
 use codex_proxy::simulator::{Play, RunningSimulator, SimulatedCatalogue, SimulatedLogin, Simulator};
-use codex_proxy::upstream;
 use http::StatusCode;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
-use super::client::Answer;
+use crate::common::answer::Answer;
+use crate::common::app::Served;
+pub(crate) use crate::common::app::Setup;
+use crate::common::client::Client;
 
 pub(crate) struct Proxy {
     pub(crate) simulator: Simulator,
     pub(crate) app: Arc<App>,
-    pub(crate) base: String,
     /// Where the proxy finds the backend.
     pub(crate) upstream_url: String,
-    pub(crate) http: reqwest::Client,
+    client: Client,
+    served: Served,
     _running: RunningSimulator,
-    /// Gone once the proxy is to end; it also ends with its owner.
-    stop: Mutex<Option<oneshot::Sender<()>>>,
 }
 
-/// What a test may want different.
-pub(crate) struct Setup {
-    pub(crate) settings: ServerSettings,
-    pub(crate) models: Models,
-    pub(crate) idle_timeout: Duration,
-    pub(crate) routing: upstream::Routing,
-    /// Another backend than the simulator.
-    pub(crate) upstream_url: Option<String>,
-    pub(crate) client_version: &'static str,
-    /// Whether there is a login.
-    pub(crate) login: bool,
-    /// The login, where it is another than the simulator's.
-    pub(crate) document: Option<AuthDocument>,
-    /// Where the list of models is kept between two runs.
-    pub(crate) cache_directory: Option<PathBuf>,
-}
+impl Deref for Proxy {
+    type Target = Client;
 
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            settings: ServerSettings::default(),
-            models: Models::default(),
-            idle_timeout: upstream::UpstreamSettings::IDLE_TIMEOUT,
-            routing: upstream::Routing::default(),
-            upstream_url: None,
-            client_version: "0.160.0",
-            login: true,
-            document: None,
-            cache_directory: None,
-        }
+    fn deref(&self) -> &Client {
+        &self.client
     }
 }
 
@@ -70,45 +37,18 @@ impl Proxy {
         Self::with(Setup::default()).await
     }
 
+    /// One whose backend and login are the simulator's, where `setup` names no others.
     pub(crate) async fn with(setup: Setup) -> Self {
         let simulator = Simulator::new();
         let running = simulator.start().await.unwrap();
-        let client = HttpClient::new(Duration::from_secs(10)).unwrap();
         let issue = || AuthDocument::parse(&simulator.issue_login(SimulatedLogin::default()).to_string()).unwrap();
-        let store = MemoryStore::new(setup.document.or_else(|| setup.login.then(issue)));
-        let issuer = oauth::Client::new(client.clone(), &running.auth_url(), "codex-proxy", "codex-proxy/test");
-        let supplier = TokenSupplier::new(Arc::new(store), issuer);
+        let document = setup.document.or_else(|| setup.login.then(issue));
         let upstream_url = setup.upstream_url.unwrap_or_else(|| running.upstream_url());
-        let backend = upstream::UpstreamSettings {
-            base_url: upstream_url.clone(),
-            originator: "codex-proxy".to_owned(),
-            client_version: setup.client_version.to_owned(),
-            user_agent: upstream::UpstreamSettings::user_agent(),
-            idle_timeout: setup.idle_timeout,
-            routing: setup.routing,
-        };
-        let mut app = App::new(setup.settings, setup.models, supplier, backend, client).unwrap();
-        if let Some(directory) = setup.cache_directory {
-            app = app.with_catalogue_cache(Box::new(codex_proxy::catalogue::CatalogueFile::new(&directory)));
-        }
-        let app = Arc::new(app);
-        let listeners = listen::bind("127.0.0.1", 0, false).await.unwrap();
-        let base = format!("http://{}", listeners[0].local_addr().unwrap());
-        let (stop, stopped) = oneshot::channel::<()>();
-        let shutdown = async {
-            let _ = stopped.await;
-        };
-        let (cut_off, capacity) = (app.cut_off.clone(), app.capacity.clone());
-        tokio::spawn(listen::run(listeners, router(app.clone()), shutdown, Duration::ZERO, cut_off, capacity));
-        Self {
-            simulator,
-            app,
-            base,
-            upstream_url,
-            http: reqwest::Client::new(),
-            _running: running,
-            stop: Mutex::new(Some(stop)),
-        }
+        let auth_url = setup.auth_url.unwrap_or_else(|| running.auth_url());
+        let setup = Setup { document, upstream_url: Some(upstream_url.clone()), auth_url: Some(auth_url), ..setup };
+        let served = Served::start(setup.app()).await;
+        let (app, client) = (served.app.clone(), Client::new(served.base()));
+        Self { simulator, app, upstream_url, client, served, _running: running }
     }
 
     /// In front of a backend that has not retired any model yet.
@@ -126,22 +66,13 @@ impl Proxy {
 
     /// Asks the proxy to end; answers under way are cut off at once.
     pub(crate) fn stop(&self) {
-        self.stop.lock().unwrap().take();
+        self.served.stop();
     }
 
     /// The simulator's next answer.
     pub(crate) fn next(&self, play: impl Into<Play>) -> &Self {
         self.simulator.queue(play);
         self
-    }
-
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
-        let request = self.http.post(format!("{}{path}", self.base)).header("content-type", "application/json");
-        Answer::read(request.body(body.to_string()).send().await.unwrap()).await
-    }
-
-    pub(crate) async fn get(&self, path: &str) -> Answer {
-        Answer::read(self.http.get(format!("{}{path}", self.base)).send().await.unwrap()).await
     }
 
     pub(crate) async fn chat(&self, body: &Value) -> Answer {

@@ -13,11 +13,13 @@
 
 mod answered;
 mod answers;
+mod async_openai;
 mod both_modes;
 mod catalogue;
 mod chat_requests;
-mod client;
 mod clock;
+#[path = "../common/mod.rs"]
+mod common;
 mod compaction;
 mod contradictions;
 mod conversations;
@@ -29,7 +31,6 @@ mod harness;
 mod history;
 mod messages;
 mod odd_streams;
-mod promises;
 mod reasoning;
 mod refused;
 mod repairs;

@@ -6,8 +6,8 @@ use codex_proxy::server::settings::ServerSettings;
 use codex_proxy::simulator::{Ending, FailureShape, IncompleteReason, Moment, Play, Scenario, StreamFailure};
 use serde_json::{Value, json};
 
-use super::client::Answer;
 use super::harness::{Proxy, Setup};
+use crate::common::answer::Answer;
 
 fn asked(content: &str) -> Value {
     json!({ "model": "claude-opus-5-5", "max_tokens": 100, "messages": [{ "role": "user", "content": content }] })

@@ -10,8 +10,8 @@ use codex_proxy::simulator::{EncryptedRejection, HttpFault, Scenario, ScriptedAn
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::client::Answer;
 use super::harness::{Proxy, Setup, tool};
+use crate::common::answer::Answer;
 
 const FORMS: [EncryptedRejection; 3] =
     [EncryptedRejection::Coded, EncryptedRejection::WithoutCode, EncryptedRejection::InStream];

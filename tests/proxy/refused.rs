@@ -7,9 +7,9 @@ use codex_proxy::simulator::{FailureShape, HttpFault, Moment, Play, Scenario, Sc
 use http::{HeaderName, StatusCode};
 use serde_json::{Value, json};
 
-use super::client::Answer;
 use super::failures::{ask_everywhere, in_stream_code};
 use super::harness::{Proxy, Setup, user};
+use crate::common::answer::Answer;
 
 /// Codes of the Codex CLI 0.159 and 0.169, the status in which the backend may wrap them, and what they come to.
 const CODES: [(&str, u16, u16); 18] = [

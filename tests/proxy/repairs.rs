@@ -4,8 +4,8 @@ use codex_proxy::server::settings::ServerSettings;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::client::Answer;
 use super::harness::{Proxy, Setup, user};
+use crate::common::answer::Answer;
 
 async fn sent_responses(proxy: &Proxy, body: &Value) -> Value {
     proxy.simulator.forget_requests();

@@ -10,8 +10,8 @@ use codex_proxy::simulator::{
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::client::Answer;
 use super::harness::{Proxy, Setup, user};
+use crate::common::answer::Answer;
 
 /// The two APIs, each buffered and streamed.
 const WAYS: [(&str, bool); 4] = [

@@ -7,8 +7,8 @@ use codex_proxy::simulator::{Scenario, Stage};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
-use super::client::Answer;
 use super::harness::{Proxy, Setup, user};
+use crate::common::answer::Answer;
 
 /// Longer than any test.
 const FOR_EVER: Duration = Duration::from_secs(600);

@@ -6,8 +6,9 @@ use codex_proxy::simulator::{ScriptStep, ScriptedAnswer};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::client::{Answer, Message};
 use super::harness::{Proxy, Setup, user};
+use crate::common::answer::Answer;
+use crate::common::chat::Message;
 
 /// A stream of `events`, numbered, that goes on for ever.
 fn endless(events: &[Value]) -> ScriptedAnswer {

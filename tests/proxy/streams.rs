@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::client::Answer;
 use super::harness::{Proxy, Setup, user};
+use crate::common::answer::Answer;
 
 const LONG: Duration = Duration::from_secs(20);
 

@@ -17,5 +17,6 @@ mod modes;
 mod oracle;
 mod reading;
 mod recordings;
+mod requests;
 mod snapshots;
 mod splits;

@@ -7,8 +7,8 @@ use codex_proxy::simulator::{AnswerOutcome, HttpFault, Scenario, Simulator, Stag
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
-use super::client::Answer;
 use super::world::{CHAT, HERE, PATIENCE, World, streaming, tool, user};
+use crate::common::answer::Answer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chat_in_both_modes_says_the_same() {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::client::Answer;
 use super::world::{ADMIN_KEY, CHAT, HERE, KEY, World, user};
+use crate::common::answer::Answer;
 
 async fn ask(world: &World, method: &str, path: &str, key: &str) -> Answer {
     let request = world.request(method, HERE, path, key).body(if method == "POST" {

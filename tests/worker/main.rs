@@ -5,8 +5,8 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 
 mod answers;
-#[path = "../proxy/client.rs"]
-mod client;
+#[path = "../common/mod.rs"]
+mod common;
 mod edge;
 mod keys;
 mod login;

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use super::client::Answer;
 use super::edge::Edge;
+use crate::common::answer::Answer;
 
 pub(crate) struct World {
     pub(crate) simulator: Simulator,

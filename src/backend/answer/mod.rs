@@ -108,6 +108,20 @@ pub enum Step {
 }
 
 /// Feeds a machine from a byte stream cut anywhere.
+///
+/// ```
+/// use codex_proxy::backend::answer::{Step, Transcoder};
+/// use codex_proxy::dialect::responses::document::Collect;
+///
+/// let mut transcoder = Transcoder::new(Collect::default());
+/// let mut out = Vec::new();
+/// let stream = br#"data: {"type":"response.completed","response":{"id":"resp_1","status":"completed","output":[]}}"#;
+/// for piece in stream.chunks(7) {
+///     assert_eq!(transcoder.feed(piece, &mut out), &Step::Continue);
+/// }
+/// assert_eq!(transcoder.feed(b"\n\n", &mut out), &Step::Complete);
+/// assert!(String::from_utf8(out).unwrap().contains("resp_1"));
+/// ```
 #[derive(Debug)]
 pub struct Transcoder<M> {
     framer: Framer,

@@ -9,6 +9,24 @@
 use crate::json::Text;
 
 /// The sequences of one request.
+///
+/// ```
+/// use codex_proxy::backend::answer::stop::{StopFilter, StopSequences};
+/// use codex_proxy::json::Text;
+/// use serde_json::value::RawValue;
+///
+/// let sequences = StopSequences::new(vec!["END".to_owned()]).unwrap();
+/// let mut filter = StopFilter::new(&sequences);
+/// let mut shown = String::new();
+/// for piece in [r#""one E""#, r#""ND two""#] {
+///     let piece: &RawValue = serde_json::from_str(piece).unwrap();
+///     let hit = filter.take(Text::of(piece).unwrap(), |text| shown += text.escaped());
+///     if let Some(number) = hit {
+///         assert_eq!(sequences.get(number), Some("END"));
+///     }
+/// }
+/// assert_eq!(shown, "one ");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopSequences(Vec<String>);
 

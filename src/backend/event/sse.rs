@@ -57,6 +57,19 @@ impl<'a> Frame<'a> {
 }
 
 /// Cuts a byte stream into frames.
+///
+/// ```
+/// use codex_proxy::backend::event::sse::Framer;
+///
+/// let (mut framer, mut found) = (Framer::default(), Vec::new());
+/// for read in [&b"event: a\nda"[..], b"ta: {}\n", b"\n: a comment\n\n"] {
+///     framer.feed(read, |frame| {
+///         found.push(frame.data.into_owned());
+///         true
+///     });
+/// }
+/// assert_eq!(found, [b"{}"]);
+/// ```
 #[derive(Debug, Default)]
 pub struct Framer {
     /// The beginning of a frame whose end has not arrived.

@@ -43,6 +43,21 @@ use crate::json::{ArrayWriter, ObjectWriter, Path, Text};
 use crate::models::effort::Effort;
 
 /// The body for `conversation`.
+///
+/// ```
+/// use codex_proxy::backend::request::context::Context;
+/// use codex_proxy::backend::request::translate;
+/// use codex_proxy::dialect::chat::request::parse;
+/// use codex_proxy::models::Models;
+///
+/// let ask = parse(br#"{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Hi!"}]}"#).unwrap();
+/// let model = Models::default().resolve(ask.model.as_deref(), ask.effort.as_deref());
+/// let translated = translate(ask.form.own().unwrap(), &Context::new(&model));
+///
+/// let body: serde_json::Value = serde_json::from_slice(&translated.body).unwrap();
+/// assert_eq!(body["instructions"], "Be brief.");
+/// assert_eq!(body["input"][0]["content"][0]["text"], "Hi!");
+/// ```
 pub fn translate(conversation: &Conversation<'_>, context: &Context<'_>) -> BackendRequest {
     let mut ignored = conversation.ignored.clone();
     let prompt = Prompt::split(conversation, context.instructions);

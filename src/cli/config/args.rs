@@ -8,10 +8,12 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use serde::Deserialize;
 
 use crate::cli::config::value::{Alias, Aliases, ByteSize};
+use crate::credentials::StoreChoice;
+use crate::dialect::chat::options::ReasoningFormat;
 
 /// Use a ChatGPT Plus/Pro subscription from any tool that speaks the OpenAI API.
 #[derive(Debug, Parser)]
@@ -94,7 +96,7 @@ pub struct Completions {
 pub struct Options {
     /// Store of the login [env: CREDS_STORE] [default: auto]
     #[arg(long, value_name = "STORE", hide_possible_values = false, global = true)]
-    pub creds_store: Option<CredsStore>,
+    pub creds_store: Option<StoreChoice>,
     /// The login's file, for the stores auto, xdg and legacy [env: CREDS_PATH]
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true)]
     pub creds_path: Option<PathBuf>,
@@ -144,7 +146,7 @@ pub struct Options {
     pub instructions_file: Option<PathBuf>,
     /// Form of reasoning in chat answers [default: reasoning_content]
     #[arg(long, value_name = "FORMAT", global = true)]
-    pub reasoning_format: Option<ReasoningArgument>,
+    pub reasoning_format: Option<ReasoningFormat>,
     /// Do not return a chat's earlier reasoning to the model on the next turn
     #[arg(long, global = true)]
     pub no_reasoning_replay: bool,
@@ -171,40 +173,6 @@ pub struct Options {
     /// 0.169.0]
     #[arg(long, value_name = "VERSION", global = true)]
     pub client_version: Option<String>,
-}
-
-/// The store of the login.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CredsStore {
-    /// The program's own file, filled from another tool's login on first launch
-    Auto,
-    /// The program's own file
-    Xdg,
-    /// The Codex CLI's file
-    Legacy,
-    /// The system's keychain
-    Keychain,
-    /// The variables `ACCESS_TOKEN` and `ACCOUNT_ID`
-    Env,
-}
-
-/// The form of reasoning in chat answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
-pub enum ReasoningArgument {
-    /// In the field `reasoning_content`
-    #[value(name = "reasoning_content")]
-    #[serde(rename = "reasoning_content")]
-    ReasoningContent,
-    /// In the field `reasoning`
-    #[serde(rename = "reasoning")]
-    Reasoning,
-    /// In the text, between `<think>` and `</think>`
-    #[serde(rename = "think-tags")]
-    ThinkTags,
-    /// Not at all
-    #[serde(rename = "none")]
-    None,
 }
 
 const EXAMPLES: &str = "\

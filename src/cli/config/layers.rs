@@ -127,8 +127,9 @@ fn choice<T: ValueEnum>(name: &str, value: Option<String>) -> Result<Option<T>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::config::args::{CredsStore, ReasoningArgument};
     use crate::cli::config::value::ByteSize;
+    use crate::credentials::StoreChoice;
+    use crate::dialect::chat::options::ReasoningFormat;
 
     fn environment(pairs: &'static [(&str, &str)]) -> Result<Options, CliError> {
         Options::from_environment(|name| {
@@ -148,7 +149,7 @@ mod tests {
             ("CODEX_ORIGINATOR", "me"),
         ])
         .expect("options");
-        assert_eq!((options.creds_store, options.port), (Some(CredsStore::Legacy), Some(3000)));
+        assert_eq!((options.creds_store, options.port), (Some(StoreChoice::Legacy), Some(3000)));
         assert_eq!((options.api_key, options.log_level), (vec!["a".to_owned(), "b".to_owned()], None));
         assert_eq!(options.originator.as_deref(), Some("me"));
     }
@@ -213,12 +214,27 @@ mod tests {
             "#,
         )
         .expect("options");
-        assert_eq!(options.reasoning_format, Some(ReasoningArgument::ThinkTags));
+        assert_eq!(options.reasoning_format, Some(ReasoningFormat::ThinkTags));
         assert_eq!((options.max_body_size, options.allow_host.len()), (Some(ByteSize(1 << 20)), 1));
         assert_eq!(options.model_alias[0].to_string(), "gpt-4o=gpt-6.1-sol");
         let list = Options::from_toml(r#"model-alias = ["a=b"]"#).expect("options");
         assert_eq!(list.model_alias[0].to_string(), "a=b");
         assert_eq!(Options::from_toml("").expect("options"), Options::default());
+    }
+
+    #[test]
+    fn flags_variables_and_file_know_the_same_words() {
+        fn words<T: ValueEnum>() -> Vec<(String, T)> {
+            let word = |value: &T| value.to_possible_value().map(|word| word.get_name().to_owned());
+            T::value_variants().iter().filter_map(|value| Some((word(value)?, value.clone()))).collect()
+        }
+        let file = |key: &str, word: &str| Options::from_toml(&format!("{key} = \"{word}\"")).expect("options");
+        for (word, store) in words::<StoreChoice>() {
+            assert_eq!(file("creds-store", &word).creds_store, Some(store), "{word}");
+        }
+        for (word, format) in words::<ReasoningFormat>() {
+            assert_eq!(file("reasoning-format", &word).reasoning_format, Some(format), "{word}");
+        }
     }
 
     #[test]

@@ -12,11 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::catalogue::CatalogueFile;
-use crate::cli::config::args::{CredsStore, Options, ReasoningArgument};
+use crate::cli::config::args::Options;
 use crate::cli::config::layers::text;
 use crate::cli::error::CliError;
 use crate::credentials::{Environment, StoreChoice, StoreOptions};
-use crate::dialect::chat::options::ReasoningFormat;
 use crate::models::Models;
 use crate::server::guard::Guard;
 use crate::server::guard::host::HostPolicy;
@@ -82,7 +81,7 @@ impl Config {
                 options.client_version,
             )?,
             auth_url: url("--auth-url", options.auth_url.as_deref().unwrap_or(defaults::AUTH_URL))?,
-            catalogue_cache: CatalogueFile::of_this_user(&variable),
+            catalogue_cache: environment.own_cache_directory().as_deref().map(CatalogueFile::new),
             environment,
             host,
         })
@@ -114,13 +113,13 @@ fn check_home(options: &Options, environment: &Environment) -> Result<(), CliErr
     if let Some(path) = environment.codex_home.as_deref().filter(|path| !path.is_absolute()) {
         return Err(relative("CODEX_HOME", path));
     }
-    let is_placed = match options.creds_store.unwrap_or(CredsStore::Auto) {
-        CredsStore::Env => true,
-        CredsStore::Auto | CredsStore::Xdg => options.creds_path.is_some() || environment.config_directory.is_some(),
-        CredsStore::Legacy => {
+    let is_placed = match options.creds_store.unwrap_or_default() {
+        StoreChoice::Env => true,
+        StoreChoice::Auto | StoreChoice::Xdg => options.creds_path.is_some() || environment.config_directory.is_some(),
+        StoreChoice::Legacy => {
             options.creds_path.is_some() || environment.codex_home.is_some() || environment.home.is_some()
         }
-        CredsStore::Keychain => environment.config_directory.is_some(),
+        StoreChoice::Keychain => environment.config_directory.is_some(),
     };
     if is_placed {
         return Ok(());
@@ -155,15 +154,8 @@ fn backend(
 }
 
 fn store(options: &Options) -> StoreOptions {
-    let choice = match options.creds_store.unwrap_or(CredsStore::Auto) {
-        CredsStore::Auto => StoreChoice::Auto,
-        CredsStore::Xdg => StoreChoice::Xdg,
-        CredsStore::Legacy => StoreChoice::Legacy,
-        CredsStore::Keychain => StoreChoice::Keychain,
-        CredsStore::Env => StoreChoice::Env,
-    };
     StoreOptions {
-        choice,
+        choice: options.creds_store.unwrap_or_default(),
         path: options.creds_path.clone(),
         migrate_refresh: !options.disable_migrate_refresh,
         ..StoreOptions::default()
@@ -194,13 +186,6 @@ fn guard(options: &Options, host: &str, admin_key: &str, environment: &Environme
 
 fn server(options: &Options, guard: Guard, environment: &Environment) -> Result<ServerSettings, CliError> {
     let defaults = ServerSettings::default();
-    let reasoning_format = match options.reasoning_format {
-        None => defaults.reasoning_format,
-        Some(ReasoningArgument::ReasoningContent) => ReasoningFormat::ReasoningContent,
-        Some(ReasoningArgument::Reasoning) => ReasoningFormat::Reasoning,
-        Some(ReasoningArgument::ThinkTags) => ReasoningFormat::ThinkTags,
-        Some(ReasoningArgument::None) => ReasoningFormat::None,
-    };
     let instructions = options.instructions_file.as_deref().map(|path| instructions(&environment.expand(path)));
     let max_concurrent = options.max_concurrent.unwrap_or(defaults.max_concurrent);
     if max_concurrent == 0 {
@@ -211,7 +196,7 @@ fn server(options: &Options, guard: Guard, environment: &Environment) -> Result<
         guard,
         max_body_size: options.max_body_size.map_or(defaults.max_body_size, |size| size.0),
         max_concurrent,
-        reasoning_format,
+        reasoning_format: options.reasoning_format.unwrap_or(defaults.reasoning_format),
         reasoning_replay: !options.no_reasoning_replay,
         strict_model: options.strict_model,
         instructions: instructions.transpose()?,
@@ -314,6 +299,9 @@ mod tests {
         assert!(
             problem(Options { originator: Some("a\n".into()), ..Options::default() }).starts_with("--originator: ")
         );
+        assert!(
+            problem(Options { client_version: Some("ü".into()), ..Options::default() }).contains("--client-version")
+        );
         let missing = Options { instructions_file: Some("~/no/such".into()), ..Options::default() };
         assert!(problem(missing).starts_with("--instructions-file: cannot read /home/u/no/such: "));
     }
@@ -323,32 +311,5 @@ mod tests {
         for host in ["proxy.lan", "0.0.0.0", "2001:db8::1"] {
             assert!(resolve(Options { host: Some(host.to_owned()), ..Options::default() }).is_ok(), "{host}");
         }
-    }
-
-    #[test]
-    fn every_word_means_the_store_or_format_of_its_name() {
-        for (word, expected) in [
-            (CredsStore::Auto, StoreChoice::Auto),
-            (CredsStore::Xdg, StoreChoice::Xdg),
-            (CredsStore::Legacy, StoreChoice::Legacy),
-            (CredsStore::Keychain, StoreChoice::Keychain),
-            (CredsStore::Env, StoreChoice::Env),
-        ] {
-            let options = Options { creds_store: Some(word), ..Options::default() };
-            assert_eq!(resolve(options).expect("a configuration").store.choice, expected);
-        }
-        for (word, expected) in [
-            (None, ReasoningFormat::ReasoningContent),
-            (Some(ReasoningArgument::ReasoningContent), ReasoningFormat::ReasoningContent),
-            (Some(ReasoningArgument::Reasoning), ReasoningFormat::Reasoning),
-            (Some(ReasoningArgument::ThinkTags), ReasoningFormat::ThinkTags),
-            (Some(ReasoningArgument::None), ReasoningFormat::None),
-        ] {
-            let options = Options { reasoning_format: word, ..Options::default() };
-            assert_eq!(resolve(options).expect("a configuration").server.reasoning_format, expected);
-        }
-        assert!(
-            problem(Options { client_version: Some("ü".into()), ..Options::default() }).contains("--client-version")
-        );
     }
 }

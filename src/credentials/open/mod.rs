@@ -24,19 +24,20 @@ use crate::oauth::Client;
 use crate::platform::spawn;
 use crate::secret::Secret;
 
-/// The store of the login.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Where the login is to be kept. The comments of the variants are the help text of `--creds-store`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum StoreChoice {
-    /// This program's own file; the first launch imports another tool's login.
+    /// The program's own file, filled from another tool's login on first launch
     #[default]
     Auto,
-    /// This program's own file.
+    /// The program's own file
     Xdg,
-    /// The Codex CLI's file.
+    /// The Codex CLI's file
     Legacy,
-    /// The system's keychain.
+    /// The system's keychain
     Keychain,
-    /// `ACCESS_TOKEN` and `ACCOUNT_ID`.
+    /// The variables `ACCESS_TOKEN` and `ACCOUNT_ID`
     Env,
 }
 
@@ -66,6 +67,8 @@ pub struct Environment {
     pub home: Option<PathBuf>,
     /// The base directory of programs' configurations.
     pub config_directory: Option<PathBuf>,
+    /// The directory that holds a cache directory for each program.
+    pub cache_directory: Option<PathBuf>,
     /// `CODEX_HOME`, if set.
     pub codex_home: Option<PathBuf>,
     /// `ACCESS_TOKEN`.
@@ -81,12 +84,15 @@ impl Environment {
         let path = |name: &str| set(name).map(PathBuf::from);
         let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
         // A relative path would depend on the directory the program was started in.
-        let home = path("HOME").or_else(|| path("USERPROFILE")).filter(|path| path.is_absolute());
-        let stated = path("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
-        let platform = if cfg!(windows) { path("APPDATA") } else { None };
-        let config_directory = stated.or(platform).or_else(|| home.as_ref().map(|home| home.join(".config")));
+        let absolute = |name: &str| path(name).filter(|path| path.is_absolute());
+        let home = absolute("HOME").or_else(|| absolute("USERPROFILE"));
+        let directory = |stated: &str, on_windows: &str, usual: &str| {
+            let platform = || if cfg!(windows) { absolute(on_windows) } else { None };
+            absolute(stated).or_else(platform).or_else(|| home.as_ref().map(|home| home.join(usual)))
+        };
         Self {
-            config_directory,
+            config_directory: directory("XDG_CONFIG_HOME", "APPDATA", ".config"),
+            cache_directory: directory("XDG_CACHE_HOME", "LOCALAPPDATA", ".cache"),
             codex_home: path("CODEX_HOME"),
             access_token: text("ACCESS_TOKEN").map(Secret::new),
             account_id: text("ACCOUNT_ID"),
@@ -105,6 +111,11 @@ impl Environment {
     /// This program's configuration directory.
     pub fn own_directory(&self) -> PathBuf {
         self.config_directory.clone().unwrap_or_default().join("codex-proxy")
+    }
+
+    /// This program's own directory for what can be fetched again; none for a user without a home.
+    pub fn own_cache_directory(&self) -> Option<PathBuf> {
+        self.cache_directory.as_ref().map(|caches| caches.join("codex-proxy"))
     }
 
     /// This program's own file.
@@ -218,12 +229,17 @@ mod tests {
     fn paths_follow_the_variables() {
         let plain = environment(&[("HOME", "/home/u"), ("XDG_CONFIG_HOME", ""), ("CODEX_HOME", "")]);
         assert_eq!(plain.xdg_path(), Path::new("/home/u/.config/codex-proxy/auth.json"));
+        assert_eq!(plain.own_cache_directory().as_deref(), Some(Path::new("/home/u/.cache/codex-proxy")));
         assert_eq!(plain.legacy_path(), Path::new("/home/u/.codex/auth.json"));
         let set = environment(&[("HOME", "/home/u"), ("XDG_CONFIG_HOME", "/c"), ("CODEX_HOME", "/x")]);
         assert_eq!(set.xdg_path(), Path::new("/c/codex-proxy/auth.json"));
         assert_eq!(set.legacy_path(), Path::new("/x/auth.json"));
-        let relative = environment(&[("HOME", "/home/u"), ("XDG_CONFIG_HOME", "relative")]);
-        assert_eq!(relative.xdg_path(), Path::new("/home/u/.config/codex-proxy/auth.json"));
+        let relative = [("HOME", "/home/u"), ("XDG_CONFIG_HOME", "relative"), ("XDG_CACHE_HOME", "relative")];
+        assert_eq!(environment(&relative).xdg_path(), Path::new("/home/u/.config/codex-proxy/auth.json"));
+        assert_eq!(environment(&relative).cache_directory.as_deref(), Some(Path::new("/home/u/.cache")));
+        let caches = environment(&[("HOME", "/home/u"), ("XDG_CACHE_HOME", "/c")]);
+        assert_eq!(caches.own_cache_directory().as_deref(), Some(Path::new("/c/codex-proxy")));
+        assert_eq!(environment(&[]).own_cache_directory(), None);
     }
 
     #[test]

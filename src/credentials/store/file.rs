@@ -35,6 +35,23 @@ use crate::files::trust;
 use crate::platform::sleep;
 
 /// A store in one file.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use codex_proxy::credentials::store::file::FileStore;
+/// use codex_proxy::credentials::{AuthDocument, CredentialStore as _};
+///
+/// let directory = tempfile::tempdir().unwrap();
+/// let store = FileStore::xdg(directory.path().join("auth.json"));
+/// assert!(store.read().await.unwrap().is_none());
+///
+/// // Nothing is written without the lock that other processes respect.
+/// let lock = store.lock().await.unwrap();
+/// let document = AuthDocument::from_access_token("a token", Some("an account"));
+/// store.write(&document, &lock).await.unwrap();
+/// assert!(store.read().await.unwrap().is_some());
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct FileStore {
     name: StoreName,

@@ -36,6 +36,31 @@ use refresh::Shared;
 use state::{Held, State, Usability};
 
 /// Supplies access tokens from any store. Clones share everything.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use codex_proxy::credentials::store::memory::MemoryStore;
+/// use codex_proxy::credentials::{AuthDocument, TokenSupplier};
+/// use codex_proxy::oauth::Client;
+/// use codex_proxy::platform::HttpClient;
+/// use codex_proxy::simulator::{SimulatedLogin, Simulator};
+///
+/// let simulator = Simulator::new();
+/// let issuer = simulator.start().await.unwrap();
+/// let expired = simulator.issue_login(SimulatedLogin::default().expiring_in(-60)).to_string();
+/// let store = MemoryStore::new(Some(AuthDocument::parse(&expired).unwrap()));
+///
+/// let client = HttpClient::new(Duration::from_secs(5)).unwrap();
+/// let oauth = Client::new(client, &issuer.auth_url(), "codex-proxy", "an-example/0.1");
+/// let supplier = TokenSupplier::new(Arc::new(store), oauth);
+/// let access = supplier.access().await.unwrap();
+/// assert!(simulator.accepts_access_token(access.token.expose()));
+/// assert_eq!(supplier.refresh_counts().succeeded, 1);
+/// # });
+/// ```
 #[derive(Debug, Clone)]
 pub struct TokenSupplier {
     shared: Arc<Shared>,

@@ -2,17 +2,21 @@
 
 use crate::backend::answer::stop::StopSequences;
 
-/// How a client wants to see the model's reasoning.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How a client wants to see the model's reasoning. The comments of the variants are the help text of `--reasoning-format`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
 pub enum ReasoningFormat {
-    /// In the field `reasoning_content`, as most clients read it.
+    /// In the field `reasoning_content`
     #[default]
+    #[cfg_attr(not(target_arch = "wasm32"), value(name = "reasoning_content"))]
+    #[serde(rename = "reasoning_content")]
     ReasoningContent,
-    /// In the field `reasoning`.
+    /// In the field `reasoning`
     Reasoning,
-    /// Inside the content, between `<think>` and `</think>`.
+    /// In the text, between `<think>` and `</think>`
     ThinkTags,
-    /// Not at all.
+    /// Not at all
     None,
 }
 

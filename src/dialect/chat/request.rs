@@ -51,6 +51,17 @@ struct Reading<'a> {
 }
 
 /// The chat request in `body`.
+///
+/// ```
+/// use codex_proxy::dialect::chat::request::parse;
+///
+/// let ask = parse(br#"{"model":"gpt-6.1-sol","stream":true,"messages":[{"role":"user","content":"Hi!"}]}"#).unwrap();
+/// assert_eq!((ask.model.as_deref(), ask.stream), (Some("gpt-6.1-sol"), true));
+/// assert_eq!(ask.form.own().unwrap().turns.len(), 1);
+///
+/// let wrong = parse(br#"{"messages":[{"role":"user","content":5}]}"#).unwrap_err();
+/// assert_eq!(wrong.param.as_deref(), Some("messages[0].content"));
+/// ```
 pub fn parse(body: &[u8]) -> Result<Ask<'_, ChatShape>, ApiError> {
     let mut reading = Reading::default();
     let object = json::body(body)?;

@@ -1,0 +1,30 @@
+//! What is answered without asking the backend: who may call, and what every route says.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod guards;
+mod routes;
+
+use codex_proxy::server::settings::ServerSettings;
+
+use common::answer::Answer;
+use common::app::{Served, Setup};
+use common::exact;
+
+/// A proxy without a login, whose backend and issuer nobody can reach.
+struct Proxy(Served);
+
+impl Proxy {
+    async fn start(settings: ServerSettings) -> Self {
+        Self(Served::start(Setup { settings, ..Setup::default() }.app()).await)
+    }
+
+    async fn send(&self, lines: &[&str], body: &str) -> Answer {
+        exact::send(self.0.address, lines, body).await
+    }
+
+    /// `GET path`, as a well-behaved program sends it.
+    async fn get(&self, path: &str) -> Answer {
+        self.send(&[&format!("GET {path}"), "host: localhost"], "").await
+    }
+}
