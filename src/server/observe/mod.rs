@@ -1,6 +1,7 @@
 //! One span, one log line and one set of counts per request, from its head to the end of its answer.
 //!
-//! * [`RequestLog`] travels in the request's extensions; handlers add fields as they learn them.
+//! * [`RequestLog`] travels in the request's extensions; handlers add facts to its typed [`record`] as they learn them, and
+//!   log line, metrics and headers read it.
 //! * The log holds no header, no prompt and no part of an answer. Of an error about the request's body it holds the
 //!   code and the field's name: the message may quote the body.
 //! * The line is written when the answer ends, or earlier when its client disconnects.
@@ -11,12 +12,13 @@
 pub mod metrics;
 pub(super) mod names;
 pub(super) mod once;
+mod record;
 pub(super) mod transcript;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
@@ -34,28 +36,25 @@ use crate::backend::event::answerer::Answerer;
 use crate::excerpt::{Excerpt, MESSAGE, NAME, cut};
 use crate::fault::{ApiError, ErrorKind, Severity};
 use crate::models::Resolution;
-use crate::models::effort::Effort;
 use crate::platform::{Instant, unix_now};
 use crate::server::App;
 use crate::server::capacity::Slot;
 use crate::server::observe::metrics::TokenCounts;
-use crate::server::observe::names::Names;
+use crate::server::observe::record::{FaultRecord, RequestRecord, Resolved};
 use crate::server::shape::FaultShape;
 
 /// The log record of one request. Clones are handles to the same.
 #[derive(Debug, Clone)]
-pub struct RequestLog(Arc<Record>);
+pub struct RequestLog(Arc<Observation>);
 
 #[derive(Debug)]
-struct Record {
+struct Observation {
     app: Arc<App>,
     id: HeaderValue,
     route: String,
     span: Span,
     started: Instant,
-    has_first_token: AtomicBool,
-    severity: Mutex<Severity>,
-    names: Mutex<Names>,
+    record: Mutex<RequestRecord>,
     /// The request's slot, released with the last handle, the answer body's.
     slot: OnceLock<Slot>,
 }
@@ -89,89 +88,78 @@ impl RequestLog {
 
     /// Records the model and effort requested, and their resolution.
     pub fn model(&self, asked: Option<&str>, resolution: &Resolution) {
-        self.names().asked(asked);
-        let word = |effort: Option<Effort>| effort.map_or("-", Effort::as_str);
-        let span = self.span();
-        span.record("model_asked", &*cut(asked.unwrap_or("-"), NAME));
-        span.record("model", &*cut(&resolution.model, NAME));
-        span.record("effort_asked", word(resolution.asked_effort));
-        span.record("effort", word(resolution.effort));
+        let mut record = self.record();
+        record.names.asked(asked);
+        record.resolved = Some(Resolved::new(asked, resolution));
     }
 
     /// Records the service tier requested, and whether it is sent as `priority`.
     pub fn tier(&self, asked: Option<&str>, is_priority: bool) {
-        self.names().asked_tier(asked, is_priority);
+        self.record().names.asked_tier(asked, is_priority);
     }
 
     /// Records the model sent to the backend from now on.
     pub fn sent(&self, model: &str) {
-        if self.names().sent(model) {
-            self.span().record("model", &*cut(model, NAME));
+        let mut record = self.record();
+        if record.names.sent(model)
+            && let Some(resolved) = &mut record.resolved
+        {
+            resolved.model = cut(model, NAME).into_owned();
         }
     }
 
     /// Records the effort sent, if it differs from the planned one.
     pub fn effort_sent(&self, planned: &Resolution, sent: &Resolution) {
-        if planned.effort != sent.effort {
-            self.span().record("effort", sent.effort.map_or("-", Effort::as_str));
+        if planned.effort != sent.effort
+            && let Some(resolved) = &mut self.record().resolved
+        {
+            resolved.effort = sent.effort;
         }
     }
 
     /// Records the answering model. Returns whether it is another than the one sent, for the first time.
     pub fn answered(&self, answered: &Answerer) -> bool {
-        self.names().answered(answered)
+        self.record().names.answered(answered)
     }
 
     /// Records whether the client wants a stream.
     pub fn stream(&self, wanted: bool) {
-        self.span().record("stream", wanted);
+        self.record().stream = Some(wanted);
     }
 
     /// Records the names of ignored request fields.
     pub fn ignored(&self, names: &str) {
-        self.span().record("ignored", &*cut(names, MESSAGE));
+        self.record().ignored = Some(cut(names, MESSAGE).into_owned());
     }
 
     /// Records the backend's id of the call.
     pub fn upstream_request_id(&self, id: &str) {
-        self.span().record("upstream_request_id", &*cut(id, NAME));
+        self.record().upstream_request_id = Some(cut(id, NAME).into_owned());
     }
 
     /// Records the first token. Only the first call counts, so it may be called for each token.
     pub fn first_token(&self) {
-        if self.0.has_first_token.swap(true, Ordering::Relaxed) {
-            return;
+        let mut record = self.record();
+        if record.first_token.is_none() {
+            let delay = self.0.started.elapsed();
+            record.first_token = Some(delay);
+            self.0.app.metrics.first_token(&self.0.route, delay);
         }
-        let delay = self.0.started.elapsed();
-        self.span().record("ttft_ms", millis(delay));
-        self.0.app.metrics.first_token(&self.0.route, delay);
     }
 
     /// Records the answer's tokens, as the backend counted them.
     pub fn tokens(&self, model: &str, counts: TokenCounts) {
-        let span = self.span();
-        span.record("tokens_in", counts.input);
-        span.record("tokens_cached", counts.cached);
-        span.record("tokens_out", counts.output);
+        self.record().tokens = Some(counts);
         self.0.app.metrics.tokens(model, counts);
     }
 
     /// Records the answer's failure: `error` as its status, or after its status was sent.
     pub fn failed(&self, error: &ApiError) {
-        let span = self.span();
-        if let Some(message) = error.loggable() {
-            span.record("error", &*cut(message, MESSAGE));
-        }
-        if let Some(param) = &error.param {
-            span.record("error_param", &*cut(param, NAME));
-        }
-        let code = error.code().unwrap_or(error.kind.row().r#type);
-        span.record("error_code", &*cut(code, NAME));
-        *self.0.severity.lock().unwrap_or_else(PoisonError::into_inner) = error.kind.row().severity;
+        self.record().fault = Some(FaultRecord::new(error));
     }
 
-    fn names(&self) -> MutexGuard<'_, Names> {
-        self.0.names.lock().unwrap_or_else(PoisonError::into_inner)
+    fn record(&self) -> MutexGuard<'_, RequestRecord> {
+        self.0.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin(app: &Arc<App>, request: &Request) -> Self {
@@ -202,28 +190,25 @@ impl RequestLog {
             error_param = field::Empty,
             error_code = field::Empty,
         );
-        Self(Arc::new(Record {
+        Self(Arc::new(Observation {
             app: app.clone(),
             id,
             route,
             span,
             started: Instant::now(),
-            has_first_token: AtomicBool::new(false),
-            severity: Mutex::new(Severity::Info),
-            names: Mutex::default(),
+            record: Mutex::default(),
             slot: OnceLock::new(),
         }))
     }
 
     fn end(&self, outcome: &'static str) {
-        let record = &*self.0;
-        let duration = record.started.elapsed();
-        record.span.record("duration_ms", millis(duration));
-        self.names().record(&record.span);
-        record.app.metrics.end(&record.route, duration);
-        let severity = *record.severity.lock().unwrap_or_else(PoisonError::into_inner);
-        record.span.in_scope(|| match severity {
-            Severity::Info if matches!(record.route.as_str(), "/health" | "/metrics") => tracing::debug!("{outcome}"),
+        let Observation { app, route, span, started, .. } = &*self.0;
+        let duration = started.elapsed();
+        app.metrics.end(route, duration);
+        let record = self.record();
+        record.write_to(span, duration);
+        span.in_scope(|| match record.severity() {
+            Severity::Info if matches!(route.as_str(), "/health" | "/metrics") => tracing::debug!("{outcome}"),
             Severity::Info => tracing::info!("{outcome}"),
             Severity::Warn => tracing::warn!("{outcome}"),
             Severity::Error => tracing::error!("{outcome}"),
@@ -247,9 +232,9 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
         log.failed(error);
     }
     response = shape.apply(response, log.id());
-    log.span().record("status", response.status().as_u16());
+    log.record().status = Some(response.status());
     app.metrics.answered(&log.0.route, response.status());
-    log.names().write(response.headers_mut());
+    log.record().names.write(response.headers_mut());
     response.headers_mut().insert("x-request-id", log.id().clone());
     response.map(|inner| Body::new(Observed { inner, ending }))
 }
@@ -328,10 +313,6 @@ pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
 fn route(request: &Request) -> String {
     let path = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str);
     path.strip_prefix("/v1").unwrap_or(path).to_owned()
-}
-
-fn millis(duration: std::time::Duration) -> f64 {
-    (duration.as_secs_f64() * 10_000.0).round() / 10.0
 }
 
 const ANSWERED: &str = "answered";
