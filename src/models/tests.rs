@@ -132,7 +132,7 @@ fn the_default_stands_in_for_no_name_and_for_other_families() {
     assert_eq!(plain.resolve(None, None).model, "gpt-6.1-sol");
     assert_eq!(plain.resolve(Some("  "), None).model, "gpt-6.1-sol");
     assert!(!plain.resolve(None, None).foreign);
-    assert!(plain.resolve(Some("claude-opus-4-5"), None).foreign);
+    assert!(plain.resolve(Some("llama-4"), None).foreign);
     assert!(!plain.resolve(Some("gpt-5-mini"), None).foreign);
 
     let wished = Models::new(vec![("house".to_owned(), "gpt-6-luna-high".to_owned())], Some("House".to_owned()));
@@ -142,6 +142,27 @@ fn the_default_stands_in_for_no_name_and_for_other_families() {
 
     let odd = Models::new(Vec::new(), Some("my-own-model".to_owned()));
     assert_eq!(odd.resolve(None, None).model, "my-own-model");
+}
+
+#[test]
+fn names_of_anthropics_tiers_mean_models_of_the_list() {
+    let models = Models::default();
+    models.set_live(live(
+        r#"{"models":[{"slug":"nova","priority":1},{"slug":"terra","priority":2},{"slug":"nova-luna","priority":3}]}"#,
+    ));
+    for (asked, sent) in [
+        ("claude-opus-5-5[1m]", "nova"),
+        ("Claude-Sonnet-5-5", "terra"),
+        ("claude-haiku-4-5", "nova-luna"),
+        ("claude-nova", "nova"),
+        ("anthropic/terra", "terra"),
+    ] {
+        let resolution = models.resolve(Some(asked), None);
+        assert_eq!((resolution.model.as_str(), resolution.foreign), (sent, false), "{asked}");
+    }
+    assert!(models.resolve(Some("claude-next"), None).foreign);
+    let aliased = Models::new(vec![("claude-opus-5-5".to_owned(), "gpt-6-luna".to_owned())], None);
+    assert_eq!(aliased.resolve(Some("claude-opus-5-5"), None).model, "gpt-6-luna", "the operator's word comes first");
 }
 
 #[test]
