@@ -301,7 +301,7 @@ fn a_retired_model_is_logged_once() {
     }
     demo.signal("-TERM");
     let (_, log) = demo.end();
-    let lines: Vec<_> = log.lines().filter(|line| line.contains("does not let this account have the model")).collect();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("denies this account the model")).collect();
     assert_eq!(lines.len(), 1, "{log}");
     assert!(lines[0].contains("gpt-5.5") && lines[0].contains("gpt-6-sol"), "{log}");
     assert_eq!(log.lines().filter(|line| line.contains("answered") && line.contains("gpt-5.5")).count(), 3, "{log}");
@@ -444,7 +444,7 @@ fn signing_in_looking_and_signing_out() {
 
     let status = home.run(&pointed_at(&["status"], &upstream, &issuer));
     assert!(status.status.success(), "{status:?}");
-    for words in ["Plan     Plus", "weekly: 12 % used", "5-hour: 40 % used, starts anew in 2 hours"] {
+    for words in ["Plan     Plus", "weekly: 12 % used", "5-hour: 40 % used, resets in 2 hours"] {
         assert!(text(&status.stdout).contains(words), "{words} is not in\n{}", text(&status.stdout));
     }
     let status = home.run(&pointed_at(&["status", "--json"], &upstream, &issuer));
@@ -496,7 +496,7 @@ fn the_doctor_finds_nothing_where_there_is_nothing() {
     };
     let (code, found) = examine();
     assert_eq!(code, Some(0), "{found}");
-    for part in ["is serving on", "more minutes", "is yours alone", "✅ backend", "✅ issuer", "✅ clock"] {
+    for part in ["is serving on", "more minutes", "is private", "✅ backend", "✅ issuer", "✅ clock"] {
         assert!(found.contains(part), "{part} is not in\n{found}");
     }
     assert!(!found.contains('❌') && !found.contains('⚠'), "{found}");
@@ -531,7 +531,7 @@ fn the_doctor_tells_how_the_workspace_is_reached() {
     for login in [SimulatedLogin::default(), SimulatedLogin::default().fedramp()] {
         home.write(LOGIN_FILE, &simulator.issue_login(login).to_string());
         for (workspace, flags, code, begin, part) in [
-            (usual.clone(), &[][..], 0, "✅", "is asked where it is served"),
+            (usual.clone(), &[][..], 0, "✅", "is reached at its own address"),
             (
                 Workspace { origin: Some(government.to_owned()), ..usual.clone() },
                 &[],
