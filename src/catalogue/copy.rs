@@ -98,7 +98,7 @@ impl CatalogueCopy {
         let text = match cache.load() {
             Ok(text) => text?,
             Err(error) => {
-                tracing::warn!("cannot read {cache:?}: {error}; doing without it");
+                tracing::warn!("cannot read {cache:?}: {error}; ignoring it");
                 return None;
             }
         };
@@ -109,7 +109,7 @@ impl CatalogueCopy {
             Ok((copy, live)) if copy.upstream == upstream && !live.is_empty() => Some((copy, live)),
             Ok(_) => None,
             Err(error) => {
-                tracing::warn!("{cache:?} is broken: {error}; doing without it");
+                tracing::warn!("{cache:?} is broken: {error}; ignoring it");
                 None
             }
         }

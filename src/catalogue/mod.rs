@@ -48,13 +48,13 @@ pub enum CatalogueError {
     #[error("the models cannot be fetched: {0}")]
     Transport(#[from] TransportError),
     /// The backend exceeded the time limit.
-    #[error("the backend did not give its models within {} seconds", .0.as_secs())]
+    #[error("the backend did not send its models within {} seconds", .0.as_secs())]
     Timeout(Duration),
     /// The backend refused or failed.
     #[error("the backend answered {} when asked for its models", .0.as_u16())]
     Status(StatusCode),
     /// The answer is no list of models.
-    #[error("the backend gave something else than a list of models: {0}")]
+    #[error("the backend's answer is not a list of models: {0}")]
     Invalid(#[from] serde_json::Error),
     /// The list is empty: usually the client version is too old.
     #[error("the backend has no models for client version {0}; a newer one may be set with --client-version")]
@@ -175,8 +175,8 @@ impl Catalogue {
     async fn fetch_in_background(inner: Arc<Inner>, announced: Option<String>, _turn: OwnedMutexGuard<()>) {
         match inner.fetch(announced).await {
             Ok(()) => {}
-            Err(error) if error.is_no_login() => tracing::debug!("{error}; the models stay those known so far"),
-            Err(error) => tracing::warn!("{error}; going on with the models known so far"),
+            Err(error) if error.is_no_login() => tracing::debug!("{error}; keeping the models known so far"),
+            Err(error) => tracing::warn!("{error}; keeping the models known so far"),
         }
     }
 }

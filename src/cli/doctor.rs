@@ -133,7 +133,7 @@ fn token(status: &AdminStatus, choice: StoreChoice, place: &impl Display) -> Fin
         Some(error) => Verdict::Broken.about("login", error),
         None if status.is_expired => Verdict::Doubtful
             .about("login", format!("the token in {place} has expired; it is renewed on the next start")),
-        None => Verdict::Fine.about("login", format!("the token in {place} is good for {left} more minutes")),
+        None => Verdict::Fine.about("login", format!("the token in {place} is valid for {left} more minutes")),
     }
 }
 
@@ -146,7 +146,7 @@ fn permissions(config: &Config, location: &str) -> Vec<Finding> {
     }
     let mode = |path: &Path| std::fs::metadata(path).ok().map(|metadata| metadata.permissions().mode() & 0o777);
     let file = mode(Path::new(location)).map(|mode| match mode & 0o077 {
-        0 => Verdict::Fine.about("file", format!("{location} is yours alone")),
+        0 => Verdict::Fine.about("file", format!("{location} is private")),
         _ => Verdict::Doubtful
             .about("file", format!("others can read {location} (mode {mode:03o}); run: chmod 600 {location}")),
     });
@@ -197,7 +197,7 @@ async fn workspace(config: &Config, client: &HttpClient, login: Option<&Login>, 
             Problem::Misrouted(text) => Verdict::Doubtful.about("workspace", text),
         })
         .collect();
-    if findings.is_empty() { vec![Verdict::Fine.about("workspace", "is asked where it is served")] } else { findings }
+    if findings.is_empty() { vec![Verdict::Fine.about("workspace", "is reached at its own address")] } else { findings }
 }
 
 async fn token_issuer(config: &Config, client: &HttpClient) -> Finding {
@@ -213,7 +213,7 @@ fn clock(headers: &HeaderMap) -> Finding {
     let theirs = date.and_then(|date| httpdate::parse_http_date(date).ok());
     let theirs = theirs.and_then(|date| date.duration_since(SystemTime::UNIX_EPOCH).ok());
     let Some(apart) = theirs.map(|theirs| theirs.abs_diff(unix_now())) else {
-        return Verdict::Unchecked.about("clock", "not checked: the backend does not say what time it is");
+        return Verdict::Unchecked.about("clock", "not checked: the backend sends no time");
     };
     if apart <= CLOCK_TOLERANCE {
         return Verdict::Fine.about("clock", "agrees with the backend's");

@@ -239,7 +239,7 @@ async fn poll(oauth: &Client, device: &DeviceCode) -> Result<AuthorizationCode, 
             Ok(Some(code)) => return Ok(code),
             Ok(None) => {}
             Err(error @ (IssuerError::Transport(_) | IssuerError::Timeout(_))) => {
-                tracing::debug!("asking again after: {error}");
+                tracing::debug!("retrying after: {error}");
             }
             Err(error) => return Err(error.into()),
         }

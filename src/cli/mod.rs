@@ -1,7 +1,7 @@
 //! The command line: its options, and its commands.
 //!
-//! * [`args`] parses the command line, [`layers`] adds environment and configuration file, [`config`] resolves the
-//!   result.
+//! * [`config::args`] parses the command line, [`config::layers`] adds environment and configuration file, [`config`]
+//!   resolves the result.
 //! * First of all, dumps of this process are disabled: it holds tokens.
 //! * One file per command; each writes human-readable text to its `output`.
 //! * A failure is one line on stderr that says what to do; the exit code is 1, or 2 for an invalid command line.

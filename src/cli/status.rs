@@ -111,7 +111,6 @@ impl Report {
 
 fn window_line(window: &UsageWindow, now: u64) -> String {
     let feature = window.feature.as_ref().map(|feature| format!(" of {feature}")).unwrap_or_default();
-    let resets =
-        window.resets_at.map(|at| format!(", starts anew {}", humanize::relative(at, now))).unwrap_or_default();
+    let resets = window.resets_at.map(|at| format!(", resets {}", humanize::relative(at, now))).unwrap_or_default();
     format!("{}{feature}: {:.0} % used{resets}", window.name, window.used_percent)
 }

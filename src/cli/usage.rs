@@ -48,7 +48,7 @@ impl Asker {
         if !status.is_success() {
             return Err(format!("the backend answered {status}"));
         }
-        windows(&body).ok_or_else(|| "the answer makes no sense".to_owned())
+        windows(&body).ok_or_else(|| "the answer cannot be read".to_owned())
     }
 
     /// Fetches a page of the backend, such as `wham/usage`, with the login of `access`. The error is a predicate

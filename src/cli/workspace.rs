@@ -92,8 +92,8 @@ impl Workspace {
                 Some(format!("the workspace needs no --account-routing-override, and {configured:?} is set"))
             }
             (Some(named), _) => Some(match defaults::header_text(named.to_owned()) {
-                Ok(route) => format!("the workspace wants a route; start with --account-routing-override {route}"),
-                Err(problem) => format!("the workspace wants a route that cannot be sent: {problem}"),
+                Ok(route) => format!("the workspace needs a route; start with --account-routing-override {route}"),
+                Err(problem) => format!("the workspace needs a route that cannot be sent: {problem}"),
             }),
             (None, None) => None,
         }

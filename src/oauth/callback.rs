@@ -123,7 +123,7 @@ fn answer<B>(request: &Request<B>, sign_in: &SignIn, port: u16) -> (Response<Str
         return (page(StatusCode::METHOD_NOT_ALLOWED, "Only GET is answered here."), None);
     }
     if !is_own(request.headers(), port) {
-        return (page(StatusCode::FORBIDDEN, "This page answers only to the sign-in that it belongs to."), None);
+        return (page(StatusCode::FORBIDDEN, "This page accepts only the redirect of its own sign-in."), None);
     }
     let query = request.uri().query().unwrap_or_default();
     match request.uri().path() {

@@ -88,7 +88,7 @@ impl Client {
             "refresh_token": refresh_token.expose(),
         });
         let answer = self.post_json("/oauth/token", &body, REFRESH_LIMIT).await?;
-        TokenSet::parse(&answer.success()?).ok_or_else(|| IssuerError::Invalid("it is no JSON object".into()))
+        TokenSet::parse(&answer.success()?).ok_or_else(|| IssuerError::Invalid("it is not a JSON object".into()))
     }
 
     /// Exchanges the code of a completed sign-in for the login's first three tokens.
@@ -102,7 +102,7 @@ impl Client {
             .finish();
         let request = self.request("/oauth/token", "application/x-www-form-urlencoded", form)?;
         let answer = self.send(request, EXCHANGE_LIMIT).await?.success()?;
-        let tokens = TokenSet::parse(&answer).ok_or_else(|| IssuerError::Invalid("it is no JSON object".into()))?;
+        let tokens = TokenSet::parse(&answer).ok_or_else(|| IssuerError::Invalid("it is not a JSON object".into()))?;
         if tokens.id_token.is_none() || tokens.access_token.is_none() || tokens.refresh_token.is_none() {
             return Err(IssuerError::Invalid("a token is missing".into()));
         }

@@ -57,7 +57,7 @@ pub enum IssuerError {
     #[error("the sign-in service did not answer within {} seconds", .0.as_secs())]
     Timeout(Duration),
     /// The answer cannot be interpreted.
-    #[error("the sign-in service gave an unusable answer: {0}")]
+    #[error("the sign-in service sent an unusable answer: {0}")]
     Invalid(Cow<'static, str>),
 }
 

@@ -41,7 +41,7 @@ pub struct TokenSet {
 
 impl TokenSet {
     /// Reads an answer. An empty token and a field of the wrong type count as absent: the old refresh token is used up
-    /// by now, so no other field may cost the new one. `None` if it is no JSON object.
+    /// by now, so no other field may cost the new one. `None` if it is not a JSON object.
     pub fn parse(body: &[u8]) -> Option<Self> {
         let answer: Answer = serde_json::from_slice(body).ok()?;
         let token = |value: Option<Value>| match value {

@@ -29,16 +29,16 @@ pub enum SignInError {
     #[error("the system's random source failed")]
     NoRandomness,
     /// The callback belongs to another sign-in.
-    #[error("this answer belongs to another sign-in: its state is not the one that was sent")]
+    #[error("this answer belongs to another sign-in: its state does not match")]
     WrongState,
     /// The callback has neither a code nor an error.
-    #[error("the address has no code; paste the whole address the browser was sent to")]
+    #[error("the address has no code; paste the whole address from the browser")]
     NoCode,
     /// The issuer or the user refused.
     #[error("the sign-in was refused: {0}")]
     Refused(String),
     /// Another program's sign-in asked for the port.
-    #[error("another program's sign-in has taken over")]
+    #[error("another program's sign-in has taken the port")]
     TakenOver,
 }
 

@@ -108,7 +108,7 @@ impl Unpacker {
 }
 
 fn broken(error: &io::Error) -> TransportError {
-    let message = format!("the answer is not packed as it says: {error}");
+    let message = format!("the answer does not match its content-encoding: {error}");
     TransportError { kind: TransportErrorKind::Interrupted, message }
 }
 
@@ -220,6 +220,6 @@ mod tests {
         let error = inflated("gzip", cut).await.1.unwrap_err();
         assert_eq!(error.kind, TransportErrorKind::Interrupted);
         let error = inflated("gzip", vec![b"data: {}\n\n".to_vec()]).await.1.unwrap_err();
-        assert!(error.message.contains("not packed as it says"), "{error}");
+        assert!(error.message.contains("does not match its content-encoding"), "{error}");
     }
 }

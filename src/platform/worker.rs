@@ -180,7 +180,7 @@ pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {
         Ok(JsValue::UNDEFINED)
     }));
     if let Err(error) = wait_until(&promise) {
-        tracing::debug!("background work may be cut off: {}", words(&error));
+        tracing::debug!("background work may be interrupted: {}", words(&error));
     }
 }
 
@@ -213,5 +213,5 @@ fn interrupted(error: &dyn std::fmt::Display) -> TransportError {
 
 fn words(error: &JsValue) -> String {
     let message = error.dyn_ref::<worker::js_sys::Error>().map(|error| String::from(error.message()));
-    message.or_else(|| error.as_string()).unwrap_or_else(|| "the host gives no reason".to_owned())
+    message.or_else(|| error.as_string()).unwrap_or_else(|| "the host gave no reason".to_owned())
 }

@@ -100,12 +100,12 @@ impl<'a> Patience<'a> {
             ready!(self.timer.poll(context));
             let is_too_little = self.progress.is_too_little();
             if Instant::now() >= self.heard + self.silence {
-                return Poll::Ready(too_slow("the rest of the request body did not come in time".to_owned()));
+                return Poll::Ready(too_slow("the rest of the request body did not arrive in time".to_owned()));
             }
             if is_too_little && self.slot.is_some_and(Slot::is_short) {
                 let least = FLOOR >> 10;
                 return Poll::Ready(too_slow(format!(
-                    "the request body came with less than {least} KiB a minute, while other requests need the room"
+                    "the request body arrived at less than {least} KiB a minute while other requests need the memory"
                 )));
             }
             self.timer.reset(self.progress.end().min(self.heard + self.silence));
@@ -208,7 +208,7 @@ impl Encoding {
 
 fn too_large(limit: usize) -> ApiError {
     let advice = if cfg!(target_arch = "wasm32") {
-        "a Worker has no room for more"
+        "a Worker has no memory for more"
     } else {
         "start the proxy with a larger --max-body-size to send it"
     };
@@ -222,10 +222,7 @@ fn unknown_encoding() -> ApiError {
 }
 
 fn wrongly_encoded(reason: &str) -> ApiError {
-    ApiError::new(
-        ErrorKind::InvalidRequest,
-        format!("the request body is not what its content-encoding says: {reason}"),
-    )
+    ApiError::new(ErrorKind::InvalidRequest, format!("the request body does not match its content-encoding: {reason}"))
 }
 
 #[cfg(test)]

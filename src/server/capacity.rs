@@ -108,7 +108,7 @@ impl Slot {
             return Ok(());
         }
         let most = bodies.most >> 20;
-        Err(busy(format!("the requests in flight take the {most} MiB that there are for their bodies")))
+        Err(busy(format!("the bodies of the requests in flight use all of their {most} MiB")))
     }
 
     /// Sets the held bytes to `bytes`, without a limit: an admitted request is not refused for its translation's size.

@@ -2,7 +2,8 @@
 //!
 //! * The default is the catalogue of Codex CLI 0.169 without `gpt-5.5`, which the backend has refused since 2026-10-14:
 //!   the list of a paying account in November 2026.
-//! * A retired model is in no list and is refused; [`SimulatedCatalogue::with_retired`] is the account before the retirements.
+//! * A retired model is in no list and is refused; [`SimulatedCatalogue::with_retired`] is the account before the
+//!   retirements.
 //! * A hidden model is callable but not listed.
 
 use serde_json::{Value, json};

@@ -20,16 +20,16 @@ pub const CLIENT_VERSION: &str = "0.169.0";
 /// Checks a base URL and removes a trailing slash. The error is the problem.
 pub fn base_url(text: &str) -> Result<String, String> {
     let wrong = |problem: &str| format!("{text:?} {problem}");
-    let url: Uri = text.trim().parse().map_err(|_| wrong("is no URL"))?;
+    let url: Uri = text.trim().parse().map_err(|_| wrong("is not a URL"))?;
     let text = text.trim().trim_end_matches('/');
-    let host = url.host().filter(|host| !host.is_empty()).ok_or_else(|| wrong("is no URL with a host"))?;
+    let host = url.host().filter(|host| !host.is_empty()).ok_or_else(|| wrong("is not a URL with a host"))?;
     if url.query().is_some() || url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Err(wrong("must have neither a query nor a user name"));
     }
     match url.scheme_str() {
         Some("https") => Ok(text.to_owned()),
         Some("http") if is_loopback(host) => Ok(text.to_owned()),
-        Some("http") => Err(wrong("would send your login in the clear; plain http is for loopback hosts only")),
+        Some("http") => Err(wrong("would send your login unencrypted; plain http is for loopback hosts only")),
         _ => Err(wrong("must begin with https://")),
     }
 }

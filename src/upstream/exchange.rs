@@ -169,7 +169,7 @@ impl Upstream {
         self.failed(&failed);
         let Some(delay) = retries.delay(failed.retry, jitter()) else { return Err(failed.error) };
         (self.observe)(Incident::Retried);
-        tracing::info!(delay_ms = delay.as_millis(), "trying again: {}", failed.error);
+        tracing::info!(delay_ms = delay.as_millis(), "retrying: {}", failed.error);
         sleep(delay).await;
         Ok(())
     }

@@ -227,8 +227,8 @@ fn kind_of_status(status: StatusCode) -> ErrorKind {
 
 fn describe(kind: ErrorKind, failure: &Failure) -> ApiError {
     let words = failure.message.clone().unwrap_or_else(|| match &failure.code {
-        Some(code) => format!("the backend failed with the code {code} and no words"),
-        None => "the backend failed without saying why".to_owned(),
+        Some(code) => format!("the backend failed with the code {code} and no message"),
+        None => "the backend failed without a reason".to_owned(),
     });
     let message = match kind {
         ErrorKind::UpstreamAuth => {
@@ -275,16 +275,14 @@ fn without_words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiErr
                  you have set --upstream-url, check it"
             ),
         ),
-        (ErrorKind::RateLimited, _) => {
-            ApiError::new(ErrorKind::RateLimited, format!("{answered}: too many requests in too short a time"))
-        }
+        (ErrorKind::RateLimited, _) => ApiError::new(ErrorKind::RateLimited, format!("{answered}: too many requests")),
         (ErrorKind::UpstreamAuth, _) => ApiError::new(
             ErrorKind::UpstreamAuth,
             "the backend does not accept the ChatGPT login; run `codex-proxy login`",
         ),
         (ErrorKind::UpstreamInvalid, _) if status.is_redirection() => ApiError::new(
             ErrorKind::UpstreamInvalid,
-            format!("{answered}, a redirect, which is not followed because it would carry the login along"),
+            format!("{answered}, a redirect, which is not followed because it would send the login to another host"),
         ),
         (kind, true) => ApiError::new(kind, format!("{answered} with an empty body")),
         (kind, false) if is_page(&text) => ApiError::new(kind, format!("{answered} with a page instead of data")),
@@ -293,7 +291,7 @@ fn without_words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiErr
             format!("{answered} with more than {} KiB, of which only the beginning was read", LARGEST_ERROR_BODY >> 10),
         ),
         (kind, false) if is_readable(&text) => ApiError::new(kind, format!("{answered}: {}", text.trim())),
-        (kind, false) => ApiError::new(kind, format!("{answered} with something that is neither text nor data")),
+        (kind, false) => ApiError::new(kind, format!("{answered} with a body that is neither text nor data")),
     }
 }
 

@@ -1,9 +1,11 @@
 //! One call to the backend, from token to the first visible event.
 //!
-//! * [`Upstream::open`] sends a [`BackendCall`] and reads its answer until the first event that a client would see. Until then
-//!   a failure is an error with its own status, and may be retried; afterwards the answer belongs to the client.
-//! * A 401 first reloads the login, then renews it; other failures are mapped in [`failed_attempt`] and retried as [`retry`]
-//!   says, or once with another body from `remedy`: a retired model's successor, or an effort that the model supports.
+//! * [`Upstream::open`] sends a [`BackendCall`] and reads its answer until the first event that a client would see.
+//!   Until then a failure is an error with its own status, and may be retried; afterwards the answer belongs to the
+//!   client.
+//! * A 401 first reloads the login, then renews it; other failures are mapped in [`failed_attempt`] and retried as
+//!   [`retry`] says, or once with another body from `remedy`: a retired model's successor, or an effort that the model
+//!   supports.
 //! * `when` reads the time of a retry from a failure.
 //! * [`defaults`]: the default addresses, and checks of an operator's values.
 //! * Dropping the returned futures and streams closes the connection to the backend.
@@ -155,19 +157,17 @@ impl Upstream {
         if answered.response.status() != StatusCode::UNAUTHORIZED {
             return Ok(answered);
         }
-        tracing::info!("the backend refuses the token; looking whether the store has another");
+        tracing::info!("the backend rejects the token; checking whether the store has another");
         let access = self.supplier.reload(&access).await.map_err(FailedAttempt::no_login)?;
         let answered = self.send_as(&access, call, cut).await?;
         if answered.response.status() != StatusCode::UNAUTHORIZED {
             return Ok(answered);
         }
         let access = if self.supplier.is_new_and_unproven(&access) {
-            tracing::warn!(
-                "the backend refuses a token that the issuer has just given; it is not renewed again so soon"
-            );
+            tracing::warn!("the backend rejects a token that was just issued; it is not renewed again so soon");
             access
         } else {
-            tracing::info!("the backend still refuses the token; renewing it");
+            tracing::info!("the backend still rejects the token; renewing it");
             self.supplier.renew(&access).await.map_err(FailedAttempt::no_login)?
         };
         self.send_as(&access, call, cut).await

@@ -59,7 +59,7 @@ impl<'c> Treated<'c> {
         if self.cut == Cut::All || !self.call.body.has_reasoning() {
             return false;
         }
-        tracing::info!("the backend refuses reasoning of an earlier turn; trying again without it");
+        tracing::info!("the backend refuses reasoning of an earlier turn; retrying without it");
         self.call.body.refuse_reasoning();
         self.cut = Cut::All;
         true
@@ -77,7 +77,7 @@ impl<'c> Treated<'c> {
         tracing::warn!(
             model = refused,
             successor = successor.model,
-            "the backend does not let this account have the model; sending its successor from now on"
+            "the backend denies this account the model; sending its successor from now on"
         );
         self.refused_model = Some(error.clone());
         self.send_as(successor)
@@ -103,7 +103,7 @@ impl<'c> Treated<'c> {
             model = fitting.model,
             refused = word(refused),
             effort = word(fitting.effort),
-            "the backend does not take this effort for the model; sending the nearest from now on"
+            "the backend does not support this effort for the model; sending the nearest from now on"
         );
         self.send_as(fitting)
     }

@@ -110,8 +110,8 @@ fn issuer(settings: &WorkerSettings, client: &HttpClient) -> oauth::Client {
 
 /// The problem may hold confidential values, so only the log has it.
 fn misconfigured(problem: &str) -> http::Response<Body> {
-    worker::console_error!("this Worker is not set up right: {}", problem);
-    ApiError::new(ErrorKind::Internal, "this Worker is not set up right; its log says more").into_response()
+    worker::console_error!("this Worker is misconfigured: {}", problem);
+    ApiError::new(ErrorKind::Internal, "this Worker is misconfigured; see its log").into_response()
 }
 
 static ISOLATE: OnceLock<Result<Isolate, String>> = OnceLock::new();

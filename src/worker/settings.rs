@@ -71,7 +71,7 @@ impl WorkerSettings {
             },
             auth_url: checked("CODEX_AUTH_URL", defaults::AUTH_URL, |text| defaults::base_url(&text))?,
             default_model: set("DEFAULT_MODEL"),
-            log_level: level.parse().map_err(|_| format!("RUST_LOG: {level:?} is no level; write it like info"))?,
+            log_level: level.parse().map_err(|_| format!("RUST_LOG: {level:?} is not a level; write it like info"))?,
         })
     }
 }

@@ -24,10 +24,10 @@ export class LoginKeeper {
   fetch(request) {
     revive();
     if (this.instanceId !== life.instanceId) {
-      this.keeper = this.create();
+      this.owner = this.create();
       this.instanceId = life.instanceId;
     }
-    return this.keeper.fetch(request);
+    return this.owner.fetch(request);
   }
 }
 

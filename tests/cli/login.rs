@@ -71,7 +71,7 @@ fn signing_in_looking_and_signing_out() {
 
     let status = home.run(&pointed_at(&["status"], &upstream, &issuer));
     assert!(status.status.success(), "{status:?}");
-    for words in ["Plan     Plus", "weekly: 12 % used", "5-hour: 40 % used, starts anew in 2 hours"] {
+    for words in ["Plan     Plus", "weekly: 12 % used", "5-hour: 40 % used, resets in 2 hours"] {
         assert!(text(&status.stdout).contains(words), "{words} is not in\n{}", text(&status.stdout));
     }
     let status = home.run(&pointed_at(&["status", "--json"], &upstream, &issuer));
@@ -124,7 +124,7 @@ fn the_doctor_finds_nothing_where_there_is_nothing() {
     };
     let (code, found) = examine();
     assert_eq!(code, Some(0), "{found}");
-    for part in ["is serving on", "more minutes", "is yours alone", "✅ backend", "✅ issuer", "✅ clock"] {
+    for part in ["is serving on", "more minutes", "is private", "✅ backend", "✅ issuer", "✅ clock"] {
         assert!(found.contains(part), "{part} is not in\n{found}");
     }
     assert!(!found.contains('❌') && !found.contains('⚠'), "{found}");
@@ -159,7 +159,7 @@ fn the_doctor_tells_how_the_workspace_is_reached() {
     for login in [SimulatedLogin::default(), SimulatedLogin::default().fedramp()] {
         home.write(LOGIN_FILE, &simulator.issue_login(login).to_string());
         for (workspace, flags, code, begin, part) in [
-            (usual.clone(), &[][..], 0, "✅", "is asked where it is served"),
+            (usual.clone(), &[][..], 0, "✅", "is reached at its own address"),
             (
                 Workspace { origin: Some(government.to_owned()), ..usual.clone() },
                 &[],

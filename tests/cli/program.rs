@@ -148,7 +148,7 @@ fn a_retired_model_is_logged_once() {
     }
     demo.signal("-TERM");
     let (_, log) = demo.end();
-    let lines: Vec<_> = log.lines().filter(|line| line.contains("does not let this account have the model")).collect();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("denies this account the model")).collect();
     assert_eq!(lines.len(), 1, "{log}");
     assert!(lines[0].contains("gpt-5.5") && lines[0].contains("gpt-6-sol"), "{log}");
     assert_eq!(log.lines().filter(|line| line.contains("answered") && line.contains("gpt-5.5")).count(), 3, "{log}");

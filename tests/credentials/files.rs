@@ -165,7 +165,7 @@ async fn a_token_that_still_works_is_not_renewed_where_the_new_one_could_not_be_
         assert_eq!(supplier.access().await.unwrap().token.expose(), token(&document, "access_token"));
     }
     assert_eq!(world.simulator.counters().refreshes, 0);
-    assert_eq!(log.count("is not renewed before its end"), 1, "{}", log.text());
+    assert_eq!(log.count("is not renewed early"), 1, "{}", log.text());
     // Rejected by the backend it is of no use, and then a token in memory is better than none.
     let access = supplier.access().await.unwrap();
     assert_ne!(supplier.renew(&access).await.unwrap(), access);

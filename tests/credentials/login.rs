@@ -404,7 +404,7 @@ async fn a_sign_in_without_all_its_tokens_stores_nothing() {
     });
     for (answer, words) in [
         (ScriptedAnswer::json(StatusCode::OK, &json!({ "access_token": "a", "id_token": "b" })), "a token is missing"),
-        (ScriptedAnswer::json(StatusCode::OK, &json!([])), "no JSON object"),
+        (ScriptedAnswer::json(StatusCode::OK, &json!([])), "not a JSON object"),
         (ScriptedAnswer::status(StatusCode::OK).bytes(vec![b' '; 2 << 20]), "too long"),
         (ScriptedAnswer::cloudflare_challenge(), "Cloudflare"),
     ] {

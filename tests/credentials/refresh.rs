@@ -279,7 +279,7 @@ async fn tokens_of_another_account_are_refused_and_the_login_is_kept() {
         let before = std::fs::read(world.path()).unwrap();
         world.simulator.configure(|settings| settings.issuer.refresh_as = Some(other));
         let error = world.supplier().access().await.unwrap_err();
-        assert!(error.to_string().contains("its tokens are another account's"), "{error}");
+        assert!(error.to_string().contains("its tokens belong to another account"), "{error}");
         assert_eq!(std::fs::read(world.path()).unwrap(), before);
     }
 }

@@ -52,7 +52,7 @@ async fn a_certificate_of_another_name_is_told_as_that_and_once() {
     for stream in [false, true] {
         let Answer { status, text, .. } = proxy.ask(stream).await;
         assert!(status == 502 && text.contains(r#""code":"upstream_unreachable""#), "{status} {text}");
-        assert!(text.contains("certificate it shows is for localhost, not for 127.0.0.1"), "{text}");
+        assert!(text.contains("its TLS certificate is for localhost, not for 127.0.0.1"), "{text}");
         assert!(!text.contains("resolved"), "{text}");
     }
     assert_eq!(proxy.metric("codex_proxy_upstream_retries_total").await, "0");

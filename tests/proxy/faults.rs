@@ -182,8 +182,8 @@ async fn an_answer_without_any_words_of_the_backends_is_explained() {
     let long = "x".repeat(501);
     let cases: [(u16, Vec<u8>, u16, &str); 9] = [
         (400, b"  upstream connect error \n".to_vec(), 400, "the backend answered 400: upstream connect error"),
-        (400, long.into_bytes(), 400, "the backend answered 400 with something that is neither text nor data"),
-        (400, vec![0, 159, 146, 150], 400, "the backend answered 400 with something that is neither text nor data"),
+        (400, long.into_bytes(), 400, "the backend answered 400 with a body that is neither text nor data"),
+        (400, vec![0, 159, 146, 150], 400, "the backend answered 400 with a body that is neither text nor data"),
         (400, Vec::new(), 400, "the backend answered 400 with an empty body"),
         (400, b"<p>no</p>".to_vec(), 400, "the backend answered 400 with a page instead of data"),
         (402, Vec::new(), 429, "the backend answered 402 with an empty body"),
@@ -210,8 +210,8 @@ async fn an_answer_without_any_words_of_the_backends_is_explained() {
 async fn a_failure_without_words_says_its_code() {
     let proxy = Proxy::start().await;
     for (error, words) in [
-        (json!({ "code": "strange_thing" }), "the code strange_thing and no words"),
-        (json!({ "type": "strange" }), "without saying why"),
+        (json!({ "code": "strange_thing" }), "the code strange_thing and no message"),
+        (json!({ "type": "strange" }), "without a reason"),
         (json!({ "code": "rate_limit_exceeded", "message": "Please try again in 20 lightyears." }), "20 lightyears"),
     ] {
         let body = json!({ "error": error }).to_string();

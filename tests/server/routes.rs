@@ -59,12 +59,11 @@ async fn what_is_not_served_says_whether_the_backend_has_it() {
     for (target, words) in [
         ("/v1/embeddings", "backend has no embeddings"),
         ("/v1/images/generations", "this proxy does not serve it"),
-        ("/v1/messages", "this proxy does not serve it"),
         ("/v1/realtime/sessions", "this proxy does not serve it"),
         ("/v1/audio/transcriptions", "this proxy serves no audio"),
         ("/v1/files", "this proxy keeps no files"),
         ("/v1/completions", "backend has no text completions"),
-        ("/v1/fine_tuning/jobs", "backend has nothing of the kind"),
+        ("/v1/fine_tuning/jobs", "backend does not support it"),
     ] {
         let message = proxy.get(target).await.json()["error"]["message"].as_str().expect("words").to_owned();
         assert!(message.contains(words), "{target}: {message}");

@@ -88,6 +88,6 @@ async fn a_login_is_not_sent_in_the_clear() {
     let Some(world) = World::with(&[HERE], bindings).await else { return };
     let answer = ask(&world, "GET", "/health", "").await;
     assert_eq!(answer.status, 500);
-    assert!(answer.error()["message"].as_str().unwrap().contains("not set up right"), "{}", answer.text);
+    assert!(answer.error()["message"].as_str().unwrap().contains("misconfigured"), "{}", answer.text);
     assert!(!answer.text.contains("secret"), "{}", answer.text);
 }

@@ -1,4 +1,4 @@
-//! The login: set through the admin API, published in KV, renewed once by its keeper.
+//! The login: set through the admin API, published in KV, renewed once by its owner.
 
 use std::time::Duration;
 

@@ -166,14 +166,15 @@ fn guard(options: &Options, host: &str, admin_key: &str, environment: &Environme
     let wrong = |option: &str, problem: String| CliError::Option { option: option.to_owned(), problem };
     // An IPv6 address needs brackets wherever a host may have a port.
     let own = if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
-    let no_host = |host: &str| format!("{host:?} is no host name; write it like proxy.lan, without a scheme or path");
+    let no_host =
+        |host: &str| format!("{host:?} is not a host name; write it like proxy.lan, without a scheme or path");
     if HostPolicy::new([own.as_str()]).is_err() {
         return Err(wrong("--host", no_host(host)));
     }
     let hosts = options.allow_host.iter().map(String::as_str);
     let allowed = HostPolicy::new(hosts.chain([own.as_str()])).map_err(|host| wrong("--allow-host", no_host(&host)))?;
     let origins = OriginPolicy::new(options.allow_origin.iter().map(String::as_str)).map_err(|origin| {
-        wrong("--allow-origin", format!("{origin:?} is no origin; name each one like https://app.example"))
+        wrong("--allow-origin", format!("{origin:?} is not an origin; name each one like https://app.example"))
     })?;
     if options.api_key.iter().any(|key| key.trim().is_empty()) {
         return Err(wrong("--api-key", "a key must not be blank".to_owned()));
@@ -267,12 +268,12 @@ mod tests {
             ("http://localhost:1/x", Ok("http://localhost:1/x")),
             ("http://127.0.0.1", Ok("http://127.0.0.1")),
             ("http://[::1]:9", Ok("http://[::1]:9")),
-            ("http://proxy.example", Err("in the clear")),
-            ("http://127.0.0.1.nip.io", Err("in the clear")),
-            ("http://localhost.evil", Err("in the clear")),
+            ("http://proxy.example", Err("unencrypted")),
+            ("http://127.0.0.1.nip.io", Err("unencrypted")),
+            ("http://localhost.evil", Err("unencrypted")),
             ("ftp://localhost", Err("https://")),
             ("chatgpt.com", Err("https://")),
-            ("https://", Err("no URL")),
+            ("https://", Err("not a URL")),
             ("https://u:p@chatgpt.com", Err("user name")),
             ("https://chatgpt.com?x=1", Err("query")),
         ];

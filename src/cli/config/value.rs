@@ -15,7 +15,7 @@ impl FromStr for ByteSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no size; write it like 64MiB");
+        let wrong = || format!("{text:?} is not a size; write it like 64MiB");
         let lower = text.trim().to_ascii_lowercase();
         let digits = lower.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(lower.len());
         let (number, unit) = lower.split_at(digits);
@@ -64,7 +64,7 @@ impl FromStr for Alias {
             Some((from, to)) if !from.is_empty() && !to.is_empty() => {
                 Ok(Self { from: from.to_owned(), to: to.to_owned() })
             }
-            _ => Err(format!("{text:?} is no alias; write it like gpt-4o=gpt-6.1-sol")),
+            _ => Err(format!("{text:?} is not an alias; write it like gpt-4o=gpt-6.1-sol")),
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::credentials::supplier::stop::Stop;
 
 /// The binding of the KV namespace.
 pub const KV_BINDING: &str = "GEMINI_CLI_KV";
-/// The binding of the owner's Durable Object class.
+/// The binding of the owner's Durable Object class. Deployed Workers have it, and the class, under these names.
 pub const OWNER_BINDING: &str = "LOGIN_KEEPER";
 
 /// The login of a Worker, as one isolate sees it.
@@ -99,7 +99,7 @@ impl KvStore {
     async fn ask(&self, order: &Order) -> Result<OrderOutcome, CredentialError> {
         let answer = SendFuture::new(self.send(order)).await.map_err(|error| CredentialError::Unreadable {
             place: place(),
-            reason: format!("the Durable Object that keeps the login does not answer: {error}"),
+            reason: format!("the Durable Object of the login does not answer: {error}"),
         })?;
         let is_news = self.known().number < answer.revision.number;
         self.learn(answer.revision);

@@ -141,7 +141,9 @@ impl OwnerStore {
         }
         match self.copy.write(revision).await {
             Ok(()) => self.published.store(revision.number, Ordering::Relaxed),
-            Err(error) => tracing::warn!("{error}; isolates have to ask for the login until it can be written"),
+            Err(error) => {
+                tracing::warn!("{error}; isolates ask its Durable Object for the login until KV can be written")
+            }
         }
     }
 
@@ -200,7 +202,7 @@ impl fmt::Debug for OwnerStore {
 }
 
 fn unreadable(error: &dyn fmt::Display) -> CredentialError {
-    let reason = format!("the storage of the Durable Object that keeps the login: {error}");
+    let reason = format!("the storage of the login's Durable Object: {error}");
     CredentialError::Unreadable { place: place(), reason }
 }
 

@@ -194,7 +194,7 @@ async fn renew_imported(supplier: &Arc<TokenSupplier>) {
         let _ = done.send(());
     });
     if timeout(RENEWAL_PATIENCE, waiting).await.is_err() {
-        tracing::warn!("⚠️ The token issuer takes its time; starting with the copied credentials meanwhile");
+        tracing::warn!("⚠️ The token issuer is slow; starting with the copied credentials");
     }
 }
 

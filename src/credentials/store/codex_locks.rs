@@ -77,7 +77,11 @@ impl CodexLocks {
         let path = self.directory.join(format!("{}{COMMIT_SUFFIX}", self.file_name));
         let locking = lock::lock(&path, None, COMMIT_LIMIT).await;
         if matches!(locking, Locking::Busy) {
-            tracing::warn!("{} has been locked for {} s; going on without", path.display(), COMMIT_LIMIT.as_secs());
+            tracing::warn!(
+                "{} has been locked for {} s; continuing without the lock",
+                path.display(),
+                COMMIT_LIMIT.as_secs()
+            );
         }
         locking
     }

@@ -163,7 +163,7 @@ impl FileStore {
         let lock = lock.ok_or_else(|| self.locked())?;
         let _commit = self.commit().await;
         if let Err(error) = finish_interrupted_write(&target) {
-            tracing::debug!("cannot tidy up beside {}: {error}", target.display());
+            tracing::debug!("cannot clean up beside {}: {error}", target.display());
         }
         Ok(lock)
     }
@@ -310,7 +310,7 @@ fn finish_interrupted_write(target: &Path) -> io::Result<()> {
             continue;
         }
         if is_whole(&entry.path()) && is_newer(&entry.path(), target) {
-            tracing::info!("finishing the write of {} that was cut off", target.display());
+            tracing::info!("finishing the interrupted write of {}", target.display());
             File::open(entry.path())?.sync_all()?;
             fs::rename(entry.path(), target)?;
             sync_directory(directory_of(target))?;

@@ -80,7 +80,7 @@ impl Item {
     }
 
     fn entry(&self, account: &str) -> Result<Entry, String> {
-        let keychain = KEYCHAIN.as_ref().map_err(|error| format!("there is no keychain here: {error}"))?;
+        let keychain = KEYCHAIN.as_ref().map_err(|error| format!("this system has no keychain: {error}"))?;
         keychain.build(&self.service, account, None).map_err(|error| error.to_string())
     }
 

@@ -41,7 +41,7 @@ pub(super) async fn lock(lock_file: &Path, fallback: Option<&Path>, limit: Durat
     let file = match file.or_else(|error| fallback.map_or(Err(error), File::open)) {
         Ok(file) => file,
         Err(error) => {
-            tracing::debug!("cannot lock {}: {error}; going on without", lock_file.display());
+            tracing::debug!("cannot lock {}: {error}; continuing without the lock", lock_file.display());
             return Locking::Impossible;
         }
     };
@@ -50,7 +50,7 @@ pub(super) async fn lock(lock_file: &Path, fallback: Option<&Path>, limit: Durat
         match file.try_lock() {
             Ok(()) => return Locking::Held(file),
             Err(TryLockError::Error(error)) => {
-                tracing::warn!("{} cannot be locked: {error}; going on without", lock_file.display());
+                tracing::warn!("{} cannot be locked: {error}; continuing without the lock", lock_file.display());
                 return Locking::Impossible;
             }
             Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return Locking::Busy,

@@ -142,7 +142,7 @@ impl Shared {
         };
         let Some(held) = unsaved else { return };
         if self.store.write(&held.document, &lock).await.is_ok() {
-            tracing::info!("the login that could not be stored before is stored in {} now", self.store.place());
+            tracing::info!("the login, which could not be stored before, is now stored in {}", self.store.place());
             self.write_state().unsaved = None;
         }
     }
@@ -208,7 +208,7 @@ impl Shared {
 
     pub(super) fn postpone(&self, error: CredentialError) -> CredentialError {
         if self.write_state().postpone() {
-            tracing::error!("the login is not renewed before its end, because a new one could not be stored: {error}");
+            tracing::error!("the login is not renewed early, because a new one could not be stored: {error}");
         }
         error
     }
@@ -227,7 +227,7 @@ impl Shared {
     async fn exchange(&self, held: &Held, refresh_token: &Secret, lock: StoreLock) -> Result<Login, CredentialError> {
         match self.ask_issuer(refresh_token, &lock).await {
             Ok(tokens) if held.document.is_another_owners(&tokens) => {
-                let what = "its tokens are another account's; they are not used, and the login stays as it is";
+                let what = "its tokens belong to another account; they are not used, and the login is unchanged";
                 Err(self.fail(IssuerError::Invalid(what.into())))
             }
             Ok(tokens) => self.store_tokens(held, &tokens, &lock).await,
@@ -326,7 +326,7 @@ impl Shared {
             Err(error) => {
                 if state.unsaved.is_none() {
                     tracing::error!(
-                        "the renewed login could not be stored: {error}; it lives only in this process until it can be"
+                        "the renewed login could not be stored: {error}; it exists only in this process until it can be stored"
                     );
                 }
                 let stored = state.unsaved.take().map_or(spent, |unsaved| unsaved.stored);

@@ -71,9 +71,9 @@ fn is_dropped(cause: &(dyn Error + 'static)) -> bool {
 fn tls_problem(error: &rustls::Error, host: &str) -> String {
     let rustls::Error::InvalidCertificate(problem) = error else { return error.to_string() };
     match problem {
-        CertificateError::NotValidForName => format!("the TLS certificate it shows is for another name than {host}"),
+        CertificateError::NotValidForName => format!("its TLS certificate is for another name than {host}"),
         CertificateError::NotValidForNameContext { expected, presented } => {
-            format!("the TLS certificate it shows is for {}, not for {}", names(presented), expected.to_str())
+            format!("its TLS certificate is for {}, not for {}", names(presented), expected.to_str())
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             format!("the TLS certificate of {host} has expired, or this machine's clock is ahead")
@@ -112,7 +112,7 @@ mod tests {
         let presented = vec![r#"DnsName("proxy.example")"#.to_owned(), "IpAddress(10.0.0.1)".to_owned()];
         let problem = CertificateError::NotValidForNameContext { expected, presented };
         let told = tls_problem(&rustls::Error::InvalidCertificate(problem), "chatgpt.com");
-        assert_eq!(told, "the TLS certificate it shows is for proxy.example, 10.0.0.1, not for chatgpt.com");
+        assert_eq!(told, "its TLS certificate is for proxy.example, 10.0.0.1, not for chatgpt.com");
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Lanes {
                 state.lanes.push(lane.clone());
                 lane
             }
-            None => state.emptiest().ok_or_else(|| unusable("there is no connection to be had"))?,
+            None => state.emptiest().ok_or_else(|| unusable("no connection is available"))?,
         };
         Ok(Place::on(lane, state.lanes.len() < MOST_LANES))
     }
@@ -89,7 +89,7 @@ impl Lanes {
         }
         let mut state = self.state();
         let most_calls = open.min(state.most_calls(self.most_calls));
-        tracing::debug!(most_calls, "a connection to a server is full; calls get another one");
+        tracing::debug!(most_calls, "a connection to a server is full; calls move to another one");
         state.learned = Some((most_calls, Instant::now() + LEARNED_FOR));
     }
 

@@ -19,7 +19,7 @@ pub(super) fn check(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), T
             continue;
         }
         set = Some(name);
-        let problem = value.to_str().map_or(Some("it is no text"), problem_of);
+        let problem = value.to_str().map_or(Some("it is not text"), problem_of);
         if let Some(problem) = problem {
             return Err(unusable(name, problem));
         }
@@ -36,10 +36,10 @@ pub(super) fn check(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), T
 /// Returns the reason that a variable's value is no proxy.
 fn problem_of(value: &str) -> Option<&'static str> {
     let Ok(uri) = value.parse::<Uri>() else {
-        return Some("it is no address of a proxy; expected one such as http://host:port or socks5h://host:port");
+        return Some("it is not the address of a proxy; expected one such as http://host:port or socks5h://host:port");
     };
     if !uri.scheme_str().is_none_or(|scheme| SCHEMES.contains(&scheme)) {
-        return Some("its scheme is none of http, https, socks4, socks4a, socks5 and socks5h");
+        return Some("its scheme is not one of http, https, socks4, socks4a, socks5 and socks5h");
     }
     let Some(authority) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
         return Some("it names no host; expected an address such as http://host:port or socks5h://host:port");
@@ -48,7 +48,7 @@ fn problem_of(value: &str) -> Option<&'static str> {
         let after_address = place.rsplit(']').next().unwrap_or(place);
         after_address.contains(':')
     });
-    (has_port && authority.port_u16().is_none()).then_some("its port is no number from 1 to 65535")
+    (has_port && authority.port_u16().is_none()).then_some("its port is not a number from 1 to 65535")
 }
 
 fn unusable(name: &str, problem: &str) -> TransportError {

@@ -196,11 +196,7 @@ impl Exchange {
         self.app.metrics.substituted(sent, substitute);
         if self.app.substitutions.is_new((&self.call.session_key, sent, substitute)) {
             self.log.span().in_scope(|| {
-                tracing::warn!(
-                    sent,
-                    answered = substitute,
-                    "the backend answers with another model than the one it was asked for"
-                );
+                tracing::warn!(sent, answered = substitute, "the backend answers with a model other than the one sent");
             });
         }
     }
@@ -372,9 +368,8 @@ impl<M: Machine + Unpin> http_body::Body for Events<M> {
 
 fn collected_too_much() -> ApiError {
     let most = LARGEST_COLLECTED >> 20;
-    let message = format!(
-        "the backend has sent more than {most} MiB for one answer, which is more than is collected; ask for a stream"
-    );
+    let message =
+        format!("the backend sent more than {most} MiB for one answer, the limit of a buffered one; ask for a stream");
     ApiError::new(ErrorKind::UpstreamInvalid, message)
 }
 

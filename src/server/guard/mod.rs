@@ -134,7 +134,6 @@ fn is_admin(path: &str) -> bool {
 }
 
 fn invalid_key() -> ApiError {
-    let message =
-        "this needs one of the keys the proxy was started with, as Authorization: Bearer KEY or X-API-Key: KEY";
+    let message = "this needs one of the proxy's keys, as Authorization: Bearer KEY or X-API-Key: KEY";
     ApiError::new(ErrorKind::InvalidApiKey, message)
 }

@@ -24,14 +24,14 @@ pub(super) fn of(error: &hyper::Error, activity: &Activity, limits: Limits) -> O
     if activity.is_crowded() {
         Some(busy("too many long heads of requests are being read".to_owned()))
     } else if error.is_timeout() {
-        let message = format!("the request's head did not come within {} s", limits.head.as_secs());
+        let message = format!("the request's head did not arrive within {} s", limits.head.as_secs());
         Some(ApiError::new(ErrorKind::RequestTimeout, message))
     } else if error.is_parse_too_large() {
         let size = limits.head_size >> 10;
         let message = format!("the request's head is larger than {size} KiB or has more than {MOST_HEADERS} headers");
         Some(ApiError::new(ErrorKind::HeadTooLarge, message))
     } else if error.is_parse() {
-        let message = format!("the request's head is not that of an HTTP/1.1 request: {error}");
+        let message = format!("the request's head is not HTTP/1.1: {error}");
         Some(ApiError::new(ErrorKind::InvalidRequest, message))
     } else {
         None

@@ -29,7 +29,7 @@ pub enum BindError {
         port: u16,
     },
     /// The host is neither an address nor a resolvable name.
-    #[error("cannot find an address for the host {host:?}: {error}; check --host")]
+    #[error("cannot resolve the host {host:?}: {error}; check --host")]
     Unknown {
         /// The configured host.
         host: String,

@@ -88,7 +88,7 @@ async fn accept_all(listener: TcpListener, serving: Serving) {
                 Err(error) if is_gone(&error) => {}
                 Err(error) => {
                     if !std::mem::replace(&mut is_struggling, true) {
-                        tracing::error!(%error, "cannot take connections at the moment");
+                        tracing::error!(%error, "cannot accept connections at the moment");
                     }
                     sleep(ACCEPT_PAUSE).await;
                 }

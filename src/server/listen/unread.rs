@@ -28,7 +28,8 @@ impl Unread {
         Self { capacity, progress: None, timer: None }
     }
 
-    /// What is to become of a write of `offered` bytes that went as `written` says.
+    /// Returns the result of a write of `offered` bytes that returned `written`; an error if the client has read too
+    /// little.
     pub(super) fn wrote(
         &mut self,
         offered: usize,

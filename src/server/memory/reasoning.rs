@@ -57,5 +57,5 @@ fn size(kept: &KeptReasoning) -> usize {
 /// Several hundred turns; more than a person has open at once.
 const MOST_BYTES: usize = 8 << 20;
 
-/// An account and the name of a model, with what is around them.
+/// An account and a model's name, with their allocations.
 const PROVENANCE: usize = 256;

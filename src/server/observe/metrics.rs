@@ -53,16 +53,16 @@ impl Metrics {
         let metrics = Self {
             registry: Registry::new(),
             requests: IntCounterVec::new(opts("requests_total", "Answered requests."), &["route", "status"])?,
-            in_flight: IntGauge::new(name("requests_in_flight"), "Requests whose answer has not ended.")?,
+            in_flight: IntGauge::new(name("requests_in_flight"), "Requests in progress.")?,
             first_token: histogram("time_to_first_token_seconds", "From a request's head to its first token.")?,
             duration: histogram("request_duration_seconds", "From a request's head to the end of its answer.")?,
             upstream_errors: IntCounterVec::new(opts("upstream_errors_total", "Failed backend calls."), &["kind"])?,
-            retries: IntCounter::new(name("upstream_retries_total"), "Backend calls made again.")?,
+            retries: IntCounter::new(name("upstream_retries_total"), "Retried backend calls.")?,
             refreshes: IntCounterVec::new(opts("token_refreshes_total", "Token refreshes."), &["outcome"])?,
             tokens: IntCounterVec::new(opts("tokens_total", "Tokens the backend reported."), &["model", "kind"])?,
             limit_used: GaugeVec::new(opts("limit_used_percent", "Share of a usage window spent."), &["window"])?,
             substitutions: IntCounterVec::new(
-                opts("model_substitutions_total", "Answers by another model than the one that was sent."),
+                opts("model_substitutions_total", "Answers by a model other than the one sent."),
                 &["sent", "answered"],
             )?,
         };

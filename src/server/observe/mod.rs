@@ -242,7 +242,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
 fn panicked(log: &RequestLog, panic: &(dyn Any + Send)) -> Response {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     log.span().in_scope(|| tracing::error!(panic = text.unwrap_or("unknown"), "a request handler panicked"));
-    ApiError::new(ErrorKind::Internal, "the proxy failed on this request; its log says more").into_response()
+    ApiError::new(ErrorKind::Internal, "the proxy failed on this request; see its log").into_response()
 }
 
 /// Writes the request's log line when dropped.

@@ -60,7 +60,7 @@ pub(in crate::server) async fn wrong_method(request: Request) -> Response {
     if let Some(error) = base_url_too_long(&request) {
         return error.into_response();
     }
-    let message = format!("{} does not take {}", request.uri().path(), request.method());
+    let message = format!("{} does not support {}", request.uri().path(), request.method());
     ApiError::new(ErrorKind::MethodNotAllowed, message).into_response()
 }
 
@@ -114,7 +114,7 @@ const ABSENT: [(&str, &str); 17] = [
     ("completions", "the ChatGPT Codex backend has no text completions; use /v1/chat/completions or /v1/responses"),
     ("containers", NO_SUCH_THING),
     ("conversations", "the ChatGPT Codex backend stores no conversations; send the whole one to /v1/responses"),
-    ("embeddings", "the ChatGPT Codex backend has no embeddings; another provider has to make them"),
+    ("embeddings", "the ChatGPT Codex backend has no embeddings; use another provider for them"),
     ("evals", NO_SUCH_THING),
     ("files", "this proxy keeps no files; put the file's contents into the message, as input_file or file"),
     ("fine_tuning", NO_SUCH_THING),
@@ -131,5 +131,4 @@ const ABSENT: [(&str, &str); 17] = [
     ("videos", NO_SUCH_THING),
 ];
 
-const NO_SUCH_THING: &str =
-    "the ChatGPT Codex backend has nothing of the kind; use /v1/chat/completions or /v1/responses";
+const NO_SUCH_THING: &str = "the ChatGPT Codex backend does not support it; use /v1/chat/completions or /v1/responses";

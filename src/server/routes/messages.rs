@@ -14,13 +14,13 @@ use crate::dialect::Dialect as _;
 use crate::dialect::messages::{Messages, count};
 use crate::fault::{ApiError, ErrorKind};
 use crate::server::App;
-use crate::server::routes::generate;
 use crate::server::routes::incoming::Incoming;
 use crate::server::routes::models::json;
+use crate::server::routes::{absent, generate};
 
 /// The routes, which stand with and without `/v1`.
 pub(in crate::server) fn routes() -> Router<Arc<App>> {
-    let absent = any(absent);
+    let absent = any(nothing_of_the_kind);
     Router::new()
         .route("/messages", post(generate::create::<Messages>))
         .route("/messages/count_tokens", post(count_tokens))
@@ -33,7 +33,7 @@ pub(in crate::server) fn routes() -> Router<Arc<App>> {
 
 /// Where Claude Code looks whether there is a server at all, without a key.
 pub(in crate::server) fn probes() -> Router<Arc<App>> {
-    let there = || head(|| async { StatusCode::OK });
+    let there = || head(|| async { StatusCode::OK }).fallback(absent::unknown_route);
     Router::new().route("/", there()).route("/api/hello", there())
 }
 
@@ -56,7 +56,7 @@ struct Count {
     input_tokens: u64,
 }
 
-async fn absent(request: Request) -> ApiError {
+async fn nothing_of_the_kind(request: Request) -> ApiError {
     let message = format!(
         "there is no {} here: the ChatGPT Codex backend has nothing of the kind; use /v1/messages",
         request.uri().path()

@@ -73,14 +73,14 @@ pub(in crate::server) async fn find(
 ) -> Result<Response, ApiError> {
     app.catalogue.keep_current();
     let Path(id) = id.map_err(|_| {
-        let message = "the model's name in the path is not UTF-8; GET /v1/models lists those there are";
+        let message = "the model's name in the path is not UTF-8; GET /v1/models lists the models";
         ApiError::new(ErrorKind::ModelNotFound, message).with_param("model")
     })?;
     let Some(entry) = app.models.find(&id) else {
         if let Some(error) = absent::base_url_too_long(&request) {
             return Err(error);
         }
-        let message = format!("there is no model {id:?}; GET /v1/models lists those there are");
+        let message = format!("there is no model {id:?}; GET /v1/models lists the models");
         return Err(ApiError::new(ErrorKind::ModelNotFound, message).with_param("model"));
     };
     if request.headers().contains_key(ANTHROPIC_VERSION) {
