@@ -410,6 +410,7 @@ const IGNORED: HeaderName = HeaderName::from_static("x-codex-proxy-ignored");
 const REASONING_DROPPED: HeaderName = HeaderName::from_static("x-codex-proxy-reasoning-dropped");
 
 /// The keepalive of most streams.
+#[cfg(not(target_arch = "wasm32"))]
 pub(super) use crate::dialect::COMMENT as KEEPALIVE;
 /// An open stream keeps no more than this for its next piece.
 const LARGEST_SCRATCH: usize = 1024;
