@@ -1,6 +1,6 @@
 //! The command line: what a person types, and what comes of it.
 //!
-//! * [`args`] is what is written, [`layers`] adds environment and configuration file, [`config`] makes sense of it all.
+//! * [`config::args`] is what is written, [`config::layers`] adds environment and configuration file, [`config`] makes sense of it all.
 //! * Before anything else, dumps of this process are forbidden: it holds tokens.
 //! * One file a command; each writes for a person to whatever it is given.
 //! * A failure is one line on stderr that says what to do; the exit code is 1, or 2 where the command line is wrong.
