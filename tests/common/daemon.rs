@@ -25,6 +25,8 @@ impl Home {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_codex-proxy"));
         command.args(arguments).env_clear().env("HOME", self.path()).envs(coverage()).stdin(Stdio::null());
+        // Windows finds its sockets by it.
+        command.envs(std::env::var_os("SystemRoot").map(|folder| ("SystemRoot", folder)));
         command
     }
 

@@ -15,6 +15,7 @@ pub(crate) mod chat;
 pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod exact;
+pub(crate) mod log;
 
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
 //! Signing in, out, and looking at the login, against the simulated issuer.
 
 use std::io::{BufRead, BufReader, Cursor, Write};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::support::{World, read_json, token, write_private};
+use crate::support::{Log, World, read_json, token, write_private};
 use bytes::Bytes;
 use codex_proxy::cli::login::{CredentialContext, LoginError, LoginOptions, Method, login};
 use codex_proxy::cli::logout::{LogoutOptions, logout};
@@ -22,25 +22,7 @@ use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
 /// A terminal whose text can be read while a command writes to it.
-#[derive(Debug, Clone, Default)]
-struct Terminal(Arc<Mutex<Vec<u8>>>);
-
-impl Terminal {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Terminal {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+type Terminal = Log;
 
 fn context(world: &World) -> CredentialContext {
     CredentialContext { store: Arc::new(FileStore::xdg(world.path())), oauth: world.oauth() }

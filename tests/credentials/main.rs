@@ -19,6 +19,8 @@ mod detached;
 mod files;
 #[cfg(target_os = "linux")]
 mod keychain;
+#[path = "../common/log.rs"]
+mod log;
 mod login;
 mod migration;
 #[cfg(unix)]

@@ -2,9 +2,8 @@
 
 #![cfg_attr(not(unix), allow(dead_code, reason = "what starts processes is for Unix"))]
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use codex_proxy::credentials::process;
@@ -15,7 +14,8 @@ use codex_proxy::oauth::Client;
 use codex_proxy::platform::HttpClient;
 use codex_proxy::simulator::{RunningSimulator, SimulatedLogin, Simulator};
 use serde_json::Value;
-use tracing_subscriber::fmt::MakeWriter;
+
+pub(crate) use crate::log::Log;
 
 /// An issuer and a directory.
 pub(crate) struct World {
@@ -73,54 +73,6 @@ pub(crate) fn read_json(path: &Path) -> Value {
 
 pub(crate) fn token<'a>(document: &'a Value, name: &str) -> &'a str {
     document["tokens"][name].as_str().unwrap()
-}
-
-/// The log of the current thread from now on, at TRACE.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    pub(crate) fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_ansi(false)
-            .with_writer(log.clone())
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    /// The lines of this program's credential rooms.
-    pub(crate) fn lines(&self) -> Vec<String> {
-        self.text().lines().filter(|line| line.contains("codex_proxy::credentials")).map(str::to_owned).collect()
-    }
-
-    pub(crate) fn count(&self, words: &str) -> usize {
-        self.text().lines().filter(|line| line.contains(words)).count()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
 }
 
 /// What makes this test program do one refresh: its test [`refresher`]. The harness takes unknown names for filters, so the

@@ -1,18 +1,16 @@
 //! Which model answers: in headers, in the answer, in the log, and where the operator wants no other than the one asked for.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use codex_proxy::server::settings::ServerSettings;
 use codex_proxy::simulator::{FailureShape, Moment, Play, Scenario, ScriptedAnswer, StreamFailure, Substitution, Told};
 use http::StatusCode;
 use serde_json::{Value, json};
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::failures::in_stream_code;
 use super::harness::{Proxy, Setup, user};
 use crate::common::answer::Answer;
+use crate::common::log::Log;
 
 const ASKED: &str = "GPT-6.1-Sol-high";
 const SENT: &str = "gpt-6.1-sol";
@@ -260,27 +258,6 @@ async fn the_tier_that_was_asked_for_and_the_one_that_answered_are_told() {
     assert_eq!(tiers(&unasked[0].1), ["", "priority"], "not what was sent");
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 /// One thread does everything here, so its log is the whole one.
 #[tokio::test]
 async fn a_substitute_is_said_once_a_conversation_and_stands_in_each_log_line() {
@@ -303,7 +280,7 @@ async fn a_substitute_is_said_once_a_conversation_and_stands_in_each_log_line() 
     ] {
         ask(text, told, stream).await;
     }
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let said = |line: &&Value| line["level"] == "WARN" && line["fields"]["answered"] == OTHER;
     let warnings: Vec<&Value> = lines.iter().filter(said).collect();
