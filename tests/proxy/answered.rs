@@ -283,7 +283,7 @@ async fn a_substitute_is_said_once_a_conversation_and_stands_in_each_log_line() 
     // A line is written when the answer's body goes, which may be after its client has read it.
     let mut text = log.text();
     while text.matches("\"answered\"}").count() < 4 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
         text = log.text();
     }
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

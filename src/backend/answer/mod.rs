@@ -73,6 +73,45 @@ pub trait Machine: Send + Unpin {
     }
 }
 
+/// One virtual call a frame: everything above a machine exists once, whatever API it answers in.
+impl Machine for Box<dyn Machine> {
+    fn begin(&mut self, answerer: Answerer) {
+        (**self).begin(answerer);
+    }
+
+    fn answerer(&self) -> &Answerer {
+        (**self).answerer()
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
+        (**self).frame(frame, out)
+    }
+
+    fn visible(&self) -> bool {
+        (**self).visible()
+    }
+
+    fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>) {
+        (**self).fail(error, out);
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        (**self).usage()
+    }
+
+    fn take_reasoning(&mut self) -> Vec<KeptReasoning> {
+        (**self).take_reasoning()
+    }
+
+    fn left_out(&self) -> usize {
+        (**self).left_out()
+    }
+
+    fn take_answer(&mut self) -> Option<Answer> {
+        (**self).take_answer()
+    }
+}
+
 /// A whole answer, as a later request may refer to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {

@@ -31,7 +31,7 @@ use crate::server::memory::{Asked, Scope};
 use crate::server::observe::RequestLog;
 use crate::server::observe::metrics::TokenCounts;
 use crate::server::reserve;
-use crate::upstream::exchange::{Progress, Rest};
+use crate::upstream::exchange::{self, Progress};
 use crate::upstream::{BackendCall, Head, Opened, failed_attempt};
 
 /// A call and the context of its answer.
@@ -51,19 +51,19 @@ pub(super) struct Exchange {
     pub(super) asked: Option<Asked>,
 }
 
-type Opening<M> = Pin<Box<dyn Future<Output = Result<Opened<M>, ApiError>> + Send>>;
+/// Makes the machine of an answer by a model.
+pub(super) type MakeMachine = Arc<dyn Fn(&Resolution) -> Box<dyn Machine> + Send + Sync>;
+
+type Rest = exchange::Rest<Box<dyn Machine>>;
+type Opening = Pin<Box<dyn Future<Output = Result<Opened<Box<dyn Machine>>, ApiError>> + Send>>;
 
 impl Exchange {
     /// Streams the answer as events of `machine`, with `keepalive` in long silences.
-    pub(super) async fn stream<M: Machine + 'static>(
-        mut self,
-        keepalive: &'static [u8],
-        machine: impl Fn(&Resolution) -> M + Clone + Send + Sync + 'static,
-    ) -> Result<Response, ApiError> {
+    pub(super) async fn stream(mut self, keepalive: &'static [u8], machine: MakeMachine) -> Result<Response, ApiError> {
         let accepted = Instant::now();
         let interval = self.app.settings.keepalive;
         let mut ignored = self.ignored.clone();
-        let opening = self.clone().open(machine.clone());
+        let opening = self.clone().open(Arc::clone(&machine));
         let (phase, head) = match select(opening, pin!(sleep(interval))).await {
             Either::Left((Ok(opened), _)) => {
                 ignored.extend(dropped_names(&opened.dropped));
@@ -79,10 +79,7 @@ impl Exchange {
     }
 
     /// Returns the answer as one JSON document of `machine`.
-    pub(super) async fn document<M: Machine + 'static>(
-        mut self,
-        machine: impl Fn(&Resolution) -> M + Send + Sync + 'static,
-    ) -> Result<Response, ApiError> {
+    pub(super) async fn document(mut self, machine: MakeMachine) -> Result<Response, ApiError> {
         let Opened { head, model, first: mut document, mut rest, dropped } = self.clone().open(machine).await?;
         self.opened(model);
         loop {
@@ -108,10 +105,10 @@ impl Exchange {
         respond("application/json", &Head::default(), &self.ignored, Body::from(document))
     }
 
-    fn open<M: Machine + 'static>(self, machine: impl Fn(&Resolution) -> M + Send + Sync + 'static) -> Opening<M> {
+    fn open(self, machine: MakeMachine) -> Opening {
         Box::pin(async move {
             self.log.sent(&self.call.model.model);
-            let opened = self.app.upstream.open(&self.call, machine).await;
+            let opened = self.app.upstream.open(&self.call, |model| machine(model)).await;
             let mut opened = opened.map_err(|error| self.explain(error))?;
             if self.reasoning_left_out || !opened.dropped.is_empty() {
                 tracing::info!(items = opened.dropped.len(), "reasoning of earlier turns was not sent");
@@ -202,7 +199,7 @@ impl Exchange {
     }
 
     /// Records a complete answer in log and metrics, and in memory for later turns.
-    fn settle<M: Machine>(&self, rest: &mut Rest<M>) {
+    fn settle(&self, rest: &mut Rest) {
         let account = rest.account();
         self.note_answered(rest.machine().answerer());
         let machine = rest.machine_mut();
@@ -228,9 +225,9 @@ impl Exchange {
 }
 
 /// The body of a streamed answer.
-struct Events<M> {
+struct Events {
     exchange: Exchange,
-    phase: Phase<M>,
+    phase: Phase,
     /// The bytes sent after a long silence.
     keepalive: &'static [u8],
     /// Checked only when it fires, so that an event costs no timer.
@@ -240,18 +237,18 @@ struct Events<M> {
     scratch: Vec<u8>,
 }
 
-enum Phase<M> {
+enum Phase {
     /// The backend has produced nothing yet. The machine reports a failure.
-    Opening(Opening<M>, M),
+    Opening(Opening, Box<dyn Machine>),
     /// The first bytes are ready.
-    Beginning(Vec<u8>, Rest<M>),
+    Beginning(Vec<u8>, Rest),
     /// The stream is running.
-    Reading(Rest<M>),
+    Reading(Rest),
     /// The stream has ended.
     Ended,
 }
 
-impl<M: Machine> Events<M> {
+impl Events {
     /// Polls the next bytes for the client; `None` at the end.
     fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.exchange.app.cut_off.is_reached() {
@@ -323,7 +320,7 @@ impl<M: Machine> Events<M> {
         bytes
     }
 
-    fn advance(&mut self, mut rest: Rest<M>, progress: Progress, out: &mut Vec<u8>) {
+    fn advance(&mut self, mut rest: Rest, progress: Progress, out: &mut Vec<u8>) {
         match progress {
             Progress::Continue => self.phase = Phase::Reading(rest),
             Progress::Complete => self.exchange.settle(&mut rest),
@@ -354,7 +351,7 @@ impl<M: Machine> Events<M> {
     }
 }
 
-impl<M: Machine + Unpin> http_body::Body for Events<M> {
+impl http_body::Body for Events {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 

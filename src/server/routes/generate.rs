@@ -14,7 +14,7 @@ use crate::fault::ApiError;
 use crate::models::Resolution;
 use crate::platform::unix_now;
 use crate::server::App;
-use crate::server::answer::Exchange;
+use crate::server::answer::{Exchange, MakeMachine};
 use crate::server::routes::incoming::Incoming;
 use crate::server::routes::responses::{Purpose, Turn};
 
@@ -29,20 +29,15 @@ pub(in crate::server) async fn create<D: Dialect>(
         return Ok(exchange.at_once(document));
     }
     let shows_reasoning = D::shows_reasoning(&shape, &occasion);
-    let made_for = move |sent: &Resolution| (shape.clone(), Occasion { model: sent.model.clone(), ..occasion.clone() });
-    if stream {
-        let machine = move |sent: &Resolution| {
-            let (shape, occasion) = made_for(sent);
-            AnswerMachine::new(&sent.model, shows_reasoning, D::stream(shape, occasion))
-        };
-        exchange.stream(D::KEEPALIVE, machine).await
-    } else {
-        let machine = move |sent: &Resolution| {
-            let (shape, occasion) = made_for(sent);
-            AnswerMachine::new(&sent.model, shows_reasoning, D::document(shape, occasion))
-        };
-        exchange.document(machine).await
-    }
+    let make: MakeMachine = Arc::new(move |sent: &Resolution| {
+        let (shape, occasion) = (shape.clone(), Occasion { model: sent.model.clone(), ..occasion.clone() });
+        if stream {
+            Box::new(AnswerMachine::new(&sent.model, shows_reasoning, D::stream(shape, occasion)))
+        } else {
+            Box::new(AnswerMachine::new(&sent.model, shows_reasoning, D::document(shape, occasion)))
+        }
+    });
+    if stream { exchange.stream(D::KEEPALIVE, make).await } else { exchange.document(make).await }
 }
 
 /// A translated request.

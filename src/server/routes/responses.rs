@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::value::RawValue;
 
+use crate::backend::answer::Machine;
 use crate::backend::request::context::{BackendRequest, Context};
 use crate::conversation::ignored::Ignored;
 use crate::dialect::COMMENT;
@@ -16,6 +17,7 @@ use crate::dialect::responses::forward::translate;
 use crate::dialect::responses::relay::Relay;
 use crate::dialect::responses::request::{Input, ResponsesRequest};
 use crate::fault::{ApiError, ErrorKind};
+use crate::models::Resolution;
 use crate::server::App;
 use crate::server::answer::Exchange;
 use crate::server::memory::{AnswerMemory, Asked, History};
@@ -27,9 +29,12 @@ pub(in crate::server) async fn create(State(app): State<Arc<App>>, request: Requ
     let reader = incoming.reader();
     let Turn { exchange, stream, model, .. } = incoming.work(|it| Turn::new(it, Purpose::Answer)).await?;
     if stream {
-        exchange.stream(COMMENT, move |sent| Relay::new(reader).renamed(model.as_deref(), &sent.model)).await
+        let machine = move |sent: &Resolution| -> Box<dyn Machine> {
+            Box::new(Relay::new(reader).renamed(model.as_deref(), &sent.model))
+        };
+        exchange.stream(COMMENT, Arc::new(machine)).await
     } else {
-        exchange.document(|_| Collect::default()).await
+        exchange.document(Arc::new(|_| Box::new(Collect::default()))).await
     }
 }
 
@@ -38,7 +43,7 @@ pub(in crate::server) async fn create(State(app): State<Arc<App>>, request: Requ
 pub(in crate::server) async fn compact(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
     let Turn { exchange, retained, .. } = incoming.work(|it| Turn::new(it, Purpose::Compaction)).await?;
-    exchange.document(move |_| Compaction::new(Arc::clone(&retained))).await
+    exchange.document(Arc::new(move |_| Box::new(Compaction::new(Arc::clone(&retained))))).await
 }
 
 /// The purpose of a request.
