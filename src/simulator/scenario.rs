@@ -2,8 +2,8 @@
 //!
 //! * A test queues a [`Play`]; the next request that is accepted takes it.
 //! * A real client writes `[[simulate:NAME]]` or `[[simulate:NAME=VALUE]]` into its prompt. It counts while the user's
-//!   message is the last item of the input. Several may be combined: one scenario and any number of deliveries.
-//!   [`Scenario::names`] lists them.
+//!   message is the last item of the input, developer messages behind it apart. Several may be combined: one scenario and
+//!   any number of deliveries. [`Scenario::names`] lists them.
 
 use std::time::Duration;
 

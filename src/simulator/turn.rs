@@ -142,16 +142,18 @@ impl Turn {
         parts.filter(|part| part.get("type") == Some(&Value::from(kind))).count()
     }
 
-    /// The outputs of tools at the end of the input, as texts.
+    /// The outputs of tools at the end of the input, as texts; what a developer says behind them is looked past.
     pub(super) fn tool_outputs(&self) -> Vec<String> {
         let all: Vec<&Map<String, Value>> = items(&self.body).collect();
-        let mut outputs: Vec<String> = all.iter().rev().map_while(|item| output_text(item)).collect();
+        let from_the_end = all.iter().rev().skip_while(|item| is_developer(item));
+        let mut outputs: Vec<String> = from_the_end.map_while(|item| output_text(item)).collect();
         outputs.reverse();
         outputs
     }
 
+    /// The last item that is no developer message: Claude Code puts some of those behind what its user says.
     fn last_item(&self) -> Option<&Map<String, Value>> {
-        items(&self.body).last()
+        items(&self.body).filter(|item| !is_developer(item)).last()
     }
 }
 
@@ -161,6 +163,10 @@ fn items(body: &Map<String, Value>) -> impl Iterator<Item = &Map<String, Value>>
 
 fn is_user(item: &Map<String, Value>) -> bool {
     item.get("role") == Some(&Value::from("user"))
+}
+
+fn is_developer(item: &Map<String, Value>) -> bool {
+    item.get("role") == Some(&Value::from("developer"))
 }
 
 fn output_text(item: &Map<String, Value>) -> Option<String> {

@@ -125,7 +125,9 @@ fn hosted(turn: &Turn) -> Vec<Output> {
         let tools = turn.body.get("tools").and_then(Value::as_array);
         tools.into_iter().flatten().any(|tool| tool.get("type") == Some(&Value::from(kind)))
     };
-    let asked = |kind: &str| turn.user_spoke_last() && declared(kind) && mentions(&text, kind);
+    // A client that searches for its user says so in words.
+    let is_named = |kind: &str| mentions(&text, kind) || mentions(&text, &kind.replace('_', " "));
+    let asked = |kind: &str| turn.user_spoke_last() && declared(kind) && is_named(kind);
     let mut outputs = Vec::new();
     if asked("web_search") {
         outputs.extend(search(turn));
