@@ -133,6 +133,12 @@ impl Turn {
         self.last_item().is_some_and(is_user)
     }
 
+    /// Whether the answer is to hold this beside what it holds anyway.
+    pub(super) fn includes(&self, what: &str) -> bool {
+        let included = self.body.get("include").and_then(Value::as_array);
+        included.into_iter().flatten().any(|entry| entry == what)
+    }
+
     /// How many parts of that type the last user message and everything after it hold.
     pub(super) fn count_parts(&self, kind: &str) -> usize {
         let all: Vec<&Map<String, Value>> = items(&self.body).collect();

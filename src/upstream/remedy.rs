@@ -3,8 +3,9 @@
 //! * Reasoning of an earlier turn is refused: the same without it.
 //! * The model is not available to the account: its successor, if the operator allows it.
 //! * The model does not take the effort: the nearest of those the refusal names.
+//! * The backend does not tell which pages a search finds: the same without the wish for them.
 //!
-//! The last two are remembered by [`Models`], so that the next request is right from the beginning.
+//! The second and the third are remembered by [`Models`], so that the next request is right from the beginning.
 
 use std::borrow::Cow;
 
@@ -46,7 +47,9 @@ impl<'c> Treated<'c> {
         if encrypted::recognise(refusal) {
             return self.drop_reasoning();
         }
-        self.replace_model(&refusal.error, models) || self.refit_effort(&refusal.error, models)
+        self.replace_model(&refusal.error, models)
+            || self.refit_effort(&refusal.error, models)
+            || self.do_without_sources(&refusal.error)
     }
 
     /// What to tell the client of the last refusal, `error`: of a model and its successor, the model it asked for.
@@ -105,6 +108,17 @@ impl<'c> Treated<'c> {
             "the backend does not take this effort for the model; sending the nearest from now on"
         );
         self.send_as(fitting)
+    }
+
+    fn do_without_sources(&mut self, error: &ApiError) -> bool {
+        let is_named = |text: &str| text.contains("include") || text.contains("action.sources");
+        if !error.param.as_deref().is_some_and(is_named) && !is_named(&error.message) {
+            return false;
+        }
+        let Some(body) = self.call.body.without_sources() else { return false };
+        tracing::info!("the backend does not tell which pages a search finds; trying again without asking for them");
+        self.call.to_mut().body = body;
+        true
     }
 
     fn send_as(&mut self, model: Resolution) -> bool {
