@@ -28,7 +28,7 @@ mod learned;
 pub mod live;
 mod name;
 pub mod same;
-mod tier;
+pub mod tier;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -38,7 +38,7 @@ use entry::Entry;
 use learned::Learned;
 use live::LiveCatalogue;
 use name::Name;
-use tier::Tier;
+use tier::{Tier, Tiers};
 
 /// Every model the proxy knows of, and the operator's wishes about them.
 #[derive(Debug, Default)]
@@ -47,6 +47,8 @@ pub struct Models {
     aliases: Vec<(String, String)>,
     /// What the operator wants for a request that names no model of this backend.
     default_model: Option<String>,
+    /// What the operator wants for names of Anthropic's.
+    tiers: Tiers,
     /// The account's own list; empty until known.
     live: RwLock<Arc<LiveCatalogue>>,
     /// What refusals have taught since that list came.
@@ -76,6 +78,12 @@ impl Models {
     /// With the operator's `aliases` (from, to) and default model.
     pub fn new(aliases: Vec<(String, String)>, default_model: Option<String>) -> Self {
         Self { aliases, default_model, ..Self::default() }
+    }
+
+    /// The same, where `tiers` are the models that stand for Anthropic's.
+    #[must_use]
+    pub fn for_tiers(self, tiers: Tiers) -> Self {
+        Self { tiers, ..self }
     }
 
     /// The same, where `strict` says whether a retired model's successor may not be sent in its place.
@@ -237,6 +245,12 @@ impl Models {
             return Some((Name::Known(model), hint));
         }
         let (_, hint) = name::split_effort(asked);
+        let tier = Tier::of(asked)?;
+        if let Some(wanted) = self.tiers.of(tier)
+            && let (Name::Known(model), own) = name::chosen(wanted, holds)
+        {
+            return Some((Name::Known(model), hint.or(own)));
+        }
         let learned = self.learned();
         let built_in = catalogue::TABLE.iter().filter(|model| {
             live.is_empty()
@@ -245,7 +259,7 @@ impl Models {
         });
         let usable = live.listed().chain(built_in).filter(|model| !model.retired && !learned.is_refused(&model.id));
         let usable: Vec<&Model> = usable.collect();
-        let model = Tier::of(asked)?.choose(&usable)?;
+        let model = tier.choose(&usable)?;
         Some((Name::Known(model.id.clone().into_owned()), hint))
     }
 

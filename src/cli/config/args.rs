@@ -48,6 +48,8 @@ pub enum Command {
     Login(Login),
     /// Sign out and remove the login from its store
     Logout(Logout),
+    /// Print what a client has to be told, or tell it
+    Setup(Setup),
     /// Check port, login, network and clock, and say what to do about each
     Doctor,
     /// Print a completion script for a shell
@@ -79,6 +81,29 @@ pub struct Logout {
     /// End the login at the issuer too, for every program that shares it
     #[arg(long)]
     pub revoke: bool,
+}
+
+/// Which client to set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct Setup {
+    /// The client.
+    #[command(subcommand)]
+    pub client: Client,
+}
+
+/// A client that can be set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Client {
+    /// Environment of Claude Code: address, models and window, from the account's own list
+    ClaudeCode(ClaudeCode),
+}
+
+/// How Claude Code is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct ClaudeCode {
+    /// Put it into ~/.claude/settings.json, where everything else stays
+    #[arg(long)]
+    pub write: bool,
 }
 
 /// Which shell to complete in.
@@ -166,9 +191,32 @@ pub struct Options {
     /// Name this program gives itself at the backend [env: CODEX_ORIGINATOR] [default: codex-proxy]
     #[arg(long, value_name = "NAME", global = true)]
     pub originator: Option<String>,
+    /// What only the configuration file says of Anthropic's API.
+    #[arg(skip)]
+    pub messages: Messages,
     /// Codex CLI version whose models the backend shows [env: CODEX_CLIENT_VERSION] [default: 0.169.0]
     #[arg(long, value_name = "VERSION", global = true)]
     pub client_version: Option<String>,
+}
+
+/// The table `messages` of the configuration file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Messages {
+    /// What the words of Anthropic's tiers mean.
+    pub models: Tiers,
+}
+
+/// The table `messages.models`: the models that stand for Anthropic's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tiers {
+    /// Stands for names with `opus`.
+    pub opus: Option<String>,
+    /// Stands for names with `sonnet`.
+    pub sonnet: Option<String>,
+    /// Stands for names with `haiku`.
+    pub haiku: Option<String>,
 }
 
 /// Where the login is kept.

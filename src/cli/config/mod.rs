@@ -18,6 +18,7 @@ use crate::cli::error::CliError;
 use crate::credentials::{Environment, StoreChoice, StoreOptions};
 use crate::dialect::chat::options::ReasoningFormat;
 use crate::models::Models;
+use crate::models::tier::Tiers;
 use crate::server::guard::Guard;
 use crate::server::guard::host::HostPolicy;
 use crate::server::guard::key::Keys;
@@ -45,6 +46,8 @@ pub struct Config {
     pub aliases: Vec<(String, String)>,
     /// The model for requests that name none.
     pub default_model: Option<String>,
+    /// The models that stand for Anthropic's.
+    pub tiers: Tiers,
     /// Where the backend is and how to introduce this program to it.
     pub upstream: upstream::Settings,
     /// Where the account's list of models is kept between two runs.
@@ -75,6 +78,7 @@ impl Config {
             server: server(&options, guard, &environment)?,
             aliases: options.model_alias.into_iter().map(|alias| (alias.from, alias.to)).collect(),
             default_model: options.default_model,
+            tiers: tiers(options.messages),
             upstream: backend(
                 options.upstream_url.as_deref(),
                 options.account_routing_override,
@@ -90,7 +94,7 @@ impl Config {
 
     /// The models, as far as they are known without asking.
     pub fn models(&self) -> Models {
-        Models::new(self.aliases.clone(), self.default_model.clone())
+        Models::new(self.aliases.clone(), self.default_model.clone()).for_tiers(self.tiers.clone())
     }
 }
 
@@ -128,6 +132,11 @@ fn check_home(options: &Options, environment: &Environment) -> Result<(), CliErr
                    --creds-path"
         .to_owned();
     Err(CliError::Option { option: "HOME".to_owned(), problem })
+}
+
+fn tiers(messages: args::Messages) -> Tiers {
+    let args::Tiers { opus, sonnet, haiku } = messages.models;
+    Tiers { opus, sonnet, haiku }
 }
 
 /// Who names an address means it for every login; only the default differs between workspaces.
