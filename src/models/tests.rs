@@ -132,7 +132,7 @@ fn the_default_stands_in_for_no_name_and_for_other_families() {
     assert_eq!(plain.resolve(None, None).model, "gpt-6.1-sol");
     assert_eq!(plain.resolve(Some("  "), None).model, "gpt-6.1-sol");
     assert!(!plain.resolve(None, None).foreign);
-    assert!(plain.resolve(Some("claude-opus-4-5"), None).foreign);
+    assert!(plain.resolve(Some("claude-next"), None).foreign);
     assert!(!plain.resolve(Some("gpt-5-mini"), None).foreign);
 
     let wished = Models::new(vec![("house".to_owned(), "gpt-6-luna-high".to_owned())], Some("House".to_owned()));

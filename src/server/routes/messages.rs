@@ -14,6 +14,7 @@ use crate::dialect::Dialect as _;
 use crate::dialect::messages::{Messages, count};
 use crate::fault::{ApiError, ErrorKind};
 use crate::server::App;
+use crate::server::routes::absent::unknown_route;
 use crate::server::routes::generate;
 use crate::server::routes::incoming::Incoming;
 use crate::server::routes::models::json;
@@ -33,7 +34,7 @@ pub(in crate::server) fn routes() -> Router<Arc<App>> {
 
 /// Where Claude Code looks whether there is a server at all, without a key.
 pub(in crate::server) fn probes() -> Router<Arc<App>> {
-    let there = || head(|| async { StatusCode::OK });
+    let there = || head(|| async { StatusCode::OK }).fallback(unknown_route);
     Router::new().route("/", there()).route("/api/hello", there())
 }
 
