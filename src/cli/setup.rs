@@ -135,13 +135,13 @@ pub(super) fn examine(config: &Config, models: &Models) -> Option<Result<String,
     };
     told(BASE_URL).filter(|url| is_ours(url, config.port))?;
     let name = told(MODEL).unwrap_or_else(|| "opus".to_owned());
-    Some(judge(WINDOWS.map(|name| (name, told(name))), &name, window_of(models, &name)))
+    Some(judge(&WINDOWS.map(|name| (name, told(name))), &name, window_of(models, &name)))
 }
 
 /// Whether a window is told and none is larger than the `window` of the model `name`.
-fn judge(told: [(&str, Option<String>); 2], name: &str, window: u64) -> Result<String, String> {
+fn judge(told: &[(&str, Option<String>); 2], name: &str, window: u64) -> Result<String, String> {
     let remedy = "run: codex-proxy setup claude-code --write";
-    for (variable, value) in &told {
+    for (variable, value) in told {
         let tokens = value.as_ref().map(|value| value.parse::<u64>().unwrap_or(u64::MAX));
         if tokens.is_some_and(|tokens| tokens > window) {
             let value = value.as_deref().unwrap_or_default();
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn a_window_that_is_too_large_or_not_told_is_noticed() {
         let judged = |whole: Option<&str>, compact: Option<&str>| {
-            judge([(WINDOWS[0], whole.map(str::to_owned)), (WINDOWS[1], compact.map(str::to_owned))], "m", 272_000)
+            judge(&[(WINDOWS[0], whole.map(str::to_owned)), (WINDOWS[1], compact.map(str::to_owned))], "m", 272_000)
         };
         assert!(judged(Some("272000"), Some("250240")).is_ok());
         assert!(judged(None, Some("250000")).is_ok());
