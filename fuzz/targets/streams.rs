@@ -8,6 +8,10 @@ use codex_proxy::backend::answer::{Machine, Step, Transcoder};
 use codex_proxy::dialect::chat::chunks::Chunks;
 use codex_proxy::dialect::chat::document::Fold;
 use codex_proxy::dialect::chat::options::{AnswerMeta, ReasoningFormat};
+use codex_proxy::dialect::Occasion;
+use codex_proxy::dialect::messages::document::Message;
+use codex_proxy::dialect::messages::events::Events;
+use codex_proxy::dialect::messages::request::{MessagesShape, Thinking};
 use codex_proxy::dialect::responses::document::Collect;
 use codex_proxy::dialect::responses::relay::Relay;
 use libfuzzer_sys::fuzz_target;
@@ -43,6 +47,7 @@ fuzz_target!(|input: &[u8]| {
     {
         assert_eq!(chunks, completion, "both modes say the same");
     }
+    messages(seed, stream, &cuts);
     let relayed = run(Relay::default(), &[stream]);
     assert_eq!(relayed, run(Relay::default(), &cuts), "cutting changes the relayed events");
     let collected = run(Collect::default(), &[stream]);
@@ -56,6 +61,49 @@ fuzz_target!(|input: &[u8]| {
         serde_json::from_slice::<&RawValue>(&collected.0).expect("the response is JSON");
     }
 });
+
+/// The same in Anthropic's form.
+fn messages(seed: u8, stream: &[u8], cuts: &[&[u8]]) {
+    let thinking = [Thinking::Hidden, Thinking::Shown, Thinking::Omitted][usize::from(seed % 3)];
+    let stop = if seed % 5 == 0 { vec!["\n".to_owned(), "ab".to_owned()] } else { Vec::new() };
+    let (searches, only_searches) = (seed & 4 != 0, seed & 12 == 12);
+    let shape = MessagesShape { thinking, stop, searches, only_searches, wants_nothing: false };
+    let occasion = || Occasion {
+        created: 1_786_000_000,
+        request_id: "req_1".to_owned(),
+        model: "gpt-6.1-sol".to_owned(),
+        reasoning: ReasoningFormat::ReasoningContent,
+        seals: true,
+    };
+    let shows = thinking != Thinking::Hidden;
+    let events = || AnswerMachine::new("gpt-6.1-sol", shows, Events::new(shape.clone(), &occasion()));
+    let document = || AnswerMachine::new("gpt-6.1-sol", shows, Message::new(shape.clone(), &occasion()));
+    let (streamed, buffered) = (run(events(), &[stream]), run(document(), &[stream]));
+    assert_eq!(streamed, run(events(), cuts), "cutting changes the events of a message");
+    assert_eq!(buffered, run(document(), cuts), "cutting changes the message");
+    assert!(streamed.1 != Step::Complete || buffered.1 == Step::Complete, "what is whole in events is whole in one");
+    let text = std::str::from_utf8(&streamed.0).expect("events are text");
+    let (mut open, mut next) = (false, 0);
+    for data in text.lines().filter_map(|line| line.strip_prefix("data: ")) {
+        serde_json::from_str::<&RawValue>(data).expect("an event is JSON");
+        let Ok(event) = serde_json::from_str::<Value>(data) else { return };
+        match event["type"].as_str().expect("a type") {
+            "content_block_start" => {
+                assert!(!std::mem::replace(&mut open, true), "one block at a time");
+                assert_eq!(event["index"], next, "blocks are counted");
+            }
+            "content_block_delta" => assert!(open && event["index"] == next, "of the open block"),
+            "content_block_stop" => {
+                assert!(std::mem::replace(&mut open, false), "a block that is open");
+                next += 1;
+            }
+            _ => {}
+        }
+    }
+    if buffered.1 == Step::Complete {
+        serde_json::from_slice::<&RawValue>(&buffered.0).expect("the message is JSON");
+    }
+}
 
 fn run<M: Machine>(machine: M, pieces: &[&[u8]]) -> (Vec<u8>, Step) {
     let mut transcoder = Transcoder::new(machine);

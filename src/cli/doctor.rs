@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use crate::cli::config::Config;
 use crate::cli::error::CliError;
 use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
+use crate::cli::setup;
 use crate::cli::usage::Asker;
 use crate::cli::workspace::{Problem, Workspace};
 use crate::credentials::status::AdminStatus;
@@ -24,6 +25,7 @@ use crate::credentials::store::file::FileStore;
 use crate::credentials::{CredentialStore as _, Login, StoreChoice, TokenSupplier, open_store};
 #[cfg(unix)]
 use crate::files::trust;
+use crate::models::Models;
 use crate::platform::{HttpClient, unix_now};
 use crate::server::listen;
 use crate::server::listen::BindError;
@@ -39,6 +41,7 @@ pub(super) async fn examine(config: &Config, output: &mut impl Write) -> Result<
     let is_offline = reached.verdict == Verdict::Broken;
     findings.extend([reached, token_issuer(config, &client).await, clock]);
     findings.extend(workspace(config, &client, login.as_ref(), is_offline).await);
+    findings.extend(claude_code(config, &setup::remembered(config, &client, &supplier)));
     for finding in &findings {
         writeln!(output, "{} {:9} {}", finding.verdict.mark(), finding.about, finding.text)?;
     }
@@ -198,6 +201,14 @@ async fn workspace(config: &Config, client: &HttpClient, login: Option<&Login>, 
         })
         .collect();
     if findings.is_empty() { vec![Verdict::Fine.about("workspace", "is reached at its own address")] } else { findings }
+}
+
+/// Whether Claude Code, where it asks this program, takes its model for a larger one.
+fn claude_code(config: &Config, models: &Models) -> Option<Finding> {
+    Some(match setup::examine(config, models)? {
+        Ok(text) => Verdict::Fine.about("claude", text),
+        Err(problem) => Verdict::Doubtful.about("claude", problem),
+    })
 }
 
 async fn token_issuer(config: &Config, client: &HttpClient) -> Finding {

@@ -17,6 +17,7 @@ pub mod login;
 pub mod logout;
 mod models;
 mod serve;
+mod setup;
 pub mod status;
 mod terminal;
 pub mod usage;
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::cli::config::args::{Command, CommandLine, Options};
+use crate::cli::config::args::{Command, CommandLine, Options, SetupArguments, SetupClient};
 use crate::cli::config::{Config, config_file};
 use crate::cli::error::CliError;
 use crate::credentials::{Environment, process};
@@ -77,6 +78,9 @@ fn run(line: CommandLine) -> Result<(), CliError> {
             Command::Status(format) => account::show(&config, format, &mut output).await,
             Command::Login(login) => account::log_in(&config, login, &mut output).await,
             Command::Logout(logout) => account::log_out(&config, logout, &mut output).await,
+            Command::Setup(SetupArguments { client: SetupClient::ClaudeCode(arguments) }) => {
+                setup::claude_code(&config, arguments, &mut output).await
+            }
             Command::Doctor => doctor::examine(&config, &mut output).await,
             Command::Completions(_) => Ok(()),
         }

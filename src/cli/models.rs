@@ -9,6 +9,7 @@ use crate::cli::config::args::Format;
 use crate::cli::error::CliError;
 use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
 use crate::credentials::{TokenSupplier, open_store};
+use crate::models::Models;
 use crate::models::entry::Entry;
 use crate::platform::HttpClient;
 use crate::upstream::Upstream;
@@ -35,8 +36,12 @@ pub(super) async fn list(config: &Config, format: Format, output: &mut impl Writ
     Ok(())
 }
 
-/// Returns the backend's list; if it cannot be fetched, the last one.
 async fn entries(config: &Config) -> Result<Vec<Entry>, CliError> {
+    Ok(known(config).await?.list())
+}
+
+/// What the backend lists; where it cannot be asked, what it listed last.
+pub(super) async fn known(config: &Config) -> Result<Arc<Models>, CliError> {
     let client = HttpClient::new(CONNECT_TIMEOUT)?;
     let store = open_store(&config.store, &config.environment);
     let supplier = TokenSupplier::new(store, issuer(config, &client));
@@ -50,11 +55,11 @@ async fn entries(config: &Config) -> Result<Vec<Entry>, CliError> {
     // A renewed token exists nowhere else until it is stored.
     supplier.stop().await;
     match outcome {
-        Err(error) if error.is_no_login() => return Ok(config.models().list()),
+        Err(error) if error.is_no_login() => return Ok(Arc::new(config.models())),
         Err(error) => tracing::warn!("{error}; listing the models known so far"),
         Ok(()) => {}
     }
-    Ok(catalogue.models().list())
+    Ok(catalogue.models().clone())
 }
 
 /// Returns whether an entry only adds an effort to another's name.

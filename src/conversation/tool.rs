@@ -84,6 +84,8 @@ pub struct WebSearch<'a> {
     pub location: Option<Object<'a>>,
     /// The only domains whose pages count, as an array.
     pub allowed_domains: Option<&'a RawValue>,
+    /// The client is told which pages a search has found, and not only those that the text cites.
+    pub tells_sources: bool,
 }
 
 impl<'a> Tool<'a> {

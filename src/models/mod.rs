@@ -28,7 +28,7 @@ mod learned;
 pub mod live;
 mod name;
 pub mod same;
-mod tier;
+pub mod tier;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -38,7 +38,7 @@ use entry::Entry;
 use learned::Learned;
 use live::LiveCatalogue;
 use name::Name;
-use tier::Tier;
+use tier::{Tier, Tiers};
 
 /// The known models and the operator's settings about them.
 #[derive(Debug, Default)]
@@ -47,6 +47,8 @@ pub struct Models {
     aliases: Vec<(String, String)>,
     /// The operator's model for a request that names no model of this backend.
     default_model: Option<String>,
+    /// What the operator wants for names of Anthropic's.
+    tiers: Tiers,
     /// The account's own list; empty until known.
     live: RwLock<Arc<LiveCatalogue>>,
     /// Knowledge from rejections since that list.
@@ -76,6 +78,12 @@ impl Models {
     /// Creates the models with the operator's `aliases` (from, to) and default model.
     pub fn new(aliases: Vec<(String, String)>, default_model: Option<String>) -> Self {
         Self { aliases, default_model, ..Self::default() }
+    }
+
+    /// Sets the models that stand for Anthropic's.
+    #[must_use]
+    pub fn for_tiers(self, tiers: Tiers) -> Self {
+        Self { tiers, ..self }
     }
 
     /// Sets whether a retired model's successor is never sent in its place.
@@ -238,6 +246,12 @@ impl Models {
             return Some((Name::Known(model), hint));
         }
         let (_, hint) = name::split_effort(asked);
+        let tier = Tier::of(asked)?;
+        if let Some(wanted) = self.tiers.of(tier)
+            && let (Name::Known(model), own) = name::chosen(wanted, holds)
+        {
+            return Some((Name::Known(model), hint.or(own)));
+        }
         let learned = self.learned();
         let built_in = catalogue::TABLE.iter().filter(|model| {
             live.is_empty()
@@ -246,7 +260,7 @@ impl Models {
         });
         let usable = live.listed().chain(built_in).filter(|model| !model.retired && !learned.is_refused(&model.id));
         let usable: Vec<&Model> = usable.collect();
-        let model = Tier::of(asked)?.choose(&usable)?;
+        let model = tier.choose(&usable)?;
         Some((Name::Known(model.id.clone().into_owned()), hint))
     }
 

@@ -17,6 +17,29 @@ pub(super) enum Tier {
     Smallest,
 }
 
+/// The models that an operator wants for Anthropic's; where none is named, the account's list says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tiers {
+    /// For names with `opus`, and others of that size.
+    pub opus: Option<String>,
+    /// For names with `sonnet`.
+    pub sonnet: Option<String>,
+    /// For names with `haiku`.
+    pub haiku: Option<String>,
+}
+
+impl Tiers {
+    /// The model for `tier`, where one is named.
+    pub(super) fn of(&self, tier: Tier) -> Option<&str> {
+        let wanted = match tier {
+            Tier::Largest => &self.opus,
+            Tier::Middle => &self.sonnet,
+            Tier::Smallest => &self.haiku,
+        };
+        wanted.as_deref().filter(|name| !name.trim().is_empty())
+    }
+}
+
 impl Tier {
     /// The tier of a lower-case name.
     pub(super) fn of(name: &str) -> Option<Self> {

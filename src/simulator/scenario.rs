@@ -2,8 +2,8 @@
 //!
 //! * A test queues a [`Play`] for the next accepted request.
 //! * A real client writes `[[simulate:NAME]]` or `[[simulate:NAME=VALUE]]` into its prompt. The directive counts while
-//!   the user's message is the last item of the input. Several may be combined: one scenario and any number of
-//!   deliveries. [`Scenario::names`] lists them.
+//!   the user's message is the last item of the input, apart from developer messages behind it. Several may be combined:
+//!   one scenario and any number of deliveries. [`Scenario::names`] lists them.
 
 use std::time::Duration;
 

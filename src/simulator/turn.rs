@@ -133,6 +133,12 @@ impl Turn {
         self.last_item().is_some_and(is_user)
     }
 
+    /// Returns whether the answer is to include this extra content.
+    pub(super) fn includes(&self, what: &str) -> bool {
+        let included = self.body.get("include").and_then(Value::as_array);
+        included.into_iter().flatten().any(|entry| entry == what)
+    }
+
     /// Counts the parts of this type in the last user message and after it.
     pub(super) fn count_parts(&self, kind: &str) -> usize {
         let all: Vec<&Map<String, Value>> = items(&self.body).collect();
@@ -142,16 +148,18 @@ impl Turn {
         parts.filter(|part| part.get("type") == Some(&Value::from(kind))).count()
     }
 
-    /// Returns the outputs of tools at the end of the input, as texts.
+    /// Returns the outputs of tools at the end of the input, as texts, looking past developer messages behind them.
     pub(super) fn tool_outputs(&self) -> Vec<String> {
         let all: Vec<&Map<String, Value>> = items(&self.body).collect();
-        let mut outputs: Vec<String> = all.iter().rev().map_while(|item| output_text(item)).collect();
+        let from_the_end = all.iter().rev().skip_while(|item| is_developer(item));
+        let mut outputs: Vec<String> = from_the_end.map_while(|item| output_text(item)).collect();
         outputs.reverse();
         outputs
     }
 
+    /// The last item that is no developer message: Claude Code puts some of those behind what its user says.
     fn last_item(&self) -> Option<&Map<String, Value>> {
-        items(&self.body).last()
+        items(&self.body).filter(|item| !is_developer(item)).last()
     }
 }
 
@@ -161,6 +169,10 @@ fn items(body: &Map<String, Value>) -> impl Iterator<Item = &Map<String, Value>>
 
 fn is_user(item: &Map<String, Value>) -> bool {
     item.get("role") == Some(&Value::from("user"))
+}
+
+fn is_developer(item: &Map<String, Value>) -> bool {
+    item.get("role") == Some(&Value::from("developer"))
 }
 
 fn output_text(item: &Map<String, Value>) -> Option<String> {

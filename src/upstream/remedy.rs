@@ -3,8 +3,9 @@
 //! * Reasoning of an earlier turn is refused: the same body without it.
 //! * The model is not available to the account: its successor, if the operator allows it.
 //! * The model does not support the effort: the nearest of those in the error.
+//! * The backend does not name the sources of a search: the same body without asking for them.
 //!
-//! [`Models`] remembers the last two, so that the next request is right at once.
+//! [`Models`] remembers the second and the third, so that the next request is right at once.
 
 use std::borrow::Cow;
 
@@ -46,7 +47,9 @@ impl<'c> Treated<'c> {
         if encrypted::recognise(failed) {
             return self.drop_reasoning();
         }
-        self.replace_model(&failed.error, models) || self.refit_effort(&failed.error, models)
+        self.replace_model(&failed.error, models)
+            || self.refit_effort(&failed.error, models)
+            || self.do_without_sources(&failed.error)
     }
 
     /// Returns the client's error after the last one, `error`: if a model and its successor were rejected, the
@@ -106,6 +109,17 @@ impl<'c> Treated<'c> {
             "the backend does not support this effort for the model; sending the nearest from now on"
         );
         self.send_as(fitting)
+    }
+
+    fn do_without_sources(&mut self, error: &ApiError) -> bool {
+        let is_named = |text: &str| text.contains("include") || text.contains("action.sources");
+        if !error.param.as_deref().is_some_and(is_named) && !is_named(&error.message) {
+            return false;
+        }
+        let Some(body) = self.call.body.without_sources() else { return false };
+        tracing::info!("the backend does not name the sources of a search; retrying without asking for them");
+        self.call.to_mut().body = body;
+        true
     }
 
     fn send_as(&mut self, model: Resolution) -> bool {

@@ -10,6 +10,7 @@ mod login;
 mod options;
 mod program;
 mod secrets;
+mod setup;
 mod signals;
 
 use codex_proxy::simulator::{RunningSimulator, Simulator};

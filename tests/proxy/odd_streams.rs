@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::harness::{Proxy, user};
 
 /// A stream of `events` between its beginning and its end.
-fn stream_of(events: &[Value]) -> ScriptedAnswer {
+pub(crate) fn stream_of(events: &[Value]) -> ScriptedAnswer {
     let created = json!({ "type": "response.created", "response": { "id": "resp_1" } });
     let completed = json!({ "type": "response.completed", "response": { "id": "resp_1", "output": [] } });
     let events = std::iter::once(&created).chain(events).chain([&completed]);

@@ -1,17 +1,20 @@
 //! What real clients send, held against the backend's rules.
 //!
-//! The captured requests are not part of the project: the folder is named by `CODEX_PROXY_CAPTURES` and otherwise looked for
-//! beside the checkout. Without it these tests say so and pass.
+//! The captured requests are not part of the project: the folders are named by `CODEX_PROXY_CAPTURES` and, for Anthropic's
+//! API, `CODEX_PROXY_CAPTURES_MESSAGES`, and otherwise looked for beside the checkout. Without them these tests say so and pass.
 
 use std::path::PathBuf;
 
 use codex_proxy::backend::request;
 use codex_proxy::backend::request::context::{BackendRequest, Context};
+use codex_proxy::dialect::Dialect as _;
 use codex_proxy::dialect::chat::request::parse;
+use codex_proxy::dialect::messages::{Messages, count};
 use codex_proxy::dialect::responses::forward::translate;
 use codex_proxy::dialect::responses::request::ResponsesRequest;
 use codex_proxy::models::Models;
 use codex_proxy::simulator::Simulator;
+use http::HeaderMap;
 use serde_json::Value;
 
 struct Capture {
@@ -22,14 +25,20 @@ struct Capture {
 
 /// Every POST of every client but the official one, which talks to the backend itself.
 fn captures() -> Vec<Capture> {
-    let folder = std::env::var_os("CODEX_PROXY_CAPTURES")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/captures")), PathBuf::from);
+    captures_in("CODEX_PROXY_CAPTURES", "captures")
+}
+
+/// Every POST in the folder that `variable` names, or that has the name `usual`.
+fn captures_in(variable: &str, usual: &str) -> Vec<Capture> {
+    let beside = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")).join(usual);
+    let folder = std::env::var_os(variable).map_or(beside, PathBuf::from);
     let Ok(entries) = std::fs::read_dir(&folder) else {
         println!("no captured requests in {}", folder.display());
         return Vec::new();
     };
     let mut found = Vec::new();
-    for path in entries.map(|entry| entry.unwrap().path()) {
+    let is_capture = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "jsonl");
+    for path in entries.map(|entry| entry.unwrap().path()).filter(is_capture) {
         let client = path.file_stem().unwrap().to_string_lossy().into_owned();
         if client.ends_with("-chatgpt") {
             continue;
@@ -108,4 +117,32 @@ fn turns_of_a_captured_conversation_keep_its_cache_key() {
         turns += 1;
     }
     println!("{turns} turns keep their key");
+}
+
+/// Everything that clients of Anthropic's API were seen to send: it is understood, and what becomes of it is accepted.
+#[test]
+fn every_captured_message_becomes_one_the_backend_accepts() {
+    let (simulator, models) = (Simulator::new(), Models::default());
+    let mut checked = 0;
+    for capture in captures_in("CODEX_PROXY_CAPTURES_MESSAGES", "captures-messages") {
+        if !capture.path.split('?').next().is_some_and(|path| path.contains("/messages")) {
+            continue;
+        }
+        let text = String::from_utf8_lossy(&capture.body);
+        let ask = Messages::parse(&capture.body, &HeaderMap::new());
+        let ask = ask.unwrap_or_else(|error| panic!("{} {}: {error}: {text}", capture.client, capture.path));
+        let model = models.resolve(ask.model.as_deref(), ask.effort.as_deref());
+        let conversation = ask.form.own().unwrap();
+        let request = request::translate(conversation, &Context::new(&model));
+        let sent = String::from_utf8_lossy(&request.body);
+        assert_eq!(simulator.rejection_of(&request.body), None, "{} {sent}", capture.client);
+        for gone in
+            ["cache_control", "defer_loading", "x-anthropic-billing-header: cc_version", "eager_input_streaming"]
+        {
+            assert!(!sent.contains(&format!("\"{gone}")), "{gone} of {}: {sent}", capture.client);
+        }
+        assert!(count::tokens(&request.body) > 0, "{}", capture.client);
+        checked += 1;
+    }
+    println!("{checked} captured messages are accepted");
 }

@@ -13,6 +13,7 @@ mod captures;
 mod damage;
 mod fold;
 mod histories;
+mod messages;
 mod modes;
 mod oracle;
 mod reading;

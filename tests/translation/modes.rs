@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::fold::{Answer, chunks, completion, meta};
 
 /// Items of few ids and places, so that events meet, contradict each other and come too early or too late.
-fn event() -> impl Strategy<Value = Value> {
+pub(crate) fn event() -> impl Strategy<Value = Value> {
     let id = prop::sample::select(vec!["a", "b", "c"]);
     let text = prop::sample::select(vec!["", "x", "é\n", "👋", "{\"k\":", "1}", "\u{2028}"]);
     (id, 0..3_u64, 0..2_u64, text, 0..16_u8).prop_map(|(id, place, part, text, kind)| {
@@ -43,7 +43,7 @@ fn event() -> impl Strategy<Value = Value> {
     })
 }
 
-fn stream(events: &[Value]) -> Vec<u8> {
+pub(crate) fn stream(events: &[Value]) -> Vec<u8> {
     let created = json!({ "type": "response.created", "response": { "id": "resp_1" } });
     let usage = json!({ "input_tokens": 1, "output_tokens": 2, "total_tokens": 3 });
     let completed =

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::fold::{Answer, chunks, collect, completion, data, meta, relay};
 use super::recordings::streams;
 
-fn cut<'a>(stream: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+pub(crate) fn cut<'a>(stream: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
     cuts.extend([0, stream.len()]);
     cuts.sort_unstable();
@@ -24,7 +24,11 @@ fn one_byte_at_a_time() {
 }
 
 /// The project's own streams, each with its frames.
-fn own_frames() -> Vec<Vec<Vec<u8>>> {
+pub(crate) fn own_frames() -> &'static [Vec<Vec<u8>>] {
+    OWN.get_or_init(read_own_frames)
+}
+
+fn read_own_frames() -> Vec<Vec<Vec<u8>>> {
     let own = streams().into_iter().take_while(|(name, _)| !name.starts_with("chatlas") && !name.starts_with("vercel"));
     own.map(|(_, stream)| {
         let text = String::from_utf8(stream).unwrap();
@@ -33,21 +37,25 @@ fn own_frames() -> Vec<Vec<Vec<u8>>> {
     .collect()
 }
 
-static OWN: std::sync::OnceLock<Vec<Vec<Vec<u8>>>> = std::sync::OnceLock::new();
+/// A stream and what happens to it: frames are lost, repeated and moved, bytes are changed.
+#[derive(Debug, Clone)]
+pub(crate) struct Damaged {
+    which: prop::sample::Index,
+    moves: Vec<(prop::sample::Index, prop::sample::Index, u8)>,
+    bytes: Vec<(prop::sample::Index, u8)>,
+}
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-    #[test]
-    fn whatever_happens_to_a_stream_cuts_change_nothing_and_chunks_hold_what_a_document_holds(
-        which in any::<prop::sample::Index>(),
-        moves in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..4_u8), 0..6),
-        bytes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
-        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..16),
-        stops in any::<bool>(),
-    ) {
-        let all = OWN.get_or_init(own_frames);
-        let mut frames = all[which.index(all.len())].clone();
-        for (from, to, how) in moves {
+pub(crate) fn damaged() -> impl Strategy<Value = Damaged> {
+    let moves = prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..4_u8), 0..6);
+    let bytes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3);
+    (any::<prop::sample::Index>(), moves, bytes).prop_map(|(which, moves, bytes)| Damaged { which, moves, bytes })
+}
+
+impl Damaged {
+    /// What is left of one of `all`.
+    pub(crate) fn stream(&self, all: &[Vec<Vec<u8>>]) -> Vec<u8> {
+        let mut frames = all[self.which.index(all.len())].clone();
+        for (from, to, how) in &self.moves {
             let (from, to) = (from.index(frames.len()), to.index(frames.len()));
             match how {
                 0 if frames.len() > 1 => drop(frames.remove(from)),
@@ -56,10 +64,25 @@ proptest! {
             }
         }
         let mut stream = frames.concat();
-        for (place, byte) in bytes {
+        for (place, byte) in &self.bytes {
             let place = place.index(stream.len());
-            stream[place] = byte;
+            stream[place] = *byte;
         }
+        stream
+    }
+}
+
+static OWN: std::sync::OnceLock<Vec<Vec<Vec<u8>>>> = std::sync::OnceLock::new();
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    #[test]
+    fn whatever_happens_to_a_stream_cuts_change_nothing_and_chunks_hold_what_a_document_holds(
+        damage in damaged(),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..16),
+        stops in any::<bool>(),
+    ) {
+        let stream = damage.stream(own_frames());
         let mut meta = meta();
         meta.stop = StopSequences::new(if stops { vec!["is".to_owned(), "\n\n".to_owned()] } else { Vec::new() });
         let pieces = cut(&stream, &cuts);

@@ -38,6 +38,8 @@ pub(crate) enum Piece {
     Image,
     /// The end of the reasoning item with this number, and its encrypted form, escaped.
     Sealed(usize, Option<String>),
+    /// The end of the item with this number.
+    Ended(usize),
     /// A search: its id, escaped, and its action as JSON.
     Searched(Option<String>, Option<Box<str>>),
 }
@@ -147,7 +149,12 @@ impl Collected {
         }
         let is_behind = |piece: &Piece| match piece {
             Piece::Text(other, _) => other.kind == spot.kind && order_of(*other).is_some_and(|other| other > order),
-            Piece::Citation(..) | Piece::Call | Piece::Image | Piece::Sealed(..) | Piece::Searched(..) => false,
+            Piece::Citation(..)
+            | Piece::Call
+            | Piece::Image
+            | Piece::Sealed(..)
+            | Piece::Ended(_)
+            | Piece::Searched(..) => false,
         };
         self.pieces.iter().position(is_behind).unwrap_or(self.pieces.len())
     }

@@ -184,7 +184,9 @@ impl<S: Sink> AnswerMachine<S> {
             }
             ItemKind::Message | ItemKind::Reasoning | ItemKind::Search | ItemKind::Other | ItemKind::Unknown => {}
         }
-        if is_first {
+        // A call that something else ended may still get its arguments.
+        let is_half_a_call = kind.call().is_none() && self.items.item(position).call.is_some();
+        if is_first && !is_half_a_call {
             self.sink.item_done(position, out);
         }
         Ok(())

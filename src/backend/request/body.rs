@@ -13,6 +13,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use crate::conversation::turn::AccountDigest;
+use crate::json::Object;
 
 /// The answer that remembered reasoning stood in.
 #[derive(Debug)]
@@ -115,6 +116,22 @@ impl Body {
         Self { json: json.into(), reasoning }
     }
 
+    /// The same without the wish for the pages that a search finds; `None` where there is none.
+    pub fn without_sources(&self) -> Option<Self> {
+        let entries: Object<'_> = serde_json::from_slice(&self.json).ok()?;
+        let include = entries.find("include").filter(|include| include.get() == INCLUDE_WITH_SOURCES)?.get();
+        let start = include.as_ptr().addr() - self.json.as_ptr().addr();
+        let end = start + include.len();
+        let json = [self.json.get(..start)?, INCLUDE.as_bytes(), self.json.get(end..)?].concat();
+        let shift = include.len() - INCLUDE.len();
+        let moved = |at: usize| if at > start { at - shift } else { at };
+        let move_along = |reasoning: &Reasoning| Reasoning {
+            range: moved(reasoning.range.start)..moved(reasoning.range.end),
+            origin: reasoning.origin.clone(),
+        };
+        Some(Self::new(json, self.reasoning.iter().map(move_along).collect()))
+    }
+
     /// How many bytes the whole body has.
     pub fn len(&self) -> usize {
         self.json.len()
@@ -176,6 +193,11 @@ impl Body {
         }
     }
 }
+
+/// What every answer is to hold.
+pub(super) const INCLUDE: &str = r#"["reasoning.encrypted_content"]"#;
+/// The same with the pages that a search of the web finds.
+pub(super) const INCLUDE_WITH_SOURCES: &str = r#"["reasoning.encrypted_content","web_search_call.action.sources"]"#;
 
 #[cfg(test)]
 mod tests {

@@ -73,7 +73,7 @@ pub fn translate(conversation: &Conversation<'_>, context: &Context<'_>) -> Back
     tools::write(conversation, names.as_ref(), &mut writer);
     let summary = conversation.summary.filter(|_| context.model.effort != Some(Effort::None));
     write_reasoning(context.model, summary, None, &mut writer);
-    writer.boolean("store", false).boolean("stream", true).json("include", r#"["reasoning.encrypted_content"]"#);
+    writer.boolean("store", false).boolean("stream", true).json("include", included(conversation));
     match context.service_tier(conversation.service_tier.as_deref()) {
         ServiceTier::Unasked => {}
         ServiceTier::Priority => {
@@ -89,6 +89,12 @@ pub fn translate(conversation: &Conversation<'_>, context: &Context<'_>) -> Back
     let Replayed { reasoning, left_out } = replayed;
     let reasoning_left_out = left_out || conversation.reasoning_left_out;
     BackendRequest { body, session_key, ignored, names, reasoning, reasoning_left_out, references }
+}
+
+/// What the answer is to hold beside what it holds anyway.
+fn included(conversation: &Conversation<'_>) -> &'static str {
+    let tells_sources = conversation.web_search.as_ref().is_some_and(|search| search.tells_sources);
+    if tells_sources { body::INCLUDE_WITH_SOURCES } else { body::INCLUDE }
 }
 
 /// Writes the conversation; says which reasoning was put back into it.

@@ -101,6 +101,11 @@ pub(crate) fn write_name(name: Text<'_>, names: Option<&ToolNames>, object: &mut
     };
 }
 
+/// What the model knows the tool `name` by, escaped, where no other tool of the request has taken that.
+pub(crate) fn sent_name(name: Text<'_>) -> Cow<'_, str> {
+    if fits(name) { Cow::Borrowed(name.escaped()) } else { short(&name.decode()).next().unwrap_or_default().into() }
+}
+
 /// Whether the backend takes `name`.
 fn fits(name: Text<'_>) -> bool {
     let is_fit = |name: &str| {

@@ -4,7 +4,7 @@
 //!   stands, and reasoning keeps being known by its place.
 //! * Remembered reasoning of a model that this one cannot read is left out, as it is when a body is written.
 
-use crate::backend::request::body::{Body, Origin};
+use crate::backend::request::body::{Body, Origin, Without};
 use crate::backend::request::context::write_reasoning;
 use crate::json::{Object, ObjectWriter, Text};
 use crate::models::Resolution;
@@ -13,10 +13,11 @@ use crate::models::effort::Effort;
 impl Body {
     /// This body for `model`. The error is that of a body that is no JSON object.
     pub fn readdressed(&self, model: &Resolution) -> Result<Self, serde_json::Error> {
+        let is_same = self.names_model(&model.model);
         let (json, mut reasoning) = self.split(|origin| match origin {
             Origin::Client(_) => true,
-            // It is good for the model that thought it alone.
-            Origin::Sealed(_) => false,
+            // It is good for the model that thought it alone, which is the one that the body names.
+            Origin::Sealed(_) => is_same,
             Origin::Memory(provenance) => provenance.serves(&model.model),
         });
         let entries: Object<'_> = serde_json::from_slice(&json)?;
@@ -49,6 +50,14 @@ impl Body {
         writer.end();
         Ok(Self::new(out, reasoning))
     }
+
+    fn names_model(&self, model: &str) -> bool {
+        let json = self.bytes(Without::Any);
+        let entries = serde_json::from_slice::<Object<'_>>(&json).ok();
+        entries
+            .and_then(|entries| Text::of(entries.find("model")?).map(|named| named.decode() == model))
+            .unwrap_or(false)
+    }
 }
 
 /// About how much longer a body may become for another model.
@@ -59,7 +68,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::backend::request::body::{Provenance, Reasoning, Without};
+    use crate::backend::request::body::{Provenance, Reasoning};
     use crate::models::Models;
 
     fn readdressed(body: &str, model: &str, effort: Option<&str>) -> String {
@@ -104,7 +113,7 @@ mod tests {
 
     #[test]
     fn reasoning_moves_along_and_only_what_the_model_can_read_stays() {
-        let json = r#"{"model":"gpt-5.1-codex-max","instructions":"i","input":[10,21,30,22,40,23],"store":false}"#;
+        let json = r#"{"model":"gpt-5.1-codex-max","instructions":"i","input":[10,21,30,22,23,40],"store":false}"#;
         let memory = |model: &str| Origin::Memory(Arc::new(Provenance::new("a".into(), model.to_owned())));
         let at = |text: &str, origin: Origin| {
             let start = json.find(text).unwrap();
@@ -114,6 +123,7 @@ mod tests {
             at("21", Origin::Client(Some(1))),
             at("22", memory("gpt-5.1-codex-max")),
             at("23", memory("gpt-6-sol")),
+            at("40", Origin::Sealed([0; 8])),
         ];
         let model = Models::default().resolve(Some("gpt-6-sol"), Some("high"));
         let body = Body::new(json.as_bytes().to_vec(), reasoning).readdressed(&model).unwrap();
@@ -123,8 +133,12 @@ mod tests {
                 r#"{{"model":"gpt-6-sol","instructions":"i","input":[{input}],"store":false,"reasoning":{{"effort":"high"}}}}"#
             )
         };
-        assert_eq!(text(Without::OthersThan("a")), expected("10,21,30,40,23"));
-        assert_eq!(text(Without::OthersThan("b")), expected("10,21,30,40"));
-        assert_eq!(text(Without::Any), expected("10,30,40"));
+        assert_eq!(text(Without::OthersThan("a")), expected("10,21,30,23"));
+        assert_eq!(text(Without::OthersThan("b")), expected("10,21,30"));
+        assert_eq!(text(Without::Any), expected("10,30"));
+        let same = Models::default().resolve(Some("gpt-5.1-codex-max"), Some("low"));
+        let kept =
+            Body::new(json.as_bytes().to_vec(), vec![at("40", Origin::Sealed([0; 8]))]).readdressed(&same).unwrap();
+        assert!(kept.has_reasoning(), "another effort of the same model");
     }
 }

@@ -50,6 +50,8 @@ pub enum Command {
     Login(LoginArguments),
     /// Sign out and remove the login from its store
     Logout(LogoutArguments),
+    /// Print a client's settings, or write them
+    Setup(SetupArguments),
     /// Check port, login, network and clock, and say how to fix each problem
     Doctor,
     /// Print a completion script for a shell
@@ -81,6 +83,29 @@ pub struct LogoutArguments {
     /// Revoke the login at the issuer too, for every program that shares it
     #[arg(long)]
     pub revoke: bool,
+}
+
+/// Which client to set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct SetupArguments {
+    /// The client.
+    #[command(subcommand)]
+    pub client: SetupClient,
+}
+
+/// A client that can be set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum SetupClient {
+    /// Environment of Claude Code: address, models and window, from the account's own list
+    ClaudeCode(ClaudeCodeArguments),
+}
+
+/// How Claude Code is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct ClaudeCodeArguments {
+    /// Put it into ~/.claude/settings.json, where everything else stays
+    #[arg(long)]
+    pub write: bool,
 }
 
 /// The shell to complete in.
@@ -169,10 +194,33 @@ pub struct Options {
     /// Name of this program in calls to the backend [env: CODEX_ORIGINATOR] [default: codex-proxy]
     #[arg(long, value_name = "NAME", global = true)]
     pub originator: Option<String>,
+    /// Settings of Anthropic's API that only the configuration file has.
+    #[arg(skip)]
+    pub messages: MessagesTable,
     /// Codex CLI version sent to the backend, which decides the models listed [env: CODEX_CLIENT_VERSION] [default:
     /// 0.169.0]
     #[arg(long, value_name = "VERSION", global = true)]
     pub client_version: Option<String>,
+}
+
+/// The table `messages` of the configuration file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MessagesTable {
+    /// What the words of Anthropic's tiers mean.
+    pub models: TierTable,
+}
+
+/// The table `messages.models`: the models that stand for Anthropic's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TierTable {
+    /// Stands for names with `opus`.
+    pub opus: Option<String>,
+    /// Stands for names with `sonnet`.
+    pub sonnet: Option<String>,
+    /// Stands for names with `haiku`.
+    pub haiku: Option<String>,
 }
 
 const EXAMPLES: &str = "\

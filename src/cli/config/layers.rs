@@ -11,7 +11,7 @@ use std::str::FromStr;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
-use crate::cli::config::args::Options;
+use crate::cli::config::args::{MessagesTable, Options};
 use crate::cli::error::CliError;
 use crate::files::trust;
 
@@ -86,6 +86,7 @@ impl Options {
             account_routing_override: self.account_routing_override.or(below.account_routing_override),
             auth_url: self.auth_url.or(below.auth_url),
             originator: self.originator.or(below.originator),
+            messages: if self.messages == MessagesTable::default() { below.messages } else { self.messages },
             client_version: self.client_version.or(below.client_version),
         }
     }
@@ -211,12 +212,19 @@ mod tests {
 
             [model-alias]
             "gpt-4o" = "gpt-6.1-sol"
+
+            [messages.models]
+            opus = "gpt-6.1-sol"
+            sonnet = "gpt-6-sol"
+            haiku = "gpt-6-luna"
             "#,
         )
         .expect("options");
         assert_eq!(options.reasoning_format, Some(ReasoningFormat::ThinkTags));
         assert_eq!((options.max_body_size, options.allow_host.len()), (Some(ByteSize(1 << 20)), 1));
         assert_eq!(options.model_alias[0].to_string(), "gpt-4o=gpt-6.1-sol");
+        assert_eq!(options.messages.models.haiku.as_deref(), Some("gpt-6-luna"));
+        assert!(Options::from_toml("[messages.models]\nfable = \"x\"").is_err());
         let list = Options::from_toml(r#"model-alias = ["a=b"]"#).expect("options");
         assert_eq!(list.model_alias[0].to_string(), "a=b");
         assert_eq!(Options::from_toml("").expect("options"), Options::default());

@@ -17,6 +17,7 @@ use crate::cli::config::layers::text;
 use crate::cli::error::CliError;
 use crate::credentials::{Environment, StoreChoice, StoreOptions};
 use crate::models::Models;
+use crate::models::tier::Tiers;
 use crate::server::guard::Guard;
 use crate::server::guard::host::HostPolicy;
 use crate::server::guard::key::Keys;
@@ -44,6 +45,8 @@ pub struct Config {
     pub aliases: Vec<(String, String)>,
     /// The model for requests that name none.
     pub default_model: Option<String>,
+    /// The models that stand for Anthropic's.
+    pub tiers: Tiers,
     /// The backend's address, and this program's identification there.
     pub upstream: upstream::UpstreamSettings,
     /// The cache of the account's list of models between two runs.
@@ -74,6 +77,7 @@ impl Config {
             server: server(&options, guard, &environment)?,
             aliases: options.model_alias.into_iter().map(|alias| (alias.from, alias.to)).collect(),
             default_model: options.default_model,
+            tiers: tiers(options.messages),
             upstream: backend(
                 options.upstream_url.as_deref(),
                 options.account_routing_override,
@@ -89,7 +93,7 @@ impl Config {
 
     /// Returns the models known without a call to the backend.
     pub fn models(&self) -> Models {
-        Models::new(self.aliases.clone(), self.default_model.clone())
+        Models::new(self.aliases.clone(), self.default_model.clone()).for_tiers(self.tiers.clone())
     }
 }
 
@@ -128,6 +132,11 @@ fn check_home(options: &Options, environment: &Environment) -> Result<(), CliErr
                    --creds-path"
         .to_owned();
     Err(CliError::Option { option: "HOME".to_owned(), problem })
+}
+
+fn tiers(messages: args::MessagesTable) -> Tiers {
+    let args::TierTable { opus, sonnet, haiku } = messages.models;
+    Tiers { opus, sonnet, haiku }
 }
 
 /// An address set by the operator applies to every login; only the default differs between workspaces.

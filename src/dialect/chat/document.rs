@@ -114,7 +114,7 @@ impl Sink for Fold {
                 Piece::Image => {
                     images += usize::from(flow.interrupt(&mut |shown| message.show(shown)));
                 }
-                Piece::Sealed(..) | Piece::Searched(..) => {}
+                Piece::Sealed(..) | Piece::Ended(_) | Piece::Searched(..) => {}
             }
         }
         self.left_out = flow.left_out();

@@ -4,6 +4,7 @@
 
 use serde_json::value::RawValue;
 
+use crate::backend::request::names::sent_name;
 use crate::conversation::call::{Call, CallReference, Payload};
 use crate::conversation::content::{Content, Part, Source};
 use crate::conversation::ignored::Ignored;
@@ -94,7 +95,7 @@ pub(super) fn shown<'a>(
         "search_result" => parts.push(search_result(block, path)?),
         "tool_reference" => {
             let name = block.find("tool_name").or_else(|| block.find("name")).and_then(Text::of);
-            let name = name.map_or_else(String::new, |name| name.escaped().to_owned());
+            let name = name.map(sent_name).unwrap_or_default();
             parts.push(Part::Composed(format!("Tool loaded: {name}")));
         }
         "container_upload" => return Err(no_files(path)),

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::request::{MessagesShape, Thinking};
 use super::results::{Found, Search};
-use super::seal;
+use super::seal::{self, Length};
 use crate::backend::answer::sink::{CallHead, CallKind, FinishReason, SearchCall, Spot};
 use crate::backend::answer::stop::{StopFilter, StopSequences};
 use crate::backend::event::delta::DeltaKind;
@@ -78,7 +78,8 @@ enum Waiting {
     Text(Spot, String),
     Call(usize),
     Sealed(usize, Option<String>),
-    Search(Search),
+    /// A search, and whether it is shown with what the text cites.
+    Search(Search, bool),
     Citation(Spot, Box<str>),
 }
 
@@ -107,8 +108,8 @@ pub(super) struct Blocks {
     begun_text: bool,
     waiting: VecDeque<Waiting>,
     calls: Vec<Call>,
-    /// The lengths in bytes of the texts of the reasoning item that is open, and the part of the last.
-    lengths: Vec<usize>,
+    /// The lengths of the texts of the reasoning item that is open, and the part of the last.
+    lengths: Vec<Length>,
     thought: Option<usize>,
     stop: Option<StopFilter>,
     /// Which stop sequence was hit.
@@ -211,10 +212,10 @@ impl Blocks {
             if self.thought.replace(spot.part).is_some() {
                 target.piece(Piece::Thinking(Text::from_escaped(r"\n\n")));
             }
-            self.lengths.push(0);
+            self.lengths.push(Length { bytes: 0, is_raw: spot.kind == DeltaKind::Reasoning });
         }
         if let Some(length) = self.lengths.last_mut() {
-            *length += text.decode().len();
+            length.bytes += text.decode().len();
         }
         target.piece(Piece::Thinking(text));
     }
@@ -296,7 +297,7 @@ impl Blocks {
         self.searches += 1;
         let search = Search::read(search, self.searches);
         if self.has_to_wait() || self.awaits_citations {
-            self.waiting.push_back(Waiting::Search(search));
+            self.waiting.push_back(Waiting::Search(search, self.awaits_citations));
             return;
         }
         self.close(target);
@@ -324,7 +325,8 @@ impl Blocks {
         for call in self.calls.iter_mut().filter(|call| call.item == item) {
             call.is_whole = true;
         }
-        let is_about_it = |waiting: &Waiting| matches!(waiting, Waiting::Text(spot, _) if spot.item == item);
+        let is_about_it =
+            |waiting: &Waiting| matches!(waiting, Waiting::Text(spot, _) if spot.item == item && is_said(*spot));
         if self.awaits_citations && self.waiting.iter().any(is_about_it) {
             self.awaits_citations = false;
         }
@@ -341,7 +343,7 @@ impl Blocks {
         if self.has_to_wait() {
             return;
         }
-        let last_search = self.waiting.iter().rposition(|waiting| matches!(waiting, Waiting::Search(_)));
+        let last_search = self.waiting.iter().rposition(|waiting| matches!(waiting, Waiting::Search(_, true)));
         for (position, waiting) in std::mem::take(&mut self.waiting).into_iter().enumerate() {
             match waiting {
                 Waiting::Text(spot, text) => self.text(spot, Text::from_escaped(&text), target),
@@ -349,12 +351,12 @@ impl Blocks {
                 Waiting::Sealed(item, encrypted) => {
                     self.sealed(item, encrypted.as_deref().map(Text::from_escaped), target);
                 }
-                Waiting::Search(search) if !self.has_to_wait() => {
+                Waiting::Search(search, _) if !self.has_to_wait() => {
                     self.close(target);
                     let found = if last_search == Some(position) { Some(&self.found) } else { None };
                     search.write(found, target);
                 }
-                Waiting::Search(search) => self.waiting.push_back(Waiting::Search(search)),
+                waiting @ Waiting::Search(..) => self.waiting.push_back(waiting),
                 Waiting::Citation(spot, json) => {
                     if let Ok(annotation) = serde_json::from_str::<&RawValue>(&json) {
                         self.citation(spot, annotation, target);
@@ -366,7 +368,7 @@ impl Blocks {
 
     /// Whether what comes now has to wait: for a call that is not whole, or for the citations of a text.
     fn has_to_wait(&self) -> bool {
-        let is_searched = self.waiting.iter().any(|waiting| matches!(waiting, Waiting::Search(_)));
+        let is_searched = self.waiting.iter().any(|waiting| matches!(waiting, Waiting::Search(..)));
         let waits_for_call = match self.open {
             Some(Open::Call { index }) => self.calls.get(index).is_some_and(|call| !call.is_whole),
             _ => false,
@@ -425,6 +427,11 @@ impl Blocks {
         };
         Ending { reason: why, hit, refusal }
     }
+}
+
+/// Whether the text at `spot` is for the user, and not the model's reasoning.
+const fn is_said(spot: Spot) -> bool {
+    matches!(spot.kind, DeltaKind::Text | DeltaKind::Refusal)
 }
 
 /// How an answer ended.

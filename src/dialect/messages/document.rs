@@ -24,7 +24,7 @@ pub struct Message {
     seals: bool,
     account: String,
     collected: Collected,
-    /// Goes along to notice a stop sequence.
+    /// Goes along to notice a stop sequence when a streaming client would have got it.
     watch: Blocks,
 }
 
@@ -75,6 +75,7 @@ impl Message {
                     let id = id.as_deref().map(Text::from_escaped);
                     blocks.searched(SearchCall { id, action }, &mut written);
                 }
+                Piece::Ended(item) => blocks.item_done(item, &mut written),
                 Piece::Image => {}
             }
         }
@@ -221,12 +222,28 @@ impl Sink for Message {
     }
 
     fn sealed(&mut self, item: usize, encrypted: Option<Text<'_>>, _out: &mut Vec<u8>) {
+        if self.watches() {
+            self.watch.sealed(item, encrypted, &mut Nowhere);
+        }
         self.collected.push(Piece::Sealed(item, encrypted.map(|text| text.escaped().to_owned())));
     }
 
     fn searched(&mut self, search: SearchCall<'_>, _out: &mut Vec<u8>) {
+        if self.watches() {
+            self.watch.searched(search, &mut Nowhere);
+        }
         let id = search.id.map(|id| id.escaped().to_owned());
         self.collected.push(Piece::Searched(id, search.action.map(|action| action.get().into())));
+    }
+
+    /// What waits for the end of a text has to know of it.
+    fn item_done(&mut self, item: usize, _out: &mut Vec<u8>) {
+        if self.watches() {
+            self.watch.item_done(item, &mut Nowhere);
+        }
+        if self.shape.only_searches {
+            self.collected.push(Piece::Ended(item));
+        }
     }
 
     fn text(&mut self, spot: Spot, text: Text<'_>, _out: &mut Vec<u8>) {

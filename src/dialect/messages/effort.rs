@@ -31,13 +31,15 @@ pub(super) fn read(
     told: Option<String>,
     conversation: &mut Conversation<'_>,
 ) -> Result<Wish, ApiError> {
+    // A word that means nothing is dropped, not refused.
+    let told = told.filter(|word| Effort::parse(word).is_some());
     let mut wish = Wish { effort: told, ..Wish::default() };
     if let Some(config) = object.find("output_config").filter(|value| value.get() != "null") {
         let path = Path::Root.key("output_config");
         let config = json::object(config, &path)?;
         conversation.ignored.add_unknown(&config, &["effort", "format"], &path);
-        let word = config.find("effort").map(|word| json::string(word, &path.key("effort"))).transpose()?;
-        // A word that means nothing is dropped, not refused.
+        let word = config.find("effort").filter(|value| value.get() != "null");
+        let word = word.map(|word| json::string(word, &path.key("effort"))).transpose()?;
         let word = word.filter(|word| Effort::parse(word).is_some()).map(std::borrow::Cow::into_owned);
         wish.effort = wish.effort.or(word);
     }
@@ -65,7 +67,8 @@ impl Wish {
                 return Ok(());
             }
             "enabled" => {
-                if let Some(budget) = thinking.find("budget_tokens").filter(|_| self.effort.is_none()) {
+                let budget = thinking.find("budget_tokens").filter(|value| value.get() != "null");
+                if let Some(budget) = budget.filter(|_| self.effort.is_none()) {
                     let budget = json::unsigned(budget, &path.key("budget_tokens"))?;
                     self.effort = Some(effort_of(budget).as_str().to_owned());
                 }

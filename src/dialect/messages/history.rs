@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::block::{self, kind, shown};
 use super::seal;
 use super::search;
+use crate::backend::request::names::sent_name;
 use crate::conversation::Conversation;
 use crate::conversation::call::Call;
 use crate::conversation::content::{Content, Part};
@@ -52,12 +53,33 @@ pub(super) fn read<'a>(
     }
     let mut reading = Reading { told: Told::default(), conversation, last_user: None };
     reading.last_user = values.iter().rposition(|value| role_of(value).as_deref() == Some("user"));
+    if values.last().and_then(|value| role_of(value)).as_deref() == Some("assistant") {
+        // The model answers anew where the API would go on with it.
+        reading.ignored().add(&path.index(values.len() - 1));
+    }
     for (index, value) in values.into_iter().enumerate() {
         reading.message(index, value, &path.index(index))?;
     }
     let told = reading.told;
     leave_out_idle_reasoning(conversation);
     Ok(told)
+}
+
+/// Leaves out the reasoning of all but the last `count` turns that have any. A turn is all that follows something the user says,
+/// the outputs of tools included.
+pub(super) fn keep_reasoning_of_last(count: u64, conversation: &mut Conversation<'_>) {
+    let (mut turns, mut is_new) = (0, true);
+    let mut keep = Vec::with_capacity(conversation.turns.len());
+    for turn in conversation.turns.iter().rev() {
+        match turn {
+            Turn::User(_) => is_new = true,
+            Turn::Reasoning(_) => turns += u64::from(std::mem::take(&mut is_new)),
+            Turn::Assistant { .. } | Turn::Instruction(_) | Turn::ToolOutput { .. } | Turn::Item(_) => {}
+        }
+        keep.push(turns <= count || !matches!(turn, Turn::Reasoning(_)));
+    }
+    let mut keep = keep.into_iter().rev();
+    conversation.turns.retain(|_| keep.next().unwrap_or(true));
 }
 
 fn role_of(message: &RawValue) -> Option<Cow<'_, str>> {
@@ -243,7 +265,7 @@ impl<'a> Reading<'_, 'a> {
                 "tool_removal" => {
                     let name = tool_name(&block, &path)?;
                     self.told.changes.push(ToolChange::Removed(name));
-                    parts.push(Part::Composed(format!("Tool removed: {}", name.escaped())));
+                    parts.push(Part::Composed(format!("Tool removed: {}", sent_name(name))));
                 }
                 _ => shown(value, &block, &path, &mut parts, &mut self.conversation.ignored)?,
             }

@@ -14,7 +14,6 @@ use serde_json::value::RawValue;
 use super::{effort, format, history, session, tool};
 use crate::conversation::Conversation;
 use crate::conversation::content::Content;
-use crate::conversation::ignored::Ignored;
 use crate::conversation::turn::Turn;
 use crate::dialect::{Ask, Form};
 use crate::fault::ApiError;
@@ -68,9 +67,12 @@ pub fn parse<'a>(body: &'a [u8], headers: &HeaderMap) -> Result<Ask<'a, Messages
     shape.thinking = wish.thinking;
     conversation.summary = wish.summary;
     settings(&object, &mut conversation, &mut shape)?;
+    if let Some(management) = field("context_management") {
+        context_management(management, &mut conversation)?;
+    }
     conversation.cache_key = session::of_headers(headers);
     conversation.session = field("metadata").and_then(session::of_metadata);
-    name_ignored(&object, &mut conversation.ignored);
+    conversation.ignored.add_unknown(&object, &KNOWN, &Path::Root);
     let model = field("model").map(|model| json::string(model, &Path::Root.key("model"))).transpose()?;
     let stream = field("stream").map(|flag| json::boolean(flag, &Path::Root.key("stream"))).transpose()?;
     let form = Form::Own(Box::new(conversation));
@@ -139,20 +141,29 @@ fn stop_sequences(value: &RawValue, path: &Path<'_>) -> Result<Vec<String>, ApiE
     Ok(sequences)
 }
 
-/// Names what changes nothing here. What every client sends without a thought of this answer is not named.
-fn name_ignored(object: &Object<'_>, ignored: &mut Ignored) {
-    ignored.add_unknown(object, &KNOWN, &Path::Root);
-    let Some(management) = object.find("context_management") else { return };
+/// `context_management`: of reasoning as many turns' is kept as this asks for. Any other edit is named, and nothing of it done.
+fn context_management(management: &RawValue, conversation: &mut Conversation<'_>) -> Result<(), ApiError> {
     let path = Path::Root.key("context_management");
-    let edits = json::object(management, &path).ok().and_then(|management| management.find("edits"));
-    let edits = edits.and_then(|edits| json::array(edits, &path).ok()).unwrap_or_default();
+    let management = json::object(management, &path)?;
+    conversation.ignored.add_unknown(&management, &["edits"], &path);
+    let path = path.key("edits");
+    let edits = management.find("edits").filter(|value| value.get() != "null");
+    let edits = edits.map(|edits| json::array(edits, &path)).transpose()?.unwrap_or_default();
     for (index, edit) in edits.into_iter().enumerate() {
-        let kind = json::object(edit, &path).ok().and_then(|edit| edit.find("type")).and_then(Text::of);
-        // Every turn's reasoning is kept, or as many turns' as this asks for.
-        if !kind.is_some_and(|kind| kind.escaped().starts_with("clear_thinking_")) {
-            ignored.add(&path.key("edits").index(index));
+        let path = path.index(index);
+        let edit = json::object(edit, &path)?;
+        if !edit.find("type").and_then(Text::of).is_some_and(|kind| kind.escaped().starts_with("clear_thinking_")) {
+            conversation.ignored.add(&path);
+            continue;
+        }
+        let keep_path = path.key("keep");
+        let keep = edit.find("keep").filter(|keep| keep.get().starts_with('{'));
+        let count = keep.map(|keep| json::object(keep, &keep_path)).transpose()?.and_then(|keep| keep.find("value"));
+        if let Some(count) = count.map(|count| json::unsigned(count, &keep_path.key("value"))).transpose()? {
+            history::keep_reasoning_of_last(count, conversation);
         }
     }
+    Ok(())
 }
 
 /// How Claude Code's billing line begins.

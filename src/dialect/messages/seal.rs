@@ -3,7 +3,8 @@
 //! * Encrypted reasoning is good for one account and one model. The seal names both, so that what would be refused is not sent,
 //!   and tells our blocks from those of the real API and of other proxies.
 //! * It is [`PREFIX`] and base64url of: a version, eight bytes of the account id's SHA-256, the model, the lengths of the
-//!   summary's texts, the encrypted reasoning. The lengths give the texts back, which one block joins.
+//!   summary's texts, the encrypted reasoning. The lengths give the texts back, which one block joins. What was shown of the
+//!   reasoning itself has a length too, and does not come back: it is no summary, and the encrypted reasoning holds it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,15 +16,24 @@ pub(super) const PREFIX: &str = "cpx1.";
 /// What stands between two texts of a summary in a block.
 pub(super) const BETWEEN: &str = "\n\n";
 
-/// The seal of `encrypted` reasoning of `model` for an account, with the lengths of its summary's texts in bytes.
-pub(super) fn seal(account: AccountDigest, model: &str, lengths: &[usize], encrypted: &str) -> String {
+/// How long a text in a block is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Length {
+    /// In bytes.
+    pub(super) bytes: usize,
+    /// It is the reasoning itself and not of its summary.
+    pub(super) is_raw: bool,
+}
+
+/// The seal of `encrypted` reasoning of `model` for an account, with the lengths of the texts in its block.
+pub(super) fn seal(account: AccountDigest, model: &str, lengths: &[Length], encrypted: &str) -> String {
     let mut bytes = Vec::with_capacity(encrypted.len() + model.len() + 16 + lengths.len() * 4);
     bytes.push(VERSION);
     bytes.extend_from_slice(&account);
     put(&mut bytes, model.len());
     bytes.extend_from_slice(model.as_bytes());
     put(&mut bytes, lengths.len());
-    lengths.iter().for_each(|length| put(&mut bytes, *length));
+    lengths.iter().for_each(|length| put(&mut bytes, length.bytes | if length.is_raw { RAW } else { 0 }));
     bytes.extend_from_slice(encrypted.as_bytes());
     format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
 }
@@ -41,14 +51,18 @@ pub(super) fn open(seal: &str, text: &str) -> Option<SealedReasoning> {
     Some(SealedReasoning { summary: split(text, &lengths), encrypted, account, model })
 }
 
-/// The texts of lengths that were joined into `text`; the whole where it is not that text any more.
+/// The texts of a summary with lengths that were joined into `text`; the whole where it is not that text any more.
 fn split(text: &str, lengths: &[usize]) -> Vec<String> {
     let mut texts = Vec::new();
     let mut rest = Some(text);
     for (index, length) in lengths.iter().enumerate() {
         let from = if index == 0 { rest } else { rest.and_then(|rest| rest.strip_prefix(BETWEEN)) };
-        let Some((piece, left)) = from.and_then(|from| from.split_at_checked(*length)) else { return whole(text) };
-        texts.push(piece.to_owned());
+        let Some((piece, left)) = from.and_then(|from| from.split_at_checked(length & !RAW)) else {
+            return whole(text);
+        };
+        if length & RAW == 0 {
+            texts.push(piece.to_owned());
+        }
         rest = Some(left);
     }
     if rest == Some("") { texts } else { whole(text) }
@@ -74,6 +88,8 @@ fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
 }
 
 const VERSION: u8 = 1;
+/// Set in the length of a text that is no summary's.
+const RAW: usize = 1 << 31;
 
 #[cfg(test)]
 mod tests {
@@ -82,7 +98,8 @@ mod tests {
     #[test]
     fn what_is_sealed_comes_back() {
         let texts = ["one", "", "zwei\n\nund é"];
-        let lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
+        let length = |text: &&str| Length { bytes: text.len(), is_raw: false };
+        let mut lengths: Vec<Length> = texts.iter().map(length).collect();
         let seal = seal([7; 8], "gpt-6.1-sol", &lengths, "gAAAA_-=");
         assert!(seal.len() <= "gAAAA_-=".len() * 4 / 3 + 120);
         let opened = open(&seal, &texts.join(BETWEEN)).unwrap();
@@ -93,6 +110,9 @@ mod tests {
         );
         assert_eq!(open(&seal, "another text").unwrap().summary, ["another text"]);
         assert!(open(&seal, "").unwrap().summary.is_empty());
+        lengths[0].is_raw = true;
+        let seal = super::seal([7; 8], "gpt-6.1-sol", &lengths, "gAAAA_-=");
+        assert_eq!(open(&seal, &texts.join(BETWEEN)).unwrap().summary, texts[1..]);
     }
 
     #[test]

@@ -40,6 +40,7 @@ impl<'a> Tools<'a> {
         for change in &told.changes {
             match change {
                 ToolChange::Added(definition) => {
+                    conversation.tools.retain(|tool| !is_of(tool, definition));
                     read.tool(definition, &Path::Root.key("messages").key("tool"), conversation)?;
                 }
                 ToolChange::Switched(name) => {
@@ -136,6 +137,13 @@ impl<'a> Tools<'a> {
     }
 }
 
+/// Whether `tool` has the name that `definition` gives its own.
+fn is_of(tool: &Tool<'_>, definition: &RawValue) -> bool {
+    let definition = json::object(definition, &Path::Root).ok();
+    let name = definition.as_ref().and_then(|definition| definition.find("name")).and_then(Text::of);
+    name.zip(tool.name()).is_some_and(|(new, old)| new.decode() == old.decode())
+}
+
 /// A tool with a schema.
 fn function<'a>(tool: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<Function<'a>, ApiError> {
     ignored.add_unknown(tool, &FUNCTION_KEYS, path);
@@ -171,7 +179,8 @@ fn web_search<'a>(tool: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> 
     }
     let location = tool.find("user_location").filter(|value| value.get() != "null");
     let location = location.map(|location| json::object(location, &path.key("user_location"))).transpose()?;
-    Ok(WebSearch { context_size: None, location, allowed_domains: domains.filter(|value| value.get() != "[]") })
+    let allowed_domains = domains.filter(|value| value.get() != "[]");
+    Ok(WebSearch { context_size: None, location, allowed_domains, tells_sources: true })
 }
 
 /// A tool whose schema the API knows.

@@ -6,10 +6,13 @@ use crate::json::ObjectWriter;
 /// Writes `usage`; zeros where the backend has not told.
 pub(super) fn write(usage: Option<Usage>, searches: u64, out: &mut Vec<u8>) {
     let usage = usage.unwrap_or_default();
-    let (read, written) = (usage.cached_tokens(), usage.cache_write_tokens().unwrap_or_default());
+    // Whatever the backend tells, the three add up to the prompt.
+    let read = usage.cached_tokens().min(usage.input_tokens);
+    let rest = usage.input_tokens - read;
+    let written = usage.cache_write_tokens().unwrap_or_default().min(rest);
     let mut object = ObjectWriter::begin(out);
     object
-        .unsigned("input_tokens", usage.input_tokens.saturating_sub(read).saturating_sub(written))
+        .unsigned("input_tokens", rest - written)
         .unsigned("cache_creation_input_tokens", written)
         .unsigned("cache_read_input_tokens", read)
         .unsigned("output_tokens", usage.output_tokens);

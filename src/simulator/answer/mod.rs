@@ -65,14 +65,13 @@ pub(in crate::simulator) fn search(turn: &Turn) -> Vec<Output> {
     let query: String = turn.last_user_text().chars().take(80).collect();
     let text = "Simulated search result: the café “Example” is open – see the source.".to_owned();
     let start = text.find("the café").map_or(0, |offset| text[..offset].chars().count());
-    let citation = Citation {
-        url: "https://example.com/simulated?utm_source=simulation".to_owned(),
-        title: "Example, a simulated page".to_owned(),
-        start,
-        end: text.chars().count(),
-    };
+    let url = "https://example.com/simulated?utm_source=simulation".to_owned();
+    let citation =
+        Citation { url: url.clone(), title: "Example, a simulated page".to_owned(), start, end: text.chars().count() };
     let message = Output::Message { text, phase: "final_answer", citations: vec![citation] };
-    vec![Output::WebSearch(query), message]
+    let sources =
+        if turn.includes("web_search_call.action.sources") { vec![url, UNCITED.to_owned()] } else { Vec::new() };
+    vec![Output::WebSearch { query, sources }, message]
 }
 
 /// Returns a minimal image.
@@ -125,7 +124,9 @@ fn hosted(turn: &Turn) -> Vec<Output> {
         let tools = turn.body.get("tools").and_then(Value::as_array);
         tools.into_iter().flatten().any(|tool| tool.get("type") == Some(&Value::from(kind)))
     };
-    let asked = |kind: &str| turn.user_spoke_last() && declared(kind) && mentions(&text, kind);
+    // A client that searches for its user says so in words.
+    let is_named = |kind: &str| mentions(&text, kind) || mentions(&text, &kind.replace('_', " "));
+    let asked = |kind: &str| turn.user_spoke_last() && declared(kind) && is_named(kind);
     let mut outputs = Vec::new();
     if asked("web_search") {
         outputs.extend(search(turn));
@@ -177,6 +178,9 @@ fn excerpt(text: &str) -> String {
 
 /// The beginning of every text.
 pub(in crate::simulator) const DISCLAIMER: &str = "This is a simulation: no model was asked. 🎭";
+
+/// A page that a search finds and its text does not cite.
+const UNCITED: &str = "https://example.org/uncited";
 
 const LONGEST_QUOTE: usize = 16_384;
 

@@ -20,7 +20,11 @@ pub(in crate::simulator) enum Output {
     /// A call with free text.
     CustomCall { name: String, namespace: Option<String>, input: String },
     /// A search by the backend itself.
-    WebSearch(String),
+    WebSearch {
+        query: String,
+        /// The pages that it finds, where they were asked for.
+        sources: Vec<String>,
+    },
     /// A picture, in base64.
     Image(String),
     /// A compacted conversation.
@@ -63,7 +67,7 @@ impl Output {
     pub(in crate::simulator) fn size(&self) -> usize {
         match self {
             Self::Reasoning { parts, .. } => parts.iter().map(String::len).sum(),
-            Self::Message { text, .. } | Self::Refusal(text) | Self::WebSearch(text) => text.len(),
+            Self::Message { text, .. } | Self::Refusal(text) | Self::WebSearch { query: text, .. } => text.len(),
             Self::FunctionCall { name, arguments: text, .. } | Self::CustomCall { name, input: text, .. } => {
                 name.len() + text.len()
             }
@@ -85,7 +89,7 @@ impl Output {
                 let call = json!({ "type": "custom_tool_call", "name": name, "call_id": place.vault.call_id() });
                 tool_call(&call, namespace.as_deref(), INPUT, input, place)
             }
-            Self::WebSearch(query) => web_search(query, place),
+            Self::WebSearch { query, sources } => web_search(query, sources, place),
             Self::Image(data) => image(data, place),
             Self::Compaction => {
                 let sealed = place.vault.seal(Owner { model: "", ..place.owner });
@@ -245,9 +249,12 @@ fn tool_call(call: &Value, namespace: Option<&str>, names: CallNames, text: &str
     events
 }
 
-fn web_search(query: &str, place: Place<'_>) -> Vec<Value> {
+fn web_search(query: &str, sources: &[String], place: Place<'_>) -> Vec<Value> {
     let id = place.id("ws");
-    let action = json!({ "type": "search", "query": query, "queries": [query] });
+    let mut action = json!({ "type": "search", "query": query, "queries": [query] });
+    if !sources.is_empty() {
+        action["sources"] = sources.iter().map(|url| json!({ "type": "url", "url": url })).collect();
+    }
     let item = |status: &str| json!({ "id": id, "type": "web_search_call", "status": status, "action": action });
     let mut events = vec![place.added(&json!({ "id": id, "type": "web_search_call", "status": "in_progress" }))];
     for step in ["in_progress", "searching", "completed"] {

@@ -16,6 +16,8 @@ import time
 import traceback
 
 BASE_URL = os.environ["BASE_URL"]
+# Where Anthropic's clients add `/v1` themselves.
+ROOT_URL = BASE_URL.removesuffix("/v1")
 MODEL = os.environ["MODEL"]
 SCENARIOS = json.loads(os.environ["SCENARIOS"])
 

@@ -50,8 +50,8 @@ class Run:
         target.write_text(content if isinstance(content, str) else json.dumps(content))
         return target
 
-    def execute(self, program, *arguments, limit=40, until=None, keep=False, **variables):
-        """Runs `program` of the client's environment to its end, at most `limit` seconds.
+    def execute(self, program, *arguments, limit=40, until=None, keep=False, typed="", **variables):
+        """Runs `program` of the client's environment to its end, at most `limit` seconds; `typed` is its standard input.
 
         A client that would retry without end is ended as soon as `until` stands in what it prints or logs; its exit
         code is then None. `keep` leaves the folders for another run, or for a look; `remove` takes them away.
@@ -59,9 +59,10 @@ class Run:
         command = [pathlib.Path(os.environ["PROGRAMS"]) / program, *arguments]
         printed = [self.root / "stdout", self.root / "stderr"]
         try:
-            with printed[0].open("wb") as stdout, printed[1].open("wb") as stderr:
+            with (self.write("typed", typed).open("rb") as stdin, printed[0].open("wb") as stdout,
+                  printed[1].open("wb") as stderr):
                 process = subprocess.Popen(
-                    command, cwd=self.folder, env=self._environment(variables), stdin=subprocess.DEVNULL, stdout=stdout,
+                    command, cwd=self.folder, env=self._environment(variables), stdin=stdin, stdout=stdout,
                     stderr=stderr, start_new_session=True)
                 try:
                     in_time = self._wait(process, limit, until)

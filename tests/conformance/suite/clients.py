@@ -56,6 +56,7 @@ class Client:
 
 PYTHON_SDK = Environment("python-sdk")
 NODE_SDK = Environment("node-sdk")
+ANTHROPIC = Environment("anthropic")
 
 CLIENTS = (
     Client("openai-python", "openai (Python)", "openai", PYTHON_SDK, "openai_python.py"),
@@ -73,4 +74,20 @@ CLIENTS = (
     Client("continue", "Continue", "@continuedev/cli", Environment("continue"), "continue_cli.py"),
     Client("aider", "Aider", "aider-chat", Environment("aider"), "aider_cli.py"),
     Client("llm", "llm", "llm", PYTHON_SDK, "llm_cli.py"),
+    Client("anthropic", "anthropic (Python)", "anthropic", ANTHROPIC, "anthropic_python.py"),
+    Client("anthropic-1", "anthropic (Python), before its version 2", "anthropic", Environment("anthropic-1"),
+           "anthropic_python.py"),
+    Client("anthropic-node", "anthropic (TypeScript)", "@anthropic-ai/sdk", NODE_SDK, "anthropic_node.mjs"),
+    Client("ai-sdk-anthropic", "AI SDK, Anthropic's provider", "@ai-sdk/anthropic", NODE_SDK, "ai_sdk_anthropic.mjs"),
+    Client("langchain-anthropic", "LangChain, Anthropic's models", "langchain-anthropic", ANTHROPIC,
+           "langchain_anthropic_chat.py"),
+    Client("litellm-anthropic", "LiteLLM, Anthropic's models", "litellm", ANTHROPIC, "litellm_anthropic.py"),
+    Client("pydantic-ai-anthropic", "Pydantic AI, Anthropic's models", "pydantic-ai-slim", ANTHROPIC,
+           "pydantic_ai_anthropic.py"),
+    Client("claude-code", "Claude Code", "@anthropic-ai/claude-code", Environment("claude-code"), "claude_code_cli.py",
+           limit=240),
+    Client("claude-agent-sdk", "Claude Agent SDK", "claude-agent-sdk", Environment("claude-agent-sdk"),
+           "claude_agent.py", limit=180),
+    Client("opencode-anthropic", "OpenCode, Anthropic's provider", "opencode-ai", Environment("opencode"),
+           "opencode_anthropic_cli.py", limit=180),
 )

@@ -1,0 +1,74 @@
+//! Errors in the API's shape, and keys.
+
+use codex_proxy::models::Models;
+use codex_proxy::server::guard::key::Keys;
+use codex_proxy::server::settings::ServerSettings;
+use codex_proxy::simulator::{FailureShape, Moment, Scenario, StreamFailure};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::harness::Setup;
+
+#[tokio::test]
+async fn errors_are_those_that_clients_act_on() {
+    let proxy = Proxy::start().await;
+    for (failure, status, kind, words) in [
+        (StreamFailure::of("context_length_exceeded"), 400, "invalid_request_error", "prompt is too long: "),
+        (StreamFailure::of("usage_limit_reached"), 429, "rate_limit_error", ""),
+        (StreamFailure::of("server_is_overloaded"), 529, "overloaded_error", ""),
+    ] {
+        for stream in [false, true] {
+            proxy.next(Scenario::Fail(failure.clone(), FailureShape::Failed, Moment::BeforeOutput));
+            let mut body = asked("hi");
+            body["stream"] = stream.into();
+            let answer = ask(&proxy, &body).await;
+            let error = answer.json();
+            assert_eq!(answer.status.as_u16(), status, "{failure:?}: {error}");
+            assert_eq!((&error["type"], &error["error"]["type"]), (&json!("error"), &json!(kind)));
+            assert!(error["error"]["message"].as_str().unwrap().starts_with(words), "{error}");
+            assert_eq!(answer.header("request-id"), error["request_id"].as_str().unwrap());
+        }
+    }
+    // After the beginning it is the stream's last event.
+    proxy.next(Scenario::Fail(StreamFailure::of("server_is_overloaded"), FailureShape::Failed, Moment::AfterOutput));
+    let mut body = asked("hi");
+    body["stream"] = true.into();
+    let answer = ask(&proxy, &body).await;
+    let last = answer.text.trim_end().rsplit("\n\n").next().unwrap();
+    let error: Value = serde_json::from_str(last.strip_prefix("event: error\ndata: ").unwrap()).unwrap();
+    assert_eq!(error["error"]["type"], "overloaded_error");
+    assert!(!answer.text.contains("message_stop"));
+    for path in ["/v1/messages/batches", "/v1/messages/nothing", "/v1/complete"] {
+        let error = proxy.post(path, &json!({})).await.json();
+        assert_eq!(error["error"]["type"], "not_found_error", "{path}: {error}");
+    }
+    let broken = json!({ "model": "m", "messages": [{ "role": "user", "content": [
+        { "type": "image", "source": { "type": "base64", "media_type": "image/png", "data": "?" } } ] }] });
+    let calls = proxy.calls();
+    assert_eq!(ask(&proxy, &broken).await.json()["error"]["message"], "Could not process image");
+    assert_eq!(proxy.calls(), calls, "nothing was asked");
+}
+
+#[tokio::test]
+async fn a_key_in_either_header_opens_and_a_wrong_one_is_said_in_the_apis_shape() {
+    let mut settings = ServerSettings::default();
+    settings.guard.api_keys = Keys::new(["k"]);
+    let proxy = Proxy::with(Setup { settings, models: Models::default(), ..Setup::default() }).await;
+    let send = |headers: &[(&'static str, &'static str)]| {
+        let mut request =
+            proxy.http.post(format!("{}/v1/messages", proxy.base)).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(asked("hi").to_string());
+        async move { Answer::read(request.send().await.unwrap()).await }
+    };
+    for headers in [&[("x-api-key", "k")][..], &[("authorization", "Bearer k"), ("x-api-key", "other")]] {
+        assert_eq!(send(headers).await.status, 200);
+    }
+    let answer = send(&[("x-api-key", "wrong")]).await;
+    assert_eq!((answer.status.as_u16(), answer.header("x-should-retry")), (401, "false"));
+    assert_eq!(answer.json()["error"]["type"], "authentication_error");
+    let probe = proxy.http.head(format!("{}/api/hello", proxy.base)).send().await.unwrap();
+    assert_eq!(probe.status(), 200, "there is a server");
+}

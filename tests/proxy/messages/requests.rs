@@ -1,0 +1,337 @@
+//! What a request becomes for the backend.
+
+use codex_proxy::simulator::Scenario;
+use serde_json::{Value, json};
+
+use super::*;
+
+#[tokio::test]
+async fn the_conversation_keeps_its_order_and_loses_nothing() {
+    let proxy = Proxy::start().await;
+    let pdf = "JVBERi0xLjQK";
+    let body = json!({ "model": "gpt-6-1-sol", "max_tokens": 5, "system": [
+        { "type": "text", "text": "x-anthropic-billing-header: cc_version=1; cc_entrypoint=cli;" },
+        { "type": "text", "text": "Be brief.", "cache_control": { "type": "ephemeral" } },
+    ], "tools": [tool("f"), tool("g")], "messages": [
+        { "role": "user", "content": [
+            { "type": "text", "text": "look" },
+            { "type": "image", "source": { "type": "url", "url": "https://example.com/a.png" } },
+            { "type": "document", "title": "T", "source": { "type": "base64", "media_type": "application/pdf", "data": pdf } },
+            { "type": "document", "title": "T", "context": "C", "source": { "type": "text", "media_type": "text/plain", "data": "D" } },
+            { "type": "search_result", "title": "S", "source": "https://s", "content": [{ "type": "text", "text": "found" }] },
+        ] },
+        { "role": "system", "content": "From now on: hurry." },
+        { "role": "assistant", "content": [
+            { "type": "text", "text": "ok" },
+            { "type": "tool_use", "id": "t1", "name": "f", "input": { "b": 12345678901234567890_u64, "a": 1 } },
+            { "type": "tool_use", "id": "t2", "name": "g", "input": {} },
+        ] },
+        { "role": "user", "content": [
+            { "type": "text", "text": "Tool loaded." },
+            { "type": "tool_result", "tool_use_id": "t2", "is_error": true, "content": [
+                { "type": "text", "text": "one" }, { "type": "text", "text": "two" } ] },
+            { "type": "tool_result", "tool_use_id": "t1", "content": [{ "type": "tool_reference", "tool_name": "late" }] },
+        ] },
+    ] });
+    let answer = ask(&proxy, &body).await;
+    assert_eq!(answer.header("x-codex-proxy-ignored"), "max_tokens", "{}", answer.text);
+    let sent = proxy.last_sent();
+    assert_eq!(sent["instructions"], "Be brief.");
+    let text = |text: &str| json!({ "type": "input_text", "text": text });
+    let input = sent["input"].as_array().unwrap();
+    assert_eq!(
+        input[0]["content"],
+        json!([
+            text("look"),
+            { "type": "input_image", "image_url": "https://example.com/a.png" },
+            { "type": "input_file", "filename": "T", "file_data": format!("data:application/pdf;base64,{pdf}") },
+            text("T"), text("C"), text("D"), text("S\nhttps://s\nfound"),
+        ])
+    );
+    assert_eq!(input[1]["role"], "developer");
+    assert_eq!(input[3]["arguments"], r#"{"b":12345678901234567890,"a":1}"#);
+    let outputs = [&input[5], &input[6]];
+    assert_eq!(outputs[0]["output"], json!([text("[tool error]"), text("one"), text("two")]));
+    assert_eq!(outputs[1]["output"], "Tool loaded: late");
+    assert_eq!(input[7]["content"], json!([text("Tool loaded.")]));
+    assert_eq!(sent["parallel_tool_calls"], true);
+}
+
+#[tokio::test]
+async fn a_string_and_one_block_are_the_same_bytes() {
+    let proxy = Proxy::start().await;
+    let blocks = |role: &str, text: &str| json!({ "role": role, "content": [{ "type": "text", "text": text }] });
+    let strings = |role: &str, text: &str| json!({ "role": role, "content": text });
+    let mut bodies = Vec::new();
+    for message in [&blocks as &dyn Fn(&str, &str) -> Value, &strings] {
+        let messages = [message("user", "a"), message("assistant", "b"), message("system", "c"), message("user", "d")];
+        ask(&proxy, &json!({ "model": "gpt-6.1-sol", "max_tokens": 1, "messages": messages })).await.json();
+        bodies.push(proxy.last_sent().to_string());
+    }
+    assert_eq!(bodies[0], bodies[1]);
+}
+
+#[tokio::test]
+async fn tools_of_every_kind_are_sent_or_refused() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("hi");
+    body["tools"] = json!([
+        { "name": "open", "input_schema": { "type": "object" }, "input_examples": [{ "a": 1 }], "defer_loading": true },
+        { "type": "bash_20250124", "name": "bash" },
+        { "type": "text_editor_20250728", "name": "str_replace_based_edit_tool" },
+        { "type": "web_search_20250305", "name": "web_search", "max_uses": 8, "allowed_domains": ["a.org"] },
+    ]);
+    body["tool_choice"] = json!({ "type": "any", "disable_parallel_tool_use": true });
+    let answer = ask(&proxy, &body).await;
+    assert_eq!(answer.header("x-codex-proxy-ignored"), "tools[3].max_uses, max_tokens", "{}", answer.text);
+    let sent = proxy.last_sent();
+    let names: Vec<&Value> = sent["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
+    assert_eq!(names[..3], [&json!("open"), &json!("bash"), &json!("str_replace_based_edit_tool")]);
+    assert_eq!(sent["tools"][0]["description"], "\n\nExamples:\n{\"a\":1}");
+    assert_eq!(sent["tools"][3], json!({ "type": "web_search", "filters": { "allowed_domains": ["a.org"] } }));
+    assert_eq!((&sent["tool_choice"], &sent["parallel_tool_calls"]), (&json!("required"), &json!(false)));
+    body["tool_choice"] = json!({ "type": "tool", "name": "web_search" });
+    ask(&proxy, &body).await.json();
+    assert_eq!(proxy.last_sent()["tools"].as_array().unwrap().len(), 1, "the search alone");
+    for (tools, choice, path) in [
+        (json!([{ "type": "computer_20250124", "name": "computer" }]), Value::Null, "tools.0.type"),
+        (json!([{ "name": "f" }]), Value::Null, "tools.0.input_schema"),
+        (json!([tool("f")]), json!({ "type": "tool", "name": "g" }), "tool_choice.name"),
+    ] {
+        body["tools"] = tools;
+        body["tool_choice"] = choice;
+        let answer = ask(&proxy, &body).await;
+        assert_eq!((answer.status.as_u16(), answer.header("x-should-retry")), (400, "false"));
+        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with(&format!("{path}: ")), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_a_conversations_and_a_sub_agents_another() {
+    let proxy = Proxy::start().await;
+    let key = |headers: &[(&'static str, &'static str)], user: Option<&str>| {
+        let mut body = asked("hi");
+        if let Some(user) = user {
+            body["metadata"] = json!({ "user_id": user });
+        }
+        let mut request =
+            proxy.http.post(format!("{}/v1/messages", proxy.base)).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.to_string());
+        let proxy = &proxy;
+        async move {
+            assert_eq!(request.send().await.unwrap().status(), 200);
+            proxy.last_sent()["prompt_cache_key"].as_str().unwrap().to_owned()
+        }
+    };
+    assert_eq!(key(&[("x-claude-code-session-id", "s")], None).await, "s");
+    assert_eq!(key(&[("x-claude-code-session-id", "s"), ("x-claude-code-agent-id", "a")], None).await, "s:a");
+    assert_eq!(key(&[], Some(r#"{"session_id":"m"}"#)).await, "m");
+    assert_ne!(key(&[], Some("a-person")).await, "a-person");
+}
+
+#[tokio::test]
+async fn structured_output_is_strict_only_where_the_schema_is() {
+    let proxy = Proxy::start().await;
+    let open = json!({ "type": "object", "properties": { "a": { "type": "string" } } });
+    let closed = json!({ "type": "object", "properties": { "a": { "type": "string" } }, "required": ["a"],
+        "additionalProperties": false });
+    for (schema, strict) in [(open, false), (closed, true)] {
+        for key in ["output_config", "output_format"] {
+            let mut body = asked("hi");
+            let format = json!({ "type": "json_schema", "schema": schema });
+            body[key] = if key == "output_config" { json!({ "format": format }) } else { format };
+            ask(&proxy, &body).await.json();
+            let sent = &proxy.last_sent()["text"]["format"];
+            assert_eq!((&sent["schema"], &sent["strict"]), (&schema, &json!(strict)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_says_nothing_is_as_if_it_were_not_there() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("hi");
+    for key in [
+        "system",
+        "tools",
+        "tool_choice",
+        "thinking",
+        "output_config",
+        "output_format",
+        "stop_sequences",
+        "metadata",
+        "service_tier",
+        "speed",
+        "context_management",
+        "container",
+        "temperature",
+        "stream",
+    ] {
+        body[key] = Value::Null;
+    }
+    let answer = ask(&proxy, &body).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-codex-proxy-ignored")),
+        (200, "max_tokens"),
+        "{}",
+        answer.text
+    );
+    body["output_config"] = json!({ "effort": null, "format": null });
+    body["thinking"] = json!({ "type": "enabled", "budget_tokens": null, "display": null });
+    body["metadata"] = json!({ "user_id": null });
+    body["context_management"] = json!({ "edits": null });
+    let answer = ask(&proxy, &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+}
+
+#[tokio::test]
+async fn the_effort_is_the_first_that_means_something() {
+    let proxy = Proxy::start().await;
+    let effort = |system: Value, config: Value, thinking: Value| {
+        let mut body = asked("hi");
+        body["model"] = "gpt-6.1-sol".into();
+        body["messages"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({ "role": "system", "content": [], "output_config": system }));
+        body["output_config"] = config;
+        body["thinking"] = thinking;
+        let proxy = &proxy;
+        async move {
+            let answer = ask(proxy, &body).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            proxy.last_sent()["reasoning"]["effort"].clone()
+        }
+    };
+    let word = |word: &str| json!({ "effort": word });
+    let budget = |tokens: u64| json!({ "type": "enabled", "budget_tokens": tokens });
+    assert_eq!(effort(word("low"), word("high"), budget(20_000)).await, "low");
+    assert_eq!(effort(word("galactic"), word("high"), budget(1024)).await, "high", "a word that means nothing");
+    assert_eq!(effort(Value::Null, word("galactic"), budget(1024)).await, "low");
+    assert_eq!(
+        effort(Value::Null, word("max"), json!({ "type": "disabled" })).await,
+        "low",
+        "off, or the least there is"
+    );
+}
+
+#[tokio::test]
+async fn the_billing_line_changes_nothing_and_its_words_elsewhere_stay() {
+    let proxy = Proxy::start().await;
+    let text = |text: &str| json!({ "type": "text", "text": text });
+    let bill =
+        |version: u64| text(&format!("x-anthropic-billing-header: cc_version=2.1.{version}; cc_entrypoint=cli;"));
+    let mut sent = Vec::new();
+    for version in [1, 2] {
+        let mut body = asked("hi");
+        body["system"] = json!([bill(version), text("Be brief."), bill(7)]);
+        ask(&proxy, &body).await.json();
+        sent.push(proxy.last_sent());
+    }
+    assert_eq!(sent[0], sent[1]);
+    assert!(sent[0]["instructions"].as_str().unwrap().ends_with("cc_version=2.1.7; cc_entrypoint=cli;"));
+}
+
+#[tokio::test]
+async fn names_too_long_for_the_backend_come_back_as_they_were() {
+    let proxy = Proxy::start().await;
+    let names = ["a", "b"].map(|end| format!("mcp__{}__{end}", "server_of_many_tools".repeat(4)));
+    assert!(names[0].len() > 77);
+    let mut body = asked("go");
+    body["tools"] = json!([tool(&names[0]), tool(&names[1])]);
+    body["tool_choice"] = json!({ "type": "tool", "name": names[1] });
+    let message = both(&proxy, Scenario::Default, &body).await;
+    assert_eq!(message["content"][0]["name"], names[1]);
+    let message = ask(&proxy, &body).await.json();
+    let call = &message["content"][0];
+    let reference = json!({ "type": "tool_reference", "tool_name": names[0] });
+    body["messages"].as_array_mut().unwrap().extend([
+        json!({ "role": "assistant", "content": [call] }),
+        json!({ "role": "user", "content": [{ "type": "tool_result", "tool_use_id": call["id"], "content": [reference] }] }),
+    ]);
+    ask(&proxy, &body).await.json();
+    let sent = proxy.last_sent();
+    let known: Vec<&str> =
+        sent["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert!(known[0] != known[1] && known.iter().all(|name| name.len() <= 64), "{known:?}");
+    assert_eq!((&sent["tool_choice"]["name"], &sent["input"][1]["name"]), (&json!(known[1]), &json!(known[1])));
+    assert_eq!(sent["input"][2]["output"], format!("Tool loaded: {}", known[0]), "as the model knows it");
+}
+
+#[tokio::test]
+async fn tools_come_and_go_in_the_middle_of_a_conversation() {
+    let proxy = Proxy::start().await;
+    let definition = |name: &str, says: &str| {
+        let mut tool = tool(name);
+        tool["description"] = says.into();
+        json!({ "type": "tool_addition", "tool": { "type": "tool_definition", "definition": tool } })
+    };
+    let by_name = |kind: &str, name: &str| json!({ "type": kind, "tool": { "type": "tool_reference", "name": name } });
+    let mut body = asked("hi");
+    body["tools"] = json!([tool("f"), tool("g"), tool("h")]);
+    body["messages"].as_array_mut().unwrap().push(json!({ "role": "system", "content": [
+        definition("new", "once"), definition("f", "again"),
+        by_name("tool_removal", "g"), by_name("tool_removal", "h"), by_name("tool_addition", "h"),
+    ] }));
+    let answer = ask(&proxy, &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let sent = proxy.last_sent();
+    let tools: Vec<(&str, &str)> = sent["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tool| (tool["name"].as_str().unwrap(), tool["description"].as_str().unwrap()))
+        .collect();
+    assert_eq!(tools, [("new", "once"), ("f", "again"), ("h", "d")], "each once");
+    assert_eq!(sent["input"][1]["content"][0]["text"], "Tool removed: g");
+}
+
+#[tokio::test]
+async fn a_document_arrives_in_whatever_form_or_is_refused() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("");
+    let document = |source: Value| json!({ "type": "document", "title": "T", "source": source });
+    body["messages"][0]["content"] = json!([
+        document(json!({ "type": "url", "url": "https://example.com/a.pdf" })),
+        document(json!({ "type": "content", "content": [{ "type": "text", "text": "A" },
+            { "type": "image", "source": { "type": "url", "url": "https://example.com/a.png" } }] })),
+        document(json!({ "type": "content", "content": "B" })),
+        { "type": "something_new", "value": 1 },
+    ]);
+    let answer = ask(&proxy, &body).await;
+    assert_eq!(answer.header("x-codex-proxy-ignored"), "messages[0].content[3], max_tokens", "{}", answer.text);
+    let sent = proxy.last_sent().to_string();
+    for part in ["https://example.com/a.pdf", "\"A\"", "https://example.com/a.png", "\"B\"", "something_new"] {
+        assert!(sent.contains(part), "{part}: {sent}");
+    }
+    for source in [
+        json!({ "type": "file", "file_id": "f" }),
+        json!({ "type": "odd" }),
+        json!({ "type": "base64", "media_type": "application/pdf", "data": "%" }),
+    ] {
+        body["messages"][0]["content"] = json!([document(source)]);
+        let answer = ask(&proxy, &body).await;
+        assert_eq!((answer.status.as_u16(), answer.header("x-should-retry")), (400, "false"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_begun_for_the_model_is_named() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("hi");
+    body["messages"].as_array_mut().unwrap().push(json!({ "role": "assistant", "content": "{" }));
+    let answer = ask(&proxy, &body).await;
+    assert_eq!(answer.header("x-codex-proxy-ignored"), "messages[1], max_tokens", "{}", answer.text);
+}
+
+#[tokio::test]
+async fn what_the_program_says_last_hides_nothing_of_what_the_user_says() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("[[simulate:refusal]]");
+    body["messages"].as_array_mut().unwrap().push(json!({ "role": "system", "content": "# Environment" }));
+    assert_eq!(ask(&proxy, &body).await.json()["stop_reason"], "refusal");
+}
