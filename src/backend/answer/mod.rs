@@ -6,7 +6,7 @@
 //!   It gives the pieces of the answer to a [`sink`].
 //! * [`items`], [`sent`], [`sequence`] and [`verdict`] hold what has been sent against what is finished; [`views`] are finished
 //!   items as the backend tells them.
-//! * [`reasoning`] keeps the encrypted reasoning that led to calls; [`stop`] looks for stop sequences; [`renamed`] gives the
+//! * [`reasoning`] keeps the encrypted reasoning that led to calls; [`stop`] looks for stop sequences; [`mod@renamed`] gives the
 //!   client its own names of tools back.
 
 pub mod call_kind;

@@ -195,3 +195,35 @@ async fn reasoning_stays_where_only_the_effort_is_changed() {
     let sent = turn_after(&proxy, &body, &message).await;
     assert_eq!((&sent["reasoning"]["effort"], &sent["input"][1]["type"]), (&json!("high"), &json!("reasoning")));
 }
+
+#[tokio::test]
+async fn a_client_that_is_shown_no_thinking_has_it_remembered() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("call it");
+    body["tools"] = json!([tool("get_weather")]);
+    proxy.next(Scenario::CommentedCall);
+    let message = ask(&proxy, &body).await.json();
+    assert_eq!(kinds(&message), ["text", "tool_use"], "no blocks of thinking");
+    let sent = turn_after(&proxy, &body, &message).await;
+    let kinds: Vec<&str> =
+        sent["input"].as_array().unwrap().iter().map(|item| item["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["message", "reasoning", "message", "reasoning", "function_call", "function_call_output"]);
+}
+
+#[tokio::test]
+async fn thinking_that_can_no_longer_be_read_is_left_out_once() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("call it");
+    body["thinking"] = json!({ "type": "adaptive" });
+    body["tools"] = json!([tool("get_weather")]);
+    let message = ask(&proxy, &body).await.json();
+    proxy.simulator.forget_encrypted();
+    body["messages"].as_array_mut().unwrap().extend([
+        json!({ "role": "assistant", "content": message["content"] }),
+        json!({ "role": "user", "content": [{ "type": "tool_result", "tool_use_id": message["content"][1]["id"] }] }),
+    ]);
+    let calls = proxy.calls();
+    let answer = ask(&proxy, &body).await;
+    assert_eq!((answer.status.as_u16(), answer.header("x-codex-proxy-reasoning-dropped")), (200, "true"));
+    assert_eq!(proxy.calls() - calls, 2);
+}
