@@ -2,10 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use codex_proxy::server::settings::Settings;
 use codex_proxy::simulator::{Scenario, ScriptedAnswer};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::harness::Setup;
 use crate::odd_streams::stream_of;
 
 #[tokio::test]
@@ -226,4 +228,18 @@ async fn thinking_that_can_no_longer_be_read_is_left_out_once() {
     let answer = ask(&proxy, &body).await;
     assert_eq!((answer.status.as_u16(), answer.header("x-codex-proxy-reasoning-dropped")), (200, "true"));
     assert_eq!(proxy.calls() - calls, 2);
+}
+
+#[tokio::test]
+async fn without_replay_thinking_is_shown_and_never_given_back() {
+    let settings = Settings { reasoning_replay: false, ..Settings::default() };
+    let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
+    let mut body = asked("call it");
+    body["thinking"] = json!({ "type": "adaptive" });
+    body["tools"] = json!([tool("get_weather")]);
+    let message = both(&proxy, Scenario::Default, &body).await;
+    assert_eq!((&message["content"][0]["type"], &message["content"][0]["signature"]), (&json!("thinking"), &json!("")));
+    body["thinking"]["display"] = "omitted".into();
+    let message = both(&proxy, Scenario::CommentedCall, &body).await;
+    assert_eq!(kinds(&message), ["text", "tool_use"], "an empty block would hold nothing");
 }

@@ -392,3 +392,25 @@ async fn the_route_answers_wherever_a_client_looks_for_it() {
         assert!(answer.header("request-id").starts_with("req_"), "{path}");
     }
 }
+
+#[tokio::test]
+async fn what_a_tool_shows_keeps_its_order() {
+    let proxy = Proxy::start().await;
+    let text = |text: &str| json!({ "type": "text", "text": text });
+    let image =
+        json!({ "type": "image", "source": { "type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo=" } });
+    let pdf = json!({ "type": "document", "source": { "type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjQK" } });
+    let mut body = asked("go");
+    body["messages"].as_array_mut().unwrap().extend([
+        json!({ "role": "assistant", "content": [{ "type": "tool_use", "id": "t", "name": "Read", "input": {} }] }),
+        json!({ "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "t",
+            "content": [text("before"), image, text("between"), pdf, text("behind")] }] }),
+    ]);
+    ask(&proxy, &body).await.json();
+    let sent = proxy.last_sent();
+    let parts = sent["input"][2]["output"].as_array().unwrap();
+    let kinds: Vec<&str> = parts.iter().map(|part| part["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["input_text", "input_image", "input_text", "input_file", "input_text"]);
+    assert_eq!(parts[1]["image_url"], "data:image/png;base64,iVBORw0KGgo=");
+    assert_eq!(parts[3]["filename"], "document.pdf");
+}
