@@ -1,7 +1,7 @@
 //! Anthropic's Messages API.
 //!
 //! * Request: [`request`] reads the body; [`history`] its messages, [`block`] their parts, [`search`] what servers ran, [`tool`]
-//!   its tools, [`effort`] and [`format`] how the answer is to be, [`session`] which conversation it is.
+//!   its tools, [`effort`] and [`mod@format`] how the answer is to be, [`session`] which conversation it is.
 //! * Answer: [`blocks`] puts the pieces into blocks; [`events`] for streaming clients and [`document`] for the others write them,
 //!   with [`answer`], [`results`] and [`usage`] for their parts. [`error`] is what an error looks
 //!   like, [`count`] an estimate of tokens, [`models`] the list of

@@ -157,7 +157,7 @@ async fn arguments_that_are_no_json_pass_as_they_are() {
 
 #[tokio::test]
 async fn silence_is_filled_with_pings_before_and_inside_a_block() {
-    let settings = Settings { keepalive: Duration::from_millis(40), ..Settings::default() };
+    let settings = ServerSettings { keepalive: Duration::from_millis(40), ..ServerSettings::default() };
     let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
     for stage in [Stage::Head, Stage::Output, Stage::Middle, Stage::Terminal] {
         proxy.next(Scenario::Stall(Duration::from_millis(220), stage));
@@ -167,4 +167,34 @@ async fn silence_is_filled_with_pings_before_and_inside_a_block() {
         folded(&answer);
         assert!(answer.text.matches("event: ping\n").count() >= 4, "{stage:?}: {}", answer.text);
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_inside_a_call_says_so() {
+    let proxy = Proxy::start().await;
+    let call = |arguments: &str| json!({ "id": "fc", "type": "function_call", "call_id": "call_1", "name": "ReadFile", "arguments": arguments });
+    let incomplete = |reason: &str| json!({ "type": "response.incomplete", "response": { "id": "r", "output": [], "incomplete_details": { "reason": reason } } });
+    let mut body = asked("go");
+    body["tools"] = json!([tool("ReadFile")]);
+    for (why, reason) in [("max_output_tokens", "max_tokens"), ("content_filter", "refusal")] {
+        let done = json!({ "type": "response.output_item.done", "output_index": 0, "item": call("{\"a\":1}") });
+        let message = both(&proxy, stream_of(&[done, incomplete(why)]), &body).await;
+        assert_eq!((&message["stop_reason"], &message["content"][0]["name"]), (&json!(reason), &json!("ReadFile")));
+    }
+}
+
+#[tokio::test]
+async fn arguments_pass_as_they_come() {
+    let proxy = Proxy::start().await;
+    let call = |arguments: &str| json!({ "id": "fc", "type": "function_call", "call_id": "call_1", "name": "f", "arguments": arguments });
+    let piece = |delta: &str| json!({ "type": "response.function_call_arguments.delta", "item_id": "fc", "output_index": 0, "delta": delta });
+    let added = json!({ "type": "response.output_item.added", "output_index": 0, "item": call("") });
+    let done = json!({ "type": "response.output_item.done", "output_index": 0, "item": call("{\"a\":\"b\"}") });
+    let mut body = asked("go");
+    body["tools"] = json!([tool("f")]);
+    body["stream"] = true.into();
+    proxy.next(stream_of(&[added, piece("{\"a\":"), piece("\"b"), piece("\"}"), done]));
+    let answer = ask(&proxy, &body).await;
+    assert_eq!(answer.text.matches("input_json_delta").count(), 3, "{}", answer.text);
+    assert_eq!(folded(&answer)["content"][0]["input"], json!({ "a": "b" }));
 }

@@ -3,7 +3,7 @@
 use codex_proxy::models::Models;
 use codex_proxy::server::guard::key::Keys;
 use codex_proxy::server::settings::ServerSettings;
-use codex_proxy::simulator::{FailureShape, Moment, Scenario, StreamFailure};
+use codex_proxy::simulator::{FailureShape, HttpFault, Moment, Scenario, StreamFailure};
 use serde_json::{Value, json};
 
 use super::*;
@@ -71,4 +71,44 @@ async fn a_key_in_either_header_opens_and_a_wrong_one_is_said_in_the_apis_shape(
     assert_eq!(answer.json()["error"]["type"], "authentication_error");
     let probe = proxy.http.head(format!("{}/api/hello", proxy.base)).send().await.unwrap();
     assert_eq!(probe.status(), 200, "there is a server");
+}
+
+#[tokio::test]
+async fn refusals_of_the_backends_have_the_types_of_the_api() {
+    let proxy = Proxy::start().await;
+    for (fault, status, kind, retry) in [
+        (HttpFault::CyberPolicy, 400, "policy_blocked", "false"),
+        (HttpFault::Coded(400, "bio_policy"), 400, "policy_blocked", "false"),
+        (HttpFault::ContextLength, 400, "invalid_request_error", "false"),
+        (HttpFault::UsageNotIncluded, 402, "billing_error", "false"),
+        (HttpFault::UsageLimit(13_872), 429, "rate_limit_error", "false"),
+        (HttpFault::TooLarge, 413, "request_too_large", "false"),
+        (HttpFault::Overloaded, 529, "overloaded_error", ""),
+    ] {
+        proxy.next(Scenario::Http(fault));
+        let answer = ask(&proxy, &asked("hi")).await;
+        let error = answer.json();
+        assert_eq!((answer.status.as_u16(), &error["error"]["type"]), (status, &json!(kind)), "{fault:?}: {error}");
+        assert_eq!(answer.header("x-should-retry"), retry, "{fault:?}");
+        assert!(answer.header("retry-after").is_empty() || status == 429 || status == 529, "{fault:?}");
+    }
+    for scenario in [Scenario::Cut(Moment::BeforeOutput), Scenario::Http(HttpFault::Cloudflare)] {
+        // It is tried again by the proxy, and fails again.
+        for _ in 0..3 {
+            proxy.next(scenario.clone());
+        }
+        let answer = ask(&proxy, &asked("hi")).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()["error"]["type"]),
+            (502, &json!("api_error")),
+            "{scenario:?}"
+        );
+        while proxy.simulator.queued() > 0 {
+            ask(&proxy, &asked("hi")).await;
+        }
+    }
+    let nobody = Proxy::with(Setup { login: false, ..Setup::default() }).await;
+    let answer = ask(&nobody, &asked("hi")).await;
+    assert_eq!((answer.status.as_u16(), answer.header("x-should-retry")), (401, "false"));
+    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("login"), "{}", answer.text);
 }

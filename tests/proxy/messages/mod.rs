@@ -10,8 +10,8 @@ mod search;
 use codex_proxy::simulator::Play;
 use serde_json::{Value, json};
 
-use super::client::Answer;
 use super::harness::Proxy;
+use crate::common::answer::Answer;
 
 fn asked(content: &str) -> Value {
     json!({ "model": "claude-opus-5-5", "max_tokens": 100, "messages": [{ "role": "user", "content": content }] })

@@ -2,10 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use codex_proxy::server::settings::ServerSettings;
 use codex_proxy::simulator::{Scenario, ScriptedAnswer};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::harness::Setup;
 use crate::odd_streams::stream_of;
 
 #[tokio::test]
@@ -194,4 +196,50 @@ async fn reasoning_stays_where_only_the_effort_is_changed() {
     body["output_config"] = json!({ "effort": "max" });
     let sent = turn_after(&proxy, &body, &message).await;
     assert_eq!((&sent["reasoning"]["effort"], &sent["input"][1]["type"]), (&json!("high"), &json!("reasoning")));
+}
+
+#[tokio::test]
+async fn a_client_that_is_shown_no_thinking_has_it_remembered() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("call it");
+    body["tools"] = json!([tool("get_weather")]);
+    proxy.next(Scenario::CommentedCall);
+    let message = ask(&proxy, &body).await.json();
+    assert_eq!(kinds(&message), ["text", "tool_use"], "no blocks of thinking");
+    let sent = turn_after(&proxy, &body, &message).await;
+    let kinds: Vec<&str> =
+        sent["input"].as_array().unwrap().iter().map(|item| item["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["message", "reasoning", "message", "reasoning", "function_call", "function_call_output"]);
+}
+
+#[tokio::test]
+async fn thinking_that_can_no_longer_be_read_is_left_out_once() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("call it");
+    body["thinking"] = json!({ "type": "adaptive" });
+    body["tools"] = json!([tool("get_weather")]);
+    let message = ask(&proxy, &body).await.json();
+    proxy.simulator.forget_encrypted();
+    body["messages"].as_array_mut().unwrap().extend([
+        json!({ "role": "assistant", "content": message["content"] }),
+        json!({ "role": "user", "content": [{ "type": "tool_result", "tool_use_id": message["content"][1]["id"] }] }),
+    ]);
+    let calls = proxy.calls();
+    let answer = ask(&proxy, &body).await;
+    assert_eq!((answer.status.as_u16(), answer.header("x-codex-proxy-reasoning-dropped")), (200, "true"));
+    assert_eq!(proxy.calls() - calls, 2);
+}
+
+#[tokio::test]
+async fn without_replay_thinking_is_shown_and_never_given_back() {
+    let settings = ServerSettings { reasoning_replay: false, ..ServerSettings::default() };
+    let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
+    let mut body = asked("call it");
+    body["thinking"] = json!({ "type": "adaptive" });
+    body["tools"] = json!([tool("get_weather")]);
+    let message = both(&proxy, Scenario::Default, &body).await;
+    assert_eq!((&message["content"][0]["type"], &message["content"][0]["signature"]), (&json!("thinking"), &json!("")));
+    body["thinking"]["display"] = "omitted".into();
+    let message = both(&proxy, Scenario::CommentedCall, &body).await;
+    assert_eq!(kinds(&message), ["text", "tool_use"], "an empty block would hold nothing");
 }

@@ -335,3 +335,82 @@ async fn what_the_program_says_last_hides_nothing_of_what_the_user_says() {
     body["messages"].as_array_mut().unwrap().push(json!({ "role": "system", "content": "# Environment" }));
     assert_eq!(ask(&proxy, &body).await.json()["stop_reason"], "refusal");
 }
+
+#[tokio::test]
+async fn what_servers_ran_stays_in_the_history() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("go");
+    body["messages"].as_array_mut().unwrap().extend([
+        json!({ "role": "assistant", "content": [
+            { "type": "text", "text": "I look." },
+            { "type": "server_tool_use", "id": "s1", "name": "web_search", "input": { "query": "q" } },
+            { "type": "web_search_tool_result", "tool_use_id": "s1",
+                "content": { "type": "web_search_tool_result_error", "error_code": "max_uses_exceeded" } },
+            { "type": "mcp_tool_use", "id": "m1", "name": "look.up", "server_name": "a server", "input": { "k": 1 } },
+            { "type": "mcp_tool_result", "tool_use_id": "m1", "content": [{ "type": "text", "text": "found" }] },
+            { "type": "server_tool_use", "id": "c1", "name": "code_execution", "input": { "code": "1+1" } },
+            { "type": "code_execution_tool_result", "tool_use_id": "c1", "content": { "stdout": "2" } },
+            { "type": "server_tool_use", "id": "c2", "name": "web_fetch", "input": { "url": "u" } },
+            { "type": "compaction", "content": "so far", "encrypted_content": "x" },
+            { "type": "fallback", "from": "a" },
+            { "type": "text", "text": "Done." },
+        ] }),
+        json!({ "role": "user", "content": "and?" }),
+    ]);
+    let answer = ask(&proxy, &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let ignored = answer.header("x-codex-proxy-ignored").to_owned();
+    assert!(ignored.contains("content[8].encrypted_content") && ignored.contains("content[9]"), "{ignored}");
+    let sent = proxy.last_sent()["input"].to_string();
+    for part in [
+        "I look.",
+        r#""type":"web_search_call""#,
+        r#""name":"a_server__look_up""#,
+        r#""output":"found""#,
+        "[code_execution call: {",
+        r#"[code_execution result: {\"stdout\":\"2\"}]"#,
+        "[web_fetch call: {",
+        "Summary of the conversation so far:\\nso far",
+        "fallback",
+        "Done.",
+    ] {
+        assert!(sent.contains(part), "{part}: {sent}");
+    }
+    body["messages"][1]["content"] = json!([{ "type": "container_upload", "file_id": "f" }]);
+    assert_eq!(ask(&proxy, &body).await.status, 400);
+}
+
+#[tokio::test]
+async fn the_route_answers_wherever_a_client_looks_for_it() {
+    let proxy = Proxy::start().await;
+    for path in ["/v1/messages", "/messages", "/v1/v1/messages", "/v1/messages/", "/v1/messages?beta=true"] {
+        assert_eq!(proxy.post(path, &asked("hi")).await.json()["type"], "message", "{path}");
+    }
+    for path in ["/v1/messages", "/v1/messages/msg_1", "/v1/messages/count_tokens"] {
+        let answer = proxy.get(path).await;
+        assert!(answer.status.is_client_error() && answer.json()["type"] == "error", "{path}: {}", answer.text);
+        assert!(answer.header("request-id").starts_with("req_"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_tool_shows_keeps_its_order() {
+    let proxy = Proxy::start().await;
+    let text = |text: &str| json!({ "type": "text", "text": text });
+    let image =
+        json!({ "type": "image", "source": { "type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo=" } });
+    let pdf = json!({ "type": "document", "source": { "type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjQK" } });
+    let mut body = asked("go");
+    body["messages"].as_array_mut().unwrap().extend([
+        json!({ "role": "assistant", "content": [{ "type": "tool_use", "id": "t", "name": "Read", "input": {} }] }),
+        json!({ "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "t",
+            "content": [text("before"), image, text("between"), pdf, text("behind")] }] }),
+    ]);
+    ask(&proxy, &body).await.json();
+    let sent = proxy.last_sent();
+    let parts = sent["input"][2]["output"].as_array().unwrap();
+    let kinds: Vec<&str> = parts.iter().map(|part| part["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["input_text", "input_image", "input_text", "input_file", "input_text"]);
+    assert_eq!(parts[1]["image_url"], "data:image/png;base64,iVBORw0KGgo=");
+    assert_eq!(parts[3]["filename"], "document.pdf");
+}
