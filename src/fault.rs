@@ -1,10 +1,10 @@
 //! Every error a client can see: one table, one JSON shape.
 //!
-//! * [`ErrorKind::row`] is the table: kind → status, OpenAI `type`, default `code`, log level, whether asking again helps.
-//! * [`ApiError`] is one occurrence of a kind: its message and, where known, the parameter at fault, the backend's own
-//!   code, and when to come back.
-//! * The body is always `{"error":{"message","type","param","code"}}`, whether it is an HTTP answer or one event of a
-//!   stream that had begun; a spent usage window adds what the backend says of it.
+//! * [`ErrorKind::row`] is the table: kind → status, OpenAI `type`, default `code`, log level, whether a retry helps.
+//! * [`ApiError`] is one occurrence of a kind: its message and, if known, the parameter at fault, the backend's own
+//!   code, and the time to wait.
+//! * The body is always `{"error":{"message","type","param","code"}}`, as an HTTP answer or as one event of a stream
+//!   that had begun; an exhausted usage window adds the backend's values about it.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::Number;
 
-/// Whose fault an error is and how it is reported.
+/// The party at fault for an error, and how it is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// The client's request has the wrong shape or value.
     InvalidRequest,
-    /// The client asked for something the backend has no counterpart for.
+    /// The request asks for a feature without a counterpart at the backend.
     UnsupportedParameter,
     /// The prompt does not fit the model's context window.
     ContextLengthExceeded,
@@ -26,31 +26,31 @@ pub enum ErrorKind {
     Refused,
     /// The client sent no key or a wrong one.
     InvalidApiKey,
-    /// There is no usable login in the store.
+    /// The store holds no usable login.
     NoCredentials,
     /// The backend no longer accepts the login.
     UpstreamAuth,
-    /// The request comes from where it must not come from.
+    /// The request comes from a forbidden source.
     Forbidden,
     /// The account's plan does not include Codex.
     UsageNotIncluded,
-    /// No such route or object.
+    /// The route or object does not exist.
     NotFound,
-    /// No such model.
+    /// The model does not exist.
     ModelNotFound,
-    /// The route exists, the method does not.
+    /// The route exists, but not for this method.
     MethodNotAllowed,
     /// The client was too slow to send its request.
     RequestTimeout,
-    /// What the request would write is not writable.
+    /// The request would write something that is not writable.
     Conflict,
     /// The body is larger than allowed.
     PayloadTooLarge,
     /// The request line and headers are larger than allowed.
     HeadTooLarge,
-    /// The body is of a type a browser may send across sites.
+    /// The body has a type that a browser may send across sites.
     UnsupportedMediaType,
-    /// WebSocket is not spoken here.
+    /// The client asks for WebSocket, which is not supported here.
     UpgradeRequired,
     /// The plan's usage window is exhausted.
     UsageLimitReached,
@@ -66,56 +66,56 @@ pub enum ErrorKind {
     UpstreamServerError,
     /// The backend could not be reached.
     UpstreamUnreachable,
-    /// Something in front of the backend blocked the request.
+    /// A gateway in front of the backend blocked the request.
     UpstreamBlocked,
-    /// Another model than the one that was asked for answered, which the operator does not want.
+    /// Another model than the requested one answered, and the operator does not allow that.
     ModelSubstituted,
-    /// The backend's answer makes no sense.
+    /// The backend's answer is invalid.
     UpstreamInvalid,
     /// The backend's stream ended before its last event.
     UpstreamInterrupted,
     /// The backend has no capacity.
     Overloaded,
-    /// This proxy serves as many requests as it is allowed to.
+    /// This proxy already serves as many requests as it may.
     Busy,
-    /// This proxy is ending.
+    /// This proxy is shutting down.
     ShuttingDown,
     /// The backend was silent for too long.
     UpstreamTimeout,
 }
 
-/// How an error is logged.
+/// The log level of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// The client's doing, or expected: of interest only when looked for.
+    /// The client caused it, or it is expected: of interest only to a search.
     Info,
-    /// The backend's doing: worth a look.
+    /// The backend caused it: worth a look.
     Warn,
-    /// Needs the operator.
+    /// The operator has to act.
     Error,
 }
 
-/// Whether the same request, sent once more, can have another end.
+/// Whether a retry of the same request can end differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Again {
-    /// It ends the same: the official SDKs, which would try it twice more, are told not to.
+    /// A retry ends the same: the official SDKs, which would retry twice, are told not to.
     Useless,
-    /// It may be answered.
+    /// A retry may be answered.
     Sensible,
 }
 
-/// One line of the error table.
+/// One row of the error table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
-    /// The HTTP status when nothing has been sent yet.
+    /// The HTTP status, for an error before anything is sent.
     pub status: StatusCode,
     /// `error.type`.
     pub r#type: &'static str,
-    /// `error.code` where the backend gave none of its own.
+    /// `error.code`, if the backend gave none.
     pub code: Option<&'static str>,
-    /// How it is logged.
+    /// The log level.
     pub severity: Severity,
-    /// What becomes of the same request.
+    /// Whether a retry helps.
     pub again: Again,
 }
 
@@ -157,12 +157,12 @@ impl ErrorKind {
         Self::UpstreamTimeout,
     ];
 
-    /// Whether the contents of the request's body are at fault, by this program's judgement or by the backend's.
+    /// Returns whether the contents of the request's body are at fault, as judged by this program or by the backend.
     pub const fn is_about_the_body(self) -> bool {
         matches!(self, Self::InvalidRequest | Self::UnsupportedParameter | Self::ContextLengthExceeded | Self::Refused)
     }
 
-    /// The table.
+    /// Returns the kind's row of the table.
     pub const fn row(self) -> Row {
         use Again::{Sensible, Useless};
         use Severity::{Error, Info, Warn};
@@ -232,25 +232,25 @@ const fn row(
     Row { status, r#type, code, severity, again }
 }
 
-/// What is known of the few errors that have more to them. The backend's values are its own, and stand in the body too.
+/// Further facts about the few errors that have any. The backend's values are copied into the body.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Details {
-    /// The account's plan, where a usage window of it is spent.
+    /// The account's plan, if a usage window of it is exhausted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_type: Option<String>,
-    /// The window opens again at these Unix seconds.
+    /// The window's reset, in Unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<Number>,
-    /// The window opens again in so many seconds.
+    /// The seconds until the window's reset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resets_in_seconds: Option<Number>,
-    /// The backend names the Luna Reserve, an allowance beside the spent one.
+    /// Whether the backend names the Luna Reserve, an allowance beside the exhausted one.
     #[serde(skip)]
     pub names_reserve: bool,
-    /// The model that answered in place of the one asked for.
+    /// The model that answered in place of the requested one.
     #[serde(skip)]
     pub substitute: Option<Box<str>>,
-    /// By how much the prompt is too long.
+    /// The size of a prompt that is too long.
     #[serde(skip)]
     pub overflow: Option<Box<Overflow>>,
 }
@@ -258,14 +258,14 @@ pub struct Details {
 /// A prompt that is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overflow {
-    /// How many tokens the prompt has, as an estimate.
+    /// The prompt's tokens, as an estimate.
     pub tokens: u64,
-    /// How many its model takes.
+    /// The model's context window, in tokens.
     pub window: u64,
 }
 
 impl Details {
-    /// Whether nothing more is known.
+    /// Returns whether there are no further facts.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -275,35 +275,35 @@ impl Details {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
-    /// Which row of the table.
+    /// The row of the table.
     pub kind: ErrorKind,
-    /// A sentence for a person: what is wrong and what to do.
+    /// A sentence for a person: the cause and the remedy.
     pub message: String,
     /// The request field at fault, as a path like `messages[2].content`.
     pub param: Option<String>,
-    /// The backend's own code; the table's where absent.
+    /// The backend's own code; if absent, the table's counts.
     pub code: Option<Cow<'static, str>>,
-    /// How long to wait before another try.
+    /// The time to wait before a retry.
     pub retry_after: Option<Duration>,
-    /// What else is known; nothing of most.
+    /// Further facts; absent for most errors.
     pub details: Option<Box<Details>>,
     /// Headers of the backend's refusal that help the client (limits, request id).
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl ApiError {
-    /// An error of `kind` that says `message`.
+    /// Creates an error of `kind` with `message`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { kind, message, param: None, code: None, retry_after: None, details: None, headers: Vec::new() }
     }
 
-    /// A request field with the wrong shape or value.
+    /// Creates the error of a request field with the wrong shape or value.
     pub fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidRequest, message).with_param(param)
     }
 
-    /// A request field the backend has no counterpart for.
+    /// Creates the error of a request field without a counterpart at the backend.
     pub fn unsupported(param: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(ErrorKind::UnsupportedParameter, message).with_param(param)
     }
@@ -322,26 +322,25 @@ impl ApiError {
         self
     }
 
-    /// Says when another try makes sense.
+    /// Sets the time to wait before a retry.
     #[must_use]
     pub fn with_retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
         self
     }
 
-    /// The HTTP status of this error.
+    /// Returns the HTTP status.
     pub fn status(&self) -> StatusCode {
         self.kind.row().status
     }
 
-    /// `error.code`: the backend's own, else the table's.
+    /// Returns `error.code`: the backend's own, else the table's.
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref().or(self.kind.row().code)
     }
 
-    /// What becomes of the same request when it is sent again at once or within a minute. A wait that is named and longer
-    /// than that is one the official SDKs do not keep: they come back after seconds instead (openai-python 2.54, openai-node
-    /// 6.49).
+    /// Returns whether a retry at once or within a minute helps. The official SDKs do not keep a longer wait: they
+    /// retry after seconds instead (openai-python 2.54, openai-node 6.49).
     pub fn again(&self) -> Again {
         match self.kind.row().again {
             Again::Sensible if self.retry_after.is_some_and(|delay| delay > LONGEST_KEPT_WAIT) => Again::Useless,
@@ -349,17 +348,17 @@ impl ApiError {
         }
     }
 
-    /// The message, where it may stand in a log: one about the request's body may quote the body.
+    /// Returns the message if it may be logged: a message about the request's body may quote the body.
     pub fn loggable(&self) -> Option<&str> {
         (!self.kind.is_about_the_body()).then_some(self.message.as_str())
     }
 
-    /// The JSON body `{"error":{…}}`, on one line.
+    /// Writes the JSON body `{"error":{…}}`, on one line.
     pub fn to_json(&self) -> String {
         format!(r#"{{"error":{}}}"#, self.to_json_object())
     }
 
-    /// The object inside [`Self::to_json`].
+    /// Writes the object inside [`Self::to_json`].
     pub fn to_json_object(&self) -> String {
         let fields = Fields {
             message: &self.message,
@@ -382,7 +381,7 @@ struct Fields<'a> {
     details: Option<&'a Details>,
 }
 
-/// The official SDKs wait for no longer than this, whatever they are told.
+/// The longest wait that the official SDKs keep; a longer one is ignored.
 const LONGEST_KEPT_WAIT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -430,8 +429,7 @@ mod tests {
         );
     }
 
-    /// A status of the client's own making, or of the account's, is final; what the backend or this proxy may do better next
-    /// time is not.
+    /// A status caused by the client or the account is final; a failure of the backend or of this proxy may pass.
     #[test]
     fn what_may_be_asked_again_is_exactly_this() {
         use ErrorKind as Kind;
