@@ -1,12 +1,12 @@
-//! How deeply a JSON text is nested.
+//! The nesting depth of a JSON text.
 //!
-//! * What is only passed on is never parsed as a tree here, so its depth costs this program nothing; but whoever reads it
-//!   next may walk it recursively.
-//! * One pass over the bytes, strings skipped, no memory.
+//! * Forwarded JSON is never parsed as a tree here, so its depth costs this program nothing; but its next reader may
+//!   walk it recursively.
+//! * The check is one pass over the bytes, skips strings, and allocates nothing.
 
 use memchr::memchr2;
 
-/// Whether no value in `json`, which must be valid JSON, stands inside more than `limit` others.
+/// Returns whether no value in `json`, which must be valid JSON, is nested in more than `limit` others.
 pub(super) fn is_within(json: &[u8], limit: usize) -> bool {
     let mut depth = 0_usize;
     let mut rest = json;
@@ -27,7 +27,7 @@ pub(super) fn is_within(json: &[u8], limit: usize) -> bool {
     true
 }
 
-/// What follows the string whose inside `rest` begins with.
+/// Returns the bytes after the string whose inside `rest` begins with.
 fn after_string(mut rest: &[u8]) -> &[u8] {
     while let Some(position) = memchr2(b'"', b'\\', rest) {
         let is_end = rest.get(position) == Some(&b'"');

@@ -1,10 +1,10 @@
-//! JSON that is looked at without being decoded.
+//! JSON read without being decoded.
 //!
-//! * What is only passed on (texts, arguments, schemas, unknown items) is kept as the raw slice of the request and copied
-//!   as it stands: escapes, number digits and key order survive because nothing re-encodes them.
-//! * [`Object`] reads one level of an object in order; a key given twice counts with its last value.
-//! * [`Path`] remembers where a value stands and is spelled out only when something is wrong with it.
-//! * A request body nested beyond reason is refused, however little of it is looked at here.
+//! * Forwarded values (texts, arguments, schemas, unknown items) are kept as raw slices of the request and copied
+//!   unchanged: escapes, number digits and key order survive because nothing re-encodes them.
+//! * [`Object`] reads one level of an object in order; the last value of a repeated key counts.
+//! * [`Path`] remembers the position of a value and is rendered only for an error.
+//! * A request body nested too deeply is rejected, even if little of it is read here.
 //! * [`ObjectWriter`] writes one object into a byte buffer from raw and plain values.
 //!
 //! ```

@@ -1,4 +1,4 @@
-//! Where in a request a value stands.
+//! The position of a value in a request.
 
 use std::fmt;
 
@@ -9,22 +9,22 @@ pub enum Path<'p> {
     Root,
     /// A key of an object.
     Key(&'p Path<'p>, &'p str),
-    /// A place in an array.
+    /// An element of an array.
     Index(&'p Path<'p>, usize),
 }
 
 impl<'p> Path<'p> {
-    /// The value under `name`.
+    /// Returns the path of the value under `name`.
     pub const fn key(&'p self, name: &'p str) -> Self {
         Self::Key(self, name)
     }
 
-    /// The value at `index`, counted from 0.
+    /// Returns the path of the value at `index`, counted from 0.
     pub const fn index(&'p self, index: usize) -> Self {
         Self::Index(self, index)
     }
 
-    /// The path with a star for each index: all places of its kind.
+    /// Returns the path with a star for each index, which matches all places of its kind.
     pub const fn pattern(&'p self) -> impl fmt::Display + 'p {
         Pattern(self)
     }

@@ -5,45 +5,45 @@ use std::borrow::Cow;
 use memchr::memchr2_iter;
 use serde_json::value::RawValue;
 
-/// The characters between the quotes of a JSON string, escapes and all.
+/// The characters between the quotes of a JSON string, still escaped.
 ///
-/// Two texts can be joined without decoding either: what stands between the quotes of a JSON string may be followed by what
-/// stands between those of another. A surrogate pair split over two strings becomes whole again that way.
+/// Two texts can be joined without decoding either: the inside of one JSON string may follow the inside of another. A
+/// surrogate pair split over two strings becomes whole again that way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Text<'a>(&'a str);
 
 impl<'a> Text<'a> {
-    /// Not a single character.
+    /// The text without characters.
     pub const EMPTY: Self = Self("");
 
-    /// A text that is escaped already: joined from other texts, or a constant.
+    /// Wraps an already escaped text: joined from other texts, or a constant.
     pub(crate) const fn from_escaped(escaped: &'a str) -> Self {
         Self(escaped)
     }
 
-    /// The inside of `raw`, or `None` where it is no string.
+    /// Returns the inside of `raw`, or `None` if it is no string.
     pub fn of(raw: &'a RawValue) -> Option<Self> {
         let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
         Some(Self(inner))
     }
 
-    /// The escaped characters.
+    /// Returns the escaped characters.
     pub const fn escaped(self) -> &'a str {
         self.0
     }
 
-    /// Whether there is not a single character.
+    /// Returns whether the text has no characters.
     pub const fn is_empty(self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many characters there are.
+    /// Counts the characters.
     pub fn length(self) -> usize {
         let (mut count, mut bytes) = (0, self.0.bytes());
         while let Some(byte) = bytes.next() {
             count += usize::from(byte & 0b1100_0000 != 0b1000_0000);
             if byte == b'\\' && bytes.next() == Some(b'u') {
-                // Two halves of a surrogate pair are one character, and half a one is a question of its own.
+                // Two halves of a surrogate pair are one character, and an unpaired half is a special case: decode.
                 if matches!(bytes.next(), Some(b'd' | b'D')) {
                     return self.decode().chars().count();
                 }
@@ -53,19 +53,19 @@ impl<'a> Text<'a> {
         count
     }
 
-    /// Whether the word "json" is among the characters, in any case.
+    /// Returns whether the text contains the word "json", in any case.
     pub fn mentions_json(self) -> bool {
         let contains = |text: &str| {
             let text = text.as_bytes();
             memchr2_iter(b'j', b'J', text)
                 .any(|start| text.get(start..start + 4).is_some_and(|word| word.eq_ignore_ascii_case(b"json")))
         };
-        // Letters may be escaped by their number; no other escape stands for one.
+        // Letters may be escaped by their number; no other escape can produce one.
         contains(self.0) || (self.0.contains("\\u") && contains(&self.decode()))
     }
 
-    /// The characters themselves. Half a surrogate pair, which no Rust string can hold, becomes U+FFFD; so use this to look
-    /// at a text, never to pass it on.
+    /// Decodes the characters. An unpaired surrogate, which no Rust string can hold, becomes U+FFFD; so the result is
+    /// for reading, never for forwarding.
     pub fn decode(self) -> Cow<'a, str> {
         if !self.0.contains('\\') {
             return Cow::Borrowed(self.0);
@@ -78,7 +78,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// `serde_json` decodes into bytes what it refuses to decode into a string.
+/// Decodes a string through bytes, since `serde_json` decodes unpaired surrogates only into bytes.
 fn decode_lossy(quoted: &str) -> String {
     struct Bytes(Vec<u8>);
     impl<'de> serde::Deserialize<'de> for Bytes {

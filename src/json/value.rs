@@ -1,4 +1,4 @@
-//! Reading typed values out of raw JSON, with errors that name the field.
+//! Typed values read from raw JSON, with errors that name the field.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,24 +12,24 @@ use crate::json::{Path, Text, depth};
 
 /// One level of a JSON object: its keys in order, each with its raw value.
 ///
-/// A history has as many objects as items, and nearly all have few keys, which a walk finds sooner than a hash.
+/// A history has as many objects as items, and nearly all have few keys, for which a walk is faster than a hash.
 #[derive(Debug, Default)]
 pub struct Object<'a> {
-    /// The entries, as long as there are at most [`FEW`].
+    /// The entries, up to [`FEW`].
     few: Vec<(Cow<'a, str>, &'a RawValue)>,
-    /// All of them, once there are more.
+    /// All entries, if there are more.
     many: IndexMap<Cow<'a, str>, &'a RawValue>,
 }
 
 impl<'a> Object<'a> {
-    /// The value under `name`; `null` counts as absent.
+    /// Returns the value under `name`; `null` counts as absent.
     pub fn find(&self, name: &str) -> Option<&'a RawValue> {
         let entry = || self.few.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
         let value = if self.many.is_empty() { entry() } else { self.many.get(name).copied() };
         value.filter(|value| !is_null(value))
     }
 
-    /// Every key with its value, in the order of the text.
+    /// Iterates over the keys and values, in the order of the text.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         let few = self.few.iter().map(|(key, value)| (key.as_ref(), *value));
         few.chain(self.many.iter().map(|(key, value)| (key.as_ref(), *value)))
@@ -72,11 +72,11 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 }
 
-/// A bare `Cow` would always be copied; a newtype borrows where there are no escapes.
+/// A key that is borrowed if it has no escapes; a bare `Cow` would always be copied.
 #[derive(serde::Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The object that a request body must be, nested no deeper than [`DEEPEST`].
+/// Reads a request body as an object, nested at most [`DEEPEST`] levels deep.
 pub fn body(bytes: &[u8]) -> Result<Object<'_>, ApiError> {
     let bytes = without_mark(bytes);
     let object = serde_json::from_slice(bytes).map_err(|error| {
@@ -94,12 +94,12 @@ pub fn body(bytes: &[u8]) -> Result<Object<'_>, ApiError> {
     Err(ApiError::new(ErrorKind::InvalidRequest, message))
 }
 
-/// `bytes` without the byte order mark that some Windows tools put before UTF-8.
+/// Returns `bytes` without the byte order mark that some Windows tools put before UTF-8.
 pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
-/// The value that `object`, which stands at `path`, must have under `name`.
+/// Returns the required value under `name` of `object`, which has the given `path`.
 pub fn required<'a>(object: &Object<'a>, name: &str, path: &Path<'_>) -> Result<&'a RawValue, ApiError> {
     object.find(name).ok_or_else(|| {
         let path = path.key(name);
@@ -107,37 +107,37 @@ pub fn required<'a>(object: &Object<'a>, name: &str, path: &Path<'_>) -> Result<
     })
 }
 
-/// The object in `raw`.
+/// Reads the object in `raw`.
 pub fn object<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<Object<'a>, ApiError> {
     serde_json::from_str(raw.get()).map_err(|_| mismatch(raw, path, "an object"))
 }
 
-/// The elements of the array in `raw`.
+/// Reads the elements of the array in `raw`.
 pub fn array<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<Vec<&'a RawValue>, ApiError> {
     serde_json::from_str(raw.get()).map_err(|_| mismatch(raw, path, "an array"))
 }
 
-/// The string in `raw`, not decoded.
+/// Reads the string in `raw`, not decoded.
 pub fn text<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
     Text::of(raw).ok_or_else(|| mismatch(raw, path, "a string"))
 }
 
-/// The string in `raw`, decoded.
+/// Reads the string in `raw`, decoded.
 pub fn string<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<Cow<'a, str>, ApiError> {
     text(raw, path).map(Text::decode)
 }
 
-/// The `true` or `false` in `raw`.
+/// Reads the boolean in `raw`.
 pub fn boolean(raw: &RawValue, path: &Path<'_>) -> Result<bool, ApiError> {
     serde_json::from_str(raw.get()).map_err(|_| mismatch(raw, path, "a boolean"))
 }
 
-/// The non-negative whole number in `raw`.
+/// Reads the non-negative whole number in `raw`.
 pub fn unsigned(raw: &RawValue, path: &Path<'_>) -> Result<u64, ApiError> {
     serde_json::from_str(raw.get()).map_err(|_| mismatch(raw, path, "a non-negative whole number"))
 }
 
-/// What `raw` is, in words.
+/// Names the JSON type of `raw` in words.
 pub fn kind(raw: &RawValue) -> &'static str {
     match raw.get().as_bytes().first() {
         Some(b'{') => "an object",
@@ -157,10 +157,10 @@ fn mismatch(raw: &RawValue, path: &Path<'_>, expected: &str) -> ApiError {
     ApiError::invalid(path.to_string(), format!("'{path}' must be {expected}, but is {}", kind(raw)))
 }
 
-/// How many entries are walked rather than looked up.
+/// The largest number of entries that are walked rather than hashed.
 const FEW: usize = 12;
 
-/// How deep a request body may be nested: as deep as common JSON parsers follow.
+/// The deepest nesting of a request body, equal to the limit of common JSON parsers.
 const DEEPEST: usize = 127;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Writing JSON piece by piece, mixing raw slices with plain values.
+//! JSON written piece by piece, from raw slices and plain values.
 
 use serde_json::value::RawValue;
 
@@ -8,13 +8,13 @@ use crate::json::Text;
 pub fn push_string(out: &mut Vec<u8>, plain: &str) {
     let start = out.len();
     if serde_json::to_writer(&mut *out, plain).is_err() {
-        // Writing a str into a Vec has no way to fail; an empty string keeps the document whole all the same.
+        // Writing a str into a Vec cannot fail; an empty string would still keep the document valid.
         out.truncate(start);
         out.extend_from_slice(b"\"\"");
     }
 }
 
-/// `plain` as it stands between the quotes of a JSON string.
+/// Escapes `plain` for the inside of a JSON string.
 pub fn escape(plain: &str) -> String {
     let mut quoted = Vec::new();
     push_string(&mut quoted, plain);
@@ -35,7 +35,7 @@ impl<'w> ObjectWriter<'w> {
         Self { out, separator: b'{' }
     }
 
-    /// A key and the buffer in which its value must follow.
+    /// Writes a key and returns the buffer for its value, which must follow.
     pub fn key(&mut self, key: &str) -> &mut Vec<u8> {
         self.out.push(self.separator);
         self.separator = b',';
@@ -44,18 +44,18 @@ impl<'w> ObjectWriter<'w> {
         self.out
     }
 
-    /// A value copied as it stands.
+    /// Writes a value copied unchanged.
     pub fn raw(&mut self, key: &str, value: &RawValue) -> &mut Self {
         self.json(key, value.get())
     }
 
-    /// A value that is JSON already.
+    /// Writes a value that is already JSON.
     pub fn json(&mut self, key: &str, value: &str) -> &mut Self {
         self.key(key).extend_from_slice(value.as_bytes());
         self
     }
 
-    /// A string given in its escaped form.
+    /// Writes a string given in its escaped form.
     pub fn text(&mut self, key: &str, value: Text<'_>) -> &mut Self {
         let out = self.key(key);
         out.push(b'"');
@@ -64,18 +64,18 @@ impl<'w> ObjectWriter<'w> {
         self
     }
 
-    /// A plain string.
+    /// Writes a plain string.
     pub fn string(&mut self, key: &str, value: &str) -> &mut Self {
         push_string(self.key(key), value);
         self
     }
 
-    /// `true` or `false`.
+    /// Writes `true` or `false`.
     pub fn boolean(&mut self, key: &str, value: bool) -> &mut Self {
         self.json(key, if value { "true" } else { "false" })
     }
 
-    /// A whole number.
+    /// Writes a whole number.
     pub fn unsigned(&mut self, key: &str, value: u64) -> &mut Self {
         self.json(key, &value.to_string())
     }
@@ -102,19 +102,19 @@ impl<'w> ArrayWriter<'w> {
         Self { out, separator: b'[' }
     }
 
-    /// The buffer in which the next element must follow.
+    /// Returns the buffer for the next element, which must follow.
     pub fn element(&mut self) -> &mut Vec<u8> {
         self.out.push(self.separator);
         self.separator = b',';
         self.out
     }
 
-    /// Where the next byte goes, counted from the buffer's beginning.
+    /// Returns the position of the next byte, counted from the buffer's beginning.
     pub fn position(&self) -> usize {
         self.out.len()
     }
 
-    /// The next element, an object.
+    /// Opens the next element, an object.
     pub fn object(&mut self) -> ObjectWriter<'_> {
         ObjectWriter::begin(self.element())
     }
