@@ -1,4 +1,4 @@
-//! Calls of tools, and how outputs name them.
+//! Calls of tools, and the references by which outputs name them.
 
 use serde_json::value::RawValue;
 
@@ -7,26 +7,26 @@ use crate::json::Text;
 /// A call in the history.
 #[derive(Debug)]
 pub struct Call<'a> {
-    /// Its id; the legacy form has none.
+    /// The call's id; the legacy form has none.
     pub id: Option<Text<'a>>,
-    /// A custom tool, called with free-form input.
+    /// Whether the tool is a custom tool, called with free-form input.
     pub custom: bool,
-    /// The tool.
+    /// The tool's name.
     pub name: Text<'a>,
-    /// Arguments or input.
+    /// The arguments or input.
     pub payload: Payload<'a>,
 }
 
-/// What a tool was called with.
+/// The arguments or input of a call.
 #[derive(Debug, Clone, Copy)]
 pub enum Payload<'a> {
-    /// A string, as it should be.
+    /// A string, as the API prescribes.
     Text(Text<'a>),
-    /// JSON that the client has not put into a string.
+    /// JSON that the client did not encode as a string.
     Json(&'a RawValue),
 }
 
-/// How a tool's output names its call.
+/// The reference by which a tool's output names its call.
 #[derive(Debug, Clone, Copy)]
 pub enum CallReference<'a> {
     /// By id.

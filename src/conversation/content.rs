@@ -1,11 +1,11 @@
-//! What a turn holds: a text, or parts of several kinds.
+//! The content of a turn: a text, or parts of several kinds.
 
 use crate::json::Text;
 
 /// The content of a message.
 #[derive(Debug, Clone, Default)]
 pub enum Content<'a> {
-    /// `null`, or none at all.
+    /// `null` or missing.
     #[default]
     Absent,
     /// One text.
@@ -19,46 +19,46 @@ pub enum Content<'a> {
 pub enum Part<'a> {
     /// Text.
     Text(Text<'a>),
-    /// Text that a parser has put together, escaped: what there is no other part for.
+    /// Text composed by a parser, escaped, for content without a part of its own.
     Composed(String),
-    /// The name of the participant who speaks, before everything that is said.
+    /// The name of the participant who speaks, placed before all other parts.
     Name(Text<'a>),
-    /// A refusal of the assistant's.
+    /// A refusal by the assistant.
     Refusal(Text<'a>),
     /// An image.
     Image {
-        /// Where it is.
+        /// The image's source.
         source: Source<'a>,
-        /// How closely it is looked at: `auto`, `low`, `high` or `original`.
+        /// The resolution at which the model sees it: `auto`, `low`, `high` or `original`.
         detail: Option<Text<'a>>,
     },
     /// A file, inline or by URL.
     File {
-        /// The file itself, as a data URL or in base64.
+        /// The file's contents, as a data URL or in base64.
         data: Option<Source<'a>>,
-        /// Its name.
+        /// The file's name.
         name: Option<Text<'a>>,
-        /// Where it is.
+        /// The file's URL.
         url: Option<Text<'a>>,
     },
 }
 
-/// Where an image or a file is.
+/// The source of an image or a file.
 #[derive(Debug, Clone, Copy)]
 pub enum Source<'a> {
-    /// Behind a URL, often a data URL.
+    /// A URL, often a data URL.
     Url(Text<'a>),
-    /// Here, in base64.
+    /// Inline base64.
     Base64 {
-        /// `image/png` and the like.
+        /// The media type, such as `image/png`.
         media_type: Text<'a>,
-        /// The bytes.
+        /// The bytes, in base64.
         data: Text<'a>,
     },
 }
 
 impl<'a> Content<'a> {
-    /// The parts; none of a plain text.
+    /// Returns the parts; none for a plain text.
     pub fn parts(&self) -> &[Part<'a>] {
         match self {
             Self::Absent | Self::Text(_) => &[],
@@ -66,7 +66,7 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// Whether a text in it has the word "json".
+    /// Returns whether a text in the content contains the word "json".
     pub fn mentions_json(&self) -> bool {
         fn text_of<'t>(part: &'t Part<'_>) -> Option<Text<'t>> {
             match part {
@@ -82,7 +82,7 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// Whether there is neither a text nor a part.
+    /// Returns whether the content has neither a text nor a part.
     pub(crate) fn is_missing(&self) -> bool {
         match self {
             Self::Absent => true,
@@ -91,7 +91,7 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// The same content with `first` before and `last` behind it.
+    /// Returns the same content with `first` before it and `last` after it.
     pub(crate) fn between(self, first: Option<Part<'a>>, last: Vec<Part<'a>>) -> Self {
         if first.is_none() && last.is_empty() {
             return self;

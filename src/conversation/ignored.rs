@@ -1,9 +1,9 @@
-//! Request fields that change nothing, by their paths.
+//! Request fields without effect, by their paths.
 //!
-//! * A path names one place (`messages[3].images`). The same key in many places is one pattern (`messages[*].images`), so
-//!   that a long history does not make a long list.
-//! * The list has an end, and says so with [`MORE`] where it is cut.
-//! * A key whose value says nothing (`null`, `""`, `[]`, `{}`) is not listed.
+//! * A path names one place (`messages[3].images`). The same key in many places is one pattern (`messages[*].images`),
+//!   so that a long history does not make a long list.
+//! * The list has a maximum length, and ends with [`MORE`] if it is cut.
+//! * A key with an empty value (`null`, `""`, `[]`, `{}`) is not listed.
 
 use indexmap::IndexMap;
 use serde_json::value::RawValue;
@@ -11,10 +11,10 @@ use serde_json::value::RawValue;
 use crate::excerpt::beginning;
 use crate::json::{Object, Path};
 
-/// Ignored fields, in the order they came.
+/// Ignored fields, in the order of their first occurrence.
 #[derive(Debug, Clone, Default)]
 pub struct Ignored {
-    /// By pattern: how often it came, and its first paths.
+    /// By pattern: the number of occurrences, and the first paths.
     patterns: IndexMap<String, (usize, Vec<String>)>,
     is_cut: bool,
     scratch: String,
@@ -25,7 +25,7 @@ impl Ignored {
     pub fn add(&mut self, path: &Path<'_>) {
         use std::fmt::Write as _;
         self.scratch.clear();
-        // Writing into a String has no way to fail.
+        // Writing into a String cannot fail.
         let _ = write!(self.scratch, "{}", path.pattern());
         cut(&mut self.scratch);
         if let Some((count, paths)) = self.patterns.get_mut(self.scratch.as_str()) {
@@ -40,7 +40,7 @@ impl Ignored {
         }
     }
 
-    /// Adds each key of `object`, which stands at `path`, that is not in `known` and has a value that says something.
+    /// Adds each key of `object`, which has the given `path`, that is not in `known` and whose value is not empty.
     pub fn add_unknown(&mut self, object: &Object<'_>, known: &[&str], path: &Path<'_>) {
         for (key, value) in object.iter() {
             if !known.contains(&key) && says_something(value) {
@@ -49,7 +49,7 @@ impl Ignored {
         }
     }
 
-    /// The paths and patterns, [`LONGEST`] bytes at most.
+    /// Returns the paths and patterns, in at most [`LONGEST`] bytes.
     pub fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
         let mut length = 0;
@@ -73,7 +73,7 @@ impl Ignored {
     }
 }
 
-/// Whether leaving out `value` leaves out anything.
+/// Returns whether ignoring `value` loses anything.
 fn says_something(value: &RawValue) -> bool {
     let text = value.get();
     let inside = [('[', ']'), ('{', '}')]
@@ -96,7 +96,7 @@ fn cut(name: &mut String) {
 /// The last name of a list that was cut.
 pub const MORE: &str = "...";
 
-/// How many bytes of names there are at most, each with its separator.
+/// The maximum bytes of all names, each with its separator.
 const LONGEST: usize = 2000;
 const LONGEST_NAME: usize = 96;
 const MOST_PATTERNS: usize = 64;

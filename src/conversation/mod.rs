@@ -1,8 +1,8 @@
-//! What a client asks, whatever API it speaks.
+//! A client's request, independent of its API.
 //!
-//! * A [`Conversation`] is what a dialect's parser makes of a request's bytes and what the backend's body is written from.
-//! * It borrows from the bytes: texts stay in their escaped form, and what is only passed on stays raw JSON.
-//! * [`ignored`] lists what of the request changes nothing.
+//! * A [`Conversation`] is the result of a dialect's parser and the source of the backend's body.
+//! * It borrows from the request's bytes: texts stay in their escaped form, and forwarded values stay raw JSON.
+//! * [`ignored`] lists the request's fields without effect.
 //!
 //! Pure: no I/O, no clock, no runtime.
 
@@ -21,33 +21,34 @@ use settings::ResponseFormat;
 use tool::{Tool, ToolChoice, WebSearch};
 use turn::Turn;
 
-/// A conversation and how it is to go on.
+/// A conversation and the settings for its next answer.
 #[derive(Debug, Default)]
 pub struct Conversation<'a> {
-    /// Its turns, in order.
+    /// The turns, in order.
     pub turns: Vec<Turn<'a>>,
     /// The tools the client offers.
     pub tools: Vec<Tool<'a>>,
-    /// Which of them the model may or must use.
+    /// The tools among them that the model may or must use.
     pub tool_choice: Option<ToolChoice<'a>>,
-    /// The model may call one tool at a time only.
+    /// Whether the model may call only one tool at a time.
     pub one_call_at_a_time: bool,
-    /// A search of the web that is asked for without a tool's name.
+    /// A web search requested without a tool's name.
     pub web_search: Option<WebSearch<'a>>,
-    /// The form the answer's text must have.
+    /// The format of the answer's text.
     pub format: Option<ResponseFormat<'a>>,
-    /// How much the model is to say: `low`, `medium` or `high`.
+    /// The length of the answer: `low`, `medium` or `high`.
     pub verbosity: Option<Text<'a>>,
-    /// The summary of the model's reasoning to ask for, such as `auto`; none where the client sees none.
+    /// The requested summary of the model's reasoning, such as `auto`; none if the client does not see summaries.
     pub summary: Option<Text<'a>>,
     /// The service tier the client asks for.
     pub service_tier: Option<Cow<'a, str>>,
     /// The client's own cache key.
     pub cache_key: Option<Cow<'a, str>>,
-    /// The client's name for the session, where neither a cache key nor a header tells.
+    /// The client's name for the session, if neither a cache key nor a header gives one.
     pub session: Option<Cow<'a, str>>,
-    /// Reasoning that the client gave back cannot be sent: it is another's, or leads to nothing.
+    /// Whether reasoning returned by the client cannot be sent: it belongs to another model or account, or precedes
+    /// nothing it led to.
     pub reasoning_left_out: bool,
-    /// Fields that change nothing.
+    /// Fields without effect.
     pub ignored: Ignored,
 }

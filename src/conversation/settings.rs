@@ -1,19 +1,19 @@
-//! How the answer is to be.
+//! Settings of the answer.
 
 use serde_json::value::RawValue;
 
 use crate::json::Object;
 
-/// The form an answer's text must have.
+/// The format of an answer's text.
 #[derive(Debug)]
 pub enum ResponseFormat<'a> {
     /// Free text.
     Text,
     /// Any JSON object.
     JsonObject,
-    /// JSON by a schema: the inner object with `name`, `schema`, `strict`, `description`.
+    /// JSON that follows a schema: the inner object with `name`, `schema`, `strict`, `description`.
     JsonSchema(Object<'a>),
-    /// JSON by a schema that has no name.
+    /// JSON that follows a schema without a name.
     Schema {
         /// The JSON Schema.
         schema: &'a RawValue,
@@ -22,5 +22,5 @@ pub enum ResponseFormat<'a> {
     },
 }
 
-/// What a schema of structured output consists of, in the order it is sent.
+/// The keys of a structured output's schema, in the order they are sent.
 pub(crate) const SCHEMA_KEYS: [&str; 4] = ["name", "description", "schema", "strict"];

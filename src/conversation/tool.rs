@@ -11,11 +11,11 @@ pub enum Tool<'a> {
     Function(Function<'a>),
     /// A custom tool the client runs.
     Custom(Custom<'a>),
-    /// A tool of the backend's own; `kind` is its type there.
+    /// A tool run by the backend; `kind` is its type there.
     Hosted {
         /// `web_search` or `image_generation`.
         kind: &'static str,
-        /// The tool as the client wrote it.
+        /// The client's definition of the tool.
         definition: Object<'a>,
     },
 }
@@ -23,39 +23,39 @@ pub enum Tool<'a> {
 /// A function the client runs.
 #[derive(Debug, Clone)]
 pub struct Function<'a> {
-    /// Its name, never empty.
+    /// The function's name, never empty.
     pub name: Text<'a>,
-    /// What it does.
+    /// The function's description.
     pub description: Option<&'a RawValue>,
-    /// The JSON Schema of its arguments.
+    /// The JSON Schema of the arguments.
     pub parameters: Option<&'a RawValue>,
-    /// Whether arguments must match the schema.
+    /// Whether the arguments must match the schema.
     pub strict: Option<&'a RawValue>,
-    /// Examples of arguments, told behind the description.
+    /// Examples of arguments, sent after the description.
     pub examples: Vec<&'a RawValue>,
 }
 
 /// A custom tool the client runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Custom<'a> {
-    /// Its name, never empty.
+    /// The tool's name, never empty.
     pub name: Text<'a>,
-    /// What it does.
+    /// The tool's description.
     pub description: Option<&'a RawValue>,
-    /// The form of its input.
+    /// The format of the input.
     pub format: Option<&'a RawValue>,
 }
 
-/// Which tools the model may or must use.
+/// The tools that the model may or must use.
 #[derive(Debug)]
 pub enum ToolChoice<'a> {
     /// `auto`, `none` or `required`.
     Mode(&'static str),
-    /// This function.
+    /// The named function.
     Function(Text<'a>),
-    /// This custom tool.
+    /// The named custom tool.
     Custom(Text<'a>),
-    /// One of these.
+    /// One of several tools.
     Allowed {
         /// `auto` or `required`.
         mode: Text<'a>,
@@ -71,25 +71,25 @@ pub enum AllowedTool<'a> {
     Function(Text<'a>),
     /// A custom tool.
     Custom(Text<'a>),
-    /// A tool of the backend's own.
+    /// A tool run by the backend.
     Hosted(&'static str),
 }
 
-/// How the web is to be searched.
+/// The settings of a web search.
 #[derive(Debug, Default)]
 pub struct WebSearch<'a> {
-    /// How much of the web is read: `low`, `medium` or `high`.
+    /// The amount of web content to read: `low`, `medium` or `high`.
     pub context_size: Option<Text<'a>>,
-    /// Where the user is, roughly: `country`, `region`, `city`, `timezone`.
+    /// The user's approximate location: `country`, `region`, `city`, `timezone`.
     pub location: Option<Object<'a>>,
-    /// The only domains whose pages count, as an array.
+    /// The only domains to search, as an array.
     pub allowed_domains: Option<&'a RawValue>,
-    /// The client is told which pages a search has found, and not only those that the text cites.
+    /// Whether the client receives all pages found, and not only those cited in the text.
     pub tells_sources: bool,
 }
 
 impl<'a> Tool<'a> {
-    /// The name of a tool the client runs.
+    /// Returns the name of a tool run by the client.
     pub fn name(&self) -> Option<Text<'a>> {
         match self {
             Self::Function(tool) => Some(tool.name),
@@ -100,7 +100,7 @@ impl<'a> Tool<'a> {
 }
 
 impl<'a> ToolChoice<'a> {
-    /// The names of the tools it names.
+    /// Returns the names of the tools in the choice.
     pub fn names(&self) -> Vec<Text<'a>> {
         match self {
             Self::Mode(_) => Vec::new(),
@@ -116,7 +116,7 @@ impl<'a> ToolChoice<'a> {
     }
 }
 
-/// The backend's type for a tool of its own.
+/// Returns the backend's type for a tool that it runs itself.
 pub fn hosted(kind: &str) -> Option<&'static str> {
     match kind {
         "image_generation" => Some("image_generation"),
@@ -126,5 +126,5 @@ pub fn hosted(kind: &str) -> Option<&'static str> {
     }
 }
 
-/// The fields of a place.
+/// The fields of a location.
 pub const PLACE: [&str; 4] = ["country", "region", "city", "timezone"];

@@ -7,46 +7,46 @@ use crate::json::Text;
 /// One turn.
 #[derive(Debug)]
 pub enum Turn<'a> {
-    /// What the operator or the client's program tells the model.
+    /// An instruction by the operator or the client's program.
     Instruction(Content<'a>),
-    /// What the user says.
+    /// A message by the user.
     User(Content<'a>),
-    /// What the model said and called.
+    /// A message by the model, with its calls.
     Assistant {
-        /// What it said.
+        /// The text or parts of the message.
         content: Content<'a>,
-        /// What it refused to say.
+        /// The text of a refusal.
         refusal: Option<Text<'a>>,
-        /// What it called, in order.
+        /// The calls, in order.
         calls: Vec<Call<'a>>,
     },
-    /// What a tool returned.
+    /// A tool's output.
     ToolOutput {
-        /// Which call it answers.
+        /// The call that it answers.
         call: CallReference<'a>,
-        /// What the tool returned.
+        /// The content of the output.
         content: Content<'a>,
-        /// Several texts in it stay parts of their own rather than become one.
+        /// Whether several texts stay separate parts rather than become one.
         parts_apart: bool,
     },
-    /// The model's own reasoning of an earlier answer, in front of what it led to.
+    /// The model's reasoning in an earlier answer, before the items it led to.
     Reasoning(SealedReasoning),
-    /// An item of an earlier answer in the backend's own form, a JSON object, such as a search of the web.
+    /// An item of an earlier answer in the backend's own form, a JSON object, such as a web search.
     Item(String),
 }
 
-/// Reasoning as an earlier answer gave it, good for one account and one model.
+/// Reasoning of an earlier answer, valid for one account and one model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedReasoning {
     /// The texts of its summary.
     pub summary: Vec<String>,
-    /// The reasoning itself, as only the backend can read it.
+    /// The encrypted reasoning, which only the backend can read.
     pub encrypted: String,
-    /// A digest of the account it is good for.
+    /// A digest of the account for which it is valid.
     pub account: AccountDigest,
-    /// The model it is good for.
+    /// The model for which it is valid.
     pub model: String,
 }
 
-/// The beginning of the SHA-256 of an account's id: tells accounts apart without naming one.
+/// The beginning of the SHA-256 of an account's id: distinguishes accounts without naming one.
 pub type AccountDigest = [u8; 8];
