@@ -1,6 +1,6 @@
-//! The kinds of call that a client runs.
+//! The kinds of call that a client runs itself.
 
-/// The two kinds of call a client runs itself.
+/// A kind of call that a client runs itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallKind {
     /// A function with JSON arguments.
@@ -10,7 +10,7 @@ pub enum CallKind {
 }
 
 impl CallKind {
-    /// The call's `type`, which is also the field that holds it.
+    /// Returns the call's `type`, which is also the name of the field that holds it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Function => "function",
@@ -18,7 +18,7 @@ impl CallKind {
         }
     }
 
-    /// The field with what the tool is called with.
+    /// Returns the field with the arguments or input.
     pub const fn payload_field(self) -> &'static str {
         match self {
             Self::Function => "arguments",

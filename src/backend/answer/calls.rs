@@ -1,7 +1,7 @@
 //! The calls of an answer.
 //!
-//! * A call is announced once its id and its name are known; arguments that come before that are held.
-//! * The finished item says what was called with what. Whatever was announced or sent is held against it.
+//! * A call is announced once its id and name are known; earlier arguments are held back.
+//! * The finished item has the final name and arguments. Everything announced or sent before is compared with it.
 
 use crate::backend::answer::items::{At, Finisher};
 use crate::backend::answer::machine::{AnswerMachine, Sound};
@@ -21,7 +21,7 @@ impl<S: Sink> AnswerMachine<S> {
         }
     }
 
-    /// Announces a call as soon as its id and name are known, with whatever arguments have come before it.
+    /// Announces a call as soon as its id and name are known, with the arguments received before it.
     pub(super) fn begin_call(&mut self, position: usize, kind: CallKind, view: &ItemView<'_>, out: &mut Vec<u8>) {
         let Some((id, name, head)) = head_of(view).filter(|_| self.items.item(position).call.is_none()) else { return };
         let index = self.calls;
@@ -46,7 +46,7 @@ impl<S: Sink> AnswerMachine<S> {
         self.sink.arguments(index, kind, text, out);
     }
 
-    /// Takes the whole arguments of a call: gives the client what it lacks of them.
+    /// Takes the complete arguments of a call, and sends the client the missing rest.
     pub(super) fn whole_arguments(
         &mut self,
         position: usize,
@@ -56,7 +56,8 @@ impl<S: Sink> AnswerMachine<S> {
     ) -> Sound {
         let at = self.items.part(position, DeltaKind::Arguments, 0);
         let Some(index) = self.items.item(position).call else {
-            // Now that the whole is known, what came before could only be a part of it.
+            // Now that the complete arguments are known, they replace the earlier ones, which could only be a part of
+            // them.
             whole.escaped().clone_into(&mut self.items.item_mut(position).held);
             self.items.part_at(at).finished = Some(by);
             return Ok(());
@@ -91,7 +92,7 @@ impl<S: Sink> AnswerMachine<S> {
         payload.map_or(Ok(()), |payload| self.whole_arguments(position, payload, Finisher::Item, out))
     }
 
-    /// A call that was announced with another id or name is another call.
+    /// Compares a finished call with its announcement: another id or name contradicts it.
     fn require_head(&mut self, position: usize, kind: CallKind, view: &ItemView<'_>) -> Sound {
         let item = self.items.item_mut(position);
         let Some((index, (id, name, head))) = item.call.zip(head_of(view)) else { return Ok(()) };
@@ -104,7 +105,7 @@ impl<S: Sink> AnswerMachine<S> {
         Ok(())
     }
 
-    /// Gives the client arguments that stood only in an item's first event.
+    /// Sends the arguments that only an item's first event contained.
     pub(super) fn flush_calls(&mut self, out: &mut Vec<u8>) {
         for position in
             (0..self.items.len()).filter(|position| self.items.item(*position).call.is_some()).collect::<Vec<_>>()

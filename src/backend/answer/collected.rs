@@ -1,6 +1,6 @@
-//! The pieces of an answer that is written as one document, kept until it is whole.
+//! The pieces of an answer written as one document, kept until it is complete.
 //!
-//! Nobody has seen them yet, so a piece can be corrected, and one that comes late be put in its place.
+//! The client has not seen them yet, so a piece can be corrected, and a late piece be put in its place.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,13 +11,13 @@ use crate::backend::answer::sink::{CallHead, Correction, Image, Spot};
 use crate::backend::event::delta::DeltaKind;
 use crate::json::Text;
 
-/// What has come of an answer.
+/// The pieces received so far.
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
     pieces: Vec<Piece>,
-    /// The parts of which there is a piece.
+    /// The parts with at least one piece.
     begun: HashSet<usize>,
-    /// For every kind of text, the part that belongs behind all others so far.
+    /// For every kind of text, the last part by place among those received.
     latest: HashMap<DeltaKind, Order>,
     /// The calls, in the order of their pieces.
     pub(crate) calls: Vec<CollectedCall>,
@@ -25,16 +25,16 @@ pub(crate) struct Collected {
     pub(crate) images: Vec<Vec<u8>>,
 }
 
-/// Something that has come, in the order in which it is shown.
+/// A piece of the answer, in the order of the document.
 #[derive(Debug)]
 pub(crate) enum Piece {
     /// Escaped characters of a text.
     Text(Spot, String),
     /// A citation in a text, as the backend wrote it.
     Citation(Spot, Box<str>),
-    /// The next call.
+    /// The position of the next call.
     Call,
-    /// The next image.
+    /// The position of the next image.
     Image,
     /// The end of the reasoning item with this number, and its encrypted form, escaped.
     Sealed(usize, Option<String>),
@@ -44,7 +44,7 @@ pub(crate) enum Piece {
     Searched(Option<String>, Option<Box<str>>),
 }
 
-/// Place of an item, and of a part in it.
+/// The place of an item, and of a part in it.
 type Order = (u64, u64);
 
 fn order_of(spot: Spot) -> Option<Order> {
@@ -63,7 +63,7 @@ pub(crate) struct CollectedCall {
 }
 
 impl Collected {
-    /// Keeps more of a text.
+    /// Appends to a text.
     pub(crate) fn text(&mut self, spot: Spot, text: Text<'_>) {
         match self.pieces.last_mut() {
             Some(Piece::Text(last, escaped)) if last.part == spot.part => escaped.push_str(text.escaped()),
@@ -75,17 +75,17 @@ impl Collected {
         }
     }
 
-    /// Keeps something that is neither a text nor a call.
+    /// Appends a piece that is neither a text nor a call.
     pub(crate) fn push(&mut self, piece: Piece) {
         self.pieces.push(piece);
     }
 
-    /// Keeps a citation.
+    /// Appends a citation.
     pub(crate) fn citation(&mut self, spot: Spot, annotation: &RawValue) {
         self.push(Piece::Citation(spot, annotation.get().into()));
     }
 
-    /// Keeps the beginning of a call.
+    /// Appends a call.
     pub(crate) fn call(&mut self, head: CallHead<'_>) {
         self.push(Piece::Call);
         self.calls.push(CollectedCall {
@@ -97,14 +97,14 @@ impl Collected {
         });
     }
 
-    /// Keeps more of the arguments of the call at `index`.
+    /// Appends to the arguments of the call at `index`.
     pub(crate) fn arguments(&mut self, index: usize, text: Text<'_>) {
         if let Some(call) = self.calls.get_mut(index) {
             call.payload.push_str(text.escaped());
         }
     }
 
-    /// Keeps an image.
+    /// Appends an image.
     pub(crate) fn image(&mut self, image: Image<'_>) {
         let mut url = Vec::new();
         image.write_url(&mut url);
@@ -112,7 +112,7 @@ impl Collected {
         self.images.push(url);
     }
 
-    /// Puts something else in the place of what was kept before.
+    /// Replaces an earlier piece.
     pub(crate) fn correct(&mut self, correction: Correction<'_>) {
         match correction {
             Correction::Text(spot, whole) => self.replace(spot, whole),
@@ -134,12 +134,13 @@ impl Collected {
         }
     }
 
-    /// The pieces, in the order in which they are shown.
+    /// Takes the pieces, in the order of the document.
     pub(crate) fn take(&mut self) -> Vec<Piece> {
         std::mem::take(&mut self.pieces)
     }
 
-    /// Where the first piece of a part belongs: behind all that came, unless parts of its kind that belong behind it did.
+    /// Returns the position for the first piece of a part: after all pieces received, unless parts of its kind that
+    /// follow it are among them.
     fn place_of(&mut self, spot: Spot) -> usize {
         let Some(order) = order_of(spot) else { return self.pieces.len() };
         let latest = self.latest.entry(spot.kind).or_insert(order);
@@ -159,7 +160,7 @@ impl Collected {
         self.pieces.iter().position(is_behind).unwrap_or(self.pieces.len())
     }
 
-    /// Puts `whole` where the part at `spot` begins, and takes away the rest of it.
+    /// Puts `whole` at the beginning of the part at `spot`, and removes the rest of the part.
     fn replace(&mut self, spot: Spot, whole: Text<'_>) {
         let is_of = |piece: &Piece| matches!(piece, Piece::Text(other, _) if other.part == spot.part);
         self.begun.insert(spot.part);

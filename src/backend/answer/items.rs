@@ -1,8 +1,8 @@
-//! The items of an answer that is under way: which have appeared, and what of each has been sent.
+//! The items of an unfinished answer: those that have appeared, and the text sent of each.
 //!
-//! * An item is found by its id, else by its place in the answer: some backends change an item's id from event to event.
-//! * An item that has ended is found by its own id alone. Another id at its place is another item.
-//! * A lookup costs the same however many items there are.
+//! * An item is found by its id, else by its place in the answer: some backends change an item's id between events.
+//! * A finished item is found only by its own id. Another id at its place is another item.
+//! * A lookup costs the same for any number of items.
 
 use std::collections::HashMap;
 
@@ -16,16 +16,16 @@ use crate::backend::event::Event;
 use crate::backend::event::delta::{Delta, DeltaKind};
 use crate::json::Text;
 
-/// Everything known of the answer's items.
+/// The state of the answer's items.
 #[derive(Debug, Default)]
 pub(crate) struct Items {
     list: Vec<Item>,
     ids: HashMap<String, usize>,
-    /// The item that appeared last at a place.
+    /// By place, the item that appeared there last.
     places: HashMap<u64, usize>,
-    /// Where the last lookup ended; deltas come in runs.
+    /// The result of the last lookup; deltas come in runs.
     recent: usize,
-    /// How many parts there are in all.
+    /// The number of parts in all items.
     parts: usize,
     /// The numbers of the events.
     pub(crate) sequence: Sequence,
@@ -35,31 +35,31 @@ pub(crate) struct Items {
 #[derive(Debug)]
 pub(crate) struct Item {
     id: Option<String>,
-    /// Its place in the answer.
+    /// The place in the answer.
     pub(crate) place: Option<u64>,
-    /// What it is, once an event has said so.
+    /// The kind, once an event has told it.
     pub(crate) kind: ItemKind,
     pub(crate) parts: Vec<Part>,
-    /// Its first event has come.
+    /// Whether the first event has come.
     pub(crate) begun: bool,
-    /// Its last event has come, or the answer's last event held it.
+    /// Whether the last event has come, or the answer's last event contained the item.
     pub(crate) done: bool,
-    /// The number of its call among the answer's calls, once it has been announced.
+    /// The number of the call among the answer's calls, once it is announced.
     pub(crate) call: Option<usize>,
-    /// Id and name of the call as they were announced.
+    /// The id and name with which the call was announced.
     pub(crate) head: Sent,
-    /// Escaped arguments that came before the call could be announced.
+    /// Escaped arguments received before the call could be announced.
     pub(crate) held: String,
-    /// Escaped arguments of the item's first event, should no others come.
+    /// Escaped arguments of the item's first event, in case no others come.
     pub(crate) initial: String,
-    /// Its image has been sent.
+    /// Whether the image has been sent.
     pub(crate) shown: bool,
 }
 
-/// What an item is.
+/// The kind of an item.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) enum ItemKind {
-    /// No event has said.
+    /// No event has told the kind yet.
     #[default]
     Unknown,
     /// A message.
@@ -70,36 +70,36 @@ pub(crate) enum ItemKind {
     Call(CallKind),
     /// A generated image.
     Image,
-    /// A search of the web that the backend does.
+    /// A web search by the backend.
     Search,
-    /// The backend's own business.
+    /// An item internal to the backend.
     Other,
 }
 
 /// One text of an item.
 #[derive(Debug)]
 pub(crate) struct Part {
-    /// Its number among all parts of the answer.
+    /// The number among all parts of the answer.
     pub(crate) number: usize,
     pub(crate) kind: DeltaKind,
     pub(crate) index: u64,
-    /// What of its text has been sent.
+    /// The text sent so far.
     pub(crate) sent: Sent,
-    /// What has told its whole text, once something has.
+    /// The source of the complete text, once it is known.
     pub(crate) finished: Option<Finisher>,
-    /// The event that announces it has come.
+    /// Whether the announcing event has come.
     pub(crate) announced: bool,
-    /// How many gaps the numbers of the events had when it was announced.
+    /// The gaps in the events' numbers when the part was announced.
     gaps: u32,
-    /// What would have been sent, had deltas not been kept back since one before them seems to be lost.
+    /// The text including withheld deltas: deltas are withheld once an earlier one seems to be lost.
     withheld: Option<Sent>,
-    /// Its citations that have been sent, each as JSON.
+    /// The citations sent, each as JSON.
     pub(crate) citations: Vec<Box<str>>,
-    /// A citation came before the ones in front of it.
+    /// Whether a citation came before its predecessors.
     pub(crate) awaits_citations: bool,
 }
 
-/// What tells the whole text of a part.
+/// The source of a part's complete text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Finisher {
     /// The part's own last events.
@@ -108,36 +108,36 @@ pub(crate) enum Finisher {
     Item,
 }
 
-/// Where a part is found.
+/// The position of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct At {
     pub(crate) item: usize,
     pub(crate) part: usize,
 }
 
-/// How an event names its item.
+/// The id and place by which an event names its item.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Key<'a> {
-    /// As JSON.
+    /// The id, as JSON.
     pub(crate) id: Option<&'a str>,
     pub(crate) place: Option<u64>,
 }
 
 impl<'a> Key<'a> {
-    /// The item that `event` is about.
+    /// Returns the key of the item in `event`.
     pub(crate) fn of(event: &Event<'a>) -> Self {
         Self { id: event.item_id.map(RawValue::get), place: event.output_index }
     }
 
-    /// The item `view` at `place`.
+    /// Returns the key of the item `view` at `place`.
     pub(crate) fn of_item(view: &ItemView<'a>, place: Option<u64>) -> Self {
         Self { id: view.id.map(RawValue::get), place }
     }
 }
 
 impl Items {
-    /// Takes note of a delta: the part it adds to, or `None` if nothing can be added, because the delta came before, its part
-    /// or item has been told whole, or a delta before it may have been lost.
+    /// Records a delta. Returns its part, or `None` if the delta must not be added: it came before, its part or item is
+    /// complete, or a delta before it may be lost.
     pub(crate) fn delta(&mut self, delta: &Delta<'_>) -> Option<At> {
         if !self.sequence.delta(delta.sequence_number) {
             return None;
@@ -156,7 +156,7 @@ impl Items {
         Some(at)
     }
 
-    /// Takes note that a part begins, so that no delta of it has come yet.
+    /// Records the beginning of a part, before any of its deltas.
     pub(crate) fn announce(&mut self, at: At) {
         let gaps = self.sequence.gaps();
         let part = self.part_at(at);
@@ -166,14 +166,14 @@ impl Items {
         part.announced = true;
     }
 
-    /// The position of the item that `key` names.
+    /// Finds the position of the item that `key` names.
     pub(crate) fn find(&mut self, key: Key<'_>) -> Option<usize> {
         let recent = self.list.get(self.recent);
         if key.id.is_some() && recent.is_some_and(|item| item.id.as_deref() == key.id) {
             return Some(self.recent);
         }
         let found = match key {
-            // Events that name nothing at all can only mean the item that is under way.
+            // Events that name nothing can only concern the current item.
             Key { id: None, place: None } => self.list.len().checked_sub(1).filter(|last| {
                 let last = &self.list[*last];
                 last.id.is_none() && last.place.is_none() && !last.done
@@ -189,12 +189,12 @@ impl Items {
         Some(found)
     }
 
-    /// The position of the item that `key` names, which appears now if it has not before.
+    /// Finds the position of the item that `key` names, or adds the item.
     pub(crate) fn find_or_add(&mut self, key: Key<'_>) -> usize {
         self.find(key).unwrap_or_else(|| self.add(key))
     }
 
-    /// A new item that `key` names.
+    /// Adds an item for `key`.
     pub(crate) fn add(&mut self, key: Key<'_>) -> usize {
         let position = self.list.len();
         self.list.push(Item::new(key));
@@ -203,17 +203,17 @@ impl Items {
         position
     }
 
-    /// The item whose id is `id`, as JSON.
+    /// Returns the position of the item with the given `id`, as JSON.
     pub(crate) fn position_of_id(&self, id: &str) -> Option<usize> {
         self.ids.get(id).copied()
     }
 
-    /// The item that appeared last at `place`.
+    /// Returns the position of the item that appeared last at `place`.
     pub(crate) fn position_at(&self, place: u64) -> Option<usize> {
         self.places.get(&place).copied()
     }
 
-    /// Takes note of the id and the place that the item at `position` gives itself.
+    /// Records the id and place that the item at `position` gives itself.
     pub(crate) fn name(&mut self, position: usize, key: Key<'_>) {
         if let Some(id) = key.id
             && !self.ids.contains_key(id)
@@ -225,29 +225,29 @@ impl Items {
         }
     }
 
-    /// The item at `position`, which a lookup has given.
+    /// Returns the item at `position`, a result of a lookup.
     pub(crate) fn item(&self, position: usize) -> &Item {
         &self.list[position]
     }
 
-    /// The item at `position`, which a lookup has given.
+    /// Returns the item at `position`, a result of a lookup, for changes.
     pub(crate) fn item_mut(&mut self, position: usize) -> &mut Item {
         &mut self.list[position]
     }
 
-    /// The items in order of appearance.
+    /// Iterates over the items in order of appearance.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Item> {
         self.list.iter()
     }
 
-    /// How many items have appeared.
+    /// Counts the items that have appeared.
     pub(crate) const fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// The place of a part in the item at `position`, which appears now if it has not before.
+    /// Finds a part of the item at `position`, or adds it.
     pub(crate) fn part(&mut self, position: usize, kind: DeltaKind, index: u64) -> At {
-        // A call has one text, by whichever name.
+        // A call has one text, under either name.
         let kind = if kind == DeltaKind::Input { DeltaKind::Arguments } else { kind };
         let item = &mut self.list[position];
         let found = item.parts.iter().rposition(|part| part.kind == kind && part.index == index);
@@ -259,12 +259,12 @@ impl Items {
         At { item: position, part }
     }
 
-    /// The part at `at`, which a lookup has given, to be looked at.
+    /// Returns the part at `at`, a result of a lookup, for reading.
     pub(crate) fn part_at_ref(&self, at: At) -> &Part {
         &self.list[at.item].parts[at.part]
     }
 
-    /// The part at `at`, which a lookup has given.
+    /// Returns the part at `at`, a result of a lookup, for changes.
     pub(crate) fn part_at(&mut self, at: At) -> &mut Part {
         &mut self.list[at.item].parts[at.part]
     }
@@ -287,23 +287,23 @@ impl Item {
         }
     }
 
-    /// Its id as JSON.
+    /// Returns the id as JSON.
     pub(crate) fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
-    /// Whether no event has told anything of it.
+    /// Returns whether no event has described the item.
     pub(crate) fn is_untold(&self) -> bool {
         let is_untold = |part: &Part| !part.announced && part.sent.is_empty() && part.citations.is_empty();
         !self.begun && !self.done && self.parts.iter().all(is_untold)
     }
 
-    /// Whether deltas have been kept back that nothing finished has told since.
+    /// Returns whether deltas were withheld whose text no finished form has supplied since.
     pub(crate) fn lacks_deltas(&self) -> bool {
         self.parts.iter().any(|part| part.withheld.is_some() && part.finished.is_none())
     }
 
-    /// Whether something that tells a whole text, or the item itself, has borne out all that is known of it.
+    /// Returns whether finished parts, or the finished item, confirm everything known of the item.
     pub(crate) fn is_borne_out(&self) -> bool {
         let is_told = self.done || self.parts.iter().any(|part| part.finished.is_some());
         is_told && self.held.is_empty() && self.parts.iter().all(Part::is_borne_out)
@@ -311,7 +311,7 @@ impl Item {
 }
 
 impl Part {
-    /// Whether the deltas that came, those kept back included, are the whole text.
+    /// Returns whether the deltas received, withheld ones included, add up to the complete text.
     pub(crate) fn has_all_deltas_of(&self, whole: Text<'_>) -> bool {
         self.withheld.unwrap_or(self.sent) == Sent::of(whole)
     }
@@ -338,7 +338,7 @@ impl Part {
 }
 
 impl ItemKind {
-    /// The kind of call it is.
+    /// Returns the kind of call, for a call.
     pub(crate) const fn call(self) -> Option<CallKind> {
         match self {
             Self::Call(kind) => Some(kind),
@@ -346,12 +346,12 @@ impl ItemKind {
         }
     }
 
-    /// Whether clients get to know such an item by deltas.
+    /// Returns whether clients receive such an item as deltas.
     pub(crate) const fn is_told_in_deltas(self) -> bool {
         matches!(self, Self::Message | Self::Reasoning | Self::Call(_))
     }
 
-    /// What the item `view` says it is.
+    /// Reads the kind of the item `view`.
     pub(crate) fn of(view: &ItemView<'_>) -> Self {
         match view.kind.and_then(Text::of).map(Text::escaped) {
             None => Self::Unknown,

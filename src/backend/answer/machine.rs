@@ -1,10 +1,10 @@
 //! The state machine from the backend's events to an answer, the same for streaming and buffered clients.
 //!
-//! * Every text and every argument is given once, whether it comes in deltas, in the part's `done`, in the finished item or
-//!   only in the answer's last event. Where they contradict each other the answer ends in an error, unless the client has
-//!   been sent nothing yet: then the finished form counts.
-//! * Only calls the client runs itself become calls: searches and image generation are the backend's own business.
-//! * An event that is not understood is skipped; only the backend's last event ends the answer.
+//! * Every text and every argument is sent once, whether it comes in deltas, in the part's `done`, in the finished item
+//!   or only in the answer's last event. If they contradict each other the answer ends in an error, unless the client
+//!   has been sent nothing yet: then the finished form counts.
+//! * Only calls that the client runs itself become calls: searches and image generation are internal to the backend.
+//! * An unknown or malformed event is skipped; only the backend's last event ends the answer.
 
 use serde_json::value::RawValue;
 
@@ -22,7 +22,7 @@ use crate::backend::event::{Event, ResponseView, Usage};
 use crate::fault::ApiError;
 use crate::json::Text;
 
-/// Turns the backend's events into an answer.
+/// Translates the backend's events into an answer.
 #[derive(Debug)]
 pub struct AnswerMachine<S> {
     pub(super) sink: S,
@@ -30,20 +30,20 @@ pub struct AnswerMachine<S> {
     pub(super) items: Items,
     pub(super) thoughts: Thoughts,
     pub(super) visible: bool,
-    /// How many calls have been announced.
+    /// The number of announced calls.
     pub(super) calls: usize,
-    /// For every kind of text, the place of the last part that began.
+    /// For every kind of text, the place of the part that began last.
     pub(super) begun: [Option<(u64, u64)>; 4],
     shows_reasoning: bool,
     identified: bool,
     usage: Option<Usage>,
 }
 
-/// Whether the answer can go on.
+/// Success, or the inconsistency that ends the answer.
 pub(super) type Sound = Result<(), Inconsistency>;
 
 impl<S: Sink> AnswerMachine<S> {
-    /// A machine at the beginning of an answer to a request for `model`. Without `shows_reasoning` the sink gets no text of the
+    /// Creates a machine for an answer to a request for `model`. Without `shows_reasoning` the sink gets no text of the
     /// model's reasoning.
     pub fn new(model: &str, shows_reasoning: bool, sink: S) -> Self {
         Self {
@@ -118,7 +118,7 @@ impl<S: Sink> AnswerMachine<S> {
         }
     }
 
-    /// Takes the end of a part, told by itself.
+    /// Takes the end of a part from an event of its own.
     fn parts_done(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Sound {
         for whole in WholePart::all_of(event) {
             let position = self.items.find_or_add(Key::of(event));
@@ -147,7 +147,7 @@ impl<S: Sink> AnswerMachine<S> {
             let at = self.items.part(position, DeltaKind::Arguments, 0);
             self.items.announce(at);
         }
-        // A name is sent once and cannot be mended: a call without one waits for the end of its item.
+        // A name is sent once and cannot be corrected: a call without a name waits for the end of its item.
         let has_name = view.name.and_then(Text::of).is_some_and(|name| !name.is_empty());
         if let ItemKind::Call(kind) = kind
             && has_name
@@ -184,7 +184,7 @@ impl<S: Sink> AnswerMachine<S> {
             }
             ItemKind::Message | ItemKind::Reasoning | ItemKind::Search | ItemKind::Other | ItemKind::Unknown => {}
         }
-        // A call that something else ended may still get its arguments.
+        // A call that another kind of item ended may still get its arguments.
         let is_half_a_call = kind.call().is_none() && self.items.item(position).call.is_some();
         if is_first && !is_half_a_call {
             self.sink.item_done(position, out);
@@ -192,7 +192,7 @@ impl<S: Sink> AnswerMachine<S> {
         Ok(())
     }
 
-    /// Gives the client reasoning that it can give back, if it sees reasoning at all.
+    /// Sends reasoning that the client can return, if the client sees reasoning at all.
     fn sealed(&mut self, position: usize, view: &ItemView<'_>, out: &mut Vec<u8>) {
         if self.shows_reasoning {
             let length = out.len();
@@ -207,7 +207,7 @@ impl<S: Sink> AnswerMachine<S> {
         self.visible |= out.len() > length;
     }
 
-    /// Takes the answer's last event; `cut` is why the answer is not whole.
+    /// Takes the answer's last event; `cut` is the reason of an incomplete answer.
     fn complete(
         &mut self,
         view: &ResponseView<'_>,
@@ -234,7 +234,7 @@ impl<S: Sink> AnswerMachine<S> {
         Ok(Step::Complete)
     }
 
-    /// Where events were lost and the last one holds no items, only what something finished bears out counts.
+    /// Requires proof of the texts: if events were lost and the last one contains no items, only finished forms count.
     fn require_proof(&self) -> Sound {
         let matters = |item: &Item| match item.kind {
             ItemKind::Message | ItemKind::Call(_) | ItemKind::Image | ItemKind::Unknown => true,
@@ -247,8 +247,8 @@ impl<S: Sink> AnswerMachine<S> {
         Ok(())
     }
 
-    /// Ends the answer where a stop sequence was hit. Where something may have been lost before it, the rest is awaited: it
-    /// shows whether that was the text.
+    /// Ends the answer at a stop sequence. If events before it may be lost, the answer goes on: its rest shows whether
+    /// the text was complete.
     fn stop(&mut self, out: &mut Vec<u8>) -> Step {
         if !self.sink.is_stopped() || self.items.sequence.is_in_doubt() {
             return Step::Continue;
@@ -262,7 +262,7 @@ impl<S: Sink> AnswerMachine<S> {
         self.sink.finish(reason, self.usage, out);
     }
 
-    /// Whether the client sees texts of this kind.
+    /// Returns whether the client sees texts of this kind.
     pub(super) const fn shows(&self, kind: DeltaKind) -> bool {
         self.shows_reasoning || !matches!(kind, DeltaKind::Summary | DeltaKind::Reasoning)
     }

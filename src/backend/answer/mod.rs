@@ -1,13 +1,13 @@
-//! From the backend's events to an answer.
+//! The translation of the backend's events into an answer.
 //!
-//! * A [`Machine`] is fed through a [`Transcoder`]: bytes in, bytes out, the same for streaming and buffered answers. A
+//! * A [`Machine`] runs in a [`Transcoder`]: bytes in, bytes out, the same for streaming and buffered answers. A
 //!   buffered machine writes its one JSON document when the answer is complete.
-//! * [`machine`] is the one machine for every API that is not the backend's own; its chapters are [`texts`] and [`calls`].
-//!   It gives the pieces of the answer to a [`sink`].
-//! * [`items`], [`sent`], [`sequence`] and [`verdict`] hold what has been sent against what is finished; [`views`] are finished
-//!   items as the backend tells them.
-//! * [`reasoning`] keeps the encrypted reasoning that led to calls; [`stop`] looks for stop sequences; [`mod@renamed`] gives the
-//!   client its own names of tools back.
+//! * [`machine`] is the one machine for every API but the backend's own; its chapters are [`texts`] and [`calls`]. It
+//!   gives the pieces of the answer to a [`sink`].
+//! * [`items`], [`sent`], [`sequence`] and [`verdict`] compare the text sent with the finished forms; [`views`] are the
+//!   backend's finished items.
+//! * [`reasoning`] keeps the encrypted reasoning that led to calls; [`stop`] finds stop sequences; [`mod@renamed`]
+//!   restores the client's own names of tools.
 
 pub mod call_kind;
 mod calls;
@@ -36,44 +36,44 @@ use crate::backend::event::sse::{Frame, Framer};
 use crate::backend::request::names::ToolNames;
 use crate::fault::ApiError;
 
-/// Turns the backend's frames into what one client is to get.
+/// Translates the backend's frames into one client's answer.
 pub trait Machine: Send + Unpin {
-    /// Says, before the first frame, which model was asked for and what the answer's head tells of it.
+    /// Takes, before the first frame, the requested model and the facts in the answer's head.
     fn begin(&mut self, answerer: Answerer);
 
-    /// Which model and service tier answer, as far as the frames have said.
+    /// Returns the model and service tier that answer, as far as the frames have told them.
     fn answerer(&self) -> &Answerer;
 
-    /// Takes one frame; appends to `out` what the client gets for it.
+    /// Takes one frame, and appends its translation to `out`.
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step;
 
-    /// Whether the backend has produced something that a client sees. Until then a failure can be answered with a real
-    /// status, or the call be tried again.
+    /// Returns whether the backend has produced anything visible to a client. Until then a failure can be answered with
+    /// a real status, or the call be retried.
     fn visible(&self) -> bool;
 
     /// Appends the error as the stream's last event.
     fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>);
 
-    /// The tokens used, once the backend has said so.
+    /// Returns the tokens used, once the backend has told them.
     fn usage(&self) -> Option<Usage>;
 
-    /// Reasoning that the client cannot return and the model should have back; none unless the API is one of those.
+    /// Takes reasoning that the client cannot return but the model should have back; none for most APIs.
     fn take_reasoning(&mut self) -> Vec<KeptReasoning> {
         Vec::new()
     }
 
-    /// How many calls of the answer the client has not been given, because the form it asked for has no room for them.
+    /// Counts the answer's calls withheld from the client because its requested form has no room for them.
     fn left_out(&self) -> usize {
         0
     }
 
-    /// The answer, which its client may refer to later; none unless the API is one of those.
+    /// Takes the answer, if the API lets its client refer to it later; none for most APIs.
     fn take_answer(&mut self) -> Option<Answer> {
         None
     }
 }
 
-/// One virtual call a frame: everything above a machine exists once, whatever API it answers in.
+/// Forwards each frame in one virtual call: all code above a machine exists once, for every API.
 impl Machine for Box<dyn Machine> {
     fn begin(&mut self, answerer: Answerer) {
         (**self).begin(answerer);
@@ -112,41 +112,41 @@ impl Machine for Box<dyn Machine> {
     }
 }
 
-/// A whole answer, as a later request may refer to it.
+/// A complete answer, to which a later request may refer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// Its id, such as `resp_…`.
+    /// The answer's id, such as `resp_…`.
     pub id: Option<String>,
-    /// Its items in their order.
+    /// The items, in order.
     pub items: Vec<AnswerItem>,
 }
 
 /// One item of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnswerItem {
-    /// Its id, such as `msg_…`.
+    /// The item's id, such as `msg_…`.
     pub id: Option<String>,
-    /// The item, a JSON object.
+    /// The item, as a JSON object.
     pub json: String,
 }
 
-/// What a frame did to the answer.
+/// The effect of a frame on the answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// There is more to come.
+    /// The answer continues.
     Continue,
-    /// The answer is whole; nothing after this matters.
+    /// The answer is complete; anything after this is ignored.
     Complete,
-    /// The backend reported a failure. `reported` says that the client has been shown it in its own event.
+    /// The backend reported a failure.
     Failed {
-        /// What the backend said.
+        /// The backend's report.
         failure: Failure,
-        /// Nothing more needs to be written for the client to know.
+        /// Whether the client has seen the backend's own event, so that nothing more needs to be written.
         reported: bool,
     },
 }
 
-/// Feeds a machine from a byte stream cut anywhere.
+/// Feeds a machine from a byte stream with arbitrary boundaries.
 ///
 /// ```
 /// use codex_proxy::backend::answer::{Step, Transcoder};
@@ -165,46 +165,46 @@ pub enum Step {
 pub struct Transcoder<M> {
     framer: Framer,
     machine: M,
-    /// Names of tools that the client knows by others; none for most requests.
+    /// The tools' names changed for the backend; none for most requests.
     names: Option<Arc<ToolNames>>,
     step: Step,
-    /// At least one frame with data has come, so this is an event stream.
+    /// Whether a frame with data has come, which makes this an event stream.
     framed: bool,
 }
 
 impl<M: Machine> Transcoder<M> {
-    /// A transcoder at the beginning of a stream.
+    /// Creates a transcoder for a new stream.
     pub fn new(machine: M) -> Self {
         Self { framer: Framer::default(), machine, names: None, step: Step::Continue, framed: false }
     }
 
-    /// The same, giving the client its own names of tools back.
+    /// Restores the client's own names of tools in the answer.
     #[must_use]
     pub fn with_names(self, names: Option<Arc<ToolNames>>) -> Self {
         Self { names, ..self }
     }
 
-    /// Takes the next bytes; appends to `out` what the client gets for them. After the answer has ended, bytes are ignored.
+    /// Takes the next bytes, and appends their translation to `out`. Bytes after the answer's end are ignored.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> &Step {
         self.drive(out, |framer, each| framer.feed(bytes, each))
     }
 
-    /// The stream has ended. [`Step::Continue`] means that it ended too early.
+    /// Takes the end of the stream. [`Step::Continue`] means that it came too early.
     pub fn end(&mut self, out: &mut Vec<u8>) -> &Step {
         self.drive(out, |framer, each| framer.end(each))
     }
 
-    /// The machine that is fed.
+    /// Returns the machine.
     pub fn machine(&self) -> &M {
         &self.machine
     }
 
-    /// The machine that is fed, to be told of a failure.
+    /// Returns the machine, for the report of a failure.
     pub fn machine_mut(&mut self) -> &mut M {
         &mut self.machine
     }
 
-    /// Whether any event has come at all.
+    /// Returns whether any event has come.
     pub fn is_event_stream(&self) -> bool {
         self.framed
     }

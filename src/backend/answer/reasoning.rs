@@ -1,9 +1,9 @@
-//! The encrypted reasoning that led to calls, kept so that the model can have it back on the next turn.
+//! The encrypted reasoning that led to calls, kept for the model's next turn.
 //!
-//! * A chat client cannot return it itself. It is good only in front of the item it led to, so reasoning of an answer that
-//!   calls nothing is not kept: nothing of the next request says for sure which answer it was.
-//! * Clients rewrite histories. Reasoning belongs to one call, known by its id, its name and its arguments; for another call
-//!   that was given the same id it would be a lie.
+//! * A chat client cannot return it. It is valid only in front of the item it led to, so reasoning of an answer without
+//!   calls is not kept: the next request does not identify the answer reliably.
+//! * Clients rewrite histories. Reasoning belongs to one call, identified by its id, its name and its arguments; for
+//!   another call with the same id it would be wrong.
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -15,25 +15,25 @@ use crate::json::{ArrayWriter, ObjectWriter, Text};
 /// Reasoning items and the call they led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptReasoning {
-    /// The call's id, as the client knows it.
+    /// The call's id, as sent to the client.
     pub call_id: String,
-    /// What was called.
+    /// A digest of the call.
     pub call: CallDigest,
-    /// Items in front of what was said before the call, each a JSON object in the form of the backend's input.
+    /// Items before the message that precedes the call, each a JSON object in the form of the backend's input.
     pub before_message: Vec<String>,
-    /// Items in front of the call itself.
+    /// Items directly before the call.
     pub before_call: Vec<String>,
 }
 
 /// A digest over a call's name and arguments.
 ///
-/// Arguments that are JSON count by their values: some libraries parse them and write them again with other white space
-/// (LangChain does), and mean the same call.
+/// Arguments in JSON are compared by their values: some libraries parse them and write them again with other white
+/// space (LangChain does), and mean the same call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallDigest([u8; 16]);
 
 impl CallDigest {
-    /// The digest of a call of `name` with `payload`, its arguments or input.
+    /// Returns the digest of a call of `name` with `payload`, its arguments or input.
     pub fn of(name: &str, payload: &str) -> Self {
         let value = serde_json::from_str::<Value>(payload).map(|value| value.to_string());
         let mut hash = Sha256::new();
@@ -49,11 +49,11 @@ impl CallDigest {
 /// Collects the reasoning of one answer.
 #[derive(Debug, Default)]
 pub(super) struct Thoughts {
-    /// Has led to nothing yet.
+    /// Reasoning that has led to no item yet.
     waiting: Vec<String>,
-    /// Has led to a message.
+    /// Reasoning that has led to a message.
     before_message: Vec<String>,
-    /// Has led to a call that is under way.
+    /// Reasoning that has led to an unfinished call.
     begun: Vec<Begun>,
     kept: Vec<KeptReasoning>,
 }
@@ -66,7 +66,7 @@ struct Begun {
 }
 
 impl Thoughts {
-    /// A finished reasoning item; one without its encrypted form cannot be given back.
+    /// Adds a finished reasoning item; without its encrypted form it cannot be returned and is skipped.
     pub(super) fn add(&mut self, item: &ItemView<'_>) {
         let Some(encrypted) = item.encrypted_content.filter(|raw| Text::of(raw).is_some()) else { return };
         let mut json = Vec::new();
@@ -82,7 +82,7 @@ impl Thoughts {
         self.waiting.extend(String::from_utf8(json));
     }
 
-    /// The reasoning that waits led to the call `id`.
+    /// Assigns the waiting reasoning to the call `id`.
     pub(super) fn led_to_call(&mut self, id: Text<'_>) {
         let before_message = std::mem::take(&mut self.before_message);
         let before_call = std::mem::take(&mut self.waiting);
@@ -91,12 +91,12 @@ impl Thoughts {
         }
     }
 
-    /// The reasoning that waits led to a message. If a call follows, the client returns both as one message of its own.
+    /// Assigns the waiting reasoning to a message. If a call follows, the client returns both as one message.
     pub(super) fn led_to_message(&mut self) {
         self.before_message.append(&mut self.waiting);
     }
 
-    /// A finished call, whose arguments are known now.
+    /// Takes a finished call, whose arguments are now known.
     pub(super) fn call_done(&mut self, item: &ItemView<'_>, kind: CallKind) {
         let (Some(id), Some(name)) = (item.call_id.and_then(Text::of), item.name.and_then(Text::of)) else { return };
         let id = id.decode();
@@ -107,7 +107,7 @@ impl Thoughts {
         self.kept.push(KeptReasoning { call_id, call, before_message, before_call });
     }
 
-    /// What is worth keeping.
+    /// Takes the reasoning to keep.
     pub(super) fn take(&mut self) -> Vec<KeptReasoning> {
         std::mem::take(&mut self.kept)
     }

@@ -1,8 +1,9 @@
-//! The way back of [`ToolNames`]: an answer's events with the client's own names of tools, before a machine sees them.
+//! The reverse of [`ToolNames`]: restores the client's own names of tools in an answer's events, before a machine reads
+//! them.
 //!
-//! * Only events that hold a name which was sent in another's place are written anew, and of those only what holds it: an
-//!   item, the finished arguments of a call, and the final object with its items and tools.
-//! * Everything else passes as it came. A request without such names never comes here.
+//! * Only events that contain a replaced name are rewritten, and of those only the part that contains it: an item, the
+//!   finished arguments of a call, and the final object with its items and tools.
+//! * Everything else passes unchanged. A request without such names never comes here.
 
 use serde_json::value::RawValue;
 
@@ -11,7 +12,7 @@ use crate::backend::event::sse::Frame;
 use crate::backend::request::names::ToolNames;
 use crate::json::{ArrayWriter, Object, ObjectWriter, Text};
 
-/// Gives `each` the frame with the client's names, and returns what it says.
+/// Gives `each` the frame with the client's names, and returns its result.
 pub(super) fn renamed<T>(frame: &Frame<'_>, names: &ToolNames, each: impl FnOnce(&Frame<'_>) -> T) -> T {
     if !names.are_in(&frame.data) {
         return each(frame);

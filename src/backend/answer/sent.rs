@@ -1,8 +1,8 @@
-//! How much of a text has been sent, in as few bytes as it takes to tell whether a finished text continues it.
+//! The length and digest of the text sent, small but sufficient to tell whether a finished text continues it.
 //!
-//! * Characters are compared and not their spelling: a delta may write `é` or `\u00e9`, `/` or `\/`, and the finished text
-//!   the other.
-//! * A surrogate pair split over two deltas is one character, as it is in a finished text that does not split it.
+//! * Characters are compared and not their escapes: a delta may write `é` or `\u00e9`, `/` or `\/`, and the finished
+//!   text the other.
+//! * A surrogate pair split over two deltas equals the same character unsplit in a finished text.
 //! * The cost is one pass over each text, and no memory.
 
 use std::borrow::Cow;
@@ -11,42 +11,42 @@ use memchr::memchr;
 
 use crate::json::Text;
 
-/// What has been sent of one text.
+/// A summary of the text sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sent {
-    /// Bytes of the characters in UTF-8; a lone half of a surrogate pair counts as three.
+    /// The characters' bytes in UTF-8; an unpaired surrogate counts as three.
     length: usize,
-    /// FNV-1a over them, from zero.
+    /// The FNV-1a hash of those bytes, starting at zero.
     digest: u64,
-    /// The first half of a surrogate pair at the very end, which the next delta may complete.
+    /// The first half of a surrogate pair at the end, which the next delta may complete.
     half: Option<u16>,
 }
 
-/// How a finished text relates to what has been sent of it.
+/// The relation of a finished text to the text sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Finished<'a> {
-    /// It is what has been sent.
+    /// The finished text equals the text sent.
     Same,
-    /// It begins with what has been sent; these are the escaped characters after that.
+    /// The finished text begins with the text sent; these are the escaped characters after that.
     More(Cow<'a, str>),
-    /// It says something else.
+    /// The finished text differs.
     Differs,
 }
 
 impl Sent {
-    /// All of `whole` and nothing else.
+    /// Returns the state after sending exactly `whole`.
     pub(crate) fn of(whole: Text<'_>) -> Self {
         let mut sent = Self::default();
         sent.add(whole);
         sent
     }
 
-    /// Whether nothing has been sent.
+    /// Returns whether nothing has been sent.
     pub(crate) const fn is_empty(self) -> bool {
         self.length == 0 && self.half.is_none()
     }
 
-    /// Adds `text` to what has been sent.
+    /// Adds `text` to the text sent.
     pub(crate) fn add(&mut self, text: Text<'_>) {
         let mut units = Units { escaped: text.escaped(), position: 0 };
         while let Some(unit) = units.next(usize::MAX) {
@@ -54,7 +54,7 @@ impl Sent {
         }
     }
 
-    /// What the finished text `whole` says beyond what has been sent.
+    /// Compares the finished text `whole` with the text sent.
     pub(crate) fn compare<'a>(self, whole: Text<'a>) -> Finished<'a> {
         match self.rest_of(whole) {
             None => Finished::Differs,
@@ -104,7 +104,7 @@ impl Sent {
         }
     }
 
-    /// A first half that no second half follows is a character of its own.
+    /// Counts a first half without a second half as a character of its own.
     fn settle(&mut self) {
         if let Some(half) = self.half.take() {
             self.hash_lone(half);
@@ -116,7 +116,7 @@ impl Sent {
         self.hash(character.unwrap_or(char::REPLACEMENT_CHARACTER).encode_utf8(&mut buffer).as_bytes());
     }
 
-    /// As UTF-8 would write it, were it a character.
+    /// Hashes an unpaired surrogate in the three bytes that UTF-8 would use for it.
     fn hash_lone(&mut self, half: u16) {
         let [high, low] = half.to_be_bytes();
         self.hash(&[0xE0 | (high >> 4), 0x80 | ((high & 0x0F) << 2) | (low >> 6), 0x80 | (low & 0x3F)]);
@@ -131,13 +131,13 @@ impl Sent {
 /// One step through an escaped text.
 #[derive(Debug, Clone, Copy)]
 enum Unit<'a> {
-    /// Characters that stand for themselves.
+    /// Unescaped characters.
     Plain(&'a [u8]),
     /// One UTF-16 unit.
     Escaped(u16),
 }
 
-/// Goes through an escaped text.
+/// Iterates over an escaped text.
 #[derive(Debug, Clone, Copy)]
 struct Units<'a> {
     escaped: &'a str,
@@ -145,7 +145,7 @@ struct Units<'a> {
 }
 
 impl<'a> Units<'a> {
-    /// The next unit; characters that stand for themselves come `limit` bytes at a time.
+    /// Returns the next unit; unescaped characters come up to `limit` bytes at a time.
     fn next(&mut self, limit: usize) -> Option<Unit<'a>> {
         let rest = self.escaped.as_bytes().get(self.position..)?;
         if rest.first()? == &b'\\' {
@@ -164,13 +164,13 @@ impl<'a> Units<'a> {
         escape(rest).is_some_and(|(code, _)| (SECOND_HALF..=LAST_HALF).contains(&code))
     }
 
-    /// What has not been gone through; `None` in the middle of a character.
+    /// Returns the unread rest; `None` in the middle of a character.
     fn rest(&self) -> Option<&'a str> {
         self.escaped.get(self.position..)
     }
 }
 
-/// The UTF-16 unit that the escape at the beginning of `escaped` stands for, and how long the escape is.
+/// Decodes the escape at the beginning of `escaped`: its UTF-16 unit and its length.
 fn escape(escaped: &[u8]) -> Option<(u16, usize)> {
     let [b'\\', kind, rest @ ..] = escaped else { return None };
     let code = match kind {
@@ -188,7 +188,7 @@ fn escape(escaped: &[u8]) -> Option<(u16, usize)> {
     Some((code, 2))
 }
 
-/// What follows the half character at the beginning of `rest`, which may write the whole one.
+/// Returns the text after the half character at the beginning of `rest`, which may contain the complete character.
 fn after_half(rest: &str, half: u16) -> Option<Cow<'_, str>> {
     if let Some((code, length)) = escape(rest.as_bytes()) {
         return (code == half).then(|| Cow::Borrowed(rest.get(length..).unwrap_or_default()));
@@ -281,7 +281,7 @@ mod tests {
             let all: Vec<&str> = sent.iter().map(String::as_str).collect();
             let (whole, cut) = (whole.concat(), cut.index(all.len() + 1));
             prop_assert_eq!(compared(&all, &whole), Finished::Same);
-            // The beginning and what is said to be left are the whole.
+            // The beginning and the returned rest add up to the complete text.
             let rest = match compared(&all[..cut], &whole) {
                 Finished::Same => String::new(),
                 Finished::More(rest) => rest.into_owned(),

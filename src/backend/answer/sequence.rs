@@ -1,45 +1,45 @@
-//! The numbers of a stream's events: which event comes again, and whether one has been lost.
+//! The numbers of a stream's events, which reveal repeated and lost events.
 //!
-//! * The backend numbers its events one after the other. A number that is left out is an event that was lost; one that comes
-//!   again is an event that came twice.
-//! * Numbers are believed only once some have come in order, while gaps are the exception, and no longer when one stands for
-//!   two different events: other backends number in ways of their own.
-//! * A number alone never decides: what is left out because of one has to be borne out by a finished form.
+//! * The backend numbers its events consecutively. A skipped number is a lost event; a repeated number is a repeated
+//!   event.
+//! * Numbers are trusted only after some have come in order and while gaps are the exception, and no longer once a
+//!   number has denoted two different events: other backends number in other ways.
+//! * A number alone never decides: if it causes an omission, a finished form has to confirm the text.
 
-/// The numbers that have come.
+/// The numbers received.
 #[derive(Debug, Default)]
 pub(crate) struct Sequence {
-    /// The number that comes next, once one has come.
+    /// The next expected number, after the first event.
     next: Option<u64>,
-    /// How many came right after the one before.
+    /// The events received directly after their predecessor.
     in_order: u32,
-    /// How often numbers have been left out.
+    /// The number of gaps.
     gaps: u32,
-    /// Numbers that have not come, each range with its ends, in ascending order.
+    /// The missing numbers as ranges with both ends, in ascending order.
     missing: Vec<(u64, u64)>,
-    /// How many missing numbers were deltas that a finished text has made up for.
+    /// The missing numbers of deltas whose text a finished form has supplied.
     made_up: u64,
-    /// Number and length of every event that is no delta, in ascending order.
+    /// The number and length of every event other than a delta, in ascending order.
     events: Vec<(u64, usize)>,
-    /// A number has stood for two events.
+    /// Whether a number has denoted two events.
     unreliable: bool,
-    /// Deltas came late, or again.
+    /// Whether deltas came late or repeatedly.
     disturbed: bool,
 }
 
-/// What a number says of its event.
+/// The novelty of an event, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
-    /// It is as new as any.
+    /// The number is new.
     New,
-    /// It was missing.
+    /// The number was missing.
     Late,
-    /// Its number has come before.
+    /// The number came before.
     Again,
 }
 
 impl Sequence {
-    /// Takes note of a delta; `false` if it came before and must not be added again.
+    /// Records a delta; `false` if it came before and must not be added again.
     pub(crate) fn delta(&mut self, number: Option<u64>) -> bool {
         let Some(number) = number else { return true };
         if self.next == Some(number) {
@@ -64,7 +64,7 @@ impl Sequence {
         }
     }
 
-    /// Takes note of an event of `length` bytes that is no delta; `false` if the same came before.
+    /// Records an event of `length` bytes other than a delta; `false` if the same event came before.
     pub(crate) fn event(&mut self, number: Option<u64>, length: usize) -> bool {
         let Some(number) = number else { return true };
         let turn = self.turn(number);
@@ -75,7 +75,7 @@ impl Sequence {
                 !is_the_same
             }
             Err(position) => {
-                // A number that stood for a delta stands for something else now.
+                // The number of an earlier delta now denotes another event.
                 self.unreliable |= turn == Turn::Again;
                 self.events.insert(position, (number, length));
                 true
@@ -83,37 +83,37 @@ impl Sequence {
         }
     }
 
-    /// How many events have been lost, as far as the numbers can be believed.
+    /// Counts the lost events, as far as the numbers can be trusted.
     pub(crate) fn lost(&self) -> u64 {
         if self.is_believed() { self.missing() } else { 0 }
     }
 
-    /// How many of the lost events no finished text has made up for.
+    /// Counts the lost events whose text no finished form has supplied.
     pub(crate) fn lost_for_good(&self) -> u64 {
         self.lost().saturating_sub(self.made_up)
     }
 
-    /// Whether something has been lost, came late or came again, so that only finished forms can be believed.
+    /// Returns whether an event was lost, late or repeated, so that only finished forms can be trusted.
     pub(crate) fn is_in_doubt(&self) -> bool {
         self.disturbed || self.lost() > 0
     }
 
-    /// How often numbers have been left out so far, whether they came late or not at all.
+    /// Counts the gaps so far, including those filled late.
     pub(crate) const fn gaps(&self) -> u32 {
         self.gaps
     }
 
-    /// Whether something may have been lost since there had been so many gaps.
+    /// Returns whether an event may have been lost since there were `gaps` gaps.
     pub(crate) const fn has_lost_since(&self, gaps: u32) -> bool {
         self.gaps != gaps && self.is_believed()
     }
 
-    /// A finished text has made up for what was lost so far.
+    /// Records that a finished text has supplied the losses so far.
     pub(crate) fn make_up(&mut self) {
         self.made_up = self.missing();
     }
 
-    /// A number for an event that stands in for a lost one, right before the event `number`.
+    /// Returns a number for an event that replaces a lost one, directly before the event `number`.
     pub(crate) fn number_before(&self, number: Option<u64>) -> Option<u64> {
         let before = number?.checked_sub(1)?;
         let is_missing = self.missing.last().is_some_and(|(_, last)| *last == before);
@@ -154,17 +154,17 @@ impl Sequence {
     }
 }
 
-/// How many numbers must have come in order.
+/// The numbers that must have come in order before any is trusted.
 const ENOUGH: u32 = 2;
 
-/// A stream with more gaps than these is not numbered one by one.
+/// The gaps after which a stream no longer counts as numbered consecutively.
 const MOST_GAPS: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// After events of these numbers and lengths; a delta has the length 0.
+    /// Feeds events of these numbers and lengths; a delta has the length 0.
     fn after(events: &[(u64, usize)]) -> (Sequence, Vec<bool>) {
         let mut sequence = Sequence::default();
         let taken = events
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn numbers_that_mean_nothing_are_not_believed() {
-        // One number for every delta, one number for two events, numbers that count something else.
+        // The same number for every delta, the same number for two events, and numbers that count something else.
         for events in [
             &[(0, 9), (5, 0), (5, 0), (5, 0), (6, 7)][..],
             &[(0, 9), (1, 8), (2, 7), (3, 9), (0, 5), (7, 6)],

@@ -1,14 +1,15 @@
-//! Stop sequences, which the backend knows nothing of: a text is shown up to the first one and no further.
+//! Stop sequences, which the backend does not support: a text is shown up to the first one and no further.
 //!
-//! * Characters are matched and not their spelling, across any number of pieces; what is shown keeps the backend's spelling.
-//! * Held back are only characters that could begin a sequence, one fewer than the longest has at most.
-//! * The hit that begins first counts, and of two that begin together the one that ends first. A hit is known only once no
-//!   sequence that began before it can still become one.
-//! * The cost is one step a character and sequence, however often a sequence almost comes.
+//! * Characters are matched and not their escapes, across any number of pieces; the shown text keeps the backend's
+//!   escapes.
+//! * Only characters that could begin a sequence are held back: at most one fewer than the longest sequence has.
+//! * The hit that begins first counts, and of two that begin together the one that ends first. A hit is certain only
+//!   once no sequence that began before it can still match.
+//! * The cost is one step for each character and sequence, regardless of partial matches.
 
 use crate::json::Text;
 
-/// The sequences of one request.
+/// The stop sequences of one request.
 ///
 /// ```
 /// use codex_proxy::backend::answer::stop::{StopFilter, StopSequences};
@@ -31,40 +32,40 @@ use crate::json::Text;
 pub struct StopSequences(Vec<String>);
 
 impl StopSequences {
-    /// These sequences, of which none may be empty; `None` if there are none.
+    /// Creates the list from sequences, of which none may be empty; `None` if there are none.
     pub fn new(sequences: Vec<String>) -> Option<Self> {
         (!sequences.is_empty() && sequences.iter().all(|sequence| !sequence.is_empty())).then_some(Self(sequences))
     }
 
-    /// The sequence of this number.
+    /// Returns the sequence with this number.
     pub fn get(&self, number: usize) -> Option<&str> {
         self.0.get(number).map(String::as_str)
     }
 }
 
-/// Looks for stop sequences in one text that comes in pieces.
+/// Searches a text in pieces for stop sequences.
 #[derive(Debug, Clone)]
 pub struct StopFilter {
     patterns: Vec<Pattern>,
-    /// What has come and not been shown, escaped.
+    /// The characters received but not yet shown, escaped.
     held: String,
-    /// Where each character in `held` begins; one that may be half a surrogate pair is not among them.
+    /// The beginning of each character in `held`; an incomplete surrogate pair is not among them.
     begins: Vec<usize>,
-    /// Everything before this byte of `held` has been looked at.
+    /// The number of bytes of `held` already searched.
     seen: usize,
-    /// The hit that counts unless an earlier one comes: the number of its sequence, and where it begins in `begins`.
+    /// The hit that counts unless an earlier one comes: the number of its sequence, and its beginning in `begins`.
     hit: Option<(usize, usize)>,
 }
 
 impl StopFilter {
-    /// A filter at the beginning of a text.
+    /// Creates a filter for a new text.
     pub fn new(sequences: &StopSequences) -> Self {
         let patterns = sequences.0.iter().map(|sequence| Pattern::new(sequence)).collect();
         Self { patterns, held: String::new(), begins: Vec::new(), seen: 0, hit: None }
     }
 
-    /// Takes the next piece of the text. What can be shown goes to `show`. The number of a sequence means that it was hit
-    /// and the text ends with what has been shown.
+    /// Takes the next piece of the text, and gives the certain part to `show`. Returns the number of a sequence that
+    /// was hit: the text ends with the characters shown.
     pub fn take(&mut self, text: Text<'_>, mut show: impl FnMut(Text<'_>)) -> Option<usize> {
         self.held.push_str(text.escaped());
         while let Some((character, length)) = first_character(self.held.get(self.seen..).unwrap_or_default()) {
@@ -78,7 +79,7 @@ impl StopFilter {
         if self.is_decided() {
             return self.end(show);
         }
-        // What no sequence has begun with, of what has been looked at.
+        // The searched characters with which no sequence has begun.
         let longest = self.patterns.iter().map(|pattern| pattern.matched).max().unwrap_or_default();
         let undecided = self.begins.len() - longest;
         let first = self.hit.map_or(undecided, |(_, begin)| begin.min(undecided));
@@ -86,8 +87,8 @@ impl StopFilter {
         None
     }
 
-    /// The text has ended, or something else comes between it and what follows. Whatever is held back goes to `show`, unless
-    /// a sequence was hit.
+    /// Takes the end of the text, or an interruption by another piece. Held characters go to `show`, unless a sequence
+    /// was hit.
     pub fn end(&mut self, mut show: impl FnMut(Text<'_>)) -> Option<usize> {
         let hit = self.hit.take();
         match hit {
@@ -114,13 +115,13 @@ impl StopFilter {
         }
     }
 
-    /// Whether there is a hit and no sequence that began before it is under way.
+    /// Returns whether there is a hit and no sequence that began before it can still match.
     fn is_decided(&self) -> bool {
         let may_begin_before = |begin| self.patterns.iter().any(|pattern| self.begins.len() - pattern.matched < begin);
         self.hit.is_some_and(|(_, begin)| !may_begin_before(begin))
     }
 
-    /// Shows the first `count` characters of what is held back.
+    /// Shows the first `count` held characters.
     fn show_first(&mut self, count: usize, show: &mut impl FnMut(Text<'_>)) {
         let end = self.begins.get(count).copied().unwrap_or(self.seen);
         if end == 0 {
@@ -135,11 +136,11 @@ impl StopFilter {
     }
 }
 
-/// One sequence and how much of it the text ends with.
+/// One sequence and the number of its characters matched at the end of the text.
 #[derive(Debug, Clone)]
 struct Pattern {
     characters: Vec<u32>,
-    /// For every beginning of the sequence, how much of it stands at its own end too (Knuth, Morris and Pratt).
+    /// For every prefix of the sequence, the length of its longest border (Knuth, Morris and Pratt).
     borders: Vec<usize>,
     matched: usize,
 }
@@ -159,7 +160,7 @@ impl Pattern {
         Self { characters, borders, matched: 0 }
     }
 
-    /// Whether the sequence ends with `character`.
+    /// Advances by `character`; returns whether the sequence is complete.
     fn step(&mut self, character: u32) -> bool {
         while self.matched > 0 && self.characters[self.matched] != character {
             self.matched = self.borders[self.matched - 1];
@@ -173,8 +174,8 @@ impl Pattern {
     }
 }
 
-/// The first character of `escaped` and the length of its spelling. `None` at the end, and at half a surrogate pair whose
-/// other half may follow.
+/// Decodes the first character of `escaped` and the length of its spelling. `None` at the end, and at a first surrogate
+/// whose second half may follow.
 fn first_character(escaped: &str) -> Option<(u32, usize)> {
     let first = escaped.chars().next()?;
     if first != '\\' {
@@ -217,7 +218,7 @@ mod tests {
         StopSequences::new(sequences.iter().map(|sequence| (*sequence).to_owned()).collect()).unwrap()
     }
 
-    /// What is shown of a text in these pieces, and the sequence that was hit.
+    /// Returns the text shown for these pieces, and the sequence that was hit.
     fn shown(stops: &StopSequences, pieces: &[&str]) -> (String, Option<usize>) {
         let mut filter = StopFilter::new(stops);
         let mut shown = String::new();

@@ -13,7 +13,7 @@ use crate::backend::event::delta::DeltaKind;
 use crate::json::Text;
 
 impl<S: Sink> AnswerMachine<S> {
-    /// Gives the client more of a text.
+    /// Sends the client more of a text.
     pub(super) fn text(&mut self, at: At, text: Text<'_>, out: &mut Vec<u8>) -> Sound {
         let kind = self.items.part_at(at).kind;
         if text.is_empty() || !self.shows(kind) {
@@ -31,7 +31,7 @@ impl<S: Sink> AnswerMachine<S> {
         Ok(())
     }
 
-    /// A text that begins behind one that belongs after it would stand in the wrong place.
+    /// Records the beginning of a text, which must not come after a text of a later place unless the sink sorts.
     fn begin(&mut self, spot: Spot) -> Sound {
         let Some(order) = spot.place.map(|place| (place, spot.index)) else { return Ok(()) };
         let latest = &mut self.begun[match spot.kind {
@@ -47,7 +47,7 @@ impl<S: Sink> AnswerMachine<S> {
         Ok(())
     }
 
-    /// Takes the whole of a part: gives the client what it lacks.
+    /// Takes a complete part, and sends the client the missing rest.
     pub(super) fn whole_part(
         &mut self,
         position: usize,
@@ -77,7 +77,7 @@ impl<S: Sink> AnswerMachine<S> {
         Ok(())
     }
 
-    /// Takes away parts that the finished item does not have.
+    /// Removes parts that the finished item does not have.
     pub(super) fn left_over(&mut self, position: usize, view: &ItemView<'_>, whole: &[WholePart<'_>]) -> Sound {
         for at in self.items.left_over(position, view, whole) {
             self.correct_text(at, Text::EMPTY)?;
@@ -85,7 +85,7 @@ impl<S: Sink> AnswerMachine<S> {
         Ok(())
     }
 
-    /// Takes away the texts of items that are not among all the finished ones, which have these positions.
+    /// Removes the texts of items outside the complete list of finished ones, given by their positions.
     pub(super) fn require_a_place_in(&mut self, finished: &[usize]) -> Sound {
         let mut is_finished = vec![false; self.items.len()];
         finished.iter().for_each(|position| is_finished[*position] = true);

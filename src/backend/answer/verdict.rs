@@ -1,11 +1,11 @@
-//! What has come of an answer, and whether its finished forms bear it out.
+//! The verdict on a text: whether the finished forms confirm the text received.
 //!
-//! * Most of an answer is told more than once: in deltas, at the end of each part, in the finished item, and in the
-//!   answer's last event. [`Items`] holds what was sent against each of them; a [`Sent`] per part is enough for
-//!   that.
-//! * A finished form that says more makes up for lost deltas. One that says something else shows that the answer cannot be
-//!   trusted; who has sent nothing yet may still believe the finished form.
-//! * Where an event has been lost ([`sequence`](crate::backend::answer::sequence)), deltas count only once something finished has borne them out.
+//! * Most of an answer comes repeatedly: in deltas, at the end of each part, in the finished item, and in the answer's
+//!   last event. [`Items`] compares the text sent with each of them; a [`Sent`] per part is enough for that.
+//! * A longer finished form supplies lost deltas. A different one shows that the answer cannot be trusted; a machine
+//!   that has sent nothing yet may still use the finished form.
+//! * If an event was lost ([`sequence`](crate::backend::answer::sequence)), deltas count only once a finished form has
+//!   confirmed them.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -18,20 +18,20 @@ use crate::backend::event::Event;
 use crate::backend::event::delta::DeltaKind;
 use crate::json::Text;
 
-/// Why an answer cannot be true.
+/// The reason an answer cannot be correct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Inconsistency {
-    /// A text has been told twice and not the same.
+    /// A text has come twice, with different contents.
     #[error(
         "the backend's answer contradicts itself: its finished {} is not what came before it, so something was damaged on \
          the way; ask again",
         name_of(*.0)
     )]
     Contradiction(DeltaKind),
-    /// Events have been lost, and nothing finished tells what they said.
+    /// Events are lost, and no finished form contains their text.
     #[error("a part of the backend's answer was lost on the way; ask again")]
     Lost,
-    /// A text has come behind one that it belongs before.
+    /// A text has come after a text that should follow it.
     #[error("the backend's answer came in the wrong order; ask again")]
     Disorder,
 }
@@ -45,30 +45,30 @@ const fn name_of(kind: DeltaKind) -> &'static str {
     }
 }
 
-/// What a finished form says of a part.
+/// The verdict of a finished form on a part.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict<'a> {
-    /// What has been sent is the whole of it.
+    /// The text sent is complete.
     Whole,
-    /// These escaped characters are left to be sent.
+    /// These escaped characters remain to be sent.
     Rest(std::borrow::Cow<'a, str>),
-    /// Deltas, or the part's own end, have said something else.
+    /// Deltas, or the part's own end, had a different text.
     Contradicted,
-    /// Another finished item has said something else: nothing can be believed.
+    /// Another finished item had a different text: neither can be trusted.
     Hopeless,
 }
 
-/// What a finished form says of a part's citations.
+/// The verdict of a finished form on a part's citations.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Citations {
-    /// So many of them have been sent, and the others are left to be sent.
+    /// The first citations, of this number, have been sent; the others remain to be sent.
     Sent(usize),
-    /// Others have been sent.
+    /// Different citations have been sent.
     Contradicted,
 }
 
 impl Items {
-    /// Holds the finished text `whole` against what has been sent of the part at `at`.
+    /// Compares the finished text `whole` with the text sent of the part at `at`.
     pub(crate) fn finish<'a>(&mut self, at: At, whole: Text<'a>, by: Finisher) -> Verdict<'a> {
         let part = self.part_at(at);
         let told_by = part.finished;
@@ -86,8 +86,8 @@ impl Items {
         }
     }
 
-    /// Holds the finished part's citations against those that have been sent. An empty list says nothing: some finished
-    /// forms leave them out.
+    /// Compares the finished part's citations with those sent. An empty list proves nothing: some finished forms leave
+    /// them out.
     pub(crate) fn finish_citations(&mut self, at: At, whole: &[&RawValue]) -> Citations {
         let part = self.part_at(at);
         if whole.is_empty() {
@@ -100,8 +100,8 @@ impl Items {
         if are_the_first { Citations::Sent(sent) } else { Citations::Contradicted }
     }
 
-    /// Takes note of a citation that comes by itself; `false` if it is not to be sent now, because it has been, or because
-    /// others belong in front of it.
+    /// Records a citation from an event of its own; `false` if it must not be sent now: it has been sent, or its
+    /// predecessors are missing.
     pub(crate) fn cite(&mut self, at: At, index: Option<u64>, citation: &RawValue) -> bool {
         let part = self.part_at(at);
         let next = part.citations.len();
@@ -117,8 +117,8 @@ impl Items {
         !is_known
     }
 
-    /// The parts of the item at `position` of which something has been sent although the finished item `view` has no such
-    /// part. An empty list in reasoning says nothing.
+    /// Returns the sent parts of the item at `position` that the finished item `view` does not have. An empty list in
+    /// reasoning proves nothing.
     pub(crate) fn left_over(&self, position: usize, view: &ItemView<'_>, whole: &[WholePart<'_>]) -> Vec<At> {
         let is_told = |kind| match kind {
             DeltaKind::Text | DeltaKind::Refusal => view.content.is_some(),
@@ -135,8 +135,8 @@ impl Items {
         left.map(|(part, _)| At { item: position, part }).collect()
     }
 
-    /// The positions of the items that `output`, a list of all finished items, holds: known by their ids; where those have
-    /// changed, by their places if nothing has been left out, and by their order otherwise.
+    /// Returns the positions of the items in `output`, a list of all finished items: by their ids; if those have
+    /// changed, by their places if no item is missing, and by their order otherwise.
     pub(crate) fn positions_of(&mut self, output: &[ItemView<'_>]) -> Vec<usize> {
         let mut claimed = vec![false; self.len()];
         let mut claim = |position: usize| {
@@ -162,7 +162,7 @@ impl Items {
         items.map(|(place, (view, found))| found.unwrap_or_else(|| self.add(Key::of_item(view, Some(place))))).collect()
     }
 
-    /// The positions of the items of each kind, in the order of their places.
+    /// Returns the positions of the items of each kind, in the order of their places.
     fn by_kind(&self) -> HashMap<ItemKind, VecDeque<usize>> {
         let mut positions: Vec<usize> = (0..self.len()).collect();
         positions.sort_by_key(|position| self.item(*position).place);
@@ -173,8 +173,7 @@ impl Items {
         found
     }
 
-    /// Whether numbers and places say that an item has been lost of which nothing came. It takes at least two events to
-    /// tell an item.
+    /// Returns whether numbers and places indicate a completely lost item. An item takes at least two events.
     pub(crate) fn lack_an_item(&self) -> bool {
         if self.sequence.lost() == 0 {
             return false;
@@ -184,14 +183,15 @@ impl Items {
         self.sequence.lost_for_good() >= 2 || places.as_ref().is_some_and(has_hole)
     }
 
-    /// Whether every item that `matters` has been borne out by something finished; without any doubt nothing has to be.
+    /// Returns whether a finished form has confirmed every item that `matters`; without any doubt no confirmation is
+    /// needed.
     pub(crate) fn are_borne_out(&self, matters: impl Fn(&Item) -> bool) -> bool {
         let is_in_doubt = self.sequence.is_in_doubt();
         let mut items = self.iter().filter(|item| matters(item));
         items.all(|item| !item.lacks_deltas() && (!is_in_doubt || item.is_borne_out()))
     }
 
-    /// The part that `event` announces.
+    /// Finds the part that `event` announces, or adds it.
     pub(crate) fn announced_by(&mut self, event: &Event<'_>) -> Option<At> {
         let (kind, index) = announced(event)?;
         let position = self.find_or_add(Key::of(event));
@@ -199,17 +199,17 @@ impl Items {
     }
 }
 
-/// What a call is announced with.
+/// Returns a call's id and name, and their digest, with which it is announced.
 pub(crate) fn head_of<'a>(view: &ItemView<'a>) -> Option<(Text<'a>, Text<'a>, Sent)> {
     let (id, name) = (view.call_id.and_then(Text::of)?, view.name.and_then(Text::of)?);
     let mut sent = Sent::of(id);
-    // Between the two, so that no other id and name give the same.
+    // A separator between the two, so that no other id and name give the same digest.
     sent.add(Text::from_escaped("\\n"));
     sent.add(name);
     Some((id, name, sent))
 }
 
-/// The part that `event` announces.
+/// Reads the kind and index of the part that `event` announces.
 fn announced(event: &Event<'_>) -> Option<(DeltaKind, u64)> {
     let content = event.content_index.unwrap_or_default();
     match event.kind.as_ref() {

@@ -1,4 +1,4 @@
-//! Items and their parts, seen through the few fields an answer is made of.
+//! Items and their parts, reduced to the few fields that an answer needs.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -8,7 +8,7 @@ use crate::backend::event::Event;
 use crate::backend::event::delta::DeltaKind;
 use crate::json::Text;
 
-/// What is read of an item.
+/// The fields read of an item.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct ItemView<'a> {
     #[serde(borrow, default, rename = "type")]
@@ -42,7 +42,7 @@ impl<'a> ItemView<'a> {
         serde_json::from_str(raw.get()).ok()
     }
 
-    /// The view of `raw`; of an item whose fields are not what they should be, no more than its id.
+    /// Reads `raw`; of an item with malformed fields, only the id.
     pub(crate) fn read(raw: &'a RawValue) -> Self {
         #[derive(Deserialize)]
         struct Id<'a> {
@@ -53,7 +53,7 @@ impl<'a> ItemView<'a> {
         Self::parse(raw).unwrap_or_else(|| Self { id: id(), ..Self::default() })
     }
 
-    /// What a call is called with.
+    /// Returns the arguments or input of a call.
     pub(crate) fn payload(&self, kind: CallKind) -> Option<Text<'a>> {
         match kind {
             CallKind::Function => self.arguments,
@@ -63,18 +63,18 @@ impl<'a> ItemView<'a> {
     }
 }
 
-/// The whole text of a part, and the citations in it.
+/// The complete text of a part, with its citations.
 #[derive(Debug, Clone)]
 pub(crate) struct WholePart<'a> {
     pub(crate) kind: DeltaKind,
     pub(crate) index: u64,
     pub(crate) text: Text<'a>,
-    /// `None` where nothing is said of them.
+    /// The citations; `None` if the backend did not tell them.
     pub(crate) citations: Option<Vec<&'a RawValue>>,
 }
 
 impl<'a> WholePart<'a> {
-    /// What `event` tells whole of a part: the part's text alone, or the part.
+    /// Reads the complete text in `event`: the part's text alone, or the part.
     pub(crate) fn all_of(event: &Event<'a>) -> Vec<Self> {
         let (content, summary) = (event.content_index.unwrap_or_default(), event.summary_index.unwrap_or_default());
         let text = |kind, index, text: Option<&'a RawValue>| {
@@ -96,7 +96,7 @@ impl<'a> WholePart<'a> {
         }
     }
 
-    /// The parts of a finished message or of finished reasoning.
+    /// Reads the parts of a finished message or of finished reasoning.
     pub(crate) fn all_in(item: &ItemView<'a>) -> Vec<Self> {
         let content = || (0..).zip(item.content.iter().flatten().copied());
         match item.kind.and_then(Text::of).map(Text::escaped) {
@@ -138,12 +138,12 @@ impl<'a> WholePart<'a> {
     }
 }
 
-/// What a part says it is.
+/// Returns the type of a part.
 pub(crate) fn kind_of_part(part: &RawValue) -> Option<Text<'_>> {
     PartView::parse(part).kind.and_then(Text::of)
 }
 
-/// What is read of a part of a message or of reasoning.
+/// The fields read of a part of a message or of reasoning.
 #[derive(Debug, Default, Deserialize)]
 struct PartView<'a> {
     #[serde(borrow, default, rename = "type")]
@@ -157,7 +157,7 @@ struct PartView<'a> {
 }
 
 impl<'a> PartView<'a> {
-    /// The view of `part`; one that cannot be read holds nothing.
+    /// Reads `part`; an unreadable part is empty.
     fn parse(part: &'a RawValue) -> Self {
         serde_json::from_str(part.get()).unwrap_or_default()
     }

@@ -1,10 +1,11 @@
-//! Which model and which service tier answer, as far as the backend has said.
+//! The model and the service tier that answer, as far as the backend has told them.
 //!
-//! * It says so in the head's `openai-model`, in `response.model`, in `response.headers` of any event, and in the `headers` of
-//!   `response.metadata`, whose values are strings or arrays of strings (Codex CLI 0.147, `codex-api/src/sse/responses.rs`).
-//! * Some of these only repeat what was asked for. So a place that names another model is believed, and no echo takes that
-//!   back; the official client warns of any such place too.
-//! * A tier of `auto` is such an echo and says nothing.
+//! * The backend names the model in the head's `openai-model`, in `response.model`, in `response.headers` of any event,
+//!   and in the `headers` of `response.metadata`, whose values are strings or arrays of strings (Codex CLI 0.147,
+//!   `codex-api/src/sse/responses.rs`).
+//! * Some of these only echo the request. So a field that names another model is believed, and no later echo reverts
+//!   it; the official client warns of any such field too.
+//! * A tier of `auto` is such an echo and is ignored.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::fault::Details;
 use crate::json::Object;
 use crate::models::same::same_model;
 
-/// What is known of one answer.
+/// The known facts about the model, tier and account of one answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answerer {
     account: Arc<str>,
@@ -30,48 +31,48 @@ pub struct Answerer {
 }
 
 impl Answerer {
-    /// An answer to a request for the model `sent`, of which nothing has been said. A strict one may come from no other.
+    /// Creates the state for an answer to a request for the model `sent`. A strict answer may come from no other model.
     pub fn new(sent: &str, is_strict: bool) -> Self {
         Self { sent: sent.to_owned(), is_strict, ..Self::default() }
     }
 
-    /// The same for an answer to `account`.
+    /// Sets the answering account.
     #[must_use]
     pub fn for_account(self, account: Arc<str>) -> Self {
         Self { account, ..self }
     }
 
-    /// The account that is answered; empty where nobody has said.
+    /// Returns the answering account; empty if unknown.
     pub fn account(&self) -> &str {
         &self.account
     }
 
-    /// The model that was asked for; empty where nobody has said.
+    /// Returns the requested model; empty if unknown.
     pub fn sent(&self) -> &str {
         &self.sent
     }
 
-    /// The model that answers, in the backend's own words.
+    /// Returns the answering model, by the backend's own name.
     pub fn model(&self) -> Option<&str> {
         self.model.as_deref()
     }
 
-    /// The best name there is: the answering model's, else that of the one asked for.
+    /// Returns the best known name: the answering model's, else the requested model's.
     pub fn name(&self) -> &str {
         self.model().unwrap_or(&self.sent)
     }
 
-    /// The service tier at which the answer is given.
+    /// Returns the service tier of the answer.
     pub fn tier(&self) -> Option<&str> {
         self.tier.as_deref()
     }
 
-    /// The model that answers, if it is another than the one asked for.
+    /// Returns the answering model, if it is another than the requested one.
     pub fn substitute(&self) -> Option<&str> {
         self.model().filter(|_| self.differs)
     }
 
-    /// The failure that a substitute is for a strict request.
+    /// Returns the failure of a strict request that a substitute answers.
     pub fn refused(&self) -> Option<Failure> {
         let substitute = self.substitute().filter(|_| self.is_strict)?;
         let message = format!(
@@ -86,14 +87,14 @@ impl Answerer {
         })
     }
 
-    /// Takes note that the backend names `model`.
+    /// Records that the backend names `model`.
     pub fn told(&mut self, model: &str) {
         let model = model.trim();
         if model.is_empty() || model.len() > LONGEST_NAME {
             return;
         }
         let differs = !self.sent.is_empty() && !same_model(&self.sent, model);
-        // Of two names for the model that was asked for, the longer one says more.
+        // Of two names for the requested model, the longer one is more specific.
         let says_more = self.model().is_none_or(|known| known.len() < model.len());
         if differs || (!self.differs && says_more) {
             self.model = Some(model.to_owned());
@@ -101,7 +102,7 @@ impl Answerer {
         }
     }
 
-    /// Takes note of what `event` says. Returns the view of its response, if that had to be looked into.
+    /// Records the facts in `event`. Returns the view of its response, if it had to be read.
     pub fn note<'a>(&mut self, event: &Event<'a>) -> Option<ResponseView<'a>> {
         if let Some(headers) = event.headers {
             self.note_headers(headers);
@@ -139,7 +140,7 @@ impl Answerer {
     }
 }
 
-/// Whether a header of this name says which model answers.
+/// Returns whether a header of this name tells the answering model.
 pub fn is_model_header(name: &str) -> bool {
     MODEL_HEADERS.iter().any(|header| header.eq_ignore_ascii_case(name))
 }
@@ -148,12 +149,12 @@ fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     raw.get().starts_with('"').then(|| serde_json::from_str(raw.get()).map(Cow::<str>::Owned).ok()).flatten()
 }
 
-/// The code of the failure that a substitute is.
+/// The failure code of a substituted model.
 pub const MODEL_SUBSTITUTED: &str = "model_substituted";
 
 const MODEL_HEADERS: [&str; 2] = ["openai-model", "x-openai-model"];
 
-/// In bytes; longer names are noise.
+/// The longest model name in bytes; longer names are noise.
 const LONGEST_NAME: usize = 256;
 
 #[cfg(test)]

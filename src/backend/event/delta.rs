@@ -1,8 +1,8 @@
-//! A delta, which is nine events in ten, read without a JSON parser.
+//! The delta, nine events in ten, read without a JSON parser.
 //!
-//! * [`Delta::read`] knows one form: a flat object without white space, of strings, plain numbers and empty lists. It gives
-//!   up on anything else, and on anything a parser would refuse; [`Delta::of`] then takes what the parser found.
-//! * Where both give a delta, it is the same.
+//! * [`Delta::read`] knows one form: a flat object without white space, of strings, plain numbers and empty lists. It
+//!   gives up on anything else, and on anything a parser would reject; [`Delta::of`] then uses the parsed event.
+//! * If both return a delta, it is the same.
 
 use memchr::memchr2;
 use serde_json::value::RawValue;
@@ -13,23 +13,23 @@ use crate::json::Text;
 /// New characters of one text of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delta<'a> {
-    /// What kind of text.
+    /// The kind of text.
     pub kind: DeltaKind,
-    /// The id of the item it belongs to, as JSON.
+    /// The id of its item, as JSON.
     pub item_id: Option<&'a str>,
     /// The item's place in the answer.
     pub output_index: Option<u64>,
-    /// The part of a message, or of raw reasoning.
+    /// The index of the part in a message, or in raw reasoning.
     pub content_index: Option<u64>,
-    /// The part of a reasoning summary.
+    /// The index of the part in a reasoning summary.
     pub summary_index: Option<u64>,
-    /// The event's number in its stream.
+    /// The event's number in the stream.
     pub sequence_number: Option<u64>,
-    /// The characters.
+    /// The new characters.
     pub text: Text<'a>,
 }
 
-/// The texts that come in deltas.
+/// The kind of text in a delta.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeltaKind {
     /// Text of a message.
@@ -38,7 +38,7 @@ pub enum DeltaKind {
     Refusal,
     /// Summary of reasoning.
     Summary,
-    /// Reasoning itself.
+    /// Raw reasoning.
     Reasoning,
     /// Arguments of a function call.
     Arguments,
@@ -47,12 +47,12 @@ pub enum DeltaKind {
 }
 
 impl DeltaKind {
-    /// The kind that an event of this name adds to.
+    /// Returns the kind for the event of this name.
     pub fn of(event: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.event() == event)
     }
 
-    /// The name of the event.
+    /// Returns the name of the event.
     pub const fn event(self) -> &'static str {
         match self {
             Self::Text => "response.output_text.delta",
@@ -68,7 +68,7 @@ impl DeltaKind {
 }
 
 impl<'a> Delta<'a> {
-    /// The number of the part it adds to, among the parts of its kind.
+    /// Returns the index of its part, among the parts of its kind.
     pub fn part_index(&self) -> u64 {
         match self.kind {
             DeltaKind::Text | DeltaKind::Refusal | DeltaKind::Reasoning => self.content_index.unwrap_or_default(),
@@ -77,12 +77,12 @@ impl<'a> Delta<'a> {
         }
     }
 
-    /// The delta in a frame's data, if it comes in the form that is known here.
+    /// Reads the delta in a frame's data, if it has the known form.
     pub fn read(data: &'a [u8]) -> Option<Self> {
         Fields::read(data)?.delta()
     }
 
-    /// The delta that a parsed event is, if it is one.
+    /// Reads the delta in a parsed event, if it is a delta.
     pub fn of(event: &Event<'a>) -> Option<Self> {
         Some(Self {
             kind: DeltaKind::of(&event.kind)?,
@@ -96,7 +96,7 @@ impl<'a> Delta<'a> {
     }
 }
 
-/// What has been read of a delta.
+/// The fields read so far.
 #[derive(Debug, Default)]
 struct Fields<'a> {
     kind: Option<DeltaKind>,
@@ -138,7 +138,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Takes the value of `field`. A parser refuses a field that comes twice, so that is given up here.
+    /// Takes the value of `field`. A parser rejects a repeated field, so a repetition gives up here.
     fn take(&mut self, field: Field, scanner: &mut Scanner<'a>) -> Option<()> {
         match field {
             Field::Kind => once(&mut self.kind, DeltaKind::of(scanner.string()?)?),
@@ -169,7 +169,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What a field means to a delta.
+/// The fields of a delta.
 #[derive(Debug, Clone, Copy)]
 enum Field {
     Kind,
@@ -183,7 +183,7 @@ enum Field {
 }
 
 impl Field {
-    /// The field of this name; `None` for what only other events have and a parser would look at.
+    /// Returns the field of this name; `None` for a field of other events that only the parser reads.
     fn named(key: &str) -> Option<Self> {
         if READ_BY_THE_PARSER.contains(&key) {
             return None;
@@ -197,7 +197,7 @@ fn once<T>(field: &mut Option<T>, value: T) -> Option<()> {
     field.replace(value).is_none().then_some(())
 }
 
-/// Eight bytes at a time: a byte below 32 borrows from its own highest bit, which was not set before.
+/// Tests eight bytes at a time: a byte below 32 borrows from its own highest bit, which was not set before.
 fn holds_control_characters(data: &[u8]) -> bool {
     let (words, rest) = data.as_chunks::<8>();
     let found = words.iter().fold(0, |found, word| {
@@ -207,7 +207,7 @@ fn holds_control_characters(data: &[u8]) -> bool {
     found & HIGHEST_BITS != 0 || rest.iter().any(|byte| *byte < b' ')
 }
 
-/// Goes through a text that holds no control characters.
+/// Scans a text without control characters.
 #[derive(Debug)]
 struct Scanner<'a> {
     text: &'a str,
@@ -229,7 +229,7 @@ impl<'a> Scanner<'a> {
         (self.next()? == expected).then_some(())
     }
 
-    /// The place in [`USUAL_FIELDS`] of the field that begins here, which is passed; looked for from `expected` on.
+    /// Skips the next field name, and returns its index in [`USUAL_FIELDS`]; the search starts at `expected`.
     fn field_near(&mut self, expected: usize) -> Option<usize> {
         let rest = self.text.as_bytes().get(self.position..)?;
         let mut places = expected..expected + USUAL_FIELDS.len();
@@ -238,7 +238,7 @@ impl<'a> Scanner<'a> {
         Some(place)
     }
 
-    /// A field's name and the colon after it.
+    /// Reads a field's name and the colon after it.
     fn key(&mut self) -> Option<&'a str> {
         let rest = self.text.as_bytes().get(self.position..)?.strip_prefix(b"\"")?;
         let length = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
@@ -249,7 +249,7 @@ impl<'a> Scanner<'a> {
         Some(key)
     }
 
-    /// What stands between a string's quotes.
+    /// Reads the inside of a string.
     fn string(&mut self) -> Option<&'a str> {
         self.expect(b'"')?;
         let begin = self.position;
@@ -262,7 +262,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// What may follow a backslash.
+    /// Skips the rest of an escape after the backslash.
     fn escape(&mut self) -> Option<()> {
         match self.next()? {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
@@ -271,7 +271,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A number without sign, fraction or exponent, of few enough digits to fit.
+    /// Reads a number without sign, fraction or exponent, with few enough digits to fit.
     fn number(&mut self) -> Option<u64> {
         let begin = self.position;
         let mut number = 0;
@@ -285,7 +285,7 @@ impl<'a> Scanner<'a> {
         (self.position > begin).then_some(number)
     }
 
-    /// A value that nobody looks at.
+    /// Skips an unused value.
     fn skip(&mut self) -> Option<()> {
         match self.peek()? {
             b'"' => self.string().map(drop),
@@ -299,7 +299,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// In the order in which the backend sends them.
+/// The fields in the order in which the backend sends them.
 const USUAL_FIELDS: [(&str, Field); 9] = [
     ("\"type\":", Field::Kind),
     ("\"content_index\":", Field::ContentIndex),
@@ -312,17 +312,17 @@ const USUAL_FIELDS: [(&str, Field); 9] = [
     ("\"summary_index\":", Field::SummaryIndex),
 ];
 
-/// What other events have and [`Event`] reads.
+/// The fields of other events that [`Event`] reads.
 const READ_BY_THE_PARSER: [&str; 10] =
     ["text", "refusal", "arguments", "input", "annotation", "annotation_index", "part", "item", "response", "headers"];
 
 const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
 const HIGHEST_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
 
-/// A longer event is rare enough for a parser.
+/// The longest event in bytes to read here; a longer one is rare enough for a parser.
 const LONGEST: usize = 4096;
 
-/// Any number of so many digits fits.
+/// The digits of the longest number that always fits.
 const MOST_DIGITS: usize = 19;
 
 #[cfg(test)]

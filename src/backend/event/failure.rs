@@ -1,4 +1,4 @@
-//! What the backend says when it fails, whichever of its dialects it uses.
+//! The backend's failures, in all of its formats.
 //!
 //! * `{"error":{message,type,param,code,…}}`: error bodies, nested `error` events and `response.failed`.
 //! * `{"code","message","param"}` at the top level: flat `error` events.
@@ -12,41 +12,41 @@ use crate::backend::event::Event;
 use crate::backend::event::sse::LARGEST_FRAME;
 use crate::fault::Details;
 
-/// A failure in the backend's own words.
+/// A failure, as the backend reports it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Failure {
     /// The backend's code, such as `rate_limit_exceeded`.
     pub code: Option<String>,
-    /// The backend's error type; some failures are told apart by it alone.
+    /// The backend's error type; some failures are distinguished only by it.
     pub r#type: Option<String>,
-    /// A sentence.
+    /// The message, a sentence.
     pub message: Option<String>,
     /// The request field at fault.
     pub param: Option<String>,
-    /// The HTTP status the failure would have had, where it says so itself.
+    /// The HTTP status that the failure would have had, if the failure tells it.
     pub status: Option<u16>,
-    /// What few failures say beside that.
+    /// Further facts, which few failures have.
     pub details: Details,
 }
 
 impl Failure {
-    /// When the usage window opens again: seconds from now, rounded up.
+    /// Returns the usage window's reset in seconds from now, rounded up.
     pub fn resets_in_seconds(&self) -> Option<u64> {
         self.details.resets_in_seconds.as_ref().and_then(whole)
     }
 
-    /// When the usage window opens again: Unix seconds, rounded up.
+    /// Returns the usage window's reset in Unix seconds, rounded up.
     pub fn resets_at(&self) -> Option<u64> {
         self.details.resets_at.as_ref().and_then(whole)
     }
 
-    /// The failure of an event that does not end where any does.
+    /// Creates the failure for an event that exceeds the largest frame.
     pub(crate) fn of_an_event_too_large() -> Self {
         let message = format!("the backend sent an event of more than {} MiB", LARGEST_FRAME >> 20);
         Self { code: Some(EVENT_TOO_LARGE.to_owned()), message: Some(message), ..Self::default() }
     }
 
-    /// The failure in an error body, or `None` if `body` is no JSON object of a known dialect.
+    /// Reads the failure in an error body, or `None` if `body` is no JSON object of a known format.
     pub fn from_body(body: &[u8]) -> Option<Self> {
         let value: Value = serde_json::from_slice(body).ok()?;
         let detail = value.get("detail");
@@ -59,7 +59,7 @@ impl Failure {
         detail.map(|detail| Self { message: Some(plain_text(detail)), ..Self::default() })
     }
 
-    /// The failure in an `error` event, nested or flat.
+    /// Reads the failure in an `error` event, nested or flat.
     pub fn from_error_event(data: &[u8]) -> Self {
         let value: Value = serde_json::from_slice(data).unwrap_or_default();
         match value.get("error") {
@@ -77,7 +77,7 @@ impl Failure {
         }
     }
 
-    /// The failure in a `response.failed` event.
+    /// Reads the failure in a `response.failed` event.
     pub fn from_failed_response(event: &Event<'_>) -> Self {
         #[derive(Default, Deserialize)]
         struct Failed {
@@ -107,7 +107,7 @@ impl Failure {
     }
 }
 
-/// The next whole number; none for what is negative.
+/// Rounds up to a whole number; none for a negative number.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is not negative")]
 fn whole(number: &Number) -> Option<u64> {
     number.as_f64().filter(|number| *number >= 0.0).map(|number| number.ceil() as u64)
@@ -118,10 +118,10 @@ impl From<Inconsistency> for Failure {
     }
 }
 
-/// The code of an answer with an event larger than any may be.
+/// The code of an answer with an event that exceeds the largest frame.
 pub(crate) const EVENT_TOO_LARGE: &str = "upstream_event_too_large";
 
-/// The code of an answer that cannot be true.
+/// The code of an answer that contradicts itself.
 pub(crate) const INCONSISTENT: &str = "upstream_answer_inconsistent";
 
 fn status_of(value: &Value) -> Option<u16> {
@@ -129,7 +129,7 @@ fn status_of(value: &Value) -> Option<u16> {
     u16::try_from(status).ok().filter(|status| (400..600).contains(status))
 }
 
-/// A string as it is, anything else as JSON.
+/// Returns a string unchanged, and anything else as JSON.
 fn plain_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -1,10 +1,10 @@
-//! The backend's events, seen through the few fields that matter.
+//! The backend's events, reduced to the few fields that matter.
 //!
-//! * An event is read in one pass that decodes nothing but its `type`: every other field of interest is a raw slice, and
-//!   fields of no interest are skipped. The keys may come in any order.
-//! * The large objects (`response`, `item`) are raw slices too and are looked into only by the events that need them.
-//! * [`sse`] cuts bytes into frames; [`delta`] reads the events that come most; [`failure`] is what went wrong; [`answerer`] is
-//!   which model answers, wherever the backend says so; [`usage`] writes the tokens used.
+//! * An event is read in one pass that decodes only its `type`: every other field of interest is a raw slice, and the
+//!   other fields are skipped. The keys may come in any order.
+//! * The large objects (`response`, `item`) are raw slices too, and are read only for the events that need them.
+//! * [`sse`] cuts bytes into frames; [`delta`] reads the most frequent events; [`failure`] reads failures; [`answerer`]
+//!   collects the answering model from all of the backend's fields; [`usage`] writes the tokens used.
 
 pub mod answerer;
 pub mod delta;
@@ -19,28 +19,28 @@ use serde_json::value::RawValue;
 
 use crate::json::Text;
 
-/// One event. Which fields are present depends on `kind`.
+/// One event. Its fields depend on `kind`.
 #[derive(Debug, Deserialize)]
 pub struct Event<'a> {
     /// The event's name, such as `response.output_text.delta`.
     #[serde(borrow, rename = "type")]
     pub kind: Cow<'a, str>,
-    /// The event's number in its stream.
+    /// The event's number in the stream.
     #[serde(default)]
     pub sequence_number: Option<u64>,
-    /// The item a delta belongs to.
+    /// The id of a delta's item.
     #[serde(borrow, default)]
     pub item_id: Option<&'a RawValue>,
     /// The item's place in the answer.
     #[serde(default)]
     pub output_index: Option<u64>,
-    /// The part of a message, or of raw reasoning.
+    /// The index of the part in a message, or in raw reasoning.
     #[serde(default)]
     pub content_index: Option<u64>,
-    /// The part of a reasoning summary.
+    /// The index of the part in a reasoning summary.
     #[serde(default)]
     pub summary_index: Option<u64>,
-    /// New characters.
+    /// The new characters.
     #[serde(borrow, default)]
     pub delta: Option<&'a RawValue>,
     /// A finished text.
@@ -67,27 +67,27 @@ pub struct Event<'a> {
     /// The item that begins or ends.
     #[serde(borrow, default)]
     pub item: Option<&'a RawValue>,
-    /// The whole answer, as far as it goes.
+    /// The answer so far.
     #[serde(borrow, default)]
     pub response: Option<&'a RawValue>,
-    /// Headers that the backend would have sent in its answer's head, had it known them then.
+    /// Headers that the backend did not know yet when it sent its answer's head.
     #[serde(borrow, default)]
     pub headers: Option<&'a RawValue>,
 }
 
 impl<'a> Event<'a> {
-    /// The event in a frame's data; `None` for anything that is not a JSON object with a `type`.
+    /// Reads the event in a frame's data; `None` for anything but a JSON object with a `type`.
     pub fn parse(data: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(data).ok()
     }
 
-    /// The new characters of a delta.
+    /// Returns the new characters of a delta.
     pub fn delta(&self) -> Option<Text<'a>> {
         self.delta.and_then(Text::of)
     }
 }
 
-/// Just the name of an event: what can be read of one whose other fields are not what they should be.
+/// Only the name of an event, which is readable even if other fields are malformed.
 #[derive(Debug, Deserialize)]
 pub struct Name<'a> {
     /// The event's name.
@@ -96,13 +96,13 @@ pub struct Name<'a> {
 }
 
 impl<'a> Name<'a> {
-    /// The name of the event in a frame's data; `None` for anything that is not a JSON object with a `type`.
+    /// Reads the name of the event in a frame's data; `None` for anything but a JSON object with a `type`.
     pub fn parse(data: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(data).ok()
     }
 }
 
-/// What is read of a `response` object.
+/// The fields read of a `response` object.
 #[derive(Debug, Default, Deserialize)]
 pub struct ResponseView<'a> {
     /// The backend's id of the answer.
@@ -111,10 +111,10 @@ pub struct ResponseView<'a> {
     /// Tokens used.
     #[serde(default)]
     pub usage: Option<Usage>,
-    /// Why an answer is incomplete.
+    /// The details of an incomplete answer.
     #[serde(default)]
     pub incomplete_details: Option<IncompleteDetails>,
-    /// The items, usually empty.
+    /// The items; usually empty.
     #[serde(borrow, default)]
     pub output: Option<&'a RawValue>,
     /// The model's name; often an echo of the request's.
@@ -123,88 +123,88 @@ pub struct ResponseView<'a> {
     /// The service tier; often an echo of the request's.
     #[serde(borrow, default)]
     pub service_tier: Option<&'a RawValue>,
-    /// Headers, as of an event.
+    /// Headers, as in an event.
     #[serde(borrow, default)]
     pub headers: Option<&'a RawValue>,
 }
 
 impl<'a> ResponseView<'a> {
-    /// The view of `raw`; fields that cannot be read count as absent.
+    /// Reads `raw`; unreadable fields count as absent.
     pub fn parse(raw: &'a RawValue) -> Self {
         serde_json::from_str(raw.get()).unwrap_or_default()
     }
 
-    /// Why an answer is incomplete: `max_output_tokens`, `content_filter`, …
+    /// Returns the reason of an incomplete answer: `max_output_tokens`, `content_filter`, …
     pub fn incomplete_reason(&self) -> Option<&str> {
         self.incomplete_details.as_ref()?.reason.as_deref()
     }
 }
 
-/// Why an answer is incomplete.
+/// The details of an incomplete answer.
 #[derive(Debug, Default, Deserialize)]
 pub struct IncompleteDetails {
-    /// `max_output_tokens`, `content_filter`, …
+    /// The reason: `max_output_tokens`, `content_filter`, …
     #[serde(default)]
     pub reason: Option<String>,
 }
 
-/// The backend's token counts. Input includes what was cached, output includes reasoning.
+/// The backend's token counts. Input includes cached tokens, output includes reasoning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct Usage {
     /// Tokens of the prompt.
     #[serde(default)]
     pub input_tokens: u64,
-    /// Parts of the prompt's tokens.
+    /// A breakdown of the prompt's tokens.
     #[serde(default)]
     pub input_tokens_details: Option<InputDetails>,
     /// Tokens of the answer.
     #[serde(default)]
     pub output_tokens: u64,
-    /// Parts of the answer's tokens.
+    /// A breakdown of the answer's tokens.
     #[serde(default)]
     pub output_tokens_details: Option<OutputDetails>,
-    /// Both together, as the backend counts them.
+    /// The sum of both, as the backend counts it.
     #[serde(default)]
     pub total_tokens: Option<u64>,
 }
 
 impl Usage {
-    /// Prompt and answer together.
+    /// Returns the tokens of prompt and answer together.
     pub fn total(&self) -> u64 {
         self.total_tokens.unwrap_or_else(|| self.input_tokens.saturating_add(self.output_tokens))
     }
 
-    /// How much of the prompt came from the cache.
+    /// Returns the prompt's tokens read from the cache.
     pub fn cached_tokens(&self) -> u64 {
         self.input_tokens_details.and_then(|details| details.cached_tokens).unwrap_or_default()
     }
 
-    /// How much of the prompt was written to the cache, where the backend says so.
+    /// Returns the prompt's tokens written to the cache, if the backend tells them.
     pub fn cache_write_tokens(&self) -> Option<u64> {
         self.input_tokens_details.and_then(|details| details.cache_write_tokens)
     }
 
-    /// How much of the answer was reasoning.
+    /// Returns the answer's tokens spent on reasoning.
     pub fn reasoning_tokens(&self) -> u64 {
         self.output_tokens_details.and_then(|details| details.reasoning_tokens).unwrap_or_default()
     }
 }
 
-/// Parts of a prompt's tokens.
+/// A breakdown of a prompt's tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct InputDetails {
-    /// Read from the cache.
+    /// Tokens read from the cache.
     #[serde(default)]
     pub cached_tokens: Option<u64>,
-    /// Written to the cache.
+    /// Tokens written to the cache.
     #[serde(default)]
     pub cache_write_tokens: Option<u64>,
 }
 
-/// Parts of an answer's tokens.
+/// A breakdown of an answer's tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct OutputDetails {
-    /// Spent on reasoning.
+    /// Tokens spent on reasoning.
     #[serde(default)]
     pub reasoning_tokens: Option<u64>,
 }

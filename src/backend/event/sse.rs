@@ -1,11 +1,11 @@
 //! Server-sent events: from reads of any size to whole frames.
 //!
-//! * A frame ends at a blank line; lines end in LF, CRLF or CR. A CR at the very end of what has arrived waits for the next
-//!   byte, so that the same bytes give the same frames however they were cut.
-//! * Whole frames inside one read are borrowed from it. Only a frame that spans reads is copied, and each of its bytes is
-//!   scanned once: the cost is linear in its size.
-//! * A frame that does not end within [`LARGEST_FRAME`] is given up ([`Framer::is_overfull`]): its beginning would be kept
-//!   for as long as the backend likes to go on.
+//! * A frame ends at a blank line; lines end in LF, CRLF or CR. A CR at the end of the received bytes waits for the
+//!   next byte, so that the same bytes give the same frames for any read boundaries.
+//! * Complete frames inside one read are borrowed from it. Only a frame that spans reads is copied, and each of its
+//!   bytes is scanned once: the cost is linear in its size.
+//! * A frame longer than [`LARGEST_FRAME`] is given up ([`Framer::is_overfull`]): otherwise its beginning would be kept
+//!   for as long as the backend continues it.
 //! * `data` lines of a frame are joined by a line feed; other fields stay in [`Frame::raw`] and are not interpreted.
 
 use std::borrow::Cow;
@@ -15,31 +15,31 @@ use memchr::{memchr, memchr_iter, memchr2, memchr2_iter};
 /// One event of the stream.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// The frame's bytes as they came, blank line included.
+    /// The frame's bytes as received, blank line included.
     pub raw: &'a [u8],
-    /// What its `data` lines hold.
+    /// The contents of the `data` lines.
     pub data: Cow<'a, [u8]>,
 }
 
 impl<'a> Frame<'a> {
-    /// Whether any client can read the frame's bytes as they are, so far as those of its data can be read: one `data` line,
-    /// a blank line at the end, nothing else that is no text, and no line that ends in a bare carriage return, which not
-    /// everybody takes for an end.
+    /// Returns whether any client can read the frame's bytes unchanged, provided that its data is readable: one `data`
+    /// line, a blank line at the end, otherwise only text, and no line that ends in a bare carriage return, which not
+    /// every client accepts as an end.
     pub fn is_plain(&self) -> bool {
         let Cow::Borrowed(data) = self.data else { return false };
         let Some(lines) = self.raw.strip_suffix(b"\n\n").or_else(|| self.raw.strip_suffix(b"\r\n\r\n")) else {
             return false;
         };
-        // What has been found in the data is not looked for again.
+        // The data has been checked already, so it is skipped here.
         let others = lines.strip_suffix(data).unwrap_or(lines);
         let is_bare = |end: usize| others.get(end + 1) != Some(&b'\n');
         !memchr_iter(b'\r', others).any(is_bare) && memchr(0, others).is_none() && std::str::from_utf8(others).is_ok()
     }
 
-    /// The frame in `raw`, or `None` if it has no `data` line (a comment, a bare `event`).
+    /// Reads the frame in `raw`, or `None` if it has no `data` line (a comment, a bare `event`).
     fn parse(raw: &'a [u8]) -> Option<Self> {
         let mut data: Option<Cow<'a, [u8]>> = None;
-        // Nothing stands in the blank line.
+        // The blank line has no contents.
         for line in lines(raw.strip_suffix(b"\n\n").unwrap_or(raw)) {
             let Some(value) = data_value(line) else { continue };
             data = Some(match data {
@@ -72,7 +72,7 @@ impl<'a> Frame<'a> {
 /// ```
 #[derive(Debug, Default)]
 pub struct Framer {
-    /// The beginning of a frame whose end has not arrived.
+    /// The beginning of an incomplete frame.
     carry: Vec<u8>,
     scan: Scan,
     begun: bool,
@@ -80,7 +80,7 @@ pub struct Framer {
 }
 
 impl Framer {
-    /// Takes the next bytes and hands every frame they complete to `each`, until it answers `false`.
+    /// Takes the next bytes and gives every completed frame to `each`, until it returns `false`.
     pub fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(Frame<'_>) -> bool) {
         if self.is_overfull {
             return;
@@ -110,13 +110,13 @@ impl Framer {
         }
     }
 
-    /// Whether a frame came that is larger than any may be. Nothing behind it is handed out.
+    /// Returns whether a frame exceeded the maximum size. No frames after it are given out.
     pub fn is_overfull(&self) -> bool {
         self.is_overfull
     }
 
-    /// The stream has ended: hands out a last frame that lacks its blank line. It is up to the caller to tell a whole event
-    /// from a cut one; a cut JSON text does not parse.
+    /// Takes the end of the stream, and gives out a last frame that lacks its blank line. The caller has to tell a
+    /// complete event from a truncated one; truncated JSON does not parse.
     pub fn end(&mut self, mut each: impl FnMut(Frame<'_>) -> bool) {
         let carry = std::mem::take(&mut self.carry);
         emit(&carry, &mut self.begun, &mut each);
@@ -129,14 +129,14 @@ fn emit(raw: &[u8], begun: &mut bool, each: &mut impl FnMut(Frame<'_>) -> bool) 
     Frame::parse(raw).is_none_or(each)
 }
 
-/// How far the search for a blank line has come, over any number of reads.
+/// The progress of the search for a blank line, over any number of reads.
 #[derive(Debug)]
 struct Scan {
-    /// The next byte begins a line.
+    /// Whether the next byte begins a line.
     at_line_start: bool,
-    /// The last byte was a CR: it ends its line, together with a LF if one follows.
+    /// Whether the last byte was a CR: it ends its line, together with a LF if one follows.
     after_carriage_return: bool,
-    /// The line that `after_carriage_return` ended was blank.
+    /// Whether the line that `after_carriage_return` ended was blank.
     after_blank_line: bool,
 }
 
@@ -147,7 +147,7 @@ impl Default for Scan {
 }
 
 impl Scan {
-    /// The number of bytes up to and including the first blank line; `None` when it has not arrived.
+    /// Returns the number of bytes up to and including the first blank line; `None` if it has not arrived.
     fn frame_end(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut position = 0;
         while let Some(&next) = bytes.get(position) {
@@ -178,7 +178,7 @@ impl Scan {
     }
 }
 
-/// The lines of a frame, without their ends.
+/// Iterates over the lines of a frame, without their ends.
 fn lines(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut start = 0;
     memchr2_iter(b'\n', b'\r', raw).chain(std::iter::once(raw.len())).map(move |end| {
@@ -188,7 +188,7 @@ fn lines(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// JSON without line breaks. A line break inside JSON is white space, and would end the `data` line.
+/// Returns the JSON without line breaks. A line break inside JSON is white space, and would end the `data` line.
 pub(crate) fn on_one_line(json: &str) -> Cow<'_, str> {
     if memchr2(b'\n', b'\r', json.as_bytes()).is_none() {
         return json.into();
@@ -205,12 +205,12 @@ fn data_value(line: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Bytes of one frame that spans reads. The largest events hold a generated image, of some 10 MB.
+/// The maximum bytes of one frame that spans reads. The largest events contain a generated image, of about 10 MB.
 pub const LARGEST_FRAME: usize = 64 << 20;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// A long event must not keep its memory for the rest of the stream.
+/// The buffer's capacity kept after a long event, whose memory is not needed for the rest of the stream.
 const RETAINED_CAPACITY: usize = 4096;
 
 #[cfg(test)]

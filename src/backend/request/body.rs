@@ -1,9 +1,9 @@
-//! A body for the backend, out of which reasoning can be cut without writing it again.
+//! A body for the backend, from which reasoning can be removed without writing the body again.
 //!
-//! * Encrypted reasoning is good for one account and one model. Whether the backend takes it shows only when it is sent, and
-//!   which account it is sent as may change between writing and sending: a login is replaced, a token is refused.
-//! * So the places of reasoning are noted while the body is written. As long as all of it may stay, every attempt shares one
-//!   buffer; what may not is cut out when a request is made.
+//! * Encrypted reasoning is valid for one account and one model. Only sending it shows whether the backend accepts it,
+//!   and the account may change between writing and sending: a login is replaced, a token is refused.
+//! * So the positions of reasoning are recorded while the body is written. As long as all of it may stay, every attempt
+//!   shares one buffer; otherwise each request is built without the invalid part.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use crate::conversation::turn::AccountDigest;
 use crate::json::Object;
 
-/// The answer that remembered reasoning stood in.
+/// The answer that contained remembered reasoning.
 #[derive(Debug)]
 pub struct Provenance {
     account: Arc<str>,
@@ -24,32 +24,32 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// Reasoning of an answer that `model` gave to `account`.
+    /// Creates the origin of reasoning in an answer by `model` to `account`.
     pub fn new(account: Arc<str>, model: String) -> Self {
         Self { account, model, refused: AtomicBool::new(false) }
     }
 
-    /// Whether `model` may be given it: the very model that thought it. What counts as the same family is nowhere
-    /// promised, and siblings of one generation refuse each other's where it is checked (openai/codex#17541 for two sizes of
-    /// one, BerriAI/litellm#41785 for Sol and Luna).
+    /// Returns whether `model` may receive it: only the very model that produced it. No source promises which models
+    /// count as one family, and siblings of one generation refuse each other's reasoning if it is checked
+    /// (openai/codex#17541 for two sizes of one, BerriAI/litellm#41785 for Sol and Luna).
     pub fn serves(&self, model: &str) -> bool {
         self.model == model && !self.refused.load(Ordering::Relaxed)
     }
 
-    /// The backend could not read it, and will not the next time.
+    /// Records that the backend could not read it, so that it is not sent again.
     pub fn refuse(&self) {
         self.refused.store(true, Ordering::Relaxed);
     }
 }
 
-/// Where a piece of reasoning comes from.
+/// The origin of a piece of reasoning.
 #[derive(Debug, Clone)]
 pub enum Origin {
-    /// The client: the place in the `input` it sent, or none if it sent it with an earlier request.
+    /// The client: the index in its `input`, or none if the client sent it with an earlier request.
     Client(Option<usize>),
     /// An answer that this program remembers.
     Memory(Arc<Provenance>),
-    /// The client, under a seal that tells the account it is good for.
+    /// The client, under a seal that names the account for which it is valid.
     Sealed(AccountDigest),
 }
 
@@ -66,7 +66,7 @@ impl PartialEq for Origin {
 
 impl Eq for Origin {}
 
-/// What stands for the account `id` in a seal.
+/// Returns the digest of the account `id` for a seal.
 pub fn account_digest(id: &str) -> AccountDigest {
     let mut digest = AccountDigest::default();
     digest.copy_from_slice(&Sha256::digest(id)[..size_of::<AccountDigest>()]);
@@ -78,7 +78,7 @@ pub fn account_digest(id: &str) -> AccountDigest {
 pub struct Reasoning {
     /// The bytes of the item, an element of an array.
     pub range: Range<usize>,
-    /// Where it comes from.
+    /// The item's origin.
     pub origin: Origin,
 }
 
@@ -86,16 +86,16 @@ pub struct Reasoning {
 #[derive(Debug, Clone, Default)]
 pub struct Body {
     json: Bytes,
-    /// In the order of the text.
+    /// The reasoning items, in the order of the text.
     reasoning: Vec<Reasoning>,
 }
 
-/// Which reasoning an attempt goes without.
+/// The reasoning that an attempt leaves out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Without<'a> {
-    /// That of other accounts than this one.
+    /// The reasoning of other accounts than this one.
     OthersThan(&'a str),
-    /// All of it.
+    /// All reasoning.
     Any,
 }
 
@@ -111,12 +111,12 @@ impl Without<'_> {
 }
 
 impl Body {
-    /// The body `json` with `reasoning` in it, in the order of the text.
+    /// Creates a body from `json` with the `reasoning` in it, in the order of the text.
     pub fn new(json: Vec<u8>, reasoning: Vec<Reasoning>) -> Self {
         Self { json: json.into(), reasoning }
     }
 
-    /// The same without the wish for the pages that a search finds; `None` where there is none.
+    /// Returns the body without the request for a search's pages; `None` if it has no such request.
     pub fn without_sources(&self) -> Option<Self> {
         let entries: Object<'_> = serde_json::from_slice(&self.json).ok()?;
         let include = entries.find("include").filter(|include| include.get() == INCLUDE_WITH_SOURCES)?.get();
@@ -132,22 +132,22 @@ impl Body {
         Some(Self::new(json, self.reasoning.iter().map(move_along).collect()))
     }
 
-    /// How many bytes the whole body has.
+    /// Returns the bytes of the whole body.
     pub fn len(&self) -> usize {
         self.json.len()
     }
 
-    /// Whether there is no body.
+    /// Returns whether the body is empty.
     pub fn is_empty(&self) -> bool {
         self.json.is_empty()
     }
 
-    /// Whether there is reasoning that could be cut out.
+    /// Returns whether the body contains reasoning that could be removed.
     pub fn has_reasoning(&self) -> bool {
         !self.reasoning.is_empty()
     }
 
-    /// The bytes to send; the whole body's own where nothing has to go.
+    /// Returns the bytes to send; the whole body's own buffer if nothing has to be removed.
     pub fn bytes(&self, without: Without<'_>) -> Bytes {
         if self.cut(without).next().is_none() {
             return self.json.clone();
@@ -155,7 +155,7 @@ impl Body {
         self.split(|origin| !without.takes(origin)).0.into()
     }
 
-    /// The bytes without the reasoning whose origin does not `stay`, and the rest of the reasoning in them.
+    /// Returns the bytes without the reasoning whose origin does not `stay`, and the remaining reasoning in them.
     pub(super) fn split(&self, stay: impl Fn(&Origin) -> bool) -> (Vec<u8>, Vec<Reasoning>) {
         let mut out = Vec::with_capacity(self.json.len());
         let mut left = Vec::new();
@@ -169,7 +169,7 @@ impl Body {
                 out.extend_from_slice(self.json.get(range.clone()).unwrap_or_default());
                 left.push(Reasoning { range: start..out.len(), origin: reasoning.origin.clone() });
             } else if out.last() == Some(&b',') {
-                // One of the commas around it goes along.
+                // One of the commas around it is removed too.
                 out.pop();
             } else if self.json.get(rest) == Some(&b',') {
                 rest += 1;
@@ -179,12 +179,12 @@ impl Body {
         (out, left)
     }
 
-    /// The reasoning that [`Body::bytes`] leaves out.
+    /// Returns the reasoning that [`Body::bytes`] leaves out.
     pub fn cut(&self, without: Without<'_>) -> impl Iterator<Item = &Reasoning> {
         self.reasoning.iter().filter(move |reasoning| without.takes(&reasoning.origin))
     }
 
-    /// The backend has refused the reasoning: what is remembered of it is not put into a body again.
+    /// Records that the backend refused the reasoning: its remembered part is not put into a body again.
     pub fn refuse_reasoning(&self) {
         for reasoning in &self.reasoning {
             if let Origin::Memory(provenance) = &reasoning.origin {
@@ -194,16 +194,17 @@ impl Body {
     }
 }
 
-/// What every answer is to hold.
+/// The contents requested of every answer.
 pub(super) const INCLUDE: &str = r#"["reasoning.encrypted_content"]"#;
-/// The same with the pages that a search of the web finds.
+/// The same, with the pages that a web search finds.
 pub(super) const INCLUDE_WITH_SOURCES: &str = r#"["reasoning.encrypted_content","web_search_call.action.sources"]"#;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// `a` and `b` are the memory's, of those accounts; `c` is the client's; anything else stays.
+    /// Creates a body: `a` and `b` are remembered reasoning of those accounts; `c` is the client's; anything else
+    /// stays.
     fn body(items: &[&str]) -> Body {
         let (mut json, mut reasoning) = (b"{\"x\":[".to_vec(), Vec::new());
         for (index, item) in items.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Identifiers the backend accepts.
+//! Identifiers that the backend accepts.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,11 @@ use sha2::{Digest as _, Sha256};
 /// The longest identifier the backend takes, in characters.
 const MAX_LENGTH: usize = 64;
 
-/// How much of a too long identifier stays readable.
+/// The readable beginning kept of an identifier that is too long.
 const KEPT: usize = 23;
 
-/// `id` itself, or for one that is too long or empty a shorter one: the same each time, and different for different ids.
+/// Returns `id` unchanged, or a short replacement for an id that is too long or empty: the same each time, and
+/// different for different ids.
 pub(crate) fn fit(id: Cow<'_, str>) -> Cow<'_, str> {
     if !id.is_empty() && id.chars().count() <= MAX_LENGTH {
         return id;
@@ -21,7 +22,7 @@ pub(crate) fn fit(id: Cow<'_, str>) -> Cow<'_, str> {
     Cow::Owned(format!("{kept}_{digest}"))
 }
 
-/// Lower-case hexadecimal.
+/// Writes lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()

@@ -20,16 +20,16 @@ pub(super) fn write_input(content: &Content<'_>, out: &mut Vec<u8>) {
     parts.end();
 }
 
-/// A stretch of what the assistant said.
+/// A stretch of an assistant's message.
 #[derive(Debug)]
 pub(super) enum Stretch<'p, 'a> {
     /// Texts and refusals.
     Said(Vec<Text<'p>>),
-    /// Parts that the backend takes from users only.
+    /// Parts that the backend accepts only from users.
     Shown(Vec<&'p Part<'a>>),
 }
 
-/// What the assistant said, in its order; nothing for empty texts.
+/// Divides the assistant's message into stretches, in order; empty texts give none.
 pub(super) fn stretches<'p, 'a: 'p>(content: &'p Content<'a>, refusal: Option<Text<'a>>) -> Vec<Stretch<'p, 'a>> {
     let mut stretches = Vec::new();
     let say = |text: Text<'p>, stretches: &mut Vec<Stretch<'p, 'a>>| match stretches.last_mut() {
@@ -44,7 +44,7 @@ pub(super) fn stretches<'p, 'a: 'p>(content: &'p Content<'a>, refusal: Option<Te
         match (part, stretches.last_mut()) {
             (Part::Text(text) | Part::Refusal(text), _) => say(*text, &mut stretches),
             (Part::Composed(text), _) => say(Text::from_escaped(text), &mut stretches),
-            // It has been said before the message.
+            // The name comes before the message.
             (Part::Name(_), _) => {}
             (Part::Image { .. } | Part::File { .. }, Some(Stretch::Shown(parts))) => parts.push(part),
             (Part::Image { .. } | Part::File { .. }, _) => stretches.push(Stretch::Shown(vec![part])),
@@ -56,14 +56,14 @@ pub(super) fn stretches<'p, 'a: 'p>(content: &'p Content<'a>, refusal: Option<Te
     stretches
 }
 
-/// Writes an array of what the assistant said.
+/// Writes an array of the assistant's texts and refusals.
 pub(super) fn write_said(texts: &[Text<'_>], out: &mut Vec<u8>) {
     let mut parts = ArrayWriter::begin(out);
     texts.iter().for_each(|text| write_text("output_text", *text, &mut parts));
     parts.end();
 }
 
-/// Writes an array that says which of several assistants speaks next.
+/// Writes an array that names the next speaker among several assistants.
 pub(super) fn write_author(name: Text<'_>, out: &mut Vec<u8>) {
     let mut parts = ArrayWriter::begin(out);
     write_text(
@@ -74,14 +74,15 @@ pub(super) fn write_author(name: Text<'_>, out: &mut Vec<u8>) {
     parts.end();
 }
 
-/// Writes an array of what the assistant showed.
+/// Writes an array of the assistant's images and files.
 pub(super) fn write_shown(shown: &[&Part<'_>], out: &mut Vec<u8>) {
     let mut parts = ArrayWriter::begin(out);
     shown.iter().for_each(|part| write_part(part, &mut parts));
     parts.end();
 }
 
-/// Writes the value of a call's `output`: a string where there is only text, unless its parts stay apart; otherwise parts.
+/// Writes the value of a call's `output`: a string if there is only text, unless its parts stay separate; otherwise
+/// parts.
 pub(super) fn write_output(content: &Content<'_>, parts_apart: bool, out: &mut Vec<u8>) {
     let joined = if parts_apart && content.parts().len() > 1 { None } else { joined_text(content) };
     match joined {
@@ -94,7 +95,7 @@ pub(super) fn write_output(content: &Content<'_>, parts_apart: bool, out: &mut V
     }
 }
 
-/// Writes the parts of a user message that quotes an output no call is waiting for.
+/// Writes the parts of a user message that quotes an output without a waiting call.
 pub(super) fn write_orphan(orphan: &Orphan<'_>, content: &Content<'_>, out: &mut Vec<u8>) {
     let (what, name) = match *orphan {
         Orphan { reference: CallReference::Id(id), is_known } => (orphan_heading(is_known), id),
@@ -116,7 +117,7 @@ pub(super) fn write_orphan(orphan: &Orphan<'_>, content: &Content<'_>, out: &mut
     parts.end();
 }
 
-/// The text of a content that is nothing but text, escaped, its parts on lines of their own.
+/// Joins a content of texts alone, escaped, with each part on a line of its own.
 pub(super) fn joined_text(content: &Content<'_>) -> Option<String> {
     match content {
         Content::Absent => Some(String::new()),
@@ -139,7 +140,7 @@ pub(super) fn joined_text(content: &Content<'_>) -> Option<String> {
 fn write_part(part: &Part<'_>, parts: &mut ArrayWriter<'_>) {
     match part {
         Part::Text(text) | Part::Refusal(text) => write_text("input_text", *text, parts),
-        // Parts of a message may be put together without anything between them.
+        // Parts of a message may be joined without a separator.
         Part::Name(name) => {
             write_text("input_text", Text::from_escaped(&format!(r"{}:\n", name.escaped())), parts);
         }
@@ -164,7 +165,7 @@ fn write_part(part: &Part<'_>, parts: &mut ArrayWriter<'_>) {
     }
 }
 
-/// Writes a URL as a JSON string: a data URL for what is here in base64.
+/// Writes a URL as a JSON string: a data URL for inline base64.
 fn write_source(source: &Source<'_>, out: &mut Vec<u8>) {
     let pieces = match source {
         Source::Url(url) => ["\"", url.escaped(), "", "", "\""],

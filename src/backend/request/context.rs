@@ -1,4 +1,4 @@
-//! What both APIs' requests become.
+//! The input and result of a translation, for both APIs.
 
 use std::sync::Arc;
 
@@ -9,26 +9,27 @@ use crate::json::{Object, ObjectWriter, Text};
 use crate::models::Resolution;
 use crate::models::effort::Effort;
 
-/// A body the backend accepts, and what goes with it.
+/// A body that the backend accepts, with its metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackendRequest {
     /// The JSON body.
     pub body: Vec<u8>,
     /// The conversation's cache key, sent in the body and as a header.
     pub session_key: String,
-    /// Parameters of the client's that change nothing.
+    /// The client's parameters without effect.
     pub ignored: Vec<String>,
-    /// Names of tools that the backend knows by others; none for most.
+    /// The tools' names changed for the backend; none for most requests.
     pub names: Option<Arc<ToolNames>>,
-    /// The encrypted reasoning in the body, in its order: the backend may refuse the request for that alone.
+    /// The encrypted reasoning in the body, in order: the backend may refuse the request only because of it.
     pub reasoning: Vec<Reasoning>,
-    /// Remembered reasoning of the conversation was left out, because another model thought it or it has been refused.
+    /// Whether remembered reasoning of the conversation was left out, because it belongs to another model or was
+    /// refused.
     pub reasoning_left_out: bool,
-    /// The references of the client's input, in their order.
+    /// The references in the client's input, in order.
     pub references: Vec<Reference>,
 }
 
-/// What a translation needs beside the client's body.
+/// The input of a translation besides the client's body.
 #[derive(Clone, Copy)]
 pub struct Context<'c> {
     /// The model and effort to send.
@@ -37,21 +38,21 @@ pub struct Context<'c> {
     pub session_header: Option<&'c str>,
     /// The operator's own instructions, sent in place of the client's.
     pub instructions: Option<&'c str>,
-    /// The client is a Codex CLI, which knows parameters that nobody else does.
+    /// Whether the client is a Codex CLI, which has parameters of its own.
     pub is_codex: bool,
-    /// The reasoning that led to the call with an id.
+    /// Looks up the reasoning that led to the call with an id.
     pub reasoning: Recall<'c, Arc<RememberedReasoning>>,
-    /// The item of an earlier answer with an id.
+    /// Looks up the item of an earlier answer by its id.
     pub answered: Recall<'c, RememberedItem>,
-    /// For each item that an earlier turn put before the client's input, the answer it stood in; none where it was input.
+    /// For each item that an earlier turn put before the client's input, its answer; none for an input item.
     pub remembered: &'c [Option<Arc<Provenance>>],
 }
 
-/// What is remembered by an id; nothing for most.
+/// A lookup by id in the memory; most ids have no entry.
 pub type Recall<'c, T> = &'c dyn Fn(&str) -> Option<T>;
 
 impl<'c> Context<'c> {
-    /// `model`, and nothing beside it.
+    /// Creates a context for `model` with no other input.
     pub fn new(model: &'c Resolution) -> Self {
         Self {
             model,
@@ -76,12 +77,12 @@ fn nothing<T>(_id: &str) -> Option<T> {
 }
 
 impl Context<'_> {
-    /// Whether the service tier that a client asks for is sent, as the one tier that there is.
+    /// Returns whether the client's service tier is sent, as the only available tier.
     pub fn is_priority(&self, asked: Option<&str>) -> bool {
         self.service_tier(asked) == ServiceTier::Priority
     }
 
-    /// Whether the client's service tier can be had, and by which name: only one is ever accepted.
+    /// Returns the handling of the client's service tier, with the name to send: the backend accepts only one.
     pub(crate) fn service_tier(&self, asked: Option<&str>) -> ServiceTier {
         match asked {
             None => ServiceTier::Unasked,
@@ -91,19 +92,19 @@ impl Context<'_> {
     }
 }
 
-/// What becomes of a service tier.
+/// The handling of a service tier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServiceTier {
-    /// The client named none.
+    /// The client requested no tier.
     Unasked,
-    /// Sent as `priority`.
+    /// The tier is sent as `priority`.
     Priority,
-    /// Not to be had for this model or at all.
+    /// The tier is not available for this model, or not at all.
     Ignored,
 }
 
-/// The summary to ask for where the client shows reasoning: summaries come only when asked for, and a chat client does not
-/// know to ask.
+/// Returns the summary to request if the client shows reasoning: the backend sends summaries only on request, and a
+/// chat client cannot request them.
 pub(crate) fn shown_summary<'a>(model: &Resolution, asked: Option<Text<'a>>) -> Option<Text<'a>> {
     if model.effort == Some(Effort::None) {
         return None;
@@ -138,26 +139,26 @@ pub(crate) fn write_reasoning(
 /// An item of an earlier answer.
 #[derive(Debug, Clone)]
 pub struct RememberedItem {
-    /// The item as the backend gave it, a JSON object.
+    /// The item, in the backend's own form, as a JSON object.
     pub json: String,
-    /// The answer it stood in.
+    /// The answer that contained it.
     pub provenance: Arc<Provenance>,
 }
 
-/// What became of a reference.
+/// The resolution of a reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
-    /// Its place in the client's input.
+    /// The index in the client's input.
     pub index: usize,
-    /// The item that took its place, unless it was left out.
+    /// The item that replaces it, unless it was left out.
     pub item: Option<String>,
 }
 
 /// Reasoning of an earlier answer.
 #[derive(Debug)]
 pub struct RememberedReasoning {
-    /// The items and their call.
+    /// The reasoning items and their call.
     pub kept: KeptReasoning,
-    /// The answer they stood in.
+    /// The answer that contained them.
     pub provenance: Arc<Provenance>,
 }

@@ -1,9 +1,10 @@
-//! The conversation as the backend wants it: every call with exactly one output, every output with its call.
+//! The conversation in the form that the backend requires: every call with exactly one output, every output with its
+//! call.
 //!
-//! * Which output answers which call, and the id of each, is [`pairing`](crate::backend::request::pairing)'s to say.
-//! * An output is sent right behind the calls of its message, wherever the client put it.
-//! * A second output for a call, or one without any call, becomes a user message that quotes it.
-//! * A call without output gets one that says so.
+//! * [`pairing`](crate::backend::request::pairing) assigns outputs to calls, and gives each its id.
+//! * An output is sent directly after the calls of its message, regardless of its position in the client's history.
+//! * A second output for a call, or an output without a call, becomes a user message that quotes it.
+//! * A call without output gets an output that says so.
 //! * Everything else keeps its order, and nothing is left out.
 
 use std::borrow::Cow;
@@ -18,19 +19,19 @@ use crate::json::Text;
 /// One item of the backend's `input`.
 #[derive(Debug)]
 pub(super) enum Item<'m, 'a> {
-    /// A message of the user's.
+    /// A message by the user.
     User(&'m Content<'a>),
     /// A system or developer message that is not at the beginning.
     Developer(&'m Content<'a>),
-    /// Which of several assistants speaks next.
+    /// The next speaker among several assistants.
     Author(Text<'a>),
-    /// What the assistant said, and refused to say.
+    /// A message by the assistant, with its refusal.
     Assistant { content: &'m Content<'a>, refusal: Option<Text<'a>> },
     /// A call.
     Call {
-        /// As it is sent.
+        /// The id to send.
         id: Cow<'m, str>,
-        /// As the client knows it; once in a history, so that nothing remembered for an id is put back twice.
+        /// The client's id; only once in a history, so that nothing remembered for an id is put back twice.
         original_id: Option<Text<'a>>,
         custom: bool,
         name: Text<'a>,
@@ -38,25 +39,25 @@ pub(super) enum Item<'m, 'a> {
     },
     /// A call's output.
     Output { id: Cow<'m, str>, custom: bool, content: &'m Content<'a>, parts_apart: bool },
-    /// The output that a call never got.
+    /// A placeholder for the missing output of a call.
     MissingOutput { id: Cow<'m, str>, custom: bool },
     /// Reasoning of an earlier answer.
     Reasoning(&'m SealedReasoning),
     /// An item in the backend's own form.
     Raw(&'m str),
-    /// An output that answers no call.
+    /// An output without a call.
     Orphan { orphan: Orphan<'a>, content: &'m Content<'a> },
 }
 
-/// Which call an output without one claims to answer.
+/// The call that an orphaned output claims to answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Orphan<'a> {
     pub(super) reference: CallReference<'a>,
-    /// There is such a call; it has an output already.
+    /// Whether that call exists, with another output.
     pub(super) is_known: bool,
 }
 
-/// Puts `messages` in the order and the pairs that the backend accepts.
+/// Puts `messages` into the order and the pairs that the backend accepts.
 pub(super) fn normalise<'m, 'a>(messages: &'m [Turn<'a>]) -> Vec<Item<'m, 'a>> {
     let history = History::read(messages);
     let pairing = Pairing::new(&history.call_points, &history.output_points);
@@ -68,7 +69,7 @@ pub(super) fn normalise<'m, 'a>(messages: &'m [Turn<'a>]) -> Vec<Item<'m, 'a>> {
             Turn::Instruction(content) => writer.items.push(Item::Developer(content)),
             Turn::User(content) => writer.items.push(Item::User(content)),
             Turn::Assistant { content, refusal, .. } => {
-                // Before the message itself, so that nothing comes between it and its reasoning.
+                // The name comes before the message itself, so that nothing separates the message from its reasoning.
                 if let Some(Part::Name(name)) = content.parts().first() {
                     writer.items.push(Item::Author(*name));
                 }
@@ -88,11 +89,11 @@ pub(super) fn normalise<'m, 'a>(messages: &'m [Turn<'a>]) -> Vec<Item<'m, 'a>> {
     writer.items
 }
 
-/// The calls and outputs of a conversation, in its order.
+/// The calls and outputs of a conversation, in order.
 #[derive(Default)]
 struct History<'m, 'a> {
     calls: Vec<&'m Call<'a>>,
-    /// Where each call stands and how it is known.
+    /// The position and id of each call.
     call_points: Vec<Point<'a>>,
     outputs: Vec<(&'m Content<'a>, bool)>,
     output_points: Vec<Point<'a>>,
@@ -121,7 +122,8 @@ impl<'m, 'a> History<'m, 'a> {
     }
 }
 
-/// Outputs of chat name no kind of call, so that all calls with an id are of one.
+/// Returns the point of a reference. Outputs of chat do not tell the kind of call, so all calls with an id count as one
+/// kind.
 fn point(reference: CallReference<'_>, place: usize) -> Point<'_> {
     match reference {
         CallReference::Id(id) => Point { family: Family::Function, key: id.decode(), place },
@@ -132,15 +134,15 @@ fn point(reference: CallReference<'_>, place: usize) -> Point<'_> {
 struct Writer<'m, 'a> {
     history: History<'m, 'a>,
     pairing: Pairing<'a>,
-    /// The first call that has not been written.
+    /// The first unwritten call.
     next_call: usize,
-    /// Ids of the client's that have come.
+    /// The client's ids so far.
     seen: HashSet<Cow<'a, str>>,
     items: Vec<Item<'m, 'a>>,
 }
 
 impl<'m, 'a> Writer<'m, 'a> {
-    /// The calls of the message at `place`, then their outputs in the order the client sent them.
+    /// Writes the calls of the message at `place`, then their outputs in the client's order.
     fn write_calls(&mut self, place: usize) {
         let mut answered = Vec::new();
         let mut unanswered = Vec::new();

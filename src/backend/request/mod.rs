@@ -1,12 +1,14 @@
-//! The body that the backend accepts, written from a conversation.
+//! The body for the backend, written from a conversation.
 //!
-//! * The body is built from the list of what the backend accepts; a client's object is never copied with deletions. System and
-//!   developer messages at the beginning become `instructions` ([`prompt`]); later ones stay where they are.
-//! * [`history`] puts calls and outputs into the order that the backend wants ([`pairing`]), [`content`] and [`tools`] write
-//!   them, and [`replay`] puts remembered reasoning back.
-//! * [`mod@body`] is a body out of which reasoning can be cut; [`readdress`] puts another model into one.
-//! * [`names`] and [`schema`] put right what the backend would refuse; [`session`] is the cache key of a conversation.
-//! * [`context`] is what a translation needs beside the client's body, and what it gives.
+//! * The body is built from the list of fields that the backend accepts; a client's object is never copied with
+//!   deletions. System and developer messages at the beginning become `instructions` ([`prompt`]); later ones keep
+//!   their place.
+//! * [`history`] puts calls and outputs into the order that the backend requires ([`pairing`]), [`content`] and
+//!   [`tools`] write them, and [`replay`] puts remembered reasoning back.
+//! * [`mod@body`] is a body from which reasoning can be removed; [`readdress`] changes its model.
+//! * [`names`] and [`schema`] correct names and schemas that the backend would refuse; [`session`] is the cache key of
+//!   a conversation.
+//! * [`context`] is the input of a translation besides the client's body, and its result.
 
 pub mod body;
 pub(crate) mod call_id;
@@ -42,7 +44,7 @@ use crate::conversation::turn::Turn;
 use crate::json::{ArrayWriter, ObjectWriter, Path, Text};
 use crate::models::effort::Effort;
 
-/// The body for `conversation`.
+/// Writes the body for `conversation`.
 ///
 /// ```
 /// use codex_proxy::backend::request::context::Context;
@@ -91,13 +93,13 @@ pub fn translate(conversation: &Conversation<'_>, context: &Context<'_>) -> Back
     BackendRequest { body, session_key, ignored, names, reasoning, reasoning_left_out, references }
 }
 
-/// What the answer is to hold beside what it holds anyway.
+/// Returns the contents to request of the answer.
 fn included(conversation: &Conversation<'_>) -> &'static str {
     let tells_sources = conversation.web_search.as_ref().is_some_and(|search| search.tells_sources);
     if tells_sources { body::INCLUDE_WITH_SOURCES } else { body::INCLUDE }
 }
 
-/// Writes the conversation; says which reasoning was put back into it.
+/// Writes the conversation, and returns the reasoning put back into it.
 fn write_input(
     prompt: &Prompt<'_, '_>,
     context: &Context<'_>,
@@ -135,7 +137,7 @@ fn write_item(item: &Item<'_, '_>, names: Option<&ToolNames>, input: &mut ArrayW
                 write_message("developer", input.element(), |out| content::write_input(content, out));
             }
         }
-        // The backend knows no names, and one among the assistant's own words would be imitated.
+        // The backend has no field for names, and the model would imitate a name inside the assistant's own text.
         Item::Author(name) => {
             write_message("developer", input.element(), |out| content::write_author(*name, out));
         }
@@ -145,7 +147,7 @@ fn write_item(item: &Item<'_, '_>, names: Option<&ToolNames>, input: &mut ArrayW
                     Stretch::Said(texts) => {
                         write_message("assistant", input.element(), |out| content::write_said(&texts, out));
                     }
-                    // The backend takes images and files from users only; better from the wrong mouth than lost.
+                    // The backend accepts images and files only from users; a changed role is better than a lost part.
                     Stretch::Shown(parts) => {
                         write_message("user", input.element(), |out| content::write_shown(&parts, out));
                     }
@@ -163,7 +165,7 @@ fn write_item(item: &Item<'_, '_>, names: Option<&ToolNames>, input: &mut ArrayW
             };
             call.end();
         }
-        // Reasoning is written where its place is noted.
+        // Reasoning is written by the code that records its position.
         Item::Reasoning(_) => {}
         Item::Raw(json) => input.element().extend_from_slice(json.as_bytes()),
         Item::Output { id, custom, content, parts_apart } => {
@@ -241,7 +243,7 @@ fn write_format(format: &ResponseFormat<'_>, mut object: ObjectWriter<'_>) {
 }
 
 fn derived_key(conversation: &Conversation<'_>, context: &Context<'_>, prompt: &Prompt<'_, '_>) -> String {
-    // A conversation goes on under its key when its model is retired between two turns.
+    // A conversation keeps its key if its model is retired between two turns.
     let mut key = SessionKey::new(&context.model.meant);
     prompt.identify(&mut key);
     for name in conversation.tools.iter().filter_map(Tool::name) {
@@ -263,7 +265,7 @@ fn derived_key(conversation: &Conversation<'_>, context: &Context<'_>, prompt: &
     key.finish()
 }
 
-/// The names that are sent in place of those in `request`.
+/// Returns the names to send in place of those in `conversation`.
 fn tool_names<'a>(conversation: &Conversation<'a>) -> Option<ToolNames> {
     ToolNames::of(&|each: &mut dyn FnMut(Text<'a>)| {
         conversation.tools.iter().filter_map(Tool::name).for_each(&mut *each);

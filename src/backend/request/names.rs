@@ -1,11 +1,12 @@
-//! Names of tools that the backend refuses, and the names that are sent in their place.
+//! Names of tools that the backend refuses, and their replacements.
 //!
-//! * The backend takes up to 64 letters, digits, `_` and `-`. Tools that come from MCP servers have dots, slashes and longer
+//! * The backend accepts up to 64 letters, digits, `_` and `-`. Tools of MCP servers have dots, slashes and longer
 //!   names (openai/codex#1289, openai/codex#8174).
-//! * Another name is sent as its beginning and a piece of its hash: the same on every turn, and no other name of the request.
-//! * A call in the answer gets its own name back. For a request without such names there is no table and nothing to do.
-//! * A call in the history whose name is empty, which the backend refuses too (diegosouzapw/OmniRoute#346), is sent under a
-//!   name that says so; nothing is ever called by that name.
+//! * The replacement is the beginning of the name and a piece of its hash: the same on every turn, and unlike any other
+//!   name of the request.
+//! * A call in the answer gets its own name back. A request without such names has no table and no cost.
+//! * A call in the history with an empty name, which the backend refuses too (diegosouzapw/OmniRoute#346), is sent
+//!   under a name that says so; no call ever uses that name.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -17,24 +18,25 @@ use sha2::{Digest as _, Sha256};
 use crate::backend::request::call_id::hex;
 use crate::json::{ObjectWriter, Text};
 
-/// The names that are sent in place of others.
+/// The replaced names and their replacements.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ToolNames {
-    /// By the client's name.
+    /// The replacement by the client's name.
     sent: HashMap<Arc<str>, Arc<str>>,
-    /// By the name that is sent.
+    /// The client's name by the replacement.
     own: HashMap<Arc<str>, Arc<str>>,
 }
 
 impl ToolNames {
-    /// The table for a request that has `names`, decoded or not, in this order; `None` where each can be sent as it is.
+    /// Creates the table for a request with `names`, decoded or not, in this order; `None` if each can be sent
+    /// unchanged.
     pub(crate) fn of<'n>(names: &(impl Fn(&mut dyn FnMut(Text<'n>)) + ?Sized)) -> Option<Self> {
         let mut all_fit = true;
         names(&mut |name| all_fit &= fits(name));
         if all_fit {
             return None;
         }
-        // A name that does not fit is never given to another, so it need not be kept free.
+        // A name that must be replaced is never given to another tool, so it need not be reserved.
         let (mut taken, mut others) = (HashSet::new(), Vec::new());
         names(&mut |name| {
             if fits(name) {
@@ -70,13 +72,13 @@ impl ToolNames {
         self.sent.insert(name, sent);
     }
 
-    /// The client's name for a tool that the backend knows as `sent`, where they differ.
+    /// Returns the client's name for a tool that is sent as `sent`, if they differ.
     pub fn own(&self, sent: &str) -> Option<&str> {
         self.own.get(sent).map(AsRef::as_ref)
     }
 
-    /// Whether one of the names that are sent stands in `json` as a string of its own. The text is walked once, however
-    /// many names there are.
+    /// Returns whether a replacement occurs in `json` as a string of its own. The text is walked once for any number of
+    /// names.
     pub(crate) fn are_in(&self, json: &[u8]) -> bool {
         let mut start = 0;
         memchr_iter(b'"', json).any(|quote| {
@@ -87,13 +89,13 @@ impl ToolNames {
         })
     }
 
-    /// The name that is sent for the client's `name`, where they differ.
+    /// Returns the replacement for the client's `name`, if there is one.
     fn sent(&self, name: Text<'_>) -> Option<&str> {
         self.sent.get(name.decode().as_ref()).map(AsRef::as_ref)
     }
 }
 
-/// Writes `name` under the key `name`, by `names` if it has another to send.
+/// Writes `name` under the key `name`, or its replacement in `names`.
 pub(crate) fn write_name(name: Text<'_>, names: Option<&ToolNames>, object: &mut ObjectWriter<'_>) {
     match names.and_then(|names| names.sent(name)) {
         Some(sent) => object.string("name", sent),
@@ -101,12 +103,13 @@ pub(crate) fn write_name(name: Text<'_>, names: Option<&ToolNames>, object: &mut
     };
 }
 
-/// What the model knows the tool `name` by, escaped, where no other tool of the request has taken that.
+/// Returns the name by which the model knows the tool `name`, escaped, provided that no other tool of the request has
+/// taken it.
 pub(crate) fn sent_name(name: Text<'_>) -> Cow<'_, str> {
     if fits(name) { Cow::Borrowed(name.escaped()) } else { short(&name.decode()).next().unwrap_or_default().into() }
 }
 
-/// Whether the backend takes `name`.
+/// Returns whether the backend accepts `name`.
 fn fits(name: Text<'_>) -> bool {
     let is_fit = |name: &str| {
         (1..=LONGEST).contains(&name.len())
@@ -115,8 +118,8 @@ fn fits(name: Text<'_>) -> bool {
     is_fit(name.escaped()) || (name.escaped().contains('\\') && is_fit(&name.decode()))
 }
 
-/// The beginning of `name`, and a piece of its hash that is another one each time. The name is hashed once, however many
-/// are taken.
+/// Generates replacements: the beginning of `name`, and a different piece of its hash each time. The name is hashed
+/// once for any number of taken replacements.
 fn short(name: &str) -> impl Iterator<Item = String> {
     let word = |character: char| if character.is_ascii_alphanumeric() || character == '-' { character } else { '_' };
     let mut beginning: String = name.chars().take(LONGEST - DIGEST - 1).map(word).collect();
@@ -135,9 +138,9 @@ fn short(name: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// The longest name the backend takes.
+/// The longest name that the backend accepts.
 const LONGEST: usize = 64;
-/// How many hexadecimal digits tell two names apart.
+/// The hexadecimal digits that distinguish two names.
 const DIGEST: usize = 8;
 
 #[cfg(test)]

@@ -1,24 +1,24 @@
-//! Which tool output answers which call, for every route.
+//! The assignment of tool outputs to calls, for every route.
 //!
-//! The backend wants each call to have exactly one output and each output its call, within one kind of call.
+//! The backend requires each call to have exactly one output and each output its call, within one kind of call.
 //!
-//! * An output belongs to the nearest earlier call of its id that has none yet, else to the first later one. Calls without
-//!   ids, which chat's legacy functions are, are answered in the order they were made.
-//! * An output whose kind has no such call takes a call of the other kind that runs at the client.
+//! * An output belongs to the nearest earlier call of its id without an output, else to the first later one. Calls
+//!   without ids, chat's legacy functions, are answered in order.
+//! * An output without a matching call of its kind takes a call of the other kind that runs at the client.
 //! * Every other output is an orphan.
 //! * A call id that is empty, too long or taken by an earlier call is replaced, the same way on every turn.
 //!
-//! The time taken is linear in the calls, outputs and the length of their ids.
+//! The time is linear in the calls, outputs and the length of their ids.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::backend::request::call_id;
 
-/// The kinds of calls; an output of one does not answer a call of another.
+/// The kinds of calls; an output of one kind does not answer a call of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Family {
-    /// Functions and local shells, both answered by `function_call_output`, and every call of a chat history that has an id.
+    /// Functions and local shells, both answered by `function_call_output`, and every chat call with an id.
     Function,
     /// Custom tools.
     Custom,
@@ -31,7 +31,7 @@ pub(crate) enum Family {
 /// A call or an output in a history.
 #[derive(Debug, Clone)]
 pub(crate) struct Point<'h> {
-    /// What it is.
+    /// The kind of call.
     pub(crate) family: Family,
     /// The id, or for [`Family::Named`] the name; decoded.
     pub(crate) key: Cow<'h, str>,
@@ -39,14 +39,14 @@ pub(crate) struct Point<'h> {
     pub(crate) place: usize,
 }
 
-/// What becomes of an output.
+/// The assignment of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It is the output of the call with this index.
+    /// The output answers the call with this index.
     Answers(usize),
-    /// No call is left for it. `is_known` says that there is a call of its id.
+    /// No call is left for the output.
     Orphan {
-        /// A call of the id exists, and has another output.
+        /// Whether a call of the id exists, with another output.
         is_known: bool,
     },
 }
@@ -54,11 +54,11 @@ pub(crate) enum Fate {
 /// The calls and outputs of a history, paired.
 #[derive(Debug)]
 pub(crate) struct Pairing<'h> {
-    /// The id under which each call is sent.
+    /// The id to send for each call.
     pub(crate) ids: Vec<Cow<'h, str>>,
     /// The index of the output of each call.
     pub(crate) outputs: Vec<Option<usize>>,
-    /// What becomes of each output.
+    /// The assignment of each output.
     pub(crate) fates: Vec<Fate>,
 }
 
@@ -71,12 +71,12 @@ impl<'h> Pairing<'h> {
             fates: vec![Fate::Orphan { is_known: false }; outputs.len()],
         };
         pairing.pair(calls, outputs, |family| family);
-        // A client that confuses the two kinds means the call of that id all the same.
+        // A client that confuses the two kinds still means the call of that id.
         pairing.pair(calls, outputs, |family| if family == Family::Custom { Family::Function } else { family });
         pairing
     }
 
-    /// Pairs what is still open, families being what `alike` makes of them.
+    /// Pairs the unpaired calls and outputs, with families mapped by `alike`.
     fn pair(&mut self, calls: &[Point<'_>], outputs: &[Point<'_>], alike: impl Fn(Family) -> Family) {
         if self.fates.iter().all(|fate| matches!(fate, Fate::Answers(_))) {
             return;
@@ -105,20 +105,20 @@ impl<'h> Pairing<'h> {
     }
 }
 
-/// The output of a call that never got one.
+/// The output of a call without a recorded one.
 pub(crate) const MISSING_OUTPUT: &str = "No output was recorded for this tool call.";
 
-/// What a quoted output without a call is, before the id.
+/// Returns the heading of a quoted output without a call, before the id.
 pub(crate) const fn orphan_heading(is_known: bool) -> &'static str {
     if is_known { "Another output of the tool call" } else { "Output of the unknown tool call" }
 }
 
-/// The open calls of one id, each with its place.
+/// The unanswered calls of one id, each with its place.
 #[derive(Debug, Default)]
 struct Group {
-    /// Calls before the last output looked at; the nearest is last, and of calls in one place the first.
+    /// Calls before the last output examined; the nearest is last, and of calls in one place the first.
     earlier: Vec<usize>,
-    /// The others, in order.
+    /// The other calls, in order.
     later: VecDeque<(usize, usize)>,
 }
 
@@ -136,10 +136,10 @@ impl Group {
     }
 }
 
-/// The id under which each call is sent: its own, if the backend takes it and no earlier call has it.
+/// Returns the id to send for each call: its own, if the backend accepts it and no earlier call has it.
 fn unique_ids<'h>(calls: &[Point<'h>]) -> Vec<Cow<'h, str>> {
     let mut used: HashSet<Cow<'h, str>> = HashSet::with_capacity(calls.len());
-    // How often an id has come, so that the thousandth call of one id tries no number a second time.
+    // The occurrences of an id, so that the thousandth call of one id tries no number a second time.
     let mut times: HashMap<Cow<'h, str>, usize> = HashMap::new();
     let mut ids = Vec::with_capacity(calls.len());
     for (ordinal, call) in calls.iter().enumerate() {
@@ -147,7 +147,7 @@ fn unique_ids<'h>(calls: &[Point<'h>]) -> Vec<Cow<'h, str>> {
             Family::Named => Cow::Owned(format!("call_legacy_{ordinal}")),
             Family::Function | Family::Custom | Family::ToolSearch => call.key.clone(),
         };
-        // What is numbered is the id that fits: an attempt costs the same for an id of megabytes as for a short one.
+        // The number is appended to the fitted id: an attempt costs the same for an id of megabytes as for a short one.
         let mut id = call_id::fit(own);
         if used.contains(&id) {
             let fitting = id.clone();

@@ -1,10 +1,10 @@
-//! What goes before the conversation: instructions, the operator's and the client's.
+//! The beginning of the prompt: instructions by the operator and the client.
 //!
-//! * The leading system and developer turns are `instructions`. With instructions of the operator's they become one
+//! * The leading system and developer turns are `instructions`. If the operator has instructions, they become one
 //!   developer message at the beginning of the conversation instead.
-//! * JSON mode wants the word "json" in the conversation, where instructions do not count. An instruction that has it moves
-//!   there with all that follow it, each as a developer message of its own, so that the order stays. What decides is the
-//!   beginning of the conversation up to its first user message: the same on every turn.
+//! * JSON mode requires the word "json" in the conversation, and instructions do not count. An instruction with the
+//!   word moves there with all that follow it, each as a developer message of its own, so that the order stays. The
+//!   decision depends on the beginning of the conversation up to its first user message: the same on every turn.
 
 use crate::backend::request::content;
 use crate::backend::request::session::SessionKey;
@@ -13,15 +13,15 @@ use crate::conversation::settings::ResponseFormat;
 use crate::conversation::turn::Turn;
 use crate::json::{Text, escape};
 
-/// The conversation, divided into what goes before it and itself.
+/// The conversation, divided into its prompt and its turns.
 pub(super) struct Prompt<'m, 'a> {
-    /// Escaped.
+    /// The instructions, escaped.
     pub(super) instructions: String,
     /// Texts of developer turns at the beginning of the conversation, escaped.
     pub(super) leading: Vec<String>,
-    /// The rest.
+    /// The remaining turns.
     pub(super) turns: &'m [Turn<'a>],
-    /// What identifies the conversation, wherever it is sent: the instructions, and those they displaced.
+    /// The texts that identify the conversation, regardless of their place: the instructions, and those they displaced.
     identity: [String; 2],
 }
 
@@ -30,7 +30,7 @@ impl<'m, 'a> Prompt<'m, 'a> {
         let turns = conversation.turns.as_slice();
         let leading: Vec<String> = turns.iter().map_while(instruction_text).collect();
         let (mut own, turns) = match turns.split_at_checked(leading.len()) {
-            // The backend wants something to answer: a conversation of nothing but instructions is sent as turns.
+            // The backend requires a message to answer: a conversation of only instructions is sent as turns.
             Some((_, [])) | None => (Vec::new(), turns),
             Some((_, rest)) => (leading, rest),
         };
@@ -61,13 +61,13 @@ impl<'m, 'a> Prompt<'m, 'a> {
         Self { instructions, leading, turns, identity }
     }
 
-    /// Adds what identifies the conversation to its key.
+    /// Adds the identifying texts to the conversation's key.
     pub(super) fn identify(&self, key: &mut SessionKey) {
         self.identity.iter().for_each(|part| key.add(part));
     }
 }
 
-/// Whether a message up to the first of the user's has the word "json".
+/// Returns whether a message up to the first user message contains the word "json".
 fn begins_with_word(turns: &[Turn<'_>]) -> bool {
     for turn in turns {
         match turn {
@@ -85,7 +85,7 @@ fn begins_with_word(turns: &[Turn<'_>]) -> bool {
     false
 }
 
-/// The text of a system or developer message that is nothing but text, escaped.
+/// Returns the text of a system or developer message that has only text, escaped.
 fn instruction_text(turn: &Turn<'_>) -> Option<String> {
     match turn {
         Turn::Instruction(content) => content::joined_text(content),

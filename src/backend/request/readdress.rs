@@ -1,8 +1,8 @@
-//! A finished body for another model or effort than the one it was written for.
+//! A finished body rewritten for another model or effort.
 //!
-//! * The name, the effort and a service tier that the model lacks are all that changes. Everything else is copied as it
-//!   stands, and reasoning keeps being known by its place.
-//! * Remembered reasoning of a model that this one cannot read is left out, as it is when a body is written.
+//! * Only the name, the effort and a service tier that the model lacks change. Everything else is copied unchanged, and
+//!   the positions of reasoning stay known.
+//! * Remembered reasoning that the new model cannot read is left out, as when a body is written.
 
 use crate::backend::request::body::{Body, Origin, Without};
 use crate::backend::request::context::write_reasoning;
@@ -11,12 +11,12 @@ use crate::models::Resolution;
 use crate::models::effort::Effort;
 
 impl Body {
-    /// This body for `model`. The error is that of a body that is no JSON object.
+    /// Rewrites the body for `model`. The error is a body that is no JSON object.
     pub fn readdressed(&self, model: &Resolution) -> Result<Self, serde_json::Error> {
         let is_same = self.names_model(&model.model);
         let (json, mut reasoning) = self.split(|origin| match origin {
             Origin::Client(_) => true,
-            // It is good for the model that thought it alone, which is the one that the body names.
+            // Sealed reasoning is valid only for the model that produced it, which is the model in the body.
             Origin::Sealed(_) => is_same,
             Origin::Memory(provenance) => provenance.serves(&model.model),
         });
@@ -43,7 +43,7 @@ impl Body {
         }
         let settings =
             entries.find("reasoning").map(|value| serde_json::from_str::<Object<'_>>(value.get())).transpose()?;
-        // Where no reasoning is asked for there is nothing to sum up.
+        // Without reasoning there is nothing to summarize.
         let thinks = model.effort != Some(Effort::None);
         let summary = settings.as_ref().and_then(|settings| settings.find("summary")).and_then(Text::of);
         write_reasoning(model, summary.filter(|_| thinks), settings.as_ref(), &mut writer);
@@ -60,7 +60,7 @@ impl Body {
     }
 }
 
-/// About how much longer a body may become for another model.
+/// The approximate number of bytes by which a body may grow for another model.
 const LONGEST_CHANGE: usize = 128;
 
 #[cfg(test)]

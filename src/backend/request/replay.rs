@@ -1,6 +1,6 @@
-//! Puts remembered reasoning back in front of the calls it led to.
+//! Remembered reasoning, put back in front of the calls it led to.
 //!
-//! Each is put in once: a history that repeats a call does not multiply it.
+//! Each item is put back once: a history that repeats a call does not multiply it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ use crate::json::{ArrayWriter, ObjectWriter, Text};
 pub(super) struct Replay<'c> {
     context: &'c Context<'c>,
     used: HashSet<String>,
-    /// That of the next call, where the message before the call has asked for it already.
+    /// The reasoning of the next call, if the message before the call has looked it up already.
     ahead: Option<Arc<RememberedReasoning>>,
     reasoning: Vec<Reasoning>,
-    /// Reasoning of the client's was left out, because another model thought it.
+    /// Whether reasoning by the client was left out because it belongs to another model.
     left_out: bool,
-    /// The client gives reasoning back itself, so none is remembered for it.
+    /// Whether the client returns reasoning itself, so that none is remembered for it.
     has_sealed: bool,
 }
 
-/// What was put back into a body.
+/// The reasoning put back into a body.
 #[derive(Debug)]
 pub(super) struct Replayed {
-    /// Where it was written.
+    /// The positions of the reasoning.
     pub(super) reasoning: Vec<Reasoning>,
-    /// Some of the client's was another model's and is not sent.
+    /// Whether reasoning by the client belongs to another model and is not sent.
     pub(super) left_out: bool,
 }
 
@@ -40,7 +40,7 @@ impl<'c> Replay<'c> {
         Self { context, used: HashSet::new(), ahead: None, reasoning: Vec::new(), left_out: false, has_sealed: false }
     }
 
-    /// Writes the reasoning that stands in front of `item`, behind which `next` follows.
+    /// Writes the reasoning that belongs in front of `item`, which `next` follows.
     pub(super) fn before(&mut self, item: &Item<'_, '_>, next: Option<&Item<'_, '_>>, input: &mut ArrayWriter<'_>) {
         match (item, next) {
             (Item::Call { .. }, _) => {
@@ -52,12 +52,12 @@ impl<'c> Replay<'c> {
         }
     }
 
-    /// Where everything was written.
+    /// Returns the positions of all reasoning written.
     pub(super) fn finish(self) -> Replayed {
         Replayed { reasoning: self.reasoning, left_out: self.left_out }
     }
 
-    /// Writes reasoning that the client has given back, if it is this model's. Which account it is good for shows when the body
+    /// Writes reasoning that the client has returned, if it belongs to this model. Its account is checked when the body
     /// is sent.
     pub(super) fn sealed(&mut self, sealed: &SealedReasoning, input: &mut ArrayWriter<'_>) {
         self.has_sealed = true;
@@ -81,7 +81,7 @@ impl<'c> Replay<'c> {
         self.reasoning.push(Reasoning { range: start..out.len(), origin: Origin::Sealed(sealed.account) });
     }
 
-    /// The reasoning of `call`. That in front of the message is written at once.
+    /// Finds the reasoning of `call`. The part before the message is written at once.
     fn find(&mut self, call: &Item<'_, '_>, input: &mut ArrayWriter<'_>) -> Option<Arc<RememberedReasoning>> {
         let Item::Call { original_id: Some(id), name, payload, .. } = call else { return None };
         if self.has_sealed {

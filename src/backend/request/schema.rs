@@ -1,15 +1,15 @@
-//! Schemas of functions as the backend takes them.
+//! Schemas of functions in the form that the backend accepts.
 //!
-//! It refuses an object that does not name its properties, although it has none ("object schema missing properties",
-//! containers/kubernetes-mcp-server#340, inboxapi/cli#106). So do argument-less tools of many MCP servers come.
+//! The backend refuses an object schema without `properties`, even if it has none ("object schema missing properties",
+//! containers/kubernetes-mcp-server#340, inboxapi/cli#106). Argument-less tools of many MCP servers have such schemas.
 
 use serde_json::value::RawValue;
 
 use crate::json::{Object, ObjectWriter, Text};
 
-/// Writes `parameters`: as they are, save that a missing `type` becomes `object` and missing properties become none.
+/// Writes `parameters` unchanged, except that a missing `type` becomes `object` and missing properties become none.
 ///
-/// A schema of another type is the client's own affair, and so are the schemas inside this one.
+/// A schema of another type is left to the client, and so are the schemas inside this one.
 pub(crate) fn write_parameters(parameters: Option<&RawValue>, out: &mut Vec<u8>) {
     let Some(parameters) = parameters.filter(|parameters| !is_nothing(parameters)) else {
         out.extend_from_slice(EMPTY.as_bytes());
@@ -40,14 +40,14 @@ pub(crate) fn write_parameters(parameters: Option<&RawValue>, out: &mut Vec<u8>)
     object.end();
 }
 
-/// Whether `schema` is an object's, as far as it says, and lacks a part that the backend wants.
+/// Returns whether `schema` is an object's, as far as it tells, and lacks a part that the backend requires.
 fn is_incomplete(schema: &Object<'_>) -> bool {
     let kind = schema.find("type");
     let is_object = kind.is_none_or(|kind| Text::of(kind).is_some_and(|kind| kind.decode() == "object"));
     is_object && (kind.is_none() || schema.find("properties").is_none_or(is_nothing))
 }
 
-/// `null`, or the empty list that PHP makes of an empty object.
+/// Returns whether `value` is `null`, or the empty list that PHP makes of an empty object.
 fn is_nothing(value: &RawValue) -> bool {
     let text = value.get();
     text == "null"

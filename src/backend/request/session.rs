@@ -1,8 +1,8 @@
-//! The key that lets the backend find a conversation's cached prompt again.
+//! The key by which the backend finds a conversation's cached prompt.
 //!
 //! * The client's own key or session id, if it sends one.
-//! * Otherwise a hash over what does not change while a conversation goes on: model, instructions, tool names and the first
-//!   user message. The same conversation gets the same key on every turn, another one another.
+//! * Otherwise a hash over the constant parts of a conversation: model, instructions, tool names and the first user
+//!   message. The same conversation gets the same key on every turn, and another conversation another key.
 
 use std::borrow::Cow;
 
@@ -10,25 +10,25 @@ use sha2::{Digest as _, Sha256};
 
 use crate::backend::request::call_id::{fit, hex};
 
-/// Collects what identifies a conversation.
+/// Collects the identifying parts of a conversation.
 #[derive(Debug, Clone)]
 pub struct SessionKey(Sha256);
 
 impl SessionKey {
-    /// A conversation with `model`.
+    /// Begins the key of a conversation with `model`.
     pub fn new(model: &str) -> Self {
         let mut key = Self(Sha256::new());
         key.add(model);
         key
     }
 
-    /// Adds one more thing that stays the same. Length comes first, so that no two sequences run into each other.
+    /// Adds a constant part. Its length comes first, so that different sequences of parts cannot collide.
     pub fn add(&mut self, part: &str) {
         self.0.update((part.len() as u64).to_le_bytes());
         self.0.update(part.as_bytes());
     }
 
-    /// The key, shaped like a version 5 UUID.
+    /// Returns the key, shaped like a version 5 UUID.
     pub fn finish(self) -> String {
         let mut digest = self.0.finalize();
         digest[6] = (digest[6] & 0x0f) | 0x50;
@@ -38,7 +38,7 @@ impl SessionKey {
     }
 }
 
-/// The key that a client gave: in the body, else in a header.
+/// Returns the client's own key: in the body, else in a header.
 pub fn given_key(body: Option<&str>, header: Option<&str>) -> Option<String> {
     body.into_iter().chain(header).find(|key| !key.is_empty()).map(|key| fit(Cow::Borrowed(key)).into_owned())
 }

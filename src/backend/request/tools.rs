@@ -8,7 +8,7 @@ use crate::conversation::tool::{Custom, Function, Tool};
 use crate::conversation::tool::{PLACE, WebSearch};
 use crate::json::{ArrayWriter, ObjectWriter, Path, Text, escape, object, push_string};
 
-/// Writes tools, the choice among them and whether they may run in parallel: all three or none.
+/// Writes tools, the choice among them and `parallel_tool_calls`: all three or none.
 pub(super) fn write(conversation: &Conversation<'_>, names: Option<&ToolNames>, body: &mut ObjectWriter<'_>) {
     if conversation.tools.is_empty() && conversation.web_search.is_none() {
         return;
@@ -22,7 +22,7 @@ pub(super) fn write(conversation: &Conversation<'_>, names: Option<&ToolNames>, 
     }
     array.end();
     match &conversation.tool_choice {
-        // A choice among tools that the client does not have means nothing, unless it is to have none.
+        // A choice without any tools means nothing, unless it is to use none.
         Some(choice) if !conversation.tools.is_empty() || matches!(choice, ToolChoice::Mode("none")) => {
             write_choice(choice, names, body.key("tool_choice"));
         }
@@ -58,7 +58,7 @@ fn write_function(function: &Function<'_>, names: Option<&ToolNames>, flat: &mut
     };
 }
 
-/// Writes the description, with the examples behind it as JSON lines.
+/// Writes the description, followed by the examples as JSON lines.
 fn write_description(function: &Function<'_>, flat: &mut ObjectWriter<'_>) {
     if function.examples.is_empty() {
         if let Some(description) = function.description {
@@ -82,7 +82,7 @@ fn write_custom(custom: &Custom<'_>, names: Option<&ToolNames>, flat: &mut Objec
         flat.raw("description", description);
     }
     let Some(raw) = custom.format else { return };
-    // Chat nests a grammar's two fields once more than the backend does.
+    // Chat nests a grammar's two fields one level deeper than the backend.
     let format = object(raw, &Path::Root).unwrap_or_default();
     match format.find("grammar").and_then(|grammar| object(grammar, &Path::Root).ok()) {
         Some(grammar) => {

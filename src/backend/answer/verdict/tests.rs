@@ -21,7 +21,7 @@ fn delta(id: &'static str, text: &'static str, number: u64) -> Delta<'static> {
     }
 }
 
-/// The positions of the items in `output`, after items of these ids, kinds and places.
+/// Returns the positions of the items in `output`, after items of these ids, kinds and places.
 fn positions(items: &[(&'static str, ItemKind)], output: &Value) -> Vec<usize> {
     let mut all = Items::default();
     for (place, (id, kind)) in (0..).zip(items) {
@@ -86,7 +86,7 @@ fn deltas_behind_a_gap_are_kept_back_until_the_finished_text() {
     items.part_at(at).sent.add(Text::from_escaped("bcd"));
     assert!(items.are_borne_out(|_| true) && items.sequence.lost_for_good() == 0);
     assert_eq!(items.delta(&delta("\"m\"", "b", 4)), None, "late, and told already");
-    // A part that is announced after the gap is not in doubt.
+    // A part announced after the gap is not in doubt.
     let other = items.part(position, DeltaKind::Text, 1);
     items.announce(other);
     assert_eq!(items.delta(&Delta { content_index: Some(1), ..delta("\"m\"", "x", 7) }), Some(other));
