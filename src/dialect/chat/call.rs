@@ -8,7 +8,7 @@ use crate::fault::ApiError;
 use crate::json;
 use crate::json::{Object, Path, Text};
 
-/// The calls of an assistant's message at `path`: `tool_calls`, then the legacy `function_call`.
+/// Reads the calls of an assistant's message at `path`: `tool_calls`, then the legacy `function_call`.
 pub(super) fn of_message<'a>(
     message: &Object<'a>,
     path: &Path<'_>,
@@ -31,10 +31,10 @@ pub(super) fn of_message<'a>(
 fn parse<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Call<'a>, ApiError> {
     let call = json::object(value, path)?;
     let id = json::text(json::required(&call, "id", path)?, &path.key("id"))?;
-    // Some clients leave the type out; the inner object tells.
+    // Some clients omit the type; the inner object determines it.
     let custom = call.find("custom").is_some();
     let field = if custom { "custom" } else { "function" };
-    // The place of a call in a stream, which some clients keep; here it is its place in the list.
+    // `index` is the place of a call in a stream, which some clients keep; here the place in the list counts.
     ignored.add_unknown(&call, &["id", "type", "index", field], path);
     let tool_path = path.key(field);
     let tool = json::object(json::required(&call, field, path)?, &tool_path)?;

@@ -1,4 +1,4 @@
-//! Which tools the model may or must use, as chat clients say it.
+//! The tools that the model may or must use, in chat's form.
 
 use serde_json::value::RawValue;
 
@@ -10,7 +10,7 @@ use crate::fault::ApiError;
 use crate::json;
 use crate::json::{Object, Path, Text};
 
-/// The choice in `value`.
+/// Reads the choice in `value`.
 pub(super) fn parse<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
@@ -29,7 +29,7 @@ pub(super) fn parse<'a>(
         "function" => Definition::find(&choice, "function", path)?.name(ignored).map(ToolChoice::Function),
         "custom" => Definition::find(&choice, "custom", path)?.name(ignored).map(ToolChoice::Custom),
         "allowed_tools" => allowed(choice, path, ignored),
-        // Anthropic's word for a function by its name.
+        // Anthropic's type for a function by its name.
         "tool" => {
             ignored.add_unknown(&choice, &["type", "name"], path);
             tool::name(&choice, path).map(ToolChoice::Function)
@@ -47,7 +47,7 @@ pub(super) fn parse<'a>(
     }
 }
 
-/// The legacy `function_call`: a word, or an object with a name.
+/// Reads the legacy `function_call`: a string, or an object with a name.
 pub(super) fn parse_legacy<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
@@ -94,12 +94,12 @@ fn allowed_tool<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored)
     }
 }
 
-/// The backend's word for a way to choose.
+/// Returns the backend's name of a mode.
 fn mode(word: &str) -> Option<&'static str> {
     match word {
         "auto" => Some("auto"),
         "none" => Some("none"),
-        // The second is the word of some other providers for the same thing.
+        // `any` is some other providers' name for the same mode.
         "required" | "any" => Some("required"),
         _ => None,
     }

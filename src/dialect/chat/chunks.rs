@@ -1,7 +1,7 @@
 //! A chat answer as a stream of chunks.
 //!
-//! What is the same in every chunk is built once; a text delta costs the copy of two constant pieces around the backend's own
-//! escaped characters.
+//! The constant part of every chunk is built once; a text delta costs the copy of two constant pieces around the
+//! backend's own escaped characters.
 
 use serde_json::value::RawValue;
 
@@ -22,7 +22,7 @@ pub struct Chunks {
 }
 
 impl Chunks {
-    /// A stream that has not begun.
+    /// Creates a new stream.
     pub fn new(meta: AnswerMeta) -> Self {
         Self { flow: Flow::new(&meta), writer: Writer::new(meta) }
     }
@@ -66,7 +66,7 @@ impl Sink for Chunks {
         }
     }
 
-    /// The client has everything already, but for calls that are not shown.
+    /// The client has received everything already, except for calls that are not shown.
     fn correct(&mut self, correction: Correction<'_>) -> bool {
         match correction {
             Correction::Head(CallHead { index, .. }) | Correction::Arguments(index, _) => {
@@ -106,11 +106,11 @@ impl Sink for Chunks {
 struct Writer {
     meta: AnswerMeta,
     id: String,
-    /// `data: {…,"choices":[{"index":0,"delta":{` of every chunk, made when the first one is written.
+    /// `data: {…,"choices":[{"index":0,"delta":{` of every chunk, built for the first one.
     prefix: Vec<u8>,
-    /// What follows the delta in every chunk but the last.
+    /// The bytes after the delta in every chunk but the last.
     suffix: &'static [u8],
-    /// How many images have been passed on.
+    /// The number of images sent.
     images: usize,
 }
 
@@ -124,7 +124,7 @@ impl Writer {
         Self { id: meta.fallback_id.clone(), meta, prefix: Vec::new(), suffix, images: 0 }
     }
 
-    /// Writes one chunk whose delta is what `write` appends. The first chunk is preceded by the one that names the role.
+    /// Writes one chunk whose delta `write` appends. Before the first chunk comes the one that names the role.
     fn chunk(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         self.open(out);
         self.delta(out, write);
@@ -143,7 +143,7 @@ impl Writer {
         out.extend_from_slice(self.suffix);
     }
 
-    /// `data: {…,"choices":[`, up to where a choice would stand.
+    /// Returns `data: {…,"choices":[`, up to the position of a choice.
     fn envelope(&self) -> &[u8] {
         self.prefix.strip_suffix(CHOICE).unwrap_or_default()
     }
@@ -264,7 +264,7 @@ impl Writer {
     }
 }
 
-/// One generated image in the shape that multi-provider gateways have made usual.
+/// Writes one generated image in the form common among multi-provider gateways.
 pub(super) fn write_image(index: usize, write_url: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
     let mut image = ObjectWriter::begin(out);
     image.string("type", "image_url").unsigned("index", index as u64);
@@ -285,7 +285,7 @@ fn string_field(out: &mut Vec<u8>, name: &str, text: Text<'_>) {
     out.push(b'"');
 }
 
-/// Appends a small number without a string of its own.
+/// Appends a small number without allocating a string.
 fn push_number(out: &mut Vec<u8>, number: usize) {
     if number >= 10 {
         push_number(out, number / 10);

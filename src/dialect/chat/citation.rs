@@ -5,8 +5,8 @@ use serde_json::value::RawValue;
 use crate::backend::event::sse::on_one_line;
 use crate::json::{Object, ObjectWriter, Text};
 
-/// Writes `annotation` in chat's shape, its character positions moved by `offset` (what stands before the cited text in the
-/// answer). `None` for anything but a cited web page: chat has no shape for the others.
+/// Writes `annotation` in chat's form, its character positions moved by `offset` (the characters before the cited text
+/// in the answer). `None` for anything but a cited web page: chat has no form for the others.
 pub(super) fn translate(annotation: &RawValue, offset: u64) -> Option<Vec<u8>> {
     let annotation: Object<'_> = serde_json::from_str(annotation.get()).ok()?;
     let kind = annotation.find("type").and_then(Text::of)?;

@@ -1,4 +1,4 @@
-//! What a chat message holds: a text, or parts of several kinds.
+//! The content of a chat message: a text, or parts of several kinds.
 
 use serde_json::value::RawValue;
 
@@ -10,18 +10,18 @@ use crate::fault::ApiError;
 use crate::json;
 use crate::json::{Object, Path, Text};
 
-/// What was found under `content`.
+/// The content found under `content`.
 #[derive(Debug, Default)]
 pub(super) struct Parsed<'a> {
     pub(super) content: Content<'a>,
-    /// Calls that stand among the parts, as Anthropic's API has them.
+    /// Calls among the parts, as in Anthropic's API.
     pub(super) calls: Vec<Call<'a>>,
-    /// Outputs that stand among the parts, as Anthropic's API has them.
+    /// Outputs among the parts, as in Anthropic's API.
     pub(super) outputs: Vec<(CallReference<'a>, Content<'a>)>,
 }
 
 impl<'a> Parsed<'a> {
-    /// The content under `content` of a message of `role` at `path`.
+    /// Reads the content under `content` of a message of `role` at `path`.
     pub(super) fn of_message(
         message: &Object<'a>,
         role: &str,
@@ -34,7 +34,7 @@ impl<'a> Parsed<'a> {
         }
     }
 
-    /// The content in `value`, which stands at `path` in a message of `role`.
+    /// Reads the content in `value`, at `path` in a message of `role`.
     pub(super) fn of_value(
         value: &'a RawValue,
         role: &str,
@@ -67,7 +67,7 @@ impl<'a> Parsed<'a> {
         parts: &mut Vec<Part<'a>>,
         ignored: &mut Ignored,
     ) -> Result<(), ApiError> {
-        // A bare string among the parts is what some clients make of several texts.
+        // Some clients join several texts as bare strings among the parts.
         if let Some(text) = Text::of(value) {
             parts.push(Part::Text(text));
             return Ok(());
@@ -85,12 +85,12 @@ impl<'a> Parsed<'a> {
     }
 }
 
-/// What a tool returned, in the content of an Anthropic block.
+/// Reads a tool's output in the content of an Anthropic block.
 fn output<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Content<'a>, ApiError> {
     Parsed::of_value(value, "tool", path, ignored).map(|parsed| parsed.content)
 }
 
-/// The part in an object of type `kind` at `path`.
+/// Reads the part in an object of type `kind` at `path`.
 fn part_of<'a>(part: &Object<'a>, kind: &str, path: &Path<'_>, ignored: &mut Ignored) -> Result<Part<'a>, ApiError> {
     match kind {
         "text" | "input_text" | "output_text" => {
@@ -114,7 +114,7 @@ fn part_of<'a>(part: &Object<'a>, kind: &str, path: &Path<'_>, ignored: &mut Ign
     }
 }
 
-/// `{"image_url":{"url","detail"}}`, or flat with the URL as a string.
+/// Reads `{"image_url":{"url","detail"}}`, or the flat form with the URL as a string.
 pub(super) fn image<'a>(part: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<Part<'a>, ApiError> {
     ignored.add_unknown(part, &["type", "image_url", "detail"], path);
     let url_path = path.key("image_url");
@@ -139,7 +139,7 @@ pub(super) fn image<'a>(part: &Object<'a>, path: &Path<'_>, ignored: &mut Ignore
     Ok(Part::Image { source: Source::Url(url), detail: known })
 }
 
-/// `{"file":{"file_data","filename"}}`, or the same fields flat.
+/// Reads `{"file":{"file_data","filename"}}`, or the same fields flat.
 fn file<'a>(part: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<Part<'a>, ApiError> {
     let file_path = path.key("file");
     let inner = part.find("file").map(|file| json::object(file, &file_path)).transpose()?;

@@ -1,8 +1,7 @@
 //! A chat answer as one JSON document.
 //!
-//! * What comes is kept piece by piece and put together at the end, the way a streaming client would have got it one chunk
-//!   after the other.
-//! * Texts are joined in their escaped form, so the document holds exactly the backend's characters.
+//! * The pieces are kept and joined at the end, in the way a streaming client would have received them.
+//! * Texts are joined in their escaped form, so the document contains exactly the backend's characters.
 
 use serde_json::value::RawValue;
 
@@ -16,19 +15,19 @@ use crate::dialect::chat::options::{AnswerMeta, ReasoningFormat};
 use crate::fault::ApiError;
 use crate::json::{ArrayWriter, ObjectWriter, Text};
 
-/// Collects an answer and writes the `chat.completion` when it is whole.
+/// Collects an answer and writes the `chat.completion` when it is complete.
 #[derive(Debug)]
 pub struct Fold {
     meta: AnswerMeta,
     id: String,
     collected: Collected,
-    /// Goes along to notice a stop sequence; there is none for most requests.
+    /// A flow that runs along to notice a stop sequence; most requests have none.
     watch: Option<Flow>,
     left_out: usize,
 }
 
 impl Fold {
-    /// An answer of which nothing has come.
+    /// Creates an empty answer.
     pub fn new(meta: AnswerMeta) -> Self {
         Self {
             id: meta.fallback_id.clone(),
@@ -123,7 +122,7 @@ impl Sink for Fold {
         self.write(&message, reason, usage, out);
     }
 
-    /// Nothing was sent, so the failure is answered with a status instead.
+    /// The client has received nothing, so the failure becomes a status instead.
     fn fail(&mut self, _error: &ApiError, _out: &mut Vec<u8>) {}
 
     fn left_out(&self) -> usize {
@@ -131,15 +130,15 @@ impl Sink for Fold {
     }
 }
 
-/// What a message holds in the end; every text is escaped.
+/// The final contents of a message; every text is escaped.
 #[derive(Debug, Default)]
 struct Message {
     content: String,
     refusal: String,
     reasoning: String,
-    /// How many calls are shown.
+    /// The number of calls shown.
     calls: usize,
-    /// In chat's shape.
+    /// The citations in chat's form.
     citations: Vec<Vec<u8>>,
 }
 

@@ -1,10 +1,10 @@
-//! How the parts of an answer stand one behind the other in a chat message.
+//! The order of an answer's parts in one chat message.
 //!
-//! * Messages are separated by a blank line, and so are the parts of the reasoning.
-//! * Reasoning has a field of its own, or stands in the content between `<think>` and `</think>`, or is not shown.
-//! * A stop sequence ends the text, and the answer with it, unless a call has begun: that has to become whole. Only text is
-//!   looked at, and something else between two texts comes between a sequence's characters too.
-//! * The legacy form has room for one call, the first.
+//! * A blank line separates messages, and the parts of the reasoning.
+//! * Reasoning has a field of its own, or is placed in the content between `<think>` and `</think>`, or is not shown.
+//! * A stop sequence ends the text, and the answer with it, unless a call has begun: a call has to be completed. Only
+//!   text is searched, and another piece between two texts interrupts a sequence too.
+//! * The legacy form has room for only the first call.
 
 use crate::backend::answer::sink::{FinishReason, Spot};
 use crate::backend::answer::stop::StopFilter;
@@ -12,30 +12,30 @@ use crate::backend::event::delta::DeltaKind;
 use crate::dialect::chat::options::{AnswerMeta, ReasoningFormat};
 use crate::json::Text;
 
-/// Where in a message the answer has come to.
+/// The state of a message so far.
 #[derive(Debug)]
 pub(super) struct Flow {
     format: ReasoningFormat,
     legacy_functions: bool,
     stop: Option<StopFilter>,
-    /// The part that came last.
+    /// The current part.
     recent: Option<usize>,
-    /// For every part of which something has come, the characters of content before it.
+    /// For every begun part, the characters of content before it.
     begun: Vec<Option<u64>>,
-    /// The item whose text came last.
+    /// The item of the last text.
     speaking: Option<usize>,
     reasoned: bool,
-    /// `<think>` has been written and not closed.
+    /// Whether `<think>` has been written and not closed.
     thinking: bool,
-    /// Characters of content.
+    /// The characters of content.
     length: u64,
-    /// How many calls have begun.
+    /// The number of calls begun.
     calls: usize,
-    /// A stop sequence was hit.
+    /// Whether a stop sequence was hit.
     is_cut: bool,
 }
 
-/// Something to be shown.
+/// A piece to show.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shown<'a> {
     Content(Text<'a>),
@@ -44,7 +44,7 @@ pub(super) enum Shown<'a> {
 }
 
 impl Flow {
-    /// A message of which nothing has come.
+    /// Creates an empty message.
     pub(super) fn new(meta: &AnswerMeta) -> Self {
         Self {
             format: meta.reasoning,
@@ -61,7 +61,7 @@ impl Flow {
         }
     }
 
-    /// Takes more of a text, and hands `show` what is to be shown now.
+    /// Takes more of a text, and gives the pieces to show now to `show`.
     pub(super) fn text(&mut self, spot: Spot, text: Text<'_>, show: &mut impl FnMut(Shown<'_>)) {
         if self.is_cut && (spot.kind == DeltaKind::Text || self.is_stopped()) {
             return;
@@ -79,7 +79,7 @@ impl Flow {
         }
     }
 
-    /// Takes the beginning of a call; `false` if there is no room for it.
+    /// Takes the beginning of a call; `false` if the message has no room for it.
     pub(super) fn call(&mut self, show: &mut impl FnMut(Shown<'_>)) -> bool {
         if !self.interrupt(show) {
             return false;
@@ -88,17 +88,17 @@ impl Flow {
         self.has_room_for(self.calls - 1)
     }
 
-    /// Whether the call at `index` is shown.
+    /// Returns whether the call at `index` is shown.
     pub(super) const fn has_room_for(&self, index: usize) -> bool {
         !self.is_stopped() && (index == 0 || !self.legacy_functions)
     }
 
-    /// How many calls are not shown.
+    /// Counts the calls that are not shown.
     pub(super) const fn left_out(&self) -> usize {
         if self.legacy_functions { self.calls.saturating_sub(1) } else { 0 }
     }
 
-    /// Something that is neither text nor reasoning comes next; `false` if it is not to be shown.
+    /// Takes an interruption by a piece other than text and reasoning; `false` if it must not be shown.
     pub(super) fn interrupt(&mut self, show: &mut impl FnMut(Shown<'_>)) -> bool {
         self.release(show);
         if self.is_stopped() {
@@ -109,22 +109,22 @@ impl Flow {
         true
     }
 
-    /// Characters of content before the part.
+    /// Returns the characters of content before the part.
     pub(super) fn offset(&self, part: usize) -> u64 {
         self.begun.get(part).copied().flatten().unwrap_or(self.length)
     }
 
-    /// Whether a stop sequence was hit, so that no more text is shown.
+    /// Returns whether a stop sequence was hit, so that no more text is shown.
     pub(super) const fn is_cut(&self) -> bool {
         self.is_cut
     }
 
-    /// Whether a stop sequence has ended the answer.
+    /// Returns whether a stop sequence has ended the answer.
     pub(super) const fn is_stopped(&self) -> bool {
         self.is_cut && self.calls == 0
     }
 
-    /// Ends the message, and says why it ended: `reason`, unless it ended before.
+    /// Ends the message, and returns the reason: `reason`, unless the message ended before.
     pub(super) fn finish(&mut self, reason: FinishReason, show: &mut impl FnMut(Shown<'_>)) -> FinishReason {
         self.release(show);
         self.end_thinking(show);
@@ -135,7 +135,7 @@ impl Flow {
         }
     }
 
-    /// Writes what must stand before the next text of a part that was not the last one.
+    /// Writes the separator before the next text of another part.
     fn turn_to(&mut self, spot: Spot, show: &mut impl FnMut(Shown<'_>)) {
         let has_begun = self.begun.get(spot.part).is_some_and(Option::is_some);
         match spot.kind {
@@ -188,13 +188,13 @@ impl Flow {
         }
     }
 
-    /// Content in which no stop sequence is looked for.
+    /// Shows content without searching it for stop sequences.
     fn aside(&mut self, text: Text<'_>, show: &mut impl FnMut(Shown<'_>)) {
         self.length += text.length() as u64;
         show(Shown::Content(text));
     }
 
-    /// Shows what a stop sequence may have begun with.
+    /// Shows the held beginning of a possible stop sequence.
     fn release(&mut self, show: &mut impl FnMut(Shown<'_>)) {
         if let Some(stop) = self.stop.as_mut().filter(|_| !self.is_cut) {
             self.is_cut = stop.end(|text| show(Shown::Content(text))).is_some();

@@ -1,4 +1,4 @@
-//! Ollama's list of images beside the content of a message.
+//! Ollama's list of images next to the content of a message.
 
 use serde_json::value::RawValue;
 
@@ -8,8 +8,8 @@ use crate::dialect::chat::content;
 use crate::json;
 use crate::json::{Object, Path, Text};
 
-/// The images in a message's `images`: bare base64 as Ollama has it, URLs, or parts as answers have them. Whatever is not
-/// plainly an image is ignored.
+/// Reads the images in a message's `images`: bare base64 as in Ollama, URLs, or parts as in answers. A value of any
+/// other form is ignored.
 pub(super) fn of_message<'a>(message: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Vec<Part<'a>> {
     let path = path.key("images");
     let Some(value) = message.find("images") else { return Vec::new() };
@@ -44,6 +44,6 @@ fn listed<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Op
     Some(Part::Image { source, detail: None })
 }
 
-/// How the formats that the backend reads begin in base64.
+/// The base64 beginnings of the formats that the backend reads.
 const BEGINNINGS: [(&str, &str); 4] =
     [("iVBORw0KGgo", "image/png"), ("/9j/", "image/jpeg"), ("R0lGOD", "image/gif"), ("UklGR", "image/webp")];

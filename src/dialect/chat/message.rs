@@ -12,7 +12,7 @@ use crate::fault::ApiError;
 use crate::json;
 use crate::json::{Object, Path, Text};
 
-/// The messages in `value`.
+/// Reads the messages in `value`.
 pub(super) fn parse_all<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
@@ -29,7 +29,7 @@ pub(super) fn parse_all<'a>(
     Ok(messages)
 }
 
-/// Appends the message in `value`; more than one where it holds outputs of tools among its parts.
+/// Appends the message in `value`; more than one if it has outputs of tools among its parts.
 fn parse<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
@@ -109,7 +109,7 @@ fn assistant<'a>(
     Ok(Turn::Assistant { content, refusal, calls })
 }
 
-/// `content` with the participant's name before it, if the message at `path` has one and says anything.
+/// Puts the participant's name before `content`, if the message at `path` has a name and any content.
 fn named<'a>(content: Content<'a>, message: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Content<'a> {
     let Some(value) = message.find("name") else { return content };
     match Text::of(value) {

@@ -1,8 +1,9 @@
 //! OpenAI's Chat Completions.
 //!
-//! * Request: [`request`] reads the body, [`message`], [`content`], [`call`], [`tool`], [`choice`] and [`search`] its parts.
-//! * Answer: [`chunks`] for streaming clients and [`document`] for the others; [`flow`] puts texts one behind the other, and
-//!   [`options`] says how the client wants them.
+//! * Request: [`request`] reads the body, [`message`], [`content`], [`call`], [`tool`], [`choice`] and
+//!   [`search`] its parts.
+//! * Answer: [`chunks`] for streaming clients and [`document`] for the others; [`flow`] orders the texts, and
+//!   [`options`] are the client's settings for them.
 
 mod call;
 mod choice;

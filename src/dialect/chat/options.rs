@@ -1,8 +1,9 @@
-//! How a chat client wants its answer.
+//! A chat client's settings for its answer.
 
 use crate::backend::answer::stop::StopSequences;
 
-/// How a client wants to see the model's reasoning. The comments of the variants are the help text of `--reasoning-format`.
+/// The form in which a client sees the model's reasoning. The comments of the variants are the help text of
+/// `--reasoning-format`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -21,7 +22,7 @@ pub enum ReasoningFormat {
 }
 
 impl ReasoningFormat {
-    /// The field that carries reasoning, where one does.
+    /// Returns the field that carries reasoning, if there is one.
     pub const fn field(self) -> &'static str {
         match self {
             Self::Reasoning => "reasoning",
@@ -30,21 +31,21 @@ impl ReasoningFormat {
     }
 }
 
-/// What is the same in every chunk of an answer, and how the client asked for it.
+/// The constant facts of an answer, and the client's settings for it.
 #[derive(Debug, Clone)]
 pub struct AnswerMeta {
-    /// Unix seconds.
+    /// The time of the request, in Unix seconds.
     pub created: u64,
-    /// The backend model that was asked for; the sink is told which one answers.
+    /// The requested backend model; the sink is told the answering one.
     pub model: String,
-    /// The id of the answer should the backend not give one.
+    /// The id of the answer if the backend gives none.
     pub fallback_id: String,
-    /// The client asked for a usage chunk (`stream_options.include_usage`).
+    /// Whether the client wants a usage chunk (`stream_options.include_usage`).
     pub include_usage: bool,
-    /// The request used `functions`, so the answer uses `function_call`.
+    /// Whether the request used `functions`, so that the answer uses `function_call`.
     pub legacy_functions: bool,
-    /// How reasoning is shown.
+    /// The form in which reasoning is shown.
     pub reasoning: ReasoningFormat,
-    /// Where the answer's text ends although the backend goes on.
+    /// The sequences that end the answer's text although the backend goes on.
     pub stop: Option<StopSequences>,
 }

@@ -1,11 +1,11 @@
 //! The request of Chat Completions, as clients send it.
 //!
-//! * [`parse`] either gives a request that can be translated or an error that names the field.
-//! * Whatever is only passed on stays raw JSON. A field that is `null` counts as absent.
-//! * What has no counterpart upstream but does no harm is listed as ignored, keys inside messages, parts and tools too; what
-//!   would change the answer's shape is refused.
-//! * Shapes of other APIs are understood where they cannot mean anything else: Anthropic's tools and blocks, Ollama's images,
-//!   and a body of the Responses API.
+//! * [`parse`] returns a request that can be translated, or an error that names the field.
+//! * Forwarded values stay raw JSON. A field that is `null` counts as absent.
+//! * A harmless field without a counterpart upstream is listed as ignored, as are keys inside messages, parts and
+//!   tools; a field that would change the answer's shape is rejected.
+//! * Forms of other APIs are accepted if they are unambiguous: Anthropic's tools and blocks, Ollama's images, and a
+//!   body of the Responses API.
 
 use std::borrow::Cow;
 
@@ -22,18 +22,18 @@ use crate::json;
 use crate::json::{Path, Text};
 use crate::models::effort::Effort;
 
-/// How a chat client wants its answer.
+/// A chat client's settings for its answer.
 #[derive(Debug, Clone, Default)]
 pub struct ChatShape {
-    /// A usage chunk at the end of a stream.
+    /// Whether the stream ends with a usage chunk.
     pub include_usage: bool,
-    /// `function_call` in the place of `tool_calls`, for a request that used `functions`.
+    /// Whether the answer uses `function_call` in place of `tool_calls`, for a request that used `functions`.
     pub legacy_functions: bool,
     /// `stop`: up to four texts, none of them empty.
     pub stop: Vec<String>,
 }
 
-/// What becomes of several fields together.
+/// Values that several fields determine together.
 #[derive(Debug, Default)]
 struct Reading<'a> {
     conversation: Conversation<'a>,
@@ -50,7 +50,7 @@ struct Reading<'a> {
     summary: Option<Text<'a>>,
 }
 
-/// The chat request in `body`.
+/// Reads the chat request in `body`.
 ///
 /// ```
 /// use codex_proxy::dialect::chat::request::parse;
@@ -92,10 +92,10 @@ impl<'a> Reading<'a> {
             conversation.web_search = None;
             conversation.ignored.add(&Path::Root.key("web_search_options"));
         }
-        // A chat client does not know to ask for summaries, and without them it sees no reasoning.
+        // A chat client cannot request summaries, and without them it sees no reasoning.
         let summary = summary.unwrap_or(Text::from_escaped("auto"));
         conversation.summary = Some(summary).filter(|summary| summary.escaped() != "none");
-        // The legacy answer has room for one call only.
+        // The legacy answer has room for only one call.
         conversation.one_call_at_a_time = shape.legacy_functions || parallel == Some(false);
         Ask { model, effort, stream, shape, form: Form::Own(Box::new(conversation)) }
     }
@@ -123,7 +123,7 @@ impl<'a> Reading<'a> {
             }
             "web_search_options" => conversation.web_search = Some(search::parse(value, path, ignored)?),
             "response_format" => conversation.format = Some(response_format(value, path, ignored)?),
-            // Some tools put the Responses API's object here.
+            // Some clients send the Responses API's object under this key.
             "reasoning_effort" if json::kind(value) == "an object" => {
                 let (word, summary) = reasoning(value, path, ignored)?;
                 self.effort = word;
@@ -154,7 +154,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// The effort and summary in an object; its other keys change nothing.
+/// Reads the effort and summary in an object; its other keys have no effect.
 fn reasoning<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
@@ -167,8 +167,8 @@ fn reasoning<'a>(
     Ok((effort, summary))
 }
 
-/// A parameter the backend has nothing for: refused where the client would get another answer than it asked for,
-/// otherwise listed.
+/// Handles a parameter without a counterpart at the backend: rejected if the client would get a different answer than
+/// it requested, otherwise listed.
 fn without_counterpart(key: &str, value: &RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<(), ApiError> {
     match key {
         "n" => match json::unsigned(value, path)? {
@@ -194,7 +194,7 @@ fn without_counterpart(key: &str, value: &RawValue, path: &Path<'_>, ignored: &m
     Ok(())
 }
 
-/// `response_format`.
+/// Reads `response_format`.
 fn response_format<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
@@ -237,7 +237,7 @@ fn response_format<'a>(
     }
 }
 
-/// What says how the answer is to be, and not what it is an answer to.
+/// The keys with settings of the answer, as opposed to its conversation.
 pub(crate) const ANSWER_KEYS: [&str; 8] =
     ["stream", "stream_options", "stop", "n", "logprobs", "modalities", "audio", "prediction"];
 

@@ -1,4 +1,4 @@
-//! `web_search_options`: a search of the web that the client asks for without naming a tool.
+//! `web_search_options`: a web search requested without naming a tool.
 
 use serde_json::value::RawValue;
 
@@ -8,7 +8,7 @@ use crate::fault::ApiError;
 use crate::json;
 use crate::json::{Object, Path};
 
-/// The options in `value`.
+/// Reads the options in `value`.
 pub(super) fn parse<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
@@ -27,7 +27,7 @@ pub(super) fn parse<'a>(
     Ok(WebSearch { context_size: size, location, allowed_domains: None, tells_sources: false })
 }
 
-/// `{"type":"approximate","approximate":{…}}` as chat has it, or the same fields flat.
+/// Reads `{"type":"approximate","approximate":{…}}` as in chat, or the same fields flat.
 fn location<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Object<'a>, ApiError> {
     let location = json::object(value, path)?;
     let inner_path = path.key("approximate");

@@ -6,9 +6,9 @@ use crate::fault::ApiError;
 use crate::json;
 use crate::json::Path;
 
-/// The sequences in `value`: one string, or an array of up to four.
+/// Reads the sequences in `value`: one string, or an array of up to four.
 ///
-/// Errors are worded as OpenAI words them: 400 for another type, for no sequence, for an empty one and for too many.
+/// Errors are worded like OpenAI's: 400 for another type, for no sequence, for an empty one and for too many.
 pub(super) fn parse(value: &RawValue, path: &Path<'_>) -> Result<Vec<String>, ApiError> {
     match json::kind(value) {
         "a string" => Ok(vec![sequence(value, path)?]),
@@ -58,5 +58,5 @@ fn sequence(value: &RawValue, path: &Path<'_>) -> Result<String, ApiError> {
     Ok(sequence)
 }
 
-/// How many sequences a request may have.
+/// The maximum number of sequences in a request.
 const MOST: usize = 4;

@@ -8,7 +8,7 @@ use crate::fault::ApiError;
 use crate::json;
 use crate::json::{Object, Path, Text};
 
-/// The tools in `value`.
+/// Reads the tools in `value`.
 pub(super) fn parse_tools<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
@@ -18,7 +18,7 @@ pub(super) fn parse_tools<'a>(
     tools.iter().enumerate().map(|(index, tool)| parse(tool, &path.index(index), ignored)).collect()
 }
 
-/// The legacy functions in `value`.
+/// Reads the legacy functions in `value`.
 pub(super) fn parse_functions<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
@@ -35,7 +35,7 @@ pub(super) fn parse_functions<'a>(
 
 fn parse<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Tool<'a>, ApiError> {
     let tool = json::object(value, path)?;
-    // Anthropic's tools have a key of their own for the schema, and often no type.
+    // Anthropic's tools have a different key for the schema, and often no type.
     if tool.find("input_schema").is_some() && tool.find("function").is_none() {
         ignored.add_unknown(&tool, &["type", "name", "description", "input_schema", "strict"], path);
         return function_of(&tool, "input_schema", path).map(Tool::Function);
@@ -52,7 +52,7 @@ fn parse<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Res
     }
 }
 
-/// The function in `definition`, its schema under the key `schema`.
+/// Reads the function in `definition`, with its schema under the key `schema`.
 fn function_of<'a>(definition: &Object<'a>, schema: &str, path: &Path<'_>) -> Result<Function<'a>, ApiError> {
     Ok(Function {
         name: name(definition, path)?,
@@ -63,7 +63,7 @@ fn function_of<'a>(definition: &Object<'a>, schema: &str, path: &Path<'_>) -> Re
     })
 }
 
-/// The definition of a tool: nested under its type as chat has it, or flat as the Responses API has it.
+/// The definition of a tool: nested under its type as in chat, or flat as in the Responses API.
 pub(super) enum Definition<'t, 'a, 'p> {
     Nested { outer: &'t Object<'a>, inner: Object<'a>, field: &'static str, path: &'t Path<'p> },
     Flat { tool: &'t Object<'a>, path: &'t Path<'p> },
@@ -84,7 +84,7 @@ impl<'t, 'a, 'p> Definition<'t, 'a, 'p> {
         }
     }
 
-    /// The name alone, which is all that a choice has.
+    /// Returns the name alone, the only field of a choice.
     pub(super) fn name(&self, ignored: &mut Ignored) -> Result<Text<'a>, ApiError> {
         self.read(&["name"], ignored, name)
     }
@@ -121,7 +121,7 @@ impl<'t, 'a, 'p> Definition<'t, 'a, 'p> {
     }
 }
 
-/// The name in an object at `path`, which must have one.
+/// Returns the required name of an object at `path`.
 pub(super) fn name<'a>(definition: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
     let value = json::required(definition, "name", path)?;
     let path = path.key("name");

@@ -1,4 +1,4 @@
-//! What is the same in an answer's events and in its document: its id, its model, and how it ended.
+//! The common part of an answer's events and its document: its id, its model, and its ending.
 
 use super::blocks::Ending;
 use super::usage;
@@ -6,7 +6,7 @@ use crate::backend::event::Usage;
 use crate::dialect::Occasion;
 use crate::json::{ObjectWriter, Text};
 
-/// What an answer tells of itself.
+/// The facts that an answer tells about itself.
 #[derive(Debug)]
 pub(super) struct Face {
     id: String,
@@ -21,7 +21,7 @@ impl Face {
         Self { id: format!("msg_{id}"), model: occasion.model.clone(), stop }
     }
 
-    /// Takes the backend's id. It must be unique: Claude Code joins blocks by it.
+    /// Takes the backend's id. The id must be unique: Claude Code joins blocks by it.
     pub(super) fn identify(&mut self, id: &str) {
         self.id = format!("msg_{}", id.strip_prefix("resp_").unwrap_or(id));
     }
@@ -41,7 +41,7 @@ impl Face {
             .string("model", &self.model);
     }
 
-    /// Writes how the answer ended.
+    /// Writes the answer's ending.
     pub(super) fn write_ending(&self, ending: &Ending, object: &mut ObjectWriter<'_>) {
         object.string("stop_reason", ending.reason);
         match ending.hit.and_then(|number| self.stop.get(number)) {
@@ -60,7 +60,7 @@ impl Face {
     }
 }
 
-/// The answer to a request that wants none: its prompt was to be read, and no token written.
+/// Writes the answer to a request that wants none: its prompt was to be read, and no token written.
 pub(super) fn nothing(occasion: &Occasion) -> Vec<u8> {
     let mut out = Vec::new();
     let mut message = ObjectWriter::begin(&mut out);

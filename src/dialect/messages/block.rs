@@ -1,6 +1,6 @@
 //! Blocks: the parts of messages.
 //!
-//! A block that is not understood goes on as the text of its JSON and is named: nothing vanishes.
+//! An unknown block is forwarded as the text of its JSON and is listed, so that nothing is lost.
 
 use serde_json::value::RawValue;
 
@@ -11,7 +11,7 @@ use crate::conversation::ignored::Ignored;
 use crate::fault::ApiError;
 use crate::json::{self, Object, Path, Text, escape};
 
-/// `{"type":"tool_use","id","name","input"}`.
+/// Reads `{"type":"tool_use","id","name","input"}`.
 pub(in crate::dialect) fn tool_use<'a>(
     block: &Object<'a>,
     path: &Path<'_>,
@@ -24,8 +24,8 @@ pub(in crate::dialect) fn tool_use<'a>(
     Ok(Call { id: Some(id), custom: false, name, payload })
 }
 
-/// `{"type":"tool_result","tool_use_id","content","is_error"}`; an error says so in its first part, unless its text does.
-/// `content` reads what the tool returned.
+/// Reads `{"type":"tool_result","tool_use_id","content","is_error"}`; an error is marked in its first part, unless its
+/// text tells it. `content` reads the tool's output.
 pub(in crate::dialect) fn tool_result<'a>(
     block: &Object<'a>,
     path: &Path<'_>,
@@ -45,7 +45,7 @@ pub(in crate::dialect) fn tool_result<'a>(
     Ok((CallReference::Id(id), content.between(heading, Vec::new())))
 }
 
-/// Whether a content tells of an error by itself.
+/// Returns whether a content tells of an error by itself.
 fn says_error(content: &Content<'_>) -> bool {
     let first = match content {
         Content::Absent => return false,
@@ -58,7 +58,7 @@ fn says_error(content: &Content<'_>) -> bool {
     ["Error", "<tool_use_error>", TOOL_ERROR].iter().any(|beginning| first.escaped().starts_with(beginning))
 }
 
-/// The content of a tool's result: a string, or blocks.
+/// Reads the content of a tool's result: a string, or blocks.
 pub(super) fn output<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Content<'a>, ApiError> {
     if let Some(text) = Text::of(value) {
         return Ok(Content::Text(text));
@@ -76,7 +76,7 @@ pub(super) fn output<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ign
     })
 }
 
-/// Appends what a user or a tool shows in `block`, which is `value` and stands at `path`.
+/// Appends the parts by a user or a tool in `block`, which is `value` at `path`.
 pub(super) fn shown<'a>(
     value: &'a RawValue,
     block: &Object<'a>,
@@ -107,12 +107,12 @@ pub(super) fn shown<'a>(
     Ok(())
 }
 
-/// The `type` of a block.
+/// Returns the `type` of a block.
 pub(super) fn kind<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
     json::text(json::required(block, "type", path)?, &path.key("type"))
 }
 
-/// `{"type":"image","source":{"type":"base64","media_type","data"}}`, or a source with a `url`.
+/// Reads `{"type":"image","source":{"type":"base64","media_type","data"}}`, or a source with a `url`.
 pub(in crate::dialect) fn image<'a>(
     block: &Object<'a>,
     path: &Path<'_>,
@@ -125,7 +125,7 @@ pub(in crate::dialect) fn image<'a>(
         "base64" => {
             let data = source.text("data", &path)?;
             if !is_base64(data) {
-                // The words on which Claude Code takes the image out of the conversation.
+                // Claude Code removes the image from the conversation on this message.
                 return Err(ApiError::invalid(path.key("data").to_string(), "Could not process image")
                     .with_code("invalid_image"));
             }
@@ -138,7 +138,8 @@ pub(in crate::dialect) fn image<'a>(
     Ok(Part::Image { source, detail: None })
 }
 
-/// A document: a PDF or a file behind a URL as a file, anything else as its texts and images behind title and context.
+/// Reads a document: a PDF or a file with a URL as a file, anything else as its texts and images after title and
+/// context.
 fn document<'a>(
     block: &Object<'a>,
     path: &Path<'_>,
@@ -188,7 +189,7 @@ fn document<'a>(
     Ok(())
 }
 
-/// A result of a search of the client's own: title, source and texts, as one text.
+/// Reads a result of the client's own search: title, source and texts, as one text.
 fn search_result<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Part<'a>, ApiError> {
     let text = |key: &str| block.find(key).and_then(Text::of).map(Text::escaped);
     let mut lines: Vec<&str> = [text("title"), text("source")].into_iter().flatten().collect();
@@ -201,7 +202,7 @@ fn search_result<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Part<'a>, Ap
     Ok(Part::Composed(lines.join(r"\n")))
 }
 
-/// Where an image or a document is.
+/// The source of an image or a document.
 struct Place<'a> {
     kind: Text<'a>,
     object: Object<'a>,
@@ -220,7 +221,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Whether a text is base64 that can be read, with or without its padding. Only a slash is ever escaped in it.
+/// Returns whether a text is readable base64, with or without its padding. Only a slash is ever escaped in it.
 fn is_base64(data: Text<'_>) -> bool {
     let text = data.decode();
     let digits = text.trim_end_matches('=');
@@ -241,5 +242,5 @@ fn unknown_source(found: &str, known: &str, path: &Path<'_>) -> ApiError {
     ApiError::invalid(path.to_string(), format!("'{path}' must be {known}, but is '{found}'"))
 }
 
-/// What an output begins with where the backend has no flag for it.
+/// The beginning of a failed output, for which the backend has no flag.
 const TOOL_ERROR: &str = "[tool error]";

@@ -1,12 +1,13 @@
-//! The order of an answer's blocks: one behind the other, each begun and ended once.
+//! The order of an answer's blocks: one after the other, each begun and ended once.
 //!
-//! * A block stays open until something else begins. A call stays open until it is whole: what comes meanwhile waits, so that
-//!   parallel calls, whose arguments come mixed, become blocks in a row.
-//! * Reasoning is one block for each item: the texts of its summary with a blank line between them, then the seal, which only
-//!   the finished item has. Without a text it is a redacted block, or an empty one where the client wants no text.
-//! * A text begins with its first character: an empty block makes Claude Code ask again.
-//! * Where a search of the web is all the client offers, the answer's text waits for its end, since only its citations tell
-//!   what was found; the results go before it.
+//! * A block stays open until something else begins. A call stays open until it is complete: other pieces wait
+//!   meanwhile, so that parallel calls, whose arguments come interleaved, become consecutive blocks.
+//! * Reasoning is one block for each item: the texts of its summary with a blank line between them, then the seal,
+//!   which only the finished item has. Without a text it is a redacted block, or an empty one if the client wants no
+//!   text.
+//! * A text block begins with its first character: an empty block makes Claude Code retry.
+//! * If a web search is the client's only tool, the answer's text waits for its end, since only its citations tell the
+//!   pages found; the results go before it.
 
 use std::collections::VecDeque;
 
@@ -23,11 +24,11 @@ use crate::json::{Text, escape};
 
 /// Takes the blocks of an answer in order.
 pub(super) trait Target {
-    /// A block begins.
+    /// Begins a block.
     fn begin(&mut self, block: Block<'_>);
-    /// More of the open block.
+    /// Appends to the open block.
     fn piece(&mut self, piece: Piece<'_>);
-    /// The open block ends.
+    /// Ends the open block.
     fn end(&mut self);
 }
 
@@ -41,11 +42,11 @@ pub(super) enum Block<'a> {
         id: Text<'a>,
         name: Text<'a>,
     },
-    /// A search, with what was searched for as JSON.
+    /// A search, with its query as JSON.
     Search {
         id: &'a str,
     },
-    /// What a search found: the blocks as a JSON array.
+    /// The results of a search: the blocks as a JSON array.
     Results {
         id: &'a str,
         results: &'a str,
@@ -64,7 +65,7 @@ pub(super) enum Piece<'a> {
     Citation(&'a str),
 }
 
-/// Which block is open.
+/// The open block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Open {
     Text { part: usize },
@@ -72,26 +73,26 @@ enum Open {
     Call { index: usize },
 }
 
-/// What waits for an open call, or for the end of a text about what was searched for.
+/// A piece that waits for an open call, or for the end of a text about a search.
 #[derive(Debug)]
 enum Waiting {
     Text(Spot, String),
     Call(usize),
     Sealed(usize, Option<String>),
-    /// A search, and whether it is shown with what the text cites.
+    /// A search, and whether it is shown with the pages that the text cites.
     Search(Search, bool),
     Citation(Spot, Box<str>),
 }
 
-/// A call as far as it has come; texts are escaped.
+/// A call so far; texts are escaped.
 #[derive(Debug)]
 struct Call {
     item: usize,
     id: String,
     name: String,
-    /// A custom tool's: its input is a text, which is given as a whole, in an object.
+    /// Whether the tool is a custom tool: its input is a text, sent as a whole, in an object.
     is_custom: bool,
-    /// Arguments that have not been given to the target.
+    /// Arguments not yet given to the target.
     held: String,
     is_whole: bool,
 }
@@ -104,19 +105,19 @@ pub(super) struct Blocks {
     account: String,
     model: String,
     open: Option<Open>,
-    /// A character of the open text has been given on.
+    /// Whether a character of the open text was given to the target.
     begun_text: bool,
     waiting: VecDeque<Waiting>,
     calls: Vec<Call>,
-    /// The lengths of the texts of the reasoning item that is open, and the part of the last.
+    /// The lengths of the texts in the open reasoning item; `thought` is the part of the last.
     lengths: Vec<Length>,
     thought: Option<usize>,
     stop: Option<StopFilter>,
-    /// Which stop sequence was hit.
+    /// The stop sequence that was hit.
     hit: Option<usize>,
-    /// The text of the open block, decoded, where citations may quote it.
+    /// The text of the open block, decoded, if citations may quote it.
     quoted: Option<String>,
-    /// Text waits until its item ends, because searches before it wait for its citations.
+    /// Whether text waits until its item ends, because searches before it wait for its citations.
     awaits_citations: bool,
     found: Found,
     pub(super) searches: u64,
@@ -124,8 +125,7 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// An answer of which nothing has come, to a request for `model`. Without `seals` reasoning is shown and cannot be given
-    /// back.
+    /// Creates an empty answer to a request for `model`. Without `seals` reasoning is shown and cannot be returned.
     pub(super) fn new(shape: &MessagesShape, model: &str, seals: bool) -> Self {
         Self {
             thinking: shape.thinking,
@@ -292,7 +292,7 @@ impl Blocks {
         }
     }
 
-    /// Takes a search that is over.
+    /// Takes a finished search.
     pub(super) fn searched(&mut self, search: SearchCall<'_>, target: &mut impl Target) {
         self.searches += 1;
         let search = Search::read(search, self.searches);
@@ -320,7 +320,7 @@ impl Blocks {
         }
     }
 
-    /// The item with this number has ended.
+    /// Takes the end of the item with this number.
     pub(super) fn item_done(&mut self, item: usize, target: &mut impl Target) {
         for call in self.calls.iter_mut().filter(|call| call.item == item) {
             call.is_whole = true;
@@ -333,7 +333,7 @@ impl Blocks {
         self.go_on(target);
     }
 
-    /// Gives on what has waited and need not wait any more.
+    /// Gives the target all pieces that need not wait any more.
     fn go_on(&mut self, target: &mut impl Target) {
         if let Some(Open::Call { index }) = self.open
             && self.calls.get(index).is_some_and(|call| call.is_whole)
@@ -366,7 +366,7 @@ impl Blocks {
         }
     }
 
-    /// Whether what comes now has to wait: for a call that is not whole, or for the citations of a text.
+    /// Returns whether a new piece has to wait: for an unfinished call, or for the citations of a text.
     fn has_to_wait(&self) -> bool {
         let is_searched = self.waiting.iter().any(|waiting| matches!(waiting, Waiting::Search(..)));
         let waits_for_call = match self.open {
@@ -393,7 +393,7 @@ impl Blocks {
         target.end();
     }
 
-    /// Gives on what a stop sequence may have begun with.
+    /// Shows the held beginning of a possible stop sequence.
     fn release(&mut self, target: &mut impl Target) {
         let Some(stop) = self.stop.as_mut().filter(|_| self.hit.is_none()) else { return };
         let begun = &mut self.begun_text;
@@ -405,12 +405,12 @@ impl Blocks {
         });
     }
 
-    /// Whether a stop sequence has ended the answer. A call that has begun has to become whole.
+    /// Returns whether a stop sequence has ended the answer. A begun call has to be completed.
     pub(super) fn is_stopped(&self) -> bool {
         self.hit.is_some() && self.calls.is_empty()
     }
 
-    /// Ends the last block. Gives the reason for which the answer ended, and the stop sequence that was hit.
+    /// Ends the last block, and returns the answer's ending.
     pub(super) fn finish(&mut self, reason: FinishReason, target: &mut impl Target) -> Ending {
         self.calls.iter_mut().for_each(|call| call.is_whole = true);
         self.awaits_citations = false;
@@ -429,18 +429,18 @@ impl Blocks {
     }
 }
 
-/// Whether the text at `spot` is for the user, and not the model's reasoning.
+/// Returns whether the text at `spot` is for the user, and not the model's reasoning.
 const fn is_said(spot: Spot) -> bool {
     matches!(spot.kind, DeltaKind::Text | DeltaKind::Refusal)
 }
 
-/// How an answer ended.
+/// The ending of an answer.
 #[derive(Debug)]
 pub(super) struct Ending {
     /// `stop_reason`.
     pub(super) reason: &'static str,
     /// The number of the stop sequence that was hit.
     pub(super) hit: Option<usize>,
-    /// What the model said in refusing, escaped.
+    /// The model's refusal, escaped.
     pub(super) refusal: Option<String>,
 }

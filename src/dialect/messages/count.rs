@@ -1,14 +1,14 @@
-//! An estimate of how many tokens a body has.
+//! An estimate of the tokens in a body.
 //!
-//! * A tokenizer's ranks would take some megabytes, for a figure that clients use to know about where they stand. So pieces are
-//!   counted by their kind, measured against `o200k_base`: words, numbers, runs of punctuation and of white space, and letters of
-//!   other scripts. On prose, code and JSON it is within a tenth or so.
-//! * What the backend puts around an item, a call, a tool and an image is added by constants.
-//! * It is additive and the same each time: clients subtract one count from another.
+//! * A tokenizer's ranks would take some megabytes, for a figure that clients use only as a rough guide. So pieces are
+//!   counted by their kind, measured against `o200k_base`: words, numbers, runs of punctuation and of white space, and
+//!   letters of other scripts. On prose, code and JSON it is within a tenth or so.
+//! * Constants account for the backend's framing of an item, a call, a tool and an image.
+//! * The estimate is additive and deterministic: clients subtract one count from another.
 
 use serde_json::Value;
 
-/// The tokens of `body`, a body for the backend.
+/// Estimates the tokens of `body`, a body for the backend.
 pub fn tokens(body: &[u8]) -> u64 {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return 0 };
     let mut count = body["instructions"].as_str().map_or(0, text);
@@ -25,7 +25,7 @@ pub fn tokens(body: &[u8]) -> u64 {
     count + text(&body["text"]["format"].to_string().replace("null", ""))
 }
 
-/// The tokens of what an item says, without its keys.
+/// Estimates the tokens of an item's contents, without its keys.
 fn value(value: &Value) -> u64 {
     match value {
         Value::Object(object) => object.iter().map(|(key, value)| field(key, value)).sum(),
@@ -39,16 +39,16 @@ fn field(key: &str, value: &Value) -> u64 {
     match key {
         "type" | "role" | "call_id" | "status" | "id" | "detail" => 0,
         "image_url" => IMAGE,
-        // A page of a PDF takes some 50 KB; a text behind a URL nobody knows.
+        // A page of a PDF takes some 50 KB; the length of a text with a URL is unknown.
         "file_data" => PER_PAGE * (value.as_str().map_or(0, str::len) as u64 / 70_000 + 1),
         "file_url" => PER_PAGE,
-        // Encrypted reasoning is longer than what it stands for.
+        // Encrypted reasoning is longer than its plain text.
         "encrypted_content" => value.as_str().map_or(0, str::len) as u64 / 6,
         _ => self::value(value),
     }
 }
 
-/// The tokens of a text.
+/// Estimates the tokens of a text.
 fn text(text: &str) -> u64 {
     let mut quarters = 0;
     let mut letters = text.chars().peekable();
@@ -63,7 +63,7 @@ fn text(text: &str) -> u64 {
     quarters.div_ceil(4)
 }
 
-/// What kind of run a letter belongs to.
+/// The kind of run to which a letter belongs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Word,
@@ -88,10 +88,10 @@ impl Kind {
         }
     }
 
-    /// The tokens of a run of so many letters, in quarters.
+    /// Returns the tokens of a run with this many letters, in quarters.
     const fn quarters(self, length: u64) -> u64 {
         match self {
-            // A usual word with the space before it is one token, a long one more.
+            // A common word with the space before it is one token, a long one more.
             Self::Word => 4 * (1 + length.saturating_sub(1) / 8),
             Self::Digits => 4 * length.div_ceil(3),
             Self::Space => {
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn it_is_about_right_and_adds_up() {
-        // Counts of o200k_base.
+        // The counts of o200k_base.
         for (sample, counted) in [
             ("The quick brown fox jumps over the lazy dog.", 10),
             ("fn main() {\n    println!(\"Hello, {}!\", name);\n}", 15),

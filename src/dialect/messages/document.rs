@@ -1,6 +1,6 @@
 //! An answer as one message.
 //!
-//! What comes is kept, and put into blocks at the end in the way a streaming client would have got them.
+//! The pieces are kept, and put into blocks at the end as a streaming client would have received them.
 
 use serde_json::value::RawValue;
 
@@ -15,7 +15,7 @@ use crate::dialect::Occasion;
 use crate::fault::ApiError;
 use crate::json::{ArrayWriter, ObjectWriter, Text, object};
 
-/// Collects an answer and writes the message when it is whole.
+/// Collects an answer and writes the message when it is complete.
 #[derive(Debug)]
 pub struct Message {
     face: Face,
@@ -24,12 +24,12 @@ pub struct Message {
     seals: bool,
     account: String,
     collected: Collected,
-    /// Goes along to notice a stop sequence when a streaming client would have got it.
+    /// Blocks that run along to notice a stop sequence at the same point as a stream.
     watch: Blocks,
 }
 
 impl Message {
-    /// An answer of which nothing has come.
+    /// Creates an empty answer.
     pub fn new(shape: MessagesShape, occasion: &Occasion) -> Self {
         Self {
             face: Face::new(occasion, shape.stop.clone()),
@@ -46,7 +46,7 @@ impl Message {
         !self.shape.stop.is_empty()
     }
 
-    /// Puts what was kept into blocks.
+    /// Puts the collected pieces into blocks.
     fn blocks(&mut self, reason: FinishReason) -> (Vec<String>, super::blocks::Ending, u64) {
         let mut blocks = Blocks::new(&self.shape, &self.model, self.seals);
         blocks.account(&self.account);
@@ -84,16 +84,16 @@ impl Message {
     }
 }
 
-/// Writes whole blocks.
+/// Writes complete blocks.
 #[derive(Default)]
 struct Written {
     done: Vec<String>,
     open: Option<Begun>,
 }
 
-/// A block that is not whole. Texts are escaped.
+/// An unfinished block. Texts are escaped.
 struct Begun {
-    /// The keys that are known from the beginning, as JSON without the braces.
+    /// The keys known from the beginning, as JSON without the braces.
     head: String,
     kind: Kind,
     text: String,
@@ -167,7 +167,8 @@ impl Target for Written {
     }
 }
 
-/// The JSON of a call's arguments. What is no object of JSON, which a client could not read as one, stands under `input`.
+/// Returns the JSON of a call's arguments. Arguments that are no JSON object, which a client could not read as one, go
+/// under `input`.
 fn input(arguments: Text<'_>) -> String {
     let json = arguments.decode();
     if json.trim().is_empty() {
@@ -180,7 +181,7 @@ fn input(arguments: Text<'_>) -> String {
     format!(r#"{{"input":"{}"}}"#, arguments.escaped())
 }
 
-/// The keys of a block that are known from its beginning, without braces.
+/// Writes the keys of a block known from its beginning, without braces.
 fn head(block: Block<'_>) -> String {
     let mut out = Vec::new();
     let mut object = ObjectWriter::begin(&mut out);
@@ -199,7 +200,7 @@ fn head(block: Block<'_>) -> String {
     json.strip_prefix('{').and_then(|json| json.strip_suffix('}')).unwrap_or_default().to_owned()
 }
 
-/// Takes nothing.
+/// A target that discards everything.
 struct Nowhere;
 
 impl Target for Nowhere {
@@ -236,7 +237,7 @@ impl Sink for Message {
         self.collected.push(Piece::Searched(id, search.action.map(|action| action.get().into())));
     }
 
-    /// What waits for the end of a text has to know of it.
+    /// Pieces that wait for the end of a text need this event.
     fn item_done(&mut self, item: usize, _out: &mut Vec<u8>) {
         if self.watches() {
             self.watch.item_done(item, &mut Nowhere);
@@ -297,7 +298,7 @@ impl Sink for Message {
         message.end();
     }
 
-    /// Nothing was sent, so the failure is answered with a status instead.
+    /// The client has received nothing, so the failure becomes a status instead.
     fn fail(&mut self, _fault: &ApiError, _out: &mut Vec<u8>) {}
 
     fn left_out(&self) -> usize {

@@ -1,8 +1,9 @@
-//! How hard the model is to think, and how much of that the client sees.
+//! The effort of the model's reasoning, and the amount of it that the client sees.
 //!
-//! * Effort: what `thinking` switches off, else the last system message's word, else `output_config`'s, else the budget.
-//! * Without `thinking`, or with it disabled, there are no blocks of reasoning: they could not be added once it is known whether
-//!   calls follow, and some clients turn a text into a list as soon as there is one.
+//! * Effort: if `thinking` disables it, none; else by the last system message, else by `output_config`, else by the
+//!   budget.
+//! * Without `thinking`, or with it disabled, there are no blocks of reasoning: they could not be added once it is
+//!   known whether calls follow, and some clients turn a text into a list as soon as there is one.
 
 use http::HeaderMap;
 use serde_json::value::RawValue;
@@ -13,25 +14,26 @@ use crate::fault::ApiError;
 use crate::json::{self, Object, Path, Text};
 use crate::models::effort::Effort;
 
-/// What a request says of reasoning.
+/// The request's settings of reasoning.
 #[derive(Debug, Default)]
 pub(super) struct Wish {
-    /// The word for the effort.
+    /// The name of the effort.
     pub(super) effort: Option<String>,
-    /// How much is shown.
+    /// The amount of reasoning shown.
     pub(super) thinking: Thinking,
-    /// The summary to ask for; none where no block would show it.
+    /// The summary to request; none if no block would show it.
     pub(super) summary: Option<Text<'static>>,
 }
 
-/// What the request `object` with `headers` says of reasoning; `told` is the effort of its last system message.
+/// Reads the settings of reasoning from the request `object` with `headers`; `told` is the effort of its last system
+/// message.
 pub(super) fn read(
     object: &Object<'_>,
     headers: &HeaderMap,
     told: Option<String>,
     conversation: &mut Conversation<'_>,
 ) -> Result<Wish, ApiError> {
-    // A word that means nothing is dropped, not refused.
+    // An unknown name is dropped, not rejected.
     let told = told.filter(|word| Effort::parse(word).is_some());
     let mut wish = Wish { effort: told, ..Wish::default() };
     if let Some(config) = object.find("output_config").filter(|value| value.get() != "null") {
@@ -91,7 +93,7 @@ impl Wish {
     }
 }
 
-/// The effort that a budget of so many tokens stands for.
+/// Returns the effort for a budget of this many tokens.
 const fn effort_of(budget: u64) -> Effort {
     match budget {
         0..4096 => Effort::Low,
@@ -100,7 +102,7 @@ const fn effort_of(budget: u64) -> Effort {
     }
 }
 
-/// Whether a beta asks for reasoning without text.
+/// Returns whether a beta requests reasoning without text.
 fn redacts(headers: &HeaderMap) -> bool {
     let betas = headers.get_all("anthropic-beta").iter().filter_map(|value| value.to_str().ok());
     betas.flat_map(|list| list.split(',')).any(|beta| beta.trim().starts_with("redact-thinking-"))

@@ -1,7 +1,7 @@
-//! Errors in the API's shape, with the statuses and words that its clients act on.
+//! Errors in the API's form, with the statuses and messages on which its clients act.
 //!
-//! * Claude Code sends a request that got a 400 which it does not recognise up to six times, each time with a feature less; an
-//!   overflow, a broken image and a refused content it recognises by type and words.
+//! * Claude Code retries after an unknown 400 up to six times, each time with a feature less; it recognises an
+//!   overflow, a broken image and a refused content by type and message.
 //! * The path of the field comes first, in the form `messages.3.content.0`.
 
 use http::StatusCode;
@@ -9,12 +9,12 @@ use http::StatusCode;
 use crate::fault::{ApiError, ErrorKind, Overflow};
 use crate::json::ObjectWriter;
 
-/// The status with which `fault` is answered.
+/// Returns the HTTP status for `fault`.
 pub fn status(fault: &ApiError) -> StatusCode {
     row(fault).0
 }
 
-/// `{"type":"error","error":{"type","message"},"request_id"}`.
+/// Writes `{"type":"error","error":{"type","message"},"request_id"}`.
 pub fn body(fault: &ApiError, request_id: &str) -> String {
     let mut out = Vec::new();
     let mut object = ObjectWriter::begin(&mut out);
@@ -32,7 +32,7 @@ pub fn body(fault: &ApiError, request_id: &str) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// Status and type.
+/// Returns the status and the error type.
 fn row(fault: &ApiError) -> (StatusCode, &'static str) {
     use ErrorKind as K;
     use StatusCode as S;
@@ -67,12 +67,12 @@ fn row(fault: &ApiError) -> (StatusCode, &'static str) {
     }
 }
 
-/// 529, which only this API uses.
+/// Returns 529, which only this API uses.
 fn overloaded() -> StatusCode {
     StatusCode::from_u16(529).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
 }
 
-/// Whether the backend refused the content for what it says. With any other type Claude Code would ask six times.
+/// Returns whether the backend refused the content itself. With any other type Claude Code would retry six times.
 fn is_policy(fault: &ApiError) -> bool {
     fault.code().is_some_and(|code| code.contains("policy") || code == "invalid_prompt")
 }
@@ -98,12 +98,12 @@ fn message(fault: &ApiError) -> String {
     }
 }
 
-/// `messages[3].content[0]` in the API's form, `messages.3.content.0`.
+/// Converts `messages[3].content[0]` to the API's form, `messages.3.content.0`.
 fn dotted(path: &str) -> String {
     path.replace('[', ".").replace(']', "")
 }
 
-/// What is said of an overflow of which nobody knows the size: more than the smallest window of today's models.
+/// The numbers reported for an overflow of unknown size: more than the smallest window of today's models.
 const UNKNOWN_OVERFLOW: Overflow = Overflow { tokens: 272_001, window: 272_000 };
 
 #[cfg(test)]

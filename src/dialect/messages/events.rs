@@ -1,6 +1,6 @@
 //! An answer as events: `message_start`, its blocks one after the other, `message_delta`, `message_stop`.
 //!
-//! Each event has an `event` line and a `type` that say the same; the SDKs need both.
+//! Each event has the same name in its `event` line and its `type`; the SDKs need both.
 
 use serde_json::value::RawValue;
 
@@ -26,7 +26,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// A stream that has not begun.
+    /// Creates a new stream.
     pub fn new(shape: MessagesShape, occasion: &Occasion) -> Self {
         Self {
             blocks: Blocks::new(&shape, &occasion.model, occasion.seals),
@@ -37,7 +37,7 @@ impl Events {
         }
     }
 
-    /// Has `work` done with the blocks and what writes them.
+    /// Runs `work` with the blocks and their writer.
     fn with(&mut self, out: &mut Vec<u8>, work: impl FnOnce(&mut Blocks, &mut Writer<'_>)) {
         let Self { face, blocks, has_begun, next, .. } = self;
         work(blocks, &mut Writer { face, has_begun, next, out });
@@ -117,7 +117,7 @@ impl Target for Writer<'_> {
     }
 }
 
-/// Writes the beginning of a block: whole where no pieces follow.
+/// Writes the beginning of a block; the complete block if no pieces follow.
 fn write_beginning(block: Block<'_>, object: &mut ObjectWriter<'_>) {
     match block {
         Block::Text => object.string("type", "text").string("text", ""),
@@ -180,7 +180,7 @@ impl Sink for Events {
 
     fn image(&mut self, _image: Image<'_>, _out: &mut Vec<u8>) {}
 
-    /// The client has everything already.
+    /// The client has received everything already.
     fn correct(&mut self, _correction: Correction<'_>) -> bool {
         false
     }
@@ -222,7 +222,7 @@ impl Sink for Events {
     }
 }
 
-/// Writes an event of type `name`; `write` adds its other keys.
+/// Writes an event of type `name`, whose other keys `write` adds.
 fn event(name: &str, out: &mut Vec<u8>, write: impl FnOnce(&mut ObjectWriter<'_>)) {
     for piece in ["event: ", name, "\ndata: "] {
         out.extend_from_slice(piece.as_bytes());

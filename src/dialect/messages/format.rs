@@ -1,7 +1,7 @@
 //! Structured output: the JSON Schema that the answer's text must match.
 //!
-//! The schema is sent as it is. The backend enforces one only if it meets its strict rules: each object lists all its
-//! properties as required and allows no others. For any other schema strictness is not asked for.
+//! The schema is sent unchanged. The backend enforces one only if it meets its strict rules: each object lists all its
+//! properties as required and allows no others. For any other schema strictness is not requested.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::conversation::settings::ResponseFormat;
 use crate::fault::ApiError;
 use crate::json::{self, Object, Path};
 
-/// The form in `output_config.format`, or in the older `output_format`.
+/// Reads the format in `output_config.format`, or in the older `output_format`.
 pub(super) fn read<'a>(object: &Object<'a>) -> Result<Option<ResponseFormat<'a>>, ApiError> {
     let present = |object: &Object<'a>, key: &str| object.find(key).filter(|value| value.get() != "null");
     let config_path = Path::Root.key("output_config");
@@ -33,7 +33,7 @@ pub(super) fn read<'a>(object: &Object<'a>) -> Result<Option<ResponseFormat<'a>>
     Ok(Some(ResponseFormat::Schema { schema, strict }))
 }
 
-/// Whether each object in `schema` requires all its properties and allows no others.
+/// Returns whether each object in `schema` requires all its properties and allows no others.
 fn is_strict(schema: &Value) -> bool {
     match schema {
         Value::Object(object) => {

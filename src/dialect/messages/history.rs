@@ -1,9 +1,10 @@
 //! The messages of a conversation, by role.
 //!
-//! * Results of tools come before the rest of a user's message, wherever they stand in it.
-//! * What the model said, called and thought keeps its order. Reasoning is given back only in front of what it led to.
-//! * Neighbours of one role are one turn to the API, and so they are here.
-//! * A message of the role `system` is an instruction in its place, or says how hard to think from there on.
+//! * Results of tools come before the rest of a user's message, regardless of their position in it.
+//! * The model's texts, calls and reasoning keep their order. Reasoning is returned only in front of the item it led
+//!   to.
+//! * The API joins adjacent messages of one role into one turn, and so does this module.
+//! * A message of the role `system` is an instruction in its place, or sets the effort from there on.
 
 use std::borrow::Cow;
 
@@ -21,23 +22,23 @@ use crate::conversation::turn::Turn;
 use crate::fault::ApiError;
 use crate::json::{self, Object, Path, Text, escape};
 
-/// What messages say beside their turns.
+/// The facts in messages besides their turns.
 #[derive(Debug, Default)]
 pub(super) struct Told<'a> {
     /// The effort in the last system message that names one.
     pub(super) effort: Option<String>,
-    /// Tools that system messages add, by their definitions or by names, and take away, in order.
+    /// The tools that system messages add, by their definitions or names, and remove, in order.
     pub(super) changes: Vec<ToolChange<'a>>,
 }
 
 /// A change of the tools in the middle of a conversation.
 #[derive(Debug)]
 pub(super) enum ToolChange<'a> {
-    /// A tool by its definition.
+    /// A tool is added by its definition.
     Added(&'a RawValue),
-    /// A tool that is declared becomes one that may be called.
+    /// A declared tool becomes callable.
     Switched(Text<'a>),
-    /// A tool may not be called any more.
+    /// A tool is no longer callable.
     Removed(Text<'a>),
 }
 
@@ -54,7 +55,7 @@ pub(super) fn read<'a>(
     let mut reading = Reading { told: Told::default(), conversation, last_user: None };
     reading.last_user = values.iter().rposition(|value| role_of(value).as_deref() == Some("user"));
     if values.last().and_then(|value| role_of(value)).as_deref() == Some("assistant") {
-        // The model answers anew where the API would go on with it.
+        // The API would continue this message; here the model answers anew.
         reading.ignored().add(&path.index(values.len() - 1));
     }
     for (index, value) in values.into_iter().enumerate() {
@@ -65,8 +66,8 @@ pub(super) fn read<'a>(
     Ok(told)
 }
 
-/// Leaves out the reasoning of all but the last `count` turns that have any. A turn is all that follows something the user says,
-/// the outputs of tools included.
+/// Removes the reasoning of all but the last `count` turns that have any. A turn is everything after a user message,
+/// including the outputs of tools.
 pub(super) fn keep_reasoning_of_last(count: u64, conversation: &mut Conversation<'_>) {
     let (mut turns, mut is_new) = (0, true);
     let mut keep = Vec::with_capacity(conversation.turns.len());
@@ -90,7 +91,7 @@ fn role_of(message: &RawValue) -> Option<Cow<'_, str>> {
 struct Reading<'c, 'a> {
     told: Told<'a>,
     conversation: &'c mut Conversation<'a>,
-    /// The place of the last message of the user's.
+    /// The index of the last user message.
     last_user: Option<usize>,
 }
 
@@ -148,7 +149,7 @@ impl<'a> Reading<'_, 'a> {
         if is_empty {
             return Err(ApiError::invalid(path.to_string(), format!("'{path}' is empty")));
         }
-        // What is left of a message of empty texts is an empty text, unless results have told something.
+        // A message of empty texts becomes an empty text, unless its results have content.
         if !parts.is_empty() || !is_result {
             self.push(Turn::User(one_or_more(parts)));
         }
@@ -219,7 +220,8 @@ impl<'a> Reading<'_, 'a> {
         Ok(())
     }
 
-    /// Reasoning under a seal of this program's goes back; any other is not this backend's, or nobody's.
+    /// Takes reasoning: under a seal of this program it is returned to the backend; any other belongs to another
+    /// backend, or to none.
     fn reasoning(&mut self, answer: &mut Answer<'a>, seal: Text<'_>, text: Text<'_>) {
         answer.end(self.conversation);
         match seal::open(&seal.decode(), &text.decode()) {
@@ -289,7 +291,7 @@ impl<'a> Reading<'_, 'a> {
     }
 }
 
-/// The name of the tool that a change refers to.
+/// Returns the name of the tool in a change.
 fn tool_name<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
     let value = json::required(block, "tool", path)?;
     if let Some(name) = Text::of(value) {
@@ -300,17 +302,17 @@ fn tool_name<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, ApiErr
     name.ok_or_else(|| ApiError::invalid(path.to_string(), format!("'{path}' names no tool")))
 }
 
-/// A message of the model's while it is read.
+/// A message by the model while it is read.
 #[derive(Default)]
 struct Answer<'a> {
     said: Vec<Part<'a>>,
     calls: Vec<Call<'a>>,
-    /// Calls that the API's own servers ran, whose results have not come.
+    /// Calls run by the API's own servers, still without results.
     server_calls: Vec<search::ServerCall>,
 }
 
 impl<'a> Answer<'a> {
-    /// Adds what has been said and called as a turn.
+    /// Adds the texts and calls so far as a turn.
     fn end(&mut self, conversation: &mut Conversation<'a>) {
         let (said, calls) = (std::mem::take(&mut self.said), std::mem::take(&mut self.calls));
         if !said.is_empty() || !calls.is_empty() {
@@ -319,14 +321,14 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// Adds what is left at the end of the message.
+    /// Adds the rest at the end of the message.
     fn finish(mut self, conversation: &mut Conversation<'a>) {
         self.end(conversation);
         conversation.turns.extend(self.server_calls.iter().flat_map(search::alone));
     }
 }
 
-/// One text is the same content as a string, so that a client may change between the two.
+/// Returns one text like a string's content, so that a client may change between the two forms.
 fn one_or_more(mut parts: Vec<Part<'_>>) -> Content<'_> {
     match (parts.len(), parts.pop()) {
         (_, None) => Content::Text(Text::EMPTY),
@@ -338,7 +340,8 @@ fn one_or_more(mut parts: Vec<Part<'_>>) -> Content<'_> {
     }
 }
 
-/// Reasoning without anything behind it that it led to would be refused. Claude Code keeps answers of reasoning alone.
+/// Removes reasoning without a following item, which the backend would refuse. Claude Code keeps answers of reasoning
+/// alone.
 fn leave_out_idle_reasoning(conversation: &mut Conversation<'_>) {
     let mut leads = false;
     let mut keep: Vec<bool> = Vec::with_capacity(conversation.turns.len());
@@ -355,7 +358,7 @@ fn leave_out_idle_reasoning(conversation: &mut Conversation<'_>) {
     conversation.turns.retain(|_| keep.next().unwrap_or(true));
 }
 
-/// The text of a block's JSON.
+/// Returns the text of a block's JSON.
 pub(super) fn as_text(prefix: &str, value: &str) -> Part<'static> {
     Part::Composed(format!("[{prefix} {}]", escape(value)))
 }

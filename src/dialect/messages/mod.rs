@@ -1,12 +1,12 @@
 //! Anthropic's Messages API.
 //!
-//! * Request: [`request`] reads the body; [`history`] its messages, [`block`] their parts, [`search`] what servers ran, [`tool`]
-//!   its tools, [`effort`] and [`mod@format`] how the answer is to be, [`session`] which conversation it is.
-//! * Answer: [`blocks`] puts the pieces into blocks; [`events`] for streaming clients and [`document`] for the others write them,
-//!   with [`answer`], [`results`] and [`usage`] for their parts. [`error`] is what an error looks
-//!   like, [`count`] an estimate of tokens, [`models`] the list of
-//!   models.
-//! * [`seal`] is how encrypted reasoning goes out to a client and comes back.
+//! * Request: [`request`] reads the body; [`history`] its messages, [`block`] their parts, [`search`] the servers'
+//!   tools, [`tool`] its tools, [`effort`] and [`mod@format`] the settings of the answer, [`session`] the
+//!   conversation's session.
+//! * Answer: [`blocks`] puts the pieces into blocks; [`events`] for streaming clients and [`document`] for the others
+//!   write them, with [`answer`], [`results`] and [`usage`] for their parts. [`error`] writes errors, [`count`]
+//!   estimates tokens, [`models`] lists the models.
+//! * [`seal`] packs encrypted reasoning for a client and unpacks it again.
 
 mod answer;
 pub(super) mod block;
@@ -67,5 +67,5 @@ impl Dialect for Messages {
     }
 }
 
-/// What the API itself sends where it is silent; every client skips it, before `message_start` too.
+/// The API's own keepalive event; every client skips it, before `message_start` too.
 const PING: &[u8] = b"event: ping\ndata: {\"type\":\"ping\"}\n\n";

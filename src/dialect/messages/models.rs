@@ -1,6 +1,7 @@
 //! The list of models in the API's form.
 //!
-//! Claude Code keeps only names that begin with `claude`, so each model is listed behind that prefix, and then by its own name.
+//! Claude Code keeps only names that begin with `claude`, so each model is listed with that prefix, and then by its own
+//! name.
 
 use serde::Serialize;
 
@@ -28,19 +29,19 @@ pub struct ModelInfo {
     max_tokens: u64,
 }
 
-/// Which page of the list is wanted.
+/// The requested page of the list.
 #[derive(Debug, Clone, Default)]
 pub struct PageQuery {
-    /// How many models at most; 20 where nothing is said.
+    /// The maximum number of models; 20 if absent.
     pub limit: Option<usize>,
-    /// Only those behind this one.
+    /// The id of the model after which the page begins.
     pub after_id: Option<String>,
-    /// Only those before this one.
+    /// The id of the model before which the page ends.
     pub before_id: Option<String>,
 }
 
 impl ModelPage {
-    /// The page of `entries` that `query` asks for.
+    /// Selects the page of `entries` for `query`.
     pub fn of(entries: &[Entry], query: &PageQuery) -> Self {
         let prefixed = entries.iter().map(|entry| ModelInfo::named(format!("{PREFIX}{}", entry.id), entry));
         let all: Vec<ModelInfo> = prefixed.chain(entries.iter().map(ModelInfo::of)).collect();
@@ -59,7 +60,7 @@ impl ModelPage {
 }
 
 impl ModelInfo {
-    /// The model of `entry` under its own name.
+    /// Describes the model of `entry` under its own name.
     pub fn of(entry: &Entry) -> Self {
         Self::named(entry.id.clone(), entry)
     }
@@ -80,5 +81,5 @@ impl ModelInfo {
 const PREFIX: &str = "claude-";
 const PAGE: usize = 20;
 const LARGEST_PAGE: usize = 1000;
-/// The day that the other form of the list names as well; the backend gives no dates.
+/// The creation date, equal to the other form of the list; the backend gives no dates.
 const CREATED: &str = "2025-08-07T00:00:00Z";

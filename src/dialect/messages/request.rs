@@ -1,10 +1,11 @@
 //! The request of the Messages API, as clients send it.
 //!
-//! * Any `anthropic-version` and any beta is taken; a field that changes nothing is named rather than refused. What cannot be
-//!   done and would change the answer's meaning is a 400 that names it.
-//! * `system` and messages of the role `system` are instructions: the former before the conversation, the latter where they
-//!   stand. Claude Code's billing line, which is addressed to Anthropic and not to the model, is left out.
-//! * `max_tokens` is not enforced: an answer cut by an estimate would be an invented ending. `0` asks for no answer at all.
+//! * Any `anthropic-version` and any beta is accepted; a field without effect is listed rather than rejected. A field
+//!   that cannot be honoured and would change the answer's meaning is a 400 that names it.
+//! * `system` and messages of the role `system` are instructions: the former before the conversation, the latter in
+//!   their place. Claude Code's billing line, which is addressed to Anthropic and not to the model, is left out.
+//! * `max_tokens` is not enforced: an answer cut by an estimate would have an invented ending. `0` requests no answer
+//!   at all.
 
 use std::borrow::Cow;
 
@@ -19,34 +20,34 @@ use crate::dialect::{Ask, Form};
 use crate::fault::ApiError;
 use crate::json::{self, Object, Path, Text};
 
-/// How a client wants its answer.
+/// A client's settings for its answer.
 #[derive(Debug, Clone, Default)]
 pub struct MessagesShape {
-    /// How much of the model's reasoning is shown.
+    /// The amount of the model's reasoning shown.
     pub thinking: Thinking,
-    /// Where the answer's text ends although the model goes on.
+    /// The sequences that end the answer's text although the model goes on.
     pub stop: Vec<String>,
-    /// The client offers a search of the web.
+    /// Whether the client offers a web search.
     pub searches: bool,
-    /// The search is all it offers, so that the answer is about what was found.
+    /// Whether the search is the client's only tool, so that the answer is about its results.
     pub only_searches: bool,
-    /// The client wants its prompt read and no answer: `max_tokens: 0`.
+    /// Whether the client wants its prompt read and no answer: `max_tokens: 0`.
     pub wants_nothing: bool,
 }
 
-/// How much of the model's reasoning a client sees.
+/// The amount of the model's reasoning that a client sees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Thinking {
-    /// Nothing: no blocks.
+    /// No blocks of reasoning.
     #[default]
     Hidden,
     /// Blocks with the summary of the reasoning.
     Shown,
-    /// Blocks without text, which hold only what has to come back.
+    /// Blocks without text, which contain only the reasoning to return.
     Omitted,
 }
 
-/// The Messages request in `body`, sent with `headers`.
+/// Reads the Messages request in `body`, sent with `headers`.
 pub fn parse<'a>(body: &'a [u8], headers: &HeaderMap) -> Result<Ask<'a, MessagesShape>, ApiError> {
     let object = json::body(body)?;
     let mut conversation = Conversation::default();
@@ -79,7 +80,7 @@ pub fn parse<'a>(body: &'a [u8], headers: &HeaderMap) -> Result<Ask<'a, Messages
     Ok(Ask { model, effort: wish.effort.map(Cow::Owned), stream: stream.unwrap_or(false), shape, form })
 }
 
-/// `system`: a string, or text blocks; a block is an instruction of its own.
+/// Reads `system`: a string, or text blocks; each block is an instruction of its own.
 fn instructions<'a>(value: &'a RawValue, conversation: &mut Conversation<'a>) -> Result<(), ApiError> {
     let path = Path::Root.key("system");
     let mut texts = Vec::new();
@@ -100,7 +101,7 @@ fn instructions<'a>(value: &'a RawValue, conversation: &mut Conversation<'a>) ->
     Ok(())
 }
 
-/// Everything that says how the answer is to be, beside reasoning and tools.
+/// Reads all settings of the answer, except for reasoning and tools.
 fn settings<'a>(
     object: &Object<'a>,
     conversation: &mut Conversation<'a>,
@@ -126,7 +127,7 @@ fn settings<'a>(
     Ok(())
 }
 
-/// Sequences of which none is empty or nothing but white space, which the API refuses.
+/// Reads stop sequences, of which none may be empty or only white space, as in the API.
 fn stop_sequences(value: &RawValue, path: &Path<'_>) -> Result<Vec<String>, ApiError> {
     let mut sequences = Vec::new();
     for (index, value) in json::array(value, path)?.into_iter().enumerate() {
@@ -141,7 +142,8 @@ fn stop_sequences(value: &RawValue, path: &Path<'_>) -> Result<Vec<String>, ApiE
     Ok(sequences)
 }
 
-/// `context_management`: of reasoning as many turns' is kept as this asks for. Any other edit is named, and nothing of it done.
+/// Reads `context_management`: reasoning is kept for the requested number of turns. Any other edit is listed and has no
+/// effect.
 fn context_management(management: &RawValue, conversation: &mut Conversation<'_>) -> Result<(), ApiError> {
     let path = Path::Root.key("context_management");
     let management = json::object(management, &path)?;
@@ -166,11 +168,12 @@ fn context_management(management: &RawValue, conversation: &mut Conversation<'_>
     Ok(())
 }
 
-/// How Claude Code's billing line begins.
+/// The beginning of Claude Code's billing line.
 const BILLING: &str = "x-anthropic-billing-header:";
-/// What would change the answer's meaning if it were left out. On `safeguards` in the message Claude Code does without.
+/// The fields whose omission would change the answer's meaning. Claude Code drops `safeguards` if the message names it.
 const REFUSED: [&str; 2] = ["safeguards", "mcp_servers"];
-/// What is understood, or changes nothing that anybody could miss. `max_tokens` is named, since it is not enforced.
+/// The fields that are read, or that have no noticeable effect. `max_tokens` is listed as ignored, since it is not
+/// enforced.
 const KNOWN: [&str; 18] = [
     "model",
     "messages",

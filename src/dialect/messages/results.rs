@@ -1,7 +1,8 @@
-//! Searches of the web in an answer: what was searched for, what was found, and what the text says of it.
+//! Web searches in an answer: their queries, the pages found, and the citations of those.
 //!
-//! * The backend names the sources of a search only where it is asked to, and otherwise only what its text cites.
-//! * The API has fields for the page's text and age, which the backend does not tell: they stay empty rather than be invented.
+//! * The backend names the sources of a search only on request, and otherwise only the pages that its text cites.
+//! * The API has fields for the page's text and age, which the backend does not tell: they stay empty rather than be
+//!   invented.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -10,11 +11,11 @@ use super::blocks::{Block, Piece, Target};
 use crate::backend::answer::sink::SearchCall;
 use crate::json::{ArrayWriter, ObjectWriter, escape};
 
-/// A search that is over.
+/// A finished search.
 #[derive(Debug)]
 pub(super) struct Search {
     id: String,
-    /// What was searched for, as JSON.
+    /// The query, as JSON.
     input: String,
     /// The addresses that the backend names.
     sources: Vec<String>,
@@ -37,7 +38,7 @@ struct Source {
 }
 
 impl Search {
-    /// The search as the backend tells it, the `number`th of its answer.
+    /// Reads a search, the `number`th of its answer.
     pub(super) fn read(search: SearchCall<'_>, number: u64) -> Self {
         let action =
             search.action.and_then(|action| serde_json::from_str::<Action>(action.get()).ok()).unwrap_or_default();
@@ -59,7 +60,7 @@ impl Search {
         }
     }
 
-    /// Writes the search and what it found: the sources it names, else what the text cites.
+    /// Writes the search and its results: the sources it names, else the pages that the text cites.
     pub(super) fn write(&self, found: Option<&Found>, target: &mut impl Target) {
         target.begin(Block::Search { id: &self.id });
         target.piece(Piece::Input(&escape(&self.input)));
@@ -112,7 +113,7 @@ struct Annotation {
 }
 
 impl Found {
-    /// Takes note of a citation, as the backend writes it.
+    /// Records a citation, in the backend's form.
     pub(super) fn add(&mut self, annotation: &RawValue) {
         let Some(Annotation { url: Some(url), title, .. }) = read(annotation) else { return };
         if self.0.iter().all(|page| page.url != url) {
@@ -125,7 +126,7 @@ fn read(annotation: &RawValue) -> Option<Annotation> {
     serde_json::from_str::<Annotation>(annotation.get()).ok().filter(|annotation| annotation.kind == "url_citation")
 }
 
-/// The citation in the API's form; it quotes `text`, which it stands in.
+/// Returns the citation in the API's form, with a quotation from `text`, the cited block.
 pub(super) fn citation(annotation: &RawValue, text: &str) -> Option<String> {
     let Annotation { url: Some(url), title, start_index, end_index, .. } = read(annotation)? else { return None };
     let (start, end) = (start_index.unwrap_or_default(), end_index.unwrap_or_default());

@@ -1,31 +1,32 @@
-//! The seal of a block of reasoning: what its `signature`, or the `data` of a redacted one, holds.
+//! The seal of a block of reasoning: the contents of its `signature`, or of a redacted block's `data`.
 //!
-//! * Encrypted reasoning is good for one account and one model. The seal names both, so that what would be refused is not sent,
-//!   and tells our blocks from those of the real API and of other proxies.
-//! * It is [`PREFIX`] and base64url of: a version, eight bytes of the account id's SHA-256, the model, the lengths of the
-//!   summary's texts, the encrypted reasoning. The lengths give the texts back, which one block joins. What was shown of the
-//!   reasoning itself has a length too, and does not come back: it is no summary, and the encrypted reasoning holds it.
+//! * Encrypted reasoning is valid for one account and one model. The seal names both, so that reasoning that would be
+//!   refused is not sent, and distinguishes our blocks from those of the real API and of other proxies.
+//! * It is [`PREFIX`] and base64url of: a version, eight bytes of the account id's SHA-256, the model, the lengths of
+//!   the summary's texts, the encrypted reasoning. The lengths recover the texts, which one block joins. Raw reasoning
+//!   shown to the client has a length too, and is not returned: it is no summary, and the encrypted reasoning contains
+//!   it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::conversation::turn::{AccountDigest, SealedReasoning};
 
-/// What every seal of this program begins with.
+/// The beginning of every seal of this program.
 pub(super) const PREFIX: &str = "cpx1.";
-/// What stands between two texts of a summary in a block.
+/// The separator between two texts of a summary in a block.
 pub(super) const BETWEEN: &str = "\n\n";
 
-/// How long a text in a block is.
+/// The length of a text in a block.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Length {
-    /// In bytes.
+    /// The length in bytes.
     pub(super) bytes: usize,
-    /// It is the reasoning itself and not of its summary.
+    /// Whether the text is raw reasoning and not a part of its summary.
     pub(super) is_raw: bool,
 }
 
-/// The seal of `encrypted` reasoning of `model` for an account, with the lengths of the texts in its block.
+/// Seals `encrypted` reasoning of `model` for an account, with the lengths of the texts in its block.
 pub(super) fn seal(account: AccountDigest, model: &str, lengths: &[Length], encrypted: &str) -> String {
     let mut bytes = Vec::with_capacity(encrypted.len() + model.len() + 16 + lengths.len() * 4);
     bytes.push(VERSION);
@@ -38,7 +39,7 @@ pub(super) fn seal(account: AccountDigest, model: &str, lengths: &[Length], encr
     format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// The reasoning under `seal`, whose block shows `text`; `None` where the seal is not one of this program's.
+/// Opens `seal`, whose block shows `text`; `None` if the seal is not one of this program's.
 pub(super) fn open(seal: &str, text: &str) -> Option<SealedReasoning> {
     let bytes = URL_SAFE_NO_PAD.decode(seal.strip_prefix(PREFIX)?).ok()?;
     let mut rest = bytes.strip_prefix(&[VERSION])?;
@@ -51,7 +52,7 @@ pub(super) fn open(seal: &str, text: &str) -> Option<SealedReasoning> {
     Some(SealedReasoning { summary: split(text, &lengths), encrypted, account, model })
 }
 
-/// The texts of a summary with lengths that were joined into `text`; the whole where it is not that text any more.
+/// Splits `text` into the texts of a summary with these lengths; returns it whole if it has been changed.
 fn split(text: &str, lengths: &[usize]) -> Vec<String> {
     let mut texts = Vec::new();
     let mut rest = Some(text);
@@ -88,7 +89,7 @@ fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
 }
 
 const VERSION: u8 = 1;
-/// Set in the length of a text that is no summary's.
+/// The flag in the length of a text that is no summary's.
 const RAW: usize = 1 << 31;
 
 #[cfg(test)]

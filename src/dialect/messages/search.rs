@@ -1,8 +1,8 @@
-//! Tools that the API's servers ran, in a conversation's history.
+//! Tools run by the API's servers, in a conversation's history.
 //!
-//! * A search of the web goes back as the backend's own item, with the addresses that were found.
-//! * A call of an MCP server and its result go back as a call of a function and its output, under `SERVER__NAME`.
-//! * Any other becomes text of the model's: what was called, and what came of it.
+//! * A web search is returned as the backend's own item, with the addresses found.
+//! * A call of an MCP server and its result are returned as a call of a function and its output, under `SERVER__NAME`.
+//! * Any other call becomes text by the model: the call and its result.
 
 use serde_json::value::RawValue;
 
@@ -12,7 +12,7 @@ use crate::conversation::content::Content;
 use crate::conversation::turn::Turn;
 use crate::json::{ArrayWriter, Object, ObjectWriter, Path, Text, array, object};
 
-/// A call that a server ran.
+/// A call run by a server.
 #[derive(Debug)]
 pub(super) struct ServerCall {
     id: String,
@@ -23,7 +23,7 @@ pub(super) struct ServerCall {
 }
 
 impl ServerCall {
-    /// The call in `block`. What is missing in it is empty: it has been carried out already.
+    /// Reads the call in `block`. Missing fields are empty: the call has been carried out already.
     pub(super) fn read(block: &Object<'_>) -> Self {
         let text = |key: &str| block.find(key).and_then(Text::of).map(|text| text.decode().into_owned());
         let input = block.find("input").map_or("{}", RawValue::get);
@@ -38,13 +38,13 @@ impl ServerCall {
         }
     }
 
-    /// Whether a result that names `id` is this call's.
+    /// Returns whether a result for `id` belongs to this call.
     pub(super) fn is(&self, id: Text<'_>) -> bool {
         self.id == id.decode()
     }
 }
 
-/// The turns for `call` and its result in `block`.
+/// Returns the turns for `call` and its result in `block`.
 pub(super) fn turns<'a>(call: Option<&ServerCall>, block: &Object<'_>) -> Vec<Turn<'a>> {
     let content = block.find("content").map_or("null", RawValue::get);
     match call {
@@ -59,7 +59,7 @@ pub(super) fn turns<'a>(call: Option<&ServerCall>, block: &Object<'_>) -> Vec<Tu
     }
 }
 
-/// The turn for a call whose result never came.
+/// Returns the turns for a call without a result.
 pub(super) fn alone<'a>(call: &ServerCall) -> Vec<Turn<'a>> {
     vec![said(&format!("{} call:", call.name), &call.input)]
 }
@@ -69,7 +69,7 @@ fn said<'a>(what: &str, json: &str) -> Turn<'a> {
     Turn::Assistant { content, refusal: None, calls: Vec::new() }
 }
 
-/// `{"type":"web_search_call","status":"completed","action":{"type":"search","query","sources"}}`.
+/// Writes `{"type":"web_search_call","status":"completed","action":{"type":"search","query","sources"}}`.
 fn searched(call: &ServerCall, block: &Object<'_>) -> String {
     let mut json = Vec::new();
     let mut item = ObjectWriter::begin(&mut json);
@@ -93,7 +93,7 @@ fn searched(call: &ServerCall, block: &Object<'_>) -> String {
     String::from_utf8(json).unwrap_or_default()
 }
 
-/// A call of an MCP server and its output, as items.
+/// Writes a call of an MCP server and its output, as items.
 fn ran(call: &ServerCall, block: &Object<'_>) -> [String; 2] {
     let id = call_id::fit(call.id.as_str().into());
     let name = format!("{}__{}", call.server.as_deref().unwrap_or_default(), call.name);
@@ -114,7 +114,7 @@ fn ran(call: &ServerCall, block: &Object<'_>) -> [String; 2] {
     [called, output].map(|json| String::from_utf8(json).unwrap_or_default())
 }
 
-/// The texts of a result's blocks, a line each; a block that is no text as its JSON.
+/// Joins the texts of a result's blocks, a line each; a block of another kind as its JSON.
 fn texts(content: &RawValue) -> String {
     let blocks = array(content, &Path::Root).unwrap_or_default();
     let text = |block: &RawValue| {

@@ -1,7 +1,8 @@
-//! Which conversation a request belongs to, as Anthropic's clients say it.
+//! The conversation's session, as named by Anthropic's clients.
 //!
-//! * Claude Code names its session in a header, and a sub-agent, whose prompt is another one, in a second.
-//! * `metadata.user_id` is a person's. Claude Code puts the session into it: as JSON today, behind `_session_` before 2026.
+//! * Claude Code names its session in one header, and a sub-agent, which has a different prompt, in a second.
+//! * `metadata.user_id` identifies a person. Claude Code puts the session into it: as JSON today, after `_session_`
+//!   before 2026.
 
 use std::borrow::Cow;
 
@@ -11,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::json::{self, Path};
 
-/// The session in the headers.
+/// Returns the session in the headers.
 pub(super) fn of_headers<'a>(headers: &HeaderMap) -> Option<Cow<'a, str>> {
     let text = |name: &str| headers.get(name)?.to_str().ok().filter(|value| !value.is_empty());
     let session = text("x-claude-code-session-id")?;
@@ -21,7 +22,7 @@ pub(super) fn of_headers<'a>(headers: &HeaderMap) -> Option<Cow<'a, str>> {
     }))
 }
 
-/// The session in `metadata`. The whole `user_id` would be one key for all of a person's conversations.
+/// Returns the session in `metadata`. The whole `user_id` would be one key for all of a person's conversations.
 pub(super) fn of_metadata<'a>(metadata: &RawValue) -> Option<Cow<'a, str>> {
     #[derive(Deserialize)]
     struct Session {

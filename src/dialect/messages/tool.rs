@@ -1,8 +1,8 @@
 //! The tools a client offers, and the choice among them.
 //!
-//! * A tool with a schema is a function. So are Anthropic's tools that a client runs by itself (bash, text editor, memory): the
-//!   API knows their schemas, and the backend is told them.
-//! * A search of the web is the backend's own. A server-side search for tools is left out and named: all tools are sent.
+//! * A tool with a schema is a function. So are Anthropic's tools that a client runs itself (bash, text editor,
+//!   memory): the API knows their schemas, and the backend receives them.
+//! * A web search is the backend's own. A server-side search for tools is left out and listed: all tools are sent.
 //! * Tools that would need Anthropic's servers or a screen are a 400.
 
 use std::sync::LazyLock;
@@ -16,15 +16,15 @@ use crate::conversation::tool::{Function, Tool, ToolChoice, WebSearch};
 use crate::fault::ApiError;
 use crate::json::{self, Object, Path, Text};
 
-/// What is known of the tools beside those in the conversation.
+/// The tools besides those in the conversation.
 #[derive(Debug, Default)]
 pub(super) struct Tools<'a> {
-    /// The name of the search of the web.
+    /// The name of the web search.
     search: Option<Text<'a>>,
 }
 
 impl<'a> Tools<'a> {
-    /// Reads `tools`, and what messages change of them, into `conversation`.
+    /// Reads `tools`, and the changes to them in messages, into `conversation`.
     pub(super) fn read(
         tools: Option<&'a RawValue>,
         told: &Told<'a>,
@@ -73,7 +73,7 @@ impl<'a> Tools<'a> {
                 self.search = Some(tool.find("name").and_then(Text::of).unwrap_or(Text::from_escaped("web_search")));
                 conversation.web_search = Some(web_search(&tool, path, ignored)?);
             }
-            // Every tool is sent, so nothing has to be looked for.
+            // Every tool is sent, so the model need not search for tools.
             Some(kind) if kind.starts_with("tool_search_tool_") => ignored.add(path),
             Some(kind) => match BUILT_IN.iter().find(|known| kind.starts_with(known.kind)) {
                 Some(known) => conversation.tools.push(Tool::Function(known.function(&tool, path)?)),
@@ -128,7 +128,7 @@ impl<'a> Tools<'a> {
             return Ok(ToolChoice::Function(name));
         }
         if self.search.is_some_and(is_named) {
-            // The backend cannot be made to use a tool of its own by name: it is left the only one.
+            // The backend cannot be made to use its own tool by name, so that tool is left as the only one.
             conversation.tools.clear();
             return Ok(ToolChoice::Mode("required"));
         }
@@ -137,14 +137,14 @@ impl<'a> Tools<'a> {
     }
 }
 
-/// Whether `tool` has the name that `definition` gives its own.
+/// Returns whether `tool` has the name in `definition`.
 fn is_of(tool: &Tool<'_>, definition: &RawValue) -> bool {
     let definition = json::object(definition, &Path::Root).ok();
     let name = definition.as_ref().and_then(|definition| definition.find("name")).and_then(Text::of);
     name.zip(tool.name()).is_some_and(|(new, old)| new.decode() == old.decode())
 }
 
-/// A tool with a schema.
+/// Reads a tool with a schema.
 fn function<'a>(tool: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<Function<'a>, ApiError> {
     ignored.add_unknown(tool, &FUNCTION_KEYS, path);
     let schema = json::required(tool, "input_schema", path)?;
@@ -169,7 +169,8 @@ fn name<'a>(tool: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
     Ok(name)
 }
 
-/// A search of the web. How often it may search and what it may not read cannot be said to the backend, and is named.
+/// Reads a web search. Its maximum number of searches and its blocked domains cannot be sent to the backend, and are
+/// listed.
 fn web_search<'a>(tool: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<WebSearch<'a>, ApiError> {
     ignored.add_unknown(tool, &["type", "name", "allowed_domains", "user_location", "cache_control"], path);
     let domains_path = path.key("allowed_domains");
@@ -183,11 +184,11 @@ fn web_search<'a>(tool: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> 
     Ok(WebSearch { context_size: None, location, allowed_domains, tells_sources: true })
 }
 
-/// A tool whose schema the API knows.
+/// A tool whose schema is known to the API.
 struct BuiltIn {
-    /// What its type begins with, before a date.
+    /// The beginning of its type, before a date.
     kind: &'static str,
-    /// The JSON string of what it does.
+    /// The description as a JSON string.
     description: LazyLock<Box<RawValue>>,
     schema: LazyLock<Box<RawValue>>,
 }
@@ -204,7 +205,7 @@ impl BuiltIn {
     }
 }
 
-/// A constant that is JSON; what is none would be no tool, and a test reads each.
+/// Parses a constant as JSON; a malformed one would lose its tool, and a test reads each.
 fn raw(json: &str) -> Box<RawValue> {
     serde_json::from_str(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
@@ -265,7 +266,7 @@ static BUILT_IN: [BuiltIn; 3] = [
     },
 ];
 
-/// What is understood of a tool, or changes nothing that anybody could miss.
+/// The keys that are read, or that have no noticeable effect.
 const FUNCTION_KEYS: [&str; 10] = [
     "type",
     "name",

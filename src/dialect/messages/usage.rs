@@ -1,12 +1,13 @@
-//! Token counts in the API's shape: what was read from the cache, what was written to it and what is left add up to the prompt.
+//! Token counts in the API's form: the tokens read from the cache, those written to it and the rest add up to the
+//! prompt.
 
 use crate::backend::event::Usage;
 use crate::json::ObjectWriter;
 
-/// Writes `usage`; zeros where the backend has not told.
+/// Writes `usage`; zeros if the backend has told none.
 pub(super) fn write(usage: Option<Usage>, searches: u64, out: &mut Vec<u8>) {
     let usage = usage.unwrap_or_default();
-    // Whatever the backend tells, the three add up to the prompt.
+    // For any counts of the backend, the three add up to the prompt.
     let read = usage.cached_tokens().min(usage.input_tokens);
     let rest = usage.input_tokens - read;
     let written = usage.cache_write_tokens().unwrap_or_default().min(rest);

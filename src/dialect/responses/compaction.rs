@@ -1,10 +1,11 @@
-//! `POST /v1/responses/compact` over the one way the backend still compacts by: a stream that ends in a `compaction` item.
+//! `POST /v1/responses/compact`, through the backend's only remaining way to compact: a stream that ends in a
+//! `compaction` item.
 //!
-//! * The backend's own endpoint went away on 2026-08-12 (Soju06/codex-lb#1715, openai/codex#38323). A stream whose last
-//!   input item is [`TRIGGER`] does the same (openai/codex#22809).
-//! * The endpoint's document is made from that stream: [`retained`] messages, then the compaction. Clients put its `output`
-//!   in the place of their whole history (Codex CLI 0.147, `compact_remote.rs`), so messages that were missing from it would
-//!   be lost to them.
+//! * The backend's own endpoint was removed on 2026-08-12 (Soju06/codex-lb#1715, openai/codex#38323). A stream whose
+//!   last input item is [`TRIGGER`] does the same (openai/codex#22809).
+//! * The endpoint's document is built from that stream: [`retained`] messages, then the compaction. Clients replace
+//!   their whole history with its `output` (Codex CLI 0.147, `compact_remote.rs`), so messages missing from it would be
+//!   lost to them.
 
 use std::sync::Arc;
 
@@ -20,17 +21,17 @@ use crate::dialect::responses::request::Input;
 use crate::fault::ApiError;
 use crate::json::{Object, ObjectWriter, Text};
 
-/// The input item that asks for a compaction of everything before it. It has no id and must stand last.
+/// The input item that requests a compaction of everything before it. It has no id and must be last.
 pub const TRIGGER: &str = r#"{"type":"compaction_trigger"}"#;
 
-/// Whether `item` is a [`TRIGGER`].
+/// Returns whether `item` is a [`TRIGGER`].
 pub fn is_trigger(item: &RawValue) -> bool {
     kind(item).is_some_and(|kind| kind.escaped() == "compaction_trigger")
 }
 
-/// The messages that a compacted conversation keeps, as JSON values with a comma between each: those of the user and the
-/// developer, whole and in their order. The newest fit into a budget of text and the last one is always there; what an older
-/// one said lives on in the compaction.
+/// Returns the messages that a compacted conversation keeps, as JSON values with a comma between each: those of the
+/// user and the developer, whole and in order. The newest fit into a budget of text and the last one is always kept;
+/// the compaction summarizes the older ones.
 pub fn retained(input: &Input<'_>) -> Vec<u8> {
     let items = match input {
         Input::Text(_) => return input.spoken().map(|message| message.get().as_bytes().to_owned()).unwrap_or_default(),
@@ -49,7 +50,7 @@ pub fn retained(input: &Input<'_>) -> Vec<u8> {
     messages.join(",").into_bytes()
 }
 
-/// The bytes of text in a message that is kept, `None` for any other item.
+/// Counts the bytes of text in a message to keep; `None` for any other item.
 fn text_of_message(item: &RawValue) -> Option<usize> {
     let object = serde_json::from_str::<Object<'_>>(item.get()).ok()?;
     let role = object.find("role").and_then(Text::of)?;
@@ -70,14 +71,14 @@ fn text_of_message(item: &RawValue) -> Option<usize> {
 #[derive(Debug)]
 pub struct Compaction {
     answerer: Answerer,
-    /// What [`retained`] says, without the commas around it.
+    /// The result of [`retained`], without the commas around it.
     retained: Arc<[u8]>,
     compactions: Vec<String>,
     usage: Option<Usage>,
 }
 
 impl Compaction {
-    /// A machine whose document begins with the `retained` messages.
+    /// Creates a machine whose document begins with the `retained` messages.
     pub fn new(retained: Arc<[u8]>) -> Self {
         Self { answerer: Answerer::default(), retained, compactions: Vec::new(), usage: None }
     }
@@ -160,12 +161,12 @@ impl Machine for Compaction {
         Step::Continue
     }
 
-    /// One document is sent, at the end: until the compaction is there, a failure may be tried again.
+    /// The document is sent only at the end: until the compaction has come, a failure may be retried.
     fn visible(&self) -> bool {
         !self.compactions.is_empty()
     }
 
-    /// Nothing was sent, so the failure is answered with a status instead.
+    /// The client has received nothing, so the failure becomes a status instead.
     fn fail(&mut self, _error: &ApiError, _out: &mut Vec<u8>) {}
 
     fn usage(&self) -> Option<Usage> {
@@ -185,8 +186,8 @@ fn kind(item: &RawValue) -> Option<Text<'_>> {
 /// The code of an answer without a compaction.
 const NO_COMPACTION: &str = "upstream_invalid_response";
 
-/// The text of messages that are kept: 64,000 tokens of four bytes, as the backend's endpoint kept them and as the Codex CLI
-/// does by itself since (`RETAINED_MESSAGE_TOKEN_BUDGET`). Pictures do not count.
+/// The bytes of text in kept messages: 64,000 tokens of four bytes, as the backend's endpoint kept them and as the
+/// Codex CLI does by itself since (`RETAINED_MESSAGE_TOKEN_BUDGET`). Pictures do not count.
 const RETAINED_BYTES: usize = 64_000 * 4;
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::dialect::responses::output::{Audience, Output};
 use crate::dialect::responses::{is_internal, is_preamble, status_at};
 use crate::fault::ApiError;
 
-/// Waits for the whole answer and writes it. An incomplete answer is an answer: its `status` says so.
+/// Waits for the complete answer and writes it. An incomplete answer is an answer too: its `status` tells so.
 #[derive(Debug)]
 pub struct Collect {
     answerer: Answerer,
@@ -56,7 +56,7 @@ impl Collect {
         Ok(Step::Continue)
     }
 
-    /// Takes an event of which nothing but its name can be read.
+    /// Takes an event of which only the name is readable.
     fn unreadable(&mut self, data: &[u8]) -> Step {
         let Some(Name { kind }) = Name::parse(data) else { return Step::Continue };
         match kind.as_ref() {
@@ -105,7 +105,7 @@ impl Machine for Collect {
         self.visible
     }
 
-    /// Nothing was sent, so the failure is answered with a status instead.
+    /// The client has received nothing, so the failure becomes a status instead.
     fn fail(&mut self, _error: &ApiError, _out: &mut Vec<u8>) {}
 
     fn usage(&self) -> Option<Usage> {

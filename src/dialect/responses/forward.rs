@@ -1,8 +1,8 @@
-//! From a Responses request to the backend's body.
+//! The translation of a Responses request into the backend's body.
 //!
-//! * Items, tools and content parts keep their JSON: what is unknown here may well be known there.
-//! * Changed is only what the backend refuses: items as [`input`] and [`history`](crate::dialect::responses::history) say, tools as
-//!   [`tools`] says, and parameters outside its list.
+//! * Items, tools and content parts keep their JSON: a value unknown here may be known to the backend.
+//! * Only values that the backend refuses are changed: items as described in [`input`] and
+//!   [`history`](crate::dialect::responses::history), tools as described in [`tools`], and parameters outside its list.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
     Ok(BackendRequest { body, session_key, ignored, names, reasoning, reasoning_left_out, references })
 }
 
-/// Names the parameters of the client's that change nothing: those the backend refuses, and a wish to store the answer.
+/// Lists the client's parameters without effect: those the backend refuses, and a request to store the answer.
 fn ignore_parameters(request: &ResponsesRequest<'_>, context: &Context<'_>, ignored: &mut Ignored) {
     let is_passed = |key: &str| {
         KNOWN.contains(&key)
@@ -109,13 +109,13 @@ fn ignore_parameters(request: &ResponsesRequest<'_>, context: &Context<'_>, igno
     }
 }
 
-/// Programmes of the account's that the official client names. The backend refuses them to any other account, so nobody
-/// else's parameter of that name is sent.
+/// Returns the account's programmes that the official client names. The backend refuses them to any other account, so
+/// a parameter of that name by any other client is not sent.
 fn access_programs<'a>(request: &ResponsesRequest<'a>, context: &Context<'_>) -> Option<&'a RawValue> {
     request.body.find("access_programs").filter(|_| context.is_codex)
 }
 
-/// The operator's instructions and the client's, and where each is sent.
+/// The operator's instructions and the client's, by the place to which each is sent.
 struct Prompt<'a> {
     instructions: Option<Cow<'a, str>>,
     /// Developer messages at the beginning of the conversation, escaped.
@@ -123,8 +123,8 @@ struct Prompt<'a> {
 }
 
 impl<'a> Prompt<'a> {
-    /// JSON mode wants the word "json" in the conversation, where instructions do not count: instructions that have it move
-    /// there, if the conversation does not begin with it.
+    /// Divides the instructions. JSON mode requires the word "json" in the conversation, and instructions do not count:
+    /// instructions with the word move there, if the conversation does not begin with it.
     fn new(request: &ResponsesRequest<'a>, operator: Option<&str>, begins_with_word: bool) -> Self {
         let wants_word = wants_json(&request.body) && !begins_with_word;
         let has_word = |text: &str| wants_word && Text::from_escaped(text).mentions_json();
@@ -135,7 +135,7 @@ impl<'a> Prompt<'a> {
                 own => Self { instructions: own, leading: Vec::new() },
             };
         };
-        // The operator's instructions take the place of the client's, which lead the conversation instead.
+        // The operator's instructions replace the client's, which lead the conversation instead.
         if has_word(&operator) && !own.as_deref().is_some_and(has_word) {
             return Self { instructions: None, leading: [Cow::Owned(operator)].into_iter().chain(own).collect() };
         }
@@ -143,7 +143,7 @@ impl<'a> Prompt<'a> {
     }
 }
 
-/// Whether the answer is to be any JSON object.
+/// Returns whether the answer has to be any JSON object.
 fn wants_json(body: &Object<'_>) -> bool {
     let Some(text) = body.find("text").and_then(object) else { return false };
     let Some(format) = text.find("format").and_then(object) else { return false };
@@ -154,7 +154,7 @@ fn object(raw: &RawValue) -> Option<Object<'_>> {
     serde_json::from_str(raw.get()).ok()
 }
 
-/// Tools, the choice among them and whether they may run in parallel: all three or none.
+/// Writes tools, the choice among them and `parallel_tool_calls`: all three or none.
 fn write_tools(request: &ResponsesRequest<'_>, names: Option<&ToolNames>, body: &mut ObjectWriter<'_>) {
     if request.tools.is_empty() {
         return;
@@ -172,7 +172,7 @@ fn write_tools(request: &ResponsesRequest<'_>, names: Option<&ToolNames>, body: 
     };
 }
 
-/// The names that are sent in place of those in `request`.
+/// Returns the names to send in place of those in `request`.
 fn tool_names<'a>(request: &ResponsesRequest<'a>, entries: &[Entry<'a>]) -> Option<ToolNames> {
     ToolNames::of(&|each: &mut dyn FnMut(Text<'a>)| {
         tools::names(&request.tools, each);
@@ -222,7 +222,7 @@ fn derived_key(request: &ResponsesRequest<'_>, context: &Context<'_>) -> String 
     key.finish()
 }
 
-/// Adds what a conversation begins with: instructions that are messages, and the first message of the user's.
+/// Adds the beginning of a conversation: instructions in messages, and the first user message.
 fn add_beginning(items: &[&RawValue], key: &mut SessionKey) {
     for item in items {
         let item = serde_json::from_str::<Object<'_>>(item.get()).unwrap_or_default();
@@ -237,7 +237,7 @@ fn add_beginning(items: &[&RawValue], key: &mut SessionKey) {
     }
 }
 
-/// A text counts the same whether it stands alone or as a part.
+/// Adds a text, which counts the same alone or as a part.
 fn add_content(content: &RawValue, key: &mut SessionKey) {
     if let Some(text) = Text::of(content) {
         return key.add(text.escaped());
@@ -252,7 +252,7 @@ fn add_content(content: &RawValue, key: &mut SessionKey) {
 
 const ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
 
-/// Parameters that are sent on, or that are decided here and need no mention.
+/// The parameters that are forwarded, or handled here without mention.
 const KNOWN: [&str; 17] = [
     "background",
     "client_metadata",

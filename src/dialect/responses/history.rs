@@ -1,11 +1,12 @@
 //! The order and the pairs of items that the backend accepts.
 //!
-//! * An item keeps its JSON, save for what the backend refuses: its id, and what [`pairing`](crate::backend::request::pairing) and
-//!   [`names`](crate::backend::request::names) replace.
-//! * An output that stands before its call is sent behind the calls made together with it, and so is the output of a call
-//!   that never got one. Everything else keeps its place.
+//! * An item keeps its JSON, except for fields that the backend refuses: its id, and the values that
+//!   [`pairing`](crate::backend::request::pairing) and [`names`](crate::backend::request::names) replace.
+//! * An output before its call is sent after the calls made together with it, and so is the placeholder for a missing
+//!   output. Everything else keeps its place.
 //! * An output without a call becomes a user message that quotes it.
-//! * Reasoning is sent only before something it can have led to; the backend refuses it otherwise. What is left out is named.
+//! * Reasoning is sent only before an item it can have led to; the backend refuses it otherwise. Omitted reasoning is
+//!   listed.
 
 use serde_json::value::RawValue;
 
@@ -19,7 +20,7 @@ use crate::dialect::responses::message::write_message;
 use crate::dialect::responses::tools;
 use crate::json::{ArrayWriter, Object, ObjectWriter, Text, escape};
 
-/// The items of a conversation in the order in which they are sent.
+/// The items of a conversation in the order to send.
 #[derive(Debug)]
 pub(super) struct History<'e, 'a> {
     entries: &'e [Entry<'a>],
@@ -30,7 +31,7 @@ pub(super) struct History<'e, 'a> {
     steps: Vec<Step>,
 }
 
-/// The part an entry has in the pairs.
+/// The role of an entry in the pairs.
 #[derive(Debug, Clone, Copy)]
 enum Part {
     None,
@@ -40,19 +41,19 @@ enum Part {
     Output(usize),
 }
 
-/// One item to be written.
+/// One item to write.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// An entry, by its position.
     Entry(usize),
-    /// The output that a call never got, by the call's index.
+    /// The missing output of a call, by the call's index.
     Missing(usize),
     /// An output without a call, by its position.
     Orphan { position: usize, is_known: bool },
 }
 
 impl<'e, 'a> History<'e, 'a> {
-    /// Puts `entries` in order.
+    /// Puts `entries` into order.
     pub(super) fn new(entries: &'e [Entry<'a>], ignored: &mut Ignored) -> Self {
         let (mut parts, mut calls, mut outputs) = (Vec::with_capacity(entries.len()), Vec::new(), Vec::new());
         for (place, entry) in entries.iter().enumerate() {
@@ -75,7 +76,7 @@ impl<'e, 'a> History<'e, 'a> {
 
     fn order(&self) -> Vec<Step> {
         let mut steps = Vec::with_capacity(self.entries.len());
-        // Outputs that are due once the calls made together have come.
+        // Outputs to send after the last of the calls made together.
         let mut due = Vec::new();
         for (position, part) in self.parts.iter().enumerate() {
             match *part {
@@ -107,7 +108,7 @@ impl<'e, 'a> History<'e, 'a> {
         steps
     }
 
-    /// The position of the output of a call.
+    /// Returns the position of the output of a call.
     fn output_place(&self, call: usize) -> Option<usize> {
         let output = self.pairing.outputs.get(call).copied().flatten()?;
         self.outputs.get(output).map(|output| output.place)
@@ -134,7 +135,7 @@ impl<'e, 'a> History<'e, 'a> {
         dropped.iter().rev().for_each(|place| place.path(|path| ignored.add(path)));
     }
 
-    /// Writes the items, and says where the reasoning among them stands.
+    /// Writes the items, and returns the positions of the reasoning among them.
     pub(super) fn write(
         &self,
         names: Option<&ToolNames>,
@@ -195,7 +196,7 @@ impl<'e, 'a> History<'e, 'a> {
         let (Some(point), Some(id)) = (self.calls.get(call), self.pairing.ids.get(call)) else { return output.end() };
         output.string("type", output_kind(point.family).unwrap_or_default()).string("call_id", id);
         match point.family {
-            // As the official client does it: codex-rs/core/src/context_manager/normalize.rs.
+            // The official client does the same: codex-rs/core/src/context_manager/normalize.rs.
             Family::ToolSearch => {
                 output.string("status", "completed").string("execution", "client").json("tools", "[]")
             }
@@ -205,7 +206,7 @@ impl<'e, 'a> History<'e, 'a> {
     }
 }
 
-/// The id of a call as the client wrote it, or another that takes its place.
+/// Writes the client's id of a call, or its replacement.
 fn write_id(id: &str, own: &RawValue, object: &mut ObjectWriter<'_>) {
     match Text::of(own).filter(|own| own.decode() == id) {
         Some(own) => object.text("call_id", own),
@@ -219,7 +220,7 @@ fn write_field(kind: &str, key: &str, value: &RawValue, names: Option<&ToolNames
             write_name(name, names, object);
         }
         ("additional_tools" | "tool_search_output", "tools", _) => tools::write_value(value, names, object.key(key)),
-        // A kind of call that nothing is known of but the limit of its id.
+        // An unknown kind of call, of which only the limit of the id is known.
         (_, "call_id", Some(id)) => {
             object.string(key, &call_id::fit(id.decode()));
         }
@@ -229,7 +230,7 @@ fn write_field(kind: &str, key: &str, value: &RawValue, names: Option<&ToolNames
     }
 }
 
-/// Writes a user message that quotes an output no call is waiting for.
+/// Writes a user message that quotes an output without a waiting call.
 fn write_orphan(entry: &Entry<'_>, is_known: bool, mut message: ObjectWriter<'_>, ignored: &mut Ignored) {
     let id = entry.object.find("call_id").and_then(Text::of).unwrap_or(Text::EMPTY);
     let heading = format!("{} {}:", orphan_heading(is_known), id.escaped());
@@ -265,16 +266,16 @@ fn write_orphan(entry: &Entry<'_>, is_known: bool, mut message: ObjectWriter<'_>
     message.end();
 }
 
-/// Whether a part of an output may stand in a user's message.
+/// Returns whether a part of an output may be placed in a user's message.
 fn is_users(part: &RawValue) -> bool {
     let part = serde_json::from_str::<Object<'_>>(part.get()).unwrap_or_default();
     part.find("type").and_then(Text::of).is_some_and(|kind| kind.escaped().starts_with("input_"))
 }
 
-/// Family and id of an entry that is a call or an output, and whether it is a call.
+/// Returns the family and id of an entry that is a call or an output, and whether it is a call.
 fn part_of<'e>(entry: &'e Entry<'_>) -> Option<(Family, bool, Text<'e>)> {
     let (family, is_call) = match entry.kind.as_ref() {
-        // A local shell's call is answered by a function's output: codex-rs/core/src/context_manager/normalize.rs.
+        // A function's output answers a local shell's call: codex-rs/core/src/context_manager/normalize.rs.
         "function_call" | "local_shell_call" => (Family::Function, true),
         "function_call_output" => (Family::Function, false),
         "custom_tool_call" => (Family::Custom, true),
@@ -290,7 +291,7 @@ fn runs_at_backend(entry: &Entry<'_>) -> bool {
     entry.object.find("execution").and_then(Text::of).is_some_and(|execution| execution.escaped() == "server")
 }
 
-/// The type of the output that answers a call of `family`.
+/// Returns the type of the output that answers a call of `family`.
 fn output_kind(family: Family) -> Option<&'static str> {
     match family {
         Family::Function => Some("function_call_output"),
@@ -300,7 +301,7 @@ fn output_kind(family: Family) -> Option<&'static str> {
     }
 }
 
-/// Whether the model may have made `entry` after reasoning.
+/// Returns whether the model may have produced `entry` after reasoning.
 fn is_product(entry: &Entry<'_>) -> bool {
     match entry.kind.as_ref() {
         "message" => entry.object.find("role").and_then(Text::of).is_some_and(|role| role.escaped() == "assistant"),

@@ -1,7 +1,8 @@
-//! The items of `input`, with items in the place of references.
+//! The items of `input`, with items in place of references.
 //!
-//! * What a reference stands for is [`mod@reference`]'s to say.
-//! * Reasoning that cannot be sent is left out: without its encrypted content, and named, or another model's.
+//! * [`mod@reference`] resolves references.
+//! * Reasoning that cannot be sent is left out: if it lacks its encrypted content, in which case it is listed, or if it
+//!   belongs to another model.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::fault::ApiError;
 use crate::json;
 use crate::json::{Object, Path, Text};
 
-/// An item to be sent.
+/// An item to send.
 #[derive(Debug)]
 pub(super) struct Entry<'a> {
     pub(super) object: Object<'a>,
@@ -26,17 +27,17 @@ pub(super) struct Entry<'a> {
     pub(super) place: Place<'a>,
 }
 
-/// Where an item comes from.
+/// The origin of an item.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Place<'a> {
     /// The client's input, at this index.
     Input(usize),
-    /// A turn that is remembered: the answer, or none for what was its input.
+    /// A remembered turn: the answer, or none for its input.
     Remembered(Option<&'a Arc<Provenance>>),
 }
 
 impl<'a> Place<'a> {
-    /// That of the item at `index` of the whole conversation, which begins with what is remembered.
+    /// Returns the origin of the item at `index` of the whole conversation, which begins with the remembered turns.
     fn of(index: usize, context: &Context<'a>) -> Self {
         match context.remembered.get(index) {
             Some(provenance) => Self::Remembered(provenance.as_ref()),
@@ -44,7 +45,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Gives `each` the path by which the client knows it.
+    /// Gives `each` the path by which the client knows the item.
     pub(super) fn path<T>(self, each: impl FnOnce(&Path<'_>) -> T) -> T {
         match self {
             Self::Input(index) => each(&Path::Root.key("input").index(index)),
@@ -52,7 +53,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// That of reasoning in this place.
+    /// Returns the origin of reasoning in this place.
     pub(super) fn origin(self) -> Origin {
         match self {
             Self::Input(index) => Origin::Client(Some(index)),
@@ -61,37 +62,37 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Whether reasoning of this place may be sent to `model`.
+    /// Returns whether reasoning in this place may be sent to `model`.
     fn serves(self, model: &str) -> bool {
         !matches!(self, Self::Remembered(Some(provenance)) if !provenance.serves(model))
     }
 }
 
-/// The items of a conversation, and what its references stand for.
+/// The items of a conversation, with their references resolved.
 #[derive(Debug)]
 pub(super) struct Items<'a> {
     items: Vec<Entry<'a>>,
     found: Vec<Found>,
 }
 
-/// What became of a reference.
+/// The resolution of a reference.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// Its index in the client's input, if it stands there.
+    /// The index in the client's input, if the reference is there.
     index: Option<usize>,
-    /// The item that takes its place, unless it is left out.
+    /// The item that replaces it, unless it is left out.
     item: Option<RememberedItem>,
 }
 
 impl Found {
-    /// The same, for the books.
+    /// Returns the resolution to record; `None` for a reference outside the client's input.
     pub(super) fn reference(self) -> Option<Reference> {
         self.index.map(|index| Reference { index, item: self.item.map(|item| item.json) })
     }
 }
 
 impl<'a> Items<'a> {
-    /// Reads `items` and looks up their references.
+    /// Reads `items` and resolves their references.
     pub(super) fn read(
         items: &[&'a RawValue],
         context: &Context<'a>,
@@ -118,8 +119,8 @@ impl<'a> Items<'a> {
         Ok(read)
     }
 
-    /// The items to be sent, in order, and whether reasoning of another model is not among them; `found` keeps what they
-    /// borrow.
+    /// Returns the items to send, in order, and whether reasoning of another model was left out; `found` owns the items
+    /// that they borrow.
     pub(super) fn entries<'i>(
         self,
         found: &'i mut Vec<Found>,
@@ -150,7 +151,7 @@ impl<'a> Items<'a> {
             if item.kind != "reasoning" {
                 entries.push(item);
             } else if item.object.find("encrypted_content").is_none() {
-                // Its text alone cannot be given back to the model.
+                // The text alone cannot be returned to the model.
                 item.place.path(|path| ignored.add(path));
             } else if item.place.serves(&context.model.model) {
                 entries.push(item);
@@ -175,7 +176,7 @@ fn typed<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<(Object<'a>, Cow<'a, 
     Ok((object, kind))
 }
 
-/// Whether a message up to the first of the user's has the word "json".
+/// Returns whether a message up to the first user message contains the word "json".
 pub(super) fn begins_with_word(entries: &[Entry<'_>]) -> bool {
     for entry in entries.iter().filter(|entry| entry.kind == "message") {
         let has_word = entry.object.find("content").is_some_and(mentions_json);

@@ -1,8 +1,9 @@
-//! What is kept of one item: all of it once it has ended, and until then what is known of it, should its end never come.
+//! The contents of one item: the complete item once it has ended, and until then its known parts, in case its end never
+//! comes.
 //!
-//! * Its texts are its deltas, or the finished texts where they have come. Once the item itself has come, they are forgotten.
-//! * A call of which nothing but arguments has come has no name; nobody could carry it out, and it is left out.
-//! * Encrypted reasoning is whole only in a finished item, so that of an unfinished one is left out.
+//! * Its texts are its deltas, or the finished texts once they have come. After the finished item they are discarded.
+//! * A call with only arguments has no name; no client could run it, and it is left out.
+//! * Encrypted reasoning is complete only in a finished item, so an unfinished one is left out.
 
 use serde_json::value::RawValue;
 
@@ -10,15 +11,15 @@ use crate::backend::answer::items::{Item, Part};
 use crate::backend::event::delta::DeltaKind;
 use crate::json::{ArrayWriter, Object, ObjectWriter, Text};
 
-/// One item.
+/// The contents of one item.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    /// The item as it ended, once it has.
+    /// The item at its end, once it has come.
     finished: Option<String>,
-    /// The item as it began, once it has.
+    /// The item at its beginning, once it has come.
     begun: Option<String>,
     pieces: Vec<Piece>,
-    /// Arguments have come before their call began, and wait for its end.
+    /// Whether arguments came before their call began, and wait for its end.
     pub(super) waits: bool,
 }
 
@@ -33,21 +34,21 @@ pub(super) struct Piece {
 }
 
 impl Kept {
-    /// Keeps the item as it begins.
+    /// Keeps the item at its beginning.
     pub(super) fn begin(&mut self, item: &RawValue) {
         if self.finished.is_none() {
             self.begun = Some(item.get().to_owned());
         }
     }
 
-    /// Keeps the item as it ends; the last word counts.
+    /// Keeps the item at its end; the last one counts.
     pub(super) fn finish(&mut self, item: &RawValue) {
         self.finished = Some(item.get().to_owned());
         self.begun = None;
         self.pieces = Vec::new();
     }
 
-    /// The text of this kind and number, which appears now if it has not before.
+    /// Finds the text of this kind and index, or adds it.
     pub(super) fn piece(&mut self, kind: DeltaKind, index: u64) -> &mut Piece {
         let same = |piece: &Piece| piece.kind == kind && piece.index == index;
         let position = self.pieces.iter().rposition(same).unwrap_or_else(|| {
@@ -57,7 +58,7 @@ impl Kept {
         &mut self.pieces[position]
     }
 
-    /// The item as JSON: as it ended, or `item` with its texts in place and `status` as its status.
+    /// Returns the item as JSON: as it ended, or `item` with its texts filled in and `status` as its status.
     pub(super) fn written(&mut self, item: &Item, status: &str) -> Option<String> {
         if let Some(finished) = &self.finished {
             return Some(finished.clone());
@@ -119,7 +120,7 @@ impl Kept {
 }
 
 impl Piece {
-    /// Writes the part that holds this text.
+    /// Writes the part that contains this text.
     fn write(&self, part: Option<&Part>, out: &mut Vec<u8>) {
         if let Some(finished) = &self.part {
             out.extend_from_slice(finished.as_bytes());

@@ -1,8 +1,8 @@
-//! Messages as the backend takes them.
+//! Messages in the form that the backend accepts.
 //!
-//! * A text as content becomes a part, and the role `system` is `developer`.
-//! * Parts in chat's spelling (`text`, `image_url`), which some clients send, get the names they have here. All other parts
-//!   pass to the byte.
+//! * A text as content becomes a part, and the role `system` becomes `developer`.
+//! * Parts under chat's names (`text`, `image_url`), which some clients send, get this API's names. All other parts
+//!   pass byte for byte.
 
 use serde_json::value::RawValue;
 
@@ -23,12 +23,12 @@ fn write_text_content(role: &str, text: Text<'_>, message: &mut ObjectWriter<'_>
     parts.end();
 }
 
-/// The type of a text in a message of `role`.
+/// Returns the type of a text in a message of `role`.
 fn text_kind(role: &str) -> &'static str {
     if role == "assistant" { "output_text" } else { "input_text" }
 }
 
-/// Writes a message as the backend takes it.
+/// Writes a message in the form that the backend accepts.
 pub(super) fn write_message(item: &Object<'_>, mut message: ObjectWriter<'_>) {
     let role = match item.find("role").and_then(Text::of).map(Text::escaped) {
         Some("system") => Some("developer"),
@@ -68,7 +68,7 @@ fn write_parts(role: &str, content: &RawValue, out: &mut Vec<u8>) {
     array.end();
 }
 
-/// A part in chat's spelling.
+/// A part under chat's name.
 #[derive(Debug, Clone, Copy)]
 enum ChatPart {
     Text,
@@ -93,7 +93,7 @@ fn write_chat_text(kind: &str, part: &Object<'_>, mut object: ObjectWriter<'_>) 
     object.end();
 }
 
-/// Chat nests URL and detail once more.
+/// Writes an image, whose URL and detail chat nests one level deeper.
 fn write_chat_image(part: &Object<'_>, mut object: ObjectWriter<'_>) {
     object.string("type", "input_image");
     for (key, value) in part.iter().filter(|(key, _)| *key != "type") {

@@ -1,10 +1,10 @@
-//! Events that the backend left out or that were lost, told anew.
+//! Replacements for events that were lost or that the backend omitted.
 //!
-//! * A client that adds up deltas has to end with the text that a client has that reads the finished item. Where a finished
-//!   form says more than the deltas before it, the rest is told as one delta; before that, if they have not been, the part
-//!   and the item are announced, which some clients (openai-python) take for granted.
-//! * The fields are those of the backend's own events, in its order. An event takes the number of a lost one, or else that of
-//!   the event it comes before.
+//! * A client that adds up deltas has to end with the same text as a client that reads the finished item. If a finished
+//!   form says more than the deltas before it, the rest is sent as one delta; before that, the part and the item are
+//!   announced unless they have been, since some clients (openai-python) rely on it.
+//! * The fields are those of the backend's own events, in its order. An event takes the number of a lost one, or else
+//!   that of the event that follows it.
 
 use serde_json::value::RawValue;
 
@@ -24,13 +24,13 @@ pub(super) struct Missing<'a> {
 }
 
 impl<'a> Missing<'a> {
-    /// Events about the item at `position`, to come before the event `number`.
+    /// Prepares events about the item at `position`, to precede the event `number`.
     pub(super) fn before(number: Option<u64>, items: &'a Items, position: usize, out: &'a mut Vec<u8>) -> Self {
         let item = items.item(position);
         Self { out, number: items.sequence.number_before(number), id: item.id(), place: item.place, kind: item.kind }
     }
 
-    /// Announces an item of which nothing but a part of this kind is known.
+    /// Announces an item of which only a part of this kind is known.
     pub(super) fn item_of(self, kind: DeltaKind) {
         let id = self.id.unwrap_or("null");
         let item = match kind {
@@ -46,7 +46,7 @@ impl<'a> Missing<'a> {
         });
     }
 
-    /// Announces a finished item as it must have begun: without its texts.
+    /// Announces a finished item as it began: without its texts.
     pub(super) fn item(self, finished: &RawValue) {
         let object = serde_json::from_str::<Object<'_>>(finished.get()).unwrap_or_default();
         self.event("response.output_item.added", |event, place| {
@@ -64,7 +64,7 @@ impl<'a> Missing<'a> {
         });
     }
 
-    /// Ends an item whose end has not been told.
+    /// Ends an item whose end was not sent.
     pub(super) fn item_done(self, json: &str) {
         self.event("response.output_item.done", |event, place| {
             event.json("item", &on_one_line(json));
@@ -72,7 +72,7 @@ impl<'a> Missing<'a> {
         });
     }
 
-    /// Tells `rest`, escaped characters of `part`.
+    /// Sends `rest`, escaped characters of `part`.
     pub(super) fn text(mut self, part: &Part, rest: &str) {
         self.announce(part);
         let (index_name, kind) = match (part.kind, self.kind) {
@@ -97,7 +97,7 @@ impl<'a> Missing<'a> {
         });
     }
 
-    /// Announces a part of which nothing has been told; one of which something has needs no announcement.
+    /// Announces a new part; a part with sent text needs no announcement.
     pub(super) fn announce(&mut self, part: &Part) {
         if part.announced || !part.sent.is_empty() {
             return;
@@ -124,7 +124,7 @@ impl<'a> Missing<'a> {
         });
     }
 
-    /// Tells a citation in `part`.
+    /// Sends a citation in `part`.
     pub(super) fn citation(self, part: &Part, index: u64, citation: &RawValue) {
         let id = self.id;
         self.event("response.output_text.annotation.added", |event, place| {

@@ -1,12 +1,12 @@
 //! OpenAI's Responses API.
 //!
-//! * Request: [`request`] reads what decides the call; [`forward`] makes the body acceptable to the backend without touching
-//!   what it does not have to. [`input`], [`history`], [`message`] and [`tools`] are its chapters, and [`mod@reference`] puts
-//!   items in the place of references to them.
-//! * Answer: [`relay`] passes the backend's events on as they are, [`document`] waits for the whole answer. Both fill the
-//!   final object's `output`, which the backend leaves empty, from the finished items ([`output`]), and from what there is of
-//!   items that never ended ([`kept`]). What came in one place only is told in the others too ([`missing`]).
-//! * [`compaction`] makes the one document of a conversation that is to be shorter.
+//! * Request: [`request`] reads the fields that decide the call; [`forward`] makes the body acceptable to the backend
+//!   with as few changes as possible. [`input`], [`history`], [`message`] and [`tools`] are its chapters, and
+//!   [`mod@reference`] replaces references by their items.
+//! * Answer: [`relay`] forwards the backend's events unchanged, [`document`] waits for the complete answer. Both fill
+//!   the final object's `output`, which the backend leaves empty, from the finished items ([`output`]), and from the
+//!   contents of unfinished items ([`kept`]). Text that came in only one place is added to the others ([`missing`]).
+//! * [`compaction`] writes the one document of a conversation to be shortened.
 
 pub mod compaction;
 pub mod document;
@@ -22,17 +22,19 @@ pub mod relay;
 pub mod request;
 mod tools;
 
-/// Events of the backend's own that only Codex clients know; some libraries crash on them.
+/// Returns whether an event is internal to the backend and known only to Codex clients; some libraries crash on such
+/// events.
 fn is_internal(kind: &str) -> bool {
     matches!(kind, "keepalive" | "response.metadata") || kind.starts_with("codex.") || kind.starts_with("responsesapi.")
 }
 
-/// The status of items that had not ended when the answer did.
+/// Returns the status of items that were unfinished at the end of the answer.
 fn status_at(last: &str) -> &'static str {
     if last == "response.completed" { "completed" } else { "incomplete" }
 }
 
-/// Events that say only that work has begun: after them a failure can still be answered with a status.
+/// Returns whether an event only announces the start of work: after such events a failure can still be answered with a
+/// status.
 fn is_preamble(kind: &str) -> bool {
     matches!(kind, "response.created" | "response.in_progress" | "response.queued")
 }

@@ -1,9 +1,11 @@
-//! The items of an answer: held against each other as they come, and kept to fill the final object's `output`.
+//! The items of an answer: compared with each other as they come, and kept to fill the final object's `output`.
 //!
-//! * A client may believe the deltas, the finished items or the answer's last event. All three are to say the same: what a
-//!   finished form says beyond the deltas is told in a delta of its own ([`missing`](crate::dialect::responses::missing)), an item that only the
-//!   last event holds is told too, and a contradiction ends the answer.
-//! * A client that gets one document has been sent nothing yet, so finished items count there whatever came before them.
+//! * A client may trust the deltas, the finished items or the answer's last event. All three have to say the same: the
+//!   rest of a finished form beyond the deltas is sent in a delta of its own
+//!   ([`missing`](crate::dialect::responses::missing)), an item that only the last event contains is sent too, and a
+//!   contradiction ends the answer.
+//! * A client that gets one document has received nothing yet, so finished items count there regardless of earlier
+//!   events.
 
 use serde_json::value::RawValue;
 
@@ -23,14 +25,14 @@ use crate::json::{ArrayWriter, Object, ObjectWriter, Text};
 #[derive(Debug)]
 pub(super) struct Output {
     items: Items,
-    /// What is known of each item, in the order of `items`.
+    /// The contents of each item, in the order of `items`.
     kept: Vec<Kept>,
     audience: Audience,
-    /// The answer as later requests may refer to it, once its last event has come.
+    /// The answer for references in later requests, once its last event has come.
     answer: Answer,
 }
 
-/// Who gets the answer.
+/// The receiver of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Audience {
     /// A client that gets the events as they come.
@@ -48,13 +50,12 @@ struct Done<'a> {
 }
 
 impl Output {
-    /// An answer of which nothing has come.
+    /// Creates an empty answer.
     pub(super) fn new(audience: Audience) -> Self {
         Self { items: Items::default(), kept: Vec::new(), audience, answer: Answer::default() }
     }
 
-    /// Takes note of a delta; `false` if it must not be passed on. Events that should have come before it are written to
-    /// `out`.
+    /// Records a delta; `false` if it must not be forwarded. Missing earlier events are written to `out`.
     pub(super) fn delta(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) -> bool {
         let Some(at) = self.items.delta(delta) else { return false };
         let is_call = matches!(delta.kind, DeltaKind::Arguments | DeltaKind::Input);
@@ -70,7 +71,7 @@ impl Output {
         true
     }
 
-    /// Announces a part and its item where that may have been lost.
+    /// Announces a part and its item if their announcements may be lost.
     fn announce(&mut self, at: At, number: Option<u64>, out: &mut Vec<u8>) {
         let (item, part) = (self.items.item(at.item), self.items.part_at_ref(at));
         let is_known = part.announced || !part.sent.is_empty() || part.kind == DeltaKind::Arguments;
@@ -85,13 +86,13 @@ impl Output {
         self.items.part_at(at).announced = true;
     }
 
-    /// Takes note of the number of an event of `length` bytes; `false` if the event came before.
+    /// Records the number of an event of `length` bytes; `false` if the event came before.
     pub(super) fn count(&mut self, event: &Event<'_>, length: usize) -> bool {
         self.items.sequence.event(event.sequence_number, length)
     }
 
-    /// Takes note of what `event` says of an item; `false` if it must not be passed on. Events that should have come before
-    /// it are written to `out`.
+    /// Records the item's facts in `event`; `false` if it must not be forwarded. Missing earlier events are written to
+    /// `out`.
     pub(super) fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<bool, Inconsistency> {
         match event.kind.as_ref() {
             "response.output_item.added" => Ok(self.item_added(event)),
@@ -153,13 +154,13 @@ impl Output {
         self.items.cite(at, event.annotation_index, annotation)
     }
 
-    /// Takes the end of a part, told by itself.
+    /// Takes the end of a part from an event of its own.
     fn parts_done(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Result<bool, Inconsistency> {
         for whole in WholePart::all_of(event) {
             let position = self.items.find_or_add(Key::of(event));
             let is_call = matches!(whole.kind, DeltaKind::Arguments | DeltaKind::Input);
             if is_call && self.audience == Audience::Stream && !self.items.item(position).begun {
-                // Without a name it is nothing to anybody: it is told with its item.
+                // Without a name the call is useless to any client: its arguments are sent with its item.
                 let at = self.items.part(position, whole.kind, whole.index);
                 if matches!(self.items.finish(at, whole.text, Finisher::Part), Verdict::Hopeless) {
                     return Err(Inconsistency::Contradiction(whole.kind));
@@ -180,7 +181,7 @@ impl Output {
         Ok(true)
     }
 
-    /// Holds the whole of a part against what came of it, and tells what has not been told.
+    /// Compares the complete part with the text sent, and sends the missing rest.
     fn part_done(
         &mut self,
         at: At,
@@ -274,7 +275,7 @@ impl Output {
         Ok(())
     }
 
-    /// A call that was announced with another id or name is another call.
+    /// Compares a finished call with its announcement: another id or name contradicts it.
     fn require_head(&mut self, position: usize, view: &ItemView<'_>) -> Result<(), Inconsistency> {
         let item = self.items.item(position);
         let differs = head_of(view).is_some_and(|(_, _, head)| !item.head.is_empty() && item.head != head);
@@ -284,9 +285,8 @@ impl Output {
         Ok(())
     }
 
-    /// Writes `response`, the object in the answer's last event, to `filled`, with its `output` filled if it is empty and
-    /// there is something to fill it with. `status` is that of items of which the end never came. Events that should have
-    /// come before the last one are written to `out`.
+    /// Writes `response`, the object in the answer's last event, to `filled`, with its `output` filled if it is empty
+    /// and items are known. `status` is the status of unfinished items. Missing earlier events are written to `out`.
     pub(super) fn complete(
         &mut self,
         response: &RawValue,
@@ -326,7 +326,7 @@ impl Output {
         Ok(())
     }
 
-    /// Tells the arguments that came before their call and have waited for its end, which never came.
+    /// Sends the arguments that came before their call and waited for its end, which never came.
     fn tell_waiting(&mut self, position: usize, number: Option<u64>, out: &mut Vec<u8>) {
         let at = self.items.part(position, DeltaKind::Arguments, 0);
         let kind = if self.items.item(position).kind == ItemKind::Call(CallKind::Custom) {
@@ -341,7 +341,7 @@ impl Output {
         }
     }
 
-    /// Holds `output`, which is all finished items, against what came before.
+    /// Compares `output`, the list of all finished items, with the earlier events.
     fn require_all_of(
         &mut self,
         output: &[&RawValue],
@@ -353,7 +353,7 @@ impl Output {
         for ((place, raw), (view, position)) in (0..).zip(output).zip(views.iter().zip(&positions)) {
             let item = self.items.item(*position);
             let place = item.place.or(Some(place));
-            // What nobody knows and was never told of may well be meant for the last event alone.
+            // An unknown item without earlier events may be meant for the last event alone.
             let is_told = !item.is_untold() || ItemKind::of(view) != ItemKind::Other;
             let lacks_end = self.audience == Audience::Stream && !item.done && is_told;
             self.item_done(*position, Done { raw, view, place }, number, out)?;
@@ -372,8 +372,8 @@ impl Output {
         Ok(())
     }
 
-    /// Where events were lost and the last one holds no items, only what something finished bears out counts. Of a message
-    /// and a call its parts are enough; other items have more to them.
+    /// Requires proof of the texts: if events were lost and the last one contains no items, only finished forms count.
+    /// Finished parts are enough for a message and a call; other items have more contents.
     fn require_proof(&self) -> Result<(), Inconsistency> {
         let is_whole = |kind| matches!(kind, ItemKind::Message | ItemKind::Call(_));
         let is_in_doubt = self.items.sequence.is_in_doubt();
@@ -384,7 +384,7 @@ impl Output {
         Ok(())
     }
 
-    /// The items as JSON in the order of their places, each with its position.
+    /// Returns the items as JSON in the order of their places, each with its position.
     fn all_items(&mut self, status: &str) -> Vec<(usize, String)> {
         self.kept.resize_with(self.items.len(), Kept::default);
         let mut items: Vec<(u64, usize, String)> = Vec::new();
@@ -396,7 +396,7 @@ impl Output {
         items.into_iter().map(|(_, position, json)| (position, json)).collect()
     }
 
-    /// The whole answer.
+    /// Takes the complete answer.
     pub(super) fn take_answer(&mut self) -> Answer {
         std::mem::take(&mut self.answer)
     }
@@ -409,7 +409,7 @@ impl Output {
     }
 }
 
-/// An item as later requests may refer to it: by its id, if it has ended.
+/// Prepares an item for references in later requests: with its id, if it has ended.
 fn answer_item(json: String, has_ended: bool) -> AnswerItem {
     let raw = serde_json::from_str::<&RawValue>(&json).ok().filter(|_| has_ended);
     let id = raw.and_then(|raw| ItemView::read(raw).id).and_then(Text::of).map(|id| id.decode().into_owned());
@@ -439,7 +439,7 @@ fn write_filled(response: &Object<'_>, items: &[(usize, String)], out: &mut Vec<
     writer.end();
 }
 
-/// The status of a whole answer, and of its items.
+/// The status of a complete answer, and of its items.
 const COMPLETED: &str = "completed";
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! References of the client's to items of earlier answers, which the backend does not store.
+//! The client's references to items of earlier answers, which the backend does not store.
 //!
-//! * An item takes the place of its reference if it is remembered. Reasoning that is not, or that was another model's, is
-//!   left out and named, since a model can do without; anything else would be a hole in the conversation.
-//! * A second reference to one item is left out and named: however often a client repeats it, it is sent once.
-//! * An item that is itself a reference is none. So nothing is looked up for what was looked up.
+//! * A remembered item replaces its reference. Reasoning that is not remembered, or that belongs to another model, is
+//!   left out and listed, since a model can do without; any other unknown item would be a hole in the conversation.
+//! * A second reference to one item is left out and listed: an item is sent once, regardless of repetitions.
+//! * A remembered item that is itself a reference counts as unknown, so no lookup leads to another.
 
 use std::collections::HashSet;
 
@@ -21,7 +21,7 @@ pub(super) struct References {
 }
 
 impl References {
-    /// The item that takes the place of `reference`, which stands at `path`; `None` if it is left out.
+    /// Returns the item that replaces `reference` at `path`; `None` if it is left out.
     pub(super) fn resolve(
         &mut self,
         reference: &Object<'_>,
@@ -34,7 +34,8 @@ impl References {
             return Err(unknown(&path.key(key)));
         }
         let id = reference.find("id").map(|id| json::string(id, &path.key("id"))).transpose()?.unwrap_or_default();
-        // Before it is looked up, which copies it: a request may name an item of megabytes half a million times.
+        // This check precedes the lookup, which copies the item: a request may name an item of megabytes half a million
+        // times.
         if self.seen.contains(id.as_ref()) {
             return Ok(None);
         }
@@ -57,7 +58,7 @@ fn kind(item: &str) -> Option<String> {
     object.find("type").and_then(|kind: &RawValue| Text::of(kind)).map(|kind| kind.decode().into_owned())
 }
 
-/// The reference at `path` names nothing that is known here.
+/// Returns the error for a reference at `path` to an unknown item.
 pub(super) fn unknown(path: &Path<'_>) -> ApiError {
     let reason = "items are not stored upstream, so send the item itself instead of an item_reference";
     ApiError::invalid(path.to_string(), format!("'{path}': {reason} (in many libraries: store: false)"))

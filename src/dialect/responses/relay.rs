@@ -1,11 +1,12 @@
-//! A Responses stream, passed on as it is.
+//! A Responses stream, forwarded unchanged.
 //!
-//! * A frame's bytes are the backend's own: `event` line, key order, unknown events and all. One that not every client could
-//!   read, such as an event over several `data` lines, is written anew on one.
-//! * Left out are events internal to the backend, unless the client is the one they are meant for, and those that come again;
-//!   rewritten is only a final event whose `output` is empty. Events are added where the backend told something in one place only ([`output`](crate::dialect::responses::output)).
-//! * A failure is an `error` event in two shapes at once: flat, as typed clients want it, and with an `error` object, without
-//!   which the official SDKs take the answer for a whole one. The backend's own `response.failed` follows it.
+//! * A frame's bytes are the backend's own, including `event` line, key order and unknown events. A frame that some
+//!   clients cannot read, such as an event over several `data` lines, is rewritten on one.
+//! * Omitted are events internal to the backend, unless the client is the one they are meant for, and repeated events;
+//!   only a final event whose `output` is empty is rewritten. Events are added if the backend told something in one
+//!   place only ([`output`](crate::dialect::responses::output)).
+//! * A failure is an `error` event in two forms at once: flat, for typed clients, and with an `error` object, without
+//!   which the official SDKs take the answer for a complete one. The backend's own `response.failed` follows it.
 
 use std::borrow::Cow;
 
@@ -21,7 +22,7 @@ use crate::dialect::responses::{is_internal, is_preamble, status_at};
 use crate::fault::ApiError;
 use crate::json::{Object, ObjectWriter};
 
-/// Who reads a stream.
+/// The reader of a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Reader {
     /// A library of the public API.
@@ -31,15 +32,15 @@ pub enum Reader {
     Codex,
 }
 
-/// Passes a stream on.
+/// Forwards a stream.
 #[derive(Debug)]
 pub struct Relay {
     reader: Reader,
-    /// The client asked for the model under another name than it was sent with.
+    /// Whether the client requested the model under another name than the one sent.
     is_renamed: bool,
     answerer: Answerer,
     output: Output,
-    /// The backend's own report of the failure, until it can be passed on behind the error event.
+    /// The backend's own report of the failure, until it can be forwarded after the error event.
     report: Vec<u8>,
     visible: bool,
     usage: Option<Usage>,
@@ -53,7 +54,7 @@ impl Default for Relay {
 }
 
 impl Relay {
-    /// A stream for `reader`, at its beginning.
+    /// Creates a new stream for `reader`.
     pub fn new(reader: Reader) -> Self {
         Self {
             reader,
@@ -67,10 +68,10 @@ impl Relay {
         }
     }
 
-    /// The same for a client that asked for the model as `asked`, which was sent as `sent`.
+    /// Records that the client requested the model as `asked`, which was sent as `sent`.
     ///
-    /// A Codex CLI (0.169) takes any other name than the one it asked for as a reroute, and tells its user that the account
-    /// "was flagged". Where the other name is this proxy's doing, the headers in the backend's events do not repeat it.
+    /// A Codex CLI (0.169) takes any name other than the requested one as a reroute, and tells its user that the
+    /// account "was flagged". If this proxy changed the name, the headers in the backend's events do not repeat it.
     #[must_use]
     pub fn renamed(self, asked: Option<&str>, sent: &str) -> Self {
         Self { is_renamed: asked.is_some_and(|asked| asked != sent), ..self }
@@ -143,7 +144,7 @@ impl Relay {
         Ok(Step::Complete)
     }
 
-    /// An event of which nothing but its name can be read is passed on, unless it would have to be acted on.
+    /// Forwards an event of which only the name is readable, unless it requires a reaction.
     fn unreadable(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
         let Some(Name { kind }) = Name::parse(&frame.data) else { return Step::Continue };
         match kind.as_ref() {
@@ -169,8 +170,8 @@ impl Relay {
         }
     }
 
-    /// The backend's last word on a failure. Before anything was shown, the failure becomes a status; after that a Codex
-    /// client is shown this event, and everybody else first the error event that [`Machine::fail`] writes.
+    /// Takes the backend's last event on a failure. Before anything was shown, the failure becomes a status; after that
+    /// a Codex client receives this event, and any other client first the error event by [`Machine::fail`].
     fn failed(&mut self, event: &Event<'_>, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
         let reported = self.visible && self.reader == Reader::Codex;
         if reported {
@@ -182,7 +183,7 @@ impl Relay {
     }
 }
 
-/// Everything else that is said of a failure is told by the error event that [`Machine::fail`] writes.
+/// Reports a failure only through the error event by [`Machine::fail`].
 fn untold(failure: Failure) -> Step {
     Step::Failed { failure, reported: false }
 }
@@ -231,7 +232,7 @@ impl Machine for Relay {
     }
 }
 
-/// Writes `error` as an event in both shapes.
+/// Writes `error` as an event in both forms.
 fn write_error(error: &ApiError, sequence_number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"event: error\ndata: ");
     let mut event = ObjectWriter::begin(out);
@@ -247,7 +248,7 @@ fn write_error(error: &ApiError, sequence_number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\n\n");
 }
 
-/// Writes `error` as the one event by which a Codex client learns of a failure (Codex CLI 0.147 ignores `error`).
+/// Writes `error` as the only event by which a Codex client learns of a failure (Codex CLI 0.147 ignores `error`).
 fn write_failed(error: &ApiError, sequence_number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"event: response.failed\ndata: ");
     let mut event = ObjectWriter::begin(out);
@@ -270,7 +271,7 @@ fn write_code(error: &ApiError, object: &mut ObjectWriter<'_>) {
     };
 }
 
-/// Passes a frame on whose event has this name.
+/// Forwards a frame whose event has this name.
 fn pass(frame: &Frame<'_>, kind: &str, out: &mut Vec<u8>) {
     match String::from_utf8_lossy(&frame.data) {
         Cow::Borrowed(_) if frame.is_plain() => out.extend_from_slice(frame.raw),
@@ -282,7 +283,7 @@ fn pass(frame: &Frame<'_>, kind: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes the event anew, everything but its `response` as it was.
+/// Rewrites the event with another `response`, and everything else unchanged.
 fn write_event(event: &Event<'_>, frame: &Frame<'_>, response: &str, out: &mut Vec<u8>) {
     let object = serde_json::from_slice::<Object<'_>>(&frame.data).unwrap_or_default();
     write_name(&event.kind, out);
@@ -295,7 +296,7 @@ fn write_event(event: &Event<'_>, frame: &Frame<'_>, response: &str, out: &mut V
     out.extend_from_slice(b"\n\n");
 }
 
-/// Writes the event anew, without the headers that name the model.
+/// Rewrites the event without the headers that name the model.
 fn write_without_model(event: &Event<'_>, frame: &Frame<'_>, out: &mut Vec<u8>) {
     let object = serde_json::from_slice::<Object<'_>>(&frame.data).unwrap_or_default();
     write_name(&event.kind, out);
@@ -316,7 +317,8 @@ fn write_without_model(event: &Event<'_>, frame: &Frame<'_>, out: &mut Vec<u8>) 
     out.extend_from_slice(b"\n\n");
 }
 
-/// Writes the `event` line, unless the name holds what would end it, and the beginning of the `data` line.
+/// Writes the `event` line, unless the name contains a character that would end it, and the beginning of the `data`
+/// line.
 fn write_name(kind: &str, out: &mut Vec<u8>) {
     if !kind.contains(char::is_control) {
         out.extend_from_slice(b"event: ");

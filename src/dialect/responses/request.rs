@@ -1,6 +1,6 @@
 //! The request of the Responses API, as clients send it.
 //!
-//! Only what decides the call is looked at; the rest stays as it is until it is written for the backend.
+//! Only fields that decide the call are read; the rest stays raw until it is written for the backend.
 
 use std::borrow::Cow;
 
@@ -12,27 +12,27 @@ use crate::json;
 use crate::json::{Object, Path, Text};
 use crate::models::effort::Effort;
 
-/// A Responses request whose deciding fields are sound.
+/// A Responses request whose deciding fields are valid.
 #[derive(Debug)]
 pub struct ResponsesRequest<'a> {
     /// The model's name as the client wrote it.
     pub model: Option<Cow<'a, str>>,
-    /// `reasoning.effort` if it is a word that means something, else chat's `reasoning_effort`.
+    /// `reasoning.effort` if it is a known name, else chat's `reasoning_effort`.
     pub effort: Option<Cow<'a, str>>,
-    /// The client wants events.
+    /// Whether the client wants a stream.
     pub stream: bool,
-    /// What the model is to answer.
+    /// The conversation to answer.
     pub input: Input<'a>,
     /// The answer that this turn continues.
     pub previous_response_id: Option<Cow<'a, str>>,
-    /// The answer is to be a shorter form of the conversation. No field says so: it is another endpoint.
+    /// Whether the answer is a compaction of the conversation. It is decided by the endpoint, not by a field.
     pub asks_for_compaction: bool,
-    /// The client is answered as by chat: it sees summaries of the reasoning unless it wants none, and the keys that say
-    /// how a chat answer is to be have been read. No field says so: it is another endpoint.
+    /// Whether the client is answered in chat's form: it sees summaries of the reasoning unless it wants none, and the
+    /// keys with chat's settings of the answer have been read. It is decided by the endpoint, not by a field.
     pub answers_chat: bool,
-    /// Fields that change nothing, as far as they are known already.
+    /// Fields without effect, as far as they are known already.
     pub ignored: Ignored,
-    /// `reasoning`, or the object that stands in its place under `reasoning_effort`.
+    /// `reasoning`, or the object in its place under `reasoning_effort`.
     pub reasoning: Option<Object<'a>>,
     /// `tools`.
     pub tools: Vec<&'a RawValue>,
@@ -58,7 +58,7 @@ pub enum Input<'a> {
 }
 
 impl<'a> ResponsesRequest<'a> {
-    /// The request in `bytes`.
+    /// Reads the request in `bytes`.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
         let body = json::body(bytes)?;
         refuse_stored_state(&body)?;
@@ -105,13 +105,13 @@ impl<'a> Input<'a> {
         json::array(value, &Path::Root.key("input")).map(Self::Items)
     }
 
-    /// The user's message that a text stands for, as an item; `None` for a list of items.
+    /// Returns the user message for a text, as an item; `None` for a list of items.
     pub fn spoken(&self) -> Option<Box<RawValue>> {
         let Self::Text(text) = self else { return None };
         RawValue::from_string(format!(r#"{{"type":"message","role":"user","content":"{}"}}"#, text.escaped())).ok()
     }
 
-    /// The last item.
+    /// Returns the last item.
     pub fn last(&self) -> Option<&'a RawValue> {
         match self {
             Self::Text(_) => None,
@@ -120,7 +120,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Whatever needs an answer or a conversation to be kept upstream, where nothing is.
+/// Rejects fields that need an answer or a conversation stored upstream, which stores none.
 fn refuse_stored_state(body: &Object<'_>) -> Result<(), ApiError> {
     if body.find("previous_response_id").is_some() && body.find("conversation").is_some() {
         let message = "'previous_response_id' and 'conversation' both say what this turn continues; send one of them";
@@ -144,7 +144,7 @@ fn refuse_stored_state(body: &Object<'_>) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// What is said about reasoning, and the effort in it.
+/// Reads the settings of reasoning, and the effort in them.
 fn reasoning<'a>(body: &Object<'a>) -> Result<(Option<Object<'a>>, Option<Cow<'a, str>>), ApiError> {
     let (own, chat) = (Path::Root.key("reasoning"), Path::Root.key("reasoning_effort"));
     let reasoning = body.find("reasoning").map(|value| json::object(value, &own)).transpose()?;

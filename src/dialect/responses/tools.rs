@@ -1,8 +1,8 @@
-//! Tools and the choice among them: the client's own JSON, with what the backend refuses put right.
+//! Tools and the choice among them: the client's own JSON, with the values corrected that the backend refuses.
 //!
-//! * Names that the backend does not take, schemas without properties, the preview name of web search, and chat's nested
-//!   form, which some clients send here.
-//! * A tool of another type passes to the byte.
+//! * Corrected are names that the backend does not accept, schemas without properties, the preview name of web search,
+//!   and chat's nested form, which some clients send here.
+//! * A tool of another type passes byte for byte.
 
 use serde_json::value::RawValue;
 
@@ -20,7 +20,7 @@ pub(super) fn write_all(tools: &[&RawValue], names: Option<&ToolNames>, out: &mu
     array.end();
 }
 
-/// Writes what stands under `tools`: an array of tools, or whatever else it is.
+/// Writes the value of `tools`: an array of tools, or any other value.
 pub(super) fn write_value(tools: &RawValue, names: Option<&ToolNames>, out: &mut Vec<u8>) {
     match elements(tools) {
         Some(tools) => write_all(&tools, names, out),
@@ -107,7 +107,7 @@ pub(super) fn write_choice(raw: &RawValue, names: Option<&ToolNames>, out: &mut 
     object.end();
 }
 
-/// Gives `each` every name of a function or custom tool in `tools`, those in namespaces too.
+/// Gives `each` every name of a function or custom tool in `tools`, including those in namespaces.
 pub(super) fn names<'a>(tools: &[&'a RawValue], each: &mut dyn FnMut(Text<'a>)) {
     for (tool, kind) in tools.iter().filter_map(|tool| typed(tool)) {
         match kind.as_str() {
@@ -118,7 +118,7 @@ pub(super) fn names<'a>(tools: &[&'a RawValue], each: &mut dyn FnMut(Text<'a>)) 
     }
 }
 
-/// The same for what stands under `tools`.
+/// Gives `each` every name in the value of `tools`.
 pub(super) fn names_in<'a>(tools: &'a RawValue, each: &mut dyn FnMut(Text<'a>)) {
     names(&elements(tools).unwrap_or_default(), each);
 }
@@ -140,7 +140,7 @@ fn name<'a>(tool: &Object<'a>, kind: &str) -> Option<Text<'a>> {
     nested.as_ref().unwrap_or(tool).find("name").and_then(Text::of)
 }
 
-/// The definition under the tool's own type, as chat nests it.
+/// Returns the definition under the tool's own type, as in chat's nested form.
 fn nested<'a>(tool: &Object<'a>, kind: &str) -> Option<Object<'a>> {
     let inner = tool.find(kind).filter(|_| tool.find("name").is_none())?;
     serde_json::from_str(inner.get()).ok()

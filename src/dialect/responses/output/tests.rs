@@ -1,10 +1,10 @@
-//! The output of an answer that is not told in full, or told twice.
+//! The output of an answer with missing or repeated parts.
 
 use serde_json::{Value, json};
 
 use super::*;
 
-/// An answer of these events, and its last event's response, filled; `Err` where they contradict each other.
+/// Returns an answer of these events, and its last event's response, filled; `Err` if they contradict each other.
 fn filled(audience: Audience, events: &[Value], response: &str) -> Result<(String, String), Inconsistency> {
     let mut output = Output::new(audience);
     let mut told = Vec::new();
@@ -26,7 +26,7 @@ fn document(events: &[Value], response: &str) -> String {
     filled(Audience::Document, events, response).unwrap().0
 }
 
-/// The items that an empty output is filled with.
+/// Returns the items that fill an empty output.
 fn items(events: &[Value]) -> Value {
     let mut response: Value = serde_json::from_str(&document(events, r#"{"output":[]}"#)).unwrap();
     response["output"].take()
@@ -107,7 +107,7 @@ fn calls_get_their_arguments_wherever_they_came() {
     expected[0]["arguments"] = r#"{"k":1}"#.into();
     expected[1]["input"] = "text".into();
     assert_eq!(items(&events), json!(expected));
-    // A stream's client gets them once their call has begun.
+    // A stream's client receives them once their call has begun.
     let told = filled(Audience::Stream, &events, r#"{"output":[]}"#).unwrap().1;
     assert!(told.contains(r#""delta":"{\"k\":1}""#) && told.contains(r#""delta":"text""#), "{told}");
     assert_eq!(told.matches("event: response.output_item.done").count(), 2, "{told}");
