@@ -4,13 +4,12 @@
 //!   other fields are skipped. The keys may come in any order.
 //! * The large objects (`response`, `item`) are raw slices too, and are read only for the events that need them.
 //! * [`sse`] cuts bytes into frames; [`delta`] reads the most frequent events; [`failure`] reads failures; [`answerer`]
-//!   collects the answering model from all of the backend's fields; [`usage`] writes the tokens used.
+//!   collects the answering model from all of the backend's fields.
 
 pub mod answerer;
 pub mod delta;
 pub mod failure;
 pub mod sse;
-pub(crate) mod usage;
 
 use std::borrow::Cow;
 

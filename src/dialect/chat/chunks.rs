@@ -7,10 +7,9 @@ use serde_json::value::RawValue;
 
 use crate::backend::answer::sink::{CallHead, CallKind, Correction, FinishReason, Image, Sink, Spot};
 use crate::backend::event::Usage;
-use crate::backend::event::usage;
-use crate::dialect::chat::citation;
 use crate::dialect::chat::flow::{Flow, Shown};
 use crate::dialect::chat::options::AnswerMeta;
+use crate::dialect::chat::{citation, usage};
 use crate::fault::ApiError;
 use crate::json::{ObjectWriter, Text};
 
@@ -166,7 +165,7 @@ impl Writer {
     fn usage_chunk(&self, usage: Usage, out: &mut Vec<u8>) {
         out.extend_from_slice(self.envelope());
         out.extend_from_slice(b"],\"usage\":");
-        usage::write_chat(usage, out);
+        usage::write(usage, out);
         out.extend_from_slice(b"}\n\n");
     }
 

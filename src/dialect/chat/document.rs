@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 
 use crate::backend::answer::collected::{Collected, CollectedCall, Piece};
 use crate::backend::answer::sink::{CallHead, CallKind, Correction, FinishReason, Image, Sink, Spot};
-use crate::backend::event::{Usage, usage};
+use crate::backend::event::Usage;
 use crate::dialect::chat::chunks::write_image;
-use crate::dialect::chat::citation;
 use crate::dialect::chat::flow::{Flow, Shown};
 use crate::dialect::chat::options::{AnswerMeta, ReasoningFormat};
+use crate::dialect::chat::{citation, usage};
 use crate::fault::ApiError;
 use crate::json::{ArrayWriter, ObjectWriter, Text};
 
@@ -170,7 +170,7 @@ impl Fold {
         choice.end();
         choices.end();
         if let Some(usage) = usage {
-            usage::write_chat(usage, document.key("usage"));
+            usage::write(usage, document.key("usage"));
         }
         document.end();
     }

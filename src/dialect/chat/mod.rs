@@ -3,7 +3,7 @@
 //! * Request: [`request`] reads the body, [`message`], [`content`], [`call`], [`tool`], [`choice`] and
 //!   [`search`] its parts.
 //! * Answer: [`chunks`] for streaming clients and [`document`] for the others; [`flow`] orders the texts, and
-//!   [`options`] are the client's settings for them.
+//!   [`options`] are the client's settings for them. [`usage`] writes the tokens used.
 
 mod call;
 mod choice;
@@ -19,6 +19,7 @@ pub mod request;
 mod search;
 mod stop;
 mod tool;
+mod usage;
 
 use http::HeaderMap;
 

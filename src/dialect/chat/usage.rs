@@ -4,7 +4,7 @@ use crate::backend::event::Usage;
 use crate::json::ObjectWriter;
 
 /// Writes chat's `usage` object.
-pub(crate) fn write_chat(usage: Usage, out: &mut Vec<u8>) {
+pub(super) fn write(usage: Usage, out: &mut Vec<u8>) {
     let mut object = ObjectWriter::begin(out);
     object
         .unsigned("prompt_tokens", usage.input_tokens)
