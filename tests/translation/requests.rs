@@ -14,12 +14,14 @@ use codex_proxy::backend::request;
 use codex_proxy::backend::request::body::Provenance;
 use codex_proxy::backend::request::context::{BackendRequest, Context, RememberedItem};
 use codex_proxy::conversation::ignored::Ignored;
-use codex_proxy::dialect::Form;
-use codex_proxy::dialect::chat::request::parse;
+use codex_proxy::dialect::chat::Chat;
+use codex_proxy::dialect::messages::Messages;
 use codex_proxy::dialect::responses::forward;
 use codex_proxy::dialect::responses::request::ResponsesRequest;
+use codex_proxy::dialect::{Dialect, Form};
 use codex_proxy::models::Models;
 use codex_proxy::simulator::Simulator;
+use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -38,7 +40,19 @@ struct Case {
 #[serde(rename_all = "kebab-case")]
 enum Api {
     Chat,
+    Messages,
     Responses,
+}
+
+impl Api {
+    /// The route of its requests.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/v1/chat/completions",
+            Self::Messages => "/v1/messages",
+            Self::Responses => "/v1/responses",
+        }
+    }
 }
 
 impl Case {
@@ -49,12 +63,18 @@ impl Case {
 
     fn translated(&self) -> BackendRequest {
         let bytes = self.request.to_string().into_bytes();
-        if self.api == Api::Responses {
-            return self.forwarded(&bytes, None);
+        let headers = HeaderMap::new();
+        match self.api {
+            Api::Chat => self.translated_from::<Chat>(&bytes, &headers),
+            Api::Messages => self.translated_from::<Messages>(&bytes, &headers),
+            Api::Responses => self.forwarded(&bytes, None),
         }
-        let ask = parse(&bytes).unwrap();
+    }
+
+    fn translated_from<D: Dialect>(&self, bytes: &[u8], headers: &HeaderMap) -> BackendRequest {
+        let ask = D::parse(bytes, headers).unwrap();
         match &ask.form {
-            Form::Responses(ignored) => self.forwarded(&bytes, Some(ignored)),
+            Form::Responses(ignored) => self.forwarded(bytes, Some(ignored)),
             Form::Own(conversation) => {
                 let model = Models::default().resolve(ask.model.as_deref(), ask.effort.as_deref());
                 let instructions = self.operator.as_deref();
@@ -79,8 +99,7 @@ impl Case {
     /// The case and its outcome, for people.
     fn told(&self, translated: &BackendRequest) -> String {
         let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap();
-        let path = if self.api == Api::Chat { "/v1/chat/completions" } else { "/v1/responses" };
-        let mut told = format!("{}\n\n## POST {path}\n\n{}\n", self.about, pretty(&self.request));
+        let mut told = format!("{}\n\n## POST {}\n\n{}\n", self.about, self.api.path(), pretty(&self.request));
         if let Some(operator) = &self.operator {
             told += &format!("\n## The operator's instructions\n\n{operator}\n");
         }
