@@ -35,8 +35,11 @@ pub(super) async fn claude_code(
         return Ok(());
     }
     let path = settings_file().ok_or_else(|| option("--write", "this user has no home directory".to_owned()))?;
-    merge(&path, settings).map_err(|problem| option("--write", format!("{} {problem}", path.display())))?;
+    let key = merge(&path, settings).map_err(|problem| option("--write", format!("{} {problem}", path.display())))?;
     writeln!(output, "wrote {}", path.display())?;
+    if key == YOUR_KEY {
+        writeln!(output, "Put a key of this server's in the place of {YOUR_KEY} in it.")?;
+    }
     Ok(())
 }
 
@@ -45,7 +48,7 @@ fn settings(config: &Config, models: &Models) -> Map<String, Value> {
     let main = models.resolve(None, None).model;
     let small = models.resolve(Some("haiku"), None).model;
     let window = window_of(models, &main);
-    let key = if config.has_key { "YOUR_API_KEY" } else { "any" };
+    let key = if config.has_key { YOUR_KEY } else { "any" };
     let texts = [
         (BASE_URL, address(config)),
         (TOKEN, key.to_owned()),
@@ -80,17 +83,25 @@ fn settings_file() -> Option<PathBuf> {
 }
 
 /// Puts `settings` into `env` of the file at `path`, which need not be there. A key that is set stays: it is no placeholder.
-fn merge(path: &Path, mut settings: Map<String, Value>) -> Result<(), String> {
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+fn merge(path: &Path, mut settings: Map<String, Value>) -> Result<String, String> {
+    let path = match fs::canonicalize(path) {
+        Ok(real) => real,
+        Err(_) if fs::symlink_metadata(path).is_ok() => {
+            return Err("is a link to a file that is not there; nothing was changed".into());
+        }
+        Err(_) => path.to_owned(),
+    };
     let mut whole = read(&path)?;
     let env = whole.entry("env").or_insert_with(|| Map::new().into());
     let env = env.as_object_mut().ok_or("has an 'env' that is no object; nothing was changed")?;
-    if env.get(TOKEN).and_then(Value::as_str).is_some_and(|key| !key.is_empty()) {
+    if env.get(TOKEN).and_then(Value::as_str).is_some_and(|key| !PLACEHOLDERS.contains(&key)) {
         settings.remove(TOKEN);
     }
     env.extend(settings);
+    let key = env.get(TOKEN).and_then(Value::as_str).unwrap_or_default().to_owned();
     let text = pretty(&whole.into()).map_err(|error| error.to_string())?;
-    replace(&path, &format!("{text}\n")).map_err(|error| format!("cannot be written: {error}"))
+    replace(&path, &format!("{text}\n")).map_err(|error| format!("cannot be written: {error}"))?;
+    Ok(key)
 }
 
 /// The object in the file at `path`; an empty one where there is no file, or nothing in it.
@@ -181,6 +192,9 @@ fn option(option: &str, problem: String) -> CliError {
 
 const BASE_URL: &str = "ANTHROPIC_BASE_URL";
 const TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
+/// Values of the key that are nobody's key.
+const PLACEHOLDERS: [&str; 3] = ["", "any", YOUR_KEY];
+const YOUR_KEY: &str = "YOUR_API_KEY";
 const MODEL: &str = "ANTHROPIC_MODEL";
 /// How large the window is, and from where on the conversation is summed up.
 const WINDOWS: [&str; 2] = ["CLAUDE_CODE_MAX_CONTEXT_TOKENS", "CLAUDE_CODE_AUTO_COMPACT_WINDOW"];
@@ -193,7 +207,7 @@ const WINDOW: u64 = 272_000;
 mod tests {
     use super::*;
 
-    fn written(before: Option<&str>) -> (Result<(), String>, String) {
+    fn written(before: Option<&str>) -> (Result<String, String>, String) {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("sub").join("settings.json");
         if let Some(before) = before {
@@ -215,6 +229,8 @@ mod tests {
         assert_eq!(after, expected.replace("1.10", "1.1"));
         let key = r#"{"env":{"ANTHROPIC_AUTH_TOKEN":"secret"}}"#;
         assert!(written(Some(key)).1.contains("secret"), "a key is the user's");
+        let placeholder = key.replace("secret", YOUR_KEY);
+        assert!(!written(Some(&placeholder)).1.contains(YOUR_KEY), "a placeholder is nobody's");
         for nothing in [None, Some(""), Some("{}")] {
             let (outcome, after) = written(nothing);
             outcome.expect("written");
@@ -229,6 +245,16 @@ mod tests {
             assert!(outcome.is_err_and(|problem| problem.contains("nothing was changed")), "{odd}");
             assert_eq!(after, odd);
         }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_to_nothing_stays_a_link() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let link = directory.path().join("settings.json");
+        std::os::unix::fs::symlink(directory.path().join("gone"), &link).expect("linked");
+        assert!(merge(&link, Map::new()).is_err_and(|problem| problem.contains("nothing was changed")));
+        assert!(link.is_symlink());
     }
 
     #[test]
