@@ -118,7 +118,8 @@ impl Models {
         let holds = |id: &str| live.find(id).or_else(|| catalogue::built_in(id)).is_some();
         let asked = asked.map(str::trim).filter(|name| !name.is_empty());
         let (mut name, mut hint) = match asked {
-            Some(name) => name::normalise(name, &self.aliases, holds),
+            Some(name) => name::aliased(name, &self.aliases, holds)
+                .unwrap_or_else(|| name::normalise(tier::without_window(name), &self.aliases, holds)),
             None => (Name::Foreign, None),
         };
         if let (Some(asked), Name::Foreign) = (asked, &name) {
@@ -190,6 +191,11 @@ impl Models {
             next = find(&live, &next)?.successor()?.to_owned();
         }
         None
+    }
+
+    /// Finds a model behind a prefix of Anthropic's names, as `claude-gpt-6-sol`: the list for their clients has such names.
+    pub fn find_prefixed(&self, id: &str) -> Option<Entry> {
+        tier::behind_prefix(&id.to_ascii_lowercase()).and_then(|name| self.find(name))
     }
 
     /// Returns the entry `id`: a listed one, a hidden model, or either with an allowed effort. An alias has its

@@ -152,6 +152,8 @@ fn names_of_anthropics_tiers_mean_models_of_the_list() {
     ));
     for (asked, sent) in [
         ("claude-opus-5-5[1m]", "nova"),
+        ("nova[1M]", "nova"),
+        ("anthropic/nova[1m]", "nova"),
         ("Claude-Sonnet-5-5", "terra"),
         ("claude-haiku-4-5", "nova-luna"),
         ("claude-nova", "nova"),

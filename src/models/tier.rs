@@ -69,7 +69,10 @@ impl Tier {
 
 /// `name` without the size of a window.
 pub(super) fn without_window(name: &str) -> &str {
-    name.strip_suffix("[1m]").unwrap_or(name)
+    match name.len().checked_sub(WINDOW.len()).and_then(|end| name.split_at_checked(end)) {
+        Some((name, window)) if window.eq_ignore_ascii_case(WINDOW) => name,
+        _ => name,
+    }
 }
 
 /// What stands behind a prefix that says a name is Anthropic's.
@@ -77,5 +80,6 @@ pub(super) fn behind_prefix(name: &str) -> Option<&str> {
     PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix))
 }
 
+const WINDOW: &str = "[1m]";
 const PREFIXES: [&str; 3] = ["anthropic/claude-", "anthropic/", "claude-"];
 const SMALL: [&str; 3] = ["luna", "mini", "nano"];

@@ -65,7 +65,8 @@ impl ModelInfo {
         Self::named(entry.id.clone(), entry)
     }
 
-    fn named(id: String, entry: &Entry) -> Self {
+    /// Returns the model of `entry` under the name `id`.
+    pub fn named(id: String, entry: &Entry) -> Self {
         Self {
             kind: "model",
             id,

@@ -76,15 +76,17 @@ pub(in crate::server) async fn find(
         let message = "the model's name in the path is not UTF-8; GET /v1/models lists the models";
         ApiError::new(ErrorKind::ModelNotFound, message).with_param("model")
     })?;
-    let Some(entry) = app.models.find(&id) else {
+    let is_anthropic = request.headers().contains_key(ANTHROPIC_VERSION);
+    let behind_prefix = || is_anthropic.then(|| app.models.find_prefixed(&id)).flatten();
+    let Some(entry) = app.models.find(&id).or_else(behind_prefix) else {
         if let Some(error) = absent::base_url_too_long(&request) {
             return Err(error);
         }
         let message = format!("there is no model {id:?}; GET /v1/models lists the models");
         return Err(ApiError::new(ErrorKind::ModelNotFound, message).with_param("model"));
     };
-    if request.headers().contains_key(ANTHROPIC_VERSION) {
-        return Ok(json(&ModelInfo::of(&entry)));
+    if is_anthropic {
+        return Ok(json(&ModelInfo::named(id, &entry)));
     }
     Ok(json(&entry))
 }

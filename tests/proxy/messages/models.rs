@@ -47,6 +47,8 @@ async fn the_list_of_models_has_the_form_of_the_api_that_asks() {
     let page = list("?limit=2").await;
     assert_eq!((&page["last_id"], &page["has_more"]), (&json!(ids[1]), &json!(true)));
     assert_eq!(list("/gpt-6.1-sol").await["type"], "model");
+    let first = list("/claude-gpt-6.1-sol").await;
+    assert_eq!(first, all["data"][0], "what the list names can be fetched");
     assert_eq!(proxy.get("/v1/models").await.json()["object"], "list", "OpenAI's form without the header");
 }
 
