@@ -18,6 +18,7 @@ use crate::backend::answer::sink::Sink;
 use crate::conversation::Conversation;
 use crate::conversation::ignored::Ignored;
 use crate::fault::ApiError;
+use crate::json::Path;
 use chat::options::ReasoningFormat;
 
 /// An API whose answers are built from the pieces of the backend's.
@@ -102,3 +103,14 @@ pub struct Occasion {
     /// Whether encrypted reasoning is sent to clients that can return it.
     pub seals: bool,
 }
+
+/// Refuses a stop sequence that is too long to be looked for; every byte of it costs several of memory.
+fn check_stop(sequence: &str, path: &Path<'_>) -> Result<(), ApiError> {
+    if sequence.len() <= LONGEST_STOP {
+        return Ok(());
+    }
+    let message = format!("'{path}' has {} bytes; a stop sequence has at most {LONGEST_STOP}", sequence.len());
+    Err(ApiError::invalid(path.to_string(), message))
+}
+
+const LONGEST_STOP: usize = 16 << 10;

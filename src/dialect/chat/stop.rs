@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use crate::dialect::check_stop;
 use crate::fault::ApiError;
 use crate::json;
 use crate::json::Path;
@@ -49,6 +50,7 @@ fn sequence(value: &RawValue, path: &Path<'_>) -> Result<String, ApiError> {
         return Err(ApiError::invalid(path.to_string(), message).with_code("invalid_type"));
     }
     let sequence = json::string(value, path)?.into_owned();
+    check_stop(&sequence, path)?;
     if sequence.is_empty() {
         let message = format!(
             "Invalid '{path}': empty string. Expected a string with minimum length 1, but got an empty string instead."

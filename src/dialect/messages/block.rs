@@ -20,7 +20,8 @@ pub(in crate::dialect) fn tool_use<'a>(
     ignored.add_unknown(block, &["type", "id", "name", "input", "cache_control", "caller", "toolset_name"], path);
     let id = json::text(json::required(block, "id", path)?, &path.key("id"))?;
     let name = json::text(json::required(block, "name", path)?, &path.key("name"))?;
-    let payload = block.find("input").map_or(Payload::Text(Text::from_escaped("{}")), Payload::Json);
+    let input = block.find("input").filter(|value| value.get() != "null");
+    let payload = input.map_or(Payload::Text(Text::from_escaped("{}")), Payload::Json);
     Ok(Call { id: Some(id), custom: false, name, payload })
 }
 

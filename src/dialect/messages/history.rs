@@ -35,7 +35,7 @@ pub(super) struct Told<'a> {
 #[derive(Debug)]
 pub(super) enum ToolChange<'a> {
     /// A tool is added by its definition.
-    Added(&'a RawValue),
+    Added(&'a RawValue, String),
     /// A declared tool becomes callable.
     Switched(Text<'a>),
     /// A tool is no longer callable.
@@ -195,8 +195,7 @@ impl<'a> Reading<'_, 'a> {
             }
             other if other.ends_with("_tool_result") => {
                 let id = text("tool_use_id");
-                let call = answer.server_calls.iter().position(|call| call.is(id));
-                let call = call.map(|position| answer.server_calls.remove(position));
+                let call = answer.server_calls.take(id);
                 answer.end(self.conversation);
                 let turns = search::turns(call.as_ref(), block);
                 self.conversation.turns.extend(turns);
@@ -283,7 +282,7 @@ impl<'a> Reading<'_, 'a> {
         let value = json::required(block, "tool", &path)?;
         let tool = json::object(value, &path)?;
         let change = match tool.find("definition").filter(|value| value.get() != "null") {
-            Some(definition) => ToolChange::Added(definition),
+            Some(definition) => ToolChange::Added(definition, path.key("definition").to_string()),
             None => ToolChange::Switched(tool_name(block, &path)?),
         };
         self.told.changes.push(change);
@@ -308,7 +307,7 @@ struct Answer<'a> {
     said: Vec<Part<'a>>,
     calls: Vec<Call<'a>>,
     /// Calls run by the API's own servers, still without results.
-    server_calls: Vec<search::ServerCall>,
+    server_calls: search::ServerCalls,
 }
 
 impl<'a> Answer<'a> {
@@ -324,7 +323,7 @@ impl<'a> Answer<'a> {
     /// Adds the rest at the end of the message.
     fn finish(mut self, conversation: &mut Conversation<'a>) {
         self.end(conversation);
-        conversation.turns.extend(self.server_calls.iter().flat_map(search::alone));
+        conversation.turns.extend(self.server_calls.left().flat_map(search::alone));
     }
 }
 

@@ -16,7 +16,7 @@ use super::{effort, format, history, session, tool};
 use crate::conversation::Conversation;
 use crate::conversation::content::Content;
 use crate::conversation::turn::Turn;
-use crate::dialect::{Ask, Form};
+use crate::dialect::{Ask, Form, check_stop};
 use crate::fault::ApiError;
 use crate::json::{self, Object, Path, Text};
 
@@ -129,10 +129,16 @@ fn settings<'a>(
 
 /// Reads stop sequences, of which none may be empty or only white space, as in the API.
 fn stop_sequences(value: &RawValue, path: &Path<'_>) -> Result<Vec<String>, ApiError> {
+    let values = json::array(value, path)?;
+    if values.len() > MOST_STOPS {
+        let message = format!("'{path}' has {} sequences; at most {MOST_STOPS} are looked for", values.len());
+        return Err(ApiError::invalid(path.to_string(), message));
+    }
     let mut sequences = Vec::new();
-    for (index, value) in json::array(value, path)?.into_iter().enumerate() {
+    for (index, value) in values.into_iter().enumerate() {
         let path = path.index(index);
         let sequence = json::string(value, &path)?.into_owned();
+        check_stop(&sequence, &path)?;
         if sequence.trim().is_empty() {
             let message = format!("'{path}' must hold more than white space");
             return Err(ApiError::invalid(path.to_string(), message));
@@ -151,6 +157,7 @@ fn context_management(management: &RawValue, conversation: &mut Conversation<'_>
     let path = path.key("edits");
     let edits = management.find("edits").filter(|value| value.get() != "null");
     let edits = edits.map(|edits| json::array(edits, &path)).transpose()?.unwrap_or_default();
+    let mut least = None;
     for (index, edit) in edits.into_iter().enumerate() {
         let path = path.index(index);
         let edit = json::object(edit, &path)?;
@@ -162,12 +169,17 @@ fn context_management(management: &RawValue, conversation: &mut Conversation<'_>
         let keep = edit.find("keep").filter(|keep| keep.get().starts_with('{'));
         let count = keep.map(|keep| json::object(keep, &keep_path)).transpose()?.and_then(|keep| keep.find("value"));
         if let Some(count) = count.map(|count| json::unsigned(count, &keep_path.key("value"))).transpose()? {
-            history::keep_reasoning_of_last(count, conversation);
+            least = Some(least.map_or(count, |least: u64| least.min(count)));
         }
+    }
+    if let Some(count) = least {
+        history::keep_reasoning_of_last(count, conversation);
     }
     Ok(())
 }
 
+/// How many stop sequences a request may have: each is looked for at every character of the answer.
+const MOST_STOPS: usize = 64;
 /// The beginning of Claude Code's billing line.
 const BILLING: &str = "x-anthropic-billing-header:";
 /// The fields whose omission would change the answer's meaning. Claude Code drops `safeguards` if the message names it.

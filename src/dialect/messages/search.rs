@@ -4,6 +4,8 @@
 //! * A call of an MCP server and its result are returned as a call of a function and its output, under `SERVER__NAME`.
 //! * Any other call becomes text by the model: the call and its result.
 
+use std::collections::{HashMap, VecDeque};
+
 use serde_json::value::RawValue;
 
 use super::history::as_text;
@@ -37,10 +39,32 @@ impl ServerCall {
             query,
         }
     }
+}
 
-    /// Returns whether a result for `id` belongs to this call.
-    pub(super) fn is(&self, id: Text<'_>) -> bool {
-        self.id == id.decode()
+/// The calls of one message whose results have not come, in order.
+#[derive(Debug, Default)]
+pub(super) struct ServerCalls {
+    /// `None` for a call whose result has come.
+    calls: Vec<Option<ServerCall>>,
+    by_id: HashMap<String, VecDeque<usize>>,
+}
+
+impl ServerCalls {
+    /// Adds a call.
+    pub(super) fn push(&mut self, call: ServerCall) {
+        self.by_id.entry(call.id.clone()).or_default().push_back(self.calls.len());
+        self.calls.push(Some(call));
+    }
+
+    /// Removes the first call of this id.
+    pub(super) fn take(&mut self, id: Text<'_>) -> Option<ServerCall> {
+        let place = self.by_id.get_mut(id.decode().as_ref())?.pop_front()?;
+        self.calls.get_mut(place)?.take()
+    }
+
+    /// The calls that are left.
+    pub(super) fn left(&self) -> impl Iterator<Item = &ServerCall> {
+        self.calls.iter().flatten()
     }
 }
 

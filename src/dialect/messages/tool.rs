@@ -5,6 +5,7 @@
 //! * A web search is the backend's own. A server-side search for tools is left out and listed: all tools are sent.
 //! * Tools that would need Anthropic's servers or a screen are a 400.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use serde_json::value::RawValue;
@@ -36,24 +37,43 @@ impl<'a> Tools<'a> {
         for (index, value) in values.into_iter().enumerate() {
             read.tool(value, &path.index(index), conversation)?;
         }
-        let mut removed: Vec<Tool<'a>> = Vec::new();
-        for change in &told.changes {
+        if !told.changes.is_empty() {
+            read.change(&told.changes, conversation)?;
+        }
+        Ok(read)
+    }
+
+    /// Applies what messages change of the tools.
+    fn change(&mut self, changes: &[ToolChange<'a>], conversation: &mut Conversation<'a>) -> Result<(), ApiError> {
+        let mut roster = Roster::default();
+        roster.extend(&mut conversation.tools);
+        let mut removed_search = None;
+        for change in changes {
             match change {
-                ToolChange::Added(definition) => {
-                    conversation.tools.retain(|tool| !is_of(tool, definition));
-                    read.tool(definition, &Path::Root.key("messages").key("tool"), conversation)?;
+                ToolChange::Added(definition, path) => {
+                    self.tool(definition, &Path::Root.key(path), conversation)?;
+                    roster.extend(&mut conversation.tools);
                 }
                 ToolChange::Switched(name) => {
-                    let is_it = |tool: &mut Tool<'a>| tool.name().is_some_and(|own| own.decode() == name.decode());
-                    conversation.tools.extend(removed.extract_if(.., is_it));
+                    roster.switch(*name, true);
+                    if self.is_search(*name) && conversation.web_search.is_none() {
+                        conversation.web_search = removed_search.take();
+                    }
                 }
                 ToolChange::Removed(name) => {
-                    let is_it = |tool: &mut Tool<'a>| tool.name().is_some_and(|own| own.decode() == name.decode());
-                    removed.extend(conversation.tools.extract_if(.., is_it));
+                    roster.switch(*name, false);
+                    if self.is_search(*name) {
+                        removed_search = conversation.web_search.take().or(removed_search);
+                    }
                 }
             }
         }
-        Ok(read)
+        conversation.tools = roster.callable();
+        Ok(())
+    }
+
+    fn is_search(&self, name: Text<'_>) -> bool {
+        self.search.is_some_and(|own| own.decode() == name.decode())
     }
 
     fn tool(
@@ -124,10 +144,11 @@ impl<'a> Tools<'a> {
         let name_path = path.key("name");
         let name = json::text(json::required(choice, "name", path)?, &name_path)?;
         let is_named = |own: Text<'_>| own.decode() == name.decode();
+        let has_search = conversation.web_search.is_some() && self.is_search(name);
         if conversation.tools.iter().filter_map(Tool::name).any(is_named) {
             return Ok(ToolChoice::Function(name));
         }
-        if self.search.is_some_and(is_named) {
+        if has_search {
             // The backend cannot be made to use its own tool by name, so that tool is left as the only one.
             conversation.tools.clear();
             return Ok(ToolChoice::Mode("required"));
@@ -137,11 +158,55 @@ impl<'a> Tools<'a> {
     }
 }
 
-/// Returns whether `tool` has the name in `definition`.
-fn is_of(tool: &Tool<'_>, definition: &RawValue) -> bool {
-    let definition = json::object(definition, &Path::Root).ok();
-    let name = definition.as_ref().and_then(|definition| definition.find("name")).and_then(Text::of);
-    name.zip(tool.name()).is_some_and(|(new, old)| new.decode() == old.decode())
+/// Tools while messages add, remove and restore them. Each change takes the same time, however many tools there are.
+#[derive(Debug, Default)]
+struct Roster<'a> {
+    /// The tools in order; `None` for one whose name was defined anew.
+    tools: Vec<Option<Tool<'a>>>,
+    named: HashMap<String, Named>,
+}
+
+/// The tools of one name.
+#[derive(Debug, Default)]
+struct Named {
+    places: Vec<usize>,
+    is_removed: bool,
+}
+
+impl<'a> Roster<'a> {
+    /// Takes all of `tools`. A later definition replaces the earlier ones of its name.
+    fn extend(&mut self, tools: &mut Vec<Tool<'a>>) {
+        for tool in tools.drain(..) {
+            if let Some(name) = tool.name() {
+                let place = self.tools.len();
+                let named = self.named.entry(name.decode().into_owned()).or_default();
+                let replaced = std::mem::replace(named, Named { places: vec![place], is_removed: false });
+                for place in replaced.places {
+                    if let Some(slot) = self.tools.get_mut(place) {
+                        *slot = None;
+                    }
+                }
+            }
+            self.tools.push(Some(tool));
+        }
+    }
+
+    /// Removes the tools of this name, or restores them. A name without tools changes nothing.
+    fn switch(&mut self, name: Text<'_>, is_on: bool) {
+        if let Some(named) = self.named.get_mut(name.decode().as_ref()) {
+            named.is_removed = !is_on;
+        }
+    }
+
+    /// The tools that are not removed.
+    fn callable(mut self) -> Vec<Tool<'a>> {
+        for place in self.named.values().filter(|named| named.is_removed).flat_map(|named| &named.places) {
+            if let Some(slot) = self.tools.get_mut(*place) {
+                *slot = None;
+            }
+        }
+        self.tools.into_iter().flatten().collect()
+    }
 }
 
 /// Reads a tool with a schema.

@@ -286,8 +286,42 @@ async fn tools_come_and_go_in_the_middle_of_a_conversation() {
         .iter()
         .map(|tool| (tool["name"].as_str().unwrap(), tool["description"].as_str().unwrap()))
         .collect();
-    assert_eq!(tools, [("new", "once"), ("f", "again"), ("h", "d")], "each once");
+    assert_eq!(tools, [("h", "d"), ("new", "once"), ("f", "again")], "each once");
     assert_eq!(sent["input"][1]["content"][0]["text"], "Tool removed: g");
+    let names = async |changes: Value| {
+        let mut body = asked("hi");
+        body["tools"] = json!([tool("f"), { "type": "web_search_20250305", "name": "web_search" }]);
+        body["messages"].as_array_mut().unwrap().push(json!({ "role": "system", "content": changes }));
+        let answer = ask(&proxy, &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let tools = proxy.last_sent()["tools"].as_array().cloned().unwrap_or_default();
+        let name = |tool: &Value| tool["name"].as_str().or(tool["type"].as_str()).unwrap().to_owned();
+        tools.iter().map(name).collect::<Vec<_>>()
+    };
+    let (removed, added) = (|name| by_name("tool_removal", name), |name| by_name("tool_addition", name));
+    assert_eq!(names(json!([removed("f"), definition("f", "again"), added("f")])).await, ["f", "web_search"], "once");
+    assert_eq!(names(json!([removed("web_search")])).await, ["f"], "the search too");
+    assert_eq!(names(json!([removed("web_search"), added("web_search"), removed("f")])).await, ["web_search"]);
+    let mut nameless = definition("f", "again");
+    nameless["tool"]["definition"]["input_schema"].take();
+    body["messages"][1]["content"] = json!([nameless]);
+    let error = ask(&proxy, &body).await.json();
+    let words = error["error"]["message"].as_str().unwrap();
+    assert!(words.starts_with("messages.1.content.0.tool.definition.input_schema: "), "{words}");
+}
+
+#[tokio::test]
+async fn stop_sequences_are_bounded_in_number_and_length() {
+    let proxy = Proxy::start().await;
+    for (stop, field) in
+        [(json!(vec!["x"; 65]), "stop_sequences: "), (json!(["x", "y".repeat((16 << 10) + 1)]), "stop_sequences.1: ")]
+    {
+        let mut body = asked("hi");
+        body["stop_sequences"] = stop;
+        let answer = ask(&proxy, &body).await;
+        assert_eq!((answer.status.as_u16(), answer.header("x-should-retry")), (400, "false"), "{}", answer.text);
+        assert!(answer.json()["error"]["message"].as_str().unwrap().starts_with(field), "{}", answer.text);
+    }
 }
 
 #[tokio::test]
