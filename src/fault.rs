@@ -247,6 +247,9 @@ pub struct Details {
     /// Whether the backend names the Luna Reserve, an allowance beside the exhausted one.
     #[serde(skip)]
     pub names_reserve: bool,
+    /// Whether the backend refuses the account the requested model.
+    #[serde(skip)]
+    pub refuses_model: bool,
     /// The model that answered in place of the requested one.
     #[serde(skip)]
     pub substitute: Option<Box<str>>,

@@ -36,9 +36,9 @@ pub trait Dialect: 'static {
     /// Reads a request with its headers. The error names the field at fault.
     fn parse<'a>(body: &'a [u8], headers: &HeaderMap) -> Result<Ask<'a, Self::Shape>, ApiError>;
 
-    /// Returns the whole answer to a request that needs no backend.
-    fn at_once(_shape: &Self::Shape, _occasion: &Occasion) -> Option<Vec<u8>> {
-        None
+    /// Returns whether the client asks for an empty answer, for which the backend is not called.
+    fn wants_nothing(_shape: &Self::Shape) -> bool {
+        false
     }
 
     /// Returns whether the client sees any of the model's reasoning.

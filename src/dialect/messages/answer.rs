@@ -1,8 +1,6 @@
 //! The common part of an answer's events and its document: its id, its model, and its ending.
 
 use super::blocks::Ending;
-use super::usage;
-use crate::backend::event::Usage;
 use crate::dialect::Occasion;
 use crate::json::{ObjectWriter, Text};
 
@@ -58,15 +56,4 @@ impl Face {
             details.end();
         }
     }
-}
-
-/// Writes the answer to a request that wants none: its prompt was to be read, and no token written.
-pub(super) fn nothing(occasion: &Occasion) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut message = ObjectWriter::begin(&mut out);
-    Face::new(occasion, Vec::new()).write(&mut message);
-    message.json("content", "[]").string("stop_reason", "max_tokens").json("stop_sequence", "null");
-    usage::write(None::<Usage>, 0, message.key("usage"));
-    message.end();
-    out
 }

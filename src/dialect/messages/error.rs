@@ -38,6 +38,8 @@ fn row(fault: &ApiError) -> (StatusCode, &'static str) {
     use StatusCode as S;
     const INVALID: &str = "invalid_request_error";
     match fault.kind {
+        // Claude Code sends any other 400 up to six times.
+        _ if fault.details.as_ref().is_some_and(|details| details.refuses_model) => (S::NOT_FOUND, "not_found_error"),
         K::InvalidRequest | K::UnsupportedParameter | K::ContextLengthExceeded => (S::BAD_REQUEST, INVALID),
         K::Refused if is_policy(fault) => (S::BAD_REQUEST, "policy_blocked"),
         K::Refused => (S::BAD_REQUEST, INVALID),
@@ -85,6 +87,7 @@ fn message(fault: &ApiError) -> String {
             let Overflow { tokens, window } = overflow.unwrap_or(UNKNOWN_OVERFLOW);
             return format!("prompt is too long: {tokens} tokens > {window} maximum");
         }
+        ErrorKind::Refused if is_policy(fault) => {}
         ErrorKind::Refused if code.contains("image") => return "Could not process image".to_owned(),
         ErrorKind::Refused if code.contains("file") || code.contains("pdf") => {
             return "Could not process PDF".to_owned();

@@ -62,8 +62,8 @@ impl Dialect for Messages {
         Message::new(shape, &occasion)
     }
 
-    fn at_once(shape: &MessagesShape, occasion: &Occasion) -> Option<Vec<u8>> {
-        shape.wants_nothing.then(|| answer::nothing(occasion))
+    fn wants_nothing(shape: &MessagesShape) -> bool {
+        shape.wants_nothing
     }
 }
 

@@ -101,8 +101,9 @@ impl Exchange {
     }
 
     /// The answer to a request that the backend need not see.
-    pub(super) fn at_once(self, document: Vec<u8>) -> Response {
-        respond("application/json", &Head::default(), &self.ignored, Body::from(document))
+    pub(super) fn at_once(self, stream: bool, answer: Vec<u8>) -> Response {
+        let content_type = if stream { EVENT_STREAM } else { "application/json" };
+        respond(content_type, &Head::default(), &self.ignored, Body::from(answer))
     }
 
     fn open(self, machine: MakeMachine) -> Opening {
@@ -148,6 +149,7 @@ impl Exchange {
         if failed_attempt::is_of_model(&error) {
             error.message = format!("{}{}", error.message, self.app.models.advice(&self.call.model.model));
             error.param = error.param.or_else(|| Some("model".to_owned()));
+            error.details.get_or_insert_default().refuses_model = true;
         }
         error
     }

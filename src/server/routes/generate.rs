@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 
 use crate::backend::answer::machine::AnswerMachine;
+use crate::backend::answer::sink::{FinishReason, Sink as _};
 use crate::backend::request;
 use crate::backend::request::context::{Context, Recall};
 use crate::conversation::Conversation;
@@ -25,8 +26,14 @@ pub(in crate::server) async fn create<D: Dialect>(
 ) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
     let Prepared { exchange, shape, occasion, stream } = incoming.work(prepare::<D>).await?;
-    if let Some(document) = D::at_once(&shape, &occasion) {
-        return Ok(exchange.at_once(document));
+    if D::wants_nothing(&shape) {
+        let mut answer = Vec::new();
+        if stream {
+            D::stream(shape, occasion).finish(FinishReason::Length, None, &mut answer);
+        } else {
+            D::document(shape, occasion).finish(FinishReason::Length, None, &mut answer);
+        }
+        return Ok(exchange.at_once(stream, answer));
     }
     let shows_reasoning = D::shows_reasoning(&shape, &occasion);
     let make: MakeMachine = Arc::new(move |sent: &Resolution| {

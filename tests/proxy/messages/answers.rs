@@ -61,7 +61,11 @@ async fn an_answer_ends_for_the_reason_the_backend_gives() {
     let mut body = asked("hi");
     body["max_tokens"] = 0.into();
     let nothing = ask(&proxy, &body).await.json();
-    assert_eq!((&nothing["content"], proxy.calls()), (&json!([]), calls), "the backend is not asked");
+    assert_eq!((&nothing["content"], &nothing["stop_reason"]), (&json!([]), &json!("max_tokens")));
+    body["stream"] = true.into();
+    let mut streamed = folded(&ask(&proxy, &body).await);
+    streamed["id"] = nothing["id"].clone();
+    assert_eq!((streamed, proxy.calls()), (nothing, calls), "the backend is not asked");
 }
 
 #[tokio::test]

@@ -79,6 +79,7 @@ async fn refusals_of_the_backends_have_the_types_of_the_api() {
     for (fault, status, kind, retry) in [
         (HttpFault::CyberPolicy, 400, "policy_blocked", "false"),
         (HttpFault::Coded(400, "bio_policy"), 400, "policy_blocked", "false"),
+        (HttpFault::Coded(400, "image_content_policy_violation"), 400, "policy_blocked", "false"),
         (HttpFault::ContextLength, 400, "invalid_request_error", "false"),
         (HttpFault::UsageNotIncluded, 402, "billing_error", "false"),
         (HttpFault::UsageLimit(13_872), 429, "rate_limit_error", "false"),
@@ -91,7 +92,15 @@ async fn refusals_of_the_backends_have_the_types_of_the_api() {
         assert_eq!((answer.status.as_u16(), &error["error"]["type"]), (status, &json!(kind)), "{fault:?}: {error}");
         assert_eq!(answer.header("x-should-retry"), retry, "{fault:?}");
         assert!(answer.header("retry-after").is_empty() || status == 429 || status == 529, "{fault:?}");
+        assert!(kind != "policy_blocked" || !answer.text.contains("Could not process"), "{}", answer.text);
     }
+    let mut body = asked("hi");
+    body["model"] = "gpt-9".into();
+    let answer = ask(&proxy, &body).await;
+    assert_eq!((answer.status.as_u16(), answer.header("x-should-retry")), (404, "false"), "{}", answer.text);
+    let error = &answer.json()["error"];
+    assert_eq!(error["type"], "not_found_error");
+    assert!(error["message"].as_str().unwrap().starts_with("model: The 'gpt-9' model is not supported"), "{error}");
     for scenario in [Scenario::Cut(Moment::BeforeOutput), Scenario::Http(HttpFault::Cloudflare)] {
         // It is tried again by the proxy, and fails again.
         for _ in 0..3 {
