@@ -42,7 +42,7 @@ impl OriginPolicy {
             .allow_methods([http::Method::GET, http::Method::POST])
             .allow_headers(AllowHeaders::mirror_request())
             .allow_private_network(AllowPrivateNetwork::yes())
-            .expose_headers([header::RETRY_AFTER, header::HeaderName::from_static("x-request-id")])
+            .expose_headers(EXPOSED.map(header::HeaderName::from_static))
             .max_age(PREFLIGHT_LIFETIME);
         Some(layer)
     }
@@ -64,6 +64,8 @@ fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
     matches!((origin, host), (Some(("http" | "https", origin)), Some(host)) if origin.eq_ignore_ascii_case(host))
 }
 
+/// What the official SDKs read of an answer: when to ask again and whether to, and the id to report.
+const EXPOSED: [&str; 4] = ["retry-after", "x-should-retry", "x-request-id", "request-id"];
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 const PREFLIGHT_LIFETIME: std::time::Duration = std::time::Duration::from_secs(600);
 
