@@ -118,7 +118,10 @@ impl Collected {
             Correction::Text(spot, whole) => self.replace(spot, whole),
             Correction::Citations(spot, whole) => {
                 self.pieces.retain(|piece| !matches!(piece, Piece::Citation(other, _) if other.part == spot.part));
-                self.pieces.extend(whole.iter().map(|citation| Piece::Citation(spot, citation.get().into())));
+                let is_of = |piece: &Piece| matches!(piece, Piece::Text(other, _) if other.part == spot.part);
+                let place = self.pieces.iter().rposition(is_of).map_or(self.pieces.len(), |last| last + 1);
+                let whole = whole.iter().map(|citation| Piece::Citation(spot, citation.get().into()));
+                self.pieces.splice(place..place, whole);
             }
             Correction::Head(head) => {
                 if let Some(call) = self.calls.get_mut(head.index) {
