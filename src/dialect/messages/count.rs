@@ -6,23 +6,59 @@
 //! * Constants account for the backend's framing of an item, a call, a tool and an image.
 //! * The estimate is additive and deterministic: clients subtract one count from another.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// Estimates the tokens of `body`, a body for the backend.
 pub fn tokens(body: &[u8]) -> u64 {
-    let Ok(body) = serde_json::from_slice::<Value>(body) else { return 0 };
-    let mut count = body["instructions"].as_str().map_or(0, text);
-    for item in body["input"].as_array().into_iter().flatten() {
-        count += match item["type"].as_str() {
+    let Ok(body) = serde_json::from_slice::<Body<'_>>(body) else { return 0 };
+    let input = body.input.iter().map(|item| {
+        let item: Value = serde_json::from_str(item.get()).unwrap_or_default();
+        let around = match item["type"].as_str() {
             Some("function_call" | "function_call_output" | "custom_tool_call" | "custom_tool_call_output") => PER_CALL,
             _ => PER_ITEM,
         };
-        count += value(item);
-    }
-    for tool in body["tools"].as_array().into_iter().flatten() {
-        count += PER_TOOL + text(&tool.to_string());
-    }
-    count + text(&body["text"]["format"].to_string().replace("null", ""))
+        around + value(&item)
+    });
+    let tools = body.tools.iter().map(|tool| PER_TOOL + json(tool));
+    let format = body.text.and_then(|text| text.format).map_or(0, json);
+    text(&body.instructions) + input.sum::<u64>() + tools.sum::<u64>() + format
+}
+
+/// What is counted of a body. One item at a time is parsed, so that the estimate takes little memory.
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow, default)]
+    instructions: Cow<'a, str>,
+    #[serde(borrow, default)]
+    input: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    tools: Vec<&'a RawValue>,
+    #[serde(borrow)]
+    text: Option<TextSettings<'a>>,
+}
+
+#[derive(Deserialize)]
+struct TextSettings<'a> {
+    #[serde(borrow)]
+    format: Option<&'a RawValue>,
+}
+
+/// Estimates the tokens of JSON without the white space between its values.
+fn json(value: &RawValue) -> u64 {
+    let (mut is_text, mut is_escape) = (false, false);
+    letters(value.get().chars().filter(move |letter| {
+        if !is_text {
+            is_text = *letter == '"';
+            return !letter.is_ascii_whitespace();
+        }
+        is_text = is_escape || *letter != '"';
+        is_escape = !is_escape && *letter == '\\';
+        true
+    }))
 }
 
 /// Estimates the tokens of an item's contents, without its keys.
@@ -50,8 +86,12 @@ fn field(key: &str, value: &Value) -> u64 {
 
 /// Estimates the tokens of a text.
 fn text(text: &str) -> u64 {
+    letters(text.chars())
+}
+
+fn letters(letters: impl Iterator<Item = char>) -> u64 {
     let mut quarters = 0;
-    let mut letters = text.chars().peekable();
+    let mut letters = letters.peekable();
     while let Some(letter) = letters.next() {
         let mut length: u64 = 1;
         let kind = Kind::of(letter);
@@ -135,5 +175,8 @@ mod tests {
         let item = r#"{"type":"message","role":"user","content":[{"type":"input_text","text":"one two"}]}"#;
         assert_eq!(count(&format!("{item},{item}")), 2 * count(item));
         assert_eq!(count(""), 0);
+        let with = |tools: &str| tokens(format!(r#"{{"tools":[{tools}]}}"#).as_bytes());
+        assert_eq!(with(r#"{ "name" :  "a\" b" }"#), with(r#"{"name":"a\" b"}"#));
+        assert!(with(r#"{"name":"a\"  b"}"#) > with(r#"{"name":"a\" b"}"#));
     }
 }

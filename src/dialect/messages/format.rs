@@ -3,6 +3,8 @@
 //! The schema is sent unchanged. The backend enforces one only if it meets its strict rules: each object lists all its
 //! properties as required and allows no others. For any other schema strictness is not requested.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::conversation::settings::ResponseFormat;
@@ -29,7 +31,8 @@ pub(super) fn read<'a>(object: &Object<'a>) -> Result<Option<ResponseFormat<'a>>
         return Err(ApiError::invalid(kind_path.to_string(), message));
     }
     let schema = json::required(&format, "schema", &path)?;
-    let strict = serde_json::from_str::<Value>(schema.get()).is_ok_and(|schema| is_strict(&schema));
+    let strict = schema.get().len() <= LONGEST_STRICT
+        && serde_json::from_str::<Value>(schema.get()).is_ok_and(|schema| is_strict(&schema));
     Ok(Some(ResponseFormat::Schema { schema, strict }))
 }
 
@@ -49,10 +52,16 @@ fn is_strict(schema: &Value) -> bool {
 fn is_closed(object: &serde_json::Map<String, Value>) -> bool {
     let is_sealed = object.get("additionalProperties") == Some(&Value::Bool(false));
     let required = object.get("required").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let required: HashSet<&str> = required.iter().filter_map(Value::as_str).collect();
     let properties = object.get("properties").and_then(Value::as_object);
-    let is_required = |name: &String| required.iter().any(|required| required == name.as_str());
+    let is_required = |name: &String| required.contains(name.as_str());
     is_sealed && properties.is_none_or(|properties| properties.keys().all(is_required))
 }
+
+/// A longer schema is never strict: the names and values of a strict one have at most 120,000 characters
+/// (<https://platform.openai.com/docs/guides/structured-outputs#supported-schemas>). So none is parsed that would take
+/// much memory.
+const LONGEST_STRICT: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
