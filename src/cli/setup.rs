@@ -6,10 +6,11 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use http::Uri;
 use serde_json::{Map, Value};
 
 use crate::catalogue::Catalogue;
@@ -144,7 +145,7 @@ pub(super) fn examine(config: &Config, models: &Models) -> Option<Result<String,
         };
         set.or_else(in_file).filter(|value| !value.is_empty())
     };
-    told(BASE_URL).filter(|url| is_ours(url, config.port))?;
+    told(BASE_URL).filter(|url| is_ours(url, &config.host, config.port))?;
     let name = told(MODEL).unwrap_or_else(|| "opus".to_owned());
     Some(judge(&WINDOWS.map(|name| (name, told(name))), &name, window_of(models, &name)))
 }
@@ -165,10 +166,13 @@ fn judge(told: &[(&str, Option<String>); 2], name: &str, window: u64) -> Result<
     Ok(format!("knows that {name} has a window of {window} tokens"))
 }
 
-/// Whether `url` is this program's, on this machine, at `port`.
-fn is_ours(url: &str, port: u16) -> bool {
-    let host = url.trim().strip_prefix("http://").unwrap_or_default();
-    host.split('/').next().is_some_and(|host| host.ends_with(&format!(":{port}")))
+/// Whether `url` leads to the address at which this machine serves.
+fn is_ours(url: &str, own_host: &str, own_port: u16) -> bool {
+    let Ok(url) = url.trim().parse::<Uri>() else { return false };
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+    let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    let port = url.port_u16().or(if url.scheme_str() == Some("https") { Some(443) } else { Some(80) });
+    (is_loopback || host == own_host) && port == Some(own_port)
 }
 
 /// The models as they were last known, without asking for them.
@@ -285,7 +289,14 @@ mod tests {
         {
             assert!(judged(whole, compact).is_err(), "{whole:?} {compact:?}");
         }
-        assert!(is_ours("http://localhost:9879", 9879) && is_ours("http://127.0.0.1:9879/v1", 9879));
-        assert!(!is_ours("https://api.anthropic.com", 9879) && !is_ours("http://localhost:19879x", 9879));
+        let is_ours = |url| is_ours(url, "box.lan", 9879);
+        for own in ["http://localhost:9879", "http://127.0.0.1:9879/v1", "http://[::1]:9879/", "https://box.lan:9879"] {
+            assert!(is_ours(own), "{own}");
+        }
+        for foreign in
+            ["https://api.anthropic.com", "http://localhost:19879", "http://other:9879", "http://localhost", "x y"]
+        {
+            assert!(!is_ours(foreign), "{foreign}");
+        }
     }
 }

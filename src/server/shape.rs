@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue, header};
 
 use crate::dialect::messages::error;
 use crate::fault::ApiError;
+use crate::server::routes::models::ANTHROPIC_VERSION;
 
 /// Which API's errors a client understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl FaultShape {
             |route: &str| path.strip_prefix(route).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let is_openai = ["/chat", "/responses"].iter().any(|route| is_under(route));
         let is_own = ["/messages", "/complete", "/skills"].iter().any(|route| is_under(route));
-        let is_anthropic = is_own || (request.headers().contains_key(VERSION) && !is_openai);
+        let is_anthropic = is_own || (request.headers().contains_key(ANTHROPIC_VERSION) && !is_openai);
         if is_anthropic { Self::Anthropic } else { Self::OpenAi }
     }
 
@@ -50,6 +51,5 @@ impl FaultShape {
     }
 }
 
-const VERSION: &str = "anthropic-version";
 /// As Anthropic's SDKs read it, beside `x-request-id`.
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");

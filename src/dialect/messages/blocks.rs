@@ -368,12 +368,12 @@ impl Blocks {
 
     /// Returns whether a new piece has to wait: for an unfinished call, or for the citations of a text.
     fn has_to_wait(&self) -> bool {
-        let is_searched = self.waiting.iter().any(|waiting| matches!(waiting, Waiting::Search(..)));
+        let is_searched = || self.waiting.iter().any(|waiting| matches!(waiting, Waiting::Search(..)));
         let waits_for_call = match self.open {
             Some(Open::Call { index }) => self.calls.get(index).is_some_and(|call| !call.is_whole),
             _ => false,
         };
-        waits_for_call || (self.awaits_citations && is_searched)
+        waits_for_call || (self.awaits_citations && is_searched())
     }
 
     /// Ends the open block.

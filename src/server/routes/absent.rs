@@ -15,6 +15,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use crate::excerpt::Excerpt;
 use crate::fault::{ApiError, ErrorKind};
 use crate::server::address::beyond_base;
+use crate::server::routes::models::ANTHROPIC_VERSION;
 
 /// Returns the routes of objects that are not stored or not supported.
 pub(in crate::server) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
@@ -95,7 +96,9 @@ fn absent(request: &Request, reason: &str) -> ApiError {
         return error;
     }
     let message = format!("{} is not implemented: {reason}", request.uri().path());
-    ApiError::new(ErrorKind::NotImplemented, message)
+    // Anthropic's clients take what a gateway does not have for a 404.
+    let is_anthropic = request.headers().contains_key(ANTHROPIC_VERSION);
+    ApiError::new(if is_anthropic { ErrorKind::NotFound } else { ErrorKind::NotImplemented }, message)
 }
 
 fn wants_websocket(request: &Request) -> bool {

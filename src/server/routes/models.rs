@@ -102,7 +102,7 @@ pub(in crate::server) fn json(value: &impl Serialize) -> Response {
 }
 
 /// Anthropic's SDKs send it always, OpenAI's never.
-const ANTHROPIC_VERSION: &str = "anthropic-version";
+pub(in crate::server) const ANTHROPIC_VERSION: &str = "anthropic-version";
 
 #[derive(Serialize)]
 struct List {

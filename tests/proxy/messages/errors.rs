@@ -42,6 +42,9 @@ async fn errors_are_those_that_clients_act_on() {
         let error = proxy.post(path, &json!({})).await.json();
         assert_eq!(error["error"]["type"], "not_found_error", "{path}: {error}");
     }
+    let files = proxy.http.get(format!("{}/v1/files", proxy.base)).header("anthropic-version", "2026-10-21");
+    let error = Answer::read(files.send().await.unwrap()).await.json();
+    assert_eq!(error["error"]["type"], "not_found_error", "{error}");
     let broken = json!({ "model": "m", "messages": [{ "role": "user", "content": [
         { "type": "image", "source": { "type": "base64", "media_type": "image/png", "data": "?" } } ] }] });
     let calls = proxy.calls();
