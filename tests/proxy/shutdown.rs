@@ -55,7 +55,10 @@ async fn a_responses_stream_ends_with_an_error() {
     let text = cut_off(&proxy, "/v1/responses", &json!({ "input": "hi", "stream": true })).await;
     let last = text.trim_end().rsplit("\n\n").next().unwrap();
     // On a slow machine a keepalive comes before it.
-    assert!(last.trim_start_matches(": keepalive\n").starts_with("event: error\n") && last.contains("shutting_down"), "{text}");
+    assert!(
+        last.trim_start_matches(": keepalive\n").starts_with("event: error\n") && last.contains("shutting_down"),
+        "{text}"
+    );
     assert!(!text.contains("response.completed"), "{text}");
 }
 
