@@ -196,7 +196,7 @@ fn option(option: &str, problem: String) -> CliError {
 
 const BASE_URL: &str = "ANTHROPIC_BASE_URL";
 const TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
-/// Values of the key that are nobody's key.
+/// Placeholder values of the key. They are replaced, and any other value is kept.
 const PLACEHOLDERS: [&str; 3] = ["", "any", YOUR_KEY];
 const YOUR_KEY: &str = "YOUR_API_KEY";
 const MODEL: &str = "ANTHROPIC_MODEL";
@@ -204,7 +204,7 @@ const MODEL: &str = "ANTHROPIC_MODEL";
 const WINDOWS: [&str; 2] = ["CLAUDE_CODE_MAX_CONTEXT_TOKENS", "CLAUDE_CODE_AUTO_COMPACT_WINDOW"];
 /// How full the window gets before that: the summary itself needs room.
 const FILLED_PERCENT: u64 = 92;
-/// That of most models, for one that no list knows.
+/// The window of a model that is not in the list: most models have this one.
 const WINDOW: u64 = 272_000;
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
     matches!((origin, host), (Some(("http" | "https", origin)), Some(host)) if origin.eq_ignore_ascii_case(host))
 }
 
-/// What the official SDKs read of an answer: when to ask again and whether to, and the id to report.
+/// The headers that official SDKs read: the wait before a retry, whether to retry, and the id of the request.
 const EXPOSED: [&str; 4] = ["retry-after", "x-should-retry", "x-request-id", "request-id"];
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 const PREFLIGHT_LIFETIME: std::time::Duration = std::time::Duration::from_secs(600);

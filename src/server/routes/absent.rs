@@ -96,7 +96,7 @@ fn absent(request: &Request, reason: &str) -> ApiError {
         return error;
     }
     let message = format!("{} is not implemented: {reason}", request.uri().path());
-    // Anthropic's clients take what a gateway does not have for a 404.
+    // Anthropic's clients expect 404 for a route that a gateway does not serve.
     let is_anthropic = request.headers().contains_key(ANTHROPIC_VERSION);
     ApiError::new(if is_anthropic { ErrorKind::NotFound } else { ErrorKind::NotImplemented }, message)
 }
