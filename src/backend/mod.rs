@@ -4,9 +4,11 @@
 //! * [`event`] reads the backend's events.
 //! * [`answer`] is the state machine that builds an answer from them and gives its pieces to a
 //!   [`Sink`](answer::sink::Sink) of one API.
+//! * [`estimate`] estimates tokens where the backend does not tell them.
 //!
 //! Pure: no I/O, no clock, no runtime. Anything that depends on those is passed in.
 
 pub mod answer;
+pub mod estimate;
 pub mod event;
 pub mod request;

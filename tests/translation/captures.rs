@@ -5,11 +5,12 @@
 
 use std::path::PathBuf;
 
+use codex_proxy::backend::estimate;
 use codex_proxy::backend::request;
 use codex_proxy::backend::request::context::{BackendRequest, Context};
 use codex_proxy::dialect::Dialect as _;
 use codex_proxy::dialect::chat::request::parse;
-use codex_proxy::dialect::messages::{Messages, count};
+use codex_proxy::dialect::messages::Messages;
 use codex_proxy::dialect::responses::forward::translate;
 use codex_proxy::dialect::responses::request::ResponsesRequest;
 use codex_proxy::models::Models;
@@ -141,7 +142,7 @@ fn every_captured_message_becomes_one_the_backend_accepts() {
         {
             assert!(!sent.contains(&format!("\"{gone}")), "{gone} of {}: {sent}", capture.client);
         }
-        assert!(count::tokens(&request.body) > 0, "{}", capture.client);
+        assert!(estimate::tokens(&request.body) > 0, "{}", capture.client);
         checked += 1;
     }
     println!("{checked} captured messages are accepted");

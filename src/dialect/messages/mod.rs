@@ -4,14 +4,13 @@
 //!   tools, [`tool`] its tools, [`effort`] and [`mod@format`] the settings of the answer, [`session`] the
 //!   conversation's session.
 //! * Answer: [`blocks`] puts the pieces into blocks; [`events`] for streaming clients and [`document`] for the others
-//!   write them, with [`answer`], [`results`] and [`usage`] for their parts. [`error`] writes errors, [`count`]
-//!   estimates tokens, [`models`] lists the models.
+//!   write them, with [`answer`], [`results`] and [`usage`] for their parts. [`error`] writes errors, [`models`] lists
+//!   the models.
 //! * [`seal`] packs encrypted reasoning for a client and unpacks it again.
 
 mod answer;
 pub(super) mod block;
 mod blocks;
-pub mod count;
 pub mod document;
 mod effort;
 pub mod error;

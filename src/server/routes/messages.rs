@@ -9,9 +9,10 @@ use axum::routing::{any, head, post};
 use http::StatusCode;
 use serde::Serialize;
 
+use crate::backend::estimate;
 use crate::backend::request::translate;
 use crate::dialect::Dialect as _;
-use crate::dialect::messages::{Messages, count};
+use crate::dialect::messages::Messages;
 use crate::fault::{ApiError, ErrorKind};
 use crate::server::App;
 use crate::server::routes::incoming::Incoming;
@@ -40,15 +41,15 @@ pub(in crate::server) fn probes() -> Router<Arc<App>> {
 /// `{"input_tokens": n}`, an estimate over the body that the backend would get. The backend itself counts only what it answers.
 async fn count_tokens(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
-    let input_tokens = incoming.work(estimate).await?;
+    let input_tokens = incoming.work(count).await?;
     Ok(json(&Count { input_tokens }))
 }
 
-fn estimate(incoming: &Incoming) -> Result<u64, ApiError> {
+fn count(incoming: &Incoming) -> Result<u64, ApiError> {
     let ask = Messages::parse(&incoming.body, incoming.headers())?;
     let model = incoming.resolve(ask.model.as_deref(), ask.effort.as_deref(), false)?;
     let context = incoming.context(&model);
-    Ok(ask.form.own().map_or(0, |conversation| count::tokens(&translate(conversation, &context).body)))
+    Ok(ask.form.own().map_or(0, |conversation| estimate::tokens(&translate(conversation, &context).body)))
 }
 
 #[derive(Serialize)]

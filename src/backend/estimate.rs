@@ -1,4 +1,4 @@
-//! An estimate of the tokens in a body.
+//! An estimate of the tokens in a body for the backend, and in a text of its answer.
 //!
 //! * A tokenizer's ranks would take some megabytes, for a figure that clients use only as a rough guide. So pieces are
 //!   counted by their kind, measured against `o200k_base`: words, numbers, runs of punctuation and of white space, and
@@ -85,7 +85,7 @@ fn field(key: &str, value: &Value) -> u64 {
 }
 
 /// Estimates the tokens of a text.
-fn text(text: &str) -> u64 {
+pub fn text(text: &str) -> u64 {
     letters(text.chars())
 }
 
