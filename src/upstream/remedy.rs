@@ -4,10 +4,13 @@
 //! * The model is not available to the account: its successor, if the operator allows it.
 //! * The model does not support the effort: the nearest of those in the error.
 //! * The backend does not name the sources of a search: the same body without asking for them.
+//! * The backend cannot be made to search: the same body with a free choice of tools.
 //!
 //! [`Models`] remembers the second and the third, so that the next request is right at once.
 
 use std::borrow::Cow;
+
+use http::StatusCode;
 
 use crate::fault::ApiError;
 use crate::models::effort::Effort;
@@ -50,6 +53,7 @@ impl<'c> Treated<'c> {
         self.replace_model(&failed.error, models)
             || self.refit_effort(&failed.error, models)
             || self.do_without_sources(&failed.error)
+            || self.do_without_forced_search(&failed.error)
     }
 
     /// Returns the client's error after the last one, `error`: if a model and its successor were rejected, the
@@ -122,6 +126,18 @@ impl<'c> Treated<'c> {
         true
     }
 
+    fn do_without_forced_search(&mut self, error: &ApiError) -> bool {
+        if error.kind.row().status != StatusCode::BAD_REQUEST
+            || !(error.param.as_deref() == Some(CHOICE) || error.message.to_ascii_lowercase().contains("tool choice"))
+        {
+            return false;
+        }
+        let Some(body) = self.call.body.without_forced_search() else { return false };
+        tracing::info!("the backend cannot be made to search; retrying with a free choice of tools");
+        self.call.to_mut().body = body;
+        true
+    }
+
     fn send_as(&mut self, model: Resolution) -> bool {
         match self.call.readdressed(model) {
             Ok(call) => {
@@ -152,6 +168,9 @@ fn supported(message: &str) -> Vec<Effort> {
 
 /// The parameter in the rejection of an effort.
 const EFFORT: &str = "reasoning.effort";
+
+/// The parameter in the rejection of a choice of tools.
+const CHOICE: &str = "tool_choice";
 
 #[cfg(test)]
 mod tests {

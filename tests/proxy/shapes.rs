@@ -99,7 +99,7 @@ async fn a_search_asked_for_by_its_options_is_a_tool() {
     let search = json!({ "type": "web_search", "search_context_size": "low", "user_location": location });
     assert_eq!(sent["tools"][1], search);
     assert_eq!(sent["tool_choice"], json!({ "type": "function", "name": "f" }));
-    for (choice, expected) in [("none", "none"), ("auto", "auto"), ("required", "auto")] {
+    for (choice, expected) in [("none", "none"), ("auto", "auto"), ("required", "required")] {
         let mut body = user("hi");
         body["web_search_options"] = json!({});
         body["tool_choice"] = choice.into();

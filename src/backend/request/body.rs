@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::conversation::turn::AccountDigest;
@@ -119,17 +120,41 @@ impl Body {
     /// Returns the body without the request for a search's pages; `None` if it has no such request.
     pub fn without_sources(&self) -> Option<Self> {
         let entries: Object<'_> = serde_json::from_slice(&self.json).ok()?;
-        let include = entries.find("include").filter(|include| include.get() == INCLUDE_WITH_SOURCES)?.get();
-        let start = include.as_ptr().addr() - self.json.as_ptr().addr();
-        let end = start + include.len();
-        let json = [self.json.get(..start)?, INCLUDE.as_bytes(), self.json.get(end..)?].concat();
-        let shift = include.len() - INCLUDE.len();
+        let include = entries.find("include").filter(|include| include.get() == INCLUDE_WITH_SOURCES)?;
+        self.replacing(include, INCLUDE)
+    }
+
+    /// Returns the body with a free choice, if it requires the use of tools that the backend runs itself; `None` for any
+    /// other choice.
+    pub fn without_forced_search(&self) -> Option<Self> {
+        let entries: Object<'_> = serde_json::from_slice(&self.json).ok()?;
+        let choice = entries.find("tool_choice").filter(|choice| choice.get() == r#""required""#)?;
+        let tools: Vec<Object<'_>> = serde_json::from_str(entries.find("tools")?.get()).ok()?;
+        let is_hosted = |tool: &Object<'_>| tool.find("type").is_some_and(|kind| kind.get() == r#""web_search""#);
+        if !tools.iter().all(is_hosted) {
+            return None;
+        }
+        self.replacing(choice, r#""auto""#)
+    }
+
+    /// Returns the body with `value`, a part of it, replaced by JSON that is not longer.
+    fn replacing(&self, value: &RawValue, by: &str) -> Option<Self> {
+        let value = value.get();
+        let start = value.as_ptr().addr() - self.json.as_ptr().addr();
+        let end = start + value.len();
+        let json = [self.json.get(..start)?, by.as_bytes(), self.json.get(end..)?].concat();
+        let shift = value.len().checked_sub(by.len())?;
         let moved = |at: usize| if at > start { at - shift } else { at };
         let move_along = |reasoning: &Reasoning| Reasoning {
             range: moved(reasoning.range.start)..moved(reasoning.range.end),
             origin: reasoning.origin.clone(),
         };
         Some(Self::new(json, self.reasoning.iter().map(move_along).collect()))
+    }
+
+    /// Returns the whole body.
+    pub fn whole(&self) -> &[u8] {
+        &self.json
     }
 
     /// Returns the bytes of the whole body.

@@ -22,8 +22,8 @@ pub(super) fn write(conversation: &Conversation<'_>, names: Option<&ToolNames>, 
     }
     array.end();
     match &conversation.tool_choice {
-        // A choice without any tools means nothing, unless it is to use none.
-        Some(choice) if !conversation.tools.is_empty() || matches!(choice, ToolChoice::Mode("none")) => {
+        // Without functions there is none to choose, while a search can be required or forbidden.
+        Some(choice) if !conversation.tools.is_empty() || matches!(choice, ToolChoice::Mode(_)) => {
             write_choice(choice, names, body.key("tool_choice"));
         }
         Some(_) | None => {

@@ -69,6 +69,34 @@ async fn a_backend_that_does_not_tell_what_it_found_is_asked_without() {
 }
 
 #[tokio::test]
+async fn a_search_is_required_and_left_to_the_model_where_the_backend_refuses_that() {
+    let proxy = Proxy::start().await;
+    let mut body = searching();
+    for choice in [json!({ "type": "any" }), json!({ "type": "tool", "name": "web_search" })] {
+        body["tool_choice"] = choice;
+        both(&proxy, Scenario::WebSearch, &body).await;
+        assert_eq!(proxy.last_sent()["tool_choice"], "required");
+    }
+    let refusal = json!({ "error": { "code": "invalid_value", "param": "tool_choice",
+        "message": "Tool choice 'required' must be specified with 'tools' parameter." } });
+    let refused = || Scenario::Scripted(ScriptedAnswer::json(http::StatusCode::BAD_REQUEST, &refusal));
+    let calls = proxy.calls();
+    proxy.next(refused());
+    proxy.next(Scenario::WebSearch);
+    let answer = ask(&proxy, &body).await;
+    assert_eq!((answer.status.as_u16(), proxy.calls() - calls), (200, 2), "{}", answer.text);
+    assert_eq!(proxy.last_sent()["tool_choice"], "auto");
+    proxy.next(refused());
+    proxy.next(refused());
+    assert_eq!(ask(&proxy, &body).await.status.as_u16(), 400, "once");
+    body["tools"].as_array_mut().unwrap().push(tool("f"));
+    body["tool_choice"] = json!({ "type": "any" });
+    let calls = proxy.calls();
+    proxy.next(refused());
+    assert_eq!((ask(&proxy, &body).await.status.as_u16(), proxy.calls() - calls), (400, 1), "a function is required");
+}
+
+#[tokio::test]
 async fn reasoning_between_a_search_and_its_answer_lets_the_results_wait() {
     let proxy = Proxy::start().await;
     let done =
