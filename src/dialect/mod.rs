@@ -41,6 +41,9 @@ pub trait Dialect: 'static {
         false
     }
 
+    /// Returns whether the answer may end at a stop sequence, before the backend has counted its tokens.
+    fn may_stop(shape: &Self::Shape) -> bool;
+
     /// Returns whether the client sees any of the model's reasoning.
     fn shows_reasoning(shape: &Self::Shape, occasion: &Occasion) -> bool;
 

@@ -68,7 +68,10 @@ async fn the_text_and_the_call_end_at_the_first_sequence_however_it_is_cut() {
         let events: Vec<Value> = deltas.iter().map(|delta| text(0, 0, delta)).collect();
         let message = asked(&proxy, endless(&events), &stop).await;
         assert_eq!((message.content.as_str(), message.finish.as_str()), (expected, "stop"), "{deltas:?}");
-        assert_eq!(message.usage, Value::Null, "nobody has counted");
+        let count = |key: &str| message.usage[key].as_u64().unwrap();
+        assert!((5..100).contains(&count("prompt_tokens")), "an estimate: {}", message.usage);
+        assert!((1..20).contains(&count("completion_tokens")), "an estimate: {}", message.usage);
+        assert_eq!(count("total_tokens"), count("prompt_tokens") + count("completion_tokens"));
     }
 }
 

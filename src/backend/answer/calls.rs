@@ -43,6 +43,7 @@ impl<S: Sink> AnswerMachine<S> {
         let Some(index) = item.call.filter(|_| !text.is_empty()) else { return };
         let kind = item.kind.call().unwrap_or(CallKind::Function);
         self.items.part_at(at).sent.add(text);
+        self.count(text);
         self.sink.arguments(index, kind, text, out);
     }
 

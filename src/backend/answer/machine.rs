@@ -14,6 +14,7 @@ use crate::backend::answer::sink::{FinishReason, SearchCall, Sink};
 use crate::backend::answer::verdict::Inconsistency;
 use crate::backend::answer::views::{ItemView, WholePart};
 use crate::backend::answer::{Machine, Step};
+use crate::backend::estimate;
 use crate::backend::event::answerer::Answerer;
 use crate::backend::event::delta::{Delta, DeltaKind};
 use crate::backend::event::failure::Failure;
@@ -37,6 +38,24 @@ pub struct AnswerMachine<S> {
     shows_reasoning: bool,
     identified: bool,
     usage: Option<Usage>,
+    /// The estimate of the tokens so far, for an answer that may end before the backend tells its own counts.
+    pub(super) estimate: Option<TokenEstimate>,
+    /// Whether a stop sequence has ended the answer.
+    stopped: bool,
+}
+
+/// Estimated tokens of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TokenEstimate {
+    prompt: u64,
+    answer: u64,
+}
+
+impl TokenEstimate {
+    /// Adds a piece of the answer. The backend sends about one token a piece, so a piece counts at least one.
+    pub(super) fn add(&mut self, piece: Text<'_>) {
+        self.answer += estimate::text(&piece.decode()).max(1);
+    }
 }
 
 /// Success, or the inconsistency that ends the answer.
@@ -57,7 +76,16 @@ impl<S: Sink> AnswerMachine<S> {
             shows_reasoning,
             identified: false,
             usage: None,
+            estimate: None,
+            stopped: false,
         }
+    }
+
+    /// Estimates the tokens of an answer that a stop sequence ends, since the backend counts only at its own end.
+    /// `prompt` is the estimate of the request's tokens.
+    #[must_use]
+    pub fn estimating(self, prompt: Option<u64>) -> Self {
+        Self { estimate: prompt.map(|prompt| TokenEstimate { prompt, answer: 0 }), ..self }
     }
 
     fn delta(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) -> Sound {
@@ -230,7 +258,7 @@ impl<S: Sink> AnswerMachine<S> {
         }
         self.flush_calls(out);
         self.usage = view.usage;
-        self.finish(cut.unwrap_or_else(|| self.finish_reason()), out);
+        self.finish(cut.unwrap_or_else(|| self.finish_reason()), self.usage, out);
         Ok(Step::Complete)
     }
 
@@ -253,13 +281,21 @@ impl<S: Sink> AnswerMachine<S> {
         if !self.sink.is_stopped() || self.items.sequence.is_in_doubt() {
             return Step::Continue;
         }
-        self.finish(FinishReason::Stop, out);
+        self.stopped = true;
+        self.finish(FinishReason::Stop, self.estimated_usage(), out);
         Step::Complete
     }
 
-    fn finish(&mut self, reason: FinishReason, out: &mut Vec<u8>) {
+    fn finish(&mut self, reason: FinishReason, usage: Option<Usage>, out: &mut Vec<u8>) {
         self.visible = true;
-        self.sink.finish(reason, self.usage, out);
+        self.sink.finish(reason, usage, out);
+    }
+
+    /// Counts a piece sent to the client, if tokens are estimated.
+    pub(super) fn count(&mut self, piece: Text<'_>) {
+        if let Some(estimate) = &mut self.estimate {
+            estimate.add(piece);
+        }
     }
 
     /// Returns whether the client sees texts of this kind.
@@ -304,6 +340,11 @@ impl<S: Sink> Machine for AnswerMachine<S> {
 
     fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    fn estimated_usage(&self) -> Option<Usage> {
+        let TokenEstimate { prompt, answer } = self.estimate.filter(|_| self.stopped)?;
+        Some(Usage { input_tokens: prompt, output_tokens: answer, ..Usage::default() })
     }
 
     fn take_reasoning(&mut self) -> Vec<KeptReasoning> {

@@ -57,6 +57,11 @@ pub trait Machine: Send + Unpin {
     /// Returns the tokens used, once the backend has told them.
     fn usage(&self) -> Option<Usage>;
 
+    /// Returns an estimate of the tokens used, for an answer that a stop sequence ended before the backend told them.
+    fn estimated_usage(&self) -> Option<Usage> {
+        None
+    }
+
     /// Takes reasoning that the client cannot return but the model should have back; none for most APIs.
     fn take_reasoning(&mut self) -> Vec<KeptReasoning> {
         Vec::new()
@@ -97,6 +102,10 @@ impl Machine for Box<dyn Machine> {
 
     fn usage(&self) -> Option<Usage> {
         (**self).usage()
+    }
+
+    fn estimated_usage(&self) -> Option<Usage> {
+        (**self).estimated_usage()
     }
 
     fn take_reasoning(&mut self) -> Vec<KeptReasoning> {

@@ -27,6 +27,7 @@ impl<S: Sink> AnswerMachine<S> {
             self.begin(spot)?;
         }
         self.visible = true;
+        self.count(text);
         self.sink.text(spot, text, out);
         Ok(())
     }

@@ -47,6 +47,10 @@ impl Dialect for Chat {
         request::parse(body)
     }
 
+    fn may_stop(shape: &ChatShape) -> bool {
+        !shape.stop.is_empty()
+    }
+
     fn shows_reasoning(_shape: &ChatShape, occasion: &Occasion) -> bool {
         occasion.reasoning != ReasoningFormat::None
     }

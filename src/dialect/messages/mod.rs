@@ -49,6 +49,10 @@ impl Dialect for Messages {
         request::parse(body, headers)
     }
 
+    fn may_stop(shape: &MessagesShape) -> bool {
+        !shape.stop.is_empty()
+    }
+
     fn shows_reasoning(shape: &MessagesShape, _occasion: &Occasion) -> bool {
         shape.thinking != Thinking::Hidden
     }

@@ -209,6 +209,11 @@ impl Exchange {
             let counts =
                 TokenCounts { input: usage.input_tokens, cached: usage.cached_tokens(), output: usage.output_tokens };
             self.log.tokens(&self.call.model.model, counts);
+        } else if let Some(estimate) = machine.estimated_usage() {
+            let (input, output) = (estimate.input_tokens, estimate.output_tokens);
+            self.log.span().in_scope(|| {
+                tracing::info!(input, output, "a stop sequence ended the answer; its token counts are estimates");
+            });
         }
         if machine.left_out() > 0 {
             let calls = machine.left_out();

@@ -7,8 +7,8 @@ use axum::response::Response;
 
 use crate::backend::answer::machine::AnswerMachine;
 use crate::backend::answer::sink::{FinishReason, Sink as _};
-use crate::backend::request;
 use crate::backend::request::context::{Context, Recall};
+use crate::backend::{estimate, request};
 use crate::conversation::Conversation;
 use crate::dialect::{Ask, Dialect, Form, Occasion};
 use crate::fault::ApiError;
@@ -25,7 +25,7 @@ pub(in crate::server) async fn create<D: Dialect>(
     request: Request,
 ) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
-    let Prepared { exchange, shape, occasion, stream } = incoming.work(prepare::<D>).await?;
+    let Prepared { exchange, shape, occasion, stream, prompt_estimate } = incoming.work(prepare::<D>).await?;
     if D::wants_nothing(&shape) {
         let mut answer = Vec::new();
         if stream {
@@ -39,9 +39,11 @@ pub(in crate::server) async fn create<D: Dialect>(
     let make: MakeMachine = Arc::new(move |sent: &Resolution| {
         let (shape, occasion) = (shape.clone(), Occasion { model: sent.model.clone(), ..occasion.clone() });
         if stream {
-            Box::new(AnswerMachine::new(&sent.model, shows_reasoning, D::stream(shape, occasion)))
+            let sink = D::stream(shape, occasion);
+            Box::new(AnswerMachine::new(&sent.model, shows_reasoning, sink).estimating(prompt_estimate))
         } else {
-            Box::new(AnswerMachine::new(&sent.model, shows_reasoning, D::document(shape, occasion)))
+            let sink = D::document(shape, occasion);
+            Box::new(AnswerMachine::new(&sent.model, shows_reasoning, sink).estimating(prompt_estimate))
         }
     });
     if stream { exchange.stream(D::KEEPALIVE, make).await } else { exchange.document(make).await }
@@ -54,6 +56,8 @@ struct Prepared<S> {
     occasion: Occasion,
     /// Whether the client wants a stream.
     stream: bool,
+    /// About how many tokens the request has, for an answer that may end before the backend counts them.
+    prompt_estimate: Option<u64>,
 }
 
 fn prepare<D: Dialect>(incoming: &Incoming) -> Result<Prepared<D::Shape>, ApiError> {
@@ -69,7 +73,8 @@ fn prepare<D: Dialect>(incoming: &Incoming) -> Result<Prepared<D::Shape>, ApiErr
         reasoning: incoming.app.settings.reasoning_format,
         seals: incoming.app.settings.reasoning_replay,
     };
-    Ok(Prepared { exchange, shape: ask.shape, occasion, stream: ask.stream })
+    let prompt_estimate = D::may_stop(&ask.shape).then(|| estimate::tokens(exchange.call.body.whole()));
+    Ok(Prepared { exchange, shape: ask.shape, occasion, stream: ask.stream, prompt_estimate })
 }
 
 /// Translates a conversation of the dialect into a call.

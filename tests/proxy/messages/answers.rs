@@ -96,6 +96,8 @@ async fn a_stop_sequence_is_found_across_pieces() {
     let message = both(&proxy, stream_of(&["one <", "/e", "nd> two"].map(delta)), &body).await;
     assert_eq!((&message["stop_reason"], &message["stop_sequence"]), (&json!("stop_sequence"), &json!("</end>")));
     assert_eq!(message["content"], json!([{ "type": "text", "text": "one " }]));
+    let counted = ["prompt", "output_tokens"].map(|key| message["usage"][key].as_u64().unwrap());
+    assert!((5..100).contains(&counted[0]) && (1..20).contains(&counted[1]), "estimates: {counted:?}");
     let message = both(&proxy, stream_of(&["</e", "nd>"].map(delta)), &body).await;
     assert_eq!(message["content"], json!([]), "an empty text is no block");
     let whole = json!({ "type": "response.output_item.done", "output_index": 0, "item": { "id": "m", "type": "message",
