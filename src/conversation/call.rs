@@ -15,6 +15,8 @@ pub struct Call<'a> {
     pub name: Text<'a>,
     /// The arguments or input.
     pub payload: Payload<'a>,
+    /// Whether the client asks for the reasoning that led to the call to be left out.
+    pub forgets_reasoning: bool,
 }
 
 /// The arguments or input of a call.

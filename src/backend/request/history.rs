@@ -151,8 +151,8 @@ impl<'m, 'a> Writer<'m, 'a> {
             else {
                 return;
             };
-            let Call { id: own_id, custom, name, payload } = **call;
-            let original_id = own_id.filter(|_| self.seen.insert(point.key.clone()));
+            let Call { id: own_id, custom, name, payload, forgets_reasoning } = **call;
+            let original_id = own_id.filter(|_| self.seen.insert(point.key.clone()) && !forgets_reasoning);
             self.items.push(Item::Call { id: id.clone(), original_id, custom, name, payload });
             match self.pairing.outputs.get(self.next_call) {
                 Some(&Some(output)) => answered.push((output, id.clone(), custom)),

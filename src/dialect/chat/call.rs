@@ -55,5 +55,5 @@ fn of_tool<'a>(
         None => Payload::Text(Text::EMPTY),
         Some(value) => Text::of(value).map_or(Payload::Json(value), Payload::Text),
     };
-    Ok(Call { id, custom, name, payload })
+    Ok(Call { id, custom, name, payload, forgets_reasoning: false })
 }

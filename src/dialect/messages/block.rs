@@ -22,7 +22,7 @@ pub(in crate::dialect) fn tool_use<'a>(
     let name = json::text(json::required(block, "name", path)?, &path.key("name"))?;
     let input = block.find("input").filter(|value| value.get() != "null");
     let payload = input.map_or(Payload::Text(Text::from_escaped("{}")), Payload::Json);
-    Ok(Call { id: Some(id), custom: false, name, payload })
+    Ok(Call { id: Some(id), custom: false, name, payload, forgets_reasoning: false })
 }
 
 /// Reads `{"type":"tool_result","tool_use_id","content","is_error"}`; an error is marked in its first part, unless its

@@ -66,21 +66,39 @@ pub(super) fn read<'a>(
     Ok(told)
 }
 
-/// Removes the reasoning of all but the last `count` turns that have any. A turn is everything after a user message,
-/// including the outputs of tools.
+/// Removes the reasoning of all but the last `count` turns that have any, and lets no remembered reasoning take its
+/// place. A turn is everything after a user message, including the outputs of tools.
+///
+/// Clients that return no reasoning have it remembered for them: then a turn with calls counts.
 pub(super) fn keep_reasoning_of_last(count: u64, conversation: &mut Conversation<'_>) {
-    let (mut turns, mut is_new) = (0, true);
-    let mut keep = Vec::with_capacity(conversation.turns.len());
-    for turn in conversation.turns.iter().rev() {
-        match turn {
-            Turn::User(_) => is_new = true,
-            Turn::Reasoning(_) => turns += u64::from(std::mem::take(&mut is_new)),
-            Turn::Assistant { .. } | Turn::Instruction(_) | Turn::ToolOutput { .. } | Turn::Item(_) => {}
+    let returns_reasoning = conversation.turns.iter().any(|turn| matches!(turn, Turn::Reasoning(_)));
+    let may_have_any = |turn: &Turn<'_>| match turn {
+        Turn::Reasoning(_) => true,
+        Turn::Assistant { calls, .. } => !returns_reasoning && !calls.is_empty(),
+        Turn::User(_) | Turn::Instruction(_) | Turn::ToolOutput { .. } | Turn::Item(_) => false,
+    };
+    let (mut counted, mut is_counted, mut first_kept) = (0, false, conversation.turns.len());
+    for (place, turn) in conversation.turns.iter().enumerate().rev() {
+        is_counted |= may_have_any(turn);
+        if matches!(turn, Turn::User(_)) || place == 0 {
+            counted += u64::from(std::mem::take(&mut is_counted));
+            if counted > count {
+                break;
+            }
+            first_kept = place;
         }
-        keep.push(turns <= count || !matches!(turn, Turn::Reasoning(_)));
     }
-    let mut keep = keep.into_iter().rev();
-    conversation.turns.retain(|_| keep.next().unwrap_or(true));
+    let mut place = 0;
+    conversation.turns.retain_mut(|turn| {
+        place += 1;
+        if place > first_kept {
+            return true;
+        }
+        if let Turn::Assistant { calls, .. } = turn {
+            calls.iter_mut().for_each(|call| call.forgets_reasoning = true);
+        }
+        !matches!(turn, Turn::Reasoning(_))
+    });
 }
 
 fn role_of(message: &RawValue) -> Option<Cow<'_, str>> {

@@ -166,6 +166,36 @@ async fn as_many_turns_of_reasoning_go_back_as_the_client_asks_for() {
 }
 
 #[tokio::test]
+async fn cleared_thinking_is_not_remembered_either() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("hi");
+    body["tools"] = json!([tool("f")]);
+    let mut messages = body["messages"].clone();
+    for _ in 0..2 {
+        body["messages"] = messages.clone();
+        proxy.next(Scenario::CommentedCall);
+        let message = ask(&proxy, &body).await.json();
+        let call = message["content"].as_array().unwrap().last().unwrap();
+        assert_eq!(call["type"], "tool_use", "{message}");
+        assert_ne!(message["content"][0]["type"], "thinking", "none was asked for");
+        messages.as_array_mut().unwrap().extend([
+            json!({ "role": "assistant", "content": message["content"] }),
+            json!({ "role": "user", "content": [{ "type": "tool_result", "tool_use_id": call["id"], "content": "1" }] }),
+            json!({ "role": "assistant", "content": "done" }),
+            json!({ "role": "user", "content": "again" }),
+        ]);
+    }
+    body["messages"] = messages;
+    for (keep, count) in [(Value::Null, 4), (json!({ "type": "thinking_turns", "value": 1 }), 2)] {
+        body["context_management"] = json!({ "edits": [{ "type": "clear_thinking_20251015", "keep": keep }] });
+        ask(&proxy, &body).await.json();
+        let sent = proxy.last_sent();
+        let reasoning = sent["input"].as_array().unwrap().iter().filter(|item| item["type"] == "reasoning");
+        assert_eq!(reasoning.count(), count, "{keep}");
+    }
+}
+
+#[tokio::test]
 async fn reasoning_that_led_to_nothing_stays_away() {
     let proxy = Proxy::start().await;
     let mut body = asked("hi");
