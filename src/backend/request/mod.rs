@@ -67,7 +67,7 @@ pub fn translate(conversation: &Conversation<'_>, context: &Context<'_>) -> Back
     let session_key = given_key(conversation.cache_key.as_deref(), context.session_header)
         .or_else(|| given_key(conversation.session.as_deref(), None))
         .unwrap_or_else(|| derived_key(conversation, context, &prompt));
-    let mut body = Vec::new();
+    let mut body = context.buffer();
     let mut writer = ObjectWriter::begin(&mut body);
     writer.string("model", &context.model.model);
     writer.text("instructions", Text::from_escaped(&prompt.instructions));
@@ -258,9 +258,7 @@ fn derived_key(conversation: &Conversation<'_>, context: &Context<'_>, prompt: &
         | Turn::Item(_) => None,
     });
     if let Some(content) = first {
-        let mut text = Vec::new();
-        content::write_input(content, &mut text);
-        key.add(&String::from_utf8_lossy(&text));
+        content::identify(content, &mut key);
     }
     key.finish()
 }

@@ -47,7 +47,7 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
     let history = History::new(&entries, &mut ignored);
     let session_key = given_key(request.prompt_cache_key.as_deref(), context.session_header)
         .unwrap_or_else(|| derived_key(request, context));
-    let mut body = Vec::new();
+    let mut body = context.buffer();
     let mut writer = ObjectWriter::begin(&mut body);
     writer.string("model", &context.model.model);
     writer.text("instructions", Text::from_escaped(prompt.instructions.as_deref().unwrap_or_default()));

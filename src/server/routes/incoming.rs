@@ -82,7 +82,8 @@ impl Incoming {
         let session = SESSION_HEADERS.iter().find_map(|name| self.headers.get(*name)?.to_str().ok());
         let instructions = self.app.settings.instructions.as_deref();
         let is_codex = BackendCall::is_from_codex(&self.headers);
-        Context { session_header: session, instructions, is_codex, ..Context::new(model) }
+        let size = self.body.len();
+        Context { session_header: session, instructions, is_codex, size, ..Context::new(model) }
     }
 
     /// Returns a Codex CLI's own headers, for the one API it uses; nothing for any other client.
