@@ -69,7 +69,7 @@ fn run(line: CommandLine) -> Result<(), CliError> {
     }
     let config = Config::resolve(options, variable)?;
     let mut output = terminal::Escaped(output);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         match command {
             Command::Serve => serve::serve(&config, &mut output).await,

@@ -18,7 +18,7 @@ use crate::credentials::process::DetachedRefresh;
 use crate::credentials::{TokenSupplier, open_supplier};
 use crate::oauth::Client;
 use crate::platform;
-use crate::platform::HttpClient;
+use crate::platform::{Cores, HttpClient};
 use crate::server::{App, listen, router};
 
 /// Serves until a signal.
@@ -41,6 +41,8 @@ pub(super) async fn run(
     supplier: Arc<TokenSupplier>,
     signals: &mut Signals,
 ) -> Result<(), CliError> {
+    // Dropped last: a refresh that began on one of the threads is waited for below.
+    let cores = Cores::start(config.threads)?;
     platform::spawn(supplier.clone().keep_fresh());
     let login = TokenSupplier::clone(&supplier);
     let app = App::new(config.server.clone(), config.models(), login, config.upstream.clone(), client);
@@ -61,7 +63,7 @@ pub(super) async fn run(
         signals.next().await;
     };
     tokio::select! {
-        () = listen::run(listeners, router(app), stopping, GRACE, cut_off, capacity) => {}
+        () = listen::run(listeners, router(app), &cores, stopping, GRACE, cut_off, capacity) => {}
         () = signalled => tracing::warn!("second signal: answers under way are cut off"),
     }
     supplier.stop().await;

@@ -19,7 +19,7 @@ pub mod single_flight;
 mod worker;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use native::{HttpClient, Instant, Reach, Timer, TransportSettings, apart, sleep, spawn};
+pub use native::{Cores, HttpClient, Instant, Reach, Timer, TransportSettings, apart, sleep, spawn};
 #[cfg(target_arch = "wasm32")]
 pub use worker::{HttpClient, Instant, Timer, apart, sleep, spawn};
 

@@ -10,7 +10,7 @@ use codex_proxy::credentials::store::memory::MemoryStore;
 use codex_proxy::credentials::{AuthDocument, TokenSupplier};
 use codex_proxy::models::Models;
 use codex_proxy::oauth;
-use codex_proxy::platform::{HttpClient, TransportSettings};
+use codex_proxy::platform::{Cores, HttpClient, TransportSettings};
 use codex_proxy::server::settings::ServerSettings;
 use codex_proxy::server::{App, listen, router};
 use codex_proxy::upstream;
@@ -98,7 +98,12 @@ impl Served {
             let _ = stopped.await;
         };
         let (cut_off, capacity) = (app.cut_off.clone(), app.capacity.clone());
-        tokio::spawn(listen::run(listeners, router(app.clone()), shutdown, Duration::ZERO, cut_off, capacity));
+        let router = router(app.clone());
+        tokio::spawn(async move {
+            // The one thread on which a test may pause the time.
+            let cores = Cores::single();
+            listen::run(listeners, router, &cores, shutdown, Duration::ZERO, cut_off, capacity).await;
+        });
         Self { app, address, stop: Mutex::new(Some(stop)) }
     }
 

@@ -181,6 +181,9 @@ pub struct Options {
     /// Most requests at the same time [default: 512]
     #[arg(long, value_name = "COUNT", global = true)]
     pub max_concurrent: Option<usize>,
+    /// Threads that serve, one connection on one of them [env: CODEX_PROXY_THREADS] [default: one a processor, at most 4]
+    #[arg(long, value_name = "COUNT", global = true)]
+    pub threads: Option<usize>,
     /// Address of the backend [env: CODEX_UPSTREAM_URL] [default: https://chatgpt.com/backend-api/codex, for FedRAMP workspaces https://gov.chatgpt.com/backend-api/codex]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, global = true)]
     pub upstream_url: Option<String>,

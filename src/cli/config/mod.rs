@@ -18,6 +18,7 @@ use crate::cli::error::CliError;
 use crate::credentials::{Environment, StoreChoice, StoreOptions};
 use crate::models::Models;
 use crate::models::tier::Tiers;
+use crate::platform::Cores;
 use crate::server::guard::Guard;
 use crate::server::guard::host::HostPolicy;
 use crate::server::guard::key::Keys;
@@ -37,6 +38,8 @@ pub struct Config {
     pub host: String,
     /// The port to listen on; 0 for any.
     pub port: u16,
+    /// The number of threads that serve.
+    pub threads: usize,
     /// Whether the API needs a key.
     pub has_key: bool,
     /// The server's settings.
@@ -88,12 +91,25 @@ impl Config {
             catalogue_cache: environment.own_cache_directory().as_deref().map(CatalogueFile::new),
             environment,
             host,
+            threads: threads(options.threads)?,
         })
     }
 
     /// Returns the models known without a call to the backend.
     pub fn models(&self) -> Models {
         Models::new(self.aliases.clone(), self.default_model.clone()).for_tiers(self.tiers.clone())
+    }
+}
+
+/// Returns the number of threads that serve.
+fn threads(given: Option<usize>) -> Result<usize, CliError> {
+    match given {
+        None => Ok(Cores::default_count()),
+        Some(count) if (1..=Cores::MOST).contains(&count) => Ok(count),
+        Some(_) => {
+            let problem = format!("a number from 1 to {} is needed", Cores::MOST);
+            Err(CliError::Option { option: "--threads".to_owned(), problem })
+        }
     }
 }
 
@@ -306,6 +322,9 @@ mod tests {
         assert!(problem(Options { allow_origin: text("*"), ..Options::default() }).starts_with("--allow-origin: "));
         assert!(problem(Options { api_key: text(" "), ..Options::default() }).starts_with("--api-key: "));
         assert!(problem(Options { max_concurrent: Some(0), ..Options::default() }).starts_with("--max-concurrent: "));
+        for threads in [0, 65] {
+            assert!(problem(Options { threads: Some(threads), ..Options::default() }).starts_with("--threads: "));
+        }
         assert!(
             problem(Options { originator: Some("a\n".into()), ..Options::default() }).starts_with("--originator: ")
         );

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::Uri;
+use reqwest::Url;
 use tower::{Layer, Service};
 
 use crate::platform::native::outgoing::Opening;
@@ -22,6 +24,8 @@ pub(super) struct Lanes {
     make: Box<dyn Fn(reqwest::ClientBuilder) -> Result<reqwest::Client, TransportError> + Send + Sync>,
     most_calls: usize,
     state: Mutex<State>,
+    /// The URL that was called last: nearly every call has the same one, and parsing it is a tenth of a small call's cost.
+    last_url: Mutex<Option<(Uri, Url)>>,
 }
 
 struct State {
@@ -58,10 +62,22 @@ impl Lanes {
             make: Box::new(make),
             most_calls: most_calls.max(1),
             state: Mutex::new(State { lanes: Vec::new(), learned: None }),
+            last_url: Mutex::default(),
         };
         let first = lanes.make_lane()?;
         lanes.state().lanes.push(Arc::new(first));
         Ok(lanes)
+    }
+
+    /// Returns `uri` in the library's form.
+    pub(super) fn url(&self, uri: &Uri) -> Result<Url, TransportError> {
+        let mut last = self.last_url.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, url)) = last.as_ref().filter(|(known, _)| known == uri) {
+            return Ok(url.clone());
+        }
+        let url = Url::parse(&uri.to_string()).map_err(|error| unusable(&error.to_string()))?;
+        *last = Some((uri.clone(), url.clone()));
+        Ok(url)
     }
 
     /// Assigns a call to the first lane with room.
