@@ -60,6 +60,12 @@ lint:
 doc *args:
     RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --no-deps --lib --document-private-items {{ args }}
 
+# Compile without the default features, as for a container: no warning, no D-Bus, and the store that is left out says so
+check-features:
+    cargo clippy --locked --all-targets --no-default-features -- -D warnings
+    tree=$(cargo tree --locked --no-default-features --prefix none) && ! grep dbus <<< "$tree"
+    cargo test --locked --no-default-features --test credentials without_keychain
+
 # Compile the library for wasm32-unknown-unknown, as the edge needs it
 check-wasm:
     scripts/check-wasm.sh
@@ -135,4 +141,4 @@ tools:
     python3 -m pip install --requirement .ci/requirements.txt
 
 # Everything that must be true of a commit
-ci: fmt-check lint test doc check-wasm test-worker deny notices lint-workflows gates conformance
+ci: fmt-check lint test doc check-features check-wasm test-worker deny notices lint-workflows gates conformance

@@ -30,6 +30,7 @@ mod frames;
 mod harness;
 mod history;
 mod messages;
+mod named_fields;
 mod odd_streams;
 mod reasoning;
 mod refused;

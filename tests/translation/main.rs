@@ -10,6 +10,8 @@
 )]
 
 mod captures;
+#[path = "../common/mod.rs"]
+mod common;
 mod damage;
 mod fold;
 mod histories;

@@ -205,6 +205,8 @@ fn import_sources(choice: StoreChoice, environment: &Environment) -> Vec<Arc<dyn
         Arc::new(KeychainStore::codex_cli(&environment.codex_directory(), &environment.own_directory()))
     };
     match choice {
+        // Nobody asked for the keychain, so a build without it passes over it in silence.
+        StoreChoice::Auto if !cfg!(feature = "keychain") => vec![file()],
         StoreChoice::Auto => vec![file(), item()],
         StoreChoice::Keychain => vec![item()],
         StoreChoice::Xdg | StoreChoice::Legacy | StoreChoice::Env => Vec::new(),
