@@ -66,7 +66,7 @@ pub(super) fn take_out(file: &SettingsFile, is_own: impl Fn(&Value) -> bool) -> 
     let Some(text) = read(&path)? else { return Ok(Outcome::Absent) };
     let backup = backup_of(&path);
     let saved = read(&backup)?;
-    edit::merge(file.format, &text, &[]).map_err(untouched)?;
+    edit::check(file.format, &text).map_err(untouched)?;
     if !edit::holds(file.format, &text, &file.changes, &is_own) {
         return Ok(Outcome::Absent);
     }

@@ -63,10 +63,7 @@ pub(super) async fn set_up(
     }
     let flag = if arguments.write { "--write" } else { "--remove" };
     if files.is_empty() {
-        return Err(option(
-            flag,
-            &format!("{} has no file that can be written safely; without {flag} it is shown", tool.title),
-        ));
+        return Err(option(flag, &format!("the settings of {name} are only shown; leave {flag} out")));
     }
     if !places.has_home {
         return Err(option(flag, "this user has no home directory"));
@@ -191,7 +188,7 @@ fn tell_differences(differences: &[Difference], output: &mut impl Write) -> Resu
 
 fn tell_value(sign: char, path: &str, value: &Value, output: &mut impl Write) -> Result<(), CliError> {
     let separator = if path.is_empty() { "" } else { ": " };
-    for (index, line) in format!("{value:#}").lines().enumerate() {
+    for (index, line) in edit::lines(value).lines().enumerate() {
         let lead = if index == 0 { format!("{path}{separator}") } else { String::new() };
         writeln!(output, "  {sign} {lead}{line}")?;
     }

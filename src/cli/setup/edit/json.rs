@@ -8,9 +8,7 @@
 use jsonc_parser::ast::{self, Object, ObjectProp};
 use jsonc_parser::common::Ranged as _;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
-use serde::Serialize as _;
-use serde_json::ser::PrettyFormatter;
-use serde_json::{Map, Serializer, Value};
+use serde_json::{Map, Value};
 
 use crate::cli::setup::edit::Document;
 
@@ -77,15 +75,6 @@ impl JsonText {
         first.flatten().filter(|indent| !indent.is_empty()).unwrap_or("  ").to_owned()
     }
 
-    /// Writes `value` over several lines, the later ones after `indent`.
-    fn pretty(&self, value: &Value, unit: &str, indent: &str) -> String {
-        let mut bytes = Vec::new();
-        let formatter = PrettyFormatter::with_indent(unit.as_bytes());
-        // A value made here has no key that is no text.
-        let _ = value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter));
-        String::from_utf8_lossy(&bytes).replace('\n', &format!("{}{indent}", self.newline()))
-    }
-
     /// Puts a member at the end of `object`.
     fn inserted(&self, root: &Object<'_>, object: &Object<'_>, key: &str, value: &Value) -> String {
         let text = self.text.as_str();
@@ -96,7 +85,7 @@ impl JsonText {
         let own = first.and_then(|first| indent_at(text, first.range.start));
         let indent = own.map_or_else(|| format!("{outer}{unit}"), str::to_owned);
         let is_spread = first.is_none() || own.is_some();
-        let shown = if is_spread { self.pretty(value, &unit, &indent) } else { value.to_string() };
+        let shown = if is_spread { laid_out(value, &unit, &format!("{newline}{indent}")) } else { on_one_line(value) };
         let member = format!("{}: {shown}", Value::from(key));
         let Some(last) = object.properties.last() else {
             let place = end_of_comments(text, object.range.start + 1);
@@ -176,7 +165,7 @@ impl Document for JsonText {
             };
             if rest.is_empty() {
                 let indent = line_indent(&self.text, found.range.start).to_owned();
-                let shown = self.pretty(value, &self.unit(&root), &indent);
+                let shown = laid_out(value, &self.unit(&root), &format!("{}{indent}", self.newline()));
                 self.text = self.replaced(found.value.range(), &shown);
                 return Ok(());
             }
@@ -211,6 +200,36 @@ impl Document for JsonText {
     fn is_bare(&self, path: &[&str]) -> bool {
         let inside = self.raw(path).and_then(|raw| raw.strip_prefix('{')?.strip_suffix('}'));
         inside.is_some_and(|inside| inside.trim().is_empty())
+    }
+}
+
+/// Writes `value` over several lines, each after `lead`, a line break and white space; what is short stands on one line.
+pub(super) fn laid_out(value: &Value, unit: &str, lead: &str) -> String {
+    let short = on_one_line(value);
+    if short.chars().count() <= SHORT {
+        return short;
+    }
+    let inner = format!("{lead}{unit}");
+    let (open, items, close) = match value {
+        Value::Object(members) => {
+            let write = |(key, value)| format!("{}: {}", Value::from(key), laid_out(value, unit, &inner));
+            ('{', members.iter().map(|(key, value)| write((key.as_str(), value))).collect::<Vec<_>>(), '}')
+        }
+        Value::Array(items) => ('[', items.iter().map(|item| laid_out(item, unit, &inner)).collect(), ']'),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return short,
+    };
+    format!("{open}{inner}{}{lead}{close}", items.join(&format!(",{inner}")))
+}
+
+fn on_one_line(value: &Value) -> String {
+    match value {
+        Value::Object(members) if !members.is_empty() => {
+            let members =
+                members.iter().map(|(key, value)| format!("{}: {}", Value::from(key.as_str()), on_one_line(value)));
+            format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(on_one_line).collect::<Vec<_>>().join(", ")),
+        Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
     }
 }
 
@@ -310,4 +329,6 @@ fn ends_in_line_comment(text: &str) -> bool {
     false
 }
 
+/// The longest object or list, in characters, that stands on one line.
+const SHORT: usize = 120;
 const EMPTY: &str = "{}\n";

@@ -90,6 +90,15 @@ pub(super) fn take_out(
     }
 }
 
+/// Returns what is wrong with `text`, if it cannot be changed.
+pub(super) fn check(format: Format, text: &str) -> Result<(), String> {
+    match format {
+        Format::Json | Format::Jsonc => JsonText::parse(text, format == Format::Jsonc).map(|_| ()),
+        Format::Toml => TomlText::parse(text).map(|_| ()),
+        Format::Yaml => block::take_out(text).map(|_| ()),
+    }
+}
+
 /// Returns whether `text` holds something that has to be taken out: a place with this program's name, or the address of
 /// `is_own` in a replaced one.
 pub(super) fn holds(format: Format, text: &str, changes: &[Change], is_own: impl Fn(&Value) -> bool) -> bool {
@@ -115,6 +124,11 @@ pub(super) fn holds(format: Format, text: &str, changes: &[Change], is_own: impl
 /// Returns the value at `path` of a JSON text, if that can be read.
 pub(super) fn value_in(text: &str, path: &[&str]) -> Option<Value> {
     JsonText::parse(text, true).ok()?.value(path)
+}
+
+/// Returns `value` as lines for people.
+pub(super) fn lines(value: &Value) -> String {
+    json::laid_out(value, "  ", "\n")
 }
 
 /// Returns a new file with `changes`, as it is shown.

@@ -156,23 +156,35 @@ fn merged(text: &str, changes: &[Change]) -> String {
 fn a_new_member_stands_like_its_neighbours() {
     let change = [Change::new(&["env", "NEW"], "1", Rule::Replace)];
     for (before, after) in [
-        ("", "{\n  \"env\": {\n    \"NEW\": \"1\"\n  }\n}\n"),
-        ("{}", "{\n  \"env\": {\n    \"NEW\": \"1\"\n  }\n}"),
-        ("{\"a\": 1}", "{\"a\": 1, \"env\": {\"NEW\":\"1\"}}"),
+        ("", "{\n  \"env\": { \"NEW\": \"1\" }\n}\n"),
+        ("{}", "{\n  \"env\": { \"NEW\": \"1\" }\n}"),
+        ("{\"a\": 1}", "{\"a\": 1, \"env\": { \"NEW\": \"1\" }}"),
         (
             "{\n    // first\n    \"a\": 1.10, // why\n}\n",
-            "{\n    // first\n    \"a\": 1.10, // why\n    \"env\": {\n        \"NEW\": \"1\"\n    },\n}\n",
+            "{\n    // first\n    \"a\": 1.10, // why\n    \"env\": { \"NEW\": \"1\" },\n}\n",
         ),
         (
             "{\n\t\"env\": {\n\t\t\"A\": \"0\" // last\n\t}\n}\n",
             "{\n\t\"env\": {\n\t\t\"A\": \"0\", // last\n\t\t\"NEW\": \"1\"\n\t}\n}\n",
         ),
-        ("{\r\n  \"a\": 1\r\n}\r\n", "{\r\n  \"a\": 1,\r\n  \"env\": {\r\n    \"NEW\": \"1\"\r\n  }\r\n}\r\n"),
+        ("{\r\n  \"a\": 1\r\n}\r\n", "{\r\n  \"a\": 1,\r\n  \"env\": { \"NEW\": \"1\" }\r\n}\r\n"),
         ("{\"env\": {\"NEW\": 0}, \"env\": {\"NEW\": 1}}", "{\"env\": {\"NEW\": 0}, \"env\": {\"NEW\": \"1\"}}"),
         ("{\n  \"env\": {}\n}", "{\n  \"env\": {\n    \"NEW\": \"1\"\n  }\n}"),
     ] {
         assert_eq!(merged(before, &change), after);
     }
+}
+
+#[test]
+fn what_is_long_stands_on_several_lines() {
+    let long = json!({ "list": [{ "a": "x".repeat(100), "b": {} }, []], "short": { "c": [1, 2] } });
+    let after = merged("{\r\n\t\"a\": 1\r\n}", &[Change::new(&["n"], long, Rule::Own)]);
+    let lines: Vec<_> = after.split("\r\n").collect();
+    assert_eq!(
+        lines[2..5],
+        ["\t\"n\": {", "\t\t\"list\": [", &format!("\t\t\t{{ \"a\": \"{}\", \"b\": {{}} }},", "x".repeat(100))]
+    );
+    assert_eq!(lines[5..], ["\t\t\t[]", "\t\t],", "\t\t\"short\": { \"c\": [1, 2] }", "\t}", "}"]);
 }
 
 #[test]
