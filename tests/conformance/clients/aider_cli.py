@@ -36,5 +36,6 @@ def aider(*options, until=None):
 QUIET = (
     "--chat-mode=ask", "--no-git", "--yes-always", "--no-check-update", "--analytics-disable", "--no-pretty",
     "--no-show-model-warnings", "--no-detect-urls", "--no-show-release-notes", "--timeout=10")
-setup.checks("aider", "aider", ("--message", "Hello!", *QUIET), LITELLM_LOCAL_MODEL_COST_MAP="True")
+setup.written("aider", "aider", ("--message", "Hello!", *QUIET), LITELLM_LOCAL_MODEL_COST_MAP="True")
+setup.started("aider", ("--message", "Hello!", *QUIET), LITELLM_LOCAL_MODEL_COST_MAP="True")
 run()

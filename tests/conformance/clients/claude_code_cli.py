@@ -172,5 +172,6 @@ def failures_midway():
         assert session.result["is_error"], session.output.tail()
         assert any(not exchange.body.get("stream") for exchange in session.requests), session.requests
 
-setup.checks("claude-code", "claude", ("-p", "Hello!"), **QUIET)
+setup.written("claude-code", "claude", ("-p", "Hello!"), **QUIET)
+setup.started("claude", ("-p", "Hello!"), **QUIET)
 run()

@@ -123,5 +123,7 @@ def _fails(output):
     assert output.code != 0, output.tail()
     assert any(event["type"] == "turn.failed" for event in output.events()), output.tail()
 
-setup.checks("codex", "codex", ("exec", "--json", "--skip-git-repo-check", "Hello!"), _message, ("--profile", "codex-proxy"))
+PROMPT = ("exec", "--json", "--skip-git-repo-check", "Hello!")
+setup.written("codex", "codex", PROMPT, _message, ("--profile", "codex-proxy"))
+setup.started("codex", PROMPT, _message)
 run()

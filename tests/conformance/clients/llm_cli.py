@@ -55,5 +55,6 @@ def llm(*options):
     this.write("home/extra-openai-models.yaml", MODELS)
     return this.execute("llm", "-m", "proxied", "--key", "any", *options, LLM_USER_PATH=this.home)
 
-setup.checks("llm", "llm", ("Hello!",), chosen=("-m", "codex-proxy"))
+setup.written("llm", "llm", ("Hello!",), chosen=("-m", "codex-proxy"))
+setup.started("llm", ("Hello!",))
 run()

@@ -10,5 +10,7 @@ from opencode import QUIET, checks, said
 
 checks("chat", "codex-proxy", "@ai-sdk/openai-compatible")
 checks("responses", "codex-proxy", "@ai-sdk/openai")
-setup.checks("opencode", "opencode", ("run", "--format", "json", "Hello!"), said, **QUIET)
+PROMPT = ("run", "--format", "json", "Hello!")
+setup.written("opencode", "opencode", PROMPT, said, **QUIET)
+setup.started("opencode", PROMPT, said, **QUIET)
 run()

@@ -41,5 +41,6 @@ def pi(api, prompt, *options):
 
 _checks("chat", "openai-completions")
 _checks("responses", "openai-responses")
-setup.checks("pi", "pi", ("-p", "--no-session", "Hello!"), PI_OFFLINE="1")
+setup.written("pi", "pi", ("-p", "--no-session", "Hello!"), PI_OFFLINE="1")
+setup.started("pi", ("-p", "--no-session", "Hello!"), PI_OFFLINE="1")
 run()
