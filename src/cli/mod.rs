@@ -82,7 +82,7 @@ fn run(line: CommandLine) -> Result<(), CliError> {
         return Ok(output.write_all(&script)?);
     }
     let (options, warnings) = options(line, &command)?;
-    let _log = start_log(&options, &command)?;
+    let log = start_log(&options, &command)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -108,6 +108,8 @@ fn run(line: CommandLine) -> Result<(), CliError> {
         }
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
+    // A tool that takes this process's place leaves no time for lines that are not written yet.
+    drop(log);
     outcome.and_then(|()| started.map_or(Ok(()), |tool| Err(tool.start())))
 }
 

@@ -171,6 +171,14 @@ fn what_was_changed_since_stays() {
     assert!(said.contains("took ") && said.contains("codex-proxy-backup"), "{said}");
     let after = fs::read_to_string(home.path().join(path)).expect("there");
     assert_eq!(after, "{\n  \"new\": 1,\n  \"env\": {\n    \"ANTHROPIC_MODEL\": \"opus\"\n  }\n}\n");
+    // Another port than the one that was written, while a backup says that one was.
+    home.write(path, &after);
+    done(&home, &["claude-code", "--write"]);
+    let other = ["--port", "4712", "--upstream-url", NOBODY, "--auth-url", NOBODY];
+    assert!(home.run(&[&["setup", "claude-code", "--write"], &other[..]].concat()).status.success());
+    let removed = home.run(&[&["setup", "claude-code", "--remove"], &other[..]].concat());
+    assert!(text(&removed.stdout).contains("restored "), "{removed:?}");
+    assert_eq!(fs::read_to_string(home.path().join(path)).expect("there"), after);
     home.write(path, "{\"env\": {\"ANTHROPIC_BASE_URL\": \"https://gateway.example\"}}");
     assert!(done(&home, &["claude-code", "--remove"]).contains("nothing of codex-proxy's"), "another's gateway");
 }
@@ -194,6 +202,11 @@ fn a_key_is_written_only_when_asked_for() {
     let said = run(&["--write", "--with-key"]);
     assert!(said.contains("***") && !said.contains("look-for-me"), "{said}");
     assert!(fs::read_to_string(&path).expect("there").contains("look-for-me"));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+    }
     let said = run(&["--write"]);
     assert!(said.contains("stays \"***\"") && !said.contains("look-for-me"), "a key is the user's: {said}");
     let output = set_up(&home, &["claude-code", "--with-key"]);

@@ -34,8 +34,9 @@ pub(super) enum Outcome {
     Deleted,
 }
 
-/// Puts the changes of `file` into it. The error is a predicate, with the file as its subject.
-pub(super) fn write(file: &SettingsFile, is_own: impl Fn(&Value) -> bool) -> Result<Outcome, String> {
+/// Puts the changes of `file` into it. The error is a predicate, with the file as its subject. `is_own` tells an address of this
+/// proxy; its second argument is whether a backup says that one was written before, perhaps with another port.
+pub(super) fn write(file: &SettingsFile, is_own: impl Fn(&Value, bool) -> bool) -> Result<Outcome, String> {
     let path = real_path(&file.path)?;
     let found = read(&path)?;
     let before = found.as_deref().unwrap_or(file.blank);
@@ -48,40 +49,46 @@ pub(super) fn write(file: &SettingsFile, is_own: impl Fn(&Value) -> bool) -> Res
     if let Some(text) = &found {
         check_writable(&path)?;
         // One that is there is older, and as good: unless everything was taken out by hand since.
-        let is_new = !edit::holds(file.format, text, &file.changes, is_own);
-        if is_new || !backup.exists() {
+        let has_backup = backup.exists();
+        let is_new = !edit::holds(file.format, text, &file.changes, |value| is_own(value, has_backup));
+        if is_new || !has_backup {
             copy(&path, &backup, text)?;
         }
         kept = Some(backup);
     }
     let has_key = file.changes.iter().any(|change| change.rule == Rule::Secret);
     let readers = if has_key { Readers::Owner } else { Readers::AsBefore };
-    replace(&path, &after, readers).map_err(unwritable)?;
+    replace(&path, &after, readers).map_err(|error| unwritable(&error))?;
     Ok(Outcome::Written { differences, backup: kept })
 }
 
 /// Takes the changes of `file` out of it. The error is a predicate, with the file as its subject.
-pub(super) fn take_out(file: &SettingsFile, is_own: impl Fn(&Value) -> bool) -> Result<Outcome, String> {
+pub(super) fn take_out(file: &SettingsFile, is_own: impl Fn(&Value, bool) -> bool) -> Result<Outcome, String> {
     let path = real_path(&file.path)?;
     let Some(text) = read(&path)? else { return Ok(Outcome::Absent) };
     let backup = backup_of(&path);
     let saved = read(&backup)?;
     edit::check(file.format, &text).map_err(untouched)?;
-    if !edit::holds(file.format, &text, &file.changes, &is_own) {
+    let holds = |text: &str| edit::holds(file.format, text, &file.changes, |value| is_own(value, saved.is_some()));
+    if !holds(&text) {
         return Ok(Outcome::Absent);
     }
     // One that holds the changes itself says nothing of how it was before them.
-    let original = saved.as_deref().filter(|saved| !edit::holds(file.format, saved, &file.changes, &is_own));
+    let original = saved.as_deref().filter(|saved| !holds(saved));
     let after = edit::take_out(file.format, &text, &file.changes, original).map_err(untouched)?;
     check_writable(&path)?;
     let is_all = |blank: &str| after.trim() == blank.trim();
     if saved.is_none() && (after.trim().is_empty() || after.trim() == "{}" || is_all(file.blank)) {
-        fs::remove_file(&path).map_err(unwritable)?;
+        fs::remove_file(&path).map_err(|error| unwritable(&error))?;
         return Ok(Outcome::Deleted);
     }
-    replace(&path, &after, Readers::AsBefore).map_err(unwritable)?;
+    replace(&path, &after, Readers::AsBefore).map_err(|error| unwritable(&error))?;
     if saved.as_deref() == Some(after.as_str()) {
-        fs::remove_file(&backup).map_err(unwritable)?;
+        // It has the rights that the file had before a key was in it.
+        let rights = fs::metadata(&backup).map(|metadata| metadata.permissions());
+        let restored =
+            rights.and_then(|rights| fs::set_permissions(&path, rights)).and_then(|()| fs::remove_file(&backup));
+        restored.map_err(|error| unwritable(&error))?;
         return Ok(Outcome::TakenOut(None));
     }
     Ok(Outcome::TakenOut(saved.map(|_| backup)))
@@ -133,7 +140,7 @@ fn untouched(problem: impl std::fmt::Display) -> String {
     format!("{problem}; nothing was changed")
 }
 
-fn unwritable(error: io::Error) -> String {
+fn unwritable(error: &io::Error) -> String {
     format!("cannot be written: {error}")
 }
 

@@ -48,10 +48,21 @@ fn judge(told: &[(&str, Option<String>); 2], name: &str, window: u64) -> Result<
 /// Whether `url` leads to the address at which this machine serves.
 pub(in crate::cli::setup) fn is_ours(url: &str, own_host: &str, own_port: u16) -> bool {
     let Ok(url) = url.trim().parse::<Uri>() else { return false };
-    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-    let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     let port = url.port_u16().or(if url.scheme_str() == Some("https") { Some(443) } else { Some(80) });
-    (is_loopback || host == own_host) && port == Some(own_port)
+    (is_loopback_host(host(&url)) || host(&url) == own_host) && port == Some(own_port)
+}
+
+/// Whether `url` leads to this machine.
+pub(in crate::cli::setup) fn is_loopback(url: &str) -> bool {
+    url.trim().parse::<Uri>().is_ok_and(|url| is_loopback_host(host(&url)))
+}
+
+fn host(url: &Uri) -> &str {
+    url.host().unwrap_or_default().trim_matches(['[', ']'])
+}
+
+fn is_loopback_host(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The window of a model that is not in the list: most models have this one.

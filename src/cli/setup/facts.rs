@@ -14,7 +14,6 @@ use tokio::time::timeout;
 
 use crate::cli::config::Config;
 use crate::cli::error::CliError;
-use crate::cli::models;
 use crate::models::Models;
 use crate::models::effort::Effort;
 use crate::models::live::LiveCatalogue;
@@ -159,7 +158,7 @@ pub(in crate::cli) enum Running {
     /// The proxy; it asks for another key than the one that was sent.
     Locked,
     /// The proxy, with its models.
-    Yes(Models),
+    Yes(Arc<Models>),
 }
 
 /// Asks the proxy at `config`'s address for its models.
@@ -176,7 +175,7 @@ pub(in crate::cli) async fn running(config: &Config) -> Result<Running, CliError
         Some((StatusCode::OK, body)) => {
             let models = config.models();
             LiveCatalogue::parse(&body).into_iter().for_each(|live| models.set_live(live));
-            Running::Yes(models)
+            Running::Yes(Arc::new(models))
         }
         Some((StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _)) => Running::Locked,
         Some(_) => Running::Other,
@@ -184,8 +183,12 @@ pub(in crate::cli) async fn running(config: &Config) -> Result<Running, CliError
     })
 }
 
-/// The facts for settings that are shown or written, with a key of the proxy's only if `with_key`.
-pub(in crate::cli) async fn gather(config: &Config, with_key: bool) -> Result<Facts, CliError> {
+/// The facts for settings, with a key of the proxy's only if `with_key`. Where no proxy runs, `elsewhere` has the models.
+pub(in crate::cli) async fn gather(
+    config: &Config,
+    with_key: bool,
+    elsewhere: impl AsyncFnOnce() -> Result<Arc<Models>, CliError>,
+) -> Result<Facts, CliError> {
     let found = running(config).await?;
     let is_open = !config.has_key && !matches!(found, Running::Locked);
     let key = match &config.client_key {
@@ -200,8 +203,8 @@ pub(in crate::cli) async fn gather(config: &Config, with_key: bool) -> Result<Fa
         }
     };
     let models = match found {
-        Running::Yes(models) => Arc::new(models),
-        Running::No | Running::Other | Running::Locked => models::known(config).await?,
+        Running::Yes(models) => models,
+        Running::No | Running::Other | Running::Locked => elsewhere().await?,
     };
     Ok(Facts::new(config, key, &models))
 }

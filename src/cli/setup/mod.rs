@@ -25,14 +25,15 @@ use crate::catalogue::Catalogue;
 use crate::cli::config::Config;
 use crate::cli::config::args::SetupArguments;
 use crate::cli::error::CliError;
+use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
 use crate::cli::setup::apply::Outcome;
 use crate::cli::setup::change::SettingsFile;
 use crate::cli::setup::edit::Difference;
 use crate::cli::setup::facts::{ClientKey, Facts, YOUR_KEY};
 use crate::cli::setup::places::Places;
 use crate::cli::setup::tool::{Snippet, Tool};
-use crate::cli::variable;
-use crate::credentials::TokenSupplier;
+use crate::cli::{models, variable};
+use crate::credentials::{TokenSupplier, open_store};
 use crate::models::Models;
 use crate::platform::HttpClient;
 use crate::upstream::Upstream;
@@ -52,37 +53,45 @@ pub(super) async fn set_up(
     if arguments.with_key && config.client_key.is_none() {
         return Err(option("--with-key", "no key is known here; name it with API_KEY or --api-key-file"));
     }
-    let facts = facts::gather(config, arguments.with_key).await?;
-    let files = (tool.files)(&facts, &places);
-    let is_own = |value: &Value| {
-        let url = value.as_str().unwrap_or_default();
-        claude_window::is_ours(url, &config.host, config.port)
-    };
+    let elsewhere = async || if arguments.remove { last_known(config) } else { models::known(config).await };
+    let facts = facts::gather(config, arguments.with_key, elsewhere).await?;
     if !arguments.write && !arguments.remove {
         return show(tool, &facts, &places, output);
     }
-    let flag = if arguments.write { "--write" } else { "--remove" };
+    change(config, tool, &facts, &places, arguments.write, output)
+}
+
+/// Writes the settings into a tool's files, or takes them out.
+fn change(
+    config: &Config,
+    tool: &Tool,
+    facts: &Facts,
+    places: &Places<'_>,
+    writes: bool,
+    output: &mut impl Write,
+) -> Result<(), CliError> {
+    let flag = if writes { "--write" } else { "--remove" };
+    let files = (tool.files)(facts, places);
     if files.is_empty() {
-        return Err(option(flag, &format!("the settings of {name} are only shown; leave {flag} out")));
+        return Err(option(flag, &format!("the settings of {} are only shown; leave {flag} out", tool.name)));
     }
     if !places.has_home {
         return Err(option(flag, "this user has no home directory"));
     }
-    let mut is_first_there = true;
+    let is_own = |value: &Value, was_written: bool| {
+        let url = value.as_str().unwrap_or_default();
+        claude_window::is_ours(url, &config.host, config.port) || was_written && claude_window::is_loopback(url)
+    };
     for (index, file) in files.iter().enumerate() {
         let named = |problem| option(flag, &format!("{} {problem}", file.path.display()));
-        if arguments.write {
-            tell(file, &apply::write(file, is_own).map_err(named)?, output)?;
-        } else if is_first_there {
-            let outcome = apply::take_out(file, is_own).map_err(named)?;
-            is_first_there = index > 0 || outcome != Outcome::Absent;
-            tell(file, &outcome, output)?;
+        let outcome = if writes { apply::write(file, is_own) } else { apply::take_out(file, is_own) }.map_err(named)?;
+        tell(file, &outcome, output)?;
+        // Files beside the first say nothing of whose they are.
+        if index == 0 && outcome == Outcome::Absent {
+            break;
         }
     }
-    if arguments.write {
-        finish(tool, &facts, output)?;
-    }
-    Ok(())
+    if writes { finish(tool, facts, output) } else { Ok(()) }
 }
 
 /// The tool called `name`; the error lists them all.
@@ -227,6 +236,13 @@ pub(super) fn remembered(config: &Config, client: &HttpClient, supplier: &TokenS
         drop(Catalogue::new(upstream, models.clone()).with_cache(Box::new(cache)));
     }
     models
+}
+
+/// The same, for what is taken out: no network and no login are needed for that.
+fn last_known(config: &Config) -> Result<Arc<Models>, CliError> {
+    let client = HttpClient::new(CONNECT_TIMEOUT)?;
+    let supplier = TokenSupplier::new(open_store(&config.store, &config.environment), issuer(config, &client));
+    Ok(remembered(config, &client, &supplier))
 }
 
 fn option(option: &str, problem: &str) -> CliError {

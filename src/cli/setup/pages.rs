@@ -3,6 +3,8 @@
 //! * In a page the text between two comments is made; the rest of it is written by hand.
 //! * `just client-pages` writes it anew. The pages show the places of Linux, so they are checked there.
 
+#![allow(clippy::expect_used, reason = "a test may panic")]
+
 use std::path::{Path, PathBuf};
 
 use crate::cli::setup::edit;
