@@ -20,7 +20,7 @@ pub(crate) enum Readers {
 /// Puts `text` in the place of the file at `path`, which need not be there, nor its directory.
 pub(crate) fn replace(path: &Path, text: &str, readers: Readers) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
+    create_directory(directory)?;
     // tempfile creates its files 0600.
     let mut temporary = tempfile::Builder::new().prefix(".codex-proxy.").suffix(".tmp").tempfile_in(directory)?;
     temporary.write_all(text.as_bytes())?;
@@ -31,6 +31,14 @@ pub(crate) fn replace(path: &Path, text: &str, readers: Readers) -> io::Result<(
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// A new directory is its user's alone, too.
+fn create_directory(directory: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(directory)
 }
 
 /// Whether the file's rights forbid its owner to write: something else manages it.

@@ -209,6 +209,12 @@ fn a_key_is_written_only_when_asked_for() {
     }
     let said = run(&["--write"]);
     assert!(said.contains("stays \"***\"") && !said.contains("look-for-me"), "a key is the user's: {said}");
+    let mut command =
+        home.command(&["setup", "aider", "--write", "--with-key", "--port", "4711", "--upstream-url", NOBODY]);
+    let output = command.env("API_KEY", "look-for-me").output().expect("it runs");
+    let said = text(&output.stdout);
+    assert!(said.contains("openai-api-key: \"***\"") && !said.contains("look-for-me"), "{said}");
+    assert!(fs::read_to_string(home.path().join(".aider.conf.yml")).expect("there").contains("look-for-me"));
     let output = set_up(&home, &["claude-code", "--with-key"]);
     assert_eq!(output.status.code(), Some(2), "no key is known: {output:?}");
 }

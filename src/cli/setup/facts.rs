@@ -91,18 +91,22 @@ impl Facts {
         }
     }
 
-    /// Puts the facts into the places of a template.
-    pub(in crate::cli) fn fill(&self, template: &str) -> String {
+    /// Puts the facts into the places of a template in `language`, in which they stand inside quotes, in a shell without.
+    pub(in crate::cli) fn fill(&self, template: &str, language: &str) -> String {
         let output = self.models.first().map_or(USUAL_OUTPUT, |model| model.max_output_tokens);
-        let (window, output) = (self.window().to_string(), output.to_string());
+        let inside = |text: &str| match language {
+            "bash" => shell_word(text),
+            "powershell" => text.replace('\'', "''"),
+            _ => serde_json::Value::from(text).to_string().trim_matches('"').to_owned(),
+        };
         let places = [
             ("<base>", self.base_url()),
             ("<root>", self.root.clone()),
-            ("<key>", self.key_text().to_owned()),
-            ("<model>", self.main().to_owned()),
-            ("<small>", self.small.clone()),
-            ("<window>", window),
-            ("<output>", output),
+            ("<key>", inside(self.key_text())),
+            ("<model>", inside(self.main())),
+            ("<small>", inside(&self.small)),
+            ("<window>", self.window().to_string()),
+            ("<output>", output.to_string()),
         ];
         places.iter().fold(template.to_owned(), |text, (place, fact)| text.replace(place, fact))
     }
@@ -141,6 +145,16 @@ pub(in crate::cli) fn address(config: &Config) -> String {
         host => host.to_owned(),
     };
     format!("http://{host}:{}", config.port)
+}
+
+/// Writes `text` as one word of a shell, quoted if it has other letters than names have.
+pub(in crate::cli) fn shell_word(text: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-/:".contains(letter);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// Whether `key` stands for a key and is none.
@@ -242,3 +256,18 @@ const USUAL_OUTPUT: u64 = 128_000;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Larger than any list of models.
 const LARGEST: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_stays_one_word_wherever_it_is_put() {
+        let key = ClientKey::Given(Secret::new("a'b\"; $(x) `y`"));
+        let facts = Facts { key, ..Facts::nothing() };
+        assert_eq!(facts.fill("K=<key>", "bash"), r#"K='a'\''b"; $(x) `y`'"#);
+        assert_eq!(facts.fill("k = \"<key>\"", "python"), r#"k = "a'b\"; $(x) `y`""#);
+        assert_eq!(facts.fill("$k = '<key>'", "powershell"), r#"$k = 'a''b"; $(x) `y`'"#);
+        assert_eq!(Facts::nothing().fill("K=<key>", "bash"), "K=any");
+    }
+}

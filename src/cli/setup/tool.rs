@@ -39,13 +39,10 @@ impl Shown {
         match self {
             Self::Nothing => Vec::new(),
             Self::Made(make) => make(facts, places),
-            Self::Templates(templates) => {
-                let fill = |text: &str| facts.fill(text);
-                templates
-                    .iter()
-                    .map(|(place, language, text)| Snippet::new(fill(place), language, &fill(text)))
-                    .collect()
-            }
+            Self::Templates(templates) => templates
+                .iter()
+                .map(|(place, language, text)| Snippet::new(*place, language, &facts.fill(text, language)))
+                .collect(),
         }
     }
 }

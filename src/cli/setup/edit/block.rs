@@ -9,25 +9,42 @@ use serde_json::Value;
 
 use crate::cli::setup::change::{Change, Rule};
 
-/// Adds the block of `changes` to `text`, or renews it.
-pub(super) fn merge(text: &str, changes: &[Change]) -> Result<String, String> {
+/// Adds the block of `changes` to `text`, or renews it. Also returns the changes that are new there, and those that are left out
+/// because the file has the key already.
+pub(super) fn merge<'c>(text: &str, changes: &'c [Change]) -> Result<Merged<'c>, String> {
     let (before, rest) = parts(text)?;
     let user = format!("{before}{rest}");
     check(&user, changes)?;
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let mut added = Vec::new();
+    let (mut block, mut added, mut kept) = (vec![BEGIN.to_owned()], Vec::new(), Vec::new());
     for change in changes {
-        let own_line = change.path.first().and_then(|key| line_of(&user, key));
-        match own_line {
-            Some(_) if matches!(change.rule, Rule::Preset | Rule::Key) => {}
+        match change.path.first().and_then(|key| line_of(&user, key)) {
+            Some((_, value)) if matches!(change.rule, Rule::Preset | Rule::Key) => {
+                kept.push((change, value.to_owned()));
+            }
             Some((line, _)) => {
                 return Err(format!("sets {} itself in line {line}; take it out there first", change.path.join(".")));
             }
-            None => added.extend(lines(change)),
+            None => {
+                let own = lines(change);
+                if own.iter().any(|line| position(text, line).is_none()) {
+                    added.push(change);
+                }
+                block.extend(own);
+            }
         }
     }
-    let block = [&[BEGIN.to_owned()][..], &added, &[END.to_owned()]].concat().join(newline);
-    Ok(format!("{before}{block}{newline}{rest}"))
+    block.push(END.to_owned());
+    Ok(Merged { text: format!("{before}{}{newline}{rest}", block.join(newline)), added, kept })
+}
+
+/// A text with the block.
+pub(super) struct Merged<'c> {
+    pub(super) text: String,
+    /// The changes that are new in it.
+    pub(super) added: Vec<&'c Change>,
+    /// The changes whose keys the file has already, with their values.
+    pub(super) kept: Vec<(&'c Change, String)>,
 }
 
 /// Takes the block out of `text`.
@@ -92,7 +109,7 @@ fn check(user: &str, changes: &[Change]) -> Result<(), String> {
 }
 
 /// The line in which `text` sets the root's `key`, and its value.
-pub(super) fn line_of<'t>(text: &'t str, key: &str) -> Option<(usize, &'t str)> {
+fn line_of<'t>(text: &'t str, key: &str) -> Option<(usize, &'t str)> {
     let mut found = (1..).zip(text.lines());
     found.find_map(|(number, line)| {
         let (name, value) = line.split_once(':')?;

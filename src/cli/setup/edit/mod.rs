@@ -54,12 +54,14 @@ pub(super) fn merge(format: Format, text: &str, changes: &[Change]) -> Result<(S
         Format::Toml => merge_into(TomlText::parse(text)?, changes, &mut told)?,
         Format::Yaml => {
             let merged = block::merge(text, changes)?;
-            if merged != text {
-                told.extend(
-                    changes.iter().map(|change| Difference::Added(change.path.join("."), change.value.clone())),
-                );
-            }
-            merged
+            let added =
+                |change: &&Change| Difference::Added(change.path.join("."), shadow(change, change.value.clone()));
+            told.extend(merged.added.iter().map(added));
+            let kept = |(change, value): &(&Change, String)| {
+                Difference::Kept(change.path.join("."), shadow(change, value.trim_matches(['"', '\'']).into()))
+            };
+            told.extend(merged.kept.iter().map(kept));
+            merged.text
         }
     };
     Ok((merged, told))

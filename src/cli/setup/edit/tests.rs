@@ -240,6 +240,8 @@ fn yaml_gets_a_block_above_it_only_where_that_is_safe() {
     let after = add("# mine\r\ndark-mode: true\r\nmodel: x\r\n", &changes).expect("merged");
     assert!(after.contains("openai-api-base: \"http://u\"\r\n# codex-proxy setup: end\r\n# mine\r\n"), "{after}");
     assert!(!after.contains("model: \"m\""), "{after}");
+    let told = merge(Format::Yaml, &after, &changes).expect("merged").1;
+    assert_eq!(told, [Difference::Kept("model".into(), "x".into())]);
     let after = add("- model_id: other\n", &list).expect("merged");
     assert!(after.contains("\n- model_id: \"m\"\n  aliases: [\"a\"]\n# codex"), "{after}");
     assert_eq!(add(&after, &list).expect("merged"), after);

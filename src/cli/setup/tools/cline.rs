@@ -7,12 +7,7 @@ pub(super) const TOOL: Tool = Tool {
     title: "Cline",
     files: no_files,
     shown: Shown::Made(|facts, _| {
-        let command = format!(
-            "cline auth -p openai-compatible -b {} -k {} -m {}",
-            facts.base_url(),
-            facts.key_text(),
-            facts.main()
-        );
+        let command = facts.fill("cline auth -p openai-compatible -b <base> -k <key> -m <model>", "bash");
         let panel = format!(
             "API Provider: OpenAI Compatible\nBase URL:     {}\nAPI Key:      {}\nModel ID:     {}\nContext Window Size: {}\n",
             facts.base_url(),

@@ -29,14 +29,23 @@ fn configuration(facts: &Facts) -> String {
             "  - name: {id}\n    provider: openai\n    model: {id}\n    apiBase: {base}\n    apiKey: {key}\n    \
              roles: [chat, edit, apply]\n    capabilities: [tool_use{image}]\n    defaultCompletionOptions:\n      \
              contextLength: {context}\n      maxTokens: {output}\n",
-            id = model.id,
+            id = yaml_word(&model.id),
             base = facts.base_url(),
-            key = serde_json::Value::from(facts.key_text()),
+            key = yaml_word(facts.key_text()),
             context = model.context_window,
             output = model.max_output_tokens,
         );
     }
     text
+}
+
+/// Quoted, unless it cannot be anything but a text.
+fn yaml_word(text: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    let is_text = text.starts_with(|letter: char| letter.is_ascii_alphabetic()) && text.chars().all(is_plain);
+    let is_word =
+        ["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
+    if is_text && !is_word { text.to_owned() } else { serde_json::Value::from(text).to_string() }
 }
 
 fn launch(facts: &Facts, _: &Places<'_>, scene: &Scene<'_>) -> Launch {

@@ -122,6 +122,6 @@ unset ANTHROPIC_API_KEY",
 const POWERSHELL_VARIABLES: (&str, &str, &str) = (
     "In PowerShell",
     "powershell",
-    "$env:OPENAI_BASE_URL = $env:OPENAI_API_BASE = \"<base>\"; $env:OPENAI_API_KEY = \"<key>\"
-$env:ANTHROPIC_BASE_URL = \"<root>\"; $env:ANTHROPIC_AUTH_TOKEN = \"<key>\"",
+    "$env:OPENAI_BASE_URL = $env:OPENAI_API_BASE = '<base>'; $env:OPENAI_API_KEY = '<key>'
+$env:ANTHROPIC_BASE_URL = '<root>'; $env:ANTHROPIC_AUTH_TOKEN = '<key>'",
 );
