@@ -40,6 +40,10 @@ test-slow:
 snapshots:
     INSTA_UPDATE=always cargo test --locked --test translation translated_as_ever
 
+# Write the settings in docs/clients anew from the table of tools
+client-pages:
+    WRITE_CLIENT_PAGES=1 cargo test --locked --lib the_pages_say_what_the_table_says
+
 # Type-check everything, the quickest answer
 check:
     cargo check --locked --all-targets

@@ -205,7 +205,7 @@ async fn workspace(config: &Config, client: &HttpClient, login: Option<&Login>, 
 
 /// Whether Claude Code, where it asks this program, takes its model for a larger one.
 fn claude_code(config: &Config, models: &Models) -> Option<Finding> {
-    Some(match setup::examine(config, models)? {
+    Some(match setup::examine_claude(config, models)? {
         Ok(text) => Verdict::Fine.about("claude", text),
         Err(problem) => Verdict::Doubtful.about("claude", problem),
     })

@@ -49,6 +49,9 @@ pub enum CliError {
     /// The command's output is closed.
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
+    /// A tool could not be started.
+    #[error("{0}")]
+    Tool(String),
     /// A defect of this program.
     #[error("internal error: {0}")]
     Internal(String),
@@ -68,6 +71,7 @@ impl CliError {
             | Self::Login(_)
             | Self::Client(_)
             | Self::Output(_)
+            | Self::Tool(_)
             | Self::Internal(_)
             | Self::Reported => ExitCode::FAILURE,
         }

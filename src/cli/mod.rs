@@ -29,9 +29,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, FromArgMatches as _};
 
-use crate::cli::config::args::{Command, CommandLine, Options, SetupArguments, SetupClient};
+use crate::cli::config::args::{Command, CommandLine, Options};
 use crate::cli::config::{Config, config_file};
 use crate::cli::error::CliError;
 use crate::credentials::{Environment, process};
@@ -43,7 +43,7 @@ pub fn main() -> ExitCode {
     if env::args_os().nth(1).is_some_and(|first| first == process::ARGUMENT) {
         return process::answer(io::stdin(), &mut io::stdout());
     }
-    let line = match CommandLine::try_parse() {
+    let line = match parse(env::args_os()) {
         Ok(line) => line,
         Err(error) if error.use_stderr() => return fail(&usage(&error.to_string()), ExitCode::from(2)),
         Err(help) => return help.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
@@ -54,6 +54,25 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Parses a command line. The help of `setup` and `run` shows their own options alone: tools are set up without the others.
+fn parse(words: impl IntoIterator<Item = OsString>) -> Result<CommandLine, clap::Error> {
+    let mut command = CommandLine::command();
+    // Before it is built, a subcommand lacks the options that all have.
+    command.build();
+    for own in ["setup", "run"] {
+        command = command.mut_subcommand(own, |command| {
+            command.mut_args(|argument| {
+                let is_shared = argument.is_global_set() && !OWN_OPTIONS.contains(&argument.get_id().as_str());
+                argument.hide(is_shared)
+            })
+        });
+    }
+    CommandLine::from_arg_matches(&command.try_get_matches_from(words)?)
+}
+
+/// The shared options that the help of `setup` and `run` shows: where the proxy is, and its key.
+const OWN_OPTIONS: [&str; 4] = ["host", "port", "api_key_file", "help"];
+
 fn run(line: CommandLine) -> Result<(), CliError> {
     let command = line.command.clone().unwrap_or_default();
     let mut output = io::stdout();
@@ -63,13 +82,14 @@ fn run(line: CommandLine) -> Result<(), CliError> {
         return Ok(output.write_all(&script)?);
     }
     let (options, warnings) = options(line, &command)?;
-    let _log = start_log(&options, &command)?;
+    let log = start_log(&options, &command)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     let config = Config::resolve(options, variable)?;
     let mut output = terminal::Escaped(output);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut started = None;
     let outcome = runtime.block_on(async {
         match command {
             Command::Serve => serve::serve(&config, &mut output).await,
@@ -78,15 +98,19 @@ fn run(line: CommandLine) -> Result<(), CliError> {
             Command::Status(format) => account::show(&config, format, &mut output).await,
             Command::Login(login) => account::log_in(&config, login, &mut output).await,
             Command::Logout(logout) => account::log_out(&config, logout, &mut output).await,
-            Command::Setup(SetupArguments { client: SetupClient::ClaudeCode(arguments) }) => {
-                setup::claude_code(&config, arguments, &mut output).await
+            Command::Setup(arguments) => setup::set_up(&config, arguments, &mut output).await,
+            Command::Run(arguments) => {
+                started = Some(setup::run::prepare(&config, &arguments).await?);
+                Ok(())
             }
             Command::Doctor => doctor::examine(&config, &mut output).await,
             Command::Completions(_) => Ok(()),
         }
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
-    outcome
+    // A tool that takes this process's place leaves no time for lines that are not written yet.
+    drop(log);
+    outcome.and_then(|()| started.map_or(Ok(()), |tool| Err(tool.start())))
 }
 
 /// Merges flags, environment and configuration file. The demo reads only a file named explicitly. Also returns warnings

@@ -1,5 +1,7 @@
 //! Tests of the command line.
 
+use clap::Parser as _;
+
 use super::*;
 
 #[test]
@@ -39,5 +41,23 @@ fn a_usage_error_is_one_line() {
         let line = usage(&error.to_string());
         assert!(!line.contains('\n') && line.ends_with("see codex-proxy --help"), "{line}");
         assert!(!line.contains("error:") && line.contains(words[1]), "{line}");
+    }
+}
+
+#[test]
+fn the_arguments_of_a_tool_are_its_own() {
+    let words = ["codex-proxy", "run", "--port", "1", "claude", "-p", "--help", "--port", "2", "--", "-x"];
+    let line = parse(words.map(OsString::from)).expect("a command line");
+    let Some(Command::Run(arguments)) = line.command else { panic!("{:?}", line.command) };
+    assert_eq!(line.options.port, Some(1));
+    assert_eq!(arguments.command, ["claude", "-p", "--help", "--port", "2", "--", "-x"]);
+}
+
+#[test]
+fn the_help_of_setup_and_run_is_short() {
+    for (command, own) in [("setup", "--write"), ("run", "TOOL")] {
+        let help = parse(["codex-proxy", command, "--help"].map(OsString::from)).expect_err("help").to_string();
+        assert!(help.contains(own) && help.contains("--port") && !help.contains("--max-body-size"), "{help}");
+        assert!(help.lines().count() < 20, "{help}");
     }
 }

@@ -1,3 +1,4 @@
-//! Checks of the user's files that do not depend on their contents.
+//! The user's files, whatever they hold: whom they may be trusted from, and how one is replaced.
 
+pub(crate) mod replace;
 pub(crate) mod trust;

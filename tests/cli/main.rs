@@ -9,6 +9,8 @@ mod log;
 mod login;
 mod options;
 mod program;
+#[cfg(unix)]
+mod run;
 mod secrets;
 mod setup;
 mod signals;

@@ -6,6 +6,7 @@
 #![expect(clippy::doc_markdown, reason = "the comments are the help text, where backticks would show")]
 #![allow(rustdoc::bare_urls, reason = "so would angle brackets")]
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
@@ -50,8 +51,10 @@ pub enum Command {
     Login(LoginArguments),
     /// Sign out and remove the login from its store
     Logout(LogoutArguments),
-    /// Print a client's settings, or write them
+    /// Show a tool's settings for this proxy, or write them into its file
     Setup(SetupArguments),
+    /// Start a tool with settings for this proxy, without a change of its files
+    Run(RunArguments),
     /// Check port, login, network and clock, and say how to fix each problem
     Doctor,
     /// Print a completion script for a shell
@@ -85,27 +88,30 @@ pub struct LogoutArguments {
     pub revoke: bool,
 }
 
-/// Which client to set up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+/// What `setup` does, and for which tool.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct SetupArguments {
-    /// The client.
-    #[command(subcommand)]
-    pub client: SetupClient,
-}
-
-/// A client that can be set up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
-pub enum SetupClient {
-    /// Environment of Claude Code: address, models and window, from the account's own list
-    ClaudeCode(ClaudeCodeArguments),
-}
-
-/// How Claude Code is set up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
-pub struct ClaudeCodeArguments {
-    /// Put it into ~/.claude/settings.json, where everything else stays
+    /// The tool; without one, the tools are listed
+    #[arg(value_name = "TOOL")]
+    pub tool: Option<String>,
+    /// Put the settings into the tool's own file, where everything else stays
     #[arg(long)]
     pub write: bool,
+    /// Take them out of it again
+    #[arg(long, conflicts_with = "write")]
+    pub remove: bool,
+    /// Show or write the key of API_KEY, --api-key or --api-key-file in place of a placeholder
+    #[arg(long)]
+    pub with_key: bool,
+}
+
+/// The tool that `run` starts.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct RunArguments {
+    /// The tool, and its own arguments; options of codex-proxy's stand before it
+    #[arg(value_names = ["TOOL", "ARGS"], required = true, trailing_var_arg = true, num_args = 1..)]
+    pub command: Vec<OsString>,
 }
 
 /// The shell to complete in.
@@ -234,6 +240,8 @@ Examples:
   codex-proxy --api-key-file keys.txt       keys that clients must send, one a line
   codex-proxy --model-alias gpt-4o=gpt-6-luna
                                             let tools that insist on gpt-4o have gpt-6-luna
+  codex-proxy setup opencode                show a tool's settings; --write puts them into its file
+  codex-proxy run claude                    start a tool with them, and change none of its files
   codex-proxy doctor                        find out why it does not work
 
 Point a client at it with OPENAI_BASE_URL=http://localhost:9879/v1 and any API key.

@@ -19,6 +19,7 @@ use crate::credentials::{Environment, StoreChoice, StoreOptions};
 use crate::models::Models;
 use crate::models::tier::Tiers;
 use crate::platform::Cores;
+use crate::secret::Secret;
 use crate::server::guard::Guard;
 use crate::server::guard::host::HostPolicy;
 use crate::server::guard::key::Keys;
@@ -42,6 +43,8 @@ pub struct Config {
     pub threads: usize,
     /// Whether the API needs a key.
     pub has_key: bool,
+    /// The first of the keys, for tools that are set up or started here.
+    pub client_key: Option<Secret>,
     /// The server's settings.
     pub server: ServerSettings,
     /// The model aliases, from and to.
@@ -72,11 +75,13 @@ impl Config {
         }
         check_home(&options, &environment)?;
         let host = options.host.clone().unwrap_or_else(|| "localhost".to_owned());
-        let guard = guard(&options, &host, &admin_key, &environment)?;
+        let keys = keys(&options, &environment)?;
+        let guard = guard(&options, &host, &admin_key, &keys)?;
         Ok(Self {
             store: store(&options),
             port: options.port.unwrap_or(DEFAULT_PORT),
             has_key: !guard.api_keys.is_empty(),
+            client_key: keys.first().map(|key| Secret::new(key.trim())),
             server: server(&options, guard, &environment)?,
             aliases: options.model_alias.into_iter().map(|alias| (alias.from, alias.to)).collect(),
             default_model: options.default_model,
@@ -187,7 +192,17 @@ fn store(options: &Options) -> StoreOptions {
     }
 }
 
-fn guard(options: &Options, host: &str, admin_key: &str, environment: &Environment) -> Result<Guard, CliError> {
+/// The keys of the options and of the file, in this order.
+fn keys(options: &Options, environment: &Environment) -> Result<Vec<String>, CliError> {
+    if options.api_key.iter().any(|key| key.trim().is_empty()) {
+        let problem = "a key must not be blank".to_owned();
+        return Err(CliError::Option { option: "--api-key".to_owned(), problem });
+    }
+    let from_file = options.api_key_file.as_deref().map(|path| keys::read(&environment.expand(path)));
+    Ok([options.api_key.clone(), from_file.transpose()?.unwrap_or_default()].concat())
+}
+
+fn guard(options: &Options, host: &str, admin_key: &str, keys: &[String]) -> Result<Guard, CliError> {
     let wrong = |option: &str, problem: String| CliError::Option { option: option.to_owned(), problem };
     // An IPv6 address needs brackets wherever a host may have a port.
     let own = if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
@@ -201,12 +216,7 @@ fn guard(options: &Options, host: &str, admin_key: &str, environment: &Environme
     let origins = OriginPolicy::new(options.allow_origin.iter().map(String::as_str)).map_err(|origin| {
         wrong("--allow-origin", format!("{origin:?} is not an origin; name each one like https://app.example"))
     })?;
-    if options.api_key.iter().any(|key| key.trim().is_empty()) {
-        return Err(wrong("--api-key", "a key must not be blank".to_owned()));
-    }
-    let from_file = options.api_key_file.as_deref().map(|path| keys::read(&environment.expand(path)));
-    let from_file = from_file.transpose()?.unwrap_or_default();
-    let api_keys = Keys::new(options.api_key.iter().chain(&from_file).map(String::as_str));
+    let api_keys = Keys::new(keys.iter().map(String::as_str));
     Ok(Guard { hosts: allowed, origins, api_keys, needs_key: false, admin_keys: Keys::new([admin_key]) })
 }
 
@@ -270,11 +280,8 @@ mod tests {
 
     #[test]
     fn a_named_backend_serves_fedramp_workspaces_too() {
-        let access = |fedramp| crate::credentials::Access {
-            token: crate::secret::Secret::new("t"),
-            account_id: "a".to_owned(),
-            fedramp,
-        };
+        let access =
+            |fedramp| crate::credentials::Access { token: Secret::new("t"), account_id: "a".to_owned(), fedramp };
         let usual = resolve(Options::default()).expect("a configuration").upstream;
         assert_eq!(usual.url_for(&access(false)), "https://chatgpt.com/backend-api/codex");
         assert_eq!(usual.url_for(&access(true)), "https://gov.chatgpt.com/backend-api/codex");

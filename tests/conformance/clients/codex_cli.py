@@ -2,6 +2,7 @@
 
 import json
 
+import setup
 from checks import BASE_URL, MODEL, assert_whole, check, run, scenario
 from command import Run
 
@@ -28,17 +29,6 @@ PLAIN_TOOLS = "gpt-6-1-sol"
 
 # The one model of the client's own list to which it offers apply_patch itself; its successor answers.
 RETIRED = "gpt-5.5"  # retired since 2026-10-14
-
-# What README has for a file of the client's own, but for the address.
-PROFILE = f"""
-model = "{MODEL}"
-model_provider = "codex-proxy"
-
-[model_providers.codex-proxy]
-name = "OpenAI"
-base_url = "{BASE_URL}"
-wire_api = "responses"
-"""
 
 # The one provider name by which the client leaves compaction to the backend; by any other it asks for a summary itself.
 BACKEND_COMPACTS = "OpenAI"
@@ -72,15 +62,6 @@ def custom_tool_round():
     changes = [event["item"] for event in output.events() if event.get("item", {}).get("type") == "file_change"]
     assert changes and changes[-1]["status"] == "completed", output.tail()
     assert "rerouted" not in output.stdout and "flagged" not in output.stdout, output.stdout
-    assert_whole(_message(output))
-
-
-@check("a profile of its own, as README has it")
-def profile():
-    this = Run()
-    this.write("home/codex-proxy.config.toml", PROFILE)
-    output = _run(this, "--profile", "codex-proxy", "Hello!")
-    assert output.code == 0, output.tail()
     assert_whole(_message(output))
 
 
@@ -142,5 +123,7 @@ def _fails(output):
     assert output.code != 0, output.tail()
     assert any(event["type"] == "turn.failed" for event in output.events()), output.tail()
 
-
+PROMPT = ("exec", "--json", "--skip-git-repo-check", "Hello!")
+setup.written("codex", "codex", PROMPT, _message, ("--profile", "codex-proxy"))
+setup.started("codex", PROMPT, _message)
 run()
