@@ -131,6 +131,7 @@ fn assemble(app: Arc<App>, api: Router<Arc<App>>) -> Router {
         .nest("/v1", api.clone())
         .merge(api)
         .merge(routes::messages::probes())
+        .route("/backend-api/wham/accounts/check", get(routes::account::check))
         .route("/health", get(routes::health::show))
         .route("/metrics", get(observe::metrics::show))
         .route("/admin/credentials", post(routes::admin::store))

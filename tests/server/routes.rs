@@ -120,6 +120,19 @@ async fn guards_see_the_address_that_is_served() {
 }
 
 #[tokio::test]
+async fn a_signed_in_codex_cli_is_told_that_its_workspace_is_served_here() {
+    let proxy = Proxy::start(ServerSettings::default()).await;
+    let check = "GET /backend-api/wham/accounts/check";
+    let answer = proxy.send(&[check, "host: localhost", "chatgpt-account-id: acc-1"], "").await;
+    let expected = serde_json::json!({ "accounts": [{ "id": "acc-1" }], "account_ordering": ["acc-1"] });
+    assert_eq!((answer.status.as_u16(), answer.json()), (200, expected));
+    assert_eq!(proxy.send(&[check, "host: localhost"], "").await.json()["accounts"][0]["id"], "default");
+    let guard = Guard { api_keys: Keys::new(["k"]), ..Guard::default() };
+    let proxy = Proxy::start(ServerSettings { guard, ..ServerSettings::default() }).await;
+    assert_eq!(proxy.send(&[check, "host: localhost", "authorization: Bearer eyJ"], "").await.status, 401);
+}
+
+#[tokio::test]
 async fn a_base_url_that_is_too_long_is_told_what_it_should_be() {
     let proxy = Proxy::start(ServerSettings::default()).await;
     for (method, target) in [
