@@ -22,6 +22,7 @@ use crate::upstream::idle::{StreamError, Watched};
 use crate::upstream::remedy::Treated;
 use crate::upstream::retry::Retries;
 use crate::upstream::{Answered, BackendCall, Cut, Incident, Upstream};
+
 /// An answer up to its first visible event.
 #[derive(Debug)]
 pub struct Opened<M> {
@@ -164,7 +165,7 @@ impl Upstream {
     }
 
     /// Waits before the next attempt, or returns the error if there is none.
-    async fn pause(&self, failed: FailedAttempt, retries: &mut Retries) -> Result<(), ApiError> {
+    pub(super) async fn pause(&self, failed: FailedAttempt, retries: &mut Retries) -> Result<(), ApiError> {
         let failed = failed.masked(&self.supplier);
         self.failed(&failed);
         let Some(delay) = retries.delay(failed.retry, jitter()) else { return Err(failed.error) };
@@ -180,7 +181,7 @@ impl Upstream {
         cut: Cut,
         mut machine: M,
     ) -> Result<Opened<M>, FailedAttempt> {
-        let Answered { response, account } = self.send(call, cut).await?;
+        let Answered { response, account } = self.send(&|access| self.request(access, call, cut)).await?;
         if response.status() != StatusCode::OK {
             return Err(self.refused(response).await);
         }
@@ -220,7 +221,7 @@ impl Upstream {
     }
 
     /// Interprets an error answer.
-    async fn refused(&self, response: Response<ByteStream>) -> FailedAttempt {
+    pub(super) async fn refused(&self, response: Response<ByteStream>) -> FailedAttempt {
         let (head, body) = response.into_parts();
         let body = collect(body, self.settings.idle_timeout, LARGEST_ERROR_BODY).await.unwrap_or_default();
         FailedAttempt::answered(head.status, &head.headers, &body)

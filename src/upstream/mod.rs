@@ -7,12 +7,14 @@
 //!   [`retry`] says, or once with another body from `remedy`: a retired model's successor, or an effort that the model
 //!   supports.
 //! * `when` reads the time of a retry from a failure.
+//! * [`Upstream::call`] asks one of the endpoints beside `/responses`, with the same login, headers and failures.
 //! * [`defaults`]: the default addresses, and checks of an operator's values.
 //! * Dropping the returned futures and streams closes the connection to the backend.
 
 pub mod call;
 pub mod defaults;
 mod encrypted;
+pub mod endpoint;
 pub mod exchange;
 pub mod failed_attempt;
 pub(crate) mod head;
@@ -28,6 +30,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 
 pub use call::BackendCall;
+pub use endpoint::EndpointCall;
 pub use exchange::Opened;
 pub use head::Head;
 
@@ -121,6 +124,15 @@ impl Cut {
     }
 }
 
+/// Writes the request for a login.
+type Write<'a> = &'a (dyn Fn(&Access) -> Result<Request<Bytes>, FailedAttempt> + Send + Sync);
+
+/// Returns the failure of a login whose part `name` no header can hold.
+fn unusable_login(name: &'static str) -> FailedAttempt {
+    let message = format!("the login's {name} holds characters that no header may hold; run `codex-proxy login`");
+    ApiError::new(ErrorKind::NoCredentials, message).into()
+}
+
 /// The client of the backend. Clones share the connection pool and the login.
 #[derive(Clone)]
 pub struct Upstream {
@@ -150,16 +162,16 @@ impl Upstream {
         Self { settings: Arc::new(settings), client, supplier, models, observe: Arc::new(observe) }
     }
 
-    /// Sends `call` with a token that the backend accepts, if one can be had.
-    async fn send(&self, call: &BackendCall, cut: Cut) -> Result<Answered, FailedAttempt> {
+    /// Sends the request that `write` makes for a login, with a token that the backend accepts, if one can be had.
+    async fn send(&self, write: Write<'_>) -> Result<Answered, FailedAttempt> {
         let access = self.supplier.access().await.map_err(FailedAttempt::no_login)?;
-        let answered = self.send_as(&access, call, cut).await?;
+        let answered = self.send_as(&access, write).await?;
         if answered.response.status() != StatusCode::UNAUTHORIZED {
             return Ok(answered);
         }
         tracing::info!("the backend rejects the token; checking whether the store has another");
         let access = self.supplier.reload(&access).await.map_err(FailedAttempt::no_login)?;
-        let answered = self.send_as(&access, call, cut).await?;
+        let answered = self.send_as(&access, write).await?;
         if answered.response.status() != StatusCode::UNAUTHORIZED {
             return Ok(answered);
         }
@@ -170,13 +182,12 @@ impl Upstream {
             tracing::info!("the backend still rejects the token; renewing it");
             self.supplier.renew(&access).await.map_err(FailedAttempt::no_login)?
         };
-        self.send_as(&access, call, cut).await
+        self.send_as(&access, write).await
     }
 
-    /// Sends `call` as the account of `access`. Reasoning of other accounts is never sent: the login may have been
-    /// replaced since the body was written.
-    async fn send_as(&self, access: &Access, call: &BackendCall, cut: Cut) -> Result<Answered, FailedAttempt> {
-        let request = self.request(access, call, cut)?;
+    /// Sends the request as the account of `access`.
+    async fn send_as(&self, access: &Access, write: Write<'_>) -> Result<Answered, FailedAttempt> {
+        let request = write(access)?;
         match within(self.settings.idle_timeout, self.client.send(request)).await {
             Some(Ok(response)) => {
                 if response.status() != StatusCode::UNAUTHORIZED {
@@ -189,17 +200,18 @@ impl Upstream {
         }
     }
 
+    /// Writes `call` for the account of `access`. Reasoning of other accounts is never sent: the login may have been
+    /// replaced since the body was written.
     fn request(&self, access: &Access, call: &BackendCall, cut: Cut) -> Result<Request<Bytes>, FailedAttempt> {
-        let mut request = Request::post(format!("{}/responses", self.settings.url_for(access)))
-            .body(call.body.bytes(cut.without(&access.account_id)))
-            .map_err(|error| FailedAttempt::internal(format!("the backend's URL is not usable: {error}")))?;
-        head::write(request.headers_mut(), &self.settings, access, call).map_err(|name| {
-            FailedAttempt::from(ApiError::new(
-                ErrorKind::NoCredentials,
-                format!("the login's {name} holds characters that no header may hold; run `codex-proxy login`"),
-            ))
-        })?;
+        let mut request = self.post(access, "/responses", call.body.bytes(cut.without(&access.account_id)))?;
+        head::write(request.headers_mut(), &self.settings, access, call).map_err(unusable_login)?;
         Ok(request)
+    }
+
+    /// Creates the request of `body` to `path` below the base URL, without headers.
+    fn post(&self, access: &Access, path: &str, body: Bytes) -> Result<Request<Bytes>, FailedAttempt> {
+        let request = Request::post(format!("{}{path}", self.settings.url_for(access))).body(body);
+        request.map_err(|error| FailedAttempt::internal(format!("the backend's URL is not usable: {error}")))
     }
 
     fn failed(&self, failed: &FailedAttempt) {

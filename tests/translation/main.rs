@@ -15,6 +15,7 @@ mod common;
 mod damage;
 mod fold;
 mod histories;
+mod images;
 mod messages;
 mod modes;
 mod oracle;

@@ -113,8 +113,12 @@ impl Guard {
         } else if !self.api_keys.is_empty() && !self.api_keys.open(request.headers()) {
             return Err(invalid_key());
         }
-        if request.method() == Method::POST && !media::needs_preflight(request.headers(), request.body()) {
-            let message = "send the request body as JSON, with the header content-type: application/json";
+        if request.method() == Method::POST
+            && !media::needs_preflight(request.headers(), request.body())
+            && !media::is_form_with_key(path, request.headers())
+        {
+            let message = "send the request body as JSON, with the header content-type: application/json; \
+                           /v1/images/edits takes a form too, with a key in Authorization (any, where none is set)";
             return Err(ApiError::new(ErrorKind::UnsupportedMediaType, message));
         }
         Ok(())

@@ -40,8 +40,8 @@ pub(in crate::server) async fn unknown_route(request: Request) -> Response {
         return error.into_response();
     }
     let message = format!(
-        "there is no {} {}; this proxy serves /v1/chat/completions, /v1/responses, /v1/responses/compact, /v1/messages, /v1/models, \
-         /health, /metrics and /admin/credentials",
+        "there is no {} {}; this proxy serves /v1/chat/completions, /v1/responses, /v1/responses/compact, /v1/messages, /v1/images/generations, \
+         /v1/images/edits, /v1/alpha/search, /v1/models, /health, /metrics and /admin/credentials",
         request.method(),
         request.uri().path()
     );
@@ -121,11 +121,7 @@ const ABSENT: [(&str, &str); 17] = [
     ("evals", NO_SUCH_THING),
     ("files", "this proxy keeps no files; put the file's contents into the message, as input_file or file"),
     ("fine_tuning", NO_SUCH_THING),
-    (
-        "images",
-        "this proxy does not serve it; to have an image made, give /v1/chat/completions or /v1/responses the tool \
-         image_generation",
-    ),
+    ("images", "there are /v1/images/generations and /v1/images/edits; the ChatGPT Codex backend makes no variations"),
     ("moderations", NO_SUCH_THING),
     ("realtime", "this proxy does not serve it; use /v1/chat/completions or /v1/responses"),
     ("threads", NO_SUCH_THING),

@@ -17,7 +17,7 @@ use crate::server::answer::Exchange;
 use crate::server::memory::{Asked, Scope};
 use crate::server::observe::RequestLog;
 use crate::server::{App, body};
-use crate::upstream::BackendCall;
+use crate::upstream::{BackendCall, EndpointCall};
 
 /// A request with its whole body.
 #[derive(Debug)]
@@ -61,12 +61,22 @@ impl Incoming {
         effort: Option<&str>,
         stream: bool,
     ) -> Result<Resolution, ApiError> {
-        if let Some(length) = model.map(str::len).filter(|length| *length > NAME) {
-            let message = format!("'model' has {length} bytes; no model's name is longer than {NAME}");
-            return Err(ApiError::invalid("model", message));
-        }
+        check_length(model)?;
         let resolution = self.app.models.resolve(model, effort);
-        self.log.model(model, &resolution);
+        self.note_resolution(model, &resolution, stream);
+        Ok(resolution)
+    }
+
+    /// Resolves the model of a request for an image, and logs it. The error is that of [`resolve`](Self::resolve).
+    pub(in crate::server) fn resolve_image(&self, model: Option<&str>, stream: bool) -> Result<Resolution, ApiError> {
+        check_length(model)?;
+        let resolution = self.app.models.resolve_image(model);
+        self.note_resolution(model, &resolution, stream);
+        Ok(resolution)
+    }
+
+    fn note_resolution(&self, model: Option<&str>, resolution: &Resolution, stream: bool) {
+        self.log.model(model, resolution);
         self.log.stream(stream);
         if let Some(model) = model.filter(|_| resolution.foreign)
             && self.app.warn_once.is_new(model)
@@ -74,7 +84,6 @@ impl Incoming {
             let asked = &*cut(model, NAME);
             tracing::warn!(asked, sent = resolution.model, "no model of this backend; sending the default one");
         }
-        Ok(resolution)
     }
 
     /// Returns a translation's inputs other than the body.
@@ -86,7 +95,7 @@ impl Incoming {
         Context { session_header: session, instructions, is_codex, size, ..Context::new(model) }
     }
 
-    /// Returns a Codex CLI's own headers, for the one API it uses; nothing for any other client.
+    /// Returns a Codex CLI's own headers, for the routes it uses; nothing for any other client.
     pub(in crate::server) fn codex_headers(&self) -> HeaderMap {
         BackendCall::passed_headers(&self.headers)
     }
@@ -100,6 +109,19 @@ impl Incoming {
     /// Returns the kind of client that reads a relayed stream.
     pub(in crate::server) fn reader(&self) -> Reader {
         if BackendCall::is_from_codex(&self.headers) { Reader::Codex } else { Reader::Library }
+    }
+
+    /// Creates a call of the endpoint `path` with `body`.
+    pub(in crate::server) fn endpoint_call(
+        &self,
+        path: &'static str,
+        accept: &'static str,
+        body: Bytes,
+    ) -> EndpointCall {
+        if let Some(slot) = self.log.slot() {
+            slot.now_holds(body.len());
+        }
+        EndpointCall { path, body, accept, client_headers: self.codex_headers() }
     }
 
     /// Creates the exchange of a translated request. `asked` is the context for remembering its answer, if it is
@@ -130,6 +152,12 @@ impl Incoming {
         let (app, log, scope) = (self.app.clone(), self.log.clone(), self.scope);
         Exchange { app, log, scope, call, ignored, reasoning_left_out, asked }
     }
+}
+
+fn check_length(model: Option<&str>) -> Result<(), ApiError> {
+    let Some(length) = model.map(str::len).filter(|length| *length > NAME) else { return Ok(()) };
+    let message = format!("'model' has {length} bytes; no model's name is longer than {NAME}");
+    Err(ApiError::invalid("model", message))
 }
 
 /// From this size, translating a body (some nanoseconds per byte) would delay other requests on its thread; below it,
