@@ -23,7 +23,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("backend", &["conversation", "fault", "json", "models"]),
     ("dialect", &["backend", "conversation", "fault", "json", "models"]),
     ("upstream", &["backend", "credentials", "fault", "humanize", "models", "platform"]),
-    ("catalogue", &["credentials", "models", "platform", "upstream"]),
+    ("catalogue", &["credentials", "files", "models", "platform", "upstream"]),
     (
         "server",
         &[
