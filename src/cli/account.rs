@@ -9,10 +9,10 @@ use crate::cli::login::{CredentialContext, LoginOptions, Method};
 use crate::cli::logout::LogoutOptions;
 use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
 use crate::cli::status::StatusOptions;
-use crate::cli::usage::Asker;
 use crate::cli::{login, logout, status};
 use crate::credentials::{StoreChoice, open_store};
 use crate::platform::HttpClient;
+use crate::upstream::page::Asker;
 
 pub(super) async fn log_in(
     config: &Config,

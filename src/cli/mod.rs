@@ -20,7 +20,6 @@ mod serve;
 mod setup;
 pub mod status;
 mod terminal;
-pub mod usage;
 mod workspace;
 
 use std::env;

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::cli::login::{CredentialContext, LoginError};
-use crate::cli::usage::{Asker, UsageWindow};
 use crate::credentials::status::AdminStatus;
 use crate::credentials::{Login, TokenSupplier};
 use crate::humanize;
+use crate::limits::UsageWindow;
 use crate::platform::unix_now;
+use crate::upstream::page::Asker;
 
 /// The options of [`status`].
 #[derive(Debug, Clone)]
@@ -68,7 +69,7 @@ pub async fn status(
 async fn windows(asker: Option<&Asker>, login: Option<&Login>, now: u64) -> Result<Vec<UsageWindow>, String> {
     match (asker, login) {
         (Some(_), Some(login)) if login.is_expired(now) => Err("the access token has expired".to_owned()),
-        (Some(asker), Some(login)) => asker.windows(&login.access).await,
+        (Some(asker), Some(login)) => asker.limits(&login.access).await.map(|limits| limits.windows),
         (None, _) | (_, None) => Ok(Vec::new()),
     }
 }
@@ -110,7 +111,6 @@ impl Report {
 }
 
 fn window_line(window: &UsageWindow, now: u64) -> String {
-    let feature = window.feature.as_ref().map(|feature| format!(" of {feature}")).unwrap_or_default();
     let resets = window.resets_at.map(|at| format!(", resets {}", humanize::relative(at, now))).unwrap_or_default();
-    format!("{}{feature}: {:.0} % used{resets}", window.name, window.used_percent)
+    format!("{}: {:.0} % used{resets}", window.title(), window.used_percent)
 }

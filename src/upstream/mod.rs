@@ -7,6 +7,7 @@
 //!   [`retry`] says, or once with another body from `remedy`: a retired model's successor, or an effort that the model
 //!   supports.
 //! * `when` reads the time of a retry from a failure.
+//! * [`page`]: the backend's other pages, such as the plan's usage.
 //! * [`defaults`]: the default addresses, and checks of an operator's values.
 //! * Dropping the returned futures and streams closes the connection to the backend.
 
@@ -17,6 +18,7 @@ pub mod exchange;
 pub mod failed_attempt;
 pub(crate) mod head;
 pub mod idle;
+pub mod page;
 mod remedy;
 pub mod retry;
 mod when;

@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the ground up, each with what it may know.
-const ROOMS: [(&str, &[&str]); 20] = [
+const ROOMS: [(&str, &[&str]); 21] = [
     ("excerpt", &[]),
     ("fault", &[]),
     ("files", &[]),
     ("humanize", &[]),
+    ("limits", &[]),
     ("models", &[]),
     ("platform", &[]),
     ("secret", &[]),
@@ -22,7 +23,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("credentials", &["fault", "files", "json", "oauth", "platform", "secret"]),
     ("backend", &["conversation", "fault", "json", "models"]),
     ("dialect", &["backend", "conversation", "fault", "json", "models"]),
-    ("upstream", &["backend", "credentials", "fault", "humanize", "models", "platform"]),
+    ("upstream", &["backend", "credentials", "fault", "humanize", "limits", "models", "platform"]),
     ("catalogue", &["credentials", "files", "models", "platform", "upstream"]),
     (
         "server",
@@ -49,6 +50,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "excerpt",
             "files",
             "humanize",
+            "limits",
             "models",
             "oauth",
             "platform",
@@ -104,7 +106,7 @@ fn no_room_knows_one_above_it() {
 /// The rooms that translate know no runtime, no clock and no I/O.
 #[test]
 fn pure_rooms_touch_nothing() {
-    for room in ["backend", "conversation", "dialect", "excerpt", "fault", "humanize", "json", "models"] {
+    for room in ["backend", "conversation", "dialect", "excerpt", "fault", "humanize", "json", "limits", "models"] {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let folder = root.join(room);
         let files = if folder.is_dir() { sources(&folder) } else { vec![root.join(format!("{room}.rs"))] };
