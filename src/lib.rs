@@ -18,6 +18,7 @@ pub mod json;
 pub mod limits;
 pub mod models;
 pub mod oauth;
+pub mod phases;
 pub mod platform;
 pub mod secret;
 pub mod server;

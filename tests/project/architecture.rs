@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the ground up, each with what it may know.
-const ROOMS: [(&str, &[&str]); 21] = [
+const ROOMS: [(&str, &[&str]); 22] = [
     ("excerpt", &[]),
     ("fault", &[]),
     ("files", &[]),
@@ -17,6 +17,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
     ("platform", &[]),
     ("secret", &[]),
     ("json", &["fault"]),
+    ("phases", &["platform"]),
     ("oauth", &["platform", "secret"]),
     ("simulator", &["platform"]),
     ("conversation", &["excerpt", "json"]),
