@@ -7,11 +7,13 @@ use futures_util::StreamExt as _;
 use http::{HeaderMap, Request, StatusCode};
 
 use crate::credentials::Access;
+use crate::fault::{ApiError, ErrorKind};
 use crate::limits::PlanLimits;
 use crate::limits::page;
 use crate::platform::{HttpClient, unix_now};
+use crate::upstream::failed_attempt::FailedAttempt;
 use crate::upstream::idle::within;
-use crate::upstream::{UpstreamSettings, defaults};
+use crate::upstream::{Upstream, UpstreamSettings, defaults};
 
 /// A client of the backend's pages.
 #[derive(Debug, Clone)]
@@ -68,6 +70,43 @@ impl Asker {
         Ok(BackendPage { status: head.status, headers: head.headers, body: body.into() })
     }
 }
+
+impl Upstream {
+    /// Returns the plan's usage as the backend's page. What answers have told within [`FRESH`] is shown in its form;
+    /// otherwise the backend is asked, once for all who wait.
+    pub async fn usage_page(&self) -> Result<Bytes, ApiError> {
+        let access = self.supplier.access().await?;
+        let known = || self.limits.page(&access.account_id, FRESH.as_secs(), unix_now().as_secs());
+        if let Some(page) = known() {
+            return Ok(page);
+        }
+        // On the edge a request must not wait for another one.
+        #[cfg(not(target_arch = "wasm32"))]
+        let _turn = self.asking.lock().await;
+        if let Some(page) = known() {
+            return Ok(page);
+        }
+        let asker = Asker { http: self.client.clone(), upstream: UpstreamSettings::clone(&self.settings) };
+        let unreachable = |problem| {
+            ApiError::new(ErrorKind::UpstreamUnreachable, format!("the plan's usage is not known: {problem}"))
+        };
+        let BackendPage { status, headers, body } = asker.page(&access, USAGE).await.map_err(unreachable)?;
+        if !status.is_success() {
+            return Err(FailedAttempt::answered(status, &headers, &body).masked(&self.supplier).error);
+        }
+        let body = self.masked(&String::from_utf8_lossy(&body)).map_or(body, Bytes::from);
+        let now = unix_now().as_secs();
+        if page::read(&body, now).is_none() {
+            let message = "the backend's page of the plan's usage cannot be read";
+            return Err(ApiError::new(ErrorKind::UpstreamInvalid, message));
+        }
+        self.limits.note_page(&access.account_id, body.clone(), now);
+        Ok(body)
+    }
+}
+
+/// The age up to which the plan's usage is not asked for again. A client that shows it asks every minute.
+const FRESH: Duration = Duration::from_secs(300);
 
 /// The page with the plan's usage.
 pub const USAGE: &str = "wham/usage";

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the ground up, each with what it may know.
-const ROOMS: [(&str, &[&str]); 22] = [
+const ROOMS: [(&str, &[&str]); 23] = [
     ("excerpt", &[]),
     ("fault", &[]),
     ("files", &[]),
@@ -18,13 +18,14 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ("secret", &[]),
     ("json", &["fault"]),
     ("phases", &["platform"]),
+    ("ledger", &["files", "limits", "phases", "platform"]),
     ("oauth", &["platform", "secret"]),
     ("simulator", &["platform"]),
     ("conversation", &["excerpt", "json"]),
     ("credentials", &["fault", "files", "json", "oauth", "platform", "secret"]),
     ("backend", &["conversation", "fault", "json", "models"]),
     ("dialect", &["backend", "conversation", "fault", "json", "models"]),
-    ("upstream", &["backend", "credentials", "fault", "humanize", "limits", "models", "platform"]),
+    ("upstream", &["backend", "credentials", "fault", "humanize", "limits", "models", "phases", "platform"]),
     ("catalogue", &["credentials", "files", "models", "platform", "upstream"]),
     (
         "server",
@@ -36,8 +37,11 @@ const ROOMS: [(&str, &[&str]); 22] = [
             "dialect",
             "excerpt",
             "fault",
+            "ledger",
+            "limits",
             "models",
             "oauth",
+            "phases",
             "platform",
             "upstream",
         ],
@@ -51,6 +55,7 @@ const ROOMS: [(&str, &[&str]); 22] = [
             "excerpt",
             "files",
             "humanize",
+            "ledger",
             "limits",
             "models",
             "oauth",

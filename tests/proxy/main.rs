@@ -29,6 +29,7 @@ mod faults;
 mod frames;
 mod harness;
 mod history;
+mod ledger;
 mod messages;
 mod named_fields;
 mod odd_streams;

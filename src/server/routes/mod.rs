@@ -2,7 +2,7 @@
 //!
 //! * [`generate`]: every API with translated answers. [`responses`]: the backend's own API, relayed.
 //! * [`messages`]: the routes beside Anthropic's Messages.
-//! * [`models`], [`health`] and [`admin`]; [`absent`]: unsupported routes.
+//! * [`models`], [`usage`], [`health`] and [`admin`]; [`absent`]: unsupported routes.
 //! * [`incoming`]: the common part of the routes that call the backend.
 
 pub(super) mod absent;
@@ -13,3 +13,4 @@ mod incoming;
 pub(super) mod messages;
 pub(super) mod models;
 pub(super) mod responses;
+pub(super) mod usage;
