@@ -32,9 +32,9 @@ test *args:
     cargo run --locked --quiet --example embed
     cargo run --locked --quiet --example translate
 
-# Run the tests that take minutes: a long silence that is none, and an upload over a slow line (as root: a network of their own)
+# Run the tests that take minutes: a long silence that is none, an upload over a slow line (as root: a network of their own), 200 kills and a million rows of the ledger
 test-slow:
-    cargo test --locked --test http2 -- --ignored --test-threads=1
+    cargo test --locked --test http2 --test cli --lib -- --ignored --test-threads=1
 
 # Write the kept translations of requests and streams anew; read the difference before committing it
 snapshots:

@@ -9,6 +9,7 @@ use crate::cli::serve;
 use crate::cli::serve::Signals;
 use crate::credentials::store::memory::MemoryStore;
 use crate::credentials::{AuthDocument, TokenSupplier};
+use crate::ledger::LedgerPlace;
 use crate::platform::{HttpClient, Reach, TransportSettings};
 use crate::server::listen;
 use crate::simulator::{SimulatedLogin, Simulator, SimulatorSettings};
@@ -35,7 +36,8 @@ pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<
     let url = serve::announce(&listeners, output)?;
     // The reader of the address may have closed the pipe; that is no reason to stop.
     let _ = output.write_all(banner(&url, config.has_key).as_bytes()).and_then(|()| output.flush());
-    serve::run(&config, listeners, client, supplier, &mut signals).await
+    let ledger = LedgerPlace::Memory("demo".into());
+    serve::run(&config, listeners, client, supplier, Some(ledger), &mut signals).await
 }
 
 fn banner(url: &str, has_key: bool) -> String {

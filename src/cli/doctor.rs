@@ -18,7 +18,6 @@ use crate::cli::config::Config;
 use crate::cli::error::CliError;
 use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
 use crate::cli::setup;
-use crate::cli::usage::Asker;
 use crate::cli::workspace::{Problem, Workspace};
 use crate::credentials::status::AdminStatus;
 use crate::credentials::store::file::FileStore;
@@ -29,6 +28,7 @@ use crate::models::Models;
 use crate::platform::{HttpClient, unix_now};
 use crate::server::listen;
 use crate::server::listen::BindError;
+use crate::upstream::page::Asker;
 
 /// Runs every check and writes a line about each.
 pub(super) async fn examine(config: &Config, output: &mut impl Write) -> Result<(), CliError> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::cli::login::LoginError;
+use crate::ledger::summary::LedgerError;
 use crate::platform::TransportError;
 use crate::server::listen::BindError;
 
@@ -46,6 +47,14 @@ pub enum CliError {
     /// The HTTP client could not be created.
     #[error("cannot set up the HTTP client: {0}")]
     Client(#[from] TransportError),
+    /// The ledger cannot be read.
+    #[error("cannot read the ledger {}: {error}", .path.display())]
+    Ledger {
+        /// The database.
+        path: PathBuf,
+        /// The problem.
+        error: LedgerError,
+    },
     /// The command's output is closed.
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
@@ -70,6 +79,7 @@ impl CliError {
             | Self::Bind(_)
             | Self::Login(_)
             | Self::Client(_)
+            | Self::Ledger { .. }
             | Self::Output(_)
             | Self::Tool(_)
             | Self::Internal(_)

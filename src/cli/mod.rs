@@ -20,7 +20,7 @@ mod serve;
 mod setup;
 pub mod status;
 mod terminal;
-pub mod usage;
+mod usage;
 mod workspace;
 
 use std::env;
@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
     }
     let line = match parse(env::args_os()) {
         Ok(line) => line,
-        Err(error) if error.use_stderr() => return fail(&usage(&error.to_string()), ExitCode::from(2)),
+        Err(error) if error.use_stderr() => return fail(&usage_error(&error.to_string()), ExitCode::from(2)),
         Err(help) => return help.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
     };
     match run(line) {
@@ -95,6 +95,7 @@ fn run(line: CommandLine) -> Result<(), CliError> {
             Command::Serve => serve::serve(&config, &mut output).await,
             Command::Demo => demo::demo(config, &mut output).await,
             Command::Models(format) => models::list(&config, format, &mut output).await,
+            Command::Usage(arguments) => usage::show(&config, arguments, &mut output),
             Command::Status(format) => account::show(&config, format, &mut output).await,
             Command::Login(login) => account::log_in(&config, login, &mut output).await,
             Command::Logout(logout) => account::log_out(&config, logout, &mut output).await,
@@ -156,7 +157,7 @@ fn fail(message: &str, code: ExitCode) -> ExitCode {
 }
 
 /// Puts the parser's message on one line.
-fn usage(message: &str) -> String {
+fn usage_error(message: &str) -> String {
     let parts = message.lines().map(str::trim);
     let parts = parts.filter(|part| !part.is_empty() && !part.starts_with("Usage:") && !part.starts_with("For more"));
     let parts: Vec<_> = parts.map(|part| part.strip_prefix("error: ").unwrap_or(part)).collect();

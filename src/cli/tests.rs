@@ -38,7 +38,7 @@ fn help_has_one_line_for_each_option_and_examples_at_the_end() {
 fn a_usage_error_is_one_line() {
     for words in [&["codex-proxy", "--prot", "1"][..], &["codex-proxy", "--port", "x"], &["codex-proxy", "nonsense"]] {
         let error = CommandLine::try_parse_from(words).expect_err("wrong");
-        let line = usage(&error.to_string());
+        let line = usage_error(&error.to_string());
         assert!(!line.contains('\n') && line.ends_with("see codex-proxy --help"), "{line}");
         assert!(!line.contains("error:") && line.contains(words[1]), "{line}");
     }

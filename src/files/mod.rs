@@ -1,4 +1,5 @@
-//! The user's files, whatever they hold: whom they may be trusted from, and how one is replaced.
+//! The user's files, whatever they hold: whom they may be trusted from, how one is replaced, and how a private one is made.
 
+pub(crate) mod private;
 pub(crate) mod replace;
 pub(crate) mod trust;

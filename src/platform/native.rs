@@ -31,7 +31,7 @@ pub use cores::Cores;
 pub use settings::{Reach, TransportSettings};
 
 use crate::platform::inflate::inflate;
-use crate::platform::{ByteStream, TransportError, TransportErrorKind};
+use crate::platform::{ByteStream, OnSent, TransportError, TransportErrorKind};
 
 /// A deadline that can be moved without allocating a new timer.
 #[derive(Debug)]

@@ -39,10 +39,12 @@ use self::capacity::Capacity;
 use crate::catalogue::{Catalogue, CatalogueCache};
 use crate::credentials::TokenSupplier;
 use crate::dialect::chat::Chat;
+use crate::ledger::Ledger;
+use crate::limits::board::LimitBoard;
 use crate::models::Models;
 use crate::platform::HttpClient;
 use crate::server::cut_off::CutOff;
-use crate::server::memory::{AnswerMemory, ReasoningMemory};
+use crate::server::memory::{AnswerMemory, PrefixMemory, ReasoningMemory};
 use crate::server::observe::metrics::Metrics;
 use crate::server::observe::once::{Recent, WarnOnce};
 use crate::server::settings::ServerSettings;
@@ -76,6 +78,10 @@ pub struct App {
     substitutions: Recent,
     /// The capacity for further requests.
     pub capacity: Capacity,
+    /// What every request cost, if that is recorded.
+    pub ledger: Option<Ledger>,
+    /// The beginnings of recent conversations.
+    prefixes: PrefixMemory,
 }
 
 impl App {
@@ -107,7 +113,21 @@ impl App {
             warn_once: WarnOnce::default(),
             substitutions: Recent::default(),
             capacity,
+            ledger: None,
+            prefixes: PrefixMemory::default(),
         })
+    }
+
+    /// Records every request in `ledger`.
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: Ledger) -> Self {
+        self.ledger = Some(ledger);
+        self
+    }
+
+    /// Returns what the backend last told of the plan's usage.
+    pub fn limits(&self) -> &LimitBoard {
+        &self.upstream.limits
     }
 
     /// Loads the account's models from `cache`, and stores later lists there.
@@ -132,6 +152,7 @@ fn assemble(app: Arc<App>, api: Router<Arc<App>>) -> Router {
         .merge(api)
         .merge(routes::messages::probes())
         .route("/backend-api/wham/accounts/check", get(routes::account::check))
+        .merge(routes::usage::below_backend_api())
         .route("/health", get(routes::health::show))
         .route("/metrics", get(observe::metrics::show))
         .route("/admin/credentials", post(routes::admin::store))
@@ -161,6 +182,7 @@ fn api() -> Router<Arc<App>> {
         .route("/models", get(routes::models::list))
         .route("/models/{*id}", get(routes::models::find))
         .merge(routes::messages::routes())
+        .merge(routes::usage::routes())
         .merge(routes::absent::routes())
 }
 

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use crate::backend::event::failure::Failure;
 use crate::credentials::{Access, TokenSupplier};
 use crate::fault::ApiError;
+use crate::phases::PhaseClock;
 use crate::upstream::failed_attempt::FailedAttempt;
 use crate::upstream::head::Head;
 use crate::upstream::idle::Watched;
@@ -74,19 +75,19 @@ impl EndpointAnswer {
 }
 
 impl Upstream {
-    /// Sends `call` and reads the head of its answer.
-    pub async fn call(&self, call: &EndpointCall) -> Result<EndpointAnswer, ApiError> {
+    /// Sends `call` and reads the head of its answer. `clock` measures the phases.
+    pub async fn call(&self, call: &EndpointCall, clock: &PhaseClock) -> Result<EndpointAnswer, ApiError> {
         let mut retries = Retries::default();
         loop {
-            match self.call_once(call).await {
+            match self.call_once(call, clock).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => self.pause(failed, &mut retries).await?,
             }
         }
     }
 
-    async fn call_once(&self, call: &EndpointCall) -> Result<EndpointAnswer, FailedAttempt> {
-        let Answered { response, account: _ } = self.send(&|access| self.endpoint_request(access, call)).await?;
+    async fn call_once(&self, call: &EndpointCall, clock: &PhaseClock) -> Result<EndpointAnswer, FailedAttempt> {
+        let Answered { response, account: _ } = self.send(&|access| self.endpoint_request(access, call), clock).await?;
         if response.status() != StatusCode::OK {
             return Err(self.refused(response).await);
         }

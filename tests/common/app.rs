@@ -8,6 +8,7 @@ use std::time::Duration;
 use codex_proxy::catalogue::CatalogueFile;
 use codex_proxy::credentials::store::memory::MemoryStore;
 use codex_proxy::credentials::{AuthDocument, TokenSupplier};
+use codex_proxy::ledger::{Ledger, LedgerPlace};
 use codex_proxy::models::Models;
 use codex_proxy::oauth;
 use codex_proxy::platform::{Cores, HttpClient, TransportSettings};
@@ -36,6 +37,8 @@ pub(crate) struct Setup {
     pub(crate) login: bool,
     /// Where the list of models is kept between two runs.
     pub(crate) cache_directory: Option<PathBuf>,
+    /// Where requests are recorded.
+    pub(crate) ledger: Option<LedgerPlace>,
     pub(crate) transport: TransportSettings,
 }
 
@@ -52,6 +55,7 @@ impl Default for Setup {
             document: None,
             login: true,
             cache_directory: None,
+            ledger: None,
             transport: TransportSettings::default(),
         }
     }
@@ -73,6 +77,13 @@ impl Setup {
             routing: self.routing,
         };
         let app = App::new(self.settings, self.models, supplier, upstream, client).expect("an app");
+        let app = match self.ledger {
+            Some(place) => {
+                let ledger = Ledger::start(place, 90, app.limits().clone()).expect("a thread");
+                app.with_ledger(ledger)
+            }
+            None => app,
+        };
         match self.cache_directory {
             Some(directory) => app.with_catalogue_cache(Box::new(CatalogueFile::new(&directory))),
             None => app,

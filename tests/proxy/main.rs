@@ -30,6 +30,7 @@ mod frames;
 mod harness;
 mod history;
 mod images;
+mod ledger;
 mod messages;
 mod named_fields;
 mod odd_streams;

@@ -213,7 +213,7 @@ async fn metrics_count_what_was_answered() {
     proxy.get("/models").await;
     proxy.get("/nowhere").await;
     let answer = proxy.get("/metrics").await;
-    assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4");
+    assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     for line in [
         r#"codex_proxy_requests_total{route="/models",status="200"} 2"#,
         r#"codex_proxy_requests_total{route="other",status="404"} 1"#,

@@ -27,6 +27,20 @@ pub struct BackendRequest {
     pub reasoning_left_out: bool,
     /// The references in the client's input, in order.
     pub references: Vec<Reference>,
+    /// Where the parts of the prompt are in the body.
+    pub outline: Outline,
+}
+
+/// Where the parts of the prompt are in a body, in the order in which the model gets them: model and instructions stand
+/// before the first item, tools behind the last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// The beginning of each item of `input`.
+    pub items: Vec<usize>,
+    /// The end of `input`.
+    pub input_end: usize,
+    /// The end of the tools, which follow `input`.
+    pub tools_end: usize,
 }
 
 /// The input of a translation besides the client's body.

@@ -9,7 +9,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use serde::Deserialize;
 
 use crate::cli::config::value::{Alias, Aliases, ByteSize};
@@ -47,6 +47,8 @@ pub enum Command {
     Models(Format),
     /// Show the login, its plan and expiry, and the store it is kept in
     Status(Format),
+    /// Show what requests have cost, by model, client or day
+    Usage(UsageArguments),
     /// Sign in with ChatGPT
     Login(LoginArguments),
     /// Sign out and remove the login from its store
@@ -67,6 +69,31 @@ pub struct Format {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// The options of `usage`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct UsageArguments {
+    /// Days to sum up, today included
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub days: u32,
+    /// What to sum up by
+    #[arg(long, value_name = "BY", value_enum, default_value_t = SumsBy::Model)]
+    pub by: SumsBy,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `usage` sums up by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SumsBy {
+    /// The model sent
+    Model,
+    /// The client's key
+    Client,
+    /// The day
+    Day,
 }
 
 /// The options of `login`.
@@ -190,6 +217,10 @@ pub struct Options {
     /// Threads that serve, one connection on one of them [env: CODEX_PROXY_THREADS] [default: one a processor, at most 4]
     #[arg(long, value_name = "COUNT", global = true)]
     pub threads: Option<usize>,
+    /// Days that the ledger of requests is kept, without any text of them; 0 records none [env:
+    /// CODEX_PROXY_LEDGER_DAYS] [default: 90]
+    #[arg(long, value_name = "DAYS", global = true)]
+    pub ledger_days: Option<u32>,
     /// Address of the backend [env: CODEX_UPSTREAM_URL] [default: https://chatgpt.com/backend-api/codex, for FedRAMP workspaces https://gov.chatgpt.com/backend-api/codex]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, global = true)]
     pub upstream_url: Option<String>,

@@ -33,6 +33,7 @@ impl Options {
             default_model: set("DEFAULT_MODEL")?,
             instructions_file: path("INSTRUCTIONS_FILE"),
             threads: parsed("CODEX_PROXY_THREADS", set("CODEX_PROXY_THREADS")?)?,
+            ledger_days: parsed("CODEX_PROXY_LEDGER_DAYS", set("CODEX_PROXY_LEDGER_DAYS")?)?,
             upstream_url: set("CODEX_UPSTREAM_URL")?,
             account_routing_override: set("CODEX_ACCOUNT_ROUTING_OVERRIDE")?,
             auth_url: set("CODEX_AUTH_URL")?,
@@ -84,6 +85,7 @@ impl Options {
             max_body_size: self.max_body_size.or(below.max_body_size),
             max_concurrent: self.max_concurrent.or(below.max_concurrent),
             threads: self.threads.or(below.threads),
+            ledger_days: self.ledger_days.or(below.ledger_days),
             upstream_url: self.upstream_url.or(below.upstream_url),
             account_routing_override: self.account_routing_override.or(below.account_routing_override),
             auth_url: self.auth_url.or(below.auth_url),
@@ -150,11 +152,12 @@ mod tests {
             ("RUST_LOG", ""),
             ("API_KEY", "a, b,,"),
             ("CODEX_ORIGINATOR", "me"),
+            ("CODEX_PROXY_LEDGER_DAYS", "0"),
         ])
         .expect("options");
         assert_eq!((options.creds_store, options.port), (Some(StoreChoice::Legacy), Some(3000)));
         assert_eq!((options.api_key, options.log_level), (vec!["a".to_owned(), "b".to_owned()], None));
-        assert_eq!(options.originator.as_deref(), Some("me"));
+        assert_eq!((options.originator.as_deref(), options.ledger_days), (Some("me"), Some(0)));
     }
 
     #[test]
@@ -206,6 +209,7 @@ mod tests {
             no-reasoning-replay = true
             max-body-size = "1MiB"
             max-concurrent = 7
+            ledger-days = 30
             upstream-url = "https://u"
             account-routing-override = "eu"
             auth-url = "https://a"
@@ -224,6 +228,7 @@ mod tests {
         .expect("options");
         assert_eq!(options.reasoning_format, Some(ReasoningFormat::ThinkTags));
         assert_eq!((options.max_body_size, options.allow_host.len()), (Some(ByteSize(1 << 20)), 1));
+        assert_eq!(options.ledger_days, Some(30));
         assert_eq!(options.model_alias[0].to_string(), "gpt-4o=gpt-6.1-sol");
         assert_eq!(options.messages.models.haiku.as_deref(), Some("gpt-6-luna"));
         assert!(Options::from_toml("[messages.models]\nfable = \"x\"").is_err());

@@ -57,6 +57,10 @@ pub struct Config {
     pub upstream: upstream::UpstreamSettings,
     /// The cache of the account's list of models between two runs.
     pub catalogue_cache: Option<CatalogueFile>,
+    /// The file of the ledger; none for a user without a home.
+    pub ledger_path: Option<PathBuf>,
+    /// The days that the ledger is kept; 0 records nothing.
+    pub ledger_days: u32,
     /// The token issuer's address.
     pub auth_url: String,
 }
@@ -93,6 +97,8 @@ impl Config {
                 options.client_version,
             )?,
             auth_url: url("--auth-url", options.auth_url.as_deref().unwrap_or(defaults::AUTH_URL))?,
+            ledger_path: environment.own_state_directory().map(|directory| directory.join(LEDGER)),
+            ledger_days: options.ledger_days.unwrap_or(LEDGER_DAYS),
             catalogue_cache: environment.own_cache_directory().as_deref().map(CatalogueFile::new),
             environment,
             host,
@@ -255,6 +261,9 @@ fn header_text(option: &str, text: String) -> Result<String, CliError> {
 }
 
 const DEFAULT_PORT: u16 = 9879;
+/// The name of the ledger's file.
+const LEDGER: &str = "ledger.sqlite3";
+const LEDGER_DAYS: u32 = 90;
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::backend::request::context::{BackendRequest, Context, ServiceTier, shown_summary, write_reasoning};
+use crate::backend::request::context::{BackendRequest, Context, Outline, ServiceTier, shown_summary, write_reasoning};
 use crate::backend::request::names::ToolNames;
 use crate::backend::request::session::{SessionKey, given_key};
 use crate::conversation::ignored::Ignored;
@@ -51,7 +51,7 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
     let mut writer = ObjectWriter::begin(&mut body);
     writer.string("model", &context.model.model);
     writer.text("instructions", Text::from_escaped(prompt.instructions.as_deref().unwrap_or_default()));
-    let mut input = ArrayWriter::begin(writer.key("input"));
+    let mut input = ArrayWriter::noting_starts(writer.key("input"));
     for text in &prompt.leading {
         write_plain_message("developer", Text::from_escaped(text), input.object());
     }
@@ -62,8 +62,10 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
     if request.asks_for_compaction && !request.input.last().is_some_and(compaction::is_trigger) {
         input.element().extend_from_slice(compaction::TRIGGER.as_bytes());
     }
-    input.end();
+    let items = input.end_with_starts();
+    let input_end = writer.position();
     write_tools(request, names.as_ref(), &mut writer);
+    let outline = Outline { items, input_end, tools_end: writer.position() };
     let summary = request.reasoning.as_ref().and_then(|reasoning| reasoning.find("summary")).and_then(Text::of);
     let summary = if request.answers_chat { shown_summary(context.model, summary) } else { summary };
     write_reasoning(context.model, summary, request.reasoning.as_ref(), &mut writer);
@@ -89,7 +91,7 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
     writer.end();
     let (ignored, names) = (ignored.names(), names.map(Arc::new));
     let references = found.into_iter().filter_map(Found::reference).collect();
-    Ok(BackendRequest { body, session_key, ignored, names, reasoning, reasoning_left_out, references })
+    Ok(BackendRequest { body, session_key, ignored, names, reasoning, reasoning_left_out, references, outline })
 }
 
 /// Lists the client's parameters without effect: those the backend refuses, and a request to store the answer.

@@ -16,7 +16,7 @@ use crate::platform::native::failure::transport_error;
 use crate::platform::native::lanes::{Lanes, Place};
 use crate::platform::native::outgoing::Outgoing;
 use crate::platform::native::settings::{Reach, TransportSettings};
-use crate::platform::native::{ByteStream, Cores, TransportError, inflate, proxies, sleep, trust};
+use crate::platform::native::{ByteStream, Cores, OnSent, TransportError, inflate, proxies, sleep, trust};
 
 /// A pooled client for the backend and the token issuer: HTTP/2 if TLS negotiates it, the environment's proxies
 /// honoured, redirects never followed (they would carry the login to another host). Clones share the connections.
@@ -79,13 +79,14 @@ impl HttpClient {
     /// A request that the server did not begin (RFC 9113 8.7) is sent again, as is a request that waits on a full
     /// connection.
     pub async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<ByteStream>, TransportError> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        let on_sent = head.extensions.remove::<OnSent>();
         let lanes = self.lanes()?;
         let url = lanes.url(&head.uri)?;
         let mut resends_left = MOST_RESENDS;
         loop {
             let place = lanes.take()?;
-            match self.send_on(&place, &url, &head, &body).await {
+            match self.send_on(&place, &url, &head, &body, on_sent.as_ref()).await {
                 None => lanes.learn(&place),
                 Some(Ok(response)) => return Ok(answer(response, place)),
                 Some(Err(error)) if resends_left > 0 && is_not_begun(&error) => resends_left -= 1,
@@ -101,10 +102,11 @@ impl HttpClient {
         url: &Url,
         head: &Parts,
         body: &Bytes,
+        on_sent: Option<&OnSent>,
     ) -> Option<Result<reqwest::Response, reqwest::Error>> {
         let mut request = reqwest::Request::new(head.method.clone(), url.clone());
         request.headers_mut().clone_from(&head.headers);
-        let body = Outgoing::new(body.clone(), place.opening().clone());
+        let body = Outgoing::new(body.clone(), place.opening().clone(), on_sent.cloned());
         *request.body_mut() = Some(reqwest::Body::wrap(body));
         let mut call = pin!(place.client().execute(request));
         while place.may_have_to_move() {

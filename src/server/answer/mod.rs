@@ -25,13 +25,13 @@ use crate::backend::answer::Machine;
 use crate::backend::event::answerer::Answerer;
 use crate::backend::request::body::{Body as RequestBody, Origin, Provenance};
 use crate::fault::{ApiError, ErrorKind, Overflow};
+use crate::ledger::TokenCounts;
 use crate::models::Resolution;
 use crate::platform::{Instant, sleep};
 use crate::server::App;
 use crate::server::cut_off::CutOff;
 use crate::server::memory::{Asked, Scope};
 use crate::server::observe::RequestLog;
-use crate::server::observe::metrics::TokenCounts;
 use crate::server::reserve;
 use crate::upstream::exchange::{self, Progress};
 use crate::upstream::{BackendCall, Head, Opened, failed_attempt};
@@ -113,7 +113,7 @@ impl Exchange {
     fn open(self, machine: MakeMachine) -> Opening {
         Box::pin(async move {
             self.log.sent(&self.call.model.model);
-            let opened = self.app.upstream.open(&self.call, |model| machine(model)).await;
+            let opened = self.app.upstream.open(&self.call, self.log.clock(), |model| machine(model)).await;
             let mut opened = opened.map_err(|error| self.explain(error))?;
             if self.reasoning_left_out || !opened.dropped.is_empty() {
                 tracing::info!(items = opened.dropped.len(), "reasoning of earlier turns was not sent");
@@ -175,8 +175,12 @@ impl Exchange {
         self.note_answered(rest.machine().answerer());
         let machine = rest.machine_mut();
         if let Some(usage) = machine.usage() {
-            let counts =
-                TokenCounts { input: usage.input_tokens, cached: usage.cached_tokens(), output: usage.output_tokens };
+            let counts = TokenCounts {
+                input: usage.input_tokens,
+                cached: usage.cached_tokens(),
+                output: usage.output_tokens,
+                reasoning: usage.reasoning_tokens(),
+            };
             self.log.tokens(&self.call.model.model, counts);
         } else if let Some(estimate) = machine.estimated_usage() {
             let (input, output) = (estimate.input_tokens, estimate.output_tokens);
@@ -340,13 +344,6 @@ pub(super) fn note_head(app: &App, log: &RequestLog, head: &Head) {
     note_etag(app, &head.passed);
     if let Some(id) = &head.request_id {
         log.upstream_request_id(id);
-    }
-    for (name, value) in &head.passed {
-        let window = name.as_str().strip_prefix("x-codex-").and_then(|name| name.strip_suffix("-used-percent"));
-        let percent = value.to_str().ok().and_then(|value| value.parse().ok());
-        if let (Some(window), Some(percent)) = (window, percent) {
-            app.metrics.limit_used(window, percent);
-        }
     }
 }
 

@@ -3,16 +3,19 @@
 //! * [`reasoning`]: encrypted reasoning by the call that followed it, for chat clients, which cannot return it.
 //! * [`answers`]: requests and answers by the answer's id, for clients of the Responses API that send only new items;
 //!   and single items by their own ids, for those that refer to an item instead of sending it again.
-//! * Both are [`bounded`] in bytes, and lost when the process ends. A Worker remembers as long as an isolate lives.
+//! * [`prefix`]: hashes of the beginnings of conversations, for the ledger.
+//! * All are [`bounded`] in bytes, and lost when the process ends. A Worker remembers as long as an isolate lives.
 //! * Memory is separated by [`Scope`]: the holder of one key never sees what another's requests left here.
 
 mod answers;
 mod bounded;
+mod prefix;
 mod reasoning;
 
 use sha2::{Digest as _, Sha256};
 
 pub(super) use answers::{AnswerMemory, Asked, History};
+pub(super) use prefix::PrefixMemory;
 pub(super) use reasoning::ReasoningMemory;
 
 use crate::server::guard::key::KeyIdentity;
@@ -47,6 +50,7 @@ enum Kind {
     Item,
     Response,
     Conversation,
+    Prefix,
 }
 
 /// A hash of a scope, a kind and an id, of fixed size.

@@ -41,7 +41,7 @@ pub(in crate::server) async fn unknown_route(request: Request) -> Response {
     }
     let message = format!(
         "there is no {} {}; this proxy serves /v1/chat/completions, /v1/responses, /v1/responses/compact, /v1/messages, /v1/images/generations, \
-         /v1/images/edits, /v1/alpha/search, /v1/models, /health, /metrics and /admin/credentials",
+         /v1/images/edits, /v1/alpha/search, /v1/models, /api/codex/usage, /health, /metrics and /admin/credentials",
         request.method(),
         request.uri().path()
     );

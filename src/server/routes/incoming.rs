@@ -12,6 +12,7 @@ use crate::dialect::responses::relay::Reader;
 use crate::excerpt::{NAME, cut};
 use crate::fault::ApiError;
 use crate::models::Resolution;
+use crate::phases::Phase;
 use crate::platform::apart;
 use crate::server::answer::Exchange;
 use crate::server::memory::{Asked, Scope};
@@ -50,7 +51,12 @@ impl Incoming {
         if self.body.len() <= LARGE {
             return work(&self);
         }
-        apart(move || work(&self)).await
+        self.log.clock().enter(Phase::Place);
+        apart(move || {
+            self.log.clock().enter(Phase::Request);
+            work(&self)
+        })
+        .await
     }
 
     /// Resolves the model and effort to send, and logs them. The error is a name longer than any model's, which would
@@ -133,8 +139,13 @@ impl Incoming {
         asked: Option<Asked>,
     ) -> Exchange {
         self.app.catalogue.keep_current();
-        let BackendRequest { body, session_key, ignored, reasoning, reasoning_left_out, references: _, names } =
+        let BackendRequest { body, session_key, ignored, reasoning, reasoning_left_out, references: _, names, outline } =
             translated;
+        if self.app.ledger.is_some()
+            && let Some(index) = self.app.prefixes.turn(self.scope, &session_key, &body, &outline)
+        {
+            self.log.prefix_break(index);
+        }
         if let Some(slot) = self.log.slot() {
             slot.now_holds(body.len());
         }

@@ -3,8 +3,8 @@
 //! * [`generate`]: every API with translated answers. [`responses`]: the backend's own API, relayed.
 //! * [`messages`]: the routes beside Anthropic's Messages.
 //! * [`images`]: OpenAI's Images API. [`search`]: the backend's search, passed on.
-//! * [`models`], [`health`] and [`admin`]; [`account`]: what a Codex CLI asks before its first turn; [`absent`]: unsupported
-//!   routes.
+//! * [`models`], [`usage`], [`health`] and [`admin`]; [`account`]: what a Codex CLI asks before its first turn; [`absent`]:
+//!   unsupported routes.
 //! * [`incoming`]: the common part of the routes that call the backend.
 
 pub(super) mod absent;
@@ -18,3 +18,4 @@ pub(super) mod messages;
 pub(super) mod models;
 pub(super) mod responses;
 pub(super) mod search;
+pub(super) mod usage;

@@ -20,7 +20,7 @@ pub(in crate::server) async fn search(State(app): State<Arc<App>>, request: Requ
     let incoming = Incoming::read(app, request).await?;
     let call = incoming.endpoint_call("/alpha/search", "application/json", incoming.body.clone());
     let Incoming { app, log, .. } = incoming;
-    let mut answer = app.upstream.call(&call).await.map_err(|error| explain_endpoint(&app, error))?;
+    let mut answer = app.upstream.call(&call, log.clock()).await.map_err(|error| explain_endpoint(&app, error))?;
     note_head(&app, &log, &answer.head);
     let mut body = Vec::new();
     while let Some(bytes) = answer.next().await {

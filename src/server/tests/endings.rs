@@ -1,6 +1,7 @@
 //! The end of requests, connections and the server.
 
 use super::*;
+use crate::server::observe::metrics::Gathered;
 
 #[tokio::test]
 async fn a_client_that_leaves_takes_its_handler_along() {
@@ -129,7 +130,7 @@ async fn requests_are_counted_from_head_to_end() {
     let server = Server::start(ServerSettings::default()).await;
     let mut stream = server.post("/v1/drip", "", "{}").await;
     within(server.begun.notified()).await;
-    let text = || server.app.metrics.render(server.app.supplier.refresh_counts()).expect("text");
+    let text = || server.app.metrics.render(&Gathered::default()).expect("text");
     assert!(text().contains("codex_proxy_requests_in_flight 1\n"), "{}", text());
     assert!(text().contains(r#"codex_proxy_requests_total{route="/drip",status="200"} 1"#), "{}", text());
     server.release.notify_one();

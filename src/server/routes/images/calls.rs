@@ -10,11 +10,11 @@ use crate::backend::event::answerer::Answerer;
 use crate::dialect::images::reply::{ImageAnswer, ImageUsage, ReplyPiece, ReplyReader};
 use crate::dialect::images::{ImageTask, document};
 use crate::fault::{ApiError, ErrorKind};
+use crate::ledger::TokenCounts;
 use crate::models::Resolution;
 use crate::server::App;
 use crate::server::answer::{explain_endpoint, note_answered, note_head};
 use crate::server::observe::RequestLog;
-use crate::server::observe::metrics::TokenCounts;
 use crate::upstream::endpoint::EndpointAnswer;
 use crate::upstream::{EndpointCall, Head};
 
@@ -103,7 +103,7 @@ impl ImageCalls {
 
     async fn begin(&self) -> (Result<CallPiece, ApiError>, Progress) {
         self.log.sent(&self.model.model);
-        let answer = match self.app.upstream.call(&self.call).await {
+        let answer = match self.app.upstream.call(&self.call, self.log.clock()).await {
             Ok(answer) => answer,
             Err(error) => return (Err(error), Progress::Ended),
         };
@@ -163,7 +163,7 @@ impl ImageCalls {
     /// Records the tokens of all calls.
     pub(super) fn note_usage(&self, usage: Option<&ImageUsage>) {
         if let Some(usage) = usage {
-            let counts = TokenCounts { input: usage.input, cached: 0, output: usage.output };
+            let counts = TokenCounts { input: usage.input, cached: 0, reasoning: 0, output: usage.output };
             self.log.tokens(&self.model.model, counts);
         }
     }
