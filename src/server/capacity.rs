@@ -3,7 +3,7 @@
 //! * A request has a [`Slot`] until the answer's last byte was handed over, or its client has disconnected.
 //! * The bytes of a body count from their read or decompression until the backend has begun to answer, since until then
 //!   the body may be sent again. A single body always fits, however large the operator allows it to be.
-//! * A WebSocket has a [`Place`] as long as it is open, beside the slot of the turn that it runs. There are as many places
+//! * A WebSocket has a [`SocketPlace`] as long as it is open, beside the slot of the turn that it runs. There are as many places
 //!   as slots. The bytes of a frame that is incomplete or waits for its turn count as those of a body ([`Room`]).
 //! * A request beyond capacity is refused at once with 503 and `Retry-After`: queueing would hide the overload from the
 //!   client, which knows better when to retry.
@@ -81,8 +81,8 @@ impl Capacity {
 
     /// Takes a place for one more WebSocket; `None` if there is none left.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn place(&self) -> Option<Place> {
-        self.0.sockets.take(1, usize::MAX).then(|| Place(self.clone()))
+    pub(super) fn place(&self) -> Option<SocketPlace> {
+        self.0.sockets.take(1, usize::MAX).then(|| SocketPlace(self.clone()))
     }
 
     /// Returns the number of open WebSockets.
@@ -181,10 +181,10 @@ impl Drop for Room {
 /// The place of an open WebSocket, released when dropped.
 #[cfg(not(target_arch = "wasm32"))]
 #[derive(Debug)]
-pub struct Place(Capacity);
+pub struct SocketPlace(Capacity);
 
 #[cfg(not(target_arch = "wasm32"))]
-impl Drop for Place {
+impl Drop for SocketPlace {
     fn drop(&mut self) {
         self.0.0.sockets.give_back(1);
     }

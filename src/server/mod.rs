@@ -42,7 +42,7 @@ use crate::dialect::chat::Chat;
 use crate::models::Models;
 use crate::platform::HttpClient;
 use crate::server::cut_off::CutOff;
-use crate::server::memory::{AnswerMemory, ReasoningMemory};
+use crate::server::memory::{AnswerMemory, ReasoningMemory, SocketMemory};
 use crate::server::observe::metrics::Metrics;
 use crate::server::observe::once::{Recent, WarnOnce};
 use crate::server::settings::ServerSettings;
@@ -70,6 +70,8 @@ pub struct App {
     replay: ReasoningMemory,
     /// Requests and answers of the Responses API, by the answers' ids.
     answers: AnswerMemory,
+    /// The latest answers on WebSockets of Codex clients, by the answers' ids.
+    turns: AnswerMemory,
     /// Warnings that were logged and are not repeated.
     warn_once: WarnOnce,
     /// The conversations whose substituted model was logged.
@@ -104,6 +106,7 @@ impl App {
             cut_off: CutOff::default(),
             replay: ReasoningMemory::default(),
             answers: AnswerMemory::default(),
+            turns: AnswerMemory::within(SocketMemory::MOST_BYTES),
             warn_once: WarnOnce::default(),
             substitutions: Recent::default(),
             capacity,
