@@ -9,7 +9,7 @@
 //! * Every `/v1` route also exists without `/v1`. Other variations of a path are repaired before a request gets here
 //!   ([`address::mend`]).
 //! * Every error has the one JSON shape.
-//! * [`listen`] (native) accepts connections and shuts down gracefully.
+//! * [`listen`] (native) accepts connections and shuts down gracefully; [`socket`] (native) serves those that become WebSockets.
 
 pub mod address;
 mod admission;
@@ -28,6 +28,8 @@ mod reserve;
 mod routes;
 pub mod settings;
 mod shape;
+#[cfg(not(target_arch = "wasm32"))]
+mod socket;
 
 use std::sync::Arc;
 
@@ -122,8 +124,18 @@ impl App {
 }
 
 /// Builds the router of `app`, for requests whose paths were [repaired](address::mend).
+#[cfg(target_arch = "wasm32")]
 pub fn router(app: Arc<App>) -> Router {
     assemble(app, api())
+}
+
+/// Builds the router of `app`, for requests whose paths were [repaired](address::mend). A WebSocket posts its turns to the same
+/// routes and layers.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn router(app: Arc<App>) -> Router {
+    let turns = socket::Turns(assemble(app.clone(), api()));
+    let open = get(socket::open).layer(axum::Extension(turns));
+    assemble(app, api().route("/responses", open))
 }
 
 /// Assembles `api` with and without `/v1`, the other routes, and the layers around them.

@@ -23,9 +23,11 @@ impl<'a> ResponsesRequest<'a> {
             let message = "'stream_id' is not supported: the turns of a WebSocket follow one another; open one for each conversation";
             return Err(ApiError::unsupported("stream_id", message));
         }
-        let generates = body.find("generate").map(|flag| json::boolean(flag, &Path::Root.key("generate"))).transpose()?;
+        let generates =
+            body.find("generate").map(|flag| json::boolean(flag, &Path::Root.key("generate"))).transpose()?;
         let announces = generates == Some(false);
-        let input = if announces && body.find("input").is_none() { Input::Items(Vec::new()) } else { Input::parse(&body)? };
+        let input =
+            if announces && body.find("input").is_none() { Input::Items(Vec::new()) } else { Input::parse(&body)? };
         Ok(Self { stream: true, is_frame: true, announces, ..Self::read(body, input)? })
     }
 
@@ -35,7 +37,9 @@ impl<'a> ResponsesRequest<'a> {
             headers.remove(*name);
         }
         let metadata = self.body.find("client_metadata");
-        let Some(metadata) = metadata.and_then(|raw| serde_json::from_str::<Object<'_>>(raw.get()).ok()) else { return };
+        let Some(metadata) = metadata.and_then(|raw| serde_json::from_str::<Object<'_>>(raw.get()).ok()) else {
+            return;
+        };
         for name in TURN_HEADERS {
             let value = metadata.find(name).and_then(Text::of).map(Text::decode);
             if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
@@ -48,7 +52,9 @@ impl<'a> ResponsesRequest<'a> {
 /// Writes the answer to an announced conversation as events: an answer without output, by the name `id`.
 pub fn announced(id: &str, model: &str, created: u64) -> Vec<u8> {
     let mut out = Vec::new();
-    for (number, (kind, status)) in (0..).zip([("response.created", "in_progress"), ("response.completed", "completed")]) {
+    for (number, (kind, status)) in
+        (0..).zip([("response.created", "in_progress"), ("response.completed", "completed")])
+    {
         out.extend_from_slice(format!("event: {kind}\ndata: ").as_bytes());
         let mut event = ObjectWriter::begin(&mut out);
         event.string("type", kind).unsigned("sequence_number", number);
@@ -131,11 +137,11 @@ mod tests {
             headers.insert(name, HeaderValue::from_static(value));
         }
         headers.insert("x-codex-turn-metadata", HeaderValue::from_static("old"));
-        let metadata = r#"{"x-codex-turn-metadata":"{\"turn\":1}","x-codex-proxy-a":"b","x-codex-window-id":"w:\u00311"}"#;
+        let metadata =
+            r#"{"x-codex-turn-metadata":"{\"turn\":1}","x-codex-proxy-a":"b","x-codex-window-id":"w:\u00311"}"#;
         let frame = format!(r#"{{"type":"response.create","input":[],"client_metadata":{metadata}}}"#);
         ResponsesRequest::parse_frame(frame.as_bytes()).unwrap().put_turn_headers(&mut headers);
-        let expected =
-            [("session-id", "s"), ("x-codex-window-id", "w:11"), ("x-codex-turn-metadata", r#"{"turn":1}"#)];
+        let expected = [("session-id", "s"), ("x-codex-window-id", "w:11"), ("x-codex-turn-metadata", r#"{"turn":1}"#)];
         assert_eq!(headers.len(), expected.len());
         assert!(expected.iter().all(|(name, value)| headers[*name] == *value), "{headers:?}");
     }

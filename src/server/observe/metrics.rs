@@ -26,6 +26,7 @@ pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     in_flight: IntGauge,
+    sockets: IntGauge,
     first_token: HistogramVec,
     duration: HistogramVec,
     upstream_errors: IntCounterVec,
@@ -54,6 +55,7 @@ impl Metrics {
             registry: Registry::new(),
             requests: IntCounterVec::new(opts("requests_total", "Answered requests."), &["route", "status"])?,
             in_flight: IntGauge::new(name("requests_in_flight"), "Requests in progress.")?,
+            sockets: IntGauge::new(name("websockets_open"), "Open WebSockets.")?,
             first_token: histogram("time_to_first_token_seconds", "From a request's head to its first token.")?,
             duration: histogram("request_duration_seconds", "From a request's head to the end of its answer.")?,
             upstream_errors: IntCounterVec::new(opts("upstream_errors_total", "Failed backend calls."), &["kind"])?,
@@ -119,6 +121,11 @@ impl Metrics {
         self.substitutions.with_label_values(&[sent, answered]).inc();
     }
 
+    /// Sets the number of open WebSockets.
+    pub fn sockets(&self, count: usize) {
+        self.sockets.set(count.try_into().unwrap_or(i64::MAX));
+    }
+
     /// Formats everything in the text format 0.0.4, with the token supplier's own counts.
     pub fn render(&self, refreshes: RefreshCounts) -> Result<String, prometheus::Error> {
         for (outcome, count) in [("ok", refreshes.succeeded), ("failed", refreshes.failed)] {
@@ -128,10 +135,11 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    fn collectors(&self) -> [Box<dyn Collector>; 10] {
+    fn collectors(&self) -> [Box<dyn Collector>; 11] {
         [
             Box::new(self.requests.clone()),
             Box::new(self.in_flight.clone()),
+            Box::new(self.sockets.clone()),
             Box::new(self.first_token.clone()),
             Box::new(self.duration.clone()),
             Box::new(self.upstream_errors.clone()),
@@ -146,6 +154,7 @@ impl Metrics {
 
 /// `GET /metrics`.
 pub(in crate::server) async fn show(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    app.metrics.sockets(app.capacity.sockets());
     let text = app
         .metrics
         .render(app.supplier.refresh_counts())
@@ -176,6 +185,7 @@ mod tests {
     fn numbers_show_under_their_names() {
         let metrics = Metrics::new().expect("metrics");
         metrics.begin();
+        metrics.sockets(2);
         metrics.answered("/v1/models", http::StatusCode::OK);
         metrics.first_token("/v1/responses", Duration::from_millis(20));
         metrics.incident(Incident::Failed(ErrorKind::Overloaded));
@@ -189,6 +199,7 @@ mod tests {
         for line in [
             r#"codex_proxy_requests_total{route="/v1/models",status="200"} 1"#,
             "codex_proxy_requests_in_flight 1",
+            "codex_proxy_websockets_open 2",
             r#"codex_proxy_time_to_first_token_seconds_bucket{route="/v1/responses",le="0.025"} 1"#,
             r#"codex_proxy_upstream_errors_total{kind="server_is_overloaded"} 1"#,
             "codex_proxy_upstream_retries_total 1",

@@ -39,6 +39,7 @@ use crate::models::Resolution;
 use crate::platform::{Instant, unix_now};
 use crate::server::App;
 use crate::server::capacity::Slot;
+use crate::server::memory::OverSocket;
 use crate::server::observe::metrics::TokenCounts;
 use crate::server::observe::record::{FaultRecord, RequestRecord, Resolved};
 use crate::server::shape::FaultShape;
@@ -309,10 +310,12 @@ pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// Returns the route's pattern without `/v1`, so that both spellings count as one.
+/// Returns the route's pattern without `/v1`, so that both spellings count as one, and whether it is a turn of a WebSocket.
 fn route(request: &Request) -> String {
     let path = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str);
-    path.strip_prefix("/v1").unwrap_or(path).to_owned()
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    let is_turn = request.extensions().get::<OverSocket>().is_some();
+    if is_turn { format!("{path} (websocket)") } else { path.to_owned() }
 }
 
 const ANSWERED: &str = "answered";

@@ -23,9 +23,9 @@ use crate::dialect::responses::relay::Relay;
 use crate::dialect::responses::request::{Input, ResponsesRequest};
 use crate::fault::{ApiError, ErrorKind};
 use crate::models::Resolution;
+use crate::platform::unix_now;
 use crate::server::App;
 use crate::server::answer::Exchange;
-use crate::platform::unix_now;
 use crate::server::memory::{Asked, History};
 use crate::server::routes::incoming::Incoming;
 
