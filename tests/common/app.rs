@@ -37,6 +37,8 @@ pub(crate) struct Setup {
     /// Where the list of models is kept between two runs.
     pub(crate) cache_directory: Option<PathBuf>,
     pub(crate) transport: TransportSettings,
+    /// The time that answers under way have after a stop.
+    pub(crate) grace: Duration,
 }
 
 impl Default for Setup {
@@ -53,6 +55,7 @@ impl Default for Setup {
             login: true,
             cache_directory: None,
             transport: TransportSettings::default(),
+            grace: Duration::ZERO,
         }
     }
 }
@@ -90,6 +93,11 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn start(app: App) -> Self {
+        Self::with_grace(app, Duration::ZERO).await
+    }
+
+    /// One whose answers under way have `grace` to end after a stop.
+    pub(crate) async fn with_grace(app: App, grace: Duration) -> Self {
         let app = Arc::new(app);
         let listeners = listen::bind("127.0.0.1", 0, false).await.expect("a listener");
         let address = listeners[0].local_addr().expect("bound");
@@ -98,7 +106,7 @@ impl Served {
             let _ = stopped.await;
         };
         let (cut_off, capacity) = (app.cut_off.clone(), app.capacity.clone());
-        tokio::spawn(listen::run(listeners, router(app.clone()), shutdown, Duration::ZERO, cut_off, capacity));
+        tokio::spawn(listen::run(listeners, router(app.clone()), shutdown, grace, cut_off, capacity));
         Self { app, address, stop: Mutex::new(Some(stop)) }
     }
 

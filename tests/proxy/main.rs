@@ -39,6 +39,7 @@ mod responses_history;
 mod retired;
 mod shapes;
 mod shutdown;
+mod sockets;
 mod stops;
 mod streams;
 mod tool_names;
