@@ -183,11 +183,11 @@ mod tests {
         let mut windows = limits(&sent);
         windows.sort();
         let rest = r#""rate_limits":{"primary":null,"secondary":null},"credits":null,"metered_limit_name":"gpt_reserve","limit_name":"Reserve"}"#;
-        assert_eq!(windows[1], format!(r#"{{"type":"codex.rate_limits","plan_type":"plus",{rest}"#));
+        assert_eq!(windows[0], format!(r#"{{"type":"codex.rate_limits","plan_type":"plus",{rest}"#));
         let primary = r#"{"used_percent":42.5,"window_minutes":10080,"reset_at":1786161248}"#;
         let credits = r#"{"has_credits":true,"unlimited":false,"balance":null}"#;
         assert_eq!(
-            windows[0],
+            windows[1],
             format!(
                 r#"{{"type":"codex.rate_limits","plan_type":"plus","rate_limits":{{"primary":{primary},"secondary":null}},"credits":{credits},"metered_limit_name":"codex","limit_name":"codex"}}"#
             )

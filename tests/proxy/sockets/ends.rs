@@ -29,7 +29,7 @@ async fn a_client_that_leaves_ends_the_call() {
         let mut socket = midway(&proxy, FOR_EVER).await;
         if is_orderly {
             socket.send(Message::Close(None)).await;
-            assert_eq!(socket.closed().await, None);
+            while socket.text().await.is_ok() {}
         }
         drop(socket);
         let is_ended =

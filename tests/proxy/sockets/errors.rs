@@ -102,7 +102,7 @@ async fn a_frame_that_is_no_request_is_named_and_the_socket_goes_on() {
         ("{}", Some("type")),
         (r#"{"type":"session.update"}"#, Some("type")),
         (r#"{"type":"response.create"}"#, Some("input")),
-        (r#"{"type":"response.create","input":[{"role":"user"}]}"#, Some("input[0].content")),
+        (r#"{"type":"response.create","input":[7]}"#, Some("input[0]")),
         (r#"{"type":"response.create","input":[],"stream_id":"a"}"#, Some("stream_id")),
         (r#"{"type":"response.create","input":[],"generate":1}"#, Some("generate")),
         (r#"{"type":"response.create","input":[],"background":true}"#, Some("background")),
