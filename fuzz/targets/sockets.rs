@@ -23,7 +23,8 @@ fn frame(bytes: &[u8]) {
     let Ok(request) = ResponsesRequest::parse_frame(bytes) else { return };
     assert!(!is_cancel(bytes), "one frame asks for one thing");
     assert!(request.stream && request.is_frame);
-    let mut headers = HeaderMap::from_iter([(HeaderName::from_static("x-codex-turn-state"), HeaderValue::from_static("old"))]);
+    let mut headers =
+        HeaderMap::from_iter([(HeaderName::from_static("x-codex-turn-state"), HeaderValue::from_static("old"))]);
     request.put_turn_headers(&mut headers);
     assert!(headers.len() <= 5 && headers.get("x-codex-turn-state").is_none_or(|state| state != "old" || told(bytes)));
     let model = Models::default().resolve(request.model.as_deref(), request.effort.as_deref());

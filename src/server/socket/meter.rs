@@ -2,6 +2,9 @@
 //!
 //! * They count among the bytes of all bodies. The first ones of each frame are free, as those of heads are: one read of a
 //!   socket that is merely open takes nothing.
+//! * The first read of a frame takes no more than the longest header. The library reserves a frame's length beyond what it has
+//!   read; a reserve that is used up exactly goes with the frame, where a rest of it would keep the whole of it for as long as
+//!   the socket is open.
 //! * A frame has to go on as a body has to: silence in its middle is limited, and when capacity is short, the minimum rate of
 //!   [`progress`](crate::server::progress) applies.
 
@@ -67,7 +70,7 @@ impl<S> Metered<S> {
         (is_silent || is_slow).then(|| ApiError::new(ErrorKind::RequestTimeout, message))
     }
 
-    fn read(&mut self, bytes: usize) -> io::Result<()> {
+    fn count(&mut self, bytes: usize) -> io::Result<()> {
         if self.length == 0 {
             self.progress = Progress::begin();
         }
@@ -92,12 +95,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.socket).poll_read(context, buffer))?;
-        match buffer.filled().len() - before {
-            0 => Poll::Ready(Ok(())),
-            read => Poll::Ready(self.read(read)),
-        }
+        let most = if self.length == 0 { HEADER } else { usize::MAX };
+        let most = most.min(buffer.remaining());
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+        ready!(Pin::new(&mut self.socket).poll_read(context, &mut part))?;
+        let read = part.filled().len();
+        buffer.advance(read);
+        if read == 0 { Poll::Ready(Ok(())) } else { Poll::Ready(self.count(read)) }
     }
 }
 
@@ -115,6 +119,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     }
 }
 
+/// The longest header of a client's frame: two bytes, eight of length, four of mask.
+const HEADER: usize = 14;
+
 /// The header of a client's control frame, with its mask.
 const CONTROL: usize = 6;
 
@@ -130,17 +137,28 @@ mod tests {
         let capacity = Capacity::new(1, 2 * FREE);
         let mut meter = Metered::new((), capacity.clone(), 0);
         for (read, held) in [(10, 0), (FREE - 10, 0), (7, 7), (1, 8)] {
-            meter.read(read).expect("room");
+            meter.count(read).expect("room");
             assert_eq!(capacity.held(), held);
         }
         let frame = meter.complete(FREE + 8);
         assert_eq!(capacity.held(), FREE + 8);
         let mut other = Metered::new((), capacity.clone(), FREE);
         assert!(
-            other.read(2 * FREE).is_err() && other.take_refusal().is_some_and(|error| error.kind == ErrorKind::Busy)
+            other.count(2 * FREE).is_err() && other.take_refusal().is_some_and(|error| error.kind == ErrorKind::Busy)
         );
         drop((frame, other));
         assert_eq!(capacity.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_first_read_of_a_frame_is_its_header() {
+        use tokio::io::AsyncReadExt as _;
+        let mut meter = Metered::new(&[0; 100][..], Capacity::new(1, FREE), 0);
+        let mut buffer = [0; 64];
+        assert_eq!(meter.read(&mut buffer).await.expect("bytes"), HEADER);
+        assert_eq!(meter.read(&mut buffer).await.expect("bytes"), 64);
+        drop(meter.complete(1));
+        assert_eq!(meter.read(&mut buffer).await.expect("bytes"), HEADER);
     }
 
     #[tokio::test(start_paused = true)]
@@ -149,15 +167,15 @@ mod tests {
         let mut meter = Metered::new((), Capacity::new(1, FREE), 0);
         tokio::time::advance(silence).await;
         assert!(meter.stalled(silence).is_none());
-        meter.read(1).expect("room");
+        meter.count(1).expect("room");
         tokio::time::advance(silence / 2).await;
         assert!(meter.stalled(silence).is_none());
-        meter.read(1).expect("room");
+        meter.count(1).expect("room");
         tokio::time::advance(silence).await;
         assert!(meter.stalled(silence).is_some_and(|error| error.kind == ErrorKind::RequestTimeout));
         drop(meter.complete(2));
         assert!(meter.stalled(silence).is_none());
-        meter.read(7).expect("room");
+        meter.count(7).expect("room");
         meter.skip(1);
         tokio::time::advance(silence).await;
         assert!(meter.stalled(silence).is_none(), "a ping is no beginning");

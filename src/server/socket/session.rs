@@ -138,8 +138,8 @@ struct Open<'s, C> {
     last_sent: Instant,
     is_written: bool,
     is_stopping: bool,
-    /// When the client has to have answered the closing frame.
-    closes_by: Option<Instant>,
+    /// Whether either side has closed the socket. The timer then limits the wait for the other side.
+    is_closing: bool,
     /// Whether nothing more can be read.
     is_deaf: bool,
 }
@@ -156,7 +156,7 @@ impl<'s, C: AsyncRead + AsyncWrite + Unpin> Open<'s, C> {
             last_sent: Instant::now(),
             is_written: true,
             is_stopping: false,
-            closes_by: None,
+            is_closing: false,
             is_deaf: false,
         }
     }
@@ -184,7 +184,8 @@ impl<'s, C: AsyncRead + AsyncWrite + Unpin> Open<'s, C> {
         {
             return Poll::Ready(events.map_or(Event::TurnEnded, Event::Answered));
         }
-        self.timer.poll(context).map(|()| Event::Due)
+        let is_closing = self.is_closing;
+        self.timer.poll(context).map(|()| if is_closing { Event::Gone } else { Event::Due })
     }
 
     fn received(&mut self, message: Message) {
@@ -203,7 +204,7 @@ impl<'s, C: AsyncRead + AsyncWrite + Unpin> Open<'s, C> {
 
     fn received_text(&mut self, text: Bytes) {
         let room = self.socket.get_mut().complete(text.len());
-        if self.closes_by.is_some() {
+        if self.is_closing {
             return;
         }
         if self.is_stopping {
@@ -269,22 +270,16 @@ impl<'s, C: AsyncRead + AsyncWrite + Unpin> Open<'s, C> {
 
     fn due(&mut self) {
         let now = Instant::now();
-        if self.closes_by.is_some_and(|by| now >= by) {
-            self.is_deaf = true;
-            self.outgoing = Outgoing::default();
-        }
         let settings = &self.session.app.settings;
         let (keepalive, silence) = (settings.keepalive, settings.body_silence);
-        if self.closes_by.is_none() {
-            if let Some(error) = self.socket.get_mut().stalled(silence) {
-                self.refuse(&error);
-            } else if self.is_written && now >= self.last_sent + keepalive {
-                self.last_sent = now;
-                // A failure shows at the next flush.
-                let _ = Pin::new(&mut self.socket).start_send(Message::Ping(Bytes::new()));
-            }
+        self.timer.reset(now + keepalive.min(silence));
+        if let Some(error) = self.socket.get_mut().stalled(silence) {
+            self.refuse(&error);
+        } else if self.is_written && now >= self.last_sent + keepalive {
+            self.last_sent = now;
+            // A failure shows at the next flush.
+            let _ = Pin::new(&mut self.socket).start_send(Message::Ping(Bytes::new()));
         }
-        self.timer.reset(self.closes_by.unwrap_or(now + keepalive.min(silence)));
     }
 
     fn send(&mut self, event: Utf8Bytes) {
@@ -307,8 +302,9 @@ impl<'s, C: AsyncRead + AsyncWrite + Unpin> Open<'s, C> {
     fn give_up(&mut self) {
         self.turn = None;
         self.waiting.clear();
-        let by = *self.closes_by.get_or_insert_with(|| Instant::now() + CLOSING);
-        self.timer.reset(by);
+        if !std::mem::replace(&mut self.is_closing, true) {
+            self.timer.reset(Instant::now() + CLOSING);
+        }
     }
 }
 
@@ -324,5 +320,5 @@ const MOST_WAITING: usize = 16;
 /// The bytes of the longest frame that is looked at for a cancel while a turn is under way.
 const LONGEST_CANCEL: usize = 4 << 10;
 
-/// The time for a client to answer the closing frame.
+/// The time for a client to take and answer the closing frame.
 const CLOSING: Duration = Duration::from_secs(1);
