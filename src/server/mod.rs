@@ -73,6 +73,7 @@ pub struct App {
     /// Requests and answers of the Responses API, by the answers' ids.
     answers: AnswerMemory,
     /// The latest answers on WebSockets of Codex clients, by the answers' ids.
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "the edge serves no WebSocket"))]
     turns: AnswerMemory,
     /// Warnings that were logged and are not repeated.
     warn_once: WarnOnce,
