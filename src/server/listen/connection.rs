@@ -94,7 +94,8 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
     if let (Ok(()), Some(session)) = (&outcome, switched.get()) {
         let ends =
             Ends { stopping: asked_to_stop(stopped.clone()), cutting_off: reached(stopped.clone(), Stage::CuttingOff) };
-        session.run(&mut socket, read_buf, ends).await;
+        // A connection that never becomes a WebSocket does not make room for one in its task.
+        Box::pin(session.run(&mut socket, read_buf, ends)).await;
     }
     let mut socket = socket.into_inner();
     if let Err(error) = outcome {
