@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
+use super::SETTLING;
 use super::client::Counts;
 use super::daemon::{Daemon, Home};
 
@@ -29,7 +30,6 @@ const DELTAS: u64 = 50;
 /// Turns on one socket.
 const TURNS: usize = 10;
 const MOST_MEGABYTES: f64 = 256.0;
-const SETTLING: Duration = Duration::from_secs(120);
 
 pub(crate) async fn run(duration: Duration, sockets: u64) -> ExitCode {
     // Installs the provider of cryptography that every client here wants, though nothing is encrypted.
