@@ -99,7 +99,7 @@ coverage *args:
 fuzz seconds="60" *targets:
     scripts/fuzz.sh {{ seconds }} {{ targets }}
 
-# Run streams for ten minutes through real processes that are stopped, unread and starved, every event counted: just soak, or just soak SECONDS STREAMS
+# Run streams for ten minutes through real processes that are stopped, unread and starved, every event counted: just soak, or just soak SECONDS STREAMS; or conversations over WebSockets: just soak sockets SECONDS SOCKETS
 soak *args:
     cargo bench --locked --bench soak -- {{ args }}
 

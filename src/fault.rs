@@ -64,7 +64,7 @@ kinds! {
     HeadTooLarge,
     /// The body has a type that a browser may send across sites.
     UnsupportedMediaType,
-    /// The client asks for WebSocket, which is not supported here.
+    /// The client asks for a WebSocket that it cannot have here.
     UpgradeRequired,
     /// The plan's usage window is exhausted.
     UsageLimitReached,

@@ -9,7 +9,7 @@
 //! * Every `/v1` route also exists without `/v1`. Other variations of a path are repaired before a request gets here
 //!   ([`address::mend`]).
 //! * Every error has the one JSON shape.
-//! * [`listen`] (native) accepts connections and shuts down gracefully.
+//! * [`listen`] (native) accepts connections and shuts down gracefully; [`socket`] (native) serves those that become WebSockets.
 
 pub mod address;
 mod admission;
@@ -28,6 +28,8 @@ mod reserve;
 mod routes;
 pub mod settings;
 mod shape;
+#[cfg(not(target_arch = "wasm32"))]
+mod socket;
 
 use std::sync::Arc;
 
@@ -44,7 +46,7 @@ use crate::limits::board::LimitBoard;
 use crate::models::Models;
 use crate::platform::HttpClient;
 use crate::server::cut_off::CutOff;
-use crate::server::memory::{AnswerMemory, PrefixMemory, ReasoningMemory};
+use crate::server::memory::{AnswerMemory, PrefixMemory, ReasoningMemory, SocketMemory};
 use crate::server::observe::metrics::Metrics;
 use crate::server::observe::once::{Recent, WarnOnce};
 use crate::server::settings::ServerSettings;
@@ -72,6 +74,9 @@ pub struct App {
     replay: ReasoningMemory,
     /// Requests and answers of the Responses API, by the answers' ids.
     answers: AnswerMemory,
+    /// The latest answers on WebSockets of Codex clients, by the answers' ids.
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "the edge serves no WebSocket"))]
+    turns: AnswerMemory,
     /// Warnings that were logged and are not repeated.
     warn_once: WarnOnce,
     /// The conversations whose substituted model was logged.
@@ -110,6 +115,7 @@ impl App {
             cut_off: CutOff::default(),
             replay: ReasoningMemory::default(),
             answers: AnswerMemory::default(),
+            turns: AnswerMemory::within(SocketMemory::MOST_BYTES),
             warn_once: WarnOnce::default(),
             substitutions: Recent::default(),
             capacity,
@@ -139,8 +145,18 @@ impl App {
 }
 
 /// Builds the router of `app`, for requests whose paths were [repaired](address::mend).
+#[cfg(target_arch = "wasm32")]
 pub fn router(app: Arc<App>) -> Router {
     assemble(app, api())
+}
+
+/// Builds the router of `app`, for requests whose paths were [repaired](address::mend). A WebSocket posts its turns to the same
+/// routes and layers.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn router(app: Arc<App>) -> Router {
+    let turns = socket::Turns(assemble(app.clone(), api()));
+    let open = get(socket::open).layer(axum::Extension(turns));
+    assemble(app, api().route("/responses", open))
 }
 
 /// Assembles `api` with and without `/v1`, the other routes, and the layers around them.

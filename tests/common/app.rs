@@ -40,6 +40,8 @@ pub(crate) struct Setup {
     /// Where requests are recorded.
     pub(crate) ledger: Option<LedgerPlace>,
     pub(crate) transport: TransportSettings,
+    /// The time that answers under way have after a stop.
+    pub(crate) grace: Duration,
 }
 
 impl Default for Setup {
@@ -57,6 +59,7 @@ impl Default for Setup {
             cache_directory: None,
             ledger: None,
             transport: TransportSettings::default(),
+            grace: Duration::ZERO,
         }
     }
 }
@@ -101,6 +104,11 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn start(app: App) -> Self {
+        Self::with_grace(app, Duration::ZERO).await
+    }
+
+    /// One whose answers under way have `grace` to end after a stop.
+    pub(crate) async fn with_grace(app: App, grace: Duration) -> Self {
         let app = Arc::new(app);
         let listeners = listen::bind("127.0.0.1", 0, false).await.expect("a listener");
         let address = listeners[0].local_addr().expect("bound");
@@ -113,7 +121,7 @@ impl Served {
         tokio::spawn(async move {
             // The one thread on which a test may pause the time.
             let cores = Cores::single();
-            listen::run(listeners, router, &cores, shutdown, Duration::ZERO, cut_off, capacity).await;
+            listen::run(listeners, router, &cores, shutdown, grace, cut_off, capacity).await;
         });
         Self { app, address, stop: Mutex::new(Some(stop)) }
     }

@@ -43,6 +43,7 @@ mod retired;
 mod search;
 mod shapes;
 mod shutdown;
+mod sockets;
 mod stops;
 mod streams;
 mod tool_names;

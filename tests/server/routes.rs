@@ -176,19 +176,6 @@ async fn a_wrong_method_names_the_right_ones() {
 }
 
 #[tokio::test]
-async fn websocket_is_sent_to_post_at_once() {
-    let proxy = Proxy::start(ServerSettings::default()).await;
-    for target in ["GET /v1/responses", "GET /responses"] {
-        let upgrade = [target, "host: localhost", "upgrade: WebSocket", "sec-websocket-version: 13"];
-        let answer = proxy.send(&upgrade, "").await;
-        assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (426, "upgrade_required"), "{target}");
-        assert_eq!(answer.header("x-should-retry"), "false", "{target}");
-        let plain = proxy.send(&[target, "host: localhost"], "").await;
-        assert_eq!(plain.status.as_u16(), 405, "{target}");
-    }
-}
-
-#[tokio::test]
 async fn every_answer_has_a_request_id_and_a_sane_one_is_kept() {
     let proxy = Proxy::start(ServerSettings::default()).await;
     let mut seen = std::collections::HashSet::new();

@@ -15,6 +15,7 @@ use crate::backend::request::session::{SessionKey, given_key};
 use crate::conversation::ignored::Ignored;
 use crate::dialect::chat::request::ANSWER_KEYS;
 use crate::dialect::responses::compaction;
+use crate::dialect::responses::frame::FRAME_KEYS;
 use crate::dialect::responses::history::History;
 use crate::dialect::responses::input;
 use crate::dialect::responses::input::{Entry, Found};
@@ -98,6 +99,7 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
 fn ignore_parameters(request: &ResponsesRequest<'_>, context: &Context<'_>, ignored: &mut Ignored) {
     let is_passed = |key: &str| {
         KNOWN.contains(&key)
+            || (request.is_frame && FRAME_KEYS.contains(&key))
             || (key == "access_programs" && access_programs(request, context).is_some())
             || (request.answers_chat && (key == "messages" || ANSWER_KEYS.contains(&key)))
     };

@@ -199,7 +199,7 @@ impl Exchange {
         if !reasoning.is_empty() {
             self.app.replay.keep(self.scope, &provenance(), reasoning);
         } else if let (Some(asked), Some(answer)) = (&self.asked, machine.take_answer()) {
-            self.app.answers.answered(asked.clone(), &answer, provenance());
+            asked.clone().answered(&answer, provenance());
         }
     }
 }

@@ -11,6 +11,8 @@
 //!   ([`unread`]).
 //! * A client that closed its sending side after a request is answered; a disconnected one is not waited for
 //!   ([`presence`]).
+//! * A connection that has become a WebSocket stays in the care of the same task, which stops it with the others
+//!   ([`socket`](crate::server::socket)).
 //! * Running out of file descriptors pauses accepting, and ends nothing.
 
 mod bad_head;
@@ -19,6 +21,7 @@ mod connection;
 mod gate;
 mod heads;
 mod limits;
+mod paced;
 mod presence;
 mod unread;
 

@@ -32,6 +32,7 @@ pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     in_flight: IntGauge,
+    sockets: IntGauge,
     first_token: HistogramVec,
     /// One for each phase, in the order of [`Phase::ALL`].
     phases: Vec<Histogram>,
@@ -70,6 +71,7 @@ impl Metrics {
         let metrics = Self {
             requests: counters(&registry, "requests_total", REQUESTS, &["route", "status"])?,
             in_flight: registered(&registry, IntGauge::new(name("requests_in_flight"), IN_FLIGHT)?)?,
+            sockets: registered(&registry, IntGauge::new(name("websockets_open"), SOCKETS)?)?,
             first_token: histograms(&registry, "time_to_first_token_seconds", FIRST_TOKEN, "route")?,
             phases: {
                 let phases = histograms(&registry, "first_token_phase_seconds", PHASES, "phase")?;
@@ -155,6 +157,11 @@ impl Metrics {
         self.substitutions.with_label_values(&[sent, answered]).inc();
     }
 
+    /// Sets the number of open WebSockets.
+    pub fn sockets(&self, count: usize) {
+        self.sockets.set(count.try_into().unwrap_or(i64::MAX));
+    }
+
     /// Formats everything in the text format 0.0.4.
     pub fn render(&self, gathered: &Gathered) -> Result<String, prometheus::Error> {
         let Gathered { refreshes, ledger, limits, login_expires_at } = gathered;
@@ -193,6 +200,7 @@ impl Metrics {
 
 /// `GET /metrics`.
 pub(in crate::server) async fn show(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    app.metrics.sockets(app.capacity.sockets());
     let gathered = Gathered {
         refreshes: app.supplier.refresh_counts(),
         ledger: app.ledger.as_ref().map(Ledger::counts).unwrap_or_default(),
@@ -243,6 +251,7 @@ fn histograms(registry: &Registry, suffix: &str, help: &str, label: &str) -> Res
 
 const REQUESTS: &str = "Requests whose answer has begun, by route and status. A retried call is one request.";
 const IN_FLIGHT: &str = "Requests whose answer has not ended.";
+const SOCKETS: &str = "Open WebSockets.";
 const FIRST_TOKEN: &str =
     "Seconds from a request's head to the first visible event of its answer, buffered answers too.";
 const PHASES: &str =
@@ -297,6 +306,7 @@ mod tests {
     fn numbers_show_under_their_names() {
         let metrics = Metrics::new().expect("metrics");
         metrics.begin();
+        metrics.sockets(2);
         metrics.answered("/v1/models", http::StatusCode::OK);
         let mut phases = PhaseTimes::default();
         phases.add(Phase::Head, Duration::from_secs(15));
@@ -310,6 +320,7 @@ mod tests {
         for line in [
             r#"codex_proxy_requests_total{route="/v1/models",status="200"} 1"#,
             "codex_proxy_requests_in_flight 1",
+            "codex_proxy_websockets_open 2",
             r#"codex_proxy_time_to_first_token_seconds_bucket{route="/v1/responses",le="0.025"} 1"#,
             r#"codex_proxy_first_token_phase_seconds_bucket{phase="upstream_head",le="10"} 0"#,
             r#"codex_proxy_first_token_phase_seconds_bucket{phase="upstream_head",le="20"} 1"#,

@@ -42,6 +42,7 @@ use crate::phases::PhaseClock;
 use crate::platform::{Instant, unix_now};
 use crate::server::App;
 use crate::server::capacity::Slot;
+use crate::server::memory::OverSocket;
 use crate::server::observe::record::{Ended, FaultRecord, RequestRecord, Resolved};
 use crate::server::shape::FaultShape;
 
@@ -343,10 +344,12 @@ pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// Returns the route's pattern without `/v1`, so that both spellings count as one.
+/// Returns the route's pattern without `/v1`, so that both spellings count as one, and whether it is a turn of a WebSocket.
 fn route(request: &Request) -> Arc<str> {
     let path = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str);
-    path.strip_prefix("/v1").unwrap_or(path).into()
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    let is_turn = request.extensions().get::<OverSocket>().is_some();
+    if is_turn { format!("{path} (websocket)").into() } else { path.into() }
 }
 
 const ANSWERED: &str = "answered";

@@ -15,7 +15,7 @@ use crate::models::Resolution;
 use crate::phases::Phase;
 use crate::platform::apart;
 use crate::server::answer::Exchange;
-use crate::server::memory::{Asked, Scope};
+use crate::server::memory::{Asked, OverSocket, Scope, SocketMemory};
 use crate::server::observe::RequestLog;
 use crate::server::{App, body};
 use crate::upstream::{BackendCall, EndpointCall};
@@ -28,6 +28,8 @@ pub(in crate::server) struct Incoming {
     pub(in crate::server) body: Bytes,
     /// The scope of the request's memory.
     pub(in crate::server) scope: Scope,
+    /// The memory of the WebSocket that the request came over.
+    pub(in crate::server) socket: Option<Arc<SocketMemory>>,
     headers: HeaderMap,
 }
 
@@ -41,9 +43,10 @@ impl Incoming {
     pub(in crate::server) async fn read(app: Arc<App>, request: Request) -> Result<Self, ApiError> {
         let log = RequestLog::of(&app, &request);
         let headers = request.headers().clone();
+        let socket = request.extensions().get::<OverSocket>().map(|OverSocket(memory)| Arc::clone(memory));
         let body = body::read(request, app.settings.max_body_size, app.settings.body_silence, log.slot()).await?;
         let scope = Scope::of(app.settings.guard.api_keys.presented(&headers));
-        Ok(Self { app, log, body, scope, headers })
+        Ok(Self { app, log, body, scope, socket, headers })
     }
 
     /// Runs `work` on the request, off the serving threads if its body is large.
@@ -96,8 +99,7 @@ impl Incoming {
     pub(in crate::server) fn context<'c>(&'c self, model: &'c Resolution) -> Context<'c> {
         let session = SESSION_HEADERS.iter().find_map(|name| self.headers.get(*name)?.to_str().ok());
         let instructions = self.app.settings.instructions.as_deref();
-        let is_codex = BackendCall::is_from_codex(&self.headers);
-        let size = self.body.len();
+        let (is_codex, size) = (self.is_from_codex(), self.body.len());
         Context { session_header: session, instructions, is_codex, size, ..Context::new(model) }
     }
 
@@ -106,15 +108,20 @@ impl Incoming {
         BackendCall::passed_headers(&self.headers)
     }
 
+    /// Returns whether the client is a Codex CLI.
+    pub(in crate::server) fn is_from_codex(&self) -> bool {
+        BackendCall::is_from_codex(&self.headers)
+    }
+
     /// Returns whether the client never refers to earlier answers over HTTP: a Codex CLI sends its whole, long history
     /// each time, and many at once would evict every other client's memory for no use.
     pub(in crate::server) fn keeps_its_own_history(&self) -> bool {
-        BackendCall::is_from_codex(&self.headers)
+        self.is_from_codex()
     }
 
     /// Returns the kind of client that reads a relayed stream.
     pub(in crate::server) fn reader(&self) -> Reader {
-        if BackendCall::is_from_codex(&self.headers) { Reader::Codex } else { Reader::Library }
+        if self.is_from_codex() { Reader::Codex } else { Reader::Library }
     }
 
     /// Creates a call of the endpoint `path` with `body`.

@@ -1,9 +1,12 @@
-"""The Codex CLI, `codex exec`: the Responses API, streamed, with custom tools and WebSocket tried first."""
+"""The Codex CLI, `codex exec`: the Responses API, streamed and over a WebSocket, with custom tools."""
 
+import contextlib
 import json
+import re
+import urllib.request
 
 import setup
-from checks import BASE_URL, MODEL, assert_whole, check, run, scenario
+from checks import BASE_URL, MODEL, ROOT_URL, assert_whole, check, run, scenario
 from command import Run
 
 CONFIG = f"""
@@ -22,6 +25,9 @@ wire_api = "responses"
 request_max_retries = 0
 stream_max_retries = 0
 """
+
+# The same provider, asked over a WebSocket.
+OVER_SOCKET = CONFIG + "supports_websockets = true\n"
 
 # A name of a living model that the client has no entry for. It offers such a model the tools themselves; to those it knows it
 # offers one tool that runs code, which calls them.
@@ -53,6 +59,48 @@ def tool_round():
     assert "exited with code 0" in _message(output), output.tail()
     # The name is this proxy's to understand: no model was exchanged, and nobody was flagged.
     assert "rerouted" not in output.stdout and "flagged" not in output.stdout, output.stdout
+
+
+@check("websocket: text, and the next turn of the conversation")
+def socket_text():
+    this = Run()
+    this.write("home/config.toml", OVER_SOCKET)
+    try:
+        with _over_socket(sockets=2, turns=2):
+            first = _run(this, "Hello!", keep=True)
+            assert first.code == 0, first.tail()
+            assert_whole(_message(first))
+            second = _run(this, "resume", "--last", "And again!", keep=True)
+            assert second.code == 0, second.tail()
+            assert "And again!" in _message(second), second.tail()
+    finally:
+        this.remove()
+
+
+@check("websocket: tool round")
+def socket_tool_round():
+    with _over_socket(turns=2):
+        output = codex("Use exec_command.", PLAIN_TOOLS, OVER_SOCKET)
+        assert output.code == 0, output.tail()
+    items = [event["item"] for event in output.events() if event["type"] == "item.completed"]
+    commands = [item for item in items if item["type"] == "command_execution"]
+    assert [command["exit_code"] for command in commands] == [0], output.tail()
+    assert "exited with code 0" in _message(output), output.tail()
+    assert "rerouted" not in output.stdout and "flagged" not in output.stdout, output.stdout
+
+
+@check("websocket: 429")
+def socket_rate_limit():
+    with _over_socket(turns=1, status=429):
+        output = codex(scenario("rate_limit"), config=OVER_SOCKET)
+    _fails(output)
+
+
+@check("websocket: backend cut in the middle")
+def socket_cut_midway():
+    with _over_socket(turns=1):
+        output = codex(scenario("cut_midway"), config=OVER_SOCKET)
+    _fails(output)
 
 
 @check("custom tool round: a patch is applied")
@@ -100,10 +148,26 @@ def cut_midway():
     _fails(codex(scenario("cut_midway")))
 
 
-def codex(prompt, model=MODEL):
+def codex(prompt, model=MODEL, config=CONFIG):
     this = Run()
-    this.write("home/config.toml", CONFIG.replace(MODEL, model))
+    this.write("home/config.toml", config.replace(MODEL, model))
     return _run(this, prompt)
+
+
+@contextlib.contextmanager
+def _over_socket(turns, sockets=1, status=200):
+    """Fails unless the block opens so many sockets and has so many turns of this status on them, or more."""
+    names = 'route="/responses",status="101"', f'route="/responses (websocket)",status="{status}"'
+    before = [_count(name) for name in names]
+    yield
+    opened, answered = (_count(name) - count for name, count in zip(names, before))
+    assert opened >= sockets and answered >= turns, f"{opened} sockets, {answered} turns"
+
+
+def _count(labels):
+    with urllib.request.urlopen(f"{ROOT_URL}/metrics") as answer:
+        found = re.search(rf"^codex_proxy_requests_total{{{re.escape(labels)}}} (\d+)$", answer.read().decode(), re.M)
+    return int(found[1]) if found else 0
 
 
 def _run(this, *arguments, keep=False):

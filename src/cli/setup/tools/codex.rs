@@ -33,6 +33,8 @@ fn provider(facts: &Facts) -> Map<String, Value> {
         ("name".to_owned(), json!("OpenAI")),
         ("base_url".to_owned(), json!(facts.base_url())),
         ("wire_api".to_owned(), json!("responses")),
+        // One WebSocket for a conversation, on which only what is new is sent.
+        ("supports_websockets".to_owned(), json!(true)),
     ]);
     if facts.key != ClientKey::Any {
         provider.insert("env_key".to_owned(), json!(KEY));
