@@ -2,6 +2,8 @@
 """Counts what repeats exactly about the release binary, and fails where a figure is over its limit.
 
 * Its size; its memory before the first request and after one.
+* Instructions of a request whose answer is one delta and the eight other events, and of a byte of the instructions that
+  the backend repeats in three of them: the difference between many and few requests, with and without such bytes.
 * Instructions and heap allocations of a text delta: the difference between a long and a short answer, under valgrind.
 * System calls of a delta that comes alone, waiting aside: the same under strace.
 
@@ -10,6 +12,7 @@ with `CI` set that is a failure. `--binary PATH` looks at another binary.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import re
@@ -30,25 +33,88 @@ LIMITS = {
     "memory before the first request, MB": 12.0,
     "memory after a request, MB": 12.0,
     "instructions a text delta, in a burst": 8000,
+    "instructions a request": 472000,
+    "instructions an echoed byte": 4.25,
     "allocations a text delta, in a burst": 2.0,
     "allocations a text delta, each alone": 2.0,
     "system calls a text delta, each alone": 2.3,
 }
 
-DELTA = (
-    'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","content_index":0,'
-    '"delta":" the quick","item_id":"msg_7ae93b306a22ed7f54e225d6db82a13c325daea5cc23209f","logprobs":[],'
-    '"obfuscation":"aZ3kQ9xW1mB","output_index":0,"sequence_number":123}\n\n'
-).encode()
-CREATED = b'data: {"type":"response.created","response":{"id":"resp_1","output":[]},"sequence_number":0}\n\n'
-COMPLETED = (
-    b'data: {"type":"response.completed","response":{"id":"resp_1","output":[],"usage":{"input_tokens":5,'
-    b'"output_tokens":7}},"sequence_number":9}\n\n'
+# The requests of the shorter and the longer run, and the bytes of instructions that the backend repeats thrice.
+REQUESTS = (10, 60)
+ECHO = 24000
+
+ITEM = "msg_7ae93b306a22ed7f54e225d6db82a13c325daea5cc23209f"
+# Instructions as tools send them: line breaks, quotes, and now and then a character beyond ASCII.
+INSTRUCTIONS = (
+    'You are a coding agent that runs in a terminal.\nBe precise, safe and "helpful" \u2014 and prefer `rg` to grep.\n'
+    "Never revert a change that you did not make yourself, unless you are asked to. Read a file before you edit it.\n"
+    "When a command fails, say so, and say what you tried; do not claim that something works before you have run it.\n"
+    "Keep answers short: a sentence or two for a small change, a list of at most six points for a large one.\n"
+    "Plans have steps of five to seven words each, and one step at a time is in progress until it is done.\n"
 )
 
 
+def _delta(number):
+    return _event("response.output_text.delta", content_index=0, delta=" the quick", item_id=ITEM, logprobs=[],
+                  obfuscation="aZ3kQ9xW1mB", output_index=0, sequence_number=number)
+
+
+def _event(kind, **fields):
+    event = json.dumps({"type": kind, **fields}, separators=(",", ":"), ensure_ascii=False)
+    return f"event: {kind}\ndata: {event}\n\n".encode()
+
+
+def _response(status, echo, usage=None):
+    """The answer's own object: mostly what the request said, `echo` bytes of instructions among it."""
+    instructions = INSTRUCTIONS * (echo // len(INSTRUCTIONS.encode()))
+    return {
+        "id": "resp_7ae93b306a22ed7f54e225d6db82a13c", "object": "response", "created_at": 1786000000,
+        "status": status, "background": False, "error": None, "incomplete_details": None,
+        "instructions": instructions, "max_output_tokens": None, "model": "gpt-6.1-sol", "output": [],
+        "parallel_tool_calls": True, "previous_response_id": None, "prompt_cache_key": "0f1e2d3c",
+        "reasoning": {"effort": "medium", "summary": None}, "service_tier": "auto", "store": False,
+        "temperature": 1.0, "text": {"format": {"type": "text"}, "verbosity": "medium"}, "tool_choice": "auto",
+        "tools": [], "top_p": 1.0, "truncation": "disabled", "usage": usage, "user": None, "metadata": {},
+    }
+
+
+def _before(echo):
+    """The events before the first delta."""
+    response = _response("in_progress", echo)
+    part = {"type": "output_text", "annotations": [], "logprobs": [], "text": ""}
+    item = {"id": ITEM, "type": "message", "status": "in_progress", "content": [], "role": "assistant"}
+    return [
+        _event("response.created", response=response, sequence_number=0),
+        _event("response.in_progress", response=response, sequence_number=1),
+        _event("response.output_item.added", item=item, output_index=0, sequence_number=2),
+        _event("response.content_part.added", content_index=0, item_id=ITEM, output_index=0, part=part,
+               sequence_number=3),
+    ]
+
+
+def _after(count, echo):
+    """The events after the last of so many deltas."""
+    text, next_number = " the quick" * count, 4 + count
+    part = {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
+    item = {"id": ITEM, "type": "message", "status": "completed", "content": [part], "role": "assistant"}
+    usage = {"input_tokens": 5, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 7,
+             "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 12}
+    return [
+        _event("response.output_text.done", content_index=0, item_id=ITEM, logprobs=[], output_index=0, text=text,
+               sequence_number=next_number),
+        _event("response.content_part.done", content_index=0, item_id=ITEM, output_index=0, part=part,
+               sequence_number=next_number + 1),
+        _event("response.output_item.done", item=item, output_index=0, sequence_number=next_number + 2),
+        _event("response.completed", response=_response("completed", echo, usage), sequence_number=next_number + 3),
+    ]
+
+
 class Backend:
-    """Answers `plan:COUNT:PER_WRITE:MILLISECONDS` in a prompt with so many deltas, so many a write, so far apart."""
+    """Answers `plan:COUNT:PER_WRITE:MILLISECONDS:ECHO` in a prompt with so many deltas, so many a write, so far apart.
+
+    Three of the other events repeat ECHO bytes of instructions.
+    """
 
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -63,7 +129,7 @@ class Backend:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             while request := _read_request(connection):
-                plan = re.search(rb"plan:(\d+):(\d+):(\d+)", request)
+                plan = re.search(rb"plan:(\d+):(\d+):(\d+):(\d+)", request)
                 if plan:
                     _play(connection, *map(int, plan.groups()))
                 else:
@@ -85,13 +151,14 @@ def _read_request(connection):
         received += piece
 
 
-def _play(connection, count, per_write, pause):
-    connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + _chunk(CREATED))
-    for _ in range(count // per_write):
+def _play(connection, count, per_write, pause, echo):
+    connection.sendall(
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"".join(map(_chunk, _before(echo))))
+    for first in range(0, count, per_write):
         if pause:
             time.sleep(pause / 1000)
-        connection.sendall(_chunk(DELTA * per_write))
-    connection.sendall(_chunk(COMPLETED) + b"0\r\n\r\n")
+        connection.sendall(_chunk(b"".join(_delta(4 + first + place) for place in range(per_write))))
+    connection.sendall(b"".join(map(_chunk, _after(count, echo))) + b"0\r\n\r\n")
 
 
 def _chunk(data):
@@ -118,17 +185,19 @@ class Daemon:
             connection.sendall(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
             return _read_to_end(connection)
 
-    def stream(self, count, per_write, pause):
-        """One answer of so many deltas; every one of them must arrive."""
-        body = '{"messages":[{"role":"user","content":"plan:%d:%d:%d"}],"stream":true}' % (count, per_write, pause)
+    def stream(self, count, per_write, pause, echo=0, requests=1):
+        """So many answers of so many deltas, over one connection; every delta must arrive."""
+        body = '{"messages":[{"role":"user","content":"plan:%d:%d:%d:%d"}],"stream":true}' % (
+            count, per_write, pause, echo)
         with socket.create_connection(("127.0.0.1", self.port)) as connection:
-            connection.sendall(
-                b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
-                b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body.encode()))
-            answer = _read_to_end(connection)
-        arrived = answer.count(b'"content":" the quick"')
-        if arrived != count or b"data: [DONE]" not in answer:
-            raise SystemExit(f"{arrived} of {count} deltas arrived: {answer[:300]}")
+            for _ in range(requests):
+                connection.sendall(
+                    b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
+                    b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body.encode()))
+                answer = _read_answer(connection)
+                arrived = answer.count(b'"content":" the quick"')
+                if arrived != count or b"data: [DONE]" not in answer:
+                    raise SystemExit(f"{arrived} of {count} deltas arrived: {answer[:300]}")
 
     def resident(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
@@ -149,6 +218,17 @@ def _read_to_end(connection):
     return b"".join(pieces)
 
 
+def _read_answer(connection):
+    """Reads up to the last chunk of an answer."""
+    answer = b""
+    while not answer.endswith(b"\r\n0\r\n\r\n"):
+        piece = connection.recv(1 << 16)
+        if not piece:
+            break
+        answer += piece
+    return answer
+
+
 def measure(binary, backend):
     yield "size of the binary, MB", pathlib.Path(binary).stat().st_size / 1e6
     daemon = Daemon(binary, backend)
@@ -162,6 +242,8 @@ def measure(binary, backend):
         callgrind = Counter(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"], r"Collected : (\d+)")
         memcheck = Counter(["valgrind", "--leak-check=no", "--undef-value-errors=no"], r"usage: ([\d,]+) allocs")
         yield "instructions a text delta, in a burst", callgrind.each(binary, backend, (2000, 12000), 50, 0)
+        yield "instructions a request", callgrind.each_request(binary, backend, 0)
+        yield "instructions an echoed byte", callgrind.each_echoed_byte(binary, backend)
         yield "allocations a text delta, in a burst", memcheck.each(binary, backend, (2000, 12000), 50, 0)
         yield "allocations a text delta, each alone", memcheck.each(binary, backend, (200, 600), 1, 8)
     if there_is("strace"):
@@ -189,11 +271,22 @@ class Counter:
         few, many = (self._total(binary, backend, count, per_write, pause) for count in counts)
         return (many - few) / (counts[1] - counts[0])
 
-    def _total(self, binary, backend, count, per_write, pause):
+    def each_request(self, binary, backend, echo):
+        """What one answer more of one delta costs, with so many bytes of instructions in three of its events."""
+        few, many = (self._total(binary, backend, 1, 1, 0, echo, requests) for requests in REQUESTS)
+        return (many - few) / (REQUESTS[1] - REQUESTS[0])
+
+    def each_echoed_byte(self, binary, backend):
+        """What one byte more of these instructions costs."""
+        silent, echoing = (self.each_request(binary, backend, echo) for echo in (0, ECHO))
+        repeated = 3 * (len(_before(ECHO)[0]) - len(_before(0)[0]))
+        return (echoing - silent) / repeated
+
+    def _total(self, binary, backend, count, per_write, pause, echo=0, requests=1):
         with tempfile.TemporaryDirectory(prefix="gates-") as scratch:
             report = os.path.join(scratch, "report")
             daemon = Daemon(binary, backend, self._wrapper(report))
-            daemon.stream(count, per_write, pause)
+            daemon.stream(count, per_write, pause, echo, requests)
             daemon.stop()
             return self._read(pathlib.Path(report).read_text())
 

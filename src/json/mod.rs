@@ -2,6 +2,7 @@
 //!
 //! * Forwarded values (texts, arguments, schemas, unknown items) are kept as raw slices of the request and copied
 //!   unchanged: escapes, number digits and key order survive because nothing re-encodes them.
+//! * [`Raw`] is one such slice; [`Text`] is the inside of a string.
 //! * [`Object`] reads one level of an object in order; the last value of a repeated key counts.
 //! * [`Path`] remembers the position of a value and is rendered only for an error.
 //! * A request body nested too deeply is rejected, even if little of it is read here.
@@ -26,11 +27,13 @@
 
 mod depth;
 mod path;
+mod raw;
 mod text;
 mod value;
 mod write;
 
 pub use path::Path;
+pub use raw::Raw;
 pub use text::Text;
 pub use value::{Object, array, body, boolean, kind, object, required, string, text, unsigned, without_mark};
 pub use write::{ArrayWriter, ObjectWriter, escape, push_string};

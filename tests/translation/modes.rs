@@ -2,6 +2,7 @@
 
 use codex_proxy::backend::answer::Step;
 use codex_proxy::backend::event::Event;
+use codex_proxy::json::Raw;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -74,15 +75,15 @@ proptest! {
         let turn = order.index(fields.len());
         fields.rotate_left(turn);
         let text = Value::Object(fields.into_iter().collect::<Map<_, _>>()).to_string();
-        let seen = Event::parse(text.as_bytes()).unwrap();
+        let seen = Event::read(text.as_bytes()).unwrap();
         prop_assert_eq!(&Value::from(seen.kind.as_ref()), &event["type"]);
-        let raw = |raw: Option<&serde_json::value::RawValue>| raw.map_or(Value::Null, |raw| serde_json::from_str(raw.get()).unwrap());
+        let raw = |raw: Option<Raw<'_>>| raw.map_or(Value::Null, |raw| serde_json::from_str(raw.get()).unwrap());
         prop_assert_eq!(raw(seen.item_id), event["item_id"].clone());
         prop_assert_eq!(raw(seen.delta), event["delta"].clone());
         prop_assert_eq!(raw(seen.text), event["text"].clone());
         prop_assert_eq!(raw(seen.arguments), event["arguments"].clone());
         prop_assert_eq!(raw(seen.item), event["item"].clone());
-        prop_assert_eq!(raw(seen.annotation), event["annotation"].clone());
+        prop_assert_eq!(raw(seen.annotation.map(Raw::from)), event["annotation"].clone());
         prop_assert_eq!(seen.output_index, event["output_index"].as_u64());
         prop_assert_eq!(seen.content_index, event["content_index"].as_u64());
         prop_assert_eq!(seen.summary_index, event["summary_index"].as_u64());

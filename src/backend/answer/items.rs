@@ -6,15 +6,13 @@
 
 use std::collections::HashMap;
 
-use serde_json::value::RawValue;
-
 use crate::backend::answer::call_kind::CallKind;
 use crate::backend::answer::sent::Sent;
 use crate::backend::answer::sequence::Sequence;
 use crate::backend::answer::views::ItemView;
 use crate::backend::event::Event;
 use crate::backend::event::delta::{Delta, DeltaKind};
-use crate::json::Text;
+use crate::json::{Raw, Text};
 
 /// The state of the answer's items.
 #[derive(Debug, Default)]
@@ -126,12 +124,12 @@ pub(crate) struct Key<'a> {
 impl<'a> Key<'a> {
     /// Returns the key of the item in `event`.
     pub(crate) fn of(event: &Event<'a>) -> Self {
-        Self { id: event.item_id.map(RawValue::get), place: event.output_index }
+        Self { id: event.item_id.map(Raw::get), place: event.output_index }
     }
 
     /// Returns the key of the item `view` at `place`.
     pub(crate) fn of_item(view: &ItemView<'a>, place: Option<u64>) -> Self {
-        Self { id: view.id.map(RawValue::get), place }
+        Self { id: view.id.map(Raw::get), place }
     }
 }
 
@@ -353,7 +351,7 @@ impl ItemKind {
 
     /// Reads the kind of the item `view`.
     pub(crate) fn of(view: &ItemView<'_>) -> Self {
-        match view.kind.and_then(Text::of).map(Text::escaped) {
+        match view.kind.and_then(Raw::text).map(Text::escaped) {
             None => Self::Unknown,
             Some("message") => Self::Message,
             Some("reasoning") => Self::Reasoning,

@@ -6,8 +6,6 @@
 //! * Only calls that the client runs itself become calls: searches and image generation are internal to the backend.
 //! * An unknown or malformed event is skipped; only the backend's last event ends the answer.
 
-use serde_json::value::RawValue;
-
 use crate::backend::answer::items::{Finisher, Item, ItemKind, Items, Key};
 use crate::backend::answer::reasoning::{KeptReasoning, Thoughts};
 use crate::backend::answer::sink::{FinishReason, SearchCall, Sink};
@@ -21,7 +19,7 @@ use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::Frame;
 use crate::backend::event::{Event, ResponseView, Usage};
 use crate::fault::ApiError;
-use crate::json::Text;
+use crate::json::{Raw, Text};
 
 /// Translates the backend's events into an answer.
 #[derive(Debug)]
@@ -104,18 +102,16 @@ impl<S: Sink> AnswerMachine<S> {
             return self.delta(&delta, out).map(|()| Step::Continue);
         }
         let is_new = self.items.sequence.event(event.sequence_number, data.len());
-        let view = self.answerer.note(event);
+        self.answerer.note(event);
         if let Some(failure) = self.answerer.refused() {
             return Ok(failed(failure));
         }
         self.sink.model(self.answerer.name());
         match event.kind.as_ref() {
-            "response.created" | "response.in_progress" if !self.identified => {
-                self.identify(&view.or_else(|| event.response.map(ResponseView::parse)).unwrap_or_default());
-            }
+            "response.created" | "response.in_progress" => self.identify(event.response.as_ref()),
             "response.output_item.added" if is_new => self.item_added(event, out),
             "response.output_item.done" => {
-                if let Some(view) = event.item.and_then(ItemView::parse) {
+                if let Some(view) = event.item.and_then(ItemView::read) {
                     let position = self.items.find_or_add(Key::of_item(&view, event.output_index));
                     self.item_done(position, &view, event.output_index, out)?;
                 }
@@ -126,11 +122,10 @@ impl<S: Sink> AnswerMachine<S> {
                 }
             }
             "response.output_text.annotation.added" if is_new => self.annotation_added(event, out),
-            "response.completed" => return self.complete(&view.unwrap_or_default(), None, out),
+            "response.completed" => return self.complete(event.response.as_ref(), None, out),
             "response.incomplete" => {
-                let view = view.unwrap_or_default();
-                let reason = FinishReason::of_incomplete(view.incomplete_reason());
-                return self.complete(&view, Some(reason), out);
+                let reason = event.response.as_ref().and_then(ResponseView::incomplete_reason);
+                return self.complete(event.response.as_ref(), Some(FinishReason::of_incomplete(reason)), out);
             }
             "response.failed" | "response.cancelled" => return Ok(failed(Failure::from_failed_response(event))),
             "error" => return Ok(failed(Failure::from_error_event(data))),
@@ -139,8 +134,8 @@ impl<S: Sink> AnswerMachine<S> {
         Ok(Step::Continue)
     }
 
-    fn identify(&mut self, view: &ResponseView<'_>) {
-        if let Some(id) = view.id.as_deref().filter(|_| !self.identified) {
+    fn identify(&mut self, view: Option<&ResponseView<'_>>) {
+        if let Some(id) = view.and_then(|view| view.id.as_deref()).filter(|_| !self.identified) {
             self.sink.identify(id);
             self.identified = true;
         }
@@ -161,7 +156,7 @@ impl<S: Sink> AnswerMachine<S> {
     }
 
     fn item_added(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
-        let Some(view) = event.item.and_then(ItemView::parse) else { return };
+        let Some(view) = event.item.and_then(ItemView::read) else { return };
         let key = Key::of_item(&view, event.output_index);
         let position = self.items.find_or_add(key);
         self.items.name(position, key);
@@ -176,7 +171,7 @@ impl<S: Sink> AnswerMachine<S> {
             self.items.announce(at);
         }
         // A name is sent once and cannot be corrected: a call without a name waits for the end of its item.
-        let has_name = view.name.and_then(Text::of).is_some_and(|name| !name.is_empty());
+        let has_name = view.name.and_then(Raw::text).is_some_and(|name| !name.is_empty());
         if let ItemKind::Call(kind) = kind
             && has_name
         {
@@ -224,28 +219,27 @@ impl<S: Sink> AnswerMachine<S> {
     fn sealed(&mut self, position: usize, view: &ItemView<'_>, out: &mut Vec<u8>) {
         if self.shows_reasoning {
             let length = out.len();
-            self.sink.sealed(position, view.encrypted_content.and_then(Text::of), out);
+            self.sink.sealed(position, view.encrypted_content.and_then(Raw::text), out);
             self.visible |= out.len() > length;
         }
     }
 
     fn searched(&mut self, view: &ItemView<'_>, out: &mut Vec<u8>) {
         let length = out.len();
-        self.sink.searched(SearchCall { id: view.id.and_then(Text::of), action: view.action }, out);
+        self.sink.searched(SearchCall { id: view.id.and_then(Raw::text), action: view.action }, out);
         self.visible |= out.len() > length;
     }
 
     /// Takes the answer's last event; `cut` is the reason of an incomplete answer.
     fn complete(
         &mut self,
-        view: &ResponseView<'_>,
+        view: Option<&ResponseView<'_>>,
         cut: Option<FinishReason>,
         out: &mut Vec<u8>,
     ) -> Result<Step, Inconsistency> {
         self.identify(view);
-        let output: Vec<&RawValue> =
-            view.output.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-        let output: Vec<ItemView<'_>> = output.into_iter().filter_map(ItemView::parse).collect();
+        let output = view.map(ResponseView::items).unwrap_or_default();
+        let output: Vec<ItemView<'_>> = output.into_iter().filter_map(ItemView::read).collect();
         let positions = self.items.positions_of(&output);
         for (place, (view, position)) in (0..).zip(output.iter().zip(&positions)) {
             let place = self.items.item(*position).place.or(Some(place));
@@ -257,7 +251,7 @@ impl<S: Sink> AnswerMachine<S> {
             self.require_a_place_in(&positions)?;
         }
         self.flush_calls(out);
-        self.usage = view.usage;
+        self.usage = view.and_then(|view| view.usage);
         self.finish(cut.unwrap_or_else(|| self.finish_reason()), self.usage, out);
         Ok(Step::Complete)
     }
@@ -318,7 +312,7 @@ impl<S: Sink> Machine for AnswerMachine<S> {
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
         let step = match Delta::read(&frame.data) {
             Some(delta) => self.delta(&delta, out).map(|()| Step::Continue),
-            None => match Event::parse(&frame.data) {
+            None => match Event::read(&frame.data) {
                 Some(event) => self.event(&event, &frame.data, out),
                 None => Ok(Step::Continue),
             },

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::backend::answer::sink::CallKind;
 use crate::backend::answer::views::ItemView;
-use crate::json::{ArrayWriter, ObjectWriter, Text};
+use crate::json::{ArrayWriter, ObjectWriter, Raw, Text};
 
 /// Reasoning items and the call they led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ struct Begun {
 impl Thoughts {
     /// Adds a finished reasoning item; without its encrypted form it cannot be returned and is skipped.
     pub(super) fn add(&mut self, item: &ItemView<'_>) {
-        let Some(encrypted) = item.encrypted_content.filter(|raw| Text::of(raw).is_some()) else { return };
+        let Some(encrypted) = item.encrypted_content.filter(|raw| raw.text().is_some()) else { return };
         let mut json = Vec::new();
         let mut object = ObjectWriter::begin(&mut json);
         object.string("type", "reasoning");
@@ -77,7 +77,7 @@ impl Thoughts {
             summary.element().extend_from_slice(part.get().as_bytes());
         }
         summary.end();
-        object.raw("encrypted_content", encrypted);
+        object.json("encrypted_content", encrypted.get());
         object.end();
         self.waiting.extend(String::from_utf8(json));
     }
@@ -98,7 +98,7 @@ impl Thoughts {
 
     /// Takes a finished call, whose arguments are now known.
     pub(super) fn call_done(&mut self, item: &ItemView<'_>, kind: CallKind) {
-        let (Some(id), Some(name)) = (item.call_id.and_then(Text::of), item.name.and_then(Text::of)) else { return };
+        let (Some(id), Some(name)) = (item.call_id.and_then(Raw::text), item.name.and_then(Raw::text)) else { return };
         let id = id.decode();
         let Some(position) = self.begun.iter().position(|begun| begun.call_id == id) else { return };
         let Begun { call_id, before_message, before_call } = self.begun.swap_remove(position);

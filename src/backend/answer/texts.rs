@@ -10,7 +10,7 @@ use crate::backend::answer::verdict::{Citations, Inconsistency, Verdict};
 use crate::backend::answer::views::{ItemView, WholePart};
 use crate::backend::event::Event;
 use crate::backend::event::delta::DeltaKind;
-use crate::json::Text;
+use crate::json::{Raw, Text};
 
 impl<S: Sink> AnswerMachine<S> {
     /// Sends the client more of a text.
@@ -140,11 +140,11 @@ impl<S: Sink> AnswerMachine<S> {
     }
 
     pub(super) fn image(&mut self, position: usize, view: &ItemView<'_>, out: &mut Vec<u8>) {
-        let Some(base64) = view.result.and_then(Text::of).filter(|result| !result.is_empty()) else { return };
+        let Some(base64) = view.result.and_then(Raw::text).filter(|result| !result.is_empty()) else { return };
         if std::mem::replace(&mut self.items.item_mut(position).shown, true) {
             return;
         }
-        let format = view.output_format.and_then(Text::of).unwrap_or(PNG);
+        let format = view.output_format.and_then(Raw::text).unwrap_or(PNG);
         self.visible = true;
         self.sink.image(Image { format, base64 }, out);
     }

@@ -13,10 +13,10 @@ use serde_json::value::RawValue;
 
 use crate::backend::answer::items::{At, Finisher, Item, ItemKind, Items, Key};
 use crate::backend::answer::sent::{Finished, Sent};
-use crate::backend::answer::views::{ItemView, WholePart};
+use crate::backend::answer::views::{ItemView, WholePart, kind_of_part};
 use crate::backend::event::Event;
 use crate::backend::event::delta::DeltaKind;
-use crate::json::Text;
+use crate::json::{Raw, Text};
 
 /// The reason an answer cannot be correct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -201,7 +201,7 @@ impl Items {
 
 /// Returns a call's id and name, and their digest, with which it is announced.
 pub(crate) fn head_of<'a>(view: &ItemView<'a>) -> Option<(Text<'a>, Text<'a>, Sent)> {
-    let (id, name) = (view.call_id.and_then(Text::of)?, view.name.and_then(Text::of)?);
+    let (id, name) = (view.call_id.and_then(Raw::text)?, view.name.and_then(Raw::text)?);
     let mut sent = Sent::of(id);
     // A separator between the two, so that no other id and name give the same digest.
     sent.add(Text::from_escaped("\\n"));
@@ -214,13 +214,11 @@ fn announced(event: &Event<'_>) -> Option<(DeltaKind, u64)> {
     let content = event.content_index.unwrap_or_default();
     match event.kind.as_ref() {
         "response.reasoning_summary_part.added" => Some((DeltaKind::Summary, event.summary_index.unwrap_or_default())),
-        "response.content_part.added" => {
-            match event.part.and_then(crate::backend::answer::views::kind_of_part)?.escaped() {
-                "refusal" => Some((DeltaKind::Refusal, content)),
-                "reasoning_text" => Some((DeltaKind::Reasoning, content)),
-                _ => Some((DeltaKind::Text, content)),
-            }
-        }
+        "response.content_part.added" => match event.part.and_then(kind_of_part)?.escaped() {
+            "refusal" => Some((DeltaKind::Refusal, content)),
+            "reasoning_text" => Some((DeltaKind::Reasoning, content)),
+            _ => Some((DeltaKind::Text, content)),
+        },
         _ => None,
     }
 }

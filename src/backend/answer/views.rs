@@ -6,51 +6,94 @@ use serde_json::value::RawValue;
 use crate::backend::answer::call_kind::CallKind;
 use crate::backend::event::Event;
 use crate::backend::event::delta::DeltaKind;
-use crate::json::Text;
+use crate::backend::event::scanner::{Scanner, once};
+use crate::json::{Raw, Text};
 
 /// The fields read of an item.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct ItemView<'a> {
     #[serde(borrow, default, rename = "type")]
-    pub(crate) kind: Option<&'a RawValue>,
+    pub(crate) kind: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub(crate) id: Option<&'a RawValue>,
+    pub(crate) id: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub(crate) call_id: Option<&'a RawValue>,
+    pub(crate) call_id: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub(crate) name: Option<&'a RawValue>,
+    pub(crate) name: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub(crate) arguments: Option<&'a RawValue>,
+    pub(crate) arguments: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub(crate) input: Option<&'a RawValue>,
+    pub(crate) input: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub(crate) content: Option<Vec<&'a RawValue>>,
+    pub(crate) content: Option<Vec<Raw<'a>>>,
     #[serde(borrow, default)]
-    pub(crate) summary: Option<Vec<&'a RawValue>>,
+    pub(crate) summary: Option<Vec<Raw<'a>>>,
     #[serde(borrow, default)]
-    pub(crate) encrypted_content: Option<&'a RawValue>,
+    pub(crate) encrypted_content: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub(crate) result: Option<&'a RawValue>,
+    pub(crate) result: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    pub(crate) output_format: Option<&'a RawValue>,
+    pub(crate) output_format: Option<Raw<'a>>,
     #[serde(borrow, default)]
     pub(crate) action: Option<&'a RawValue>,
 }
 
 impl<'a> ItemView<'a> {
-    pub(crate) fn parse(raw: &'a RawValue) -> Option<Self> {
+    /// Reads `raw`; `None` if it is malformed.
+    pub(crate) fn read(raw: Raw<'a>) -> Option<Self> {
+        Self::scan(raw).or_else(|| Self::parse(raw))
+    }
+
+    fn parse(raw: Raw<'a>) -> Option<Self> {
         serde_json::from_str(raw.get()).ok()
     }
 
+    fn scan(raw: Raw<'a>) -> Option<Self> {
+        let (mut view, mut lists, mut action) = (Self::default(), [None; 2], None);
+        Scanner::of_raw(raw).object(|key, scanner| {
+            let field = match key {
+                b"type" => &mut view.kind,
+                b"id" => &mut view.id,
+                b"call_id" => &mut view.call_id,
+                b"name" => &mut view.name,
+                b"arguments" => &mut view.arguments,
+                b"input" => &mut view.input,
+                b"content" => &mut lists[0],
+                b"summary" => &mut lists[1],
+                b"encrypted_content" => &mut view.encrypted_content,
+                b"result" => &mut view.result,
+                b"output_format" => &mut view.output_format,
+                b"action" => &mut action,
+                _ => return scanner.skip(),
+            };
+            once(field, scanner.raw()?)
+        })?;
+        let [content, summary] = lists;
+        Some(Self {
+            kind: told(view.kind),
+            id: told(view.id),
+            call_id: told(view.call_id),
+            name: told(view.name),
+            arguments: told(view.arguments),
+            input: told(view.input),
+            content: list(content)?,
+            summary: list(summary)?,
+            encrypted_content: told(view.encrypted_content),
+            result: told(view.result),
+            output_format: told(view.output_format),
+            action: told(action).and_then(Raw::value),
+        })
+    }
+
     /// Reads `raw`; of an item with malformed fields, only the id.
-    pub(crate) fn read(raw: &'a RawValue) -> Self {
+    pub(crate) fn read_leniently(raw: Raw<'a>) -> Self {
         #[derive(Deserialize)]
         struct Id<'a> {
             #[serde(borrow, default)]
-            id: Option<&'a RawValue>,
+            id: Option<Raw<'a>>,
         }
         let id = || serde_json::from_str::<Id<'_>>(raw.get()).ok().and_then(|view| view.id);
-        Self::parse(raw).unwrap_or_else(|| Self { id: id(), ..Self::default() })
+        Self::read(raw).unwrap_or_else(|| Self { id: id(), ..Self::default() })
     }
 
     /// Returns the arguments or input of a call.
@@ -59,7 +102,7 @@ impl<'a> ItemView<'a> {
             CallKind::Function => self.arguments,
             CallKind::Custom => self.input,
         }
-        .and_then(Text::of)
+        .and_then(Raw::text)
     }
 }
 
@@ -77,8 +120,8 @@ impl<'a> WholePart<'a> {
     /// Reads the complete text in `event`: the part's text alone, or the part.
     pub(crate) fn all_of(event: &Event<'a>) -> Vec<Self> {
         let (content, summary) = (event.content_index.unwrap_or_default(), event.summary_index.unwrap_or_default());
-        let text = |kind, index, text: Option<&'a RawValue>| {
-            let text = text.and_then(Text::of);
+        let text = |kind, index, text: Option<Raw<'a>>| {
+            let text = text.and_then(Raw::text);
             text.map(|text| Self { kind, index, text, citations: None }).into_iter().collect()
         };
         match event.kind.as_ref() {
@@ -99,7 +142,7 @@ impl<'a> WholePart<'a> {
     /// Reads the parts of a finished message or of finished reasoning.
     pub(crate) fn all_in(item: &ItemView<'a>) -> Vec<Self> {
         let content = || (0..).zip(item.content.iter().flatten().copied());
-        match item.kind.and_then(Text::of).map(Text::escaped) {
+        match item.kind.and_then(Raw::text).map(Text::escaped) {
             Some("message") => content().flat_map(|(index, part)| Self::of_content(part, index)).collect(),
             Some("reasoning") => {
                 let summary = (0..).zip(item.summary.iter().flatten().copied());
@@ -111,10 +154,10 @@ impl<'a> WholePart<'a> {
         }
     }
 
-    fn of_content(part: &'a RawValue, index: u64) -> Vec<Self> {
-        let view = PartView::parse(part);
-        let kind = view.kind.and_then(Text::of).map(Text::escaped);
-        let text = view.text.and_then(Text::of);
+    fn of_content(part: Raw<'a>, index: u64) -> Vec<Self> {
+        let view = PartView::read(part);
+        let kind = view.kind.and_then(Raw::text).map(Text::escaped);
+        let text = view.text.and_then(Raw::text);
         match (kind, text) {
             (Some("output_text"), Some(text)) => {
                 vec![Self { kind: DeltaKind::Text, index, text, citations: view.annotations }]
@@ -123,7 +166,7 @@ impl<'a> WholePart<'a> {
                 vec![Self { kind: DeltaKind::Reasoning, index, text, citations: None }]
             }
             _ => {
-                let refusal = view.refusal.and_then(Text::of);
+                let refusal = view.refusal.and_then(Raw::text);
                 refusal
                     .map(|text| Self { kind: DeltaKind::Refusal, index, text, citations: None })
                     .into_iter()
@@ -132,33 +175,169 @@ impl<'a> WholePart<'a> {
         }
     }
 
-    fn of_reasoning(part: &'a RawValue, kind: DeltaKind, index: u64) -> Option<Self> {
-        let text = PartView::parse(part).text.and_then(Text::of)?;
+    fn of_reasoning(part: Raw<'a>, kind: DeltaKind, index: u64) -> Option<Self> {
+        let text = PartView::read(part).text.and_then(Raw::text)?;
         Some(Self { kind, index, text, citations: None })
     }
 }
 
 /// Returns the type of a part.
-pub(crate) fn kind_of_part(part: &RawValue) -> Option<Text<'_>> {
-    PartView::parse(part).kind.and_then(Text::of)
+pub(crate) fn kind_of_part(part: Raw<'_>) -> Option<Text<'_>> {
+    PartView::read(part).kind.and_then(Raw::text)
 }
 
 /// The fields read of a part of a message or of reasoning.
 #[derive(Debug, Default, Deserialize)]
 struct PartView<'a> {
     #[serde(borrow, default, rename = "type")]
-    kind: Option<&'a RawValue>,
+    kind: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    text: Option<&'a RawValue>,
+    text: Option<Raw<'a>>,
     #[serde(borrow, default)]
-    refusal: Option<&'a RawValue>,
+    refusal: Option<Raw<'a>>,
     #[serde(borrow, default)]
     annotations: Option<Vec<&'a RawValue>>,
 }
 
 impl<'a> PartView<'a> {
     /// Reads `part`; an unreadable part is empty.
-    fn parse(part: &'a RawValue) -> Self {
-        serde_json::from_str(part.get()).unwrap_or_default()
+    fn read(part: Raw<'a>) -> Self {
+        Self::scan(part).or_else(|| Self::parse(part)).unwrap_or_default()
+    }
+
+    fn parse(part: Raw<'a>) -> Option<Self> {
+        serde_json::from_str(part.get()).ok()
+    }
+
+    fn scan(part: Raw<'a>) -> Option<Self> {
+        let (mut view, mut annotations) = (Self::default(), None);
+        Scanner::of_raw(part).object(|key, scanner| {
+            let field = match key {
+                b"type" => &mut view.kind,
+                b"text" => &mut view.text,
+                b"refusal" => &mut view.refusal,
+                b"annotations" => &mut annotations,
+                _ => return scanner.skip(),
+            };
+            once(field, scanner.raw()?)
+        })?;
+        let annotations = match list(annotations)? {
+            Some(list) => Some(list.into_iter().map(Raw::value).collect::<Option<_>>()?),
+            None => None,
+        };
+        Some(Self { kind: told(view.kind), text: told(view.text), refusal: told(view.refusal), annotations })
+    }
+}
+
+/// Returns a scanned field, unless it is `null`.
+fn told(field: Option<Raw<'_>>) -> Option<Raw<'_>> {
+    field.filter(|raw| !raw.is_null())
+}
+
+/// Reads a scanned field that has to be a list; `None` if it is something else.
+fn list(field: Option<Raw<'_>>) -> Option<Option<Vec<Raw<'_>>>> {
+    match told(field) {
+        None => Some(None),
+        Some(raw) => Scanner::of_raw(raw).array().map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Asserts that scanners give what parsers give, or nothing. Returns whether they gave an item and a part.
+    fn assert_same(json: &str) -> (bool, bool) {
+        let raw = Raw::of_valid(json);
+        let (item, part) = (ItemView::scan(raw), PartView::scan(raw));
+        let found = (item.is_some(), part.is_some());
+        if item.is_some() {
+            assert_eq!(format!("{item:?}"), format!("{:?}", ItemView::parse(raw)), "{json}");
+        }
+        if part.is_some() {
+            assert_eq!(format!("{part:?}"), format!("{:?}", PartView::parse(raw)), "{json}");
+        }
+        found
+    }
+
+    #[test]
+    fn what_the_backend_sends_needs_no_parser() {
+        for json in [
+            r#"{"id":"msg_1","type":"message","status":"completed","content":[{"type":"output_text","text":"a"}],"role":"assistant"}"#,
+            r#"{"id":"fc_1","type":"function_call","arguments":"{\"a\":1}","call_id":"c","name":"f"}"#,
+            r#"{"id":"rs_1","type":"reasoning","content":null,"encrypted_content":"x","summary":[]}"#,
+            r#"{"id":"ws_1","type":"web_search_call","action":{"type":"search","query":"q"}}"#,
+            r#"{"type":"output_text","annotations":[{"url":"u"}, {}],"logprobs":[],"text":"a\n\u00e4"}"#,
+            r#"{"type":"refusal","refusal":"no","annotations":null}"#,
+        ] {
+            assert_eq!(assert_same(json), (true, true), "{json}");
+        }
+    }
+
+    #[test]
+    fn unusual_forms_are_left_to_the_parser() {
+        let cases = [
+            ("7", (false, false)),
+            ("null", (false, false)),
+            ("{\n\"id\":\"a\"}", (false, false)),
+            (r#"{"type":"a","type":"b"}"#, (false, false)),
+            (r#"{"t\u0079pe":"a"}"#, (false, false)),
+            (r#"{"content":"a"}"#, (false, true)),
+            (r#"{"summary":{}}"#, (false, true)),
+            (r#"{"annotations":1}"#, (true, false)),
+        ];
+        for (json, found) in cases {
+            assert_eq!(assert_same(json), found, "{json}");
+        }
+    }
+
+    fn field() -> impl Strategy<Value = String> {
+        let keys = vec![
+            "type",
+            "id",
+            "call_id",
+            "name",
+            "arguments",
+            "input",
+            "content",
+            "summary",
+            "encrypted_content",
+            "result",
+            "output_format",
+            "action",
+            "text",
+            "refusal",
+            "annotations",
+            "status",
+            "t\\u0079pe",
+            "",
+        ];
+        let values = vec![
+            "null",
+            "7",
+            "-1.5e3",
+            "true",
+            r#""a\"\\\u00e4""#,
+            "\"é\"",
+            "[]",
+            "[ ]",
+            "[null, \"a\",{}]",
+            r#"[{"text":"a"}]"#,
+            r#"{"type":"search","queries":["a"]}"#,
+            "{ }",
+            "[\n1]",
+            " 1 ",
+        ];
+        (prop::sample::select(keys), prop::sample::select(values)).prop_map(|(key, value)| format!("\"{key}\":{value}"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn a_parser_gives_the_same(fields in prop::collection::vec(field(), 0..6)) {
+            assert_same(&format!("{{{}}}", fields.join(",")));
+        }
     }
 }

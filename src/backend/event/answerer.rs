@@ -1,6 +1,6 @@
 //! The model and the service tier that answer, as far as the backend has told them.
 //!
-//! * The backend names the model in the head's `openai-model`, in `response.model`, in `response.headers` of any event,
+//! * The backend names the model in the head's `openai-model`, in `response.model` and `response.headers` of any event,
 //!   and in the `headers` of `response.metadata`, whose values are strings or arrays of strings (Codex CLI 0.147,
 //!   `codex-api/src/sse/responses.rs`).
 //! * Some of these only echo the request. So a field that names another model is believed, and no later echo reverts
@@ -10,13 +10,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use memchr::memmem;
-use serde_json::value::RawValue;
-
+use crate::backend::event::Event;
 use crate::backend::event::failure::Failure;
-use crate::backend::event::{Event, ResponseView};
 use crate::fault::Details;
-use crate::json::Object;
+use crate::json::{Object, Raw};
 use crate::models::same::same_model;
 
 /// The known facts about the model, tier and account of one answer.
@@ -113,39 +110,30 @@ impl Answerer {
         }
     }
 
-    /// Records the facts in `event`. Returns the view of its response, if it had to be read.
-    pub fn note<'a>(&mut self, event: &Event<'a>) -> Option<ResponseView<'a>> {
+    /// Records the facts in `event`.
+    pub fn note(&mut self, event: &Event<'_>) {
         self.is_held |= event.safety_buffering.is_some_and(|check| !matches!(check.get(), "null" | "false"));
         if let Some(headers) = event.headers {
             self.note_headers(headers);
         }
-        let response = event.response?;
-        let is_telling =
-            matches!(event.kind.as_ref(), "response.created" | "response.completed" | "response.incomplete");
-        // The other events repeat the response, with pages of instructions.
-        if !is_telling && memmem::find(response.get().as_bytes(), b"\"headers\"").is_none() {
-            return None;
-        }
-        let view = ResponseView::parse(response);
+        let Some(view) = &event.response else { return };
         if let Some(model) = view.model.and_then(string) {
             self.told(&model);
         }
         if let Some(headers) = view.headers {
             self.note_headers(headers);
         }
-        if let Some(tier) =
-            view.service_tier.and_then(string).filter(|tier| tier != "auto" && tier.len() <= LONGEST_NAME)
-        {
+        let tier = view.service_tier.and_then(string).filter(|tier| tier != "auto" && tier.len() <= LONGEST_NAME);
+        if let Some(tier) = tier.filter(|tier| self.tier() != Some(tier)) {
             self.tier = Some(tier.into_owned());
         }
-        Some(view)
     }
 
-    fn note_headers(&mut self, headers: &RawValue) {
+    fn note_headers(&mut self, headers: Raw<'_>) {
         let headers: Object<'_> = serde_json::from_str(headers.get()).unwrap_or_default();
         for (_, value) in headers.iter().filter(|(name, _)| is_model_header(name)) {
-            let listed = || serde_json::from_str::<Vec<&RawValue>>(value.get()).ok()?.into_iter().find_map(string);
-            if let Some(model) = string(value).or_else(listed) {
+            let listed = || serde_json::from_str::<Vec<Raw<'_>>>(value.get()).ok()?.into_iter().find_map(string);
+            if let Some(model) = string(value.into()).or_else(listed) {
                 self.told(&model);
             }
         }
@@ -157,8 +145,9 @@ pub fn is_model_header(name: &str) -> bool {
     MODEL_HEADERS.iter().any(|header| header.eq_ignore_ascii_case(name))
 }
 
-fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
-    raw.get().starts_with('"').then(|| serde_json::from_str(raw.get()).map(Cow::<str>::Owned).ok()).flatten()
+fn string(raw: Raw<'_>) -> Option<Cow<'_, str>> {
+    let escaped = raw.text()?.escaped();
+    if escaped.contains('\\') { serde_json::from_str(raw.get()).map(Cow::Owned).ok() } else { Some(escaped.into()) }
 }
 
 /// The failure code of a substituted model.
@@ -176,7 +165,7 @@ mod tests {
     fn after(events: &[&str]) -> Answerer {
         let mut answered = Answerer::new("gpt-6.1-sol", false);
         for event in events {
-            answered.note(&Event::parse(event.as_bytes()).unwrap());
+            answered.note(&Event::read(event.as_bytes()).unwrap());
         }
         answered
     }
@@ -195,6 +184,7 @@ mod tests {
             r#"{"type":"response.created","response":{"model":"gpt-6-luna"}}"#,
             r#"{"type":"response.completed","response":{"model":"gpt-6-luna","usage":null}}"#,
             r#"{"type":"response.in_progress","response":{"headers":{"OpenAI-Model":"gpt-6-luna"}}}"#,
+            r#"{"type":"response.in_progress","response":{"tools":[{"headers":{}}],"model":"gpt-6-luna"}}"#,
             r#"{"type":"response.created","response":{"model":"gpt-6.1-sol","headers":{"x-openai-model":["gpt-6-luna","x"]}}}"#,
             r#"{"type":"response.metadata","headers":{"x":1,"openai-model":[null,"gpt-6-luna"]},"metadata":{}}"#,
             r#"{"type":"codex.response.metadata","headers":{"openai-model":"gpt-6-luna"}}"#,

@@ -4,11 +4,9 @@
 //!   gives up on anything else, and on anything a parser would reject; [`Delta::of`] then uses the parsed event.
 //! * If both return a delta, it is the same.
 
-use memchr::memchr2;
-use serde_json::value::RawValue;
-
 use crate::backend::event::Event;
-use crate::json::Text;
+use crate::backend::event::scanner::{Scanner, once};
+use crate::json::{Raw, Text};
 
 /// New characters of one text of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +84,7 @@ impl<'a> Delta<'a> {
     pub fn of(event: &Event<'a>) -> Option<Self> {
         Some(Self {
             kind: DeltaKind::of(&event.kind)?,
-            item_id: event.item_id.map(RawValue::get),
+            item_id: event.item_id.map(Raw::get),
             output_index: event.output_index,
             content_index: event.content_index,
             summary_index: event.summary_index,
@@ -113,16 +111,12 @@ impl<'a> Fields<'a> {
         if data.len() > LONGEST {
             return None;
         }
-        let text = std::str::from_utf8(data).ok()?;
-        if holds_control_characters(data) {
-            return None;
-        }
-        let mut scanner = Scanner { text, position: 0 };
+        let mut scanner = Scanner::of(data)?;
         let mut fields = Self::default();
         scanner.expect(b'{')?;
         let mut expected = 0;
         loop {
-            let field = match scanner.field_near(expected) {
+            let field = match field_near(expected, &mut scanner) {
                 Some(place) => {
                     expected = place + 1;
                     USUAL_FIELDS[place % USUAL_FIELDS.len()].1
@@ -132,7 +126,7 @@ impl<'a> Fields<'a> {
             fields.take(field, &mut scanner)?;
             match scanner.next()? {
                 b',' => {}
-                b'}' if scanner.position == text.len() => return Some(fields),
+                b'}' if scanner.position() == data.len() => return Some(fields),
                 _ => return None,
             }
         }
@@ -143,16 +137,12 @@ impl<'a> Fields<'a> {
         match field {
             Field::Kind => once(&mut self.kind, DeltaKind::of(scanner.string()?)?),
             Field::Delta => once(&mut self.text, scanner.string()?),
-            Field::ItemId => {
-                let begin = scanner.position;
-                scanner.string()?;
-                once(&mut self.item_id, scanner.text.get(begin..scanner.position)?)
-            }
+            Field::ItemId => once(&mut self.item_id, scanner.raw().filter(|raw| raw.text().is_some())?.get()),
             Field::OutputIndex => once(&mut self.output_index, scanner.number()?),
             Field::ContentIndex => once(&mut self.content_index, scanner.number()?),
             Field::SummaryIndex => once(&mut self.summary_index, scanner.number()?),
             Field::SequenceNumber => once(&mut self.sequence_number, scanner.number()?),
-            Field::Other => scanner.skip(),
+            Field::Other => skip(scanner),
         }
     }
 
@@ -184,119 +174,29 @@ enum Field {
 
 impl Field {
     /// Returns the field of this name; `None` for a field of other events that only the parser reads.
-    fn named(key: &str) -> Option<Self> {
-        if READ_BY_THE_PARSER.contains(&key) {
+    fn named(key: &[u8]) -> Option<Self> {
+        if READ_BY_THE_PARSER.iter().any(|name| name.as_bytes() == key) {
             return None;
         }
-        let usual = USUAL_FIELDS.iter().find(|(name, _)| name.get(1..name.len() - 2) == Some(key));
+        let usual = USUAL_FIELDS.iter().find(|(name, _)| name.as_bytes().get(1..name.len() - 2) == Some(key));
         Some(usual.map_or(Self::Other, |(_, field)| *field))
     }
 }
 
-fn once<T>(field: &mut Option<T>, value: T) -> Option<()> {
-    field.replace(value).is_none().then_some(())
+/// Skips an unused value of a kind that deltas have.
+fn skip(scanner: &mut Scanner<'_>) -> Option<()> {
+    match scanner.peek()? {
+        b'"' => scanner.string().map(drop),
+        b'0'..=b'9' => scanner.number().map(drop),
+        b'[' => (scanner.take("[]")).then_some(()),
+        _ => None,
+    }
 }
 
-/// Tests eight bytes at a time: a byte below 32 borrows from its own highest bit, which was not set before.
-fn holds_control_characters(data: &[u8]) -> bool {
-    let (words, rest) = data.as_chunks::<8>();
-    let found = words.iter().fold(0, |found, word| {
-        let word = u64::from_ne_bytes(*word);
-        found | (word.wrapping_sub(SPACES) & !word)
-    });
-    found & HIGHEST_BITS != 0 || rest.iter().any(|byte| *byte < b' ')
-}
-
-/// Scans a text without control characters.
-#[derive(Debug)]
-struct Scanner<'a> {
-    text: &'a str,
-    position: usize,
-}
-
-impl<'a> Scanner<'a> {
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.position).copied()
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        let next = self.peek()?;
-        self.position += 1;
-        Some(next)
-    }
-
-    fn expect(&mut self, expected: u8) -> Option<()> {
-        (self.next()? == expected).then_some(())
-    }
-
-    /// Skips the next field name, and returns its index in [`USUAL_FIELDS`]; the search starts at `expected`.
-    fn field_near(&mut self, expected: usize) -> Option<usize> {
-        let rest = self.text.as_bytes().get(self.position..)?;
-        let mut places = expected..expected + USUAL_FIELDS.len();
-        let place = places.find(|place| rest.starts_with(USUAL_FIELDS[place % USUAL_FIELDS.len()].0.as_bytes()))?;
-        self.position += USUAL_FIELDS[place % USUAL_FIELDS.len()].0.len();
-        Some(place)
-    }
-
-    /// Reads a field's name and the colon after it.
-    fn key(&mut self) -> Option<&'a str> {
-        let rest = self.text.as_bytes().get(self.position..)?.strip_prefix(b"\"")?;
-        let length = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-        let key = self.text.get(self.position + 1..)?.get(..length)?;
-        self.position += 1 + length;
-        self.expect(b'"')?;
-        self.expect(b':')?;
-        Some(key)
-    }
-
-    /// Reads the inside of a string.
-    fn string(&mut self) -> Option<&'a str> {
-        self.expect(b'"')?;
-        let begin = self.position;
-        loop {
-            self.position += memchr2(b'"', b'\\', self.text.as_bytes().get(self.position..)?)? + 1;
-            if self.text.as_bytes().get(self.position - 1) == Some(&b'"') {
-                return self.text.get(begin..self.position - 1);
-            }
-            self.escape()?;
-        }
-    }
-
-    /// Skips the rest of an escape after the backslash.
-    fn escape(&mut self) -> Option<()> {
-        match self.next()? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
-            b'u' => (0..4).try_for_each(|_| self.next()?.is_ascii_hexdigit().then_some(())),
-            _ => None,
-        }
-    }
-
-    /// Reads a number without sign, fraction or exponent, with few enough digits to fit.
-    fn number(&mut self) -> Option<u64> {
-        let begin = self.position;
-        let mut number = 0;
-        while let Some(digit @ b'0'..=b'9') = self.peek() {
-            if self.position - begin == MOST_DIGITS || (number == 0 && self.position > begin) {
-                return None;
-            }
-            number = number * 10 + u64::from(digit - b'0');
-            self.position += 1;
-        }
-        (self.position > begin).then_some(number)
-    }
-
-    /// Skips an unused value.
-    fn skip(&mut self) -> Option<()> {
-        match self.peek()? {
-            b'"' => self.string().map(drop),
-            b'0'..=b'9' => self.number().map(drop),
-            b'[' => {
-                self.position += 1;
-                self.expect(b']')
-            }
-            _ => None,
-        }
-    }
+/// Skips the next field name and its colon, and returns its index in [`USUAL_FIELDS`]; the search starts at `expected`.
+fn field_near(expected: usize, scanner: &mut Scanner<'_>) -> Option<usize> {
+    let mut places = expected..expected + USUAL_FIELDS.len();
+    places.find(|place| scanner.take(USUAL_FIELDS[place % USUAL_FIELDS.len()].0))
 }
 
 /// The fields in the order in which the backend sends them.
@@ -316,14 +216,8 @@ const USUAL_FIELDS: [(&str, Field); 9] = [
 const READ_BY_THE_PARSER: [&str; 10] =
     ["text", "refusal", "arguments", "input", "annotation", "annotation_index", "part", "item", "response", "headers"];
 
-const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
-const HIGHEST_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
-
 /// The longest event in bytes to read here; a longer one is rare enough for a parser.
 const LONGEST: usize = 4096;
-
-/// The digits of the longest number that always fits.
-const MOST_DIGITS: usize = 19;
 
 #[cfg(test)]
 mod tests {

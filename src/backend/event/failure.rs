@@ -84,7 +84,8 @@ impl Failure {
             #[serde(default)]
             error: Value,
         }
-        let failed: Failed = event.response.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let failed: Failed =
+            event.response.as_ref().and_then(|view| serde_json::from_slice(view.json).ok()).unwrap_or_default();
         Self::from_error(&failed.error)
     }
 

@@ -1,25 +1,31 @@
 //! The backend's events, reduced to the few fields that matter.
 //!
 //! * An event is read in one pass that decodes only its `type`: every other field of interest is a raw slice, and the
-//!   other fields are skipped. The keys may come in any order.
-//! * The large objects (`response`, `item`) are raw slices too, and are read only for the events that need them.
+//!   other fields are skipped. The keys may come in any order. A [`scanner`] does it, and a parser wherever the scanner
+//!   gives up; what both read is the same.
+//! * An `item` and a `part` are raw slices too, and are read only for the events that need them. The answer's own object
+//!   is read at once ([`response`]), as it is too long to be walked twice.
 //! * [`sse`] cuts bytes into frames; [`delta`] reads the most frequent events; [`failure`] reads failures; [`answerer`]
 //!   collects the answering model from all of the backend's fields.
 
 pub mod answerer;
 pub mod delta;
 pub mod failure;
+mod response;
+pub(crate) mod scanner;
 pub mod sse;
 
 use std::borrow::Cow;
 
+pub use response::{Around, IncompleteDetails, InputDetails, OutputDetails, ResponseView, Usage};
+use scanner::{Scanner, once};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::json::Text;
+use crate::json::{Raw, Text};
 
 /// One event. Its fields depend on `kind`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Event<'a> {
     /// The event's name, such as `response.output_text.delta`.
     #[serde(borrow, rename = "type")]
@@ -29,7 +35,7 @@ pub struct Event<'a> {
     pub sequence_number: Option<u64>,
     /// The id of a delta's item.
     #[serde(borrow, default)]
-    pub item_id: Option<&'a RawValue>,
+    pub item_id: Option<Raw<'a>>,
     /// The item's place in the answer.
     #[serde(default)]
     pub output_index: Option<u64>,
@@ -41,19 +47,19 @@ pub struct Event<'a> {
     pub summary_index: Option<u64>,
     /// The new characters.
     #[serde(borrow, default)]
-    pub delta: Option<&'a RawValue>,
+    pub delta: Option<Raw<'a>>,
     /// A finished text.
     #[serde(borrow, default)]
-    pub text: Option<&'a RawValue>,
+    pub text: Option<Raw<'a>>,
     /// A finished refusal.
     #[serde(borrow, default)]
-    pub refusal: Option<&'a RawValue>,
+    pub refusal: Option<Raw<'a>>,
     /// A finished function call's arguments.
     #[serde(borrow, default)]
-    pub arguments: Option<&'a RawValue>,
+    pub arguments: Option<Raw<'a>>,
     /// A finished custom tool call's input.
     #[serde(borrow, default)]
-    pub input: Option<&'a RawValue>,
+    pub input: Option<Raw<'a>>,
     /// A citation.
     #[serde(borrow, default)]
     pub annotation: Option<&'a RawValue>,
@@ -62,31 +68,108 @@ pub struct Event<'a> {
     pub annotation_index: Option<u64>,
     /// A finished message part.
     #[serde(borrow, default)]
-    pub part: Option<&'a RawValue>,
+    pub part: Option<Raw<'a>>,
     /// The item that begins or ends.
     #[serde(borrow, default)]
-    pub item: Option<&'a RawValue>,
+    pub item: Option<Raw<'a>>,
     /// The answer so far.
-    #[serde(borrow, default)]
-    pub response: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "response::parse_optional")]
+    pub response: Option<ResponseView<'a>>,
     /// Headers that the backend did not know yet when it sent its answer's head.
     #[serde(borrow, default)]
-    pub headers: Option<&'a RawValue>,
+    pub headers: Option<Raw<'a>>,
     /// The check for which the backend holds the answer back.
     #[serde(borrow, default)]
-    pub safety_buffering: Option<&'a RawValue>,
+    pub safety_buffering: Option<Raw<'a>>,
+    /// The event around `response`, if the event has been scanned and has one.
+    #[serde(skip)]
+    pub around_response: Option<Around<'a>>,
 }
 
 impl<'a> Event<'a> {
     /// Reads the event in a frame's data; `None` for anything but a JSON object with a `type`.
+    pub fn read(data: &'a [u8]) -> Option<Self> {
+        Self::scan(data).or_else(|| Self::parse(data))
+    }
+
+    /// Parses the event in a frame's data.
     pub fn parse(data: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(data).ok()
     }
 
+    /// Scans the event in a frame's data; `None` if it has to be parsed.
+    pub fn scan(data: &'a [u8]) -> Option<Self> {
+        let mut scanner = Scanner::of(data)?;
+        let (mut event, mut kind) = (Self::default(), None);
+        scanner.object(|key, scanner| match key {
+            b"type" => once(&mut kind, scanner.plain_string()?),
+            _ => event.take(key, scanner),
+        })?;
+        scanner.is_at_end().then_some(())?;
+        Some(Self { kind: kind?.into(), ..event })
+    }
+
+    fn take(&mut self, key: &[u8], scanner: &mut Scanner<'a>) -> Option<()> {
+        if let Some(number) = self.number(key) {
+            return once(number, scanner.number()?);
+        }
+        if let Some(field) = self.raw(key) {
+            return once(field, told(scanner)?);
+        }
+        match key {
+            b"response" => self.scan_response(scanner),
+            b"annotation" => once(&mut self.annotation, told(scanner)?.value()?),
+            _ => scanner.skip(),
+        }
+    }
+
+    fn raw(&mut self, key: &[u8]) -> Option<&mut Option<Raw<'a>>> {
+        match key {
+            b"item_id" => Some(&mut self.item_id),
+            b"delta" => Some(&mut self.delta),
+            b"text" => Some(&mut self.text),
+            b"refusal" => Some(&mut self.refusal),
+            b"arguments" => Some(&mut self.arguments),
+            b"input" => Some(&mut self.input),
+            b"part" => Some(&mut self.part),
+            b"item" => Some(&mut self.item),
+            b"headers" => Some(&mut self.headers),
+            b"safety_buffering" => Some(&mut self.safety_buffering),
+            _ => None,
+        }
+    }
+
+    fn number(&mut self, key: &[u8]) -> Option<&mut Option<u64>> {
+        match key {
+            b"sequence_number" => Some(&mut self.sequence_number),
+            b"output_index" => Some(&mut self.output_index),
+            b"content_index" => Some(&mut self.content_index),
+            b"summary_index" => Some(&mut self.summary_index),
+            b"annotation_index" => Some(&mut self.annotation_index),
+            _ => None,
+        }
+    }
+
+    fn scan_response(&mut self, scanner: &mut Scanner<'a>) -> Option<()> {
+        let begin = scanner.position();
+        let view = ResponseView::scan(scanner).or_else(|| {
+            scanner.return_to(begin);
+            told(scanner).map(ResponseView::parse)
+        })?;
+        let (before, after) = (scanner.bytes(..begin)?, scanner.bytes(scanner.position()..)?);
+        self.around_response = Some(Around { before, after });
+        once(&mut self.response, view)
+    }
+
     /// Returns the new characters of a delta.
     pub fn delta(&self) -> Option<Text<'a>> {
-        self.delta.and_then(Text::of)
+        self.delta.and_then(Raw::text)
     }
+}
+
+/// Reads the value of a known field; `null`, which the backend does not send there, is left to the parser.
+fn told<'a>(scanner: &mut Scanner<'a>) -> Option<Raw<'a>> {
+    scanner.raw().filter(|raw| !raw.is_null())
 }
 
 /// Only the name of an event, which is readable even if other fields are malformed.
@@ -104,139 +187,5 @@ impl<'a> Name<'a> {
     }
 }
 
-/// The fields read of a `response` object.
-#[derive(Debug, Default, Deserialize)]
-pub struct ResponseView<'a> {
-    /// The backend's id of the answer.
-    #[serde(borrow, default)]
-    pub id: Option<Cow<'a, str>>,
-    /// Tokens used.
-    #[serde(default)]
-    pub usage: Option<Usage>,
-    /// The details of an incomplete answer.
-    #[serde(default)]
-    pub incomplete_details: Option<IncompleteDetails>,
-    /// The items; usually empty.
-    #[serde(borrow, default)]
-    pub output: Option<&'a RawValue>,
-    /// The model's name; often an echo of the request's.
-    #[serde(borrow, default)]
-    pub model: Option<&'a RawValue>,
-    /// The service tier; often an echo of the request's.
-    #[serde(borrow, default)]
-    pub service_tier: Option<&'a RawValue>,
-    /// Headers, as in an event.
-    #[serde(borrow, default)]
-    pub headers: Option<&'a RawValue>,
-}
-
-impl<'a> ResponseView<'a> {
-    /// Reads `raw`; unreadable fields count as absent.
-    pub fn parse(raw: &'a RawValue) -> Self {
-        serde_json::from_str(raw.get()).unwrap_or_default()
-    }
-
-    /// Returns the reason of an incomplete answer: `max_output_tokens`, `content_filter`, …
-    pub fn incomplete_reason(&self) -> Option<&str> {
-        self.incomplete_details.as_ref()?.reason.as_deref()
-    }
-}
-
-/// The details of an incomplete answer.
-#[derive(Debug, Default, Deserialize)]
-pub struct IncompleteDetails {
-    /// The reason: `max_output_tokens`, `content_filter`, …
-    #[serde(default)]
-    pub reason: Option<String>,
-}
-
-/// The backend's token counts. Input includes cached tokens, output includes reasoning.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-pub struct Usage {
-    /// Tokens of the prompt.
-    #[serde(default)]
-    pub input_tokens: u64,
-    /// A breakdown of the prompt's tokens.
-    #[serde(default)]
-    pub input_tokens_details: Option<InputDetails>,
-    /// Tokens of the answer.
-    #[serde(default)]
-    pub output_tokens: u64,
-    /// A breakdown of the answer's tokens.
-    #[serde(default)]
-    pub output_tokens_details: Option<OutputDetails>,
-    /// The sum of both, as the backend counts it.
-    #[serde(default)]
-    pub total_tokens: Option<u64>,
-}
-
-impl Usage {
-    /// Returns the tokens of prompt and answer together.
-    pub fn total(&self) -> u64 {
-        self.total_tokens.unwrap_or_else(|| self.input_tokens.saturating_add(self.output_tokens))
-    }
-
-    /// Returns the prompt's tokens read from the cache.
-    pub fn cached_tokens(&self) -> u64 {
-        self.input_tokens_details.and_then(|details| details.cached_tokens).unwrap_or_default()
-    }
-
-    /// Returns the prompt's tokens written to the cache, if the backend tells them.
-    pub fn cache_write_tokens(&self) -> Option<u64> {
-        self.input_tokens_details.and_then(|details| details.cache_write_tokens)
-    }
-
-    /// Returns the answer's tokens spent on reasoning.
-    pub fn reasoning_tokens(&self) -> u64 {
-        self.output_tokens_details.and_then(|details| details.reasoning_tokens).unwrap_or_default()
-    }
-}
-
-/// A breakdown of a prompt's tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-pub struct InputDetails {
-    /// Tokens read from the cache.
-    #[serde(default)]
-    pub cached_tokens: Option<u64>,
-    /// Tokens written to the cache.
-    #[serde(default)]
-    pub cache_write_tokens: Option<u64>,
-}
-
-/// A breakdown of an answer's tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-pub struct OutputDetails {
-    /// Tokens spent on reasoning.
-    #[serde(default)]
-    pub reasoning_tokens: Option<u64>,
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_any_key_order_and_ignores_the_rest() {
-        let event =
-            Event::parse(br#"{"obfuscation":"xx","delta":"a\nb","logprobs":[],"item_id":"m","type":"t"}"#).unwrap();
-        assert_eq!(event.kind, "t");
-        assert_eq!(event.delta().unwrap().escaped(), r"a\nb");
-        assert_eq!(event.item_id.unwrap().get(), r#""m""#);
-    }
-
-    #[test]
-    fn what_is_no_event_is_none() {
-        for data in ["", "[DONE]", "{", "{}", "[]", r#"{"type":1}"#] {
-            assert!(Event::parse(data.as_bytes()).is_none(), "{data}");
-        }
-    }
-
-    #[test]
-    fn usage_tolerates_missing_details() {
-        let raw: &RawValue =
-            serde_json::from_str(r#"{"usage":{"input_tokens":3,"input_tokens_details":null,"output_tokens":4}}"#)
-                .unwrap();
-        let usage = ResponseView::parse(raw).usage.unwrap();
-        assert_eq!((usage.total(), usage.cached_tokens(), usage.reasoning_tokens()), (7, 0, 0));
-    }
-}
+mod tests;

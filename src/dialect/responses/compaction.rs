@@ -19,14 +19,14 @@ use crate::backend::event::sse::Frame;
 use crate::backend::event::{Event, ResponseView, Usage};
 use crate::dialect::responses::request::Input;
 use crate::fault::ApiError;
-use crate::json::{Object, ObjectWriter, Text};
+use crate::json::{Object, ObjectWriter, Raw, Text};
 
 /// The input item that requests a compaction of everything before it. It has no id and must be last.
 pub const TRIGGER: &str = r#"{"type":"compaction_trigger"}"#;
 
 /// Returns whether `item` is a [`TRIGGER`].
 pub fn is_trigger(item: &RawValue) -> bool {
-    kind(item).is_some_and(|kind| kind.escaped() == "compaction_trigger")
+    kind(item.into()).is_some_and(|kind| kind.escaped() == "compaction_trigger")
 }
 
 /// Returns the messages that a compacted conversation keeps, as JSON values with a comma between each: those of the
@@ -83,11 +83,11 @@ impl Compaction {
         Self { answerer: Answerer::default(), retained, compactions: Vec::new(), usage: None }
     }
 
-    fn complete(&mut self, response: Option<&RawValue>, view: &ResponseView<'_>, out: &mut Vec<u8>) -> Step {
-        self.usage = view.usage;
+    fn complete(&mut self, view: Option<&ResponseView<'_>>, out: &mut Vec<u8>) -> Step {
+        self.usage = view.and_then(|view| view.usage);
         if self.compactions.is_empty() {
-            let output = view.output.and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok());
-            output.unwrap_or_default().into_iter().for_each(|item| self.note(item));
+            let output = view.map(ResponseView::items).unwrap_or_default();
+            output.into_iter().for_each(|item| self.note(item));
         }
         if self.compactions.is_empty() {
             let message = "the backend's answer holds no compaction item, so there is nothing to go on with".to_owned();
@@ -95,12 +95,12 @@ impl Compaction {
                 Failure { message: Some(message), code: Some(NO_COMPACTION.to_owned()), ..Failure::default() };
             return Step::Failed { failure, reported: false };
         }
-        let response = response.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let response = view.and_then(|view| serde_json::from_slice(view.json).ok()).unwrap_or_default();
         self.write(&response, out);
         Step::Complete
     }
 
-    fn note(&mut self, item: &RawValue) {
+    fn note(&mut self, item: Raw<'_>) {
         let is_known = self.compactions.iter().any(|known| known == item.get());
         if !is_known && kind(item).is_some_and(|kind| matches!(kind.escaped(), "compaction" | "compaction_summary")) {
             self.compactions.push(item.get().to_owned());
@@ -142,15 +142,15 @@ impl Machine for Compaction {
     }
 
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
-        let Some(event) = Event::parse(&frame.data) else { return Step::Continue };
-        let view = self.answerer.note(&event);
+        let Some(event) = Event::read(&frame.data) else { return Step::Continue };
+        self.answerer.note(&event);
         if let Some(failure) = self.answerer.refused() {
             return Step::Failed { failure, reported: false };
         }
         match event.kind.as_ref() {
             "response.output_item.done" => event.item.into_iter().for_each(|item| self.note(item)),
             "response.completed" | "response.incomplete" => {
-                return self.complete(event.response, &view.unwrap_or_default(), out);
+                return self.complete(event.response.as_ref(), out);
             }
             "response.failed" | "response.cancelled" => {
                 return Step::Failed { failure: Failure::from_failed_response(&event), reported: false };
@@ -174,13 +174,13 @@ impl Machine for Compaction {
     }
 }
 
-fn kind(item: &RawValue) -> Option<Text<'_>> {
+fn kind(item: Raw<'_>) -> Option<Text<'_>> {
     #[derive(Deserialize)]
     struct Kind<'a> {
         #[serde(borrow, rename = "type")]
-        kind: &'a RawValue,
+        kind: Raw<'a>,
     }
-    serde_json::from_str::<Kind<'_>>(item.get()).ok().and_then(|item| Text::of(item.kind))
+    serde_json::from_str::<Kind<'_>>(item.get()).ok().and_then(|item| item.kind.text())
 }
 
 /// The code of an answer without a compaction.

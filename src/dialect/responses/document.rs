@@ -7,7 +7,7 @@ use crate::backend::event::delta::Delta;
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::Frame;
 use crate::backend::event::{Event, Name, Usage};
-use crate::dialect::responses::output::{Audience, Output};
+use crate::dialect::responses::output::{Audience, Output, write_filled};
 use crate::dialect::responses::{is_internal, is_preamble, status_at};
 use crate::fault::ApiError;
 
@@ -32,16 +32,19 @@ impl Collect {
             self.output.delta(&delta, out);
         } else {
             let is_new = self.output.count(event, data.len());
-            let view = self.answerer.note(event);
+            self.answerer.note(event);
             if let Some(failure) = self.answerer.refused() {
                 return Ok(Step::Failed { failure, reported: false });
             }
             match event.kind.as_ref() {
                 kind @ ("response.completed" | "response.incomplete") => {
-                    let Some(response) = event.response else { return Ok(Step::Continue) };
-                    self.usage = view.and_then(|view| view.usage);
+                    let Some(response) = &event.response else { return Ok(Step::Continue) };
+                    self.usage = response.usage;
                     let number = event.sequence_number;
-                    self.output.complete(response, status_at(kind), number, out, &mut Vec::new())?;
+                    match self.output.complete(response, status_at(kind), number, &mut Vec::new())? {
+                        Some(list) => write_filled(response, &list, out),
+                        None => out.extend_from_slice(response.json),
+                    }
                     return Ok(Step::Complete);
                 }
                 "response.failed" | "response.cancelled" => {
@@ -90,7 +93,7 @@ impl Machine for Collect {
             self.output.delta(&delta, out);
             return Step::Continue;
         }
-        match Event::parse(&frame.data) {
+        match Event::read(&frame.data) {
             Some(event) => {
                 let step = self.event(&event, &frame.data, out);
                 let failed =

@@ -5,11 +5,9 @@
 //! * A call with only arguments has no name; no client could run it, and it is left out.
 //! * Encrypted reasoning is complete only in a finished item, so an unfinished one is left out.
 
-use serde_json::value::RawValue;
-
 use crate::backend::answer::items::{Item, Part};
 use crate::backend::event::delta::DeltaKind;
-use crate::json::{ArrayWriter, Object, ObjectWriter, Text};
+use crate::json::{ArrayWriter, Object, ObjectWriter, Raw, Text};
 
 /// The contents of one item.
 #[derive(Debug, Default)]
@@ -35,14 +33,14 @@ pub(super) struct Piece {
 
 impl Kept {
     /// Keeps the item at its beginning.
-    pub(super) fn begin(&mut self, item: &RawValue) {
+    pub(super) fn begin(&mut self, item: Raw<'_>) {
         if self.finished.is_none() {
             self.begun = Some(item.get().to_owned());
         }
     }
 
     /// Keeps the item at its end; the last one counts.
-    pub(super) fn finish(&mut self, item: &RawValue) {
+    pub(super) fn finish(&mut self, item: Raw<'_>) {
         self.finished = Some(item.get().to_owned());
         self.begun = None;
         self.pieces = Vec::new();

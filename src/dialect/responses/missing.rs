@@ -12,7 +12,7 @@ use crate::backend::answer::call_kind::CallKind;
 use crate::backend::answer::items::{ItemKind, Items, Part};
 use crate::backend::event::delta::DeltaKind;
 use crate::backend::event::sse::on_one_line;
-use crate::json::{Object, ObjectWriter, Text};
+use crate::json::{Object, ObjectWriter, Raw, Text};
 
 /// Writes events about one item.
 pub(super) struct Missing<'a> {
@@ -47,7 +47,7 @@ impl<'a> Missing<'a> {
     }
 
     /// Announces a finished item as it began: without its texts.
-    pub(super) fn item(self, finished: &RawValue) {
+    pub(super) fn item(self, finished: Raw<'_>) {
         let object = serde_json::from_str::<Object<'_>>(finished.get()).unwrap_or_default();
         self.event("response.output_item.added", |event, place| {
             let mut item = ObjectWriter::begin(event.key("item"));

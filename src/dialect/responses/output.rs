@@ -15,11 +15,11 @@ use crate::backend::answer::sent::Sent;
 use crate::backend::answer::verdict::{Citations, Inconsistency, Verdict, head_of};
 use crate::backend::answer::views::{ItemView, WholePart};
 use crate::backend::answer::{Answer, AnswerItem};
-use crate::backend::event::Event;
 use crate::backend::event::delta::{Delta, DeltaKind};
+use crate::backend::event::{Event, ResponseView};
 use crate::dialect::responses::kept::Kept;
 use crate::dialect::responses::missing::Missing;
-use crate::json::{ArrayWriter, Object, ObjectWriter, Text};
+use crate::json::{Object, ObjectWriter, Raw, Text};
 
 /// The items of an answer.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(super) enum Audience {
 /// A finished item.
 #[derive(Clone, Copy)]
 struct Done<'a> {
-    raw: &'a RawValue,
+    raw: Raw<'a>,
     view: &'a ItemView<'a>,
     place: Option<u64>,
 }
@@ -102,7 +102,7 @@ impl Output {
             "response.output_text.annotation.added" => Ok(self.annotation_added(event)),
             "response.output_item.done" => {
                 let Some(raw) = event.item else { return Ok(true) };
-                let view = ItemView::read(raw);
+                let view = ItemView::read_leniently(raw);
                 let position = self.items.find_or_add(Key::of_item(&view, event.output_index));
                 let done = Done { raw, view: &view, place: event.output_index };
                 self.item_done(position, done, event.sequence_number, out)?;
@@ -114,7 +114,7 @@ impl Output {
 
     fn item_added(&mut self, event: &Event<'_>) -> bool {
         let Some(raw) = event.item else { return true };
-        let view = ItemView::read(raw);
+        let view = ItemView::read_leniently(raw);
         let key = Key::of_item(&view, event.output_index);
         let position = self.items.find_or_add(key);
         self.items.name(position, key);
@@ -285,25 +285,22 @@ impl Output {
         Ok(())
     }
 
-    /// Writes `response`, the object in the answer's last event, to `filled`, with its `output` filled if it is empty
-    /// and items are known. `status` is the status of unfinished items. Missing earlier events are written to `out`.
+    /// Takes `response`, the object in the answer's last event. Returns the list for its `output`, as JSON, if that is
+    /// empty and items are known. `status` is the status of unfinished items. Missing earlier events are written to
+    /// `out`.
     pub(super) fn complete(
         &mut self,
-        response: &RawValue,
+        response: &ResponseView<'_>,
         status: &str,
         number: Option<u64>,
-        filled: &mut Vec<u8>,
         out: &mut Vec<u8>,
-    ) -> Result<(), Inconsistency> {
-        let object = serde_json::from_str::<Object<'_>>(response.get()).unwrap_or_default();
-        self.answer.id = object.find("id").and_then(Text::of).map(|id| id.decode().into_owned());
-        let output: Vec<&RawValue> =
-            object.find("output").and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    ) -> Result<Option<String>, Inconsistency> {
+        let (id, output) = id_and_items(response);
+        self.answer.id = id;
         if !output.is_empty() {
             self.require_all_of(&output, number, out)?;
             self.answer.items = output.iter().map(|raw| answer_item(raw.get().to_owned(), true)).collect();
-            filled.extend_from_slice(response.get().as_bytes());
-            return Ok(());
+            return Ok(None);
         }
         self.require_proof()?;
         let items = self.all_items(status);
@@ -316,14 +313,11 @@ impl Output {
                 }
             }
         }
-        if items.is_empty() {
-            filled.extend_from_slice(response.get().as_bytes());
-        } else {
-            write_filled(&object, &items, filled);
-        }
+        let list: Vec<&str> = items.iter().map(|(_, json)| json.as_str()).collect();
+        let list = (!list.is_empty()).then(|| format!("[{}]", list.join(",")));
         let item = |(position, json): (usize, String)| answer_item(json, self.items.item(position).done);
         self.answer.items = items.into_iter().map(item).collect();
-        Ok(())
+        Ok(list)
     }
 
     /// Sends the arguments that came before their call and waited for its end, which never came.
@@ -344,13 +338,13 @@ impl Output {
     /// Compares `output`, the list of all finished items, with the earlier events.
     fn require_all_of(
         &mut self,
-        output: &[&RawValue],
+        output: &[Raw<'_>],
         number: Option<u64>,
         out: &mut Vec<u8>,
     ) -> Result<(), Inconsistency> {
-        let views: Vec<ItemView<'_>> = output.iter().map(|raw| ItemView::read(raw)).collect();
+        let views: Vec<ItemView<'_>> = output.iter().map(|raw| ItemView::read_leniently(*raw)).collect();
         let positions = self.items.positions_of(&views);
-        for ((place, raw), (view, position)) in (0..).zip(output).zip(views.iter().zip(&positions)) {
+        for ((place, raw), (view, position)) in (0..).zip(output.iter().copied()).zip(views.iter().zip(&positions)) {
             let item = self.items.item(*position);
             let place = item.place.or(Some(place));
             // An unknown item without earlier events may be meant for the last event alone.
@@ -411,30 +405,38 @@ impl Output {
 
 /// Prepares an item for references in later requests: with its id, if it has ended.
 fn answer_item(json: String, has_ended: bool) -> AnswerItem {
-    let raw = serde_json::from_str::<&RawValue>(&json).ok().filter(|_| has_ended);
-    let id = raw.and_then(|raw| ItemView::read(raw).id).and_then(Text::of).map(|id| id.decode().into_owned());
+    let view = has_ended.then(|| ItemView::read_leniently(Raw::of_valid(&json)));
+    let id = view.and_then(|view| view.id).and_then(Raw::text).map(|id| id.decode().into_owned());
     AnswerItem { id, json }
 }
 
-/// Writes `response` with `items` as its `output`.
-fn write_filled(response: &Object<'_>, items: &[(usize, String)], out: &mut Vec<u8>) {
-    let write_items = |out: &mut Vec<u8>| {
-        let mut array = ArrayWriter::begin(out);
-        items.iter().for_each(|(_, json)| array.element().extend_from_slice(json.as_bytes()));
-        array.end();
-    };
+/// Returns the id and the items of `response`.
+fn id_and_items<'a>(response: &ResponseView<'a>) -> (Option<String>, Vec<Raw<'a>>) {
+    if response.around_output.is_some() {
+        return (response.id.as_deref().map(str::to_owned), response.items());
+    }
+    // Other fields may be malformed, without which the view is empty.
+    let object = serde_json::from_slice::<Object<'_>>(response.json).unwrap_or_default();
+    let id = object.find("id").and_then(Text::of).map(|id| id.decode().into_owned());
+    (id, object.find("output").and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default())
+}
+
+/// Writes `response` with `list` as its `output`.
+pub(super) fn write_filled(response: &ResponseView<'_>, list: &str, out: &mut Vec<u8>) {
+    if let Some(around) = response.around_output {
+        out.reserve(response.json.len() + list.len());
+        [around.before, list.as_bytes(), around.after].into_iter().for_each(|piece| out.extend_from_slice(piece));
+        return;
+    }
+    let object = serde_json::from_slice::<Object<'_>>(response.json).unwrap_or_default();
     let mut writer = ObjectWriter::begin(out);
     let mut filled = false;
-    for (key, value) in response.iter() {
-        if key == "output" {
-            write_items(writer.key(key));
-            filled = true;
-        } else {
-            writer.raw(key, value);
-        }
+    for (key, value) in object.iter() {
+        filled |= key == "output";
+        writer.json(key, if key == "output" { list } else { value.get() });
     }
     if !filled {
-        write_items(writer.key("output"));
+        writer.json("output", list);
     }
     writer.end();
 }

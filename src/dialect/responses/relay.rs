@@ -17,7 +17,7 @@ use crate::backend::event::delta::Delta;
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::{Frame, on_one_line};
 use crate::backend::event::{Event, Name, ResponseView, Usage};
-use crate::dialect::responses::output::{Audience, Output};
+use crate::dialect::responses::output::{Audience, Output, write_filled};
 use crate::dialect::responses::{is_internal, is_preamble, status_at};
 use crate::fault::ApiError;
 use crate::json::{Object, ObjectWriter};
@@ -97,7 +97,7 @@ impl Relay {
             return Ok(Step::Continue);
         }
         let is_new = self.output.count(event, frame.data.len());
-        let view = self.answerer.note(event);
+        self.answerer.note(event);
         if let Some(failure) = self.answerer.refused() {
             return Ok(untold(failure));
         }
@@ -109,7 +109,7 @@ impl Relay {
         match event.kind.as_ref() {
             kind if is_internal(kind) && self.hides_model(event) => write_without_model(event, frame, out),
             kind if is_internal(kind) => self.internal(frame, kind, out),
-            "response.completed" | "response.incomplete" => return self.complete(frame, event, view, out),
+            "response.completed" | "response.incomplete" => return self.complete(frame, event, out),
             kind => {
                 if is_new && self.output.event(event, out)? {
                     self.visible |= !is_preamble(kind);
@@ -120,26 +120,19 @@ impl Relay {
         Ok(Step::Continue)
     }
 
-    fn complete(
-        &mut self,
-        frame: &Frame<'_>,
-        event: &Event<'_>,
-        view: Option<ResponseView<'_>>,
-        out: &mut Vec<u8>,
-    ) -> Result<Step, Inconsistency> {
-        let Some(response) = event.response else {
-            self.visible = true;
-            pass(frame, &event.kind, out);
-            return Ok(Step::Complete);
+    fn complete(&mut self, frame: &Frame<'_>, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Step, Inconsistency> {
+        let list = match &event.response {
+            None => None,
+            Some(response) => {
+                self.usage = response.usage;
+                let list = self.output.complete(response, status_at(&event.kind), event.sequence_number, out)?;
+                list.map(|list| (response, list))
+            }
         };
-        self.usage = view.and_then(|view| view.usage);
-        let mut filled = Vec::new();
-        self.output.complete(response, status_at(&event.kind), event.sequence_number, &mut filled, out)?;
         self.visible = true;
-        if filled == response.get().as_bytes() {
-            pass(frame, &event.kind, out);
-        } else {
-            write_event(event, frame, &String::from_utf8_lossy(&filled), out);
+        match list {
+            None => pass(frame, &event.kind, out),
+            Some((response, list)) => write_event(event, frame, response, &list, out),
         }
         Ok(Step::Complete)
     }
@@ -202,7 +195,7 @@ impl Machine for Relay {
             self.delta(&delta, frame, out);
             return Step::Continue;
         }
-        match Event::parse(&frame.data) {
+        match Event::read(&frame.data) {
             Some(event) => {
                 let step = self.event(&event, frame, out);
                 step.unwrap_or_else(|inconsistency| untold(inconsistency.into()))
@@ -283,16 +276,27 @@ fn pass(frame: &Frame<'_>, kind: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Rewrites the event with another `response`, and everything else unchanged.
-fn write_event(event: &Event<'_>, frame: &Frame<'_>, response: &str, out: &mut Vec<u8>) {
-    let object = serde_json::from_slice::<Object<'_>>(&frame.data).unwrap_or_default();
+/// Rewrites the event with `list` as the `output` of its `response`, and everything else unchanged.
+fn write_event(event: &Event<'_>, frame: &Frame<'_>, response: &ResponseView<'_>, list: &str, out: &mut Vec<u8>) {
+    let list = on_one_line(list);
+    // Room for all of it, and for its name: an event of this length should not move while it is written.
+    out.reserve(frame.data.len() + list.len() + event.kind.len() + 20);
     write_name(&event.kind, out);
-    let mut writer = ObjectWriter::begin(out);
-    for (key, value) in object.iter() {
-        let value = if key == "response" { response } else { value.get() };
-        writer.json(key, &on_one_line(value));
+    if let (Some(around), Some(_)) = (event.around_response, response.around_output) {
+        out.extend_from_slice(around.before);
+        write_filled(response, &list, out);
+        out.extend_from_slice(around.after);
+    } else {
+        let mut filled = Vec::new();
+        write_filled(response, &list, &mut filled);
+        let object = serde_json::from_slice::<Object<'_>>(&frame.data).unwrap_or_default();
+        let mut writer = ObjectWriter::begin(out);
+        for (key, value) in object.iter() {
+            let value = if key == "response" { String::from_utf8_lossy(&filled) } else { value.get().into() };
+            writer.json(key, &on_one_line(&value));
+        }
+        writer.end();
     }
-    writer.end();
     out.extend_from_slice(b"\n\n");
 }
 

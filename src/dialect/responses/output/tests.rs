@@ -10,16 +10,27 @@ fn filled(audience: Audience, events: &[Value], response: &str) -> Result<(Strin
     let mut told = Vec::new();
     for event in events {
         let text = event.to_string();
-        let event = Event::parse(text.as_bytes()).unwrap();
+        let event = Event::read(text.as_bytes()).unwrap();
         match Delta::of(&event) {
             Some(delta) => drop(output.delta(&delta, &mut told)),
             None => drop(output.event(&event, &mut told)?),
         }
     }
-    let response: &RawValue = serde_json::from_str(response).unwrap();
-    let mut filled = Vec::new();
-    output.complete(response, COMPLETED, None, &mut filled, &mut told)?;
-    Ok((String::from_utf8(filled).unwrap(), String::from_utf8(told).unwrap()))
+    // Whether the event was scanned or parsed, the response is the same.
+    let event = format!(r#"{{"type":"response.completed","response":{response}}}"#);
+    let scanned = Event::scan(event.as_bytes()).unwrap().response.unwrap();
+    let parsed = Event::parse(event.as_bytes()).unwrap().response.unwrap();
+    let list = output.complete(&scanned, COMPLETED, None, &mut told)?;
+    let filled = |view: &ResponseView<'_>| {
+        let mut filled = Vec::new();
+        match &list {
+            Some(list) => write_filled(view, list, &mut filled),
+            None => filled.extend_from_slice(view.json),
+        }
+        String::from_utf8(filled).unwrap()
+    };
+    assert_eq!(filled(&scanned), filled(&parsed));
+    Ok((filled(&scanned), String::from_utf8(told).unwrap()))
 }
 
 fn document(events: &[Value], response: &str) -> String {

@@ -1,0 +1,447 @@
+//! A scanner of JSON in the form in which the backend sends it.
+//!
+//! * It gives up on whatever it does not know for certain, and its caller then asks a parser. So it may be strict where
+//!   JSON is not (no tab and no line break between values, no key with an escape, no nesting beyond [`DEEPEST`]
+//!   levels), and must never be laxer.
+//! * Nothing is taken unchecked: a damaged event is one that a client must not get as whole. All bytes are UTF-8 without
+//!   control characters, which [`Scanner::of`] finds out at once; every escape, number, comma and bracket
+//!   is looked at where it stands, in values that nobody needs as well.
+//! * What is saved is the work on the inside of strings, which are most of the bytes: they are passed over from one
+//!   quote or backslash to the next, and neither decoded nor copied. Keys of nested objects are not compared either.
+
+use std::slice::SliceIndex;
+
+use memchr::{memchr, memchr2};
+
+use crate::json::Raw;
+
+/// A place in a JSON text.
+#[derive(Debug)]
+pub(crate) struct Scanner<'a> {
+    data: &'a [u8],
+    /// The same as a string.
+    text: &'a str,
+    position: usize,
+}
+
+impl<'a> Scanner<'a> {
+    /// Begins at the start of `data`; `None` unless it is UTF-8 without control characters.
+    pub(crate) fn of(data: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(data).ok()?;
+        (!holds_control_characters(data)).then_some(Self { data, text, position: 0 })
+    }
+
+    /// Begins at the start of a value that has been read before.
+    pub(crate) const fn of_raw(raw: Raw<'a>) -> Self {
+        Self { data: raw.get().as_bytes(), text: raw.get(), position: 0 }
+    }
+
+    /// Returns the number of bytes read.
+    pub(crate) const fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Returns to a [position](Self::position) before.
+    pub(crate) const fn return_to(&mut self, position: usize) {
+        self.position = position;
+    }
+
+    /// Returns whether nothing follows.
+    pub(crate) fn is_at_end(&mut self) -> bool {
+        self.token().is_none()
+    }
+
+    /// Returns the bytes in `range`, of those read and of those that follow.
+    pub(crate) fn bytes(&self, range: impl SliceIndex<[u8], Output = [u8]>) -> Option<&'a [u8]> {
+        self.data.get(range)
+    }
+
+    /// Returns the next byte.
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.data.get(self.position).copied()
+    }
+
+    /// Reads the next byte.
+    pub(crate) fn next(&mut self) -> Option<u8> {
+        let next = self.peek()?;
+        self.position += 1;
+        Some(next)
+    }
+
+    /// Reads the next byte, which must be `expected`.
+    pub(crate) fn expect(&mut self, expected: u8) -> Option<()> {
+        (self.next()? == expected).then_some(())
+    }
+
+    /// Reads `expected`, if it is what follows.
+    pub(crate) fn take(&mut self, expected: &str) -> bool {
+        let follows = self.data.get(self.position..).is_some_and(|rest| rest.starts_with(expected.as_bytes()));
+        self.position += if follows { expected.len() } else { 0 };
+        follows
+    }
+
+    /// Skips spaces, and returns the byte after them.
+    fn token(&mut self) -> Option<u8> {
+        loop {
+            match self.peek()? {
+                b' ' => self.position += 1,
+                next => return Some(next),
+            }
+        }
+    }
+
+    /// Reads an object. `each` gets every key without its quotes, and reads the value.
+    pub(crate) fn object(&mut self, mut each: impl FnMut(&'a [u8], &mut Self) -> Option<()>) -> Option<()> {
+        self.expect(b'{')?;
+        if self.token()? == b'}' {
+            return self.expect(b'}');
+        }
+        loop {
+            let key = self.key()?;
+            each(key, self)?;
+            match self.token()? {
+                b',' => self.position += 1,
+                _ => return self.expect(b'}'),
+            }
+            self.token()?;
+        }
+    }
+
+    /// Reads an array; `None` if it is another value.
+    pub(crate) fn array(&mut self) -> Option<Vec<Raw<'a>>> {
+        let mut elements = Vec::new();
+        self.expect(b'[')?;
+        if self.token()? == b']' {
+            self.expect(b']')?;
+            return Some(elements);
+        }
+        loop {
+            elements.push(self.raw()?);
+            match self.token()? {
+                b',' => self.position += 1,
+                _ => return self.expect(b']').map(|()| elements),
+            }
+            self.token()?;
+        }
+    }
+
+    /// Reads a key without escapes and the colon after it, up to the value.
+    pub(crate) fn key(&mut self) -> Option<&'a [u8]> {
+        self.expect(b'"')?;
+        let rest = self.data.get(self.position..)?;
+        let key = rest.get(..memchr2(b'"', b'\\', rest)?)?;
+        self.position += key.len();
+        self.expect(b'"')?;
+        self.colon()?;
+        Some(key)
+    }
+
+    /// Reads a colon, up to the value.
+    fn colon(&mut self) -> Option<()> {
+        self.token()?;
+        self.expect(b':')?;
+        self.token().map(drop)
+    }
+
+    /// Reads any value.
+    pub(crate) fn raw(&mut self) -> Option<Raw<'a>> {
+        let begin = self.position;
+        self.skip()?;
+        self.text.get(begin..self.position).map(Raw::of_valid)
+    }
+
+    /// Reads a string, and returns its inside, escaped.
+    pub(crate) fn string(&mut self) -> Option<&'a str> {
+        let begin = self.position + 1;
+        self.skip_string()?;
+        self.text.get(begin..self.position - 1)
+    }
+
+    /// Reads a string, and returns its inside; `None` if it has escapes.
+    pub(crate) fn plain_string(&mut self) -> Option<&'a str> {
+        self.string().filter(|string| memchr(b'\\', string.as_bytes()).is_none())
+    }
+
+    /// Reads a number without sign, fraction or exponent, with few enough digits to fit.
+    pub(crate) fn number(&mut self) -> Option<u64> {
+        let begin = self.position;
+        let mut number = 0;
+        while let Some(digit @ b'0'..=b'9') = self.peek() {
+            if self.position - begin == MOST_DIGITS || (number == 0 && self.position > begin) {
+                return None;
+            }
+            number = number * 10 + u64::from(digit - b'0');
+            self.position += 1;
+        }
+        (self.position > begin).then_some(number)
+    }
+
+    /// Skips any value.
+    pub(crate) fn skip(&mut self) -> Option<()> {
+        let mut open = Open::default();
+        loop {
+            match self.peek()? {
+                b'"' => self.skip_string()?,
+                b'{' => {
+                    self.position += 1;
+                    if self.token()? == b'}' {
+                        self.position += 1;
+                    } else {
+                        open.push(true)?;
+                        self.skip_key()?;
+                        continue;
+                    }
+                }
+                b'[' => {
+                    self.position += 1;
+                    if self.token()? == b']' {
+                        self.position += 1;
+                    } else {
+                        open.push(false)?;
+                        continue;
+                    }
+                }
+                b'n' => self.literal("null")?,
+                b't' => self.literal("true")?,
+                b'f' => self.literal("false")?,
+                _ => self.skip_number()?,
+            }
+            if self.close(&mut open)? {
+                return Some(());
+            }
+        }
+    }
+
+    /// Reads what follows a value inside the `open` ones, up to the next value. Returns whether the outermost is over.
+    fn close(&mut self, open: &mut Open) -> Option<bool> {
+        while let Some(is_object) = open.last() {
+            match (self.token()?, is_object) {
+                (b',', _) => {
+                    self.position += 1;
+                    self.token()?;
+                    if is_object {
+                        self.skip_key()?;
+                    }
+                    return Some(false);
+                }
+                (b'}', true) | (b']', false) => {
+                    self.position += 1;
+                    open.pop();
+                }
+                _ => return None,
+            }
+        }
+        Some(true)
+    }
+
+    fn skip_key(&mut self) -> Option<()> {
+        self.skip_string()?;
+        self.colon()
+    }
+
+    fn skip_string(&mut self) -> Option<()> {
+        self.expect(b'"')?;
+        loop {
+            self.position += memchr2(b'"', b'\\', self.data.get(self.position..)?)? + 1;
+            if self.data.get(self.position - 1) == Some(&b'"') {
+                return Some(());
+            }
+            self.escape()?;
+            // Escapes come in runs.
+            while self.peek()? == b'\\' {
+                self.position += 1;
+                self.escape()?;
+            }
+        }
+    }
+
+    /// Skips the rest of an escape after the backslash.
+    fn escape(&mut self) -> Option<()> {
+        match self.next()? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
+            b'u' => (0..4).try_for_each(|_| self.next()?.is_ascii_hexdigit().then_some(())),
+            _ => None,
+        }
+    }
+
+    fn literal(&mut self, literal: &str) -> Option<()> {
+        self.take(literal).then_some(())
+    }
+
+    fn skip_number(&mut self) -> Option<()> {
+        self.take("-");
+        if self.peek()? == b'0' {
+            self.position += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.take(".") {
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.position += 1;
+            self.position += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
+            self.digits()?;
+        }
+        Some(())
+    }
+
+    /// Skips one or more digits.
+    fn digits(&mut self) -> Option<()> {
+        let begin = self.position;
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.position += 1;
+        }
+        (self.position > begin).then_some(())
+    }
+}
+
+/// Sets a field that has not been set before. A parser rejects a repeated field, so a repetition gives up.
+pub(crate) fn once<T>(field: &mut Option<T>, value: T) -> Option<()> {
+    field.replace(value).is_none().then_some(())
+}
+
+/// The objects and arrays around a place, one bit each below a mark: 1 is an object.
+struct Open(u64);
+
+impl Default for Open {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+impl Open {
+    fn push(&mut self, is_object: bool) -> Option<()> {
+        if self.0 >> DEEPEST != 0 {
+            return None;
+        }
+        self.0 = self.0 << 1 | u64::from(is_object);
+        Some(())
+    }
+
+    fn pop(&mut self) {
+        self.0 >>= 1;
+    }
+
+    fn last(&self) -> Option<bool> {
+        (self.0 > 1).then_some(self.0 & 1 == 1)
+    }
+}
+
+/// Returns whether a byte is below 32, which is tested for eight bytes at a time.
+fn holds_control_characters(data: &[u8]) -> bool {
+    // A byte below 32 borrows from its own highest bit, which a byte of another alphabet may have set before.
+    let below = |word: &[u8; 8]| {
+        let word = u64::from_ne_bytes(*word);
+        word.wrapping_sub(SPACES) & !word
+    };
+    let (lines, rest) = data.as_chunks::<64>();
+    for line in lines {
+        // Written out, since the compiler leaves the loop a loop where code has to be small.
+        if let [a, b, c, d, e, f, g, h] = line.as_chunks().0
+            && (below(a) | below(b) | below(c) | below(d) | below(e) | below(f) | below(g) | below(h)) & HIGHEST_BITS
+                != 0
+        {
+            return true;
+        }
+    }
+    rest.iter().any(|byte| *byte < b' ')
+}
+
+const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
+const HIGHEST_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+
+/// The most levels of nesting read here; more are left to the parser.
+const DEEPEST: u32 = 62;
+
+/// The digits of the longest number that always fits.
+const MOST_DIGITS: usize = 19;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_text_without_control_characters_is_scanned() {
+        let is_scanned = |data: &[u8]| Scanner::of(data).is_some();
+        for length in [1, 7, 8, 63, 64, 65, 256, 330] {
+            let (ascii, other) = (vec![b' '; length], "é".repeat(length).into_bytes());
+            assert!(is_scanned(&ascii) && is_scanned(&other) && is_scanned("\u{7f}\u{10ffff}".as_bytes()));
+            for place in [0, length / 2, length - 1] {
+                for byte in [0, 9, 10, 31, 0x80, 0xff] {
+                    for data in [&ascii, &other] {
+                        let mut changed = data.clone();
+                        changed[place] = byte;
+                        let is_plain = std::str::from_utf8(&changed).is_ok() && byte >= b' ';
+                        assert_eq!(is_scanned(&changed), is_plain, "{byte} at {place} of {length}");
+                    }
+                }
+            }
+            assert!(!is_scanned(&other[..2 * length - 1]), "half a character at the end of {length}");
+        }
+    }
+
+    #[test]
+    fn every_value_is_what_a_parser_takes_it_for() {
+        let values = [
+            "0",
+            "-0",
+            "-1.5e+3",
+            "1E-2",
+            "01",
+            "1.",
+            ".5",
+            "-",
+            "+1",
+            "1e",
+            "null",
+            "nul",
+            "nulls",
+            "true",
+            "false",
+            "\"\"",
+            r#""\"\\\/\b\f\n\r\t\u00e4\ud83d""#,
+            r#""\x""#,
+            r#""\u12g4""#,
+            r#""\u12"#,
+            "\"",
+            "[]",
+            "[ ]",
+            "[1,2 , [3]]",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "[1}",
+            "{}",
+            "{ }",
+            r#"{"a":1 , "b" : {"c":[]}}"#,
+            r#"{"a":1,}"#,
+            r#"{"a" 1}"#,
+            r#"{a:1}"#,
+            r#"{"a":1]"#,
+            r#"{"\u0061":"\n\n\n"}"#,
+            r#"{"a"}"#,
+            "]",
+            "}",
+            ":",
+            ",",
+            "",
+            "é",
+            "\"é\"",
+        ];
+        for value in values {
+            let parsed = serde_json::from_str::<&serde_json::value::RawValue>(value).ok().map(Raw::from);
+            let mut scanner = Scanner::of(value.as_bytes()).unwrap();
+            let scanned = scanner.raw().filter(|_| scanner.is_at_end());
+            assert_eq!(scanned, parsed, "{value}");
+        }
+    }
+
+    #[test]
+    fn nesting_is_read_up_to_a_bound() {
+        for (depth, is_read) in [(1, true), (60, true), (61, true), (200, false)] {
+            let json = format!("{}1{}", r#"{"a":["#.repeat(depth / 2), "]}".repeat(depth / 2));
+            assert_eq!(Scanner::of(json.as_bytes()).unwrap().skip().is_some(), is_read, "{depth}");
+        }
+    }
+}
