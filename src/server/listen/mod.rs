@@ -39,7 +39,7 @@ use limits::Limits;
 use crate::platform::sleep;
 use crate::server::capacity::Capacity;
 use crate::server::cut_off::CutOff;
-pub use crate::server::listen::bind::{BindError, bind};
+pub use crate::server::listen::bind::{BindError, adopt, bind};
 
 /// Serves `router` on all of `listeners` until `shutdown` is ready and the answers under way have ended. Answers still
 /// under way after `grace` are cut off.

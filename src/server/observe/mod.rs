@@ -164,11 +164,13 @@ impl RequestLog {
 
     fn begin(app: &Arc<App>, request: &Request) -> Self {
         let id = request_id(request.headers());
-        let route = route(request);
+        let path = request.extensions().get::<MatchedPath>().map_or(UNKNOWN_PATH, MatchedPath::as_str);
+        let route = path.strip_prefix("/v1").unwrap_or(path).to_owned();
         let span = tracing::info_span!(
             "request",
             request_id = id.to_str().unwrap_or_default(),
             method = %Excerpt::of(request.method().as_str()),
+            path,
             route,
             model_asked = field::Empty,
             model = field::Empty,
@@ -309,13 +311,11 @@ pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// Returns the route's pattern without `/v1`, so that both spellings count as one.
-fn route(request: &Request) -> String {
-    let path = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str);
-    path.strip_prefix("/v1").unwrap_or(path).to_owned()
-}
-
-const ANSWERED: &str = "answered";
-const CLIENT_LEFT: &str = "client left";
+/// The message of a request's last log line whose answer was sent whole.
+pub const ANSWERED: &str = "answered";
+/// The message of a request's last log line whose client left before the end of its answer.
+pub const CLIENT_LEFT: &str = "client left";
+/// Stands for the paths that are no route.
+const UNKNOWN_PATH: &str = "other";
 
 static SERIAL: AtomicU32 = AtomicU32::new(0);
