@@ -10,6 +10,7 @@ mod login;
 mod options;
 mod program;
 mod secrets;
+mod service;
 mod setup;
 mod signals;
 
