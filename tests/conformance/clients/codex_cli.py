@@ -29,7 +29,7 @@ PLAIN_TOOLS = "gpt-6-1-sol"
 # The one model of the client's own list to which it offers apply_patch itself; its successor answers.
 RETIRED = "gpt-5.5"  # retired since 2026-10-14
 
-# What README has for a file of the client's own, but for the address.
+# What docs/clients.md has for a file of the client's own, but for the address.
 PROFILE = f"""
 model = "{MODEL}"
 model_provider = "codex-proxy"
@@ -75,7 +75,7 @@ def custom_tool_round():
     assert_whole(_message(output))
 
 
-@check("a profile of its own, as README has it")
+@check("a profile of its own, as the documents have it")
 def profile():
     this = Run()
     this.write("home/codex-proxy.config.toml", PROFILE)
