@@ -25,7 +25,7 @@ pub(super) fn transport_error(error: &reqwest::Error) -> TransportError {
     }
     let kind = kind_of(error);
     let message = match error.url().and_then(|url| url.host_str()) {
-        Some(host) if kind == TransportErrorKind::Dns => format!("there is no network, or DNS does not know {host}"),
+        Some(host) if kind == TransportErrorKind::Dns => format!("DNS has no answer for {host}"),
         Some(_) | None => causes(error).last().map_or_else(|| error.to_string(), ToString::to_string),
     };
     TransportError { kind, message }
