@@ -203,6 +203,17 @@ fn in_production_every_line_of_the_log_is_a_json_object() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_machine_without_login_and_desktop_gets_one_warning() {
+    let daemon = Daemon::start(&mut Home::new().command(&["--port", "0"]));
+    daemon.signal("-TERM");
+    let (_, log) = daemon.end();
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains("codex-proxy login"), "{log}");
+    assert!(!log.contains("keychain") && !log.contains("🔍"), "{log}");
+}
+
+#[test]
 fn a_request_is_one_short_line_without_colours() {
     let home = Home::new();
     let demo = Daemon::start(&mut home.command(&["demo", "--port", "0"]));
