@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::cli::config::origins::{Origin, Origins};
+use crate::cli::config::origins::{OptionOrigin, Origins};
 use crate::cli::login::LoginError;
 use crate::platform::TransportError;
 use crate::server::listen::BindError;
@@ -72,8 +72,8 @@ impl CliError {
     #[must_use]
     pub fn located(self, origins: &Origins) -> Self {
         let set = |option: &str| match origins.of(option) {
-            Some(origin @ (Origin::Variable(_) | Origin::File(_))) => format!(" (set by {origin})"),
-            Some(Origin::Flag) | None => String::new(),
+            Some(origin @ (OptionOrigin::Variable(_) | OptionOrigin::File(_))) => format!(" (set by {origin})"),
+            Some(OptionOrigin::Flag) | None => String::new(),
         };
         match self {
             Self::Option { option, problem } => Self::Option { option: origins.name(&option), problem },

@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, parser::ValueSource};
 
 use crate::cli::config::args::{CommandLine, heading};
-use crate::cli::config::origins::{Origin, Origins};
+use crate::cli::config::origins::{OptionOrigin, Origins};
 
 /// A parsed command line, and which options were given on it.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Given {
         let mut origins = Origins::default();
         let mut flags = Vec::new();
         for option in options_of(&matches) {
-            origins.note(&option, Origin::Flag);
+            origins.note(&option, OptionOrigin::Flag);
             flags.extend(again(&matches, &option));
         }
         Ok(Self { line, origins, flags })

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use crate::cli::config::args::{MessagesTable, Options};
-use crate::cli::config::origins::{Origin, Origins};
+use crate::cli::config::origins::{OptionOrigin, Origins};
 use crate::cli::error::CliError;
 use crate::files::trust;
 
@@ -19,7 +19,7 @@ impl Options {
         let text = std::fs::read_to_string(path).map_err(|error| problem(unreadable(&error)))?;
         let options = Self::from_toml(&text).map_err(problem)?;
         let keys: toml::Table = toml::from_str(&text).unwrap_or_default();
-        keys.keys().for_each(|key| origins.note(key, Origin::File(path.to_owned())));
+        keys.keys().for_each(|key| origins.note(key, OptionOrigin::File(path.to_owned())));
         Ok(options)
     }
 

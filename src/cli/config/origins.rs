@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The place where an option was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum OptionOrigin {
     /// A flag of the command line.
     Flag,
     /// The variable of this name.
@@ -17,29 +17,29 @@ pub enum Origin {
 
 /// The place of each option that was set, by its long name without the hyphens.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origins(BTreeMap<String, Origin>);
+pub struct Origins(BTreeMap<String, OptionOrigin>);
 
 impl Origins {
     /// Records that `option` was set at `origin`. The first record of an option counts, so the layers record in their order.
-    pub fn note(&mut self, option: &str, origin: Origin) {
+    pub fn note(&mut self, option: &str, origin: OptionOrigin) {
         self.0.entry(option.to_owned()).or_insert(origin);
     }
 
     /// Returns where `option` was set; `None` for a default.
-    pub fn of(&self, option: &str) -> Option<&Origin> {
+    pub fn of(&self, option: &str) -> Option<&OptionOrigin> {
         self.0.get(option)
     }
 
     /// Returns the variables that are in force, in order.
     pub fn variables(&self) -> Vec<&str> {
-        self.0.values().filter_map(Origin::variable).collect()
+        self.0.values().filter_map(OptionOrigin::variable).collect()
     }
 
     /// Returns the configuration file, if it sets an option.
     pub fn file(&self) -> Option<&Path> {
         self.0.values().find_map(|origin| match origin {
-            Origin::File(path) => Some(path.as_path()),
-            Origin::Flag | Origin::Variable(_) => None,
+            OptionOrigin::File(path) => Some(path.as_path()),
+            OptionOrigin::Flag | OptionOrigin::Variable(_) => None,
         })
     }
 
@@ -52,7 +52,7 @@ impl Origins {
     }
 }
 
-impl Origin {
+impl OptionOrigin {
     fn variable(&self) -> Option<&str> {
         match self {
             Self::Variable(name) => Some(name),
@@ -69,7 +69,7 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for OptionOrigin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag => formatter.write_str("command line"),
@@ -86,10 +86,10 @@ mod tests {
     #[test]
     fn the_first_place_counts_and_names_the_option() {
         let mut origins = Origins::default();
-        origins.note("host", Origin::Variable("HOST".to_owned()));
-        origins.note("host", Origin::File("/c.toml".into()));
-        origins.note("port", Origin::File("/c.toml".into()));
-        origins.note("api-key", Origin::Flag);
+        origins.note("host", OptionOrigin::Variable("HOST".to_owned()));
+        origins.note("host", OptionOrigin::File("/c.toml".into()));
+        origins.note("port", OptionOrigin::File("/c.toml".into()));
+        origins.note("api-key", OptionOrigin::Flag);
         assert_eq!(origins.name("--host"), "HOST (environment)");
         assert_eq!(origins.name("--port"), "port in /c.toml");
         assert_eq!((origins.name("--api-key"), origins.name("--config")), ("--api-key".into(), "--config".into()));

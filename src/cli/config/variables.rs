@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
 use crate::cli::config::args::Options;
-use crate::cli::config::origins::{Origin, Origins};
+use crate::cli::config::origins::{OptionOrigin, Origins};
 use crate::cli::config::value::Alias;
 use crate::cli::error::CliError;
 
@@ -74,7 +74,7 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<'_, F> {
             let value = (self.variable)(&name).filter(|value| !value.is_empty())?;
             Some((name, value))
         })?;
-        self.origins.note(option, Origin::Variable(set.0.clone()));
+        self.origins.note(option, OptionOrigin::Variable(set.0.clone()));
         Some(set)
     }
 
