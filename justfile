@@ -32,13 +32,17 @@ test *args:
     cargo run --locked --quiet --example embed
     cargo run --locked --quiet --example translate
 
-# Run the tests that take minutes: a long silence that is none, and an upload over a slow line (as root: a network of their own)
+# Run the tests that take minutes: a long silence that is none, an upload over a slow line (as root: a network of their own), 200 kills and a million rows of the ledger
 test-slow:
-    cargo test --locked --test http2 -- --ignored --test-threads=1
+    cargo test --locked --test http2 --test cli --lib -- --ignored --test-threads=1
 
 # Write the kept translations of requests and streams anew; read the difference before committing it
 snapshots:
     INSTA_UPDATE=always cargo test --locked --test translation translated_as_ever
+
+# Write the settings in docs/clients anew from the table of tools
+client-pages:
+    WRITE_CLIENT_PAGES=1 cargo test --locked --lib the_pages_say_what_the_table_says
 
 # Type-check everything, the quickest answer
 check:
@@ -59,6 +63,12 @@ lint:
 # Build the documentation, private items included (so links to them lead somewhere); a broken link is an error
 doc *args:
     RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --no-deps --lib --document-private-items {{ args }}
+
+# Compile without the default features, as for a container: no warning, no D-Bus, and the store that is left out says so
+check-features:
+    cargo clippy --locked --all-targets --no-default-features -- -D warnings
+    tree=$(cargo tree --locked --no-default-features --prefix none) && ! grep dbus <<< "$tree"
+    cargo test --locked --no-default-features --test credentials without_keychain
 
 # Compile the library for wasm32-unknown-unknown, as the edge needs it
 check-wasm:
@@ -89,7 +99,7 @@ coverage *args:
 fuzz seconds="60" *targets:
     scripts/fuzz.sh {{ seconds }} {{ targets }}
 
-# Run streams for ten minutes through real processes that are stopped, unread and starved, every event counted: just soak, or just soak SECONDS STREAMS
+# Run streams for ten minutes through real processes that are stopped, unread and starved, every event counted: just soak, or just soak SECONDS STREAMS; or conversations over WebSockets: just soak sockets SECONDS SOCKETS
 soak *args:
     cargo bench --locked --bench soak -- {{ args }}
 
@@ -152,4 +162,4 @@ tools:
     python3 -m pip install --requirement .ci/requirements.txt
 
 # Everything that must be true of a commit
-ci: fmt-check lint test doc check-wasm test-worker deny notices lint-workflows lint-packages lint-docs book gates conformance
+ci: fmt-check lint test doc check-features check-wasm test-worker deny notices lint-workflows lint-packages lint-docs book gates conformance

@@ -17,7 +17,7 @@ use codex_proxy::credentials::store::memory::MemoryStore;
 use codex_proxy::credentials::{AuthDocument, TokenSupplier};
 use codex_proxy::models::Models;
 use codex_proxy::oauth;
-use codex_proxy::platform::HttpClient;
+use codex_proxy::platform::{Cores, HttpClient};
 use codex_proxy::server::settings::ServerSettings;
 use codex_proxy::server::{App, listen, router};
 use codex_proxy::simulator::{RunningSimulator, SimulatedLogin, Simulator};
@@ -44,7 +44,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let _ = stopped.await;
     };
     let grace = Duration::from_secs(1);
-    let serving = listen::run(listeners, program, shutdown, grace, app.cut_off.clone(), app.capacity.clone());
+    let cores = Cores::single();
+    let (cut_off, capacity) = (app.cut_off.clone(), app.capacity.clone());
+    let serving = listen::run(listeners, program, &cores, shutdown, grace, cut_off, capacity);
     let asking = async {
         let asked = ask(&base).await;
         drop(stop);

@@ -35,7 +35,8 @@ bindgen() {
 
 tool="$(bindgen)"
 use_wasm_compiler
-cargo build --locked --lib --target "$target" --profile worker --target-dir target/wasm
+# The Worker is a dynamic library; nothing else that is built is one.
+cargo rustc --locked --lib --crate-type cdylib --target "$target" --profile worker --target-dir target/wasm
 rm -rf "$output"
 mkdir -p "$output"
 "$tool" "target/wasm/$target/worker/codex_proxy.wasm" "$output"

@@ -7,5 +7,5 @@ cd "$(dirname "$0")/.."
 source scripts/wasm-compiler.sh
 
 use_wasm_compiler -Dwarnings
-cargo build --locked --lib --target "$target" --profile "${WASM_PROFILE:-dev}" --target-dir "${WASM_TARGET_DIR:-target/wasm}"
+cargo rustc --locked --lib --crate-type cdylib --target "$target" --profile "${WASM_PROFILE:-dev}" --target-dir "${WASM_TARGET_DIR:-target/wasm}"
 say "the library compiles for $target"

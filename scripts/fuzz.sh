@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 readonly seconds="${1:?usage: scripts/fuzz.sh SECONDS [TARGET...]}"
 shift
 targets=("$@")
-[ "${#targets[@]}" -gt 0 ] || targets=(framing requests cost streams login)
+[ "${#targets[@]}" -gt 0 ] || targets=(framing requests cost streams login sockets)
 
 host="$(rustc -vV | sed -n 's/^host: //p')"
 readonly host

@@ -13,9 +13,23 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::Number;
 
-/// The party at fault for an error, and how it is reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ErrorKind {
+/// Declares the kinds and the list of them all from one list, so that the list cannot lack a kind.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident,)*) => {
+        /// The party at fault for an error, and how it is reported.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ErrorKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl ErrorKind {
+            /// Every kind, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+        }
+    };
+}
+
+kinds! {
     /// The client's request has the wrong shape or value.
     InvalidRequest,
     /// The request asks for a feature without a counterpart at the backend.
@@ -50,7 +64,7 @@ pub enum ErrorKind {
     HeadTooLarge,
     /// The body has a type that a browser may send across sites.
     UnsupportedMediaType,
-    /// The client asks for WebSocket, which is not supported here.
+    /// The client asks for a WebSocket that it cannot have here.
     UpgradeRequired,
     /// The plan's usage window is exhausted.
     UsageLimitReached,
@@ -120,43 +134,6 @@ pub struct Row {
 }
 
 impl ErrorKind {
-    /// Every kind, in the order of the table.
-    pub const ALL: [Self; 33] = [
-        Self::InvalidRequest,
-        Self::UnsupportedParameter,
-        Self::ContextLengthExceeded,
-        Self::Refused,
-        Self::InvalidApiKey,
-        Self::NoCredentials,
-        Self::UpstreamAuth,
-        Self::Forbidden,
-        Self::UsageNotIncluded,
-        Self::NotFound,
-        Self::ModelNotFound,
-        Self::MethodNotAllowed,
-        Self::RequestTimeout,
-        Self::Conflict,
-        Self::PayloadTooLarge,
-        Self::HeadTooLarge,
-        Self::UnsupportedMediaType,
-        Self::UpgradeRequired,
-        Self::UsageLimitReached,
-        Self::RateLimited,
-        Self::InsufficientQuota,
-        Self::Internal,
-        Self::NotImplemented,
-        Self::UpstreamServerError,
-        Self::UpstreamUnreachable,
-        Self::UpstreamBlocked,
-        Self::ModelSubstituted,
-        Self::UpstreamInvalid,
-        Self::UpstreamInterrupted,
-        Self::Overloaded,
-        Self::Busy,
-        Self::ShuttingDown,
-        Self::UpstreamTimeout,
-    ];
-
     /// Returns whether the contents of the request's body are at fault, as judged by this program or by the backend.
     pub const fn is_about_the_body(self) -> bool {
         matches!(self, Self::InvalidRequest | Self::UnsupportedParameter | Self::ContextLengthExceeded | Self::Refused)
@@ -393,8 +370,8 @@ mod tests {
 
     #[test]
     fn every_kind_stands_once_in_the_list_and_is_an_error_status() {
-        for (index, kind) in ErrorKind::ALL.into_iter().enumerate() {
-            assert_eq!(kind as usize, index);
+        for (index, kind) in ErrorKind::ALL.iter().enumerate() {
+            assert_eq!(*kind as usize, index);
             assert!(kind.row().status.as_u16() >= 400, "{kind:?}");
         }
     }
@@ -436,7 +413,7 @@ mod tests {
     #[test]
     fn what_may_be_asked_again_is_exactly_this() {
         use ErrorKind as Kind;
-        let sensible = ErrorKind::ALL.into_iter().filter(|kind| kind.row().again == Again::Sensible);
+        let sensible = ErrorKind::ALL.iter().copied().filter(|kind| kind.row().again == Again::Sensible);
         let expected = [
             Kind::RequestTimeout,
             Kind::RateLimited,

@@ -7,9 +7,11 @@
 //! assert_eq!(humanize::relative(1_000, 4_600), "1 hour ago");
 //! assert_eq!(humanize::plan("pro"), "Pro (More)");
 //! assert_eq!(humanize::instant(1_786_000_000), "2026-08-06 07:06 UTC");
+//! assert_eq!(humanize::rfc3339(1_786_000_000), "2026-08-06T07:06:40Z");
 //! ```
 
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Formats `seconds` in its two largest units: `9 days 23 hours`, `1 minute`, `less than a minute`.
 pub fn duration(seconds: u64) -> String {
@@ -49,6 +51,12 @@ pub fn plan(plan: &str) -> &str {
         "edu" | "education" => "Edu",
         unknown => unknown,
     }
+}
+
+/// Formats `at` (Unix seconds) as RFC 3339 has it: `2026-11-26T04:10:00Z`. Empty if no calendar holds it.
+pub fn rfc3339(at: u64) -> String {
+    let at = i64::try_from(at).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+    at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
 /// Formats `at` (Unix seconds) as a date and a time of day: `2026-11-26 04:10 UTC`. Empty if no calendar holds it.

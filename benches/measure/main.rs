@@ -1,7 +1,7 @@
 //! The proxy beside nginx as a plain reverse proxy, in front of the same backend, taking turns.
 //!
-//! * `just bench` measures what a first delta, a paced event, a burst and a short request cost: seven rounds, each
-//!   of both; what counts is the median of the rounds' ratios.
+//! * `just bench` measures what a first delta, a short request, a paced event and a burst cost, with and without the
+//!   instructions that the backend repeats: seven rounds, each of both; what counts is the median of the rounds' ratios.
 //! * `just bench compare open STREAMS` opens so many streams at once, counts every event, and watches the memory.
 //! * `just bench compare image` sends images of 5, 10 and 20 MB.
 //! * `just bench input` sends requests of 1, 5, 20 and 60 MB in many shapes and fails where a byte costs more than 50 ns;
@@ -54,15 +54,25 @@ fn main() {
 
 /// Figures of one side in one round.
 #[derive(Debug, Clone, Copy)]
-struct Figures([f64; 5]);
+struct Figures([f64; 12]);
 
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 12] = [
     "time to the first delta, µs",
+    "the same, 12 kB echoed, µs",
+    "the same, 24 kB echoed, µs",
+    "processor a request, 16 at once, µs",
+    "context switches a request, 16 at once",
+    "requests a second, 16 at once",
+    "processor a request, 24 kB echoed, µs",
+    "context switches a request, 24 kB echoed",
+    "requests a second, 24 kB echoed",
     "processor a paced event, µs",
     "delay of a paced event, µs",
     "processor a burst event, µs",
-    "requests of one delta a second",
 ];
+
+/// The bytes of instructions that the backend repeats, for the first three figures.
+const ECHOES: [usize; 3] = [0, 12_000, 24_000];
 
 async fn compare() {
     let mock = Process::mock();
@@ -71,27 +81,29 @@ async fn compare() {
     if nginx.is_none() {
         println!("nginx is not installed: the figures of the proxy alone");
     }
-    let mut rounds: Vec<(Figures, Option<Figures>, f64)> = Vec::new();
+    let mut rounds: Vec<(Figures, Option<Figures>, [f64; 3])> = Vec::new();
     for round in 0..=ROUNDS {
-        let direct = first_delta(&mock).await;
+        let direct = first_deltas(&mock).await;
         let ours = measure(&proxy).await;
         let theirs = match &nginx {
             Some(nginx) => Some(measure(nginx).await),
             None => None,
         };
-        println!("round {round}: direct {direct:.1}, proxy {:.2?}, nginx {:.2?}", ours.0, theirs.map(|it| it.0));
+        println!("round {round}: direct {direct:.1?}, proxy {:.2?}, nginx {:.2?}", ours.0, theirs.map(|it| it.0));
         // The first warms up.
         if round > 0 {
             rounds.push((ours, theirs, direct));
         }
     }
-    let added = spread(rounds.iter().map(|(ours, _, direct)| ours.0[0] - direct));
-    println!("added to the first delta: {added} µs");
-    let ratio = |(ours, theirs, direct): &(Figures, Option<Figures>, f64)| {
-        Some((ours.0[0] - direct) / (theirs.as_ref()?.0[0] - direct))
-    };
-    println!("    against nginx: {}", spread(rounds.iter().filter_map(ratio)));
-    for (index, name) in NAMES.iter().enumerate().skip(1) {
+    for (index, echo) in ECHOES.iter().enumerate() {
+        let added = spread(rounds.iter().map(|(ours, _, direct)| ours.0[index] - direct[index]));
+        println!("added to the first delta, {echo} bytes echoed: {added} µs");
+        let ratio = |(ours, theirs, direct): &(Figures, Option<Figures>, [f64; 3])| {
+            Some((ours.0[index] - direct[index]) / (theirs.as_ref()?.0[index] - direct[index]))
+        };
+        println!("    against nginx: {}", spread(rounds.iter().filter_map(ratio)));
+    }
+    for (index, name) in NAMES.iter().enumerate().skip(ECHOES.len()) {
         println!("{name}: {}", spread(rounds.iter().map(|round| round.0.0[index])));
         let ratios = rounds.iter().filter_map(|(ours, theirs, _)| Some(ours.0[index] / theirs.as_ref()?.0[index]));
         println!("    against nginx: {}", spread(ratios));
@@ -99,24 +111,26 @@ async fn compare() {
 }
 
 async fn measure(process: &Process) -> Figures {
-    let first = first_delta(process).await;
+    let [plain, some, much] = first_deltas(process).await;
+    let [cpu, switches, rate] = short_requests(process, 0).await;
+    let [cpu_echoed, switches_echoed, rate_echoed] = short_requests(process, 24_000).await;
     let (paced, delay) = streams(process, PACED_STREAMS, &format!("{PACED_EVENTS}:20000")).await;
     let (burst, _) = streams(process, 4, "50000:0").await;
-    Figures([first, paced, delay, burst, short_requests(process).await])
+    Figures([plain, some, much, cpu, switches, rate, cpu_echoed, switches_echoed, rate_echoed, paced, delay, burst])
 }
 
-/// The median time to the first delta in µs, one request at a time.
-async fn first_delta(process: &Process) -> f64 {
+/// The median times to the first delta in µs for each of [`ECHOES`], one request at a time.
+async fn first_deltas(process: &Process) -> [f64; 3] {
     let mut client = Client::connect(process.address).await;
-    let mut times = Vec::new();
-    for _ in 0..400 {
-        times.push(client.ask("1:1").await.first as f64 / 1000.0);
+    let mut medians = [0.0; 3];
+    for (echo, result) in ECHOES.iter().zip(&mut medians) {
+        let mut times = Vec::new();
+        for _ in 0..300 {
+            times.push(client.ask(&format!("1:1:{echo}")).await.first as f64 / 1000.0);
+        }
+        *result = median(times);
     }
-    let slow = times.iter().filter(|&&time| time > 38_000.0).count();
-    if slow > 1 {
-        println!("    {slow} of 400 first deltas took longer than 38 ms");
-    }
-    median(times)
+    medians
 }
 
 /// Processor time an event and its median delay, in µs, of so many streams at once.
@@ -139,9 +153,9 @@ async fn streams(process: &Process, count: usize, plan: &str) -> (f64, f64) {
     ((process.cpu() - begun) as f64 / 1000.0 / events as f64, median(delays))
 }
 
-/// Requests a second, sixteen at a time.
-async fn short_requests(process: &Process) -> f64 {
-    let begun = Instant::now();
+/// Processor time in µs and context switches a request, and requests a second, sixteen at a time.
+async fn short_requests(process: &Process, echo: usize) -> [f64; 3] {
+    let (begun, cpu, switches) = (Instant::now(), process.cpu(), process.switches());
     let clients: Vec<_> = (0..16)
         .map(|_| {
             let address = process.address;
@@ -149,7 +163,7 @@ async fn short_requests(process: &Process) -> f64 {
                 let mut client = Client::connect(address).await;
                 let mut count = 0;
                 while begun.elapsed() < SHORT_REQUESTS {
-                    assert_eq!(client.ask("1:0").await.events, 1);
+                    assert_eq!(client.ask(&format!("1:0:{echo}")).await.events, 1);
                     count += 1;
                 }
                 count
@@ -160,7 +174,12 @@ async fn short_requests(process: &Process) -> f64 {
     for client in clients {
         count += client.await.expect("a client ends in good order");
     }
-    f64::from(count) / begun.elapsed().as_secs_f64()
+    let each = |total: u64| total as f64 / f64::from(count);
+    [
+        each(process.cpu() - cpu) / 1000.0,
+        each(process.switches() - switches),
+        f64::from(count) / begun.elapsed().as_secs_f64(),
+    ]
 }
 
 /// So many streams at once, each of forty events a second apart.

@@ -1,7 +1,8 @@
 //! The backend of the comparison: answers every call with the stream its prompt asks for, and costs as little as possible.
 //!
-//! * A prompt holds `plan:COUNT:MICROSECONDS`: so many deltas, so far apart; 0 means all at once. `plan:image:BYTES` is one
-//!   generated image of that size, `plan:item:BYTES` a finished message of that size with the id `item_1`.
+//! * A prompt holds `plan:COUNT:MICROSECONDS:ECHO`: so many deltas, so far apart (0 means all at once), amid the events of
+//!   a real answer, of which three repeat `ECHO` bytes of instructions. `plan:image:BYTES` is one generated image of that
+//!   size, `plan:item:BYTES` a finished message of that size with the id `item_1`.
 //! * Each delta carries the moment it was written, by the clock that all processes share, between two `@`.
 
 use std::time::Duration;
@@ -63,7 +64,7 @@ fn request_length(received: &[u8]) -> Option<usize> {
 
 #[derive(Debug, Clone, Copy)]
 enum Plan {
-    Deltas { count: usize, pause: Duration },
+    Deltas { count: usize, pause: Duration, echo: usize },
     Image(usize),
     Item(usize),
 }
@@ -75,7 +76,8 @@ impl Plan {
             ("image", size) => Some(Self::Image(size)),
             ("item", size) => Some(Self::Item(size)),
             (count, pause) => {
-                Some(Self::Deltas { count: count.parse().ok()?, pause: Duration::from_micros(pause as u64) })
+                let echo = words.next().and_then(|echo| echo.parse().ok()).unwrap_or_default();
+                Some(Self::Deltas { count: count.parse().ok()?, pause: Duration::from_micros(pause as u64), echo })
             }
         }
     }
@@ -83,28 +85,17 @@ impl Plan {
 
 async fn answer(stream: &mut TcpStream, plan: Plan) -> std::io::Result<()> {
     let mut out = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
-    chunk(&mut out, &[CREATED, ADDED].concat());
+    let echo = match plan {
+        Plan::Deltas { echo, .. } => "Be brief. ".repeat(echo / 10),
+        Plan::Image(_) | Plan::Item(_) => String::new(),
+    };
+    chunk(&mut out, response("created", "in_progress", &echo, "null").as_bytes());
+    chunk(&mut out, response("in_progress", "in_progress", &echo, "null").as_bytes());
     match plan {
-        Plan::Deltas { count, pause } if pause.is_zero() => {
-            let mut left = count;
-            while left > 0 {
-                let some = left.min(BURST);
-                let events: String = (0..some).map(|_| delta()).collect();
-                chunk(&mut out, events.as_bytes());
-                stream.write_all(&out).await?;
-                out.clear();
-                left -= some;
-            }
-        }
-        Plan::Deltas { count, pause } => {
-            let mut ticks = interval(pause);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-            for _ in 0..count {
-                ticks.tick().await;
-                chunk(&mut out, delta().as_bytes());
-                stream.write_all(&out).await?;
-                out.clear();
-            }
+        Plan::Deltas { count, pause, .. } => {
+            chunk(&mut out, &[ADDED, PART_ADDED].concat());
+            let text = deltas(stream, &mut out, count, pause).await?;
+            chunk(&mut out, done(&text).as_bytes());
         }
         Plan::Image(size) => {
             let result = "A".repeat(size);
@@ -119,9 +110,31 @@ async fn answer(stream: &mut TcpStream, plan: Plan) -> std::io::Result<()> {
             chunk(&mut out, format!("data: {event}\n\n").as_bytes());
         }
     }
-    chunk(&mut out, COMPLETED);
+    chunk(&mut out, response("completed", "completed", &echo, USAGE).as_bytes());
     out.extend_from_slice(b"0\r\n\r\n");
     stream.write_all(&out).await
+}
+
+/// Sends `count` deltas, `pause` apart, and returns their text.
+async fn deltas(stream: &mut TcpStream, out: &mut Vec<u8>, count: usize, pause: Duration) -> std::io::Result<String> {
+    let (mut text, mut left) = (String::new(), count);
+    let mut ticks = (!pause.is_zero()).then(|| interval(pause));
+    while left > 0 {
+        let some = match &mut ticks {
+            Some(ticks) => {
+                ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+                ticks.tick().await;
+                1
+            }
+            None => left.min(BURST),
+        };
+        let events: String = (0..some).map(|_| delta(&mut text)).collect();
+        chunk(out, events.as_bytes());
+        stream.write_all(out).await?;
+        out.clear();
+        left -= some;
+    }
+    Ok(text)
 }
 
 fn chunk(out: &mut Vec<u8>, data: &[u8]) {
@@ -130,24 +143,51 @@ fn chunk(out: &mut Vec<u8>, data: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn delta() -> String {
-    let stamp = now();
+/// One delta, whose text is added to `text`.
+fn delta(text: &mut String) -> String {
+    let piece = format!("@{}@ the quick", now());
+    text.push_str(&piece);
     format!(
         "event: response.output_text.delta\ndata: {{\"type\":\"response.output_text.delta\",\"content_index\":0,\
-         \"delta\":\"@{stamp}@ the quick\",\"item_id\":\"msg_7ae93b306a22ed7f54e225d6db82a13c325daea5cc23209f\",\
-         \"logprobs\":[],\"obfuscation\":\"aZ3kQ9xW1mB\",\"output_index\":0,\"sequence_number\":123}}\n\n"
+         \"delta\":\"{piece}\",\"item_id\":\"{ITEM}\",\"logprobs\":[],\"obfuscation\":\"aZ3kQ9xW1mB\",\"output_index\":0,\
+         \"sequence_number\":123}}\n\n"
     )
+}
+
+/// The events that end a message with `text`.
+fn done(text: &str) -> String {
+    // A stamp is taken once, from the delta.
+    let text = text.replace('@', "\\u0040");
+    let part = format!(r#"{{"type":"output_text","annotations":[],"logprobs":[],"text":"{text}"}}"#);
+    let place = format!(r#""item_id":"{ITEM}","output_index":0,"content_index":0,"sequence_number":900"#);
+    let item =
+        format!(r#"{{"id":"{ITEM}","type":"message","status":"completed","content":[{part}],"role":"assistant"}}"#);
+    [
+        event("output_text.done", &format!(r#"{place},"text":"{text}""#)),
+        event("content_part.done", &format!(r#"{place},"part":{part}"#)),
+        event("output_item.done", &format!(r#""item":{item},"output_index":0,"sequence_number":901"#)),
+    ]
+    .concat()
+}
+
+fn response(kind: &str, status: &str, echo: &str, usage: &str) -> String {
+    let response = format!(
+        r#"{{"id":"resp_1","object":"response","created_at":1795600000,"status":"{status}","error":null,"incomplete_details":null,"instructions":"{echo}","model":"gpt-6.1-sol","output":[],"parallel_tool_calls":true,"reasoning":{{"effort":"medium","summary":"auto"}},"service_tier":"default","store":false,"temperature":1.0,"tool_choice":"auto","tools":[],"usage":{usage}}}"#
+    );
+    event(kind, &format!(r#""response":{response},"sequence_number":0"#))
+}
+
+fn event(kind: &str, rest: &str) -> String {
+    format!("event: response.{kind}\ndata: {{\"type\":\"response.{kind}\",{rest}}}\n\n")
 }
 
 /// Deltas a write in a burst.
 const BURST: usize = 50;
-const CREATED: &[u8] =
-    b"event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\",\
-    \"status\":\"in_progress\",\"output\":[]},\"sequence_number\":0}\n\n";
+const ITEM: &str = "msg_7ae93b306a22ed7f54e225d6db82a13c325daea5cc23209f";
 const ADDED: &[u8] = b"event: response.output_item.added\ndata: {\"type\":\"response.output_item.added\",\
     \"output_index\":0,\"item\":{\"type\":\"message\",\"id\":\"msg_7ae93b306a22ed7f54e225d6db82a13c325daea5cc23209f\",\
-    \"role\":\"assistant\",\"content\":[]},\"sequence_number\":1}\n\n";
-const COMPLETED: &[u8] =
-    b"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\",\
-    \"status\":\"completed\",\"output\":[],\"usage\":{\"input_tokens\":5,\"output_tokens\":7,\"total_tokens\":12}},\
-    \"sequence_number\":999}\n\n";
+    \"status\":\"in_progress\",\"role\":\"assistant\",\"content\":[]},\"sequence_number\":1}\n\n";
+const PART_ADDED: &[u8] = b"event: response.content_part.added\ndata: {\"type\":\"response.content_part.added\",\
+    \"content_index\":0,\"item_id\":\"msg_7ae93b306a22ed7f54e225d6db82a13c325daea5cc23209f\",\"output_index\":0,\
+    \"part\":{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":\"\"},\"sequence_number\":2}\n\n";
+const USAGE: &str = r#"{"input_tokens":5,"input_tokens_details":{"cached_tokens":0},"output_tokens":7,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":12}"#;

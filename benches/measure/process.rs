@@ -84,6 +84,18 @@ impl Process {
         self.pids().into_iter().flat_map(of_process).sum()
     }
 
+    /// Context switches so far.
+    pub(crate) fn switches(&self) -> u64 {
+        let of_task = |task: std::fs::DirEntry| {
+            let text = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+            let lines = text.lines().filter(|line| line.contains("voluntary_ctxt_switches"));
+            lines.filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok()).sum::<u64>()
+        };
+        let of_process =
+            |pid| std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten().map(of_task);
+        self.pids().into_iter().flat_map(of_process).sum()
+    }
+
     /// MB in memory: `VmRSS` now, `VmHWM` at most.
     pub(crate) fn memory(&self, field: &str) -> f64 {
         let of_process = |pid: u32| {

@@ -1,14 +1,19 @@
 //! Request bodies of any size and of many shapes: what a client sends, and what one sends that means harm.
 
+mod messages;
+
 use std::fmt::Write as _;
+
+use messages::{MESSAGES, nested_documents};
 
 /// A request body that grows by repeating one piece.
 pub(crate) struct Shape {
     pub(crate) name: &'static str,
     pub(crate) route: &'static str,
     /// What stands before the pieces and behind them.
-    around: (&'static str, &'static str),
-    /// The piece. `@` stands for its number, `$` for the number in 200 digits.
+    around: (String, String),
+    /// The piece. `@` stands for its number, `$` for the number in 200 digits. If it has a `¦`, what follows that comes after
+    /// all the pieces, in reversed order.
     piece: &'static str,
     separator: &'static str,
 }
@@ -16,38 +21,52 @@ pub(crate) struct Shape {
 impl Shape {
     /// A body of at least `size` bytes, and of hardly more.
     pub(crate) fn body(&self, size: usize) -> String {
+        let (piece, echo) = self.piece.split_once('¦').unwrap_or((self.piece, ""));
+        // The part of the size that is left for the echoes.
+        let echoes = size * echo.len() / (piece.len() + echo.len());
         let mut body = String::with_capacity(size + 4096);
-        body.push_str(self.around.0);
-        let mut number = 0;
-        while body.len() + self.around.1.len() < size {
-            if number > 0 {
+        body.push_str(&self.around.0);
+        let mut count = 0;
+        while body.len() + self.around.1.len() + echoes < size {
+            if count > 0 {
                 body.push_str(self.separator);
             }
-            for letter in self.piece.chars() {
-                // Writing into a String has no way to fail.
-                let _ = match letter {
-                    '@' => write!(body, "{number}"),
-                    '$' => write!(body, "{number:0200}"),
-                    _ => write!(body, "{letter}"),
-                };
-            }
-            number += 1;
+            write_piece(&mut body, piece, count);
+            count += 1;
         }
-        body.push_str(self.around.1);
+        for number in (0..count).rev().take_while(|_| !echo.is_empty()) {
+            body.push_str(self.separator);
+            write_piece(&mut body, echo, number);
+        }
+        body.push_str(&self.around.1);
         body
+    }
+}
+
+fn write_piece(body: &mut String, piece: &str, number: usize) {
+    for letter in piece.chars() {
+        // Writing into a String has no way to fail.
+        let _ = match letter {
+            '@' => write!(body, "{number}"),
+            '$' => write!(body, "{number:0200}"),
+            _ => write!(body, "{letter}"),
+        };
     }
 }
 
 /// All shapes, by route.
 pub(crate) fn all() -> Vec<Shape> {
-    let chat = CHAT.iter().map(|&(name, around, piece)| ("/v1/chat/completions", name, around, piece));
-    let responses = RESPONSES.iter().map(|&(name, around, piece)| ("/v1/responses", name, around, piece));
-    let shape = |(route, name, around, piece): (_, _, _, _)| {
-        let separator = if matches!(name, "text" | "escaped" | "image" | "space") { "" } else { "," };
-        Shape { name, route, around, piece, separator }
+    let tables = [("/v1/chat/completions", CHAT), ("/v1/responses", RESPONSES), ("/v1/messages", MESSAGES)];
+    let rows = tables.into_iter().flat_map(|(route, table)| table.iter().map(move |row| (route, row)));
+    let shape = |(route, &(name, (before, after), piece)): (&'static str, &Row)| {
+        let separator = if JOINED.contains(&name) { "" } else { "," };
+        Shape { name, route, around: (before.to_owned(), after.to_owned()), piece, separator }
     };
-    chat.chain(responses).map(shape).collect()
+    rows.map(shape).chain([nested_documents()]).collect()
 }
+
+/// The shapes whose pieces make one text.
+const JOINED: [&str; 5] = ["text", "escaped", "image", "space", "long stop sequence"];
 
 /// A shape's name, what is around its pieces, and a piece.
 type Row = (&'static str, (&'static str, &'static str), &'static str);

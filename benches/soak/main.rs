@@ -1,6 +1,7 @@
 //! A long run: many streams through real processes for minutes, every event counted and in its place, whatever goes wrong.
 //!
 //! * `just soak` runs ten minutes; `just soak SECONDS STREAMS` as long and as wide as wanted.
+//! * `just soak sockets SECONDS SOCKETS` runs conversations over WebSockets instead ([`sockets`]); the rest of this is not of it.
 //! * The backend and the issuer are the simulator, in this process. Two daemons share it, each with half of the streams and a
 //!   login of its own: one runs from the beginning to the end, so that its memory and its descriptors can be judged; the other
 //!   is stopped with SIGTERM in the middle of a refresh, every minute, and started again ([`stops`]).
@@ -23,6 +24,7 @@ mod client;
 mod daemon;
 mod log;
 mod silences;
+mod sockets;
 mod stops;
 
 use std::process::ExitCode;
@@ -49,10 +51,12 @@ const EXCHANGE: Duration = Duration::from_millis(1000);
 
 fn main() -> ExitCode {
     let mut numbers = std::env::args().skip(1).filter_map(|argument| argument.parse::<u64>().ok());
-    let duration = Duration::from_secs(numbers.next().unwrap_or(600));
-    let streams = numbers.next().unwrap_or(50);
+    let (seconds, width) = (numbers.next(), numbers.next());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(soak(duration, streams))
+    if std::env::args().any(|argument| argument == "sockets") {
+        return runtime.block_on(sockets::run(Duration::from_secs(seconds.unwrap_or(60)), width.unwrap_or(200)));
+    }
+    runtime.block_on(soak(Duration::from_secs(seconds.unwrap_or(600)), width.unwrap_or(50)))
 }
 
 async fn soak(duration: Duration, streams: u64) -> ExitCode {

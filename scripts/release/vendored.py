@@ -37,6 +37,14 @@ VENDORED = {
             ("vendor/dbus/dbus/dbus-sha.c", "sha.h : Implementation of the Secure Hash Algorithm"),
         ),
     ),
+    "libsqlite3-sys": Vendored(
+        name="SQLite",
+        license="blessing",
+        homepage="https://sqlite.org/",
+        version=("sqlite3/sqlite3.h", r'#define SQLITE_VERSION +"([0-9.]+)"'),
+        texts=(),
+        comments=(("sqlite3/sqlite3.h", "2001-09-15"),),
+    ),
 }
 
 # Crates whose package has no licence file, though its manifest names MIT: name and whom to name as the authors, which is
@@ -62,7 +70,7 @@ def vendored_version(crate):
 def comment(crate, file, words):
     """The comment of a C file that starts with `words`, without its stars."""
     for block in re.findall(r"/\*(.*?)\*/", (crate.directory / file).read_text(encoding="utf-8"), flags=re.DOTALL):
-        lines = [re.sub(r"^ ?\*? ?", "", line).rstrip() for line in block.splitlines()]
+        lines = [re.sub(r"^ ?\*{0,2} ?", "", line).rstrip() for line in block.splitlines()]
         text = "\n".join(lines).strip("\n")
         if text.lstrip().startswith(words):
             return text

@@ -5,7 +5,7 @@
 //! * The directory is created 0700, the file 0600: the account's models are private.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::catalogue::copy::CatalogueCache;
+use crate::files::private;
 
 /// A file with the copy.
 #[derive(Clone)]
@@ -60,23 +61,12 @@ impl CatalogueCache for CatalogueFile {
 
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
-    create_private_directory(directory)?;
+    private::create_directory(directory)?;
     // tempfile creates its files 0600.
     let mut temporary = tempfile::Builder::new().prefix(".models.").suffix(".tmp").tempfile_in(directory)?;
     temporary.write_all(text)?;
     temporary.persist(path).map_err(|error| error.error)?;
     Ok(())
-}
-
-#[cfg(unix)]
-fn create_private_directory(directory: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
-}
-
-#[cfg(not(unix))]
-fn create_private_directory(directory: &Path) -> io::Result<()> {
-    fs::create_dir_all(directory)
 }
 
 const FILE_NAME: &str = "models.json";

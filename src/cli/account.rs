@@ -9,10 +9,11 @@ use crate::cli::login::{CredentialContext, LoginOptions, Method, Seat};
 use crate::cli::logout::{LogoutOptions, ServerSeen};
 use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
 use crate::cli::status::StatusOptions;
-use crate::cli::usage::Asker;
 use crate::cli::{health, login, logout, status, variable};
 use crate::credentials::{StoreChoice, open_store};
+use crate::ledger::LedgerPlace;
 use crate::platform::HttpClient;
+use crate::upstream::page::Asker;
 
 pub(super) async fn log_in(
     config: &Config,
@@ -47,7 +48,11 @@ pub(super) async fn log_out(
 /// Shows the login. Fails, after an explanation, if there is no working login.
 pub(super) async fn show(config: &Config, format: Format, output: &mut (dyn Write + Send)) -> Result<(), CliError> {
     let asker = Asker { http: HttpClient::new(CONNECT_TIMEOUT)?, upstream: config.upstream.clone() };
-    let options = StatusOptions { json: format.json, usage: Some(asker) };
+    let options = StatusOptions {
+        json: format.json,
+        usage: Some(asker),
+        ledger: config.ledger_path.clone().map(LedgerPlace::File),
+    };
     let works = status::status(&options, &context(config)?, output).await?;
     if works { Ok(()) } else { Err(CliError::Reported) }
 }

@@ -9,6 +9,7 @@ use crate::cli::serve;
 use crate::cli::serve::Signals;
 use crate::credentials::store::memory::MemoryStore;
 use crate::credentials::{AuthDocument, TokenSupplier};
+use crate::ledger::LedgerPlace;
 use crate::platform::{HttpClient, Reach, TransportSettings};
 use crate::server::listen;
 use crate::server::settings::ServerMode;
@@ -38,10 +39,12 @@ pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<
     serve::log_start(&config, &url);
     // The reader of the address may have closed the pipe; that is no reason to stop.
     let _ = output.write_all(banner(&url, config.has_key).as_bytes()).and_then(|()| output.flush());
-    serve::run(&config, listeners, client, supplier, &mut signals).await
+    let ledger = LedgerPlace::Memory("demo".into());
+    serve::run(&config, listeners, client, supplier, Some(ledger), &mut signals).await
 }
 
 fn banner(url: &str, has_key: bool) -> String {
+    let port = url.rsplit(':').next().unwrap_or_default();
     let (key, header, note) = if has_key {
         let note = "\nYOUR_API_KEY is one of the keys that are set with --api-key or API_KEY.\n";
         ("YOUR_API_KEY", " -H 'authorization: Bearer YOUR_API_KEY'", note)
@@ -59,11 +62,8 @@ Try it:
 OpenAI SDKs and most tools:
   export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key}
 
-OpenCode (opencode.json):
-  {{"model":"codex-proxy/gpt-6.1-sol","small_model":"codex-proxy/gpt-6-luna","provider":{{"codex-proxy":{{"npm":"@ai-sdk/openai-compatible",
-    "options":{{"baseURL":"{url}/v1","apiKey":"{key}"}},
-    "models":{{"gpt-6.1-sol":{{"reasoning":true,"tool_call":true,"attachment":true}},
-              "gpt-6-luna":{{"reasoning":true,"tool_call":true,"attachment":true}}}}}}}}}}
+A tool of yours, with none of its files changed (`codex-proxy setup` lists the tools):
+  codex-proxy run --port {port} opencode
 {note}
 Stop it with Ctrl-C. For real answers: codex-proxy login, then codex-proxy.
 "#
@@ -75,14 +75,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_banner_says_what_it_is_and_holds_valid_json() {
+    fn the_banner_says_what_it_is_and_how_to_try_it() {
         let keyed = banner("http://127.0.0.1:9879", true);
         assert!(keyed.contains("OPENAI_API_KEY=YOUR_API_KEY") && keyed.contains("Bearer YOUR_API_KEY"), "{keyed}");
         assert!(!keyed.contains("=any\n"), "{keyed}");
         let text = banner("http://127.0.0.1:9879", false);
         assert!(text.contains("SIMULATION") && text.contains("http://127.0.0.1:9879/v1/chat/completions"));
-        let config = &text[text.find("{\"model\"").expect("a configuration")..text.find("\n\nStop").expect("an end")];
-        let config: serde_json::Value = serde_json::from_str(config).expect("JSON");
-        assert_eq!(config["provider"]["codex-proxy"]["options"]["baseURL"], "http://127.0.0.1:9879/v1");
+        assert!(text.contains("codex-proxy run --port 9879 opencode\n"), "{text}");
     }
 }

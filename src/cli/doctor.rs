@@ -17,7 +17,6 @@ use tokio::time::timeout;
 use crate::cli::config::Config;
 use crate::cli::error::CliError;
 use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
-use crate::cli::usage::Asker;
 use crate::cli::workspace::{Problem, Workspace};
 use crate::cli::{health, setup};
 use crate::credentials::status::AdminStatus;
@@ -29,6 +28,7 @@ use crate::models::Models;
 use crate::platform::{HttpClient, unix_now};
 use crate::server::listen;
 use crate::server::listen::BindError;
+use crate::upstream::page::Asker;
 
 /// Runs every check and writes a line about each.
 pub(super) async fn examine(config: &Config, output: &mut impl Write) -> Result<(), CliError> {
@@ -221,7 +221,7 @@ async fn workspace(config: &Config, client: &HttpClient, login: Option<&Login>, 
 
 /// Whether Claude Code, where it asks this program, takes its model for a larger one.
 fn claude_code(config: &Config, models: &Models) -> Option<Finding> {
-    Some(match setup::examine(config, models)? {
+    Some(match setup::examine_claude(config, models)? {
         Ok(text) => Verdict::Fine.about("claude", text),
         Err(problem) => Verdict::Doubtful.about("claude", problem),
     })

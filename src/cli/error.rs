@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::cli::config::origins::{OptionOrigin, Origins};
 use crate::cli::login::LoginError;
+use crate::ledger::summary::LedgerError;
 use crate::platform::TransportError;
 use crate::server::listen::BindError;
 
@@ -56,9 +57,20 @@ pub enum CliError {
     /// The service's files were left alone, or its manager does not answer.
     #[error("{0}")]
     Service(String),
+    /// The ledger cannot be read.
+    #[error("cannot read the ledger {}: {error}", .path.display())]
+    Ledger {
+        /// The database.
+        path: PathBuf,
+        /// The problem.
+        error: LedgerError,
+    },
     /// The command's output is closed.
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
+    /// A tool could not be started.
+    #[error("{0}")]
+    Tool(String),
     /// A defect of this program.
     #[error("internal error: {0}")]
     Internal(String),
@@ -102,7 +114,9 @@ impl CliError {
             | Self::Login(_)
             | Self::Service(_)
             | Self::Client(_)
+            | Self::Ledger { .. }
             | Self::Output(_)
+            | Self::Tool(_)
             | Self::Internal(_)
             | Self::Reported => ExitCode::FAILURE,
         }

@@ -24,7 +24,7 @@ mod service;
 mod setup;
 pub mod status;
 mod terminal;
-pub mod usage;
+mod usage;
 mod workspace;
 
 use std::env;
@@ -35,7 +35,7 @@ use std::time::Duration;
 
 use clap::error::{ContextKind, ErrorKind};
 
-use crate::cli::config::args::{Command, Options, SetupArguments, SetupClient};
+use crate::cli::config::args::{Command, Options};
 use crate::cli::config::help::{self, Given};
 use crate::cli::config::origins::Origins;
 use crate::cli::config::variables::text;
@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
     let arguments: Vec<_> = env::args_os().collect();
     let given = match Given::parse(&arguments) {
         Ok(given) => given,
-        Err(error) if error.use_stderr() => return fail(&usage(&error), ExitCode::from(2)),
+        Err(error) if error.use_stderr() => return fail(&usage_error(&error), ExitCode::from(2)),
         Err(help) => return help.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
     };
     match run(given) {
@@ -76,18 +76,18 @@ fn run(given: Given) -> Result<(), CliError> {
     let mut origins = given.origins.clone();
     let flags = given.flags.clone();
     let outcome = options(given, &command, &mut origins)
-        .and_then(|(options, warnings)| run_with(&command, options, &warnings, &origins, &flags));
+        .and_then(|(options, warnings)| run_with(command, options, &warnings, &origins, &flags));
     outcome.map_err(|error| error.located(&origins))
 }
 
 fn run_with(
-    command: &Command,
+    command: Command,
     options: Options,
     warnings: &[String],
     origins: &Origins,
     flags: &[OsString],
 ) -> Result<(), CliError> {
-    let _log = start_log(&options, command)?;
+    let log = start_log(&options, &command)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -95,17 +95,21 @@ fn run_with(
     let mut output = terminal::Escaped(io::stdout());
     let is_server = matches!(command, Command::Serve);
     let inherited = if is_server { notify::inherited_listeners()? } else { Vec::new() };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut started = None;
     let outcome = runtime.block_on(async {
         match command {
             Command::Serve => serve::serve(&config, inherited, &mut output).await,
             Command::Demo => demo::demo(config, &mut output).await,
-            Command::Models(format) => models::list(&config, *format, &mut output).await,
-            Command::Status(format) => account::show(&config, *format, &mut output).await,
-            Command::Login(login) => account::log_in(&config, *login, &mut output).await,
-            Command::Logout(logout) => account::log_out(&config, *logout, &mut output).await,
-            Command::Setup(SetupArguments { client: SetupClient::ClaudeCode(arguments) }) => {
-                setup::claude_code(&config, *arguments, &mut output).await
+            Command::Models(format) => models::list(&config, format, &mut output).await,
+            Command::Usage(arguments) => usage::show(&config, arguments, &mut output),
+            Command::Status(format) => account::show(&config, format, &mut output).await,
+            Command::Login(login) => account::log_in(&config, login, &mut output).await,
+            Command::Logout(logout) => account::log_out(&config, logout, &mut output).await,
+            Command::Setup(arguments) => setup::set_up(&config, arguments, &mut output).await,
+            Command::Run(arguments) => {
+                started = Some(setup::run::prepare(&config, &arguments).await?);
+                Ok(())
             }
             Command::Doctor => doctor::examine(&config, &mut output).await,
             Command::Health => health::check(&config, &mut output).await,
@@ -114,7 +118,9 @@ fn run_with(
         }
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
-    outcome
+    // A tool that takes this process's place leaves no time for lines that are not written yet.
+    drop(log);
+    outcome.and_then(|()| started.map_or(Ok(()), |tool| Err(tool.start())))
 }
 
 /// Merges flags, environment and configuration file. The demo reads only a file named explicitly. Also returns warnings
@@ -164,7 +170,7 @@ fn fail(message: &str, code: ExitCode) -> ExitCode {
 }
 
 /// Puts the parser's error on one line, in the words of the other errors.
-fn usage(error: &clap::Error) -> String {
+fn usage_error(error: &clap::Error) -> String {
     let told = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
     let option = told(ContextKind::InvalidArg);
     let option = option.split(' ').next().unwrap_or_default();

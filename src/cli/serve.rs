@@ -17,9 +17,10 @@ use crate::cli::error::CliError;
 use crate::cli::notify;
 use crate::credentials::process::DetachedRefresh;
 use crate::credentials::{TokenSupplier, open_supplier};
+use crate::ledger::{Ledger, LedgerPlace};
 use crate::oauth::Client;
 use crate::platform;
-use crate::platform::HttpClient;
+use crate::platform::{Cores, HttpClient};
 use crate::server::{App, listen, router};
 
 /// Serves until a signal, on the sockets of `inherited` if there are any, else on the configured address.
@@ -40,23 +41,31 @@ pub(super) async fn serve(
     let supplier = open_supplier(&store, &config.environment, issuer(config, &client)).await;
     let url = announce(&listeners, output)?;
     log_start(config, &url);
-    run(config, listeners, client, supplier, &mut signals).await
+    let ledger = config.ledger_path.clone().map(LedgerPlace::File);
+    run(config, listeners, client, supplier, ledger, &mut signals).await
 }
 
-/// Serves `listeners` with the login of `supplier` until a signal.
+/// Serves `listeners` with the login of `supplier` until a signal. Requests are recorded at `ledger`.
 pub(super) async fn run(
     config: &Config,
     listeners: Vec<TcpListener>,
     client: HttpClient,
     supplier: Arc<TokenSupplier>,
+    ledger: Option<LedgerPlace>,
     signals: &mut Signals,
 ) -> Result<(), CliError> {
+    // Dropped last: a refresh that began on one of the threads is waited for below.
+    let cores = Cores::start(config.threads)?;
     platform::spawn(supplier.clone().keep_fresh());
     let login = TokenSupplier::clone(&supplier);
     let app = App::new(config.server.clone(), config.models(), login, config.upstream.clone(), client);
     let mut app = app.map_err(|error| CliError::Internal(error.to_string()))?;
     if let Some(cache) = config.catalogue_cache.clone() {
         app = app.with_catalogue_cache(Box::new(cache));
+    }
+    let ledger = ledger.and_then(|place| start_ledger(config, place, &app));
+    if let Some(ledger) = ledger.clone() {
+        app = app.with_ledger(ledger);
     }
     let app = Arc::new(app);
     app.catalogue.start();
@@ -73,13 +82,25 @@ pub(super) async fn run(
         signals.next().await;
     };
     tokio::select! {
-        () = listen::run(listeners, router(app), stopping, GRACE, cut_off, capacity) => {}
+        () = listen::run(listeners, router(app), &cores, stopping, GRACE, cut_off, capacity) => {}
         () = signalled => tracing::warn!("second signal: answers under way are cut off"),
         () = notify::feed_watchdog() => {}
     }
     supplier.stop().await;
+    if let Some(ledger) = ledger {
+        ledger.close(LEDGER_PATIENCE);
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Starts the ledger at `place`, unless it is switched off.
+fn start_ledger(config: &Config, place: LedgerPlace, app: &App) -> Option<Ledger> {
+    if config.ledger_days == 0 {
+        return None;
+    }
+    let started = Ledger::start(place, config.ledger_days, app.limits().clone());
+    started.inspect_err(|error| tracing::warn!("⚠️ requests are not recorded: no thread for the ledger: {error}")).ok()
 }
 
 /// Creates the token issuer's client.
@@ -119,6 +140,9 @@ pub(super) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     hang_up: tokio::signal::unix::Signal,
+    /// Caught, so that a write beyond the limit on the size of files fails instead of ending the process.
+    #[cfg(unix)]
+    _file_size: Option<tokio::signal::unix::Signal>,
 }
 
 impl Signals {
@@ -130,6 +154,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            _file_size: signal(SignalKind::from_raw(SIGXFSZ)).ok(),
         })
     }
 
@@ -158,5 +183,10 @@ impl Signals {
 
 /// The time limit for a connection to the backend or the issuer.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The signal of a write beyond the limit on the size of files, on Linux and macOS alike.
+#[cfg(unix)]
+const SIGXFSZ: i32 = 25;
+/// The longest wait for the ledger's last rows.
+const LEDGER_PATIENCE: Duration = Duration::from_secs(2);
 /// The grace time of answers under way at shutdown.
 const GRACE: Duration = Duration::from_secs(10);

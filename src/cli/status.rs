@@ -7,15 +7,16 @@ use std::io::Write;
 use std::sync::Arc;
 
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::cli::login::{CredentialContext, LoginError};
-use crate::cli::usage::{Asker, UsageWindow};
 use crate::credentials::status::AdminStatus;
 use crate::credentials::{Login, TokenSupplier};
 use crate::humanize;
+use crate::ledger::LedgerPlace;
+use crate::ledger::summary::LedgerReader;
+use crate::limits::{PlanLimits, UsageWindow};
 use crate::platform::unix_now;
+use crate::upstream::page::Asker;
 
 /// The options of [`status`].
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct StatusOptions {
     pub json: bool,
     /// Fetches the usage windows; `None` leaves them out.
     pub usage: Option<Asker>,
+    /// Has the usage windows of the last answer, for when they cannot be fetched.
+    pub ledger: Option<LedgerPlace>,
 }
 
 /// What the command knows.
@@ -33,10 +36,12 @@ struct Report {
     email: Option<String>,
     location: String,
     windows: Vec<UsageWindow>,
+    /// When the windows were told, in Unix seconds.
+    windows_observed_at: Option<u64>,
     windows_error: Option<String>,
 }
 
-/// The output of `status --json`, as docs/configuration.md documents it. Times are RFC 3339, in UTC.
+/// The output of `status --json`, as docs/credentials.md documents it. Times are RFC 3339, in UTC.
 #[derive(Debug, Serialize)]
 struct StatusJson<'a> {
     has_credentials: bool,
@@ -50,6 +55,7 @@ struct StatusJson<'a> {
     store: &'a str,
     location: &'a str,
     windows: Vec<WindowJson<'a>>,
+    windows_observed_at: Option<String>,
     windows_error: Option<&'a str>,
     error: Option<&'a str>,
 }
@@ -73,16 +79,17 @@ pub async fn status(
     let supplier = TokenSupplier::new(Arc::clone(&context.store), context.oauth.clone());
     let login = supplier.login().await.ok();
     let now = unix_now().as_secs();
-    let windows = windows(options.usage.as_ref(), login.as_ref(), now).await;
-    let (windows, windows_error) = match windows {
-        Ok(windows) => (windows, None),
-        Err(error) => (Vec::new(), Some(error)),
+    let (limits, windows_error) = match limits(options.usage.as_ref(), login.as_ref()).await {
+        Ok(limits) => (limits, None),
+        Err(error) => (options.ledger.as_ref().and_then(|place| recorded(place, login.as_ref())), Some(error)),
     };
+    let windows_observed_at = limits.as_ref().map(|limits| limits.observed_at);
     let report = Report {
         status: supplier.status().await,
         email: login.and_then(|login| login.email),
         location: context.store.place().location,
-        windows,
+        windows: limits.map(|limits| limits.windows).unwrap_or_default(),
+        windows_observed_at,
         windows_error,
     };
     if options.json {
@@ -93,12 +100,21 @@ pub async fn status(
     Ok(report.status.has_credentials && report.status.error.is_none())
 }
 
-async fn windows(asker: Option<&Asker>, login: Option<&Login>, now: u64) -> Result<Vec<UsageWindow>, String> {
+/// Asks the backend for the plan's usage.
+async fn limits(asker: Option<&Asker>, login: Option<&Login>) -> Result<Option<PlanLimits>, String> {
     match (asker, login) {
-        (Some(_), Some(login)) if login.is_expired(now) => Err("the access token has expired".to_owned()),
-        (Some(asker), Some(login)) => asker.windows(&login.access).await,
-        (None, _) | (_, None) => Ok(Vec::new()),
+        (Some(_), Some(login)) if login.is_expired(unix_now().as_secs()) => {
+            Err("the access token has expired".to_owned())
+        }
+        (Some(asker), Some(login)) => asker.limits(&login.access).await.map(Some),
+        (None, _) | (_, None) => Ok(None),
     }
+}
+
+/// Returns the usage that the last answers to a running proxy have told. One that cannot be read is as good as none.
+fn recorded(place: &LedgerPlace, login: Option<&Login>) -> Option<PlanLimits> {
+    let reader = LedgerReader::open(place).ok()??;
+    reader.limits(Some(&login?.access.account_id)).ok()?
 }
 
 impl Report {
@@ -109,7 +125,7 @@ impl Report {
             feature: window.feature.as_deref(),
             used_percent: window.used_percent,
             window_seconds: window.window_seconds,
-            resets_at: window.resets_at.and_then(rfc3339),
+            resets_at: window.resets_at.map(humanize::rfc3339),
         });
         StatusJson {
             has_credentials: status.has_credentials,
@@ -117,12 +133,13 @@ impl Report {
             account_id: status.account_id.as_deref(),
             user_id: status.user_id.as_deref(),
             plan: status.plan_type.as_deref(),
-            expires_at: status.expires_at.and_then(|milliseconds| rfc3339(milliseconds / 1000)),
+            expires_at: status.expires_at.map(|milliseconds| humanize::rfc3339(milliseconds / 1000)),
             is_expired: status.is_expired,
             needs_refresh_soon: status.needs_refresh_soon,
             store: status.store,
             location: &self.location,
             windows: windows.collect(),
+            windows_observed_at: self.windows_observed_at.map(humanize::rfc3339),
             windows_error: self.windows_error.as_deref(),
             error: status.error.as_deref(),
         }
@@ -142,11 +159,14 @@ impl Report {
             writeln!(output, "Account  none")?;
         }
         writeln!(output, "Store    {}: {}", status.store, self.location)?;
+        let told = self.windows_observed_at.filter(|_| self.windows_error.is_some());
+        let told = told.map(|at| format!(" (told {})", humanize::relative(at, now))).unwrap_or_default();
         for window in &self.windows {
-            writeln!(output, "Usage    {}", window_line(window, now))?;
+            writeln!(output, "Usage    {}{told}", window_line(window, now))?;
         }
         if let Some(error) = &self.windows_error {
-            writeln!(output, "Usage    not known: {error}")?;
+            let now_or_at_all = if self.windows.is_empty() { "not known" } else { "not known now" };
+            writeln!(output, "Usage    {now_or_at_all}: {error}")?;
         }
         if let Some(error) = &status.error {
             writeln!(output, "❌ {error}")?;
@@ -163,15 +183,13 @@ impl Report {
     }
 }
 
-fn window_line(window: &UsageWindow, now: u64) -> String {
-    let feature = window.feature.as_ref().map(|feature| format!(" of {feature}")).unwrap_or_default();
+/// Describes a window: `weekly: 12 % used, resets in 3 days`.
+pub(super) fn window_line(window: &UsageWindow, now: u64) -> String {
+    if !PlanLimits::is_current(window, now) {
+        return format!("{}: has begun anew", window.title());
+    }
     let resets = window.resets_at.map(|at| format!(", resets {}", humanize::relative(at, now))).unwrap_or_default();
     // Half a percent is left out only where there is none.
     let used = (window.used_percent * 10.0).round() / 10.0;
-    format!("{}{feature}: {used} % used{resets}", window.name)
-}
-
-fn rfc3339(seconds: u64) -> Option<String> {
-    let time = OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).ok()?).ok()?;
-    time.format(&Rfc3339).ok()
+    format!("{}: {used} % used{resets}", window.title())
 }

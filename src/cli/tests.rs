@@ -40,7 +40,7 @@ fn help_has_one_line_for_each_option_and_examples_at_the_end() {
 fn a_usage_error_is_one_line() {
     for words in [&["codex-proxy", "--prot", "1"][..], &["codex-proxy", "--port", "x"], &["codex-proxy", "nonsense"]] {
         let error = CommandLine::try_parse_from(words).expect_err("wrong");
-        let line = usage(&error);
+        let line = usage_error(&error);
         assert!(!line.contains('\n') && line.ends_with("see codex-proxy --help"), "{line}");
         assert!(!line.contains("error:") && line.contains(words[1]), "{line}");
     }
@@ -62,7 +62,7 @@ fn a_usage_error_has_words_of_its_own() {
         ),
     ] {
         let line: Vec<OsString> = [&["codex-proxy"], words].concat().iter().map(OsString::from).collect();
-        assert_eq!(usage(&Given::parse(&line).expect_err("wrong")), said);
+        assert_eq!(usage_error(&Given::parse(&line).expect_err("wrong")), said);
     }
 }
 
@@ -98,5 +98,23 @@ fn the_help_of_every_command_is_as_ever() {
         command.build();
         add(&mut command, "codex-proxy", &mut whole);
         settings.bind(|| insta::assert_snapshot!(name, whole));
+    }
+}
+
+#[test]
+fn the_arguments_of_a_tool_are_its_own() {
+    let words = ["codex-proxy", "run", "--port", "1", "claude", "-p", "--help", "--port", "2", "--", "-x"];
+    let line = Given::parse(&words.map(OsString::from)).expect("a command line").line;
+    let Some(Command::Run(arguments)) = line.command else { panic!("{:?}", line.command) };
+    assert_eq!(line.options.port, Some(1));
+    assert_eq!(arguments.command, ["claude", "-p", "--help", "--port", "2", "--", "-x"]);
+}
+
+#[test]
+fn the_help_of_setup_and_run_is_short() {
+    for (command, own) in [("setup", "--write"), ("run", "TOOL")] {
+        let help = Given::parse(&["codex-proxy", command, "--help"].map(OsString::from)).expect_err("help").to_string();
+        assert!(help.contains(own) && help.contains("--port") && !help.contains("--max-body-size"), "{help}");
+        assert!(help.lines().count() < 20, "{help}");
     }
 }

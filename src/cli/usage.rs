@@ -1,173 +1,251 @@
-//! The plan's usage, from the backend's usage page.
+//! `usage`: what requests have cost, from the ledger, and the last known usage windows. Asks nobody.
 //!
-//! * A window is identified by its length, never by its position: the first one has been five hours, a week and a
-//!   month.
-//! * Every level of the answer may be absent.
+//! * A line has at most 60 columns. Names that are longer are cut; `--json` has them whole.
+//! * `--json` is one document: times as RFC 3339 has them, keys in snake case, `null` for what is not known.
 
-use std::time::Duration;
+use std::io::Write;
+use std::path::Path;
 
-use bytes::Bytes;
-use futures_util::StreamExt as _;
-use http::{Request, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::credentials::Access;
-use crate::platform::HttpClient;
-use crate::upstream;
-use crate::upstream::defaults;
+use crate::cli::config::Config;
+use crate::cli::config::args::{SumsBy, UsageArguments};
+use crate::cli::error::CliError;
+use crate::cli::status::window_line;
+use crate::humanize;
+use crate::ledger::LedgerPlace;
+use crate::ledger::summary::{Grouping, LedgerError, LedgerReader, UsageGroup, UsageSums};
+use crate::limits::PlanLimits;
+use crate::platform::unix_now;
 
-/// A usage window.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct UsageWindow {
-    /// The name: `5-hour`, `weekly`, `30-day` …
-    pub name: String,
-    /// The feature of the window; `None` for the plan as a whole.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub feature: Option<String>,
-    /// The used share in percent.
-    pub used_percent: f64,
-    /// The length in seconds.
-    pub window_seconds: u64,
-    /// The next reset, in Unix seconds.
-    pub resets_at: Option<u64>,
+/// Writes the sums of the last days.
+pub(super) fn show(config: &Config, arguments: UsageArguments, output: &mut impl Write) -> Result<(), CliError> {
+    let Some(path) = &config.ledger_path else {
+        let problem = "this user has no home directory, so nothing is recorded".to_owned();
+        return Err(CliError::Option { option: "HOME".to_owned(), problem });
+    };
+    let unreadable = |error| CliError::Ledger { path: path.clone(), error };
+    let usage = Usage::read(path, arguments).map_err(unreadable)?;
+    if arguments.json {
+        let text =
+            serde_json::to_string_pretty(&usage.report()).map_err(|error| CliError::Internal(error.to_string()))?;
+        writeln!(output, "{text}")?;
+        return Ok(());
+    }
+    Ok(usage.write(output)?)
 }
 
-/// A client of the backend's pages.
-#[derive(Debug, Clone)]
-pub struct Asker {
-    /// The HTTP client.
-    pub http: HttpClient,
-    /// The backend's address, and this program's identification there.
-    pub upstream: upstream::UpstreamSettings,
+/// What the ledger says.
+struct Usage<'p> {
+    path: &'p Path,
+    arguments: UsageArguments,
+    /// When the first day began, in Unix seconds; `None` if nothing was ever recorded.
+    since: Option<u64>,
+    groups: Vec<UsageGroup>,
+    total: UsageSums,
+    limits: Option<PlanLimits>,
 }
 
-impl Asker {
-    /// Fetches the windows of `access`'s plan. The error is a predicate without a subject.
-    pub async fn windows(&self, access: &Access) -> Result<Vec<UsageWindow>, String> {
-        let (status, body) = self.page(access, "wham/usage").await?;
-        if !status.is_success() {
-            return Err(format!("the backend answered {status}"));
-        }
-        windows(&body).ok_or_else(|| "the answer cannot be read".to_owned())
+impl<'p> Usage<'p> {
+    fn read(path: &'p Path, arguments: UsageArguments) -> Result<Self, LedgerError> {
+        let nothing =
+            Self { path, arguments, since: None, groups: Vec::new(), total: UsageSums::default(), limits: None };
+        let Some(reader) = LedgerReader::open(&LedgerPlace::File(path.to_owned()))? else { return Ok(nothing) };
+        let since = reader.since(arguments.days)?;
+        let by = match arguments.by {
+            SumsBy::Model => Grouping::Model,
+            SumsBy::Client => Grouping::Client,
+            SumsBy::Day => Grouping::Day,
+        };
+        let total = reader.usage(since, &[])?.first().map(|group| group.sums).unwrap_or_default();
+        let groups = reader.usage(since, &[by])?;
+        Ok(Self { since: Some(since), groups, total, limits: reader.limits(None)?, ..nothing })
     }
 
-    /// Fetches a page of the backend, such as `wham/usage`, with the login of `access`. The error is a predicate
-    /// without a subject.
-    pub async fn page(&self, access: &Access, page: &str) -> Result<(StatusCode, Vec<u8>), String> {
-        let unusable = |_| "the request could not be built".to_owned();
-        let mut request = Request::get(defaults::page(self.upstream.url_for(access), page))
-            .body(Bytes::new())
-            .map_err(|error| unusable(error.to_string()))?;
-        let identified = self.upstream.identify(request.headers_mut(), access);
-        identified.map_err(|part| unusable(part.to_owned()))?;
-        let answer = tokio::time::timeout(LIMIT, self.answer(request)).await;
-        answer.map_err(|_| format!("no answer within {} seconds", LIMIT.as_secs()))?
-    }
-
-    async fn answer(&self, request: Request<Bytes>) -> Result<(StatusCode, Vec<u8>), String> {
-        let (head, mut stream) = self.http.send(request).await.map_err(|error| error.to_string())?.into_parts();
-        let mut body = Vec::new();
-        while let Some(chunk) = stream.next().await {
-            body.extend_from_slice(&chunk.map_err(|error| error.to_string())?);
-            if body.len() > MAX_ANSWER {
-                return Err("the answer is too long".to_owned());
+    fn write(&self, output: &mut impl Write) -> std::io::Result<()> {
+        if self.total.requests == 0 {
+            let days = match self.arguments.days {
+                1 => "today".to_owned(),
+                days => format!("in the last {days} days"),
+            };
+            writeln!(output, "No requests {days}.")?;
+        } else {
+            let by = match self.arguments.by {
+                SumsBy::Model => "model",
+                SumsBy::Client => "client",
+                SumsBy::Day => "day",
+            };
+            let cells = ["reqs", "fail", "in", "cached", "out", "first"].map(str::to_owned);
+            writeln!(output, "{}", line(by, &cells))?;
+            for group in &self.groups {
+                writeln!(output, "{}", line(label(group), &cells_of(&group.sums)))?;
+            }
+            if self.groups.len() > 1 {
+                writeln!(output, "{}", line("total", &cells_of(&self.total)))?;
             }
         }
-        Ok((head.status, body))
+        if let Some(limits) = &self.limits {
+            let now = unix_now().as_secs();
+            writeln!(output, "\nLimits, as told {}:", humanize::relative(limits.observed_at, now))?;
+            for window in &limits.windows {
+                writeln!(output, "  {}", window_line(window, now))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&self) -> UsageReport<'_> {
+        let limits = self.limits.as_ref().map(|limits| LimitsReport {
+            observed_at: humanize::rfc3339(limits.observed_at),
+            plan_type: limits.plan_type.as_deref(),
+            windows: limits
+                .windows
+                .iter()
+                .map(|window| WindowReport {
+                    name: &window.name,
+                    feature: window.feature.as_deref(),
+                    used_percent: window.used_percent,
+                    window_seconds: window.window_seconds,
+                    resets_at: window.resets_at.map(humanize::rfc3339),
+                })
+                .collect(),
+        });
+        UsageReport {
+            ledger: self.path.display().to_string(),
+            days: self.arguments.days,
+            since: self.since.map(humanize::rfc3339),
+            until: humanize::rfc3339(unix_now().as_secs()),
+            groups: &self.groups,
+            total: self.total,
+            limits,
+        }
     }
 }
 
-fn windows(body: &[u8]) -> Option<Vec<UsageWindow>> {
-    let answer: Answer = serde_json::from_slice(body).ok()?;
-    let plan = answer.rate_limit.into_iter().flat_map(|limit| limit.windows(None));
-    let others = answer.additional_rate_limits.unwrap_or_default().into_iter();
-    let others = others.flat_map(|other| {
-        let feature = other.limit_name;
-        other.rate_limit.into_iter().flat_map(move |limit| limit.windows(feature.clone()))
-    });
-    Some(plan.chain(others).collect())
+/// The document of `--json`.
+#[derive(Serialize)]
+struct UsageReport<'u> {
+    ledger: String,
+    days: u32,
+    since: Option<String>,
+    until: String,
+    groups: &'u [UsageGroup],
+    total: UsageSums,
+    limits: Option<LimitsReport<'u>>,
 }
 
-/// Names a window of this length.
-fn name(seconds: u64) -> String {
-    const HOUR: u64 = 3600;
-    const DAY: u64 = 24 * HOUR;
-    match seconds {
-        604_800 => "weekly".to_owned(),
-        seconds if seconds >= DAY && seconds % DAY == 0 => format!("{}-day", seconds / DAY),
-        seconds if seconds >= HOUR => format!("{}-hour", seconds.div_ceil(HOUR)),
-        seconds => format!("{}-minute", seconds.div_ceil(60)),
+#[derive(Serialize)]
+struct LimitsReport<'u> {
+    observed_at: String,
+    plan_type: Option<&'u str>,
+    windows: Vec<WindowReport<'u>>,
+}
+
+#[derive(Serialize)]
+struct WindowReport<'u> {
+    name: &'u str,
+    feature: Option<&'u str>,
+    used_percent: f64,
+    window_seconds: u64,
+    resets_at: Option<String>,
+}
+
+fn label(group: &UsageGroup) -> &str {
+    let name = group.day.as_deref().or(group.model.as_deref()).or(group.client.as_deref()).unwrap_or_default();
+    if name.is_empty() { "-" } else { name }
+}
+
+/// Lays one line of the table out: a name and six cells.
+fn line(name: &str, cells: &[String; 6]) -> String {
+    let mut name: String = name.to_owned();
+    if name.chars().count() > NAME {
+        name = name.chars().take(NAME - 1).chain(['…']).collect();
+    }
+    let [requests, failed, input, cached, output, first] = cells;
+    format!("{name:NAME$}  {requests:>5}  {failed:>4}  {input:>5}  {cached:>6}  {output:>5}  {first:>5}")
+}
+
+fn cells_of(sums: &UsageSums) -> [String; 6] {
+    let share = sums.cache_hit_share.map_or_else(|| "-".to_owned(), |share| format!("{:.0}%", share * 100.0));
+    let first = sums.mean_first_token_ms.map_or_else(|| "-".to_owned(), short_time);
+    [
+        short_count(sums.requests),
+        short_count(sums.failed),
+        short_count(sums.tokens.input),
+        share,
+        short_count(sums.tokens.output),
+        first,
+    ]
+}
+
+/// Formats a count in at most five characters: `999`, `1.2k`, `345k`, `6.7M`.
+fn short_count(count: u64) -> String {
+    if count < 1000 {
+        return count.to_string();
+    }
+    let units = ["k", "M", "G", "T", "P", "E"];
+    #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
+    let mut rest = count as f64 / 1000.0;
+    let mut units = units.into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    while rest >= 999.5 {
+        rest /= 1000.0;
+        unit = units.next().unwrap_or(unit);
+    }
+    if rest < 9.95 { format!("{rest:.1}{unit}") } else { format!("{rest:.0}{unit}") }
+}
+
+/// Formats milliseconds in at most five characters: `820ms`, `1.2s`, `45s`, `12m`.
+fn short_time(millis: u64) -> String {
+    match millis {
+        0..1000 => format!("{millis}ms"),
+        1000..9950 => format!("{}.{}s", (millis + 50) / 1000, (millis + 50) % 1000 / 100),
+        9950..599_500 => format!("{}s", (millis + 500) / 1000),
+        _ => format!("{}m", millis / 60_000),
     }
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    rate_limit: Option<Limit>,
-    additional_rate_limits: Option<Vec<Additional>>,
-}
-
-#[derive(Deserialize)]
-struct Additional {
-    limit_name: Option<String>,
-    rate_limit: Option<Limit>,
-}
-
-#[derive(Deserialize)]
-struct Limit {
-    primary_window: Option<Reported>,
-    secondary_window: Option<Reported>,
-}
-
-#[derive(Deserialize)]
-struct Reported {
-    used_percent: Option<f64>,
-    limit_window_seconds: Option<u64>,
-    reset_at: Option<u64>,
-}
-
-impl Limit {
-    fn windows(self, feature: Option<String>) -> impl Iterator<Item = UsageWindow> {
-        let reported = [self.primary_window, self.secondary_window].into_iter().flatten();
-        reported.filter_map(move |window| {
-            let window_seconds = window.limit_window_seconds?;
-            Some(UsageWindow {
-                name: name(window_seconds),
-                feature: feature.clone(),
-                used_percent: window.used_percent?,
-                window_seconds,
-                resets_at: window.reset_at,
-            })
-        })
-    }
-}
-
-const LIMIT: Duration = Duration::from_secs(10);
-const MAX_ANSWER: usize = 1024 * 1024;
+/// The columns of a name: more than any model's has.
+const NAME: usize = 18;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn windows_are_named_by_their_length() {
-        let body = br#"{"plan_type":"plus","rate_limit":{"allowed":true,
-            "primary_window":{"used_percent":40,"limit_window_seconds":604800,"reset_at":1786161248},
-            "secondary_window":{"used_percent":7.5,"limit_window_seconds":18000}},
-            "credits":null,
-            "additional_rate_limits":[{"limit_name":"Spark","rate_limit":{"primary_window":
-                {"used_percent":1,"limit_window_seconds":2592000,"reset_at":1},"secondary_window":null}}]}"#;
-        let windows = windows(body).unwrap();
-        let names: Vec<(&str, Option<&str>)> =
-            windows.iter().map(|window| (window.name.as_str(), window.feature.as_deref())).collect();
-        assert_eq!(names, [("weekly", None), ("5-hour", None), ("30-day", Some("Spark"))]);
-        assert_eq!((windows[0].used_percent, windows[0].resets_at), (40.0, Some(1_786_161_248)));
+    fn numbers_have_at_most_five_characters() {
+        for (count, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1.0k"),
+            (9_949, "9.9k"),
+            (9_951, "10k"),
+            (999_499, "999k"),
+            (999_500, "1.0M"),
+            (123_456_789, "123M"),
+            (u64::MAX, "18E"),
+        ] {
+            assert_eq!(short_count(count), expected, "{count}");
+        }
+        for (millis, expected) in [
+            (0, "0ms"),
+            (999, "999ms"),
+            (1_000, "1.0s"),
+            (9_949, "9.9s"),
+            (9_950, "10s"),
+            (125_000, "125s"),
+            (700_000, "11m"),
+        ] {
+            assert_eq!(short_time(millis), expected, "{millis}");
+        }
     }
 
     #[test]
-    fn every_level_may_be_absent() {
-        for body in ["{}", r#"{"rate_limit":null}"#, r#"{"rate_limit":{},"additional_rate_limits":[{}]}"#] {
-            assert_eq!(windows(body.as_bytes()), Some(Vec::new()), "{body}");
+    fn no_line_is_wider_than_sixty_columns() {
+        let widest = ["99.9k", "9999", "999M", "100%", "999M", "125s"].map(str::to_owned);
+        for name in ["gpt-6.1-sol", "a-model-whose-name-never-ends", "käse-käse-käse-käse-käse"] {
+            assert!(line(name, &widest).chars().count() <= 60, "{}", line(name, &widest));
         }
-        assert_eq!(windows(b"<html>"), None);
+        assert!(line("a-model-whose-name-never-ends", &widest).starts_with("a-model-whose-nam…  "));
     }
 }

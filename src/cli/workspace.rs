@@ -7,9 +7,9 @@
 use http::{StatusCode, Uri};
 use serde_json::Value;
 
-use crate::cli::usage::Asker;
 use crate::credentials::Access;
 use crate::upstream::defaults;
+use crate::upstream::page::Asker;
 
 /// The backend's statement about a workspace.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -31,12 +31,11 @@ pub(super) enum Problem {
 impl Workspace {
     /// Fetches the workspace of `access`. The error is a predicate without a subject.
     pub(super) async fn ask(asker: &Asker, access: &Access) -> Result<Self, String> {
-        match asker.page(access, PAGE).await? {
-            (StatusCode::OK, body) => {
-                Self::parse(&body, &access.account_id).ok_or_else(|| "the backend names no such account".to_owned())
-            }
-            (status, _) => Err(format!("the backend answered {status}, which proves nothing about the login")),
+        let answer = asker.page(access, PAGE).await?;
+        if answer.status != StatusCode::OK {
+            return Err(format!("the backend answered {}, which proves nothing about the login", answer.status));
         }
+        Self::parse(&answer.body, &access.account_id).ok_or_else(|| "the backend names no such account".to_owned())
     }
 
     fn parse(body: &[u8], account_id: &str) -> Option<Self> {

@@ -3,10 +3,12 @@
 //! * [`chat`]: OpenAI's Chat Completions.
 //! * [`responses`]: OpenAI's Responses API, which is the backend's own language: it is relayed rather than rebuilt.
 //! * [`messages`]: Anthropic's Messages.
+//! * [`images`]: OpenAI's Images API, which asks for pictures and holds no conversation.
 //!
 //! Pure: no I/O, no clock, no runtime.
 
 pub mod chat;
+pub mod images;
 pub mod messages;
 pub mod responses;
 

@@ -1,3 +1,5 @@
-//! Checks of the user's files that do not depend on their contents.
+//! The user's files, whatever they hold: whom they may be trusted from, how one is replaced, and how a private one is made.
 
+pub(crate) mod private;
+pub(crate) mod replace;
 pub(crate) mod trust;

@@ -80,6 +80,11 @@ impl<'w> ObjectWriter<'w> {
         self.json(key, &value.to_string())
     }
 
+    /// Returns the position of the next byte, counted from the buffer's beginning.
+    pub fn position(&self) -> usize {
+        self.out.len()
+    }
+
     /// Closes the object.
     pub fn end(self) {
         if self.separator == b'{' {
@@ -94,18 +99,28 @@ impl<'w> ObjectWriter<'w> {
 pub struct ArrayWriter<'w> {
     out: &'w mut Vec<u8>,
     separator: u8,
+    /// The beginning of each element, if wanted.
+    starts: Option<Vec<usize>>,
 }
 
 impl<'w> ArrayWriter<'w> {
     /// Opens an array at the end of `out`.
     pub fn begin(out: &'w mut Vec<u8>) -> Self {
-        Self { out, separator: b'[' }
+        Self { out, separator: b'[', starts: None }
+    }
+
+    /// Opens an array at the end of `out`, and notes where its elements begin.
+    pub fn noting_starts(out: &'w mut Vec<u8>) -> Self {
+        Self { starts: Some(Vec::new()), ..Self::begin(out) }
     }
 
     /// Returns the buffer for the next element, which must follow.
     pub fn element(&mut self) -> &mut Vec<u8> {
         self.out.push(self.separator);
         self.separator = b',';
+        if let Some(starts) = &mut self.starts {
+            starts.push(self.out.len());
+        }
         self.out
     }
 
@@ -121,10 +136,16 @@ impl<'w> ArrayWriter<'w> {
 
     /// Closes the array.
     pub fn end(self) {
+        self.end_with_starts();
+    }
+
+    /// Closes the array. Returns where its elements begin, counted from the buffer's beginning, if that was noted.
+    pub fn end_with_starts(self) -> Vec<usize> {
         if self.separator == b'[' {
             self.out.push(b'[');
         }
         self.out.push(b']');
+        self.starts.unwrap_or_default()
     }
 }
 
@@ -142,7 +163,12 @@ mod tests {
         array.element().extend_from_slice(b"1");
         array.end();
         ArrayWriter::begin(object.key("e")).end();
+        let mut noting = ArrayWriter::noting_starts(object.key("f"));
+        noting.element().extend_from_slice(b"1");
+        noting.object().end();
+        let starts = noting.end_with_starts();
         object.end();
-        assert_eq!(String::from_utf8(out).unwrap(), r#"{"a":"x\"y","b":true,"c":7,"d":[{},1],"e":[]}"#);
+        assert_eq!(starts.iter().map(|start| out[*start]).collect::<Vec<_>>(), b"1{");
+        assert_eq!(String::from_utf8(out).unwrap(), r#"{"a":"x\"y","b":true,"c":7,"d":[{},1],"e":[],"f":[1,{}]}"#);
     }
 }

@@ -5,6 +5,7 @@
 //! * [`live`]: the account's own list, once fetched. It overrides everything but the effort ranges of the original
 //!   seven models.
 //! * `learned`: knowledge from rejections since that list.
+//! * `image`: the models that make images, of which there is no list.
 //! * [`entry`]: an entry of `/v1/models`; `codex`: the list in the Codex CLI's form.
 //! * [`same`]: the equality of two names.
 //!
@@ -24,6 +25,7 @@ pub mod catalogue;
 mod codex;
 pub mod effort;
 pub mod entry;
+mod image;
 mod learned;
 pub mod live;
 mod name;

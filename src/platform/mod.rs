@@ -5,7 +5,9 @@
 //! * A byte stream yields one item per read, neither buffered nor re-framed. A compressed response is decompressed, as
 //!   the edge does by itself.
 
+use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -19,12 +21,35 @@ pub mod single_flight;
 mod worker;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use native::{HttpClient, Instant, Reach, Timer, TransportSettings, apart, sleep, spawn};
+pub use native::{Cores, HttpClient, Instant, Reach, Timer, TransportSettings, apart, sleep, spawn};
 #[cfg(target_arch = "wasm32")]
 pub use worker::{HttpClient, Instant, Timer, apart, sleep, spawn};
 
 /// The bytes of a response, one item per read.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>> + Send>>;
+
+/// An extension of a request to a client: called once a connection takes the request's body. On the edge, whose host
+/// connects by itself, it is called at once; for a request without a body, never.
+#[derive(Clone)]
+pub struct OnSent(Arc<dyn Fn() + Send + Sync>);
+
+impl OnSent {
+    /// Creates the extension that calls `call`, perhaps more than once: a request is sent again if its server did not
+    /// begin it.
+    pub fn new(call: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(call))
+    }
+
+    fn call(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for OnSent {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a call")
+    }
+}
 
 /// A failed transfer. Never carries a header or a body, so it is safe to log and to show.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

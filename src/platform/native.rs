@@ -1,12 +1,14 @@
 //! The laptop's side: reqwest over rustls, tokio's timers and tasks.
 //!
 //! * [`client`]: sends one request.
+//! * [`cores`]: the threads that serve.
 //! * [`lanes`]: the connections, and the choice of one for a call.
 //! * [`settings`]: the parameters of connections.
 //! * [`trust`], [`proxies`]: checks of the environment's TLS and proxy variables.
 //! * [`failure`]: the conversion of reqwest's errors.
 
 mod client;
+mod cores;
 mod failure;
 mod lanes;
 mod outgoing;
@@ -25,10 +27,11 @@ pub use tokio::time::Instant;
 pub use tokio::time::sleep;
 
 pub use client::HttpClient;
+pub use cores::Cores;
 pub use settings::{Reach, TransportSettings};
 
 use crate::platform::inflate::inflate;
-use crate::platform::{ByteStream, TransportError, TransportErrorKind};
+use crate::platform::{ByteStream, OnSent, TransportError, TransportErrorKind};
 
 /// A deadline that can be moved without allocating a new timer.
 #[derive(Debug)]

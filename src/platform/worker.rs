@@ -26,7 +26,7 @@ use worker::wasm_bindgen::prelude::wasm_bindgen;
 use worker::web_sys::{self, WorkerGlobalScope};
 use worker::{AbortController, Delay, Headers, wasm_bindgen, wasm_bindgen_futures};
 
-use crate::platform::{ByteStream, TransportError, TransportErrorKind};
+use crate::platform::{ByteStream, OnSent, TransportError, TransportErrorKind};
 
 /// The host's `fetch`. Redirects are never followed (they would carry the login to another host).
 #[derive(Debug, Clone)]
@@ -45,6 +45,9 @@ impl HttpClient {
 }
 
 async fn fetch(request: http::Request<Bytes>) -> Result<http::Response<ByteStream>, TransportError> {
+    if let Some(on_sent) = request.extensions().get::<OnSent>() {
+        on_sent.call();
+    }
     let unusable = |error: JsValue| TransportError { kind: TransportErrorKind::Request, message: words(&error) };
     let mut abort = AbortOnDrop(Some(AbortController::default()));
     let init = request_init(&request).map_err(unusable)?;

@@ -1,5 +1,5 @@
 //! Repairs request paths built from a wrong base URL: one that ends with a slash, with `/v1` twice, or with a whole
-//! route.
+//! route. The base URL of the backend itself is one of this proxy's too.
 //!
 //! * [`mend`] runs before routing, guards and logs, so that all of them see the same path. Percent-encoding stays as it
 //!   is: an encoded slash is part of a name.
@@ -15,7 +15,9 @@ use http::uri::PathAndQuery;
 #[derive(Debug, Clone, Copy)]
 pub struct Mended;
 
-/// Gives `request` a path with single slashes, none at its end, and `/v1` once.
+/// Gives `request` a path with single slashes, none at its end, and `/v1` once, also in place of `/backend-api/codex`.
+///
+/// A Codex CLI whose `chatgpt_base_url` names this proxy asks below that prefix, as it would ask chatgpt.com.
 pub fn mend<B>(mut request: http::Request<B>) -> http::Request<B> {
     if let Cow::Owned(path) = mended(request.uri().path())
         && let Some(uri) = with_path(request.uri(), path)
@@ -38,20 +40,30 @@ fn with_path(uri: &Uri, mut path: String) -> Option<Uri> {
 
 /// Repairs `path`; borrowed if nothing changes.
 fn mended(path: &str) -> Cow<'_, str> {
-    let is_plain = !path.contains("//") && !path.starts_with("/v1/v1") && (path.len() == 1 || !path.ends_with('/'));
+    let is_repeated = path.starts_with("/v1/v1") || path.starts_with("/backend-api/codex");
+    let is_plain = !path.contains("//") && !is_repeated && (path.len() == 1 || !path.ends_with('/'));
     if is_plain {
         return path.into();
     }
-    let mut segments = path.split('/').filter(|segment| !segment.is_empty()).peekable();
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let (base, segments) = match segments.strip_prefix(&BACKEND) {
+        Some(rest) => (&[VERSION][..], rest),
+        None if segments.first() == Some(&VERSION) => (&[VERSION][..], segments.as_slice()),
+        None => (&[][..], segments.as_slice()),
+    };
+    let route = if base.is_empty() { segments } else { without_versions(segments) };
     let mut mended = String::with_capacity(path.len());
-    while let Some(segment) = segments.next() {
-        let is_doubled = mended.is_empty() && segment == VERSION && segments.peek() == Some(&VERSION);
-        if !is_doubled {
-            mended.push('/');
-            mended.push_str(segment);
-        }
+    for segment in base.iter().chain(route) {
+        mended.push('/');
+        mended.push_str(segment);
     }
     if mended.is_empty() { "/".into() } else { mended.into() }
+}
+
+/// Returns `segments` without each `v1` at their beginning.
+fn without_versions<'s, 'a>(segments: &'s [&'a str]) -> &'s [&'a str] {
+    let start = segments.iter().position(|segment| *segment != VERSION).unwrap_or(segments.len());
+    segments.get(start..).unwrap_or_default()
 }
 
 /// Returns the route that the base URL seems to end with, such as `/chat/completions` in `/v1/chat/completions/models`:
@@ -68,11 +80,15 @@ pub(super) fn beyond_base(path: &str) -> Option<&'static str> {
 }
 
 const VERSION: &str = "v1";
+/// The path of the backend's base URL.
+const BACKEND: [&str; 2] = ["backend-api", "codex"];
 /// The routes that tools append to a base URL. A longer route stands before its prefix.
-const ROUTES: [&str; 8] = [
+const ROUTES: [&str; 10] = [
+    "/alpha/search",
     "/chat/completions",
     "/completions",
     "/embeddings",
+    "/images/edits",
     "/images/generations",
     "/messages",
     "/models",
@@ -99,10 +115,18 @@ mod tests {
             ("/v1/models/v1/v1", "/v1/models/v1/v1"),
             ("/v1/v1x/models", "/v1/v1x/models"),
             ("/v1%2Fchat/completions/", "/v1%2Fchat/completions"),
+            ("/backend-api/codex/responses", "/v1/responses"),
+            ("//backend-api///codex//v1/v1/responses//", "/v1/responses"),
+            ("/backend-api/codex/models/v1/v1", "/v1/models/v1/v1"),
+            ("/backend-api/codex", "/v1"),
+            ("/backend-api/codexx/responses/", "/backend-api/codexx/responses"),
+            ("/v1/backend-api/codex/responses/", "/v1/backend-api/codex/responses"),
+            ("/backend-api%2Fcodex/responses/", "/backend-api%2Fcodex/responses"),
         ] {
             assert_eq!(mended(written), meant, "{written}");
         }
-        for plain in ["/", "/v1/chat/completions", "/health", "/v1/models/claude/opus", "*"] {
+        for plain in ["/", "/v1/chat/completions", "/health", "/v1/models/claude/opus", "/backend-api/wham/usage", "*"]
+        {
             assert!(matches!(mended(plain), Cow::Borrowed(_)), "{plain}");
         }
     }

@@ -16,8 +16,10 @@ use crate::server::observe::RequestLog;
 /// Admits a POST if a slot is free; the request's log holds the slot.
 pub(super) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     if request.method() == Method::POST {
+        let log = RequestLog::of(&app, &request);
+        log.entered_api();
         match app.capacity.slot() {
-            Ok(slot) => RequestLog::of(&app, &request).admitted(slot),
+            Ok(slot) => log.admitted(slot),
             Err(error) => return error.into_response(),
         }
     }

@@ -42,13 +42,14 @@ pub(super) async fn read(
         return Err(too_large(limit));
     }
     let encoding = Encoding::of(&head.headers)?;
+    let declared = usize::try_from(body.size_hint().lower()).unwrap_or_default();
     let mut patience = Patience::new(silence, slot);
     let mut whole = BodyBytes::Nothing;
     while let Some(frame) = next_frame(&mut body, &mut patience).await? {
         if let Ok(data) = frame.into_data() {
             patience.heard(data.len());
             let length = data.len();
-            whole = whole.and(data, limit)?;
+            whole = whole.and(data, limit, declared)?;
             slot.map_or(Ok(()), |slot| slot.hold(length))?;
         }
     }
@@ -125,7 +126,9 @@ enum BodyBytes {
 }
 
 impl BodyBytes {
-    fn and(self, data: Bytes, limit: usize) -> Result<Self, ApiError> {
+    /// Adds `data`. The `declared` length is believed once an eighth of it is there: a client that only announces a
+    /// large body takes no memory, and a large one is copied once at most.
+    fn and(self, data: Bytes, limit: usize, declared: usize) -> Result<Self, ApiError> {
         let length = match &self {
             Self::Nothing => 0,
             Self::One(bytes) => bytes.len(),
@@ -143,6 +146,10 @@ impl BodyBytes {
                 Self::Many(bytes)
             }
             Self::Many(mut bytes) => {
+                let room = bytes.capacity() - bytes.len();
+                if room < data.len() && length >= declared / 8 {
+                    bytes.reserve(declared.saturating_sub(length).max(data.len()));
+                }
                 bytes.extend_from_slice(&data);
                 Self::Many(bytes)
             }

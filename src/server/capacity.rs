@@ -1,8 +1,10 @@
-//! The limits of concurrent work: requests, and the bytes of their bodies.
+//! The limits of concurrent work: requests, the bytes of their bodies, and WebSockets.
 //!
 //! * A request has a [`Slot`] until the answer's last byte was handed over, or its client has disconnected.
 //! * The bytes of a body count from their read or decompression until the backend has begun to answer, since until then
 //!   the body may be sent again. A single body always fits, however large the operator allows it to be.
+//! * A WebSocket has a [`SocketPlace`] as long as it is open, beside the slot of the turn that it runs. There are as many places
+//!   as slots. The bytes of a frame that is incomplete or waits for its turn count as those of a body ([`Room`]).
 //! * A request beyond capacity is refused at once with 503 and `Retry-After`: queueing would hide the overload from the
 //!   client, which knows better when to retry.
 //! * While three quarters of the slots or of the bytes are taken, capacity is [short](Capacity::is_short), and slow
@@ -22,6 +24,7 @@ pub struct Capacity(Arc<Shared>);
 struct Shared {
     slots: Share,
     bodies: Share,
+    sockets: Share,
 }
 
 /// A limited resource and the amount taken.
@@ -56,19 +59,35 @@ impl Share {
 }
 
 impl Capacity {
-    /// Creates the capacity for `requests` requests and `body_bytes` bytes of bodies.
+    /// Creates the capacity for `requests` requests, as many WebSockets, and `body_bytes` bytes of bodies.
     pub fn new(requests: usize, body_bytes: usize) -> Self {
-        let (slots, bodies) = (Share::of(requests), Share::of(body_bytes));
-        Self(Arc::new(Shared { slots, bodies }))
+        let (slots, bodies, sockets) = (Share::of(requests), Share::of(body_bytes), Share::of(requests));
+        Self(Arc::new(Shared { slots, bodies, sockets }))
     }
 
     /// Takes a slot for one more request.
     pub(super) fn slot(&self) -> Result<Slot, ApiError> {
         if self.0.slots.taken.fetch_add(1, Ordering::Relaxed) < self.0.slots.most {
-            return Ok(Slot(Arc::new(Taken { capacity: self.clone(), held: AtomicUsize::new(0) })));
+            return Ok(Slot(Arc::new(Taken { room: self.room() })));
         }
         self.0.slots.give_back(1);
         Err(busy(format!("{} requests are in flight already", self.0.slots.most)))
+    }
+
+    /// Returns an empty share of the bytes for bodies.
+    pub(super) fn room(&self) -> Room {
+        Room { capacity: self.clone(), held: AtomicUsize::new(0) }
+    }
+
+    /// Takes a place for one more WebSocket; `None` if there is none left.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn place(&self) -> Option<SocketPlace> {
+        self.0.sockets.take(1, usize::MAX).then(|| SocketPlace(self.clone()))
+    }
+
+    /// Returns the number of open WebSockets.
+    pub(super) fn sockets(&self) -> usize {
+        self.0.sockets.taken.load(Ordering::Relaxed)
     }
 
     /// Returns whether capacity is short, so that slow clients are cut off.
@@ -95,45 +114,79 @@ pub struct Slot(Arc<Taken>);
 
 #[derive(Debug)]
 struct Taken {
-    capacity: Capacity,
-    held: AtomicUsize,
+    room: Room,
 }
 
 impl Slot {
     /// Takes `bytes` more for a body. The error is the client's answer.
     pub(super) fn hold(&self, bytes: usize) -> Result<(), ApiError> {
-        let bodies = &self.0.capacity.0.bodies;
-        if bodies.take(bytes, self.0.held.load(Ordering::Relaxed)) {
-            self.0.held.fetch_add(bytes, Ordering::Relaxed);
+        self.0.room.hold(bytes)
+    }
+
+    /// Sets the held bytes to `bytes`, without a limit: an admitted request is not refused for its translation's size.
+    pub(super) fn now_holds(&self, bytes: usize) {
+        self.0.room.now_holds(bytes);
+    }
+
+    /// Returns whether capacity is short, so that slow clients are cut off.
+    pub(super) fn is_short(&self) -> bool {
+        self.0.room.is_short()
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.room.capacity.0.slots.give_back(1);
+    }
+}
+
+/// Bytes of the share for bodies, released when dropped.
+#[derive(Debug)]
+pub struct Room {
+    capacity: Capacity,
+    held: AtomicUsize,
+}
+
+impl Room {
+    /// Takes `bytes` more. The error is the client's answer.
+    pub(super) fn hold(&self, bytes: usize) -> Result<(), ApiError> {
+        let bodies = &self.capacity.0.bodies;
+        if bodies.take(bytes, self.held.load(Ordering::Relaxed)) {
+            self.held.fetch_add(bytes, Ordering::Relaxed);
             return Ok(());
         }
         let most = bodies.most >> 20;
         Err(busy(format!("the bodies of the requests in flight use all of their {most} MiB")))
     }
 
-    /// Sets the held bytes to `bytes`, without a limit: an admitted request is not refused for its translation's size.
+    /// Sets the held bytes to `bytes`, without a limit.
     pub(super) fn now_holds(&self, bytes: usize) {
-        self.0.now_holds(bytes);
-    }
-
-    /// Returns whether capacity is short, so that slow clients are cut off.
-    pub(super) fn is_short(&self) -> bool {
-        self.0.capacity.is_short()
-    }
-}
-
-impl Taken {
-    fn now_holds(&self, bytes: usize) {
         let bodies = &self.capacity.0.bodies;
         bodies.taken.fetch_add(bytes, Ordering::Relaxed);
         bodies.give_back(self.held.swap(bytes, Ordering::Relaxed));
     }
+
+    /// Returns whether capacity is short, so that slow clients are cut off.
+    pub(super) fn is_short(&self) -> bool {
+        self.capacity.is_short()
+    }
 }
 
-impl Drop for Taken {
+impl Drop for Room {
     fn drop(&mut self) {
         self.now_holds(0);
-        self.capacity.0.slots.give_back(1);
+    }
+}
+
+/// The place of an open WebSocket, released when dropped.
+#[cfg(not(target_arch = "wasm32"))]
+#[derive(Debug)]
+pub struct SocketPlace(Capacity);
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Drop for SocketPlace {
+    fn drop(&mut self) {
+        self.0.0.sockets.give_back(1);
     }
 }
 
@@ -161,6 +214,17 @@ mod tests {
         assert_eq!(capacity.held(), 7);
         drop(one);
         assert_eq!((capacity.held(), capacity.taken()), (0, 0));
+    }
+
+    #[test]
+    fn sockets_have_places_of_their_own() {
+        let capacity = Capacity::new(2, 100);
+        let slot = capacity.slot().expect("a slot");
+        let places: Vec<_> = (0..2).map(|_| capacity.place().expect("a place")).collect();
+        assert!(capacity.place().is_none() && capacity.slot().is_ok());
+        assert_eq!((capacity.sockets(), capacity.taken()), (2, 1));
+        drop((places, slot));
+        assert_eq!((capacity.sockets(), capacity.taken()), (0, 0));
     }
 
     #[test]

@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn an_error_that_stays_says_so() {
-        for kind in ErrorKind::ALL {
+        for &kind in ErrorKind::ALL {
             let response = ApiError::new(kind, "m").into_response();
             let told = response.headers().get("x-should-retry").map(HeaderValue::as_bytes);
             assert_eq!(told, (kind.row().again == Again::Useless).then_some(&b"false"[..]), "{kind:?}");

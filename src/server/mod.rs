@@ -9,7 +9,7 @@
 //! * Every `/v1` route also exists without `/v1`. Other variations of a path are repaired before a request gets here
 //!   ([`address::mend`]).
 //! * Every error has the one JSON shape.
-//! * [`listen`] (native) accepts connections and shuts down gracefully.
+//! * [`listen`] (native) accepts connections and shuts down gracefully; [`socket`] (native) serves those that become WebSockets.
 
 pub mod address;
 mod admission;
@@ -28,6 +28,8 @@ mod reserve;
 mod routes;
 pub mod settings;
 mod shape;
+#[cfg(not(target_arch = "wasm32"))]
+mod socket;
 
 use std::sync::Arc;
 
@@ -39,10 +41,12 @@ use self::capacity::Capacity;
 use crate::catalogue::{Catalogue, CatalogueCache};
 use crate::credentials::TokenSupplier;
 use crate::dialect::chat::Chat;
+use crate::ledger::Ledger;
+use crate::limits::board::LimitBoard;
 use crate::models::Models;
 use crate::platform::HttpClient;
 use crate::server::cut_off::CutOff;
-use crate::server::memory::{AnswerMemory, ReasoningMemory};
+use crate::server::memory::{AnswerMemory, PrefixMemory, ReasoningMemory, SocketMemory};
 use crate::server::observe::metrics::Metrics;
 use crate::server::observe::once::{Recent, WarnOnce};
 use crate::server::settings::ServerSettings;
@@ -70,12 +74,19 @@ pub struct App {
     replay: ReasoningMemory,
     /// Requests and answers of the Responses API, by the answers' ids.
     answers: AnswerMemory,
+    /// The latest answers on WebSockets of Codex clients, by the answers' ids.
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "the edge serves no WebSocket"))]
+    turns: AnswerMemory,
     /// Warnings that were logged and are not repeated.
     warn_once: WarnOnce,
     /// The conversations whose substituted model was logged.
     substitutions: Recent,
     /// The capacity for further requests.
     pub capacity: Capacity,
+    /// What every request cost, if that is recorded.
+    pub ledger: Option<Ledger>,
+    /// The beginnings of recent conversations.
+    prefixes: PrefixMemory,
 }
 
 impl App {
@@ -104,10 +115,25 @@ impl App {
             cut_off: CutOff::default(),
             replay: ReasoningMemory::default(),
             answers: AnswerMemory::default(),
+            turns: AnswerMemory::within(SocketMemory::MOST_BYTES),
             warn_once: WarnOnce::default(),
             substitutions: Recent::default(),
             capacity,
+            ledger: None,
+            prefixes: PrefixMemory::default(),
         })
+    }
+
+    /// Records every request in `ledger`.
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: Ledger) -> Self {
+        self.ledger = Some(ledger);
+        self
+    }
+
+    /// Returns what the backend last told of the plan's usage.
+    pub fn limits(&self) -> &LimitBoard {
+        &self.upstream.limits
     }
 
     /// Loads the account's models from `cache`, and stores later lists there.
@@ -119,8 +145,18 @@ impl App {
 }
 
 /// Builds the router of `app`, for requests whose paths were [repaired](address::mend).
+#[cfg(target_arch = "wasm32")]
 pub fn router(app: Arc<App>) -> Router {
     assemble(app, api())
+}
+
+/// Builds the router of `app`, for requests whose paths were [repaired](address::mend). A WebSocket posts its turns to the same
+/// routes and layers.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn router(app: Arc<App>) -> Router {
+    let turns = socket::Turns(assemble(app.clone(), api()));
+    let open = get(socket::open).layer(axum::Extension(turns));
+    assemble(app, api().route("/responses", open))
 }
 
 /// Assembles `api` with and without `/v1`, the other routes, and the layers around them.
@@ -131,6 +167,8 @@ fn assemble(app: Arc<App>, api: Router<Arc<App>>) -> Router {
         .nest("/v1", api.clone())
         .merge(api)
         .merge(routes::messages::probes())
+        .route("/backend-api/wham/accounts/check", get(routes::account::check))
+        .merge(routes::usage::below_backend_api())
         .route("/health", get(routes::health::show))
         .route("/metrics", get(observe::metrics::show))
         .route("/admin/credentials", post(routes::admin::store))
@@ -154,9 +192,13 @@ fn api() -> Router<Arc<App>> {
         .route("/chat/completions", post(routes::generate::create::<Chat>))
         .route("/responses", post(routes::responses::create))
         .route("/responses/compact", post(routes::responses::compact))
+        .route("/images/generations", post(routes::images::generate))
+        .route("/images/edits", post(routes::images::edit))
+        .route("/alpha/search", post(routes::search::search))
         .route("/models", get(routes::models::list))
         .route("/models/{*id}", get(routes::models::find))
         .merge(routes::messages::routes())
+        .merge(routes::usage::routes())
         .merge(routes::absent::routes())
 }
 

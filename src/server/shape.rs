@@ -30,7 +30,7 @@ impl FaultShape {
         let path = path.strip_prefix("/v1").unwrap_or(path);
         let is_under =
             |route: &str| path.strip_prefix(route).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        let is_openai = ["/chat", "/responses"].iter().any(|route| is_under(route));
+        let is_openai = ["/alpha", "/chat", "/images", "/responses"].iter().any(|route| is_under(route));
         let is_own = ["/messages", "/complete", "/skills"].iter().any(|route| is_under(route));
         let is_anthropic = is_own || (request.headers().contains_key(ANTHROPIC_VERSION) && !is_openai);
         if is_anthropic { Self::Anthropic } else { Self::OpenAi }

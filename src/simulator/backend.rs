@@ -102,8 +102,8 @@ impl Simulator {
         ScriptedAnswer::json(StatusCode::OK, &body)
     }
 
-    /// Returns the account and body of an authorised and well-formed request.
-    fn accept(&self, call: &Call) -> Result<(Account, Map<String, Value>), Rejection> {
+    /// Returns the account of an authorised request, and its body, an object.
+    pub(super) fn read_object(&self, call: &Call) -> Result<(Account, Map<String, Value>), Rejection> {
         let account = self.authorize(call)?;
         if call.media_type() != "application/json" {
             let body = json!({ "detail": "Unsupported content type" });
@@ -114,6 +114,12 @@ impl Simulator {
             Ok(_) => return Err(Rejection::detail("Input should be a valid dictionary")),
             Err(error) => return Err(Rejection::detail(format!("JSON decode error: {error}"))),
         };
+        Ok((account, body))
+    }
+
+    /// Returns the account and body of an authorised and valid request for an answer.
+    fn accept(&self, call: &Call) -> Result<(Account, Map<String, Value>), Rejection> {
+        let (account, body) = self.read_object(call)?;
         let settings = self.settings();
         if settings.validate {
             let context = Context {
@@ -184,7 +190,12 @@ impl Simulator {
     }
 
     /// Adds the headers common to this route's answers; the answer's own stay.
-    fn with_headers(&self, mut response: Response<Body>, model: &str, account: Option<&Account>) -> Response<Body> {
+    pub(super) fn with_headers(
+        &self,
+        mut response: Response<Body>,
+        model: &str,
+        account: Option<&Account>,
+    ) -> Response<Body> {
         let current = self.current();
         let settings = &current.settings;
         let mut headers = HeaderMap::new();
@@ -202,6 +213,10 @@ impl Simulator {
             ("openai-model", model),
             ("cf-ray", "simulated-FRA"),
         ] {
+            // The endpoints beside `/responses` name no model.
+            if value.is_empty() {
+                continue;
+            }
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(HeaderName::from_static(name), value);
             }

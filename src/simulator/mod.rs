@@ -39,6 +39,7 @@ mod backend;
 mod call;
 mod catalogue;
 mod fault;
+mod images;
 mod issuer;
 mod jwt;
 mod limits;
@@ -46,6 +47,7 @@ mod login;
 mod record;
 mod scenario;
 mod script;
+mod search;
 mod server;
 mod settings;
 mod turn;
@@ -227,6 +229,12 @@ impl Simulator {
         let owner = vault::Owner { account: "", model: validate::model(&body) };
         let context = validate::Context { catalogue, vault, owner, lite: false, access_programs };
         validate::request(&body, context).err().map(|rejection| rejection.body)
+    }
+
+    /// Returns the backend's error for this body of a request for an image, or for the change of one; `None` if it is
+    /// valid.
+    pub fn rejection_of_image(&self, body: &[u8], is_edit: bool) -> Option<Value> {
+        images::rejection_of(body, is_edit).map(|rejection| rejection.body)
     }
 
     /// Returns the number of queued plays.

@@ -63,6 +63,10 @@ pub enum Scenario {
     ImageGeneration,
     /// A generated image of this many bytes in one event.
     HugeImage(usize),
+    /// An image endpoint's answer as events, this many of them with an unfinished image.
+    ImageStream(usize),
+    /// An image endpoint's picture of this width and height, whatever was asked for.
+    ImageSize(u32, u32),
     /// `response.incomplete` with this reason.
     Incomplete(IncompleteReason),
     /// The stream fails.
@@ -337,6 +341,11 @@ const NAMES: &[(&str, Make)] = &[
     ("web-search", |_| Scenario::WebSearch),
     ("image-generation", |_| Scenario::ImageGeneration),
     ("huge-image", |value| Scenario::HugeImage(value.and_then(|value| value.parse().ok()).unwrap_or(5 << 20))),
+    ("image-stream", |value| Scenario::ImageStream(value.and_then(|value| value.parse().ok()).unwrap_or(2))),
+    ("image-size", |value| {
+        let (width, height) = value.and_then(|value| value.split_once('x')).unwrap_or(("941", "1672"));
+        Scenario::ImageSize(width.parse().unwrap_or(941), height.parse().unwrap_or(1672))
+    }),
     ("incomplete", |value| {
         let filtered = value == Some("content_filter");
         Scenario::Incomplete(if filtered { IncompleteReason::ContentFilter } else { IncompleteReason::MaxOutputTokens })

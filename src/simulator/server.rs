@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::platform;
 use crate::simulator::call::{Call, UnreadableBody};
+use crate::simulator::images::ImageEndpoint;
 use crate::simulator::record::{AnswerOutcome, Guard, RecordedRequest};
 use crate::simulator::script::{HangUp, ScriptedAnswer};
 use crate::simulator::{Simulator, issuer};
@@ -120,6 +121,11 @@ impl Simulator {
             (&Method::POST, "/codex/device") => issuer::device_approval(self, &call).play(guard).await,
             (&Method::POST, "/backend-api/codex/responses") => self.responses(&call, guard).await,
             (&Method::GET, "/backend-api/codex/responses") => Self::upgrade(&call).play(guard).await,
+            (&Method::POST, "/backend-api/codex/images/generations") => {
+                self.images(&call, ImageEndpoint::Generations, guard).await
+            }
+            (&Method::POST, "/backend-api/codex/images/edits") => self.images(&call, ImageEndpoint::Edits, guard).await,
+            (&Method::POST, "/backend-api/codex/alpha/search") => self.search(&call, guard).await,
             (&Method::GET, "/backend-api/codex/models") => self.models(&call).play(guard).await,
             (&Method::GET, "/backend-api/wham/accounts/check") => self.account_check(&call).play(guard).await,
             (&Method::GET, "/backend-api/wham/usage") => self.usage(&call).play(guard).await,

@@ -15,6 +15,7 @@ use crate::backend::request::body::Origin;
 use crate::credentials::TokenSupplier;
 use crate::fault::ApiError;
 use crate::models::Resolution;
+use crate::phases::{Phase, PhaseClock};
 use crate::platform::{ByteStream, sleep, unix_now};
 use crate::upstream::failed_attempt::{FailedAttempt, LARGEST_ERROR_BODY};
 use crate::upstream::head::Head;
@@ -22,6 +23,7 @@ use crate::upstream::idle::{StreamError, Watched};
 use crate::upstream::remedy::Treated;
 use crate::upstream::retry::Retries;
 use crate::upstream::{Answered, BackendCall, Cut, Incident, Upstream};
+
 /// An answer up to its first visible event.
 #[derive(Debug)]
 pub struct Opened<M> {
@@ -141,20 +143,24 @@ impl<M: Machine> Rest<M> {
 impl Upstream {
     /// Sends `call` and reads up to the first visible event. `machine` creates the translator of an attempt for the
     /// model sent, which differs from the call's if that one turns out to be retired.
+    ///
+    /// `clock` is entered for each phase of each attempt.
     pub async fn open<M: Machine>(
         &self,
         call: &BackendCall,
+        clock: &PhaseClock,
         machine: impl Fn(&Resolution) -> M,
     ) -> Result<Opened<M>, ApiError> {
         let mut retries = Retries::default();
         let mut treated = Treated::new(call);
         loop {
             let machine = machine(&treated.call().model);
-            let mut failed = match self.attempt(treated.call(), treated.cut(), machine).await {
+            let mut failed = match self.attempt(treated.call(), treated.cut(), clock, machine).await {
                 Ok(opened) => return Ok(opened),
                 Err(failed) => failed,
             };
             if !treated.treat(&mut failed, &self.models) {
+                clock.enter(Phase::Retry);
                 match self.pause(failed, &mut retries).await {
                     Ok(()) => {}
                     Err(error) => return Err(treated.verdict(error)),
@@ -164,7 +170,7 @@ impl Upstream {
     }
 
     /// Waits before the next attempt, or returns the error if there is none.
-    async fn pause(&self, failed: FailedAttempt, retries: &mut Retries) -> Result<(), ApiError> {
+    pub(super) async fn pause(&self, failed: FailedAttempt, retries: &mut Retries) -> Result<(), ApiError> {
         let failed = failed.masked(&self.supplier);
         self.failed(&failed);
         let Some(delay) = retries.delay(failed.retry, jitter()) else { return Err(failed.error) };
@@ -178,9 +184,10 @@ impl Upstream {
         &self,
         call: &BackendCall,
         cut: Cut,
+        clock: &PhaseClock,
         mut machine: M,
     ) -> Result<Opened<M>, FailedAttempt> {
-        let Answered { response, account } = self.send(call, cut).await?;
+        let Answered { response, account } = self.send(&|access| self.request(access, call, cut), clock).await?;
         if response.status() != StatusCode::OK {
             return Err(self.refused(response).await);
         }
@@ -194,6 +201,7 @@ impl Upstream {
         let mut first = Vec::new();
         // The beginning of the body, in case it is no event stream: its content type is not reliable.
         let mut sample = Vec::new();
+        clock.enter(if head.is_held { Phase::Hold } else { Phase::Event });
         loop {
             let item = rest.stream.next().await;
             if let Some(Ok(bytes)) = &item
@@ -201,7 +209,11 @@ impl Upstream {
             {
                 sample.extend_from_slice(bytes.get(..LARGEST_ERROR_BODY.saturating_sub(sample.len())).unwrap_or(bytes));
             }
-            match rest.take(item, &mut first) {
+            let progress = rest.take(item, &mut first);
+            if rest.machine().answerer().is_held() {
+                clock.enter(Phase::Hold);
+            }
+            match progress {
                 Progress::Continue if !rest.transcoder.machine().visible() => {}
                 Progress::Failed { .. } if !rest.transcoder.is_event_stream() && !sample.is_empty() => {
                     return Err(FailedAttempt::answered(parts.status, &parts.headers, &sample));
@@ -220,7 +232,7 @@ impl Upstream {
     }
 
     /// Interprets an error answer.
-    async fn refused(&self, response: Response<ByteStream>) -> FailedAttempt {
+    pub(super) async fn refused(&self, response: Response<ByteStream>) -> FailedAttempt {
         let (head, body) = response.into_parts();
         let body = collect(body, self.settings.idle_timeout, LARGEST_ERROR_BODY).await.unwrap_or_default();
         FailedAttempt::answered(head.status, &head.headers, &body)
@@ -232,6 +244,9 @@ fn answered_by(call: &BackendCall, head: &Head) -> Result<Answerer, FailedAttemp
     let mut answered = Answerer::new(&call.model.model, call.strict_model);
     if let Some(model) = &head.model {
         answered.told(model);
+    }
+    if head.is_held {
+        answered.held();
     }
     match answered.refused() {
         Some(failure) => Err(FailedAttempt::in_stream(&failure).with_head(head.clone())),

@@ -17,6 +17,8 @@ pub struct Head {
     pub request_id: Option<String>,
     /// The answering model, if the head names it.
     pub model: Option<String>,
+    /// Whether the backend holds the answer back for a check.
+    pub is_held: bool,
 }
 
 impl Head {
@@ -33,7 +35,9 @@ impl Head {
         }
         let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
         let model = headers.get(MODEL).and_then(text);
-        Self { passed, request_id: request_id.and_then(text), model }
+        let is_held =
+            headers.get(SAFETY_BUFFERING).is_some_and(|value| ["true", "True", "1"].iter().any(|yes| value == yes));
+        Self { passed, request_id: request_id.and_then(text), model, is_held }
     }
 
     /// Masks the tokens of `supplier`'s login, which the backend may have quoted in a header.
@@ -125,6 +129,9 @@ const REQUEST_IDS: [&str; 4] = ["x-request-id", "x-oai-request-id", "x-openai-re
 
 /// The header with the answering model, which may be another than the one requested.
 const MODEL: &str = "openai-model";
+
+/// The header that announces a check of the whole answer before it is shown.
+const SAFETY_BUFFERING: &str = "x-codex-safety-buffering-enabled";
 
 const PASSED: [&str; 3] = [MODEL, "x-models-etag", "x-reasoning-included"];
 

@@ -7,20 +7,25 @@
 //!   [`retry`] says, or once with another body from `remedy`: a retired model's successor, or an effort that the model
 //!   supports.
 //! * `when` reads the time of a retry from a failure.
+//! * [`Upstream::call`] asks one of the endpoints beside `/responses`, with the same login, headers and failures.
+//! * [`page`]: the backend's other pages, such as the plan's usage.
 //! * [`defaults`]: the default addresses, and checks of an operator's values.
 //! * Dropping the returned futures and streams closes the connection to the backend.
 
 pub mod call;
 pub mod defaults;
 mod encrypted;
+pub mod endpoint;
 pub mod exchange;
 pub mod failed_attempt;
 pub(crate) mod head;
 pub mod idle;
+pub mod page;
 mod remedy;
 pub mod retry;
 mod when;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +33,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 
 pub use call::BackendCall;
+pub use endpoint::EndpointCall;
 pub use exchange::Opened;
 pub use head::Head;
 
@@ -35,8 +41,11 @@ use crate::backend::request::body::Without;
 use crate::credentials::Access;
 use crate::credentials::supplier::TokenSupplier;
 use crate::fault::{ApiError, ErrorKind};
+use crate::limits::board::LimitBoard;
+use crate::limits::headers::LimitHeaders;
 use crate::models::Models;
-use crate::platform::{ByteStream, HttpClient};
+use crate::phases::{Phase, PhaseClock};
+use crate::platform::{ByteStream, HttpClient, OnSent, unix_now};
 use failed_attempt::FailedAttempt;
 use idle::within;
 
@@ -121,6 +130,15 @@ impl Cut {
     }
 }
 
+/// Writes the request for a login.
+type Write<'a> = &'a (dyn Fn(&Access) -> Result<Request<Bytes>, FailedAttempt> + Send + Sync);
+
+/// Returns the failure of a login whose part `name` no header can hold.
+fn unusable_login(name: &'static str) -> FailedAttempt {
+    let message = format!("the login's {name} holds characters that no header may hold; run `codex-proxy login`");
+    ApiError::new(ErrorKind::NoCredentials, message).into()
+}
+
 /// The client of the backend. Clones share the connection pool and the login.
 #[derive(Clone)]
 pub struct Upstream {
@@ -128,6 +146,11 @@ pub struct Upstream {
     pub(crate) client: HttpClient,
     pub(crate) supplier: TokenSupplier,
     models: Arc<Models>,
+    /// What the backend last told of the plan's usage.
+    pub(crate) limits: LimitBoard,
+    /// Held while the plan's usage is asked for.
+    #[cfg(not(target_arch = "wasm32"))]
+    asking: Arc<tokio::sync::Mutex<()>>,
     observe: Arc<dyn Fn(Incident) + Send + Sync>,
 }
 
@@ -147,22 +170,35 @@ impl Upstream {
         models: Arc<Models>,
         observe: impl Fn(Incident) + Send + Sync + 'static,
     ) -> Self {
-        Self { settings: Arc::new(settings), client, supplier, models, observe: Arc::new(observe) }
+        let limits = LimitBoard::default();
+        Self {
+            settings: Arc::new(settings),
+            client,
+            supplier,
+            models,
+            limits,
+            #[cfg(not(target_arch = "wasm32"))]
+            asking: Arc::default(),
+            observe: Arc::new(observe),
+        }
     }
 
-    /// Sends `call` with a token that the backend accepts, if one can be had.
-    async fn send(&self, call: &BackendCall, cut: Cut) -> Result<Answered, FailedAttempt> {
+    /// Sends the request that `write` makes for a login, with a token that the backend accepts, if one can be had.
+    async fn send(&self, write: Write<'_>, clock: &PhaseClock) -> Result<Answered, FailedAttempt> {
+        clock.enter(Phase::Token);
         let access = self.supplier.access().await.map_err(FailedAttempt::no_login)?;
-        let answered = self.send_as(&access, call, cut).await?;
+        let answered = self.send_as(&access, write, clock).await?;
         if answered.response.status() != StatusCode::UNAUTHORIZED {
             return Ok(answered);
         }
         tracing::info!("the backend rejects the token; checking whether the store has another");
+        clock.enter(Phase::Token);
         let access = self.supplier.reload(&access).await.map_err(FailedAttempt::no_login)?;
-        let answered = self.send_as(&access, call, cut).await?;
+        let answered = self.send_as(&access, write, clock).await?;
         if answered.response.status() != StatusCode::UNAUTHORIZED {
             return Ok(answered);
         }
+        clock.enter(Phase::Token);
         let access = if self.supplier.is_new_and_unproven(&access) {
             tracing::warn!("the backend rejects a token that was just issued; it is not renewed again so soon");
             access
@@ -170,18 +206,22 @@ impl Upstream {
             tracing::info!("the backend still rejects the token; renewing it");
             self.supplier.renew(&access).await.map_err(FailedAttempt::no_login)?
         };
-        self.send_as(&access, call, cut).await
+        self.send_as(&access, write, clock).await
     }
 
-    /// Sends `call` as the account of `access`. Reasoning of other accounts is never sent: the login may have been
-    /// replaced since the body was written.
-    async fn send_as(&self, access: &Access, call: &BackendCall, cut: Cut) -> Result<Answered, FailedAttempt> {
-        let request = self.request(access, call, cut)?;
+    /// Sends the request as the account of `access`.
+    async fn send_as(&self, access: &Access, write: Write<'_>, clock: &PhaseClock) -> Result<Answered, FailedAttempt> {
+        let mut request = write(access)?;
+        clock.enter(Phase::Connect);
+        let on_sent = clock.clone();
+        request.extensions_mut().insert(OnSent::new(move || on_sent.enter(Phase::Head)));
         match within(self.settings.idle_timeout, self.client.send(request)).await {
             Some(Ok(response)) => {
                 if response.status() != StatusCode::UNAUTHORIZED {
                     self.supplier.accepted(access);
                 }
+                let told = LimitHeaders::of(response.headers(), |text| self.masked(text));
+                self.limits.note_headers(&access.account_id, told, unix_now().as_secs());
                 Ok(Answered { response, account: Arc::from(access.account_id.as_str()) })
             }
             Some(Err(error)) => Err(FailedAttempt::unreachable(&error, self.settings.url_for(access))),
@@ -189,17 +229,26 @@ impl Upstream {
         }
     }
 
+    /// Writes `call` for the account of `access`. Reasoning of other accounts is never sent: the login may have been
+    /// replaced since the body was written.
     fn request(&self, access: &Access, call: &BackendCall, cut: Cut) -> Result<Request<Bytes>, FailedAttempt> {
-        let mut request = Request::post(format!("{}/responses", self.settings.url_for(access)))
-            .body(call.body.bytes(cut.without(&access.account_id)))
-            .map_err(|error| FailedAttempt::internal(format!("the backend's URL is not usable: {error}")))?;
-        head::write(request.headers_mut(), &self.settings, access, call).map_err(|name| {
-            FailedAttempt::from(ApiError::new(
-                ErrorKind::NoCredentials,
-                format!("the login's {name} holds characters that no header may hold; run `codex-proxy login`"),
-            ))
-        })?;
+        let mut request = self.post(access, "/responses", call.body.bytes(cut.without(&access.account_id)))?;
+        head::write(request.headers_mut(), &self.settings, access, call).map_err(unusable_login)?;
         Ok(request)
+    }
+
+    /// Creates the request of `body` to `path` below the base URL, without headers.
+    fn post(&self, access: &Access, path: &str, body: Bytes) -> Result<Request<Bytes>, FailedAttempt> {
+        let request = Request::post(format!("{}{path}", self.settings.url_for(access))).body(body);
+        request.map_err(|error| FailedAttempt::internal(format!("the backend's URL is not usable: {error}")))
+    }
+
+    /// Returns `text` without the login's tokens, if it holds any.
+    fn masked(&self, text: &str) -> Option<String> {
+        match self.supplier.mask(text) {
+            Cow::Owned(masked) => Some(masked),
+            Cow::Borrowed(_) => None,
+        }
     }
 
     fn failed(&self, failed: &FailedAttempt) {

@@ -5,10 +5,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod ledger;
 mod log;
 mod login;
 mod options;
 mod program;
+#[cfg(unix)]
+mod run;
 mod secrets;
 mod service;
 mod setup;

@@ -135,6 +135,7 @@ fn a_service_is_installed_once_and_leaves_nothing() {
         "{start}"
     );
     assert!(!home.path().join("calls").exists(), "nothing is started");
+    assert!(home.path().join(".local/state/codex-proxy").is_dir(), "the ledger could not be begun inside the sandbox");
 
     assert!(text(&service(&home, &install).stdout).contains("unchanged: "));
     let other = service(&home, &["service", "install", "--port", "3001"]);

@@ -1,10 +1,14 @@
-//! `setup claude-code`: what it prints and writes, and what the doctor says of it.
+//! `setup`: what it shows, writes and takes out again, and what the doctor says of Claude Code's window.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
 
 use codex_proxy::simulator::SimulatedLogin;
 use serde_json::Value;
 
 use super::{simulated, text};
-use crate::common::daemon::Home;
+use crate::common::daemon::{Daemon, Home};
 
 #[test]
 fn claude_code_is_told_the_accounts_models_and_their_window() {
@@ -15,7 +19,9 @@ fn claude_code_is_told_the_accounts_models_and_their_window() {
     let arguments =
         ["setup", "claude-code", "--upstream-url", &upstream_url, "--client-version", "0.160.0", "--port", "4711"];
     let printed = text(&home.run(&arguments).stdout);
-    let block: Value = serde_json::from_str(printed.split("\n\n").next().expect("a block")).expect("JSON");
+    let (place, rest) = printed.split_once(":\n").expect("a place");
+    assert_eq!(Path::new(place), Path::new("# ~").join(".claude").join("settings.json"));
+    let block: Value = serde_json::from_str(rest.split("\n\n").next().expect("a block")).expect("JSON");
     let env = block["env"].as_object().expect("an object");
     assert_eq!(env["ANTHROPIC_BASE_URL"], "http://localhost:4711");
     assert_eq!((&env["ANTHROPIC_MODEL"], &env["ANTHROPIC_AUTH_TOKEN"]), (&"gpt-6.1-sol".into(), &"any".into()));
@@ -28,7 +34,7 @@ fn claude_code_is_told_the_accounts_models_and_their_window() {
     home.write(".claude/settings.json", "{\n  \"model\": \"opus\",\n  \"env\": {\n    \"OWN\": \"1\"\n  }\n}\n");
     let output = home.run(&[&arguments[..], &["--write"]].concat());
     assert!(output.status.success() && text(&output.stdout).starts_with("wrote "), "{output:?}");
-    let written = std::fs::read_to_string(home.path().join(".claude/settings.json")).expect("there");
+    let written = fs::read_to_string(home.path().join(".claude/settings.json")).expect("there");
     let file: Value = serde_json::from_str(&written).expect("JSON");
     assert_eq!((&file["model"], &file["env"]["OWN"]), (&"opus".into(), &"1".into()));
     assert_eq!(file["env"]["ANTHROPIC_MODEL"], "gpt-6.1-sol");
@@ -57,4 +63,235 @@ fn the_doctor_notices_a_window_that_is_too_large() {
     assert!(found.contains("CLAUDE_CODE_AUTO_COMPACT_WINDOW is 900000"), "{found}");
     home.write(".claude/settings.json", "{\"env\":{\"ANTHROPIC_BASE_URL\":\"https://api.anthropic.com\"}}");
     assert_eq!(said(&home), None, "it asks somebody else");
+}
+
+/// A backend that is not there: the models are then the built-in ones.
+const NOBODY: &str = "http://127.0.0.1:9";
+
+fn set_up(home: &Home, arguments: &[&str]) -> Output {
+    home.run(&[&["setup"], arguments, &["--port", "4711", "--upstream-url", NOBODY, "--auth-url", NOBODY]].concat())
+}
+
+fn done(home: &Home, arguments: &[&str]) -> String {
+    let output = set_up(home, arguments);
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    text(&output.stdout)
+}
+
+/// Each tool that is written, with its file, an earlier text of it, and a part of what it gets.
+const WRITTEN: [(&str, &str, &str, &str); 9] = [
+    (
+        "opencode",
+        ".config/opencode/opencode.jsonc",
+        "{ // mine\n  \"theme\": 1.10, // last\n}\n",
+        "\"context\": 272000",
+    ),
+    (
+        "opencode",
+        ".config/opencode/opencode.json",
+        "{\"provider\":{\"x\":{}},\"model\":\"x/y\"}",
+        "codex-proxy/gpt-6-luna",
+    ),
+    (
+        "claude-code",
+        ".claude/settings.json",
+        "{\n  \"env\": {\n    \"ANTHROPIC_MODEL\": \"opus\"\n  },\n  \"n\": 1e3\n}",
+        "250240",
+    ),
+    (
+        "codex",
+        ".codex/codex-proxy.config.toml",
+        "# mine\nmodel = \"o\" # why\n\n[features]\nx = true\n",
+        "wire_api = \"responses\"",
+    ),
+    ("aider", ".aider.conf.yml", "# mine\ndark-mode: true\nmodel: mine\n", "weak-model: \"openai/gpt-6-luna\""),
+    ("aider", ".aider.model.metadata.json", "{\"mine\": {\"max_tokens\": 1}}", "\"max_input_tokens\": 272000"),
+    ("zed", ".config/zed/settings.json", "// Zed\n{\n  \"theme\": \"One\",\n}\n", "\"max_tokens\": 272000"),
+    (
+        "llm",
+        ".config/io.datasette.llm/extra-openai-models.yaml",
+        "- model_id: mine\n  model_name: m\n",
+        "aliases: [\"codex-proxy\"]",
+    ),
+    (
+        "pi",
+        ".pi/agent/models.json",
+        "{\r\n  \"providers\": { \"mine\": { \"baseUrl\": \"u\" } }\r\n}",
+        "\"contextWindow\": 272000",
+    ),
+];
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_written_is_taken_out_again_to_the_byte() {
+    for (tool, path, before, part) in WRITTEN {
+        let home = Home::new();
+        home.write(path, before);
+        let file = home.path().join(path);
+        let read = || fs::read_to_string(&file).expect("there");
+        let said = done(&home, &[tool, "--write"]);
+        let written = read();
+        assert!(written.contains(part) && said.contains("wrote ") && said.contains("  + "), "{path}: {said}{written}");
+        let backup = fs::read_to_string(format!("{}.codex-proxy-backup", file.display())).expect("a backup");
+        assert_eq!(backup, before);
+        let again = done(&home, &[tool, "--write"]);
+        assert!(again.contains("nothing to change") && !again.contains("wrote "), "{again}");
+        assert_eq!(read(), written);
+        assert!(done(&home, &[tool, "--remove"]).contains("restored "), "{path}");
+        assert_eq!(read(), before);
+        assert!(done(&home, &[tool, "--remove"]).contains("nothing of codex-proxy's"), "{path}");
+        assert!(!Path::new(&format!("{}.codex-proxy-backup", file.display())).exists(), "{path}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_new_file_is_private_and_is_removed_again() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for (tool, path, _, part) in WRITTEN.iter().filter(|(_, path, ..)| !path.ends_with(".jsonc")) {
+        let home = Home::new();
+        done(&home, &[tool, "--write"]);
+        let file = home.path().join(path);
+        assert!(fs::read_to_string(&file).expect("there").contains(part), "{path}");
+        assert_eq!(fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600, "{path}");
+        assert!(done(&home, &[tool, "--remove"]).contains("removed "), "{path}");
+        assert!(!file.exists(), "{path}");
+    }
+}
+
+#[test]
+fn what_was_changed_since_stays() {
+    let home = Home::new();
+    let path = ".claude/settings.json";
+    home.write(path, "{\n  \"env\": {\n    \"ANTHROPIC_MODEL\": \"opus\"\n  }\n}\n");
+    done(&home, &["claude-code", "--write"]);
+    let written = fs::read_to_string(home.path().join(path)).expect("there");
+    home.write(path, &written.replace("{\n  \"env\"", "{\n  \"new\": 1,\n  \"env\""));
+    let said = done(&home, &["claude-code", "--remove"]);
+    assert!(said.contains("took ") && said.contains("codex-proxy-backup"), "{said}");
+    let after = fs::read_to_string(home.path().join(path)).expect("there");
+    assert_eq!(after, "{\n  \"new\": 1,\n  \"env\": {\n    \"ANTHROPIC_MODEL\": \"opus\"\n  }\n}\n");
+    // Another port than the one that was written, while a backup says that one was.
+    home.write(path, &after);
+    done(&home, &["claude-code", "--write"]);
+    let other = ["--port", "4712", "--upstream-url", NOBODY, "--auth-url", NOBODY];
+    assert!(home.run(&[&["setup", "claude-code", "--write"], &other[..]].concat()).status.success());
+    let removed = home.run(&[&["setup", "claude-code", "--remove"], &other[..]].concat());
+    assert!(text(&removed.stdout).contains("restored "), "{removed:?}");
+    assert_eq!(fs::read_to_string(home.path().join(path)).expect("there"), after);
+    home.write(path, "{\"env\": {\"ANTHROPIC_BASE_URL\": \"https://gateway.example\"}}");
+    assert!(done(&home, &["claude-code", "--remove"]).contains("nothing of codex-proxy's"), "another's gateway");
+}
+
+#[test]
+fn a_key_is_written_only_when_asked_for() {
+    let home = Home::new();
+    let path = home.path().join(".claude/settings.json");
+    let run = |arguments: &[&str]| {
+        let mut command =
+            home.command(&[&["setup", "claude-code", "--port", "4711", "--upstream-url", NOBODY], arguments].concat());
+        let output = command.env("API_KEY", "look-for-me").output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stdout)
+    };
+    let shown = run(&[]);
+    assert!(shown.contains("YOUR_API_KEY") && !shown.contains("look-for-me"), "{shown}");
+    let said = run(&["--write"]);
+    assert!(said.contains("--with-key") && !said.contains("look-for-me"), "{said}");
+    assert!(fs::read_to_string(&path).expect("there").contains("YOUR_API_KEY"));
+    let said = run(&["--write", "--with-key"]);
+    assert!(said.contains("***") && !said.contains("look-for-me"), "{said}");
+    assert!(fs::read_to_string(&path).expect("there").contains("look-for-me"));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+    }
+    let said = run(&["--write"]);
+    assert!(said.contains("stays \"***\"") && !said.contains("look-for-me"), "a key is the user's: {said}");
+    let mut command =
+        home.command(&["setup", "aider", "--write", "--with-key", "--port", "4711", "--upstream-url", NOBODY]);
+    let output = command.env("API_KEY", "look-for-me").output().expect("it runs");
+    let said = text(&output.stdout);
+    assert!(said.contains("openai-api-key: \"***\"") && !said.contains("look-for-me"), "{said}");
+    assert!(fs::read_to_string(home.path().join(".aider.conf.yml")).expect("there").contains("look-for-me"));
+    let output = set_up(&home, &["claude-code", "--with-key"]);
+    assert_eq!(output.status.code(), Some(2), "no key is known: {output:?}");
+}
+
+#[test]
+fn what_cannot_be_written_is_left_alone() {
+    let home = Home::new();
+    for (tool, path, before, part) in [
+        ("claude-code", ".claude/settings.json", "{\n  // a comment\n}", "line 2, column 3"),
+        ("claude-code", ".claude/settings.json", "{\"env\": 1}", "env that is no object"),
+        ("codex", ".codex/codex-proxy.config.toml", "a = 1\nb\n", "line 2"),
+        ("aider", ".aider.conf.yml", "a: 1\nopenai-api-base: x\n", "line 2"),
+    ] {
+        home.write(path, before);
+        let output = set_up(&home, &[tool, "--write"]);
+        let errors = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && errors.contains(part), "{output:?}");
+        assert!(errors.contains("nothing was changed") && errors.lines().count() == 1, "{errors}");
+        assert_eq!(fs::read_to_string(home.path().join(path)).expect("there"), before);
+    }
+    for arguments in [&["continue", "--write"][..], &["nonsense"], &["pi", "--write", "--remove"]] {
+        let output = set_up(&home, arguments);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn links_stay_links_and_read_only_files_stay_as_they_are() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let home = Home::new();
+    let link = home.path().join(".claude/settings.json");
+    home.write("dotfiles/claude.json", "{}\n");
+    home.write(".claude/other", "");
+    let real = home.path().join("dotfiles/claude.json");
+    symlink(&real, &link).expect("linked");
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o640)).expect("a mode");
+    done(&home, &["claude-code", "--write"]);
+    assert!(link.is_symlink() && fs::read_to_string(&real).expect("there").contains("ANTHROPIC_MODEL"));
+    assert_eq!(fs::metadata(&real).expect("there").permissions().mode() & 0o777, 0o640);
+    done(&home, &["claude-code", "--remove"]);
+    assert_eq!(fs::read_to_string(&real).expect("there"), "{}\n");
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o440)).expect("a mode");
+    let output = set_up(&home, &["claude-code", "--write"]);
+    assert!(text(&output.stderr).contains("read-only"), "{output:?}");
+    fs::remove_file(&real).expect("removed");
+    let output = set_up(&home, &["claude-code", "--write"]);
+    assert!(text(&output.stderr).contains("a link to a file that is not there") && link.is_symlink(), "{output:?}");
+}
+
+#[test]
+fn every_tool_is_listed_and_shown_with_this_address() {
+    let home = Home::new();
+    let listed = done(&home, &[]);
+    let tools: Vec<_> = listed.lines().take_while(|line| !line.is_empty()).collect();
+    assert!(tools.len() > 20, "{listed}");
+    for tool in ["opencode", "cline", "python", "autogen"] {
+        assert!(tools.iter().any(|line| line.starts_with(tool)), "{listed}");
+        let shown = done(&home, &[tool]);
+        assert!(shown.contains("http://localhost:4711"), "{tool}: {shown}");
+    }
+    assert_eq!(fs::read_dir(home.path()).expect("a directory").count(), 0, "nothing is written unless asked for");
+}
+
+#[test]
+fn the_models_are_those_of_the_proxy_that_runs() {
+    let home = Home::new();
+    let demo = Daemon::start(&mut home.command(&["demo", "--port", "0", "--default-model", "gpt-6-luna"]));
+    let port = demo.address.port().to_string();
+    let list = "GET /v1/models HTTP/1.0\r\nhost: localhost\r\n\r\n";
+    while !demo.ask(list).contains(r#"[{"id":"gpt-6.1-sol""#) {
+        std::thread::yield_now();
+    }
+    // A backend is not asked: there is none at this address.
+    let output = home.run(&["setup", "pi", "--port", &port, "--upstream-url", NOBODY, "--auth-url", NOBODY]);
+    let shown = text(&output.stdout);
+    assert!(shown.contains(&format!("http://localhost:{port}/v1")) && shown.contains("gpt-6.1-terra"), "{shown}");
+    // The built-in table calls it GPT-6.1 Sol.
+    assert!(shown.contains("\"name\": \"gpt-6.1-sol\""), "{shown}");
 }

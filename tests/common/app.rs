@@ -8,9 +8,10 @@ use std::time::Duration;
 use codex_proxy::catalogue::CatalogueFile;
 use codex_proxy::credentials::store::memory::MemoryStore;
 use codex_proxy::credentials::{AuthDocument, TokenSupplier};
+use codex_proxy::ledger::{Ledger, LedgerPlace};
 use codex_proxy::models::Models;
 use codex_proxy::oauth;
-use codex_proxy::platform::{HttpClient, TransportSettings};
+use codex_proxy::platform::{Cores, HttpClient, TransportSettings};
 use codex_proxy::server::settings::ServerSettings;
 use codex_proxy::server::{App, listen, router};
 use codex_proxy::upstream;
@@ -36,7 +37,11 @@ pub(crate) struct Setup {
     pub(crate) login: bool,
     /// Where the list of models is kept between two runs.
     pub(crate) cache_directory: Option<PathBuf>,
+    /// Where requests are recorded.
+    pub(crate) ledger: Option<LedgerPlace>,
     pub(crate) transport: TransportSettings,
+    /// The time that answers under way have after a stop.
+    pub(crate) grace: Duration,
 }
 
 impl Default for Setup {
@@ -52,7 +57,9 @@ impl Default for Setup {
             document: None,
             login: true,
             cache_directory: None,
+            ledger: None,
             transport: TransportSettings::default(),
+            grace: Duration::ZERO,
         }
     }
 }
@@ -73,6 +80,13 @@ impl Setup {
             routing: self.routing,
         };
         let app = App::new(self.settings, self.models, supplier, upstream, client).expect("an app");
+        let app = match self.ledger {
+            Some(place) => {
+                let ledger = Ledger::start(place, 90, app.limits().clone()).expect("a thread");
+                app.with_ledger(ledger)
+            }
+            None => app,
+        };
         match self.cache_directory {
             Some(directory) => app.with_catalogue_cache(Box::new(CatalogueFile::new(&directory))),
             None => app,
@@ -90,6 +104,11 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn start(app: App) -> Self {
+        Self::with_grace(app, Duration::ZERO).await
+    }
+
+    /// One whose answers under way have `grace` to end after a stop.
+    pub(crate) async fn with_grace(app: App, grace: Duration) -> Self {
         let app = Arc::new(app);
         let listeners = listen::bind("127.0.0.1", 0, false).await.expect("a listener");
         let address = listeners[0].local_addr().expect("bound");
@@ -98,7 +117,12 @@ impl Served {
             let _ = stopped.await;
         };
         let (cut_off, capacity) = (app.cut_off.clone(), app.capacity.clone());
-        tokio::spawn(listen::run(listeners, router(app.clone()), shutdown, Duration::ZERO, cut_off, capacity));
+        let router = router(app.clone());
+        tokio::spawn(async move {
+            // The one thread on which a test may pause the time.
+            let cores = Cores::single();
+            listen::run(listeners, router, &cores, shutdown, grace, cut_off, capacity).await;
+        });
         Self { app, address, stop: Mutex::new(Some(stop)) }
     }
 

@@ -25,23 +25,26 @@ impl Answer {
     pub(crate) fn message(&self) -> Message {
         assert_eq!(self.status, StatusCode::OK, "{}", self.text);
         if self.header("content-type") == "application/json" {
-            return self.buffered();
+            return Message::of_document(&self.json());
         }
         assert_eq!(self.header("content-type"), "text/event-stream");
-        self.streamed()
+        assert_eq!(self.data().last(), Some(&"[DONE]"));
+        Message::of_chunks(&self.events())
     }
+}
 
-    fn buffered(&self) -> Message {
-        let document = self.json();
+impl Message {
+    /// Reads a completion.
+    pub(crate) fn of_document(document: &Value) -> Self {
         assert_eq!(document["object"], "chat.completion");
         assert!(document["id"].as_str().unwrap().starts_with("chatcmpl-"));
         assert!(document["created"].is_u64());
         let choice = &document["choices"][0];
         assert_eq!(choice["message"]["role"], "assistant");
-        let mut message = Message {
+        let mut message = Self {
             finish: choice["finish_reason"].as_str().unwrap().to_owned(),
             usage: document["usage"].clone(),
-            ..Message::default()
+            ..Self::default()
         };
         message.add(&choice["message"]);
         if !message.calls.is_empty() && message.content.is_empty() {
@@ -50,10 +53,9 @@ impl Answer {
         message
     }
 
-    fn streamed(&self) -> Message {
-        assert_eq!(self.data().last(), Some(&"[DONE]"));
-        let events = self.events();
-        let mut message = Message::default();
+    /// Reads the chunks of a stream.
+    pub(crate) fn of_chunks(events: &[Value]) -> Self {
+        let mut message = Self::default();
         for (index, event) in events.iter().enumerate() {
             for constant in ["id", "created", "model", "object"] {
                 assert_eq!(event[constant], events[0][constant]);
@@ -77,9 +79,7 @@ impl Answer {
         assert_ne!(message.finish, "", "a finish");
         message
     }
-}
 
-impl Message {
     fn add(&mut self, delta: &Value) {
         let text = |name: &str| delta[name].as_str().unwrap_or_default();
         self.content += text("content");

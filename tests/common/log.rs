@@ -3,8 +3,10 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
+use tracing::subscriber::{DefaultGuard, NoSubscriber, set_default};
+use tracing::{Dispatch, Level, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// A log or a terminal. Clones share what is written.
@@ -13,14 +15,18 @@ pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     /// The log of the current thread from now on, at TRACE.
-    pub(crate) fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
+    pub(crate) fn capture() -> (Self, DefaultGuard) {
         let log = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_ansi(false)
-            .with_writer(log.clone())
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
+        let subscriber = tracing_subscriber::fmt().with_max_level(Level::TRACE).with_ansi(false);
+        let guard = listen(subscriber.with_writer(log.clone()).finish());
+        (log, guard)
+    }
+
+    /// The log of the current thread from now on, at INFO, a JSON object a line.
+    pub(crate) fn capture_json() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let guard = listen(tracing_subscriber::fmt().json().with_writer(log.clone()).finish());
+        (log, guard)
     }
 
     pub(crate) fn text(&self) -> String {
@@ -36,6 +42,17 @@ impl Log {
         self.text().lines().filter(|line| line.contains(words)).count()
     }
 }
+
+/// Makes `subscriber` that of the current thread.
+fn listen(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
+    LazyLock::force(&SECOND);
+    set_default(subscriber)
+}
+
+/// A subscriber beside those of the tests, for as long as the program runs. If there is only one, tracing asks the thread
+/// that comes first to a line whether the line is heard, and keeps the answer for all threads: a test that runs beside the
+/// listening one would silence it. <https://github.com/tokio-rs/tracing/issues/3611>
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

@@ -16,6 +16,7 @@ pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod exact;
 pub(crate) mod log;
+pub(crate) mod socket;
 
 use std::time::Duration;
 

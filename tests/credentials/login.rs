@@ -213,7 +213,7 @@ async fn logout_goes_on_where_the_issuer_is_away() {
 
 async fn shown(context: &CredentialContext, json: bool) -> (bool, String) {
     let terminal = Terminal::default();
-    let options = StatusOptions { json, usage: None };
+    let options = StatusOptions { json, usage: None, ledger: None };
     let works = status(&options, context, &mut terminal.clone()).await.unwrap();
     (works, terminal.text())
 }

@@ -17,7 +17,7 @@ mod clock;
 mod detached;
 #[cfg(unix)]
 mod files;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "keychain"))]
 mod keychain;
 #[path = "../common/log.rs"]
 mod log;
@@ -27,3 +27,5 @@ mod migration;
 mod processes;
 mod refresh;
 mod support;
+#[cfg(not(feature = "keychain"))]
+mod without_keychain;

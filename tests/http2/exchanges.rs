@@ -12,7 +12,7 @@ use crate::common::answer::Answer;
 use crate::daemon::Daemon;
 
 #[tokio::test]
-async fn calls_share_one_connection() {
+async fn calls_share_one_connection_a_thread() {
     let backend = Backend::start().await;
     let daemon = Daemon::start(&backend);
     assert_whole(&daemon.ask(false).await);
@@ -20,7 +20,9 @@ async fn calls_share_one_connection() {
     answers.iter().for_each(assert_whole);
     let calls = backend.calls();
     assert_eq!(calls.len(), 51);
-    assert!(calls.iter().all(|connection| *connection == calls[0]), "{calls:?}");
+    let connections: std::collections::BTreeSet<_> = calls.iter().collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    assert!(connections.len() <= threads, "{calls:?}");
 }
 
 #[tokio::test]

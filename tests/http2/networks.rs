@@ -8,8 +8,9 @@
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,6 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::assert_whole;
 use crate::backend::{Act, Backend};
-use crate::common::client::Client;
 use crate::daemon::Daemon;
 use crate::http1::PlainBackend;
 
@@ -52,10 +52,11 @@ fn ip(arguments: &[&str]) -> Result<(), String> {
 
 impl Machines {
     fn new() -> Result<Self, String> {
-        let id = std::process::id();
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let (id, number) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let machines = Self {
-            proxy: format!("codex-proxy-{id}-a"),
-            server: format!("codex-proxy-{id}-b"),
+            proxy: format!("codex-proxy-{id}-{number}-a"),
+            server: format!("codex-proxy-{id}-{number}-b"),
             address: Ipv4Addr::new(10, 93, 0, 1),
         };
         let (proxy, server) = (machines.proxy.as_str(), machines.server.as_str());
@@ -111,76 +112,111 @@ fn serve(machine: String) -> (Backend, PlainBackend) {
 }
 
 #[test]
-fn a_change_of_network_is_noticed_in_twenty_seconds() {
-    let machines = match Machines::new() {
-        Ok(machines) => machines,
-        Err(problem) => {
-            let required = std::env::var_os("CODEX_PROXY_REQUIRE_NETNS").is_some_and(|value| value == "1");
-            assert!(!required, "no network of the test's own: {problem}");
-            return println!("skipped, since there is no network of the test's own: {problem}");
-        }
-    };
-    let (backend, plain) = serve(machines.server.clone());
-    enter(&machines.proxy);
-    runtime().block_on(change_networks(machines, &backend, &plain));
+fn a_change_of_network_is_noticed_in_twenty_seconds_by_an_idle_connection() {
+    if let Some(networks) = Networks::new() {
+        runtime().block_on(networks.change_while_idle());
+    }
 }
 
-async fn change_networks(mut machines: Machines, backend: &Backend, plain: &PlainBackend) {
-    let daemons = [("HTTP/2", &backend.url, &backend.certificate), ("HTTP/1.1", &plain.url, &plain.certificate)];
-    let daemons = daemons.map(|(protocol, url, certificate)| {
-        let certificate = certificate.path().to_str().expect("a path");
-        (protocol, Daemon::start_with(url, &[("SSL_CERT_FILE", certificate)]))
-    });
-    let [(_, over_http2), (_, over_http1)] = &daemons;
-    for (_, daemon) in &daemons {
-        assert_whole(&daemon.ask(false).await);
+#[test]
+fn a_change_of_network_is_noticed_in_twenty_seconds_in_the_middle_of_an_answer() {
+    if let Some(networks) = Networks::new() {
+        runtime().block_on(networks.change_in_the_middle());
+    }
+}
+
+/// Two machines, the backends on one of them and a daemon for each on the other, where this thread is too.
+struct Networks {
+    machines: Machines,
+    backend: Backend,
+    plain: PlainBackend,
+    over_http2: Daemon,
+    over_http1: Daemon,
+}
+
+impl Networks {
+    /// Says so where there can be none.
+    fn new() -> Option<Self> {
+        let machines = match Machines::new() {
+            Ok(machines) => machines,
+            Err(problem) => {
+                let required = std::env::var_os("CODEX_PROXY_REQUIRE_NETNS").is_some_and(|value| value == "1");
+                assert!(!required, "no network of the test's own: {problem}");
+                println!("skipped, since there is no network of the test's own: {problem}");
+                return None;
+            }
+        };
+        let (backend, plain) = serve(machines.server.clone());
+        enter(&machines.proxy);
+        let daemon = |url: &str, certificate: &Path| {
+            Daemon::start_with(url, &[("SSL_CERT_FILE", certificate.to_str().expect("a path"))])
+        };
+        let over_http2 = daemon(&backend.url, backend.certificate.path());
+        let over_http1 = daemon(&plain.url, plain.certificate.path());
+        Some(Self { machines, backend, plain, over_http2, over_http1 })
     }
 
-    machines.change_network();
-    join_all(daemons.iter().map(|(protocol, daemon)| async move {
-        let asked = Instant::now();
-        assert_whole(&daemon.ask(true).await);
-        say(protocol, "an idle connection", asked);
-    }))
-    .await;
-
-    backend.next([Act::Hold]);
-    plain.holds.store(true, Ordering::SeqCst);
-    let mut in_the_middle = Vec::new();
-    for (protocol, daemon) in &daemons {
-        let mut answer = daemon.begin_chat(true).await.bytes_stream();
-        answer.next().await.expect("some").expect("output");
-        in_the_middle.push((protocol, answer));
+    fn daemons(&self) -> [(&'static str, &Daemon); 2] {
+        [("HTTP/2", &self.over_http2), ("HTTP/1.1", &self.over_http1)]
     }
-    backend.calls();
-    backend.next([Act::NoHead]);
-    let waiting = async { (over_http2.ask(true).await, Instant::now()) };
-    let change = async {
-        backend.saw_call().await;
-        machines.change_network();
-        Instant::now()
-    };
-    let rest = in_the_middle.into_iter().map(|(protocol, mut answer)| async move {
-        let mut text = String::new();
-        while let Some(Ok(bytes)) = answer.next().await {
-            text.push_str(&String::from_utf8_lossy(&bytes));
+
+    async fn assert_both_answer(&self) {
+        for (_, daemon) in self.daemons() {
+            assert_whole(&daemon.ask(false).await);
         }
-        assert!(text.contains("upstream_stream_interrupted"), "{protocol}: {text}");
-        (protocol, Instant::now())
-    });
-    let (changed, (waited, answered), ends) = tokio::join!(change, waiting, join_all(rest));
-    assert_whole(&waited);
-    let told = |what: &str, at: Instant| {
-        let elapsed = at - changed;
-        println!("{what}: noticed after {:.1} s", elapsed.as_secs_f64());
-        assert!(elapsed < NOTICED, "{what}: {elapsed:?}");
-    };
-    told("HTTP/2, before the head", answered);
-    for (protocol, at) in ends {
-        told(&format!("{protocol}, in the middle"), at);
     }
-    let clients: [&Client; 2] = [over_http2, over_http1];
-    join_all(clients.map(|client| async { assert_whole(&client.ask(false).await) })).await;
+
+    async fn change_while_idle(mut self) {
+        self.assert_both_answer().await;
+        self.machines.change_network();
+        join_all(self.daemons().map(|(protocol, daemon)| async move {
+            let asked = Instant::now();
+            assert_whole(&daemon.ask(true).await);
+            say(protocol, "an idle connection", asked);
+        }))
+        .await;
+    }
+
+    async fn change_in_the_middle(mut self) {
+        self.assert_both_answer().await;
+        self.backend.next([Act::Hold]);
+        self.plain.holds.store(true, Ordering::SeqCst);
+        let mut in_the_middle = Vec::new();
+        for (protocol, daemon) in self.daemons() {
+            let mut answer = daemon.begin_chat(true).await.bytes_stream();
+            answer.next().await.expect("some").expect("output");
+            in_the_middle.push((protocol, answer));
+        }
+        self.backend.calls();
+        self.backend.next([Act::NoHead]);
+        let (machines, backend, over_http2) = (&mut self.machines, &self.backend, &self.over_http2);
+        let waiting = async { (over_http2.ask(true).await, Instant::now()) };
+        let change = async {
+            backend.saw_call().await;
+            machines.change_network();
+            Instant::now()
+        };
+        let rest = in_the_middle.into_iter().map(|(protocol, mut answer)| async move {
+            let mut text = String::new();
+            while let Some(Ok(bytes)) = answer.next().await {
+                text.push_str(&String::from_utf8_lossy(&bytes));
+            }
+            assert!(text.contains("upstream_stream_interrupted"), "{protocol}: {text}");
+            (protocol, Instant::now())
+        });
+        let (changed, (waited, answered), ends) = tokio::join!(change, waiting, join_all(rest));
+        assert_whole(&waited);
+        let told = |what: &str, at: Instant| {
+            let elapsed = at - changed;
+            println!("{what}: noticed after {:.1} s", elapsed.as_secs_f64());
+            assert!(elapsed < NOTICED, "{what}: {elapsed:?}");
+        };
+        told("HTTP/2, before the head", answered);
+        for (protocol, at) in ends {
+            told(&format!("{protocol}, in the middle"), at);
+        }
+        self.assert_both_answer().await;
+    }
 }
 
 /// A PING waits behind what is being sent: a slow line, here with a queue of 8 s before it, must not look like a dead one.

@@ -7,23 +7,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the ground up, each with what it may know.
-const ROOMS: [(&str, &[&str]); 20] = [
+const ROOMS: [(&str, &[&str]); 23] = [
     ("excerpt", &[]),
     ("fault", &[]),
     ("files", &[]),
     ("humanize", &[]),
+    ("limits", &[]),
     ("models", &[]),
     ("platform", &[]),
     ("secret", &[]),
     ("json", &["fault"]),
+    ("phases", &["platform"]),
+    ("ledger", &["files", "limits", "phases", "platform"]),
     ("oauth", &["platform", "secret"]),
     ("simulator", &["platform"]),
     ("conversation", &["excerpt", "json"]),
     ("credentials", &["fault", "files", "json", "oauth", "platform", "secret"]),
     ("backend", &["conversation", "fault", "json", "models"]),
     ("dialect", &["backend", "conversation", "fault", "json", "models"]),
-    ("upstream", &["backend", "credentials", "fault", "humanize", "models", "platform"]),
-    ("catalogue", &["credentials", "models", "platform", "upstream"]),
+    ("upstream", &["backend", "credentials", "fault", "humanize", "limits", "models", "phases", "platform"]),
+    ("catalogue", &["credentials", "files", "models", "platform", "upstream"]),
     (
         "server",
         &[
@@ -34,8 +37,11 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "dialect",
             "excerpt",
             "fault",
+            "ledger",
+            "limits",
             "models",
             "oauth",
+            "phases",
             "platform",
             "upstream",
         ],
@@ -49,6 +55,8 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "excerpt",
             "files",
             "humanize",
+            "ledger",
+            "limits",
             "models",
             "oauth",
             "platform",
@@ -104,7 +112,7 @@ fn no_room_knows_one_above_it() {
 /// The rooms that translate know no runtime, no clock and no I/O.
 #[test]
 fn pure_rooms_touch_nothing() {
-    for room in ["backend", "conversation", "dialect", "excerpt", "fault", "humanize", "json", "models"] {
+    for room in ["backend", "conversation", "dialect", "excerpt", "fault", "humanize", "json", "limits", "models"] {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let folder = root.join(room);
         let files = if folder.is_dir() { sources(&folder) } else { vec![root.join(format!("{room}.rs"))] };

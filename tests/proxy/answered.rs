@@ -1,6 +1,6 @@
 //! Which model answers: in headers, in the answer, in the log, and where the operator wants no other than the one asked for.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use codex_proxy::server::settings::ServerSettings;
 use codex_proxy::simulator::{FailureShape, Moment, Play, Scenario, ScriptedAnswer, StreamFailure, Substitution, Told};
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::failures::in_stream_code;
 use super::harness::{Proxy, Setup, user};
+use crate::common::PATIENCE;
 use crate::common::answer::Answer;
 use crate::common::log::Log;
 
@@ -261,9 +262,7 @@ async fn the_tier_that_was_asked_for_and_the_one_that_answered_are_told() {
 /// One thread does everything here, so its log is the whole one.
 #[tokio::test]
 async fn a_substitute_is_said_once_a_conversation_and_stands_in_each_log_line() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::capture_json();
     let proxy = Proxy::start().await;
     let ask = async |text: &str, told: Told, stream: bool| {
         proxy.next(by(OTHER, told));
@@ -281,11 +280,12 @@ async fn a_substitute_is_said_once_a_conversation_and_stands_in_each_log_line() 
         ask(text, told, stream).await;
     }
     // A line is written when the answer's body goes, which may be after its client has read it.
-    let mut text = log.text();
-    while text.matches("\"answered\"}").count() < 4 {
+    let begun = Instant::now();
+    while log.count("\"answered\"}") < 4 {
+        assert!(begun.elapsed() < PATIENCE, "{}", log.text());
         tokio::time::sleep(Duration::from_millis(5)).await;
-        text = log.text();
     }
+    let text = log.text();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let said = |line: &&Value| line["level"] == "WARN" && line["fields"]["answered"] == OTHER;
     let warnings: Vec<&Value> = lines.iter().filter(said).collect();

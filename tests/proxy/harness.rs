@@ -46,7 +46,8 @@ impl Proxy {
         let upstream_url = setup.upstream_url.unwrap_or_else(|| running.upstream_url());
         let auth_url = setup.auth_url.unwrap_or_else(|| running.auth_url());
         let setup = Setup { document, upstream_url: Some(upstream_url.clone()), auth_url: Some(auth_url), ..setup };
-        let served = Served::start(setup.app()).await;
+        let grace = setup.grace;
+        let served = Served::with_grace(setup.app(), grace).await;
         let (app, client) = (served.app.clone(), Client::new(served.base()));
         Self { simulator, app, upstream_url, client, served, _running: running }
     }
@@ -64,7 +65,11 @@ impl Proxy {
         self.app.catalogue.settle().await;
     }
 
-    /// Asks the proxy to end; answers under way are cut off at once.
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.served.address
+    }
+
+    /// Asks the proxy to end; answers under way are cut off after the grace time, which is none unless the setup has one.
     pub(crate) fn stop(&self) {
         self.served.stop();
     }
@@ -133,3 +138,6 @@ pub(crate) fn tool(name: &str) -> Value {
     let parameters = json!({ "type": "object", "properties": { "city": { "type": "string" } }, "required": ["city"] });
     json!({ "type": "function", "function": { "name": name, "description": "d", "parameters": parameters } })
 }
+
+/// An image of one pixel.
+pub(crate) const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";

@@ -150,6 +150,27 @@ async fn bodies_a_page_can_send_unasked_are_not_taken() {
 }
 
 #[tokio::test]
+async fn a_form_is_taken_where_images_are_changed_and_only_with_a_header_no_page_can_send_unasked() {
+    let proxy = guarded(Guard::default()).await;
+    let form = "content-type: multipart/form-data; boundary=x";
+    let body = "--x\r\ncontent-disposition: form-data; name=\"n\"\r\n\r\n1\r\n--x--\r\n";
+    for (route, header, expected) in [
+        ("/v1/images/edits", "authorization: Bearer any", 400),
+        ("/images/edits", "x-api-key: any", 400),
+        ("/backend-api/codex/images/edits", "authorization: Bearer any", 400),
+        ("/v1/images/edits", "accept: */*", 415),
+        ("/v1/images/generations", "authorization: Bearer any", 415),
+        ("/v1/chat/completions", "authorization: Bearer any", 415),
+    ] {
+        let answer = proxy.send(&[&format!("POST {route}"), "host: localhost", form, header], body).await;
+        assert_eq!(answer.status.as_u16(), expected, "{route} {header}: {answer:?}");
+    }
+    let page =
+        ["POST /v1/images/edits", "host: localhost", form, "authorization: Bearer any", "origin: https://evil.example"];
+    assert_eq!(proxy.send(&page, body).await.status, 403);
+}
+
+#[tokio::test]
 async fn a_missing_a_wrong_and_a_malformed_key_get_the_same_answer() {
     let proxy = guarded(Guard { api_keys: Keys::new(["right", "other"]), ..Guard::default() }).await;
     let id = "x-request-id: same";

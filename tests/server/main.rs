@@ -4,6 +4,7 @@
 mod common;
 mod guards;
 mod routes;
+mod sockets;
 
 use codex_proxy::server::settings::ServerSettings;
 

@@ -58,7 +58,7 @@ async fn what_is_not_served_says_whether_the_backend_has_it() {
     let proxy = Proxy::start(ServerSettings::default()).await;
     for (target, words) in [
         ("/v1/embeddings", "backend has no embeddings"),
-        ("/v1/images/generations", "this proxy does not serve it"),
+        ("/v1/images/variations", "backend makes no variations"),
         ("/v1/realtime/sessions", "this proxy does not serve it"),
         ("/v1/audio/transcriptions", "this proxy serves no audio"),
         ("/v1/files", "this proxy keeps no files"),
@@ -74,7 +74,8 @@ async fn what_is_not_served_says_whether_the_backend_has_it() {
 async fn addresses_are_understood_as_tools_write_them() {
     let proxy = Proxy::start(ServerSettings::default()).await;
     let json = "content-type: application/json";
-    for prefix in ["", "/", "/v1", "//v1", "/v1/", "/v1/v1", "/v1//v1", "///v1/v1///v1"] {
+    let backend = ["/backend-api/codex", "//backend-api//codex/", "/backend-api/codex/v1"];
+    for prefix in ["", "/", "/v1", "//v1", "/v1/", "/v1/v1", "/v1//v1", "///v1/v1///v1"].into_iter().chain(backend) {
         for suffix in ["", "/", "//"] {
             for route in ["/chat/completions", "/chat//completions", "/responses", "/responses//compact"] {
                 let target = format!("{prefix}{route}{suffix}");
@@ -103,15 +104,32 @@ async fn addresses_are_understood_as_tools_write_them() {
 async fn guards_see_the_address_that_is_served() {
     let guard = Guard { api_keys: Keys::new(["user"]), admin_keys: Keys::new(["boss"]), ..Guard::default() };
     let proxy = Proxy::start(ServerSettings { guard, ..ServerSettings::default() }).await;
+    for open in ["/backend-api/codex/health", "/backend-api/codex/admin/credentials/status"] {
+        let lines = [&format!("GET {open}"), "host: localhost", "authorization: Bearer user"];
+        assert_eq!(proxy.send(&lines, "").await.status, 404, "{open}: the prefix has the routes of the API alone");
+    }
     for target in ["//admin/credentials/status", "/admin//credentials/status/", "///admin///credentials/status"] {
         let lines = [&format!("GET {target}"), "host: localhost", "authorization: Bearer user"];
         assert_eq!(proxy.send(&lines, "").await.status, 401, "{target}");
         let lines = [&format!("GET {target}"), "host: localhost", "authorization: Bearer boss"];
         assert_eq!(proxy.send(&lines, "").await.status, 200, "{target}");
     }
-    for target in ["//v1/models", "/v1/v1/models/", "/health/../v1/models", "//health/x"] {
+    for target in ["//v1/models", "/v1/v1/models/", "/health/../v1/models", "//health/x", "/backend-api/codex/models"] {
         assert_eq!(proxy.get(target).await.status, 401, "{target}");
     }
+}
+
+#[tokio::test]
+async fn a_signed_in_codex_cli_is_told_that_its_workspace_is_served_here() {
+    let proxy = Proxy::start(ServerSettings::default()).await;
+    let check = "GET /backend-api/wham/accounts/check";
+    let answer = proxy.send(&[check, "host: localhost", "chatgpt-account-id: acc-1"], "").await;
+    let expected = serde_json::json!({ "accounts": [{ "id": "acc-1" }], "account_ordering": ["acc-1"] });
+    assert_eq!((answer.status.as_u16(), answer.json()), (200, expected));
+    assert_eq!(proxy.send(&[check, "host: localhost"], "").await.json()["accounts"][0]["id"], "default");
+    let guard = Guard { api_keys: Keys::new(["k"]), ..Guard::default() };
+    let proxy = Proxy::start(ServerSettings { guard, ..ServerSettings::default() }).await;
+    assert_eq!(proxy.send(&[check, "host: localhost", "authorization: Bearer eyJ"], "").await.status, 401);
 }
 
 #[tokio::test]
@@ -132,6 +150,9 @@ async fn a_base_url_that_is_too_long_is_told_what_it_should_be() {
         ("POST", "/v1/models/chat/completions"),
         ("GET", "/v1/models/models"),
         ("POST", "/v1/embeddings/embeddings"),
+        ("POST", "/v1/images/generations/images/generations"),
+        ("POST", "/v1/images/edits/images/generations"),
+        ("POST", "/backend-api/codex/responses/responses"),
     ] {
         let head = [&format!("{method} {target}"), "host: localhost:9879", "content-type: application/json"];
         let answer = proxy.send(&head, if method == "POST" { "{}" } else { "" }).await;
@@ -152,19 +173,6 @@ async fn a_wrong_method_names_the_right_ones() {
     assert_eq!(options.headers.get("access-control-allow-origin"), None);
     let head = proxy.send(&["HEAD /health", "host: localhost"], "").await;
     assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
-}
-
-#[tokio::test]
-async fn websocket_is_sent_to_post_at_once() {
-    let proxy = Proxy::start(ServerSettings::default()).await;
-    for target in ["GET /v1/responses", "GET /responses"] {
-        let upgrade = [target, "host: localhost", "upgrade: WebSocket", "sec-websocket-version: 13"];
-        let answer = proxy.send(&upgrade, "").await;
-        assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (426, "upgrade_required"), "{target}");
-        assert_eq!(answer.header("x-should-retry"), "false", "{target}");
-        let plain = proxy.send(&[target, "host: localhost"], "").await;
-        assert_eq!(plain.status.as_u16(), 405, "{target}");
-    }
 }
 
 #[tokio::test]
@@ -192,7 +200,7 @@ async fn metrics_count_what_was_answered() {
     proxy.get("/models").await;
     proxy.get("/nowhere").await;
     let answer = proxy.get("/metrics").await;
-    assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4");
+    assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     for line in [
         r#"codex_proxy_requests_total{route="/models",status="200"} 2"#,
         r#"codex_proxy_requests_total{route="other",status="404"} 1"#,

@@ -5,6 +5,7 @@
 mod answers;
 #[path = "../common/mod.rs"]
 mod common;
+mod images;
 mod issuer;
 mod strictness;
 mod support;

@@ -7,9 +7,10 @@
 use codex_proxy::backend::answer::Step;
 use serde_json::Value;
 
-use super::fold::{Answer, chunks, collect, completion, data, meta, relay};
+use super::fold::{chunks, collect, completion, data, meta, of_chunks, of_completion, relay};
 use super::reading::Reading;
 use super::recordings::streams;
+use crate::common::chat::Message;
 
 /// What can happen to one event.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -78,7 +79,7 @@ struct Whole {
     /// `None` where the answer never becomes whole.
     reading: Option<Reading>,
     finish: String,
-    usage: Option<[u64; 4]>,
+    usage: Value,
 }
 
 impl Whole {
@@ -88,7 +89,7 @@ impl Whole {
         let events = data(text.as_bytes());
         let (streamed, step) = chunks(&meta(), &[text.as_bytes()]);
         let reading = Reading::of_items(&events);
-        let answer = (step == Step::Complete).then(|| Answer::of_chunks(&streamed));
+        let answer = (step == Step::Complete).then(|| of_chunks(&streamed));
         let (finish, usage) = answer.map(|answer| (answer.finish, answer.usage)).unwrap_or_default();
         let ends = events
             .iter()
@@ -104,14 +105,14 @@ impl Whole {
     }
 
     /// What is wrong with an answer that claims to be whole.
-    fn fault_of_chat(&self, answer: &Answer) -> Option<String> {
+    fn fault_of_chat(&self, answer: &Message) -> Option<String> {
         let Some(reading) = &self.reading else { return Some("an answer that never ended became whole".to_owned()) };
         let expected = reading.as_chat();
         let mut calls = (answer.calls.clone(), expected.calls);
         calls.0.sort();
         calls.1.sort();
         let pairs = [
-            ("text", &answer.text, &expected.text),
+            ("text", &answer.content, &expected.content),
             ("refusal", &answer.refusal, &expected.refusal),
             ("reasoning", &answer.reasoning, &expected.reasoning),
             ("finish", &answer.finish, &self.finish),
@@ -166,9 +167,9 @@ impl Tally {
 
 fn check(whole: &Whole, stream: &[u8], what: &str, tallies: &mut [Tally; 4]) {
     let (streamed, step) = chunks(&meta(), &[stream]);
-    tallies[0].note(what, &step, || whole.fault_of_chat(&Answer::of_chunks(&streamed)));
+    tallies[0].note(what, &step, || whole.fault_of_chat(&of_chunks(&streamed)));
     let (buffered, step) = completion(&meta(), &[stream]);
-    tallies[1].note(what, &step, || whole.fault_of_chat(&Answer::of_completion(&buffered)));
+    tallies[1].note(what, &step, || whole.fault_of_chat(&of_completion(&buffered)));
     let (relayed, step) = relay(&[stream]);
     tallies[2].note(what, &step, || {
         let events = data(&relayed);

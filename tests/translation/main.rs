@@ -10,9 +10,12 @@
 )]
 
 mod captures;
+#[path = "../common/mod.rs"]
+mod common;
 mod damage;
 mod fold;
 mod histories;
+mod images;
 mod messages;
 mod modes;
 mod oracle;

@@ -5,7 +5,7 @@ use codex_proxy::backend::event::Event;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::fold::{Answer, chunks, completion, meta};
+use super::fold::{chunks, completion, meta, of_chunks, of_completion};
 
 /// Items of few ids and places, so that events meet, contradict each other and come too early or too late.
 pub(crate) fn event() -> impl Strategy<Value = Value> {
@@ -61,7 +61,7 @@ proptest! {
         // What contradicts what a streaming client has already is an error there, and can be corrected in a document.
         prop_assert!(step != Step::Complete || buffered_step == Step::Complete);
         if step == Step::Complete {
-            prop_assert_eq!(Answer::of_chunks(&streamed), Answer::of_completion(&buffered));
+            prop_assert_eq!(of_chunks(&streamed), of_completion(&buffered));
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::fold::Answer;
+use crate::common::chat::Message;
 
 /// What the items of an answer hold, in the order of their places.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -90,8 +90,8 @@ impl Reading {
     }
 
     /// What a chat client is to have of these items.
-    pub(crate) fn as_chat(&self) -> Answer {
-        let mut answer = Answer::default();
+    pub(crate) fn as_chat(&self) -> Message {
+        let mut answer = Message::default();
         let (mut texts, mut thoughts) = (Vec::new(), Vec::new());
         for item in &self.items {
             let text: String = item.parts.iter().map(|part| part.0.as_str()).collect();
@@ -104,13 +104,14 @@ impl Reading {
             let citations = citations.filter(|annotation| annotation["type"] == "url_citation");
             answer.annotations.extend(citations.map(|citation| json!({ "url_citation": citation })));
             if matches!(item.kind.as_str(), "function_call" | "custom_tool_call") {
-                answer.calls.push((item.call_id.clone(), item.name.clone(), item.payload.clone()));
+                let kind = item.kind.trim_end_matches("_call").trim_end_matches("_tool").to_owned();
+                answer.calls.push((item.call_id.clone(), kind, item.name.clone(), item.payload.clone()));
             }
             if item.kind == "image_generation_call" && !item.image.is_empty() {
                 answer.images.push(item.image.clone());
             }
         }
-        answer.text = texts.join("\n\n");
+        answer.content = texts.join("\n\n");
         answer.reasoning = thoughts.join("\n\n");
         answer
     }

@@ -15,6 +15,9 @@ use codex_proxy::backend::request::body::Provenance;
 use codex_proxy::backend::request::context::{BackendRequest, Context, RememberedItem};
 use codex_proxy::conversation::ignored::Ignored;
 use codex_proxy::dialect::chat::Chat;
+use codex_proxy::dialect::images;
+use codex_proxy::dialect::images::ImageTask;
+use codex_proxy::dialect::images::request::ImageRequest;
 use codex_proxy::dialect::messages::Messages;
 use codex_proxy::dialect::responses::forward;
 use codex_proxy::dialect::responses::request::ResponsesRequest;
@@ -40,6 +43,8 @@ struct Case {
 #[serde(rename_all = "kebab-case")]
 enum Api {
     Chat,
+    ImageEdits,
+    ImageGenerations,
     Messages,
     Responses,
 }
@@ -49,9 +54,31 @@ impl Api {
     fn path(self) -> &'static str {
         match self {
             Self::Chat => "/v1/chat/completions",
+            Self::ImageEdits => "/v1/images/edits",
+            Self::ImageGenerations => "/v1/images/generations",
             Self::Messages => "/v1/messages",
             Self::Responses => "/v1/responses",
         }
+    }
+}
+
+/// What a request becomes.
+struct Translated {
+    body: Vec<u8>,
+    ignored: Vec<String>,
+}
+
+impl From<BackendRequest> for Translated {
+    fn from(request: BackendRequest) -> Self {
+        Self { body: request.body, ignored: request.ignored }
+    }
+}
+
+impl Translated {
+    fn image(task: ImageTask, bytes: &[u8]) -> Self {
+        let request = ImageRequest::parse(task, bytes).unwrap();
+        let model = Models::default().resolve_image(request.model.as_deref()).model;
+        Self { body: images::body::write(&request, &model), ignored: request.ignored.names() }
     }
 }
 
@@ -61,13 +88,24 @@ impl Case {
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    fn translated(&self) -> BackendRequest {
+    fn translated(&self) -> Translated {
         let bytes = self.request.to_string().into_bytes();
         let headers = HeaderMap::new();
         match self.api {
-            Api::Chat => self.translated_from::<Chat>(&bytes, &headers),
-            Api::Messages => self.translated_from::<Messages>(&bytes, &headers),
-            Api::Responses => self.forwarded(&bytes, None),
+            Api::Chat => self.translated_from::<Chat>(&bytes, &headers).into(),
+            Api::ImageEdits => Translated::image(ImageTask::Edit, &bytes),
+            Api::ImageGenerations => Translated::image(ImageTask::Generation, &bytes),
+            Api::Messages => self.translated_from::<Messages>(&bytes, &headers).into(),
+            Api::Responses => self.forwarded(&bytes, None).into(),
+        }
+    }
+
+    /// What the backend has against the body.
+    fn refusal(&self, simulator: &Simulator, body: &[u8]) -> Option<Value> {
+        match self.api {
+            Api::ImageEdits => simulator.rejection_of_image(body, true),
+            Api::ImageGenerations => simulator.rejection_of_image(body, false),
+            Api::Chat | Api::Messages | Api::Responses => simulator.rejection_of(body),
         }
     }
 
@@ -97,7 +135,7 @@ impl Case {
     }
 
     /// The case and its outcome, for people.
-    fn told(&self, translated: &BackendRequest) -> String {
+    fn told(&self, translated: &Translated) -> String {
         let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap();
         let mut told = format!("{}\n\n## POST {}\n\n{}\n", self.about, self.api.path(), pretty(&self.request));
         if let Some(operator) = &self.operator {
@@ -138,7 +176,7 @@ fn requests_are_translated_as_ever() {
         let case = Case::read(&path);
         let translated = case.translated();
         // What a case remembers was encrypted nowhere, so that the simulator cannot read it.
-        let refusal = simulator.rejection_of(&translated.body);
+        let refusal = case.refusal(&simulator, &translated.body);
         let refusal = refusal.filter(|refusal| refusal["error"]["code"] != "invalid_encrypted_content");
         assert_eq!(refusal, None, "{name}");
         insta::assert_snapshot!(name, case.told(&translated));

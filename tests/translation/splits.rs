@@ -4,7 +4,7 @@ use codex_proxy::backend::answer::Step;
 use codex_proxy::backend::answer::stop::StopSequences;
 use proptest::prelude::*;
 
-use super::fold::{Answer, chunks, collect, completion, data, meta, relay};
+use super::fold::{chunks, collect, completion, data, meta, of_chunks, of_completion, relay};
 use super::recordings::streams;
 
 pub(crate) fn cut<'a>(stream: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
@@ -91,7 +91,7 @@ proptest! {
         prop_assert_eq!(&completion(&meta, &pieces), &buffered);
         prop_assert!(streamed.1 != Step::Complete || buffered.1 == Step::Complete);
         if streamed.1 == Step::Complete {
-            prop_assert_eq!(Answer::of_chunks(&streamed.0), Answer::of_completion(&buffered.0));
+            prop_assert_eq!(of_chunks(&streamed.0), of_completion(&buffered.0));
         }
         let (relayed, collected) = (relay(&[&stream]), collect(&[&stream]));
         prop_assert_eq!(&relay(&pieces), &relayed);

@@ -50,6 +50,19 @@ async fn parallel_calls_in_both_modes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn images_and_searches() {
+    let Some(world) = World::start().await else { return };
+    let request = json!({ "prompt": "A cat", "size": "64x48", "n": 2 });
+    let document = world.post("/v1/images/generations", &request).await.json();
+    assert_eq!((document["data"].as_array().map(Vec::len), &document["size"]), (Some(2), &json!("64x48")));
+    let streamed = world.post("/v1/images/generations", &json!({ "prompt": "A cat", "stream": true })).await;
+    assert_eq!(streamed.types(), ["image_generation.completed"]);
+    let search = json!({ "id": "t-1", "model": "gpt-6.1-sol", "commands": { "search_query": [{ "q": "rust" }] } });
+    let found = world.post("/backend-api/codex/alpha/search", &search).await;
+    assert_eq!((found.status.as_u16(), found.json()["output"].is_string()), (200, true), "{}", found.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn responses_are_relayed_and_filled_in() {
     let Some(world) = World::start().await else { return };
     let streamed = world.post("/v1/responses", &json!({ "input": "hi", "stream": true })).await;

@@ -304,9 +304,9 @@ impl Item {
     }
 
     /// Returns whether finished parts, or the finished item, confirm everything known of the item.
-    pub(crate) fn is_borne_out(&self) -> bool {
+    pub(crate) fn is_confirmed(&self) -> bool {
         let is_told = self.done || self.parts.iter().any(|part| part.finished.is_some());
-        is_told && self.held.is_empty() && self.parts.iter().all(Part::is_borne_out)
+        is_told && self.held.is_empty() && self.parts.iter().all(Part::is_confirmed)
     }
 }
 
@@ -331,7 +331,7 @@ impl Part {
         }
     }
 
-    fn is_borne_out(&self) -> bool {
+    fn is_confirmed(&self) -> bool {
         let is_empty = self.sent.is_empty() && self.citations.is_empty() && self.withheld.is_none();
         !self.awaits_citations && (self.finished.is_some() || is_empty)
     }

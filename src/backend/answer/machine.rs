@@ -269,7 +269,7 @@ impl<S: Sink> AnswerMachine<S> {
             ItemKind::Reasoning => self.shows_reasoning,
             ItemKind::Search | ItemKind::Other => false,
         };
-        if self.items.lack_an_item() || !self.items.are_borne_out(matters) {
+        if self.items.lack_an_item() || !self.items.are_confirmed(matters) {
             return Err(Inconsistency::Lost);
         }
         Ok(())

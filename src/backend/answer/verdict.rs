@@ -185,10 +185,10 @@ impl Items {
 
     /// Returns whether a finished form has confirmed every item that `matters`; without any doubt no confirmation is
     /// needed.
-    pub(crate) fn are_borne_out(&self, matters: impl Fn(&Item) -> bool) -> bool {
+    pub(crate) fn are_confirmed(&self, matters: impl Fn(&Item) -> bool) -> bool {
         let is_in_doubt = self.sequence.is_in_doubt();
         let mut items = self.iter().filter(|item| matters(item));
-        items.all(|item| !item.lacks_deltas() && (!is_in_doubt || item.is_borne_out()))
+        items.all(|item| !item.lacks_deltas() && (!is_in_doubt || item.is_confirmed()))
     }
 
     /// Finds the part that `event` announces, or adds it.

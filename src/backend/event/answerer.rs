@@ -28,6 +28,7 @@ pub struct Answerer {
     model: Option<String>,
     differs: bool,
     tier: Option<String>,
+    is_held: bool,
 }
 
 impl Answerer {
@@ -72,6 +73,16 @@ impl Answerer {
         self.model().filter(|_| self.differs)
     }
 
+    /// Returns whether the backend has said that it holds the answer back for a check.
+    pub fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// Records that the backend holds the answer back for a check (Codex CLI 0.147, `codex-api/src/safety_buffering.rs`).
+    pub fn held(&mut self) {
+        self.is_held = true;
+    }
+
     /// Returns the failure of a strict request that a substitute answers.
     pub fn refused(&self) -> Option<Failure> {
         let substitute = self.substitute().filter(|_| self.is_strict)?;
@@ -104,6 +115,7 @@ impl Answerer {
 
     /// Records the facts in `event`. Returns the view of its response, if it had to be read.
     pub fn note<'a>(&mut self, event: &Event<'a>) -> Option<ResponseView<'a>> {
+        self.is_held |= event.safety_buffering.is_some_and(|check| !matches!(check.get(), "null" | "false"));
         if let Some(headers) = event.headers {
             self.note_headers(headers);
         }
@@ -167,6 +179,14 @@ mod tests {
             answered.note(&Event::parse(event.as_bytes()).unwrap());
         }
         answered
+    }
+
+    #[test]
+    fn an_answer_is_held_once_an_event_says_so() {
+        let held = |events: &[&str]| after(events).is_held();
+        assert!(held(&[r#"{"type":"response.in_progress","safety_buffering":{"use_cases":["cyber"],"reasons":[]}}"#]));
+        assert!(held(&[r#"{"type":"x","safety_buffering":{}}"#, r#"{"type":"response.in_progress"}"#]));
+        assert!(!held(&[r#"{"type":"response.in_progress","safety_buffering":null}"#, r#"{"type":"x"}"#]));
     }
 
     #[test]

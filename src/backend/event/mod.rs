@@ -72,6 +72,9 @@ pub struct Event<'a> {
     /// Headers that the backend did not know yet when it sent its answer's head.
     #[serde(borrow, default)]
     pub headers: Option<&'a RawValue>,
+    /// The check for which the backend holds the answer back.
+    #[serde(borrow, default)]
+    pub safety_buffering: Option<&'a RawValue>,
 }
 
 impl<'a> Event<'a> {

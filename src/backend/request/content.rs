@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::backend::request::history::Orphan;
 use crate::backend::request::pairing::orphan_heading;
+use crate::backend::request::session::SessionKey;
 use crate::conversation::call::CallReference;
 use crate::conversation::content::{Content, Part, Source};
 use crate::json::{ArrayWriter, ObjectWriter, Text};
@@ -61,6 +62,39 @@ pub(super) fn write_said(texts: &[Text<'_>], out: &mut Vec<u8>) {
     let mut parts = ArrayWriter::begin(out);
     texts.iter().for_each(|text| write_text("output_text", *text, &mut parts));
     parts.end();
+}
+
+/// Adds a content to the key of its conversation. Long texts and images are not copied for it.
+pub(super) fn identify(content: &Content<'_>, key: &mut SessionKey) {
+    let (mut short, mut long) = (Vec::new(), Vec::new());
+    match content {
+        Content::Text(text) if SessionKey::is_long(text.escaped()) => long.push(text.escaped()),
+        Content::Absent | Content::Text(_) => write_input(content, &mut short),
+        Content::Parts(parts) => {
+            let mut array = ArrayWriter::begin(&mut short);
+            for part in parts {
+                match substance(part).filter(|substance| SessionKey::is_long(substance)) {
+                    Some(substance) => long.push(substance),
+                    None => write_part(part, &mut array),
+                }
+            }
+            array.end();
+        }
+    }
+    key.add(&String::from_utf8_lossy(&short));
+    long.into_iter().for_each(|part| key.add(part));
+}
+
+/// Returns the characters of a part that may be many.
+fn substance<'p>(part: &'p Part<'_>) -> Option<&'p str> {
+    match part {
+        Part::Text(text) | Part::Refusal(text) | Part::Name(text) => Some(text.escaped()),
+        Part::Composed(text) => Some(text),
+        Part::Image { source, .. } | Part::File { data: Some(source), .. } => match source {
+            Source::Url(data) | Source::Base64 { data, .. } => Some(data.escaped()),
+        },
+        Part::File { data: None, .. } => None,
+    }
 }
 
 /// Writes an array that names the next speaker among several assistants.

@@ -27,6 +27,20 @@ pub struct BackendRequest {
     pub reasoning_left_out: bool,
     /// The references in the client's input, in order.
     pub references: Vec<Reference>,
+    /// Where the parts of the prompt are in the body.
+    pub outline: Outline,
+}
+
+/// Where the parts of the prompt are in a body, in the order in which the model gets them: model and instructions stand
+/// before the first item, tools behind the last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// The beginning of each item of `input`.
+    pub items: Vec<usize>,
+    /// The end of `input`.
+    pub input_end: usize,
+    /// The end of the tools, which follow `input`.
+    pub tools_end: usize,
 }
 
 /// The input of a translation besides the client's body.
@@ -40,6 +54,8 @@ pub struct Context<'c> {
     pub instructions: Option<&'c str>,
     /// Whether the client is a Codex CLI, which has parameters of its own.
     pub is_codex: bool,
+    /// The bytes of the client's body. The backend's is about as long.
+    pub size: usize,
     /// Looks up the reasoning that led to the call with an id.
     pub reasoning: Recall<'c, Arc<RememberedReasoning>>,
     /// Looks up the item of an earlier answer by its id.
@@ -59,12 +75,23 @@ impl<'c> Context<'c> {
             session_header: None,
             instructions: None,
             is_codex: false,
+            size: 0,
             reasoning: &nothing,
             answered: &nothing,
             remembered: &[],
         }
     }
 }
+
+impl Context<'_> {
+    /// Creates a buffer for the backend's body, so that writing a large one does not copy it as it grows.
+    pub(crate) fn buffer(&self) -> Vec<u8> {
+        Vec::with_capacity(self.size + self.size / 16 + ROOM)
+    }
+}
+
+/// What every body has beside the client's texts, in bytes.
+const ROOM: usize = 1024;
 
 impl std::fmt::Debug for Context<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -31,7 +31,7 @@ use history::Item;
 use prompt::Prompt;
 use replay::{Replay, Replayed};
 
-use crate::backend::request::context::{BackendRequest, Context, ServiceTier, write_reasoning};
+use crate::backend::request::context::{BackendRequest, Context, Outline, ServiceTier, write_reasoning};
 use crate::backend::request::names::{ToolNames, write_name};
 use crate::backend::request::pairing::MISSING_OUTPUT;
 use crate::backend::request::session::{SessionKey, given_key};
@@ -67,12 +67,14 @@ pub fn translate(conversation: &Conversation<'_>, context: &Context<'_>) -> Back
     let session_key = given_key(conversation.cache_key.as_deref(), context.session_header)
         .or_else(|| given_key(conversation.session.as_deref(), None))
         .unwrap_or_else(|| derived_key(conversation, context, &prompt));
-    let mut body = Vec::new();
+    let mut body = context.buffer();
     let mut writer = ObjectWriter::begin(&mut body);
     writer.string("model", &context.model.model);
     writer.text("instructions", Text::from_escaped(&prompt.instructions));
-    let replayed = write_input(&prompt, context, names.as_ref(), writer.key("input"));
+    let (replayed, items) = write_input(&prompt, context, names.as_ref(), writer.key("input"));
+    let input_end = writer.position();
     tools::write(conversation, names.as_ref(), &mut writer);
+    let outline = Outline { items, input_end, tools_end: writer.position() };
     let summary = conversation.summary.filter(|_| context.model.effort != Some(Effort::None));
     write_reasoning(context.model, summary, None, &mut writer);
     writer.boolean("store", false).boolean("stream", true).json("include", included(conversation));
@@ -90,7 +92,7 @@ pub fn translate(conversation: &Conversation<'_>, context: &Context<'_>) -> Back
     let references = Vec::new();
     let Replayed { reasoning, left_out } = replayed;
     let reasoning_left_out = left_out || conversation.reasoning_left_out;
-    BackendRequest { body, session_key, ignored, names, reasoning, reasoning_left_out, references }
+    BackendRequest { body, session_key, ignored, names, reasoning, reasoning_left_out, references, outline }
 }
 
 /// Returns the contents to request of the answer.
@@ -99,15 +101,15 @@ fn included(conversation: &Conversation<'_>) -> &'static str {
     if tells_sources { body::INCLUDE_WITH_SOURCES } else { body::INCLUDE }
 }
 
-/// Writes the conversation, and returns the reasoning put back into it.
+/// Writes the conversation, and returns the reasoning put back into it, and where its items begin.
 fn write_input(
     prompt: &Prompt<'_, '_>,
     context: &Context<'_>,
     names: Option<&ToolNames>,
     out: &mut Vec<u8>,
-) -> Replayed {
+) -> (Replayed, Vec<usize>) {
     let mut replay = Replay::new(context);
-    let mut input = ArrayWriter::begin(out);
+    let mut input = ArrayWriter::noting_starts(out);
     for text in &prompt.leading {
         write_message("developer", input.element(), |out| {
             let mut parts = ArrayWriter::begin(out);
@@ -123,8 +125,8 @@ fn write_input(
         }
         write_item(item, names, &mut input);
     }
-    input.end();
-    replay.finish()
+    let starts = input.end_with_starts();
+    (replay.finish(), starts)
 }
 
 fn write_item(item: &Item<'_, '_>, names: Option<&ToolNames>, input: &mut ArrayWriter<'_>) {
@@ -258,9 +260,7 @@ fn derived_key(conversation: &Conversation<'_>, context: &Context<'_>, prompt: &
         | Turn::Item(_) => None,
     });
     if let Some(content) = first {
-        let mut text = Vec::new();
-        content::write_input(content, &mut text);
-        key.add(&String::from_utf8_lossy(&text));
+        content::identify(content, &mut key);
     }
     key.finish()
 }

@@ -6,9 +6,10 @@
 #![expect(clippy::doc_markdown, reason = "the comments are the help text, where backticks would show")]
 #![allow(rustdoc::bare_urls, reason = "so would angle brackets")]
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use serde::Deserialize;
 
 use crate::cli::config::value::{Alias, Aliases, ByteSize};
@@ -46,12 +47,16 @@ pub enum Command {
     Models(Format),
     /// Show the login, its plan and expiry, and the store it is kept in
     Status(Format),
+    /// Show what requests have cost, by model, client or day
+    Usage(UsageArguments),
     /// Sign in with ChatGPT
     Login(LoginArguments),
     /// Sign out and remove the login from its store
     Logout(LogoutArguments),
-    /// Print a client's settings, or write them
+    /// Show a tool's settings for this proxy, or write them into its file
     Setup(SetupArguments),
+    /// Start a tool with settings for this proxy, without a change of its files
+    Run(RunArguments),
     /// Check port, login, network and clock, and say how to fix each problem
     Doctor,
     /// Ask the running server whether it serves; the exit code tells (for health checks)
@@ -133,6 +138,31 @@ pub struct Format {
     pub json: bool,
 }
 
+/// The options of `usage`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct UsageArguments {
+    /// Days to sum up, today included
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub days: u32,
+    /// What to sum up by
+    #[arg(long, value_name = "BY", value_enum, default_value_t = SumsBy::Model)]
+    pub by: SumsBy,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `usage` sums up by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SumsBy {
+    /// The model sent
+    Model,
+    /// The client's key
+    Client,
+    /// The day
+    Day,
+}
+
 /// The options of `login`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
 pub struct LoginArguments {
@@ -152,27 +182,30 @@ pub struct LogoutArguments {
     pub revoke: bool,
 }
 
-/// Which client to set up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+/// What `setup` does, and for which tool.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct SetupArguments {
-    /// The client.
-    #[command(subcommand)]
-    pub client: SetupClient,
-}
-
-/// A client that can be set up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
-pub enum SetupClient {
-    /// Environment of Claude Code: address, models and window, from the account's own list
-    ClaudeCode(ClaudeCodeArguments),
-}
-
-/// How Claude Code is set up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
-pub struct ClaudeCodeArguments {
-    /// Put it into ~/.claude/settings.json, where everything else stays
+    /// The tool; without one, the tools are listed
+    #[arg(value_name = "TOOL")]
+    pub tool: Option<String>,
+    /// Put the settings into the tool's own file, where everything else stays
     #[arg(long)]
     pub write: bool,
+    /// Take them out of it again
+    #[arg(long, conflicts_with = "write")]
+    pub remove: bool,
+    /// Show or write the key of API_KEY, --api-key or --api-key-file in place of a placeholder
+    #[arg(long)]
+    pub with_key: bool,
+}
+
+/// The tool that `run` starts.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct RunArguments {
+    /// The tool, and its own arguments; options of codex-proxy's stand before it
+    #[arg(value_names = ["TOOL", "ARGS"], required = true, trailing_var_arg = true, num_args = 1..)]
+    pub command: Vec<OsString>,
 }
 
 /// The shell to complete in.
@@ -212,7 +245,7 @@ pub struct Options {
     #[arg(long, value_name = "KEY", global = true, help_heading = heading::SERVER)]
     #[serde(deserialize_with = "crate::cli::config::value::one_or_many")]
     pub api_key: Vec<String>,
-    /// File with more keys, one per line; - is standard input [env: CODEX_PROXY_API_KEY_FILE]
+    /// File with more keys, one per line; - is standard input
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true, help_heading = heading::SERVER)]
     pub api_key_file: Option<PathBuf>,
     /// Host name that requests may be addressed to, beside localhost; may be repeated
@@ -248,6 +281,12 @@ pub struct Options {
     /// Most requests at the same time [default: 512]
     #[arg(long, value_name = "COUNT", global = true, help_heading = heading::SERVER)]
     pub max_concurrent: Option<usize>,
+    /// Threads that serve, one connection on one of them [default: one a processor, at most 4]
+    #[arg(long, value_name = "COUNT", global = true, help_heading = heading::SERVER)]
+    pub threads: Option<usize>,
+    /// Days that the ledger of requests is kept, without any text of them; 0 records none [default: 90]
+    #[arg(long, value_name = "DAYS", global = true, help_heading = heading::LEDGER)]
+    pub ledger_days: Option<u32>,
     /// Address of the backend [env: CODEX_UPSTREAM_URL] [default: https://chatgpt.com/backend-api/codex, for FedRAMP workspaces https://gov.chatgpt.com/backend-api/codex]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, global = true, help_heading = heading::BACKEND)]
     pub upstream_url: Option<String>,
@@ -274,12 +313,14 @@ pub struct Options {
 pub mod heading {
     /// What every command has.
     pub const GLOBAL: &str = "Global options";
-    /// Who may reach the server, and how much of it.
+    /// Where the server listens, who may reach it, and how much it takes.
     pub const SERVER: &str = "Server";
     /// Where the login is.
     pub const LOGIN: &str = "Login";
     /// Models and what is made of a request for them.
     pub const MODELS: &str = "Models";
+    /// How long the ledger of requests is kept.
+    pub const LEDGER: &str = "Ledger";
     /// What is logged.
     pub const LOG: &str = "Log";
     /// The backend, and how this program calls itself there.
@@ -314,6 +355,8 @@ Examples:
   codex-proxy --api-key-file keys.txt       keys that clients must send, one a line
   codex-proxy --model-alias gpt-4o=gpt-6-luna
                                             let tools that insist on gpt-4o have gpt-6-luna
+  codex-proxy setup opencode                show a tool's settings; --write puts them into its file
+  codex-proxy run claude                    start a tool with them, and change none of its files
   codex-proxy doctor                        find out why it does not work
 
 Point a client at it with OPENAI_BASE_URL=http://localhost:9879/v1 and any API key.

@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _, parser::ValueSource};
+use clap::{Arg, ArgMatches, Command, CommandFactory as _, FromArgMatches as _, parser::ValueSource};
 
 use crate::cli::config::args::{CommandLine, heading};
 use crate::cli::config::origins::{OptionOrigin, Origins};
@@ -48,9 +48,8 @@ pub fn definition(is_brief: bool) -> Command {
         option.hide(is_hidden)
     });
     for name in names {
-        let shown = shown_by(&name);
         let hidden = options.iter().filter(|option| {
-            let is_shown = option.get_help_heading().is_none_or(|heading| shown.contains(&heading));
+            let is_shown = is_shown_by(&name, option);
             !is_shown || is_brief && !is_essential(option.get_long())
         });
         let hidden: Vec<_> = hidden.map(|option| option.clone().hide(true)).collect();
@@ -59,14 +58,22 @@ pub fn definition(is_brief: bool) -> Command {
     whole
 }
 
-fn shown_by(command: &str) -> &'static [&'static str] {
-    use heading::{BACKEND, GLOBAL, LOG, LOGIN, MODELS, SERVER};
+fn is_shown_by(command: &str, option: &Arg) -> bool {
     match command {
+        "setup" | "run" => option.get_long().is_some_and(|option| OF_TOOLS.contains(&option)),
+        _ => option.get_help_heading().is_none_or(|heading| headings_of(command).contains(&heading)),
+    }
+}
+
+fn headings_of(command: &str) -> &'static [&'static str] {
+    use heading::{BACKEND, GLOBAL, LEDGER, LOG, LOGIN, MODELS, SERVER};
+    match command {
+        "usage" => &[GLOBAL, LOG],
         "completions" | "service" | "manual" => &[GLOBAL],
         "health" => &[GLOBAL, SERVER],
         "login" | "logout" | "status" => &[GLOBAL, LOGIN, BACKEND, LOG],
         "models" => &[GLOBAL, LOGIN, MODELS, BACKEND, LOG],
-        _ => &[GLOBAL, SERVER, LOGIN, MODELS, LOG, BACKEND],
+        _ => &[GLOBAL, SERVER, LOGIN, MODELS, LEDGER, LOG, BACKEND],
     }
 }
 
@@ -92,6 +99,8 @@ fn again(matches: &ArgMatches, option: &str) -> Vec<OsString> {
     values.map(flag).collect()
 }
 
+/// The options that the help of `setup` and `run` shows: where the proxy is, and its key.
+const OF_TOOLS: [&str; 4] = ["host", "port", "api-key-file", "help"];
 /// The options of the short help.
 const ESSENTIAL: [&str; 9] =
     ["host", "port", "api-key-file", "creds-store", "default-model", "log-level", "config", "help", "version"];

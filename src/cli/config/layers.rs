@@ -55,6 +55,8 @@ impl Options {
             no_reasoning_replay: self.no_reasoning_replay.or(below.no_reasoning_replay),
             max_body_size: self.max_body_size.or(below.max_body_size),
             max_concurrent: self.max_concurrent.or(below.max_concurrent),
+            threads: self.threads.or(below.threads),
+            ledger_days: self.ledger_days.or(below.ledger_days),
             upstream_url: self.upstream_url.or(below.upstream_url),
             account_routing_override: self.account_routing_override.or(below.account_routing_override),
             auth_url: self.auth_url.or(below.auth_url),
@@ -134,6 +136,7 @@ mod tests {
             no-reasoning-replay = true
             max-body-size = "1MiB"
             max-concurrent = 7
+            ledger-days = 30
             upstream-url = "https://u"
             account-routing-override = "eu"
             auth-url = "https://a"
@@ -152,6 +155,7 @@ mod tests {
         .expect("options");
         assert_eq!(options.reasoning_format, Some(ReasoningFormat::ThinkTags));
         assert_eq!((options.max_body_size, options.allow_host.len()), (Some(ByteSize(1 << 20)), 1));
+        assert_eq!(options.ledger_days, Some(30));
         assert_eq!(options.model_alias[0].to_string(), "gpt-4o=gpt-6.1-sol");
         assert_eq!(options.messages.models.haiku.as_deref(), Some("gpt-6-luna"));
         assert!(Options::from_toml("[messages.models]\nfable = \"x\"").is_err());

@@ -22,6 +22,8 @@ use crate::cli::error::CliError;
 use crate::credentials::{Environment, StoreChoice, StoreOptions};
 use crate::models::Models;
 use crate::models::tier::Tiers;
+use crate::platform::Cores;
+use crate::secret::Secret;
 use crate::server::guard::Guard;
 use crate::server::guard::host::HostPolicy;
 use crate::server::guard::key::Keys;
@@ -41,8 +43,12 @@ pub struct Config {
     pub host: String,
     /// The port to listen on; 0 for any.
     pub port: u16,
+    /// The number of threads that serve.
+    pub threads: usize,
     /// Whether the API needs a key.
     pub has_key: bool,
+    /// The first of the keys, for tools that are set up or started here.
+    pub client_key: Option<Secret>,
     /// The server's settings.
     pub server: ServerSettings,
     /// The model aliases, from and to.
@@ -55,6 +61,10 @@ pub struct Config {
     pub upstream: upstream::UpstreamSettings,
     /// The cache of the account's list of models between two runs.
     pub catalogue_cache: Option<CatalogueFile>,
+    /// The file of the ledger; none for a user without a home.
+    pub ledger_path: Option<PathBuf>,
+    /// The days that the ledger is kept; 0 records nothing.
+    pub ledger_days: u32,
     /// The token issuer's address.
     pub auth_url: String,
     /// Where the options that are no defaults were set.
@@ -75,11 +85,13 @@ impl Config {
         }
         check_home(&options, &environment)?;
         let host = options.host.clone().unwrap_or_else(|| "localhost".to_owned());
-        let guard = guard(&options, &host, &admin_key, &environment)?;
+        let keys = keys(&options, &environment)?;
+        let guard = guard(&options, &host, &admin_key, &keys)?;
         Ok(Self {
             store: store(&options),
             port: options.port.unwrap_or(DEFAULT_PORT),
             has_key: !guard.api_keys.is_empty(),
+            client_key: keys.first().map(|key| Secret::new(key.trim())),
             server: server(&options, guard, &environment)?,
             aliases: options.model_alias.into_iter().map(|alias| (alias.from, alias.to)).collect(),
             default_model: options.default_model,
@@ -91,9 +103,12 @@ impl Config {
                 options.client_version,
             )?,
             auth_url: url("--auth-url", options.auth_url.as_deref().unwrap_or(defaults::AUTH_URL))?,
+            ledger_path: environment.own_state_directory().map(|directory| directory.join(LEDGER)),
+            ledger_days: options.ledger_days.unwrap_or(LEDGER_DAYS),
             catalogue_cache: environment.own_cache_directory().as_deref().map(CatalogueFile::new),
             environment,
             host,
+            threads: threads(options.threads)?,
             origins: Origins::default(),
         })
     }
@@ -101,6 +116,18 @@ impl Config {
     /// Returns the models known without a call to the backend.
     pub fn models(&self) -> Models {
         Models::new(self.aliases.clone(), self.default_model.clone()).for_tiers(self.tiers.clone())
+    }
+}
+
+/// Returns the number of threads that serve.
+fn threads(given: Option<usize>) -> Result<usize, CliError> {
+    match given {
+        None => Ok(Cores::default_count()),
+        Some(count) if (1..=Cores::MOST).contains(&count) => Ok(count),
+        Some(_) => {
+            let problem = format!("a number from 1 to {} is needed", Cores::MOST);
+            Err(CliError::Option { option: "--threads".to_owned(), problem })
+        }
     }
 }
 
@@ -178,7 +205,17 @@ fn store(options: &Options) -> StoreOptions {
     }
 }
 
-fn guard(options: &Options, host: &str, admin_key: &str, environment: &Environment) -> Result<Guard, CliError> {
+/// The keys of the options and of the file, in this order.
+fn keys(options: &Options, environment: &Environment) -> Result<Vec<String>, CliError> {
+    if options.api_key.iter().any(|key| key.trim().is_empty()) {
+        let problem = "a key must not be blank".to_owned();
+        return Err(CliError::Option { option: "--api-key".to_owned(), problem });
+    }
+    let from_file = options.api_key_file.as_deref().map(|path| keys::read(&environment.expand(path)));
+    Ok([options.api_key.clone(), from_file.transpose()?.unwrap_or_default()].concat())
+}
+
+fn guard(options: &Options, host: &str, admin_key: &str, keys: &[String]) -> Result<Guard, CliError> {
     let wrong = |option: &str, problem: String| CliError::Option { option: option.to_owned(), problem };
     // An IPv6 address needs brackets wherever a host may have a port.
     let own = if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
@@ -192,12 +229,7 @@ fn guard(options: &Options, host: &str, admin_key: &str, environment: &Environme
     let origins = OriginPolicy::new(options.allow_origin.iter().map(String::as_str)).map_err(|origin| {
         wrong("--allow-origin", format!("{origin:?} is not an origin; name each one like https://app.example"))
     })?;
-    if options.api_key.iter().any(|key| key.trim().is_empty()) {
-        return Err(wrong("--api-key", "a key must not be blank".to_owned()));
-    }
-    let from_file = options.api_key_file.as_deref().map(|path| keys::read(&environment.expand(path)));
-    let from_file = from_file.transpose()?.unwrap_or_default();
-    let api_keys = Keys::new(options.api_key.iter().chain(&from_file).map(String::as_str));
+    let api_keys = Keys::new(keys.iter().map(String::as_str));
     Ok(Guard { hosts: allowed, origins, api_keys, needs_key: false, admin_keys: Keys::new([admin_key]) })
 }
 
@@ -236,6 +268,9 @@ fn header_text(option: &str, text: String) -> Result<String, CliError> {
 }
 
 const DEFAULT_PORT: u16 = 9879;
+/// The name of the ledger's file.
+const LEDGER: &str = "ledger.sqlite3";
+const LEDGER_DAYS: u32 = 90;
 
 #[cfg(test)]
 mod tests {
@@ -261,11 +296,8 @@ mod tests {
 
     #[test]
     fn a_named_backend_serves_fedramp_workspaces_too() {
-        let access = |fedramp| crate::credentials::Access {
-            token: crate::secret::Secret::new("t"),
-            account_id: "a".to_owned(),
-            fedramp,
-        };
+        let access =
+            |fedramp| crate::credentials::Access { token: Secret::new("t"), account_id: "a".to_owned(), fedramp };
         let usual = resolve(Options::default()).expect("a configuration").upstream;
         assert_eq!(usual.url_for(&access(false)), "https://chatgpt.com/backend-api/codex");
         assert_eq!(usual.url_for(&access(true)), "https://gov.chatgpt.com/backend-api/codex");
@@ -313,6 +345,9 @@ mod tests {
         assert!(problem(Options { allow_origin: text("*"), ..Options::default() }).starts_with("--allow-origin: "));
         assert!(problem(Options { api_key: text(" "), ..Options::default() }).starts_with("--api-key: "));
         assert!(problem(Options { max_concurrent: Some(0), ..Options::default() }).starts_with("--max-concurrent: "));
+        for threads in [0, 65] {
+            assert!(problem(Options { threads: Some(threads), ..Options::default() }).starts_with("--threads: "));
+        }
         assert!(
             problem(Options { originator: Some("a\n".into()), ..Options::default() }).starts_with("--originator: ")
         );

@@ -44,6 +44,8 @@ impl Options {
             no_reasoning_replay: set.flag("no-reasoning-replay")?,
             max_body_size: set.parsed("max-body-size")?,
             max_concurrent: set.parsed("max-concurrent")?,
+            threads: set.parsed("threads")?,
+            ledger_days: set.parsed("ledger-days")?,
             upstream_url: set.text("upstream-url")?,
             account_routing_override: set.text("account-routing-override")?,
             auth_url: set.text("auth-url")?,
@@ -210,11 +212,12 @@ mod tests {
             ("RUST_LOG", ""),
             ("API_KEY", "a, b,,"),
             ("CODEX_ORIGINATOR", "me"),
+            ("CODEX_PROXY_LEDGER_DAYS", "0"),
         ])
         .expect("options");
         assert_eq!((options.creds_store, options.port), (Some(StoreChoice::Legacy), Some(3000)));
         assert_eq!((options.api_key, options.log_level), (vec!["a".to_owned(), "b".to_owned()], None));
-        assert_eq!(options.originator.as_deref(), Some("me"));
+        assert_eq!((options.originator.as_deref(), options.ledger_days), (Some("me"), Some(0)));
     }
 
     #[test]

@@ -45,6 +45,7 @@ impl ServiceDefinition {
         let written = [
             environment.config_directory.is_some().then(|| environment.own_directory()),
             environment.own_cache_directory(),
+            environment.own_state_directory(),
             environment.legacy_path().parent().map(Path::to_owned),
             login.as_deref().and_then(Path::parent).map(Path::to_owned),
         ];
@@ -107,7 +108,7 @@ fn sockets(config: &Config) -> Result<Vec<String>, CliError> {
 }
 
 /// Variables that a shell has and a service does not.
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 11] = [
     "ALL_PROXY",
     "CODEX_HOME",
     "CODEX_PROXY_CONFIG",
@@ -116,6 +117,7 @@ const VARIABLES: [&str; 10] = [
     "SSL_CERT_FILE",
     "XDG_CACHE_HOME",
     "XDG_CONFIG_HOME",
+    "XDG_STATE_HOME",
     "https_proxy",
     "no_proxy",
 ];

@@ -27,6 +27,7 @@ use crate::cli::service::definition::ServiceDefinition;
 use crate::cli::service::files::{Found, ServiceFile};
 use crate::cli::service::manager::ServiceManager;
 use crate::cli::{health, variable};
+use crate::files::private;
 
 /// Does `action`. `flags` are the options of the command line, which become the service's.
 pub(super) async fn run(
@@ -67,6 +68,13 @@ fn install(
             file.write()?;
             writeln!(output, "wrote: {path}")?;
         }
+    }
+    if manager == ServiceManager::Systemd
+        && let Some(ledger) = config.environment.own_state_directory()
+    {
+        // What the unit lets the service write has to be there when it starts. `StateDirectory=` is another place before systemd
+        // 254 (https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#RuntimeDirectory=).
+        private::create_directory(&ledger)?;
     }
     advise(config, manager, &definition, &files, &states, output)
 }

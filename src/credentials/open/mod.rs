@@ -69,6 +69,8 @@ pub struct Environment {
     pub config_directory: Option<PathBuf>,
     /// The directory that holds a cache directory for each program.
     pub cache_directory: Option<PathBuf>,
+    /// The directory that holds a directory of each program's state.
+    pub state_directory: Option<PathBuf>,
     /// `CODEX_HOME`, if set.
     pub codex_home: Option<PathBuf>,
     /// `ACCESS_TOKEN`.
@@ -93,6 +95,7 @@ impl Environment {
         Self {
             config_directory: directory("XDG_CONFIG_HOME", "APPDATA", ".config"),
             cache_directory: directory("XDG_CACHE_HOME", "LOCALAPPDATA", ".cache"),
+            state_directory: directory("XDG_STATE_HOME", "LOCALAPPDATA", ".local/state"),
             codex_home: path("CODEX_HOME"),
             access_token: text("ACCESS_TOKEN").map(Secret::new),
             account_id: text("ACCOUNT_ID"),
@@ -116,6 +119,11 @@ impl Environment {
     /// This program's own directory for what can be fetched again; none for a user without a home.
     pub fn own_cache_directory(&self) -> Option<PathBuf> {
         self.cache_directory.as_ref().map(|caches| caches.join("codex-proxy"))
+    }
+
+    /// This program's own directory for what it records; none for a user without a home.
+    pub fn own_state_directory(&self) -> Option<PathBuf> {
+        self.state_directory.as_ref().map(|states| states.join("codex-proxy"))
     }
 
     /// This program's own file.
@@ -205,6 +213,8 @@ fn import_sources(choice: StoreChoice, environment: &Environment) -> Vec<Arc<dyn
         Arc::new(KeychainStore::codex_cli(&environment.codex_directory(), &environment.own_directory()))
     };
     match choice {
+        // Nobody asked for the keychain, so a build without it passes over it in silence.
+        StoreChoice::Auto if !cfg!(feature = "keychain") => vec![file()],
         StoreChoice::Auto => vec![file(), item()],
         StoreChoice::Keychain => vec![item()],
         StoreChoice::Xdg | StoreChoice::Legacy | StoreChoice::Env => Vec::new(),
@@ -239,7 +249,12 @@ mod tests {
         assert_eq!(environment(&relative).cache_directory.as_deref(), Some(Path::new("/home/u/.cache")));
         let caches = environment(&[("HOME", "/home/u"), ("XDG_CACHE_HOME", "/c")]);
         assert_eq!(caches.own_cache_directory().as_deref(), Some(Path::new("/c/codex-proxy")));
-        assert_eq!(environment(&[]).own_cache_directory(), None);
+        assert_eq!(plain.own_state_directory().as_deref(), Some(Path::new("/home/u/.local/state/codex-proxy")));
+        let states = environment(&[("HOME", "/home/u"), ("XDG_STATE_HOME", "/s")]);
+        assert_eq!(states.own_state_directory().as_deref(), Some(Path::new("/s/codex-proxy")));
+        let states = environment(&[("HOME", "/home/u"), ("XDG_STATE_HOME", "relative")]);
+        assert_eq!(states.state_directory.as_deref(), Some(Path::new("/home/u/.local/state")));
+        assert_eq!((environment(&[]).own_cache_directory(), environment(&[]).own_state_directory()), (None, None));
     }
 
     #[test]

@@ -31,7 +31,7 @@ use crate::credentials::store::codex_locks::CodexLocks;
 use crate::credentials::store::lock;
 use crate::credentials::store::lock::Locking;
 use crate::credentials::store::{CredentialStore, StoreLock};
-use crate::files::trust;
+use crate::files::{private, trust};
 use crate::platform::sleep;
 
 /// A store in one file.
@@ -153,7 +153,7 @@ impl FileStore {
     async fn lock_file(&self) -> Result<StoreLock, CredentialError> {
         let target = follow_links(&self.path).map_err(|error| self.unwritable(&error))?;
         // If this fails, so does the write that needs the lock.
-        let _ = create_private_directory(directory_of(&target));
+        let _ = private::create_directory(directory_of(&target));
         trust::check_directory(directory_of(&target)).map_err(|problem| self.unwritable(&io::Error::other(problem)))?;
         let codex = self.codex_locks();
         let lock = match &codex {
@@ -276,7 +276,7 @@ impl CredentialStore for FileStore {
 
 /// Creates a synced file beside `target`, ready to be renamed.
 fn stage(target: &Path, text: &[u8]) -> io::Result<tempfile::NamedTempFile> {
-    create_private_directory(directory_of(target))?;
+    private::create_directory(directory_of(target))?;
     let temporary = temporary_file(target, text)?;
     keep_owner(target, temporary.as_file());
     temporary.as_file().sync_all()?;
@@ -356,14 +356,6 @@ fn lock_path(target: &Path) -> PathBuf {
 
 fn temporary_prefix(target: &Path) -> String {
     format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy())
-}
-
-pub(super) fn create_private_directory(directory: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory)
 }
 
 /// Keeps the owner of another user's file, for example when root runs this for that user.

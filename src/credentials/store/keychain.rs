@@ -20,10 +20,10 @@ use crate::credentials::document::AuthDocument;
 use crate::credentials::error::CredentialError;
 use crate::credentials::place::StoreAddress;
 use crate::credentials::place::{Place, StoreName};
-use crate::credentials::store::file::create_private_directory;
 use crate::credentials::store::keychain_item::Item;
 use crate::credentials::store::lock;
 use crate::credentials::store::{CredentialStore, StoreLock};
+use crate::files::private;
 
 /// A store in one keychain item.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl KeychainStore {
     async fn lock_item(&self) -> Result<StoreLock, CredentialError> {
         if let Some(directory) = self.lock_file.parent() {
             // Without the directory there is no lock, and the keychain still works.
-            let _ = create_private_directory(directory);
+            let _ = private::create_directory(directory);
         }
         let lock = lock::acquire(&self.lock_file, None, LOCK_LIMIT).await;
         lock.ok_or_else(|| CredentialError::Locked { place: self.place() })

@@ -5,6 +5,7 @@
 //!   written under the unused prefix, then the item is changed, then the old parts are deleted: the item leads to a
 //!   whole text at every moment.
 //! * Calls block.
+//! * A build without the feature `keychain` has no keychain to call: every call is an error that says so.
 
 use std::sync::{Arc, LazyLock};
 
@@ -80,7 +81,7 @@ impl Item {
     }
 
     fn entry(&self, account: &str) -> Result<Entry, String> {
-        let keychain = KEYCHAIN.as_ref().map_err(|error| format!("this system has no keychain: {error}"))?;
+        let keychain = KEYCHAIN.as_ref().map_err(Clone::clone)?;
         keychain.build(&self.service, account, None).map_err(|error| error.to_string())
     }
 
@@ -110,17 +111,27 @@ fn present<T>(result: keyring_core::Result<T>) -> Result<Option<T>, String> {
 }
 
 /// Opens the system's keychain.
-fn keychain() -> keyring_core::Result<Arc<CredentialStore>> {
+#[cfg(feature = "keychain")]
+fn keychain() -> Result<Arc<CredentialStore>, String> {
     #[cfg(target_os = "macos")]
-    let keychain = apple_native_keyring_store::keychain::Store::new()?;
+    let keychain = apple_native_keyring_store::keychain::Store::new();
     #[cfg(windows)]
-    let keychain = windows_native_keyring_store::Store::new()?;
+    let keychain = windows_native_keyring_store::Store::new();
     #[cfg(all(unix, not(target_os = "macos")))]
-    let keychain = dbus_secret_service_keyring_store::Store::new()?;
-    Ok(keychain)
+    let keychain = dbus_secret_service_keyring_store::Store::new();
+    match keychain {
+        Ok(keychain) => Ok(keychain),
+        Err(error) => Err(format!("this system has no keychain: {error}")),
+    }
 }
 
-static KEYCHAIN: LazyLock<keyring_core::Result<Arc<CredentialStore>>> = LazyLock::new(keychain);
+/// Stands in for the system's keychain in a build without it.
+#[cfg(not(feature = "keychain"))]
+fn keychain() -> Result<Arc<CredentialStore>, String> {
+    Err("this program was built without the feature `keychain`; choose another store with --creds-store".to_owned())
+}
+
+static KEYCHAIN: LazyLock<Result<Arc<CredentialStore>, String>> = LazyLock::new(keychain);
 
 const PARTS: &str = "in parts: ";
 

@@ -181,6 +181,11 @@ impl TokenSupplier {
         }
     }
 
+    /// Returns the expiry of the token in memory, in Unix seconds; `None` if there is none, or it does not say.
+    pub fn expires_at(&self) -> Option<u64> {
+        self.state().held.as_ref()?.login.expires_at
+    }
+
     /// Returns the login's state for the admin API.
     pub async fn status(&self) -> AdminStatus {
         let login = self.shared.start_reload().await;

@@ -100,12 +100,15 @@ pub(super) fn shown<'a>(
             parts.push(Part::Composed(format!("Tool loaded: {name}")));
         }
         "container_upload" => return Err(no_files(path)),
-        _ => {
-            ignored.add(path);
-            parts.push(Part::Composed(escape(value.get())));
-        }
+        _ => unknown(value, path, parts, ignored),
     }
     Ok(())
+}
+
+/// Appends a block that is not understood, as the text of its JSON.
+fn unknown<'a>(value: &'a RawValue, path: &Path<'_>, parts: &mut Vec<Part<'a>>, ignored: &mut Ignored) {
+    ignored.add(path);
+    parts.push(Part::Composed(escape(value.get())));
 }
 
 /// Returns the `type` of a block.
@@ -178,14 +181,33 @@ fn document<'a>(
         "content" => {
             parts.extend(heading.into_iter().chain(context_part));
             let content = json::required(&source.object, "content", &path)?;
-            match output(content, &path.key("content"), ignored)? {
-                Content::Absent => {}
-                Content::Text(text) => parts.extend((!text.is_empty()).then_some(Part::Text(text))),
-                Content::Parts(inner) => parts.extend(inner),
-            }
+            document_blocks(content, &path.key("content"), parts, ignored)?;
         }
         "file" => return Err(no_files(&path)),
         other => return Err(unknown_source(other, "base64, text, content or url", &path)),
+    }
+    Ok(())
+}
+
+/// Appends the texts and images of a document. The API has no other blocks in one: documents in documents would be read
+/// once for each level.
+fn document_blocks<'a>(
+    value: &'a RawValue,
+    path: &Path<'_>,
+    parts: &mut Vec<Part<'a>>,
+    ignored: &mut Ignored,
+) -> Result<(), ApiError> {
+    if let Some(text) = Text::of(value) {
+        parts.extend((!text.is_empty()).then_some(Part::Text(text)));
+        return Ok(());
+    }
+    for (index, value) in json::array(value, path)?.into_iter().enumerate() {
+        let path = path.index(index);
+        let block = json::object(value, &path)?;
+        match kind(&block, &path)?.escaped() {
+            "text" | "image" => shown(value, &block, &path, parts, ignored)?,
+            _ => unknown(value, &path, parts, ignored),
+        }
     }
     Ok(())
 }

@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_type() {
-        for kind in ErrorKind::ALL {
+        for &kind in ErrorKind::ALL {
             let fault = ApiError::new(kind, "m");
             assert!(status(&fault).is_client_error() || status(&fault).is_server_error(), "{kind:?}");
             assert!(written(&fault)["error"]["type"].as_str().is_some_and(|name| !name.is_empty()), "{kind:?}");

@@ -22,6 +22,8 @@ use crate::json::{self, Object, Path, Text};
 pub(super) struct Tools<'a> {
     /// The name of the web search.
     search: Option<Text<'a>>,
+    /// The number of tools with a schema of this program.
+    built_in: usize,
 }
 
 impl<'a> Tools<'a> {
@@ -96,7 +98,14 @@ impl<'a> Tools<'a> {
             // Every tool is sent, so the model need not search for tools.
             Some(kind) if kind.starts_with("tool_search_tool_") => ignored.add(path),
             Some(kind) => match BUILT_IN.iter().find(|known| kind.starts_with(known.kind)) {
-                Some(known) => conversation.tools.push(Tool::Function(known.function(&tool, path)?)),
+                Some(known) => {
+                    self.built_in += 1;
+                    if self.built_in > MOST_BUILT_IN {
+                        let message = format!("'{path}': at most {MOST_BUILT_IN} tools may be of a type like '{kind}'");
+                        return Err(ApiError::invalid(path.to_string(), message));
+                    }
+                    conversation.tools.push(Tool::Function(known.function(&tool, path)?));
+                }
                 None => {
                     let message = format!("'{type_path}': tools of type '{kind}' are not available here");
                     return Err(ApiError::unsupported(type_path.to_string(), message));
@@ -331,6 +340,8 @@ static BUILT_IN: [BuiltIn; 3] = [
     },
 ];
 
+/// The most tools with a schema of this program, which is many times longer than what asks for it.
+const MOST_BUILT_IN: usize = 1000;
 /// The keys that are read, or that have no noticeable effect.
 const FUNCTION_KEYS: [&str; 10] = [
     "type",

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::backend::request::context::{BackendRequest, Context, ServiceTier, shown_summary, write_reasoning};
+use crate::backend::request::context::{BackendRequest, Context, Outline, ServiceTier, shown_summary, write_reasoning};
 use crate::backend::request::names::ToolNames;
 use crate::backend::request::session::{SessionKey, given_key};
 use crate::conversation::ignored::Ignored;
 use crate::dialect::chat::request::ANSWER_KEYS;
 use crate::dialect::responses::compaction;
+use crate::dialect::responses::frame::FRAME_KEYS;
 use crate::dialect::responses::history::History;
 use crate::dialect::responses::input;
 use crate::dialect::responses::input::{Entry, Found};
@@ -47,11 +48,11 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
     let history = History::new(&entries, &mut ignored);
     let session_key = given_key(request.prompt_cache_key.as_deref(), context.session_header)
         .unwrap_or_else(|| derived_key(request, context));
-    let mut body = Vec::new();
+    let mut body = context.buffer();
     let mut writer = ObjectWriter::begin(&mut body);
     writer.string("model", &context.model.model);
     writer.text("instructions", Text::from_escaped(prompt.instructions.as_deref().unwrap_or_default()));
-    let mut input = ArrayWriter::begin(writer.key("input"));
+    let mut input = ArrayWriter::noting_starts(writer.key("input"));
     for text in &prompt.leading {
         write_plain_message("developer", Text::from_escaped(text), input.object());
     }
@@ -62,8 +63,10 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
     if request.asks_for_compaction && !request.input.last().is_some_and(compaction::is_trigger) {
         input.element().extend_from_slice(compaction::TRIGGER.as_bytes());
     }
-    input.end();
+    let items = input.end_with_starts();
+    let input_end = writer.position();
     write_tools(request, names.as_ref(), &mut writer);
+    let outline = Outline { items, input_end, tools_end: writer.position() };
     let summary = request.reasoning.as_ref().and_then(|reasoning| reasoning.find("summary")).and_then(Text::of);
     let summary = if request.answers_chat { shown_summary(context.model, summary) } else { summary };
     write_reasoning(context.model, summary, request.reasoning.as_ref(), &mut writer);
@@ -89,13 +92,14 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
     writer.end();
     let (ignored, names) = (ignored.names(), names.map(Arc::new));
     let references = found.into_iter().filter_map(Found::reference).collect();
-    Ok(BackendRequest { body, session_key, ignored, names, reasoning, reasoning_left_out, references })
+    Ok(BackendRequest { body, session_key, ignored, names, reasoning, reasoning_left_out, references, outline })
 }
 
 /// Lists the client's parameters without effect: those the backend refuses, and a request to store the answer.
 fn ignore_parameters(request: &ResponsesRequest<'_>, context: &Context<'_>, ignored: &mut Ignored) {
     let is_passed = |key: &str| {
         KNOWN.contains(&key)
+            || (request.is_frame && FRAME_KEYS.contains(&key))
             || (key == "access_programs" && access_programs(request, context).is_some())
             || (request.answers_chat && (key == "messages" || ANSWER_KEYS.contains(&key)))
     };

@@ -7,15 +7,18 @@
 //!   the final object's `output`, which the backend leaves empty, from the finished items ([`output`]), and from the
 //!   contents of unfinished items ([`kept`]). Text that came in only one place is added to the others ([`missing`]).
 //! * [`compaction`] writes the one document of a conversation to be shortened.
+//! * [`frame`] reads a request that came over a WebSocket, and [`notice`] writes what only a WebSocket has to tell.
 
 pub mod compaction;
 pub mod document;
 pub mod forward;
+pub mod frame;
 mod history;
 mod input;
 mod kept;
 mod message;
 mod missing;
+pub mod notice;
 mod output;
 mod reference;
 pub mod relay;

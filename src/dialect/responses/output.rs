@@ -378,7 +378,7 @@ impl Output {
         let is_whole = |kind| matches!(kind, ItemKind::Message | ItemKind::Call(_));
         let is_in_doubt = self.items.sequence.is_in_doubt();
         let is_half = is_in_doubt && self.items.iter().any(|item| !item.done && !is_whole(item.kind));
-        if is_half || self.items.lack_an_item() || !self.items.are_borne_out(|_| true) {
+        if is_half || self.items.lack_an_item() || !self.items.are_confirmed(|_| true) {
             return Err(Inconsistency::Lost);
         }
         Ok(())

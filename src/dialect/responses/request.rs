@@ -30,6 +30,10 @@ pub struct ResponsesRequest<'a> {
     /// Whether the client is answered in chat's form: it sees summaries of the reasoning unless it wants none, and the
     /// keys with chat's settings of the answer have been read. It is decided by the endpoint, not by a field.
     pub answers_chat: bool,
+    /// Whether the request came as a frame of a WebSocket, which has keys of its own.
+    pub is_frame: bool,
+    /// Whether the request announces a conversation and wants no answer yet. Only a frame can.
+    pub announces: bool,
     /// Fields without effect, as far as they are known already.
     pub ignored: Ignored,
     /// `reasoning`, or the object in its place under `reasoning_effort`.
@@ -61,6 +65,12 @@ impl<'a> ResponsesRequest<'a> {
     /// Reads the request in `bytes`.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
         let body = json::body(bytes)?;
+        let input = Input::parse(&body)?;
+        Self::read(body, input)
+    }
+
+    /// Reads the request in `body`, whose conversation is `input`.
+    pub(super) fn read(body: Object<'a>, input: Input<'a>) -> Result<Self, ApiError> {
         refuse_stored_state(&body)?;
         let (reasoning, effort) = reasoning(&body)?;
         Ok(Self {
@@ -70,10 +80,12 @@ impl<'a> ResponsesRequest<'a> {
                 Some(flag) => json::boolean(flag, &Path::Root.key("stream"))?,
                 None => false,
             },
-            input: Input::parse(&body)?,
+            input,
             previous_response_id: string(&body, "previous_response_id")?,
             asks_for_compaction: false,
             answers_chat: false,
+            is_frame: false,
+            announces: false,
             ignored: Ignored::default(),
             reasoning,
             tools: array(&body, "tools")?,
@@ -90,7 +102,8 @@ impl<'a> ResponsesRequest<'a> {
 }
 
 impl<'a> Input<'a> {
-    fn parse(body: &Object<'a>) -> Result<Self, ApiError> {
+    /// Reads `input` of `body`.
+    pub(super) fn parse(body: &Object<'a>) -> Result<Self, ApiError> {
         let value = json::required(body, "input", &Path::Root)?;
         if let Some(text) = Text::of(value) {
             return Ok(Self::Text(text));

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,12 +10,13 @@ use futures_util::TryStreamExt as _;
 use futures_util::future::{Either, select};
 use http::request::Parts;
 use http_body_util::BodyDataStream;
+use reqwest::Url;
 
 use crate::platform::native::failure::transport_error;
 use crate::platform::native::lanes::{Lanes, Place};
 use crate::platform::native::outgoing::Outgoing;
 use crate::platform::native::settings::{Reach, TransportSettings};
-use crate::platform::native::{ByteStream, TransportError, inflate, proxies, sleep, trust};
+use crate::platform::native::{ByteStream, Cores, OnSent, TransportError, inflate, proxies, sleep, trust};
 
 /// A pooled client for the backend and the token issuer: HTTP/2 if TLS negotiates it, the environment's proxies
 /// honoured, redirects never followed (they would carry the login to another host). Clones share the connections.
@@ -24,11 +25,16 @@ use crate::platform::native::{ByteStream, TransportError, inflate, proxies, slee
 ///   another network) is closed within [`TransportSettings::death_noticed_within`], and its calls fail.
 /// * HTTP/1.1 has no PING. The kernel notices unacknowledged data (Linux) and unacknowledged TCP keepalives. A
 ///   middlebox that acknowledges and forwards nothing goes unnoticed.
-#[derive(Debug, Clone)]
+/// * Each of the threads that serve ([`Cores`]) has connections of its own.
+#[derive(Clone)]
 pub struct HttpClient {
-    lanes: Arc<Lanes>,
+    /// The lanes of each thread, made when it first calls.
+    lanes: Arc<[OnceLock<Lanes>]>,
+    make: Arc<MakeLanes>,
     turn_timeout: Duration,
 }
+
+type MakeLanes = dyn Fn() -> Result<Lanes, TransportError> + Send + Sync;
 
 impl HttpClient {
     /// Creates a client that gives up connecting after `connect_timeout` and does not limit the time of a call.
@@ -45,11 +51,27 @@ impl HttpClient {
         }
         let tls = trust::tls(&settings)?;
         let turn_timeout = settings.turn_timeout;
-        let lanes = Lanes::new(settings.calls_per_connection, move |builder| {
-            let builder = configured(builder, &settings).tls_backend_preconfigured(tls.clone());
-            builder.build().map_err(|error| transport_error(&error))
-        })?;
-        Ok(Self { lanes: Arc::new(lanes), turn_timeout })
+        let make = move || {
+            let (settings, tls) = (settings.clone(), tls.clone());
+            Lanes::new(settings.calls_per_connection, move |builder| {
+                let builder = configured(builder, &settings).tls_backend_preconfigured(tls.clone());
+                builder.build().map_err(|error| transport_error(&error))
+            })
+        };
+        let client =
+            Self { lanes: (0..Cores::MOST).map(|_| OnceLock::new()).collect(), make: Arc::new(make), turn_timeout };
+        client.lanes()?;
+        Ok(client)
+    }
+
+    /// Returns the lanes of the current thread.
+    fn lanes(&self) -> Result<&Lanes, TransportError> {
+        let lanes = &self.lanes[Cores::current()];
+        if let Some(lanes) = lanes.get() {
+            return Ok(lanes);
+        }
+        let made = (self.make)()?;
+        Ok(lanes.get_or_init(|| made))
     }
 
     /// Sends one request and returns the response as soon as its head has arrived.
@@ -57,12 +79,15 @@ impl HttpClient {
     /// A request that the server did not begin (RFC 9113 8.7) is sent again, as is a request that waits on a full
     /// connection.
     pub async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<ByteStream>, TransportError> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        let on_sent = head.extensions.remove::<OnSent>();
+        let lanes = self.lanes()?;
+        let url = lanes.url(&head.uri)?;
         let mut resends_left = MOST_RESENDS;
         loop {
-            let place = self.lanes.take()?;
-            match self.send_on(&place, &head, &body).await {
-                None => self.lanes.learn(&place),
+            let place = lanes.take()?;
+            match self.send_on(&place, &url, &head, &body, on_sent.as_ref()).await {
+                None => lanes.learn(&place),
                 Some(Ok(response)) => return Ok(answer(response, place)),
                 Some(Err(error)) if resends_left > 0 && is_not_begun(&error) => resends_left -= 1,
                 Some(Err(error)) => return Err(transport_error(&error)),
@@ -74,15 +99,16 @@ impl HttpClient {
     async fn send_on(
         &self,
         place: &Place,
+        url: &Url,
         head: &Parts,
         body: &Bytes,
+        on_sent: Option<&OnSent>,
     ) -> Option<Result<reqwest::Response, reqwest::Error>> {
-        let body = Outgoing::new(body.clone(), place.opening().clone());
-        let request = http::Request::from_parts(head.clone(), reqwest::Body::wrap(body));
-        let mut call = match reqwest::Request::try_from(request) {
-            Ok(request) => pin!(place.client().execute(request)),
-            Err(error) => return Some(Err(error)),
-        };
+        let mut request = reqwest::Request::new(head.method.clone(), url.clone());
+        request.headers_mut().clone_from(&head.headers);
+        let body = Outgoing::new(body.clone(), place.opening().clone(), on_sent.cloned());
+        *request.body_mut() = Some(reqwest::Body::wrap(body));
+        let mut call = pin!(place.client().execute(request));
         while place.may_have_to_move() {
             match select(&mut call, pin!(sleep(self.turn_timeout))).await {
                 Either::Left((answered, _)) => return Some(answered),
@@ -96,10 +122,18 @@ impl HttpClient {
     }
 }
 
+impl std::fmt::Debug for HttpClient {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let lanes: Vec<_> = self.lanes.iter().filter_map(OnceLock::get).collect();
+        formatter.debug_struct("HttpClient").field("lanes", &lanes).finish_non_exhaustive()
+    }
+}
+
 /// The configuration shared by all lanes.
 fn configured(builder: reqwest::ClientBuilder, settings: &TransportSettings) -> reqwest::ClientBuilder {
     let builder = builder
         .connect_timeout(settings.connect_timeout)
+        .pool_max_idle_per_host(MOST_IDLE)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .http2_initial_stream_window_size(STREAM_WINDOW)
@@ -140,6 +174,8 @@ fn is_not_begun(error: &reqwest::Error) -> bool {
     })
 }
 
+/// Idle HTTP/1.1 connections kept by each lane; one costs some 30 kB.
+const MOST_IDLE: usize = 16;
 /// Attempts to resend a request that was not begun.
 const MOST_RESENDS: u32 = 2;
 /// Unanswered keepalives that end a connection.

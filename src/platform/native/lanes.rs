@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::Uri;
+use reqwest::Url;
 use tower::{Layer, Service};
 
 use crate::platform::native::outgoing::Opening;
@@ -22,6 +24,8 @@ pub(super) struct Lanes {
     make: Box<dyn Fn(reqwest::ClientBuilder) -> Result<reqwest::Client, TransportError> + Send + Sync>,
     most_calls: usize,
     state: Mutex<State>,
+    /// The URL that was called last: nearly every call has the same one, and parsing it is a tenth of a small call's cost.
+    last_url: Mutex<Option<(Uri, Url)>>,
 }
 
 struct State {
@@ -31,7 +35,7 @@ struct State {
 }
 
 /// One client and the counts of its calls.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lane {
     client: reqwest::Client,
     /// Calls assigned to this lane, sent or not.
@@ -58,10 +62,22 @@ impl Lanes {
             make: Box::new(make),
             most_calls: most_calls.max(1),
             state: Mutex::new(State { lanes: Vec::new(), learned: None }),
+            last_url: Mutex::default(),
         };
         let first = lanes.make_lane()?;
         lanes.state().lanes.push(Arc::new(first));
         Ok(lanes)
+    }
+
+    /// Returns `uri` in the library's form.
+    pub(super) fn url(&self, uri: &Uri) -> Result<Url, TransportError> {
+        let mut last = self.last_url.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, url)) = last.as_ref().filter(|(known, _)| known == uri) {
+            return Ok(url.clone());
+        }
+        let url = Url::parse(&uri.to_string()).map_err(|error| unusable(&error.to_string()))?;
+        *last = Some((uri.clone(), url.clone()));
+        Ok(url)
     }
 
     /// Assigns a call to the first lane with room.
@@ -94,10 +110,10 @@ impl Lanes {
     }
 
     fn make_lane(&self) -> Result<Lane, TransportError> {
-        let lane = Lane::default();
-        let counting = CountConnecting { connecting: lane.connecting.clone() };
+        let connecting = Arc::<AtomicUsize>::default();
+        let counting = CountConnecting { connecting: connecting.clone() };
         let client = (self.make)(reqwest::Client::builder().connector_layer(counting))?;
-        Ok(Lane { client, ..lane })
+        Ok(Lane { client, taken: AtomicUsize::new(0), opened: Arc::default(), connecting })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -231,9 +247,11 @@ mod tests {
     use super::*;
 
     fn lanes(most_calls: usize) -> Lanes {
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        // No provider for the whole process: only a client that is built without this configuration would need one.
         let tls = || {
-            let config = rustls::ClientConfig::builder();
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+            let config = config.expect("versions of TLS");
             config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
         };
         Lanes::new(most_calls, move |builder| {

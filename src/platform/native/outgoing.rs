@@ -13,6 +13,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::platform::OnSent;
+
 /// The state of a request's sending. Clones are handles to the same state.
 #[derive(Debug, Clone)]
 pub(super) struct Opening {
@@ -70,12 +72,13 @@ const CLOSED: u8 = 3;
 pub(super) struct Outgoing {
     bytes: Bytes,
     opening: Opening,
+    on_sent: Option<OnSent>,
 }
 
 impl Outgoing {
-    /// Creates a body of `bytes` that marks `opening` as sent when polled.
-    pub(super) const fn new(bytes: Bytes, opening: Opening) -> Self {
-        Self { bytes, opening }
+    /// Creates a body of `bytes` that, when polled, marks `opening` as sent and calls `on_sent`.
+    pub(super) const fn new(bytes: Bytes, opening: Opening, on_sent: Option<OnSent>) -> Self {
+        Self { bytes, opening, on_sent }
     }
 }
 
@@ -89,6 +92,9 @@ impl Body for Outgoing {
         }
         if !self.opening.open() {
             return Poll::Ready(Some(Err(io::Error::other("the request was given to another connection"))));
+        }
+        if let Some(on_sent) = self.on_sent.take() {
+            on_sent.call();
         }
         Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.bytes)))))
     }
@@ -112,7 +118,7 @@ mod tests {
     fn outgoing(text: &'static str) -> (Outgoing, Opening, Arc<AtomicUsize>) {
         let opened = Arc::<AtomicUsize>::default();
         let opening = Opening::new(opened.clone());
-        (Outgoing::new(Bytes::from_static(text.as_bytes()), opening.clone()), opening, opened)
+        (Outgoing::new(Bytes::from_static(text.as_bytes()), opening.clone(), None), opening, opened)
     }
 
     #[test]
@@ -131,6 +137,20 @@ mod tests {
         assert!(body.collect().now_or_never().expect("at once").is_err());
         opening.close();
         assert_eq!(opened.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn the_sender_is_told_once_a_connection_takes_the_body() {
+        let told = Arc::<AtomicUsize>::default();
+        let (_, opening, _) = outgoing("");
+        let count = told.clone();
+        let on_sent = OnSent::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        let body = Outgoing::new(Bytes::from_static(b"body"), opening, Some(on_sent));
+        assert_eq!(told.load(Ordering::Relaxed), 0);
+        body.collect().now_or_never().expect("at once").expect("a body");
+        assert_eq!(told.load(Ordering::Relaxed), 1);
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //!   event.
 //! * The body polls the backend only when the client reads, and dropping it ends the call.
 
+mod keepalive;
+
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -23,16 +25,18 @@ use crate::backend::answer::Machine;
 use crate::backend::event::answerer::Answerer;
 use crate::backend::request::body::{Body as RequestBody, Origin, Provenance};
 use crate::fault::{ApiError, ErrorKind, Overflow};
+use crate::ledger::TokenCounts;
 use crate::models::Resolution;
-use crate::platform::{Instant, Timer, sleep};
+use crate::platform::{Instant, sleep};
 use crate::server::App;
 use crate::server::cut_off::CutOff;
 use crate::server::memory::{Asked, Scope};
 use crate::server::observe::RequestLog;
-use crate::server::observe::metrics::TokenCounts;
 use crate::server::reserve;
 use crate::upstream::exchange::{self, Progress};
 use crate::upstream::{BackendCall, Head, Opened, failed_attempt};
+
+pub(super) use self::keepalive::Keepalive;
 
 /// A call and the context of its answer.
 #[derive(Debug, Clone)]
@@ -73,8 +77,8 @@ impl Exchange {
             Either::Left((Err(error), _)) => return Err(error),
             Either::Right(((), opening)) => (Phase::Opening(opening, machine(&self.call.model)), Head::default()),
         };
-        let timer = Timer::after(interval.saturating_sub(accepted.elapsed()));
-        let body = Events { exchange: self, phase, keepalive, timer, last_sent: accepted, scratch: Vec::new() };
+        let keepalive = Keepalive::new(keepalive, interval, accepted);
+        let body = Events { exchange: self, phase, keepalive, scratch: Vec::new() };
         Ok(respond(EVENT_STREAM, &head, &ignored, Body::new(body)))
     }
 
@@ -109,7 +113,7 @@ impl Exchange {
     fn open(self, machine: MakeMachine) -> Opening {
         Box::pin(async move {
             self.log.sent(&self.call.model.model);
-            let opened = self.app.upstream.open(&self.call, |model| machine(model)).await;
+            let opened = self.app.upstream.open(&self.call, self.log.clock(), |model| machine(model)).await;
             let mut opened = opened.map_err(|error| self.explain(error))?;
             if self.reasoning_left_out || !opened.dropped.is_empty() {
                 tracing::info!(items = opened.dropped.len(), "reasoning of earlier turns was not sent");
@@ -118,7 +122,7 @@ impl Exchange {
             self.log.first_token();
             self.log.sent(&opened.model.model);
             self.log.effort_sent(&self.call.model, &opened.model);
-            self.note_head(&opened.head);
+            note_head(&self.app, &self.log, &opened.head);
             self.note_answered(opened.rest.machine().answerer());
             Ok(opened)
         })
@@ -135,7 +139,7 @@ impl Exchange {
 
     /// Adds to the error of a refused model the models available, and to that of a spent plan the reserve.
     fn explain(&self, mut error: ApiError) -> ApiError {
-        self.note_etag(&error.headers);
+        note_etag(&self.app, &error.headers);
         if let Some(substitute) = error.details.as_ref().and_then(|details| details.substitute.as_deref()) {
             let mut answered = Answerer::new(&self.call.model.model, false);
             answered.told(substitute);
@@ -161,43 +165,8 @@ impl Exchange {
         Overflow { tokens: estimate.max(window + 1), window }
     }
 
-    /// Records the models list's entity tag, which every answer announces, an error's too.
-    fn note_etag(&self, headers: &[(HeaderName, HeaderValue)]) {
-        let named = headers.iter().find(|(name, _)| *name == MODELS_ETAG);
-        if let Some(etag) = named.and_then(|(_, value)| value.to_str().ok()) {
-            self.app.catalogue.announced(etag);
-        }
-    }
-
-    fn note_head(&self, head: &Head) {
-        self.note_etag(&head.passed);
-        if let Some(id) = &head.request_id {
-            self.log.upstream_request_id(id);
-        }
-        for (name, value) in &head.passed {
-            let window = name.as_str().strip_prefix("x-codex-").and_then(|name| name.strip_suffix("-used-percent"));
-            let percent = value.to_str().ok().and_then(|value| value.parse().ok());
-            if let (Some(window), Some(percent)) = (window, percent) {
-                self.app.metrics.limit_used(window, percent);
-            }
-        }
-    }
-
-    /// Records the answering model in the head and the log. A substituted model is counted for each answer, and logged
-    /// once per conversation.
     fn note_answered(&self, answered: &Answerer) {
-        if !answered.sent().is_empty() {
-            self.log.sent(answered.sent());
-        }
-        let is_news = self.log.answered(answered);
-        let Some(substitute) = answered.substitute().filter(|_| is_news) else { return };
-        let sent = answered.sent();
-        self.app.metrics.substituted(sent, substitute);
-        if self.app.substitutions.is_new((&self.call.session_key, sent, substitute)) {
-            self.log.span().in_scope(|| {
-                tracing::warn!(sent, answered = substitute, "the backend answers with a model other than the one sent");
-            });
-        }
+        note_answered(&self.app, &self.log, &self.call.session_key, answered);
     }
 
     /// Records a complete answer in log and metrics, and in memory for later turns.
@@ -206,8 +175,12 @@ impl Exchange {
         self.note_answered(rest.machine().answerer());
         let machine = rest.machine_mut();
         if let Some(usage) = machine.usage() {
-            let counts =
-                TokenCounts { input: usage.input_tokens, cached: usage.cached_tokens(), output: usage.output_tokens };
+            let counts = TokenCounts {
+                input: usage.input_tokens,
+                cached: usage.cached_tokens(),
+                output: usage.output_tokens,
+                reasoning: usage.reasoning_tokens(),
+            };
             self.log.tokens(&self.call.model.model, counts);
         } else if let Some(estimate) = machine.estimated_usage() {
             let (input, output) = (estimate.input_tokens, estimate.output_tokens);
@@ -226,7 +199,7 @@ impl Exchange {
         if !reasoning.is_empty() {
             self.app.replay.keep(self.scope, &provenance(), reasoning);
         } else if let (Some(asked), Some(answer)) = (&self.asked, machine.take_answer()) {
-            self.app.answers.answered(asked.clone(), &answer, provenance());
+            asked.clone().answered(&answer, provenance());
         }
     }
 }
@@ -235,11 +208,7 @@ impl Exchange {
 struct Events {
     exchange: Exchange,
     phase: Phase,
-    /// The bytes sent after a long silence.
-    keepalive: &'static [u8],
-    /// Checked only when it fires, so that an event costs no timer.
-    timer: Timer,
-    last_sent: Instant,
+    keepalive: Keepalive,
     /// Empty between polls; small pieces are assembled here, so that each costs one allocation of its exact size.
     scratch: Vec<u8>,
 }
@@ -275,7 +244,7 @@ impl Events {
                     }
                     Poll::Pending => {
                         self.phase = Phase::Opening(opening, machine);
-                        return self.poll_keepalive(context).map(Some);
+                        return self.keepalive.poll(context).map(Some);
                     }
                 },
                 Phase::Beginning(first, rest) => {
@@ -287,13 +256,13 @@ impl Events {
                     Poll::Pending => {
                         self.phase = Phase::Reading(rest);
                         self.scratch = out;
-                        return self.poll_keepalive(context).map(Some);
+                        return self.keepalive.poll(context).map(Some);
                     }
                 },
                 Phase::Ended => return Poll::Ready(None),
             }
             if !out.is_empty() {
-                self.last_sent = Instant::now();
+                self.keepalive.sent();
                 return Poll::Ready(Some(self.hand_out(out)));
             }
             self.scratch = out;
@@ -341,21 +310,6 @@ impl Events {
             }
         }
     }
-
-    fn poll_keepalive(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
-        let interval = self.exchange.app.settings.keepalive;
-        loop {
-            std::task::ready!(self.timer.poll(context));
-            let due = self.last_sent + interval;
-            let now = Instant::now();
-            if now >= due {
-                self.last_sent = now;
-                self.timer.reset(now + interval);
-                return Poll::Ready(Bytes::from_static(self.keepalive));
-            }
-            self.timer.reset(due);
-        }
-    }
 }
 
 impl http_body::Body for Events {
@@ -370,6 +324,46 @@ impl http_body::Body for Events {
     }
 }
 
+/// Records the models list's entity tag, which every answer announces, an error's too.
+pub(super) fn note_etag(app: &App, headers: &[(HeaderName, HeaderValue)]) {
+    let named = headers.iter().find(|(name, _)| *name == MODELS_ETAG);
+    if let Some(etag) = named.and_then(|(_, value)| value.to_str().ok()) {
+        app.catalogue.announced(etag);
+    }
+}
+
+/// Adds to the error of a spent plan the reserve, for a call without a model of the account's list.
+pub(super) fn explain_endpoint(app: &App, mut error: ApiError) -> ApiError {
+    note_etag(app, &error.headers);
+    reserve::mention(&mut error, &app.models);
+    error
+}
+
+/// Records the facts in the head of the backend's answer.
+pub(super) fn note_head(app: &App, log: &RequestLog, head: &Head) {
+    note_etag(app, &head.passed);
+    if let Some(id) = &head.request_id {
+        log.upstream_request_id(id);
+    }
+}
+
+/// Records the answering model in the head and the log. A substituted model is counted for each answer, and logged once
+/// per `conversation`.
+pub(super) fn note_answered(app: &App, log: &RequestLog, conversation: &str, answered: &Answerer) {
+    if !answered.sent().is_empty() {
+        log.sent(answered.sent());
+    }
+    let is_news = log.answered(answered);
+    let Some(substitute) = answered.substitute().filter(|_| is_news) else { return };
+    let sent = answered.sent();
+    app.metrics.substituted(sent, substitute);
+    if app.substitutions.is_new((conversation, sent, substitute)) {
+        log.span().in_scope(|| {
+            tracing::warn!(sent, answered = substitute, "the backend answers with a model other than the one sent");
+        });
+    }
+}
+
 fn collected_too_much() -> ApiError {
     let most = LARGEST_COLLECTED >> 20;
     let message =
@@ -377,7 +371,8 @@ fn collected_too_much() -> ApiError {
     ApiError::new(ErrorKind::UpstreamInvalid, message)
 }
 
-fn respond(content_type: &'static str, head: &Head, ignored: &[String], body: Body) -> Response {
+/// Creates an answer of `content_type` with the backend's `head` and the names of the `ignored` parameters.
+pub(super) fn respond(content_type: &'static str, head: &Head, ignored: &[String], body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.extend(head.passed.iter().cloned());

@@ -1,8 +1,10 @@
 //! Refuses bodies that a web page may send across sites without a preflight.
 //!
 //! * `text/plain` and the two form types need no preflight, and neither does a body without any type.
+//! * A header with a key needs one, whatever the type of the body. So a form is accepted with a key's header, where a route
+//!   takes forms at all: every client library sends one, even if this proxy has no keys.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use http_body::Body;
 
 /// Returns whether only a program, or a page after a preflight, could have sent a request with these headers and this
@@ -13,12 +15,30 @@ pub(super) fn needs_preflight(headers: &HeaderMap, body: &impl Body) -> bool {
         return body.is_end_stream();
     }
     types.all(|value| {
-        let essence = value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        let essence = essence(value);
         !essence.is_empty() && !SIMPLE.iter().any(|simple| essence.eq_ignore_ascii_case(simple.as_bytes()))
     })
 }
 
-const SIMPLE: [&str; 3] = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"];
+/// Returns whether a request to `path` has a form as its body and comes with a header that needs a preflight.
+pub(super) fn is_form_with_key(path: &str, headers: &HeaderMap) -> bool {
+    let is_taken = path.strip_prefix("/v1").unwrap_or(path) == TAKES_FORMS;
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let is_form = match (types.next(), types.next()) {
+        (Some(value), None) => essence(value).eq_ignore_ascii_case(FORM.as_bytes()),
+        _ => false,
+    };
+    is_taken && is_form && KEYS.iter().any(|name| headers.contains_key(*name))
+}
+
+fn essence(value: &HeaderValue) -> &[u8] {
+    value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii()
+}
+
+const TAKES_FORMS: &str = "/images/edits";
+const KEYS: [&str; 2] = ["authorization", "x-api-key"];
+const FORM: &str = "multipart/form-data";
+const SIMPLE: [&str; 3] = ["text/plain", "application/x-www-form-urlencoded", FORM];
 
 #[cfg(test)]
 mod tests {
@@ -29,7 +49,7 @@ mod tests {
     fn taken(types: &[&'static str], body: &'static str) -> bool {
         let mut headers = HeaderMap::new();
         for value in types {
-            headers.append(header::CONTENT_TYPE, http::HeaderValue::from_static(value));
+            headers.append(header::CONTENT_TYPE, HeaderValue::from_static(value));
         }
         needs_preflight(&headers, &Body::from(body))
     }

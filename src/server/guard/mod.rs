@@ -11,6 +11,7 @@ pub mod key;
 mod media;
 pub mod origin;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -24,6 +25,7 @@ use crate::server::address::Mended;
 use crate::server::guard::host::{HostPolicy, is_address};
 use crate::server::guard::key::Keys;
 use crate::server::guard::origin::OriginPolicy;
+use crate::server::observe::RequestLog;
 
 /// The access rules.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +53,12 @@ pub(super) async fn check_source(State(app): State<Arc<App>>, request: Request, 
 /// Refuses a request by its key and by the type of its body.
 pub(super) async fn check_entry(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     match app.settings.guard.entry(&request) {
-        Ok(()) => next.run(request).await,
+        Ok(client) => {
+            if let Some(client) = client {
+                RequestLog::of(&app, &request).client(client);
+            }
+            next.run(request).await
+        }
         Err(error) if error.kind == ErrorKind::InvalidApiKey => {
             ([(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))], error).into_response()
         }
@@ -94,15 +101,16 @@ impl Guard {
         Ok(())
     }
 
-    fn entry(&self, request: &Request) -> Result<(), ApiError> {
+    /// Returns the name of the client's key, if the request needs one.
+    fn entry(&self, request: &Request) -> Result<Option<Cow<'static, str>>, ApiError> {
         let path = request.uri().path();
         // The open route is open only at the exact path that health checks use.
         if path == "/health" && request.extensions().get::<Mended>().is_none() {
-            return Ok(());
+            return Ok(None);
         }
         // Claude Code asks without its key whether there is a server; there is nothing to be had there.
         if request.method() == Method::HEAD && matches!(path, "/" | "/api/hello") {
-            return Ok(());
+            return Ok(None);
         }
         if is_admin(path) {
             self.admin(request)?;
@@ -113,11 +121,15 @@ impl Guard {
         } else if !self.api_keys.is_empty() && !self.api_keys.open(request.headers()) {
             return Err(invalid_key());
         }
-        if request.method() == Method::POST && !media::needs_preflight(request.headers(), request.body()) {
-            let message = "send the request body as JSON, with the header content-type: application/json";
+        if request.method() == Method::POST
+            && !media::needs_preflight(request.headers(), request.body())
+            && !media::is_form_with_key(path, request.headers())
+        {
+            let message = "send the request body as JSON, with the header content-type: application/json; \
+                           /v1/images/edits takes a form too, with a key in Authorization (any, where none is set)";
             return Err(ApiError::new(ErrorKind::UnsupportedMediaType, message));
         }
-        Ok(())
+        Ok((!is_admin(path) && !self.api_keys.is_empty()).then_some(Cow::Borrowed(DEFAULT_CLIENT)))
     }
 
     fn admin(&self, request: &Request) -> Result<(), ApiError> {
@@ -128,6 +140,9 @@ impl Guard {
         if self.admin_keys.open(request.headers()) { Ok(()) } else { Err(invalid_key()) }
     }
 }
+
+/// The name of the clients whose keys have none.
+const DEFAULT_CLIENT: &str = "default";
 
 fn is_admin(path: &str) -> bool {
     path == "/admin" || path.starts_with("/admin/")

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use futures_util::future::{TryFutureExt as _, select};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,7 +24,9 @@ use crate::server::capacity::Capacity;
 use crate::server::listen::gate::{Activity, AnswerBody, Gate, Received};
 use crate::server::listen::heads::Heads;
 use crate::server::listen::limits::Limits;
+use crate::server::listen::paced::Paced;
 use crate::server::listen::{Stage, asked_to_stop, bad_head, reached};
+use crate::server::socket::{Ends, Session};
 
 /// The state shared by all connections.
 #[derive(Debug, Clone)]
@@ -48,10 +51,19 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
     }
     let activity = Activity::default();
     let answering = activity.clone();
+    let switched = Arc::new(OnceLock::new());
+    let switching = switched.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
         let under_way = answering.begin(&request);
         let request = request.map(|body| Body::new(Received::new(body, &under_way)));
-        router.clone().oneshot(mend(request)).map_ok(|response| AnswerBody::of(response, under_way))
+        let switching = switching.clone();
+        router.clone().oneshot(mend(request)).map_ok(move |mut response| {
+            if let Some(session) = response.extensions_mut().remove::<Session>() {
+                // A connection becomes a WebSocket once.
+                let _ = switching.set(session);
+            }
+            AnswerBody::of(response, under_way)
+        })
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -59,7 +71,7 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
         .max_header_size(limits.head_size)
         .max_buf_size(READ_BUFFER)
         .half_close(true)
-        .serve_connection(TokioIo::new(Gate::new(socket, activity.clone(), capacity, heads)), service);
+        .serve_connection(TokioIo::new(Gate::new(Paced::new(socket, capacity), activity.clone(), heads)), service);
     let mut stopping = pin!(asked_to_stop(stopped.clone()));
     let mut cutting_off = pin!(reached(stopped.clone(), Stage::CuttingOff));
     let (mut is_stopping, mut is_cut_off) = (false, false);
@@ -77,7 +89,15 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
         if is_stopping && !activity.is_open() { Poll::Ready(Ok(())) } else { polled }
     })
     .await;
-    let mut socket = connection.into_parts().io.into_inner().into_socket();
+    let Parts { io, read_buf, .. } = connection.into_parts();
+    let mut socket = io.into_inner().into_socket();
+    if let (Ok(()), Some(session)) = (&outcome, switched.get()) {
+        let ends =
+            Ends { stopping: asked_to_stop(stopped.clone()), cutting_off: reached(stopped.clone(), Stage::CuttingOff) };
+        // A connection that never becomes a WebSocket does not make room for one in its task.
+        Box::pin(session.run(&mut socket, read_buf, ends)).await;
+    }
+    let mut socket = socket.into_inner();
     if let Err(error) = outcome {
         tracing::debug!(%error, "a connection broke");
         let Some(refused) = bad_head::of(&error, &activity, limits) else { return };

@@ -19,14 +19,12 @@ use http::{Request, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::heads::{Head, Heads};
+use super::paced::Paced;
 use super::presence::{Presence, Question};
-use super::unread::Unread;
 use crate::dialect::COMMENT;
 use crate::server::answer::EVENT_STREAM;
-use crate::server::capacity::Capacity;
 
 /// The state of a connection. Clones are handles to the same.
 #[derive(Debug, Clone, Default)]
@@ -229,37 +227,20 @@ impl HttpBody for AnswerBody {
 /// A client's socket, whose writes pass only while an answer is under way.
 #[derive(Debug)]
 pub(super) struct Gate {
-    socket: TcpStream,
+    socket: Paced,
     activity: Activity,
     presence: Presence,
-    unread: Unread,
     head: Head,
 }
 
 impl Gate {
     /// Wraps `socket`, whose writes pass while `activity` allows it.
-    pub(super) fn new(socket: TcpStream, activity: Activity, capacity: Capacity, heads: Heads) -> Self {
-        let (unread, head) = (Unread::new(capacity), Head::new(heads));
-        Self { socket, activity, presence: Presence::Open, unread, head }
-    }
-
-    /// Checks a write of `offered` bytes with the result `written` against the minimum rate.
-    fn wrote(
-        &mut self,
-        offered: usize,
-        written: Poll<io::Result<usize>>,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
-        let outcome = self.unread.wrote(offered, written, context);
-        if matches!(&outcome, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut) {
-            // Discards the system's send buffer, which the client has not read either.
-            let _ = self.socket.set_zero_linger();
-        }
-        outcome
+    pub(super) fn new(socket: Paced, activity: Activity, heads: Heads) -> Self {
+        Self { socket, activity, presence: Presence::Open, head: Head::new(heads) }
     }
 
     /// Returns the socket for unrestricted writes.
-    pub(super) fn into_socket(self) -> TcpStream {
+    pub(super) fn into_socket(self) -> Paced {
         self.socket
     }
 }
@@ -292,8 +273,7 @@ impl AsyncWrite for Gate {
         if !self.activity.is_open() {
             return Poll::Ready(Ok(bytes.len()));
         }
-        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
-        self.wrote(bytes.len(), written, context)
+        Pin::new(&mut self.socket).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -301,12 +281,10 @@ impl AsyncWrite for Gate {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let offered = pieces.iter().map(|piece| piece.len()).sum();
         if !self.activity.is_open() {
-            return Poll::Ready(Ok(offered));
+            return Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum()));
         }
-        let written = Pin::new(&mut self.socket).poll_write_vectored(context, pieces);
-        self.wrote(offered, written, context)
+        Pin::new(&mut self.socket).poll_write_vectored(context, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -325,7 +303,7 @@ impl AsyncWrite for Gate {
             return Poll::Ready(Ok(()));
         }
         // hyper flushes at every wake-up, so the check needs no task of its own.
-        Poll::Ready(gate.presence.check(&mut gate.socket, &gate.activity, context))
+        Poll::Ready(gate.presence.check(gate.socket.get_mut(), &gate.activity, context))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -2,6 +2,7 @@
 //!
 //! * [`bind()`] binds the sockets, [`run`] serves them until `shutdown` is ready; both get their inputs from outside,
 //!   so that tests drive them in process.
+//! * Connections are shared out among the threads that serve, and stay there ([`Cores`]).
 //! * Nagle's algorithm is off: it would delay the first token by up to 40 ms.
 //! * Shutdown: no new connections are accepted, idle ones are closed, answers under way get the grace time, and then
 //!   the time to send an error event. Dropping [`run`]'s future ends everything at once.
@@ -10,6 +11,8 @@
 //!   ([`unread`]).
 //! * A client that closed its sending side after a request is answered; a disconnected one is not waited for
 //!   ([`presence`]).
+//! * A connection that has become a WebSocket stays in the care of the same task, which stops it with the others
+//!   ([`socket`](crate::server::socket)).
 //! * Running out of file descriptors pauses accepting, and ends nothing.
 
 mod bad_head;
@@ -18,6 +21,7 @@ mod connection;
 mod gate;
 mod heads;
 mod limits;
+mod paced;
 mod presence;
 mod unread;
 
@@ -28,7 +32,7 @@ use std::time::Duration;
 
 use axum::Router;
 use futures_util::future::join_all;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -36,16 +40,17 @@ use connection::Serving;
 use heads::Heads;
 use limits::Limits;
 
-use crate::platform::sleep;
+use crate::platform::{Cores, sleep};
 use crate::server::capacity::Capacity;
 use crate::server::cut_off::CutOff;
 pub use crate::server::listen::bind::{BindError, adopt, bind};
 
-/// Serves `router` on all of `listeners` until `shutdown` is ready and the answers under way have ended. Answers still
+/// Serves `router` on all of `listeners`, with the threads of `cores`, until `shutdown` is ready and the answers under way have ended. Answers still
 /// under way after `grace` are cut off.
 pub async fn run(
     listeners: Vec<TcpListener>,
     router: Router,
+    cores: &Cores,
     shutdown: impl Future<Output = ()>,
     grace: Duration,
     cut_off: CutOff,
@@ -53,7 +58,7 @@ pub async fn run(
 ) {
     let (stop, stopped) = watch::channel(Stage::Serving);
     let serving = Serving { router, stopped, capacity, heads: Heads::default(), limits: Limits::default() };
-    let accepting = join_all(listeners.into_iter().map(|listener| accept_all(listener, serving.clone())));
+    let accepting = join_all(listeners.into_iter().map(|listener| accept_all(listener, serving.clone(), cores)));
     let stopping = async {
         shutdown.await;
         tracing::info!("stopping: no new connections, answers under way may end");
@@ -72,7 +77,7 @@ pub async fn run(
 }
 
 /// Accepts connections until the server stops, then waits for the open ones.
-async fn accept_all(listener: TcpListener, serving: Serving) {
+async fn accept_all(listener: TcpListener, serving: Serving, cores: &Cores) {
     let mut connections = JoinSet::new();
     let mut stopping = pin!(asked_to_stop(serving.stopped.clone()));
     let mut is_struggling = false;
@@ -83,7 +88,7 @@ async fn accept_all(listener: TcpListener, serving: Serving) {
             accepted = listener.accept() => match accepted {
                 Ok((socket, _)) => {
                     is_struggling = false;
-                    connections.spawn(connection::serve(socket, serving.clone()));
+                    hand_out(socket, serving.clone(), cores, &mut connections);
                 }
                 Err(error) if is_gone(&error) => {}
                 Err(error) => {
@@ -97,6 +102,32 @@ async fn accept_all(listener: TcpListener, serving: Serving) {
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
+}
+
+/// Serves `socket` on one of the threads.
+fn hand_out(socket: TcpStream, serving: Serving, cores: &Cores, connections: &mut JoinSet<()>) {
+    let mut place = cores.take();
+    let Some(runtime) = place.runtime.take() else {
+        connections.spawn(async move {
+            connection::serve(socket, serving).await;
+            drop(place);
+        });
+        return;
+    };
+    let lost = |error: io::Error| tracing::error!(%error, "a connection cannot be handed to another thread");
+    let socket = match socket.into_std() {
+        Ok(socket) => socket,
+        Err(error) => return lost(error),
+    };
+    let served = async move {
+        // A socket belongs to the runtime in which it was made.
+        match TcpStream::from_std(socket) {
+            Ok(socket) => connection::serve(socket, serving).await,
+            Err(error) => lost(error),
+        }
+        drop(place);
+    };
+    connections.spawn_on(served, &runtime);
 }
 
 /// A stage of the server's shutdown.

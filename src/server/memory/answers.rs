@@ -13,11 +13,11 @@ use crate::backend::answer::Answer;
 use crate::backend::request::body::Provenance;
 use crate::backend::request::context::RememberedItem;
 use crate::server::memory::bounded::{ALLOCATION, Bounded, Charge};
-use crate::server::memory::{Key, Kind, Scope};
+use crate::server::memory::{Key, Kind, Scope, SocketMemory};
 
-/// The memory of answers of the Responses API and their conversations.
-#[derive(Debug)]
-pub(in crate::server) struct AnswerMemory(Bounded<Link>);
+/// The memory of answers of the Responses API and their conversations. Clones are handles to the same.
+#[derive(Debug, Clone)]
+pub(in crate::server) struct AnswerMemory(Arc<Bounded<Link>>);
 
 /// The target of an id.
 #[derive(Debug, Clone)]
@@ -69,10 +69,21 @@ impl Segment {
 /// The context of a request for remembering its answer.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct Asked {
+    memory: AnswerMemory,
     scope: Scope,
+    /// The WebSocket of the request, if its answer is remembered for that alone.
+    socket: Option<Arc<SocketMemory>>,
     /// The conversation up to the answer. `None` if it cannot be continued: it is too large, or the answer replaces it.
     input: Option<Arc<Segment>>,
     conversation: Key,
+}
+
+impl Asked {
+    /// Stores the `answer` to this request.
+    pub(in crate::server) fn answered(self, answer: &Answer, provenance: Arc<Provenance>) {
+        let memory = self.memory.clone();
+        memory.answered(self, answer, provenance);
+    }
 }
 
 /// A conversation up to and including an answer.
@@ -110,11 +121,16 @@ impl History {
 
 impl Default for AnswerMemory {
     fn default() -> Self {
-        Self(Bounded::new(MOST_BYTES))
+        Self::within(MOST_BYTES)
     }
 }
 
 impl AnswerMemory {
+    /// Creates an empty memory of `bytes` bytes.
+    pub(in crate::server) fn within(bytes: usize) -> Self {
+        Self(Arc::new(Bounded::new(bytes)))
+    }
+
     /// Returns the conversation up to and including the answer `id`.
     pub(in crate::server) fn history(&self, scope: Scope, id: &str) -> Option<History> {
         self.0.recall(scope.key(Kind::Response, id)).map(|link| History::up_to(link.segment))
@@ -140,19 +156,45 @@ impl AnswerMemory {
             Some(history) => (history.segments.last().map(Arc::clone), items),
             None => self.0.recall(conversation).and_then(|last| shared(last.segment, items)).unwrap_or((None, items)),
         };
-        Asked { scope, input: self.segment(before, new, None), conversation }
+        Asked { memory: self.clone(), scope, socket: None, input: self.segment(before, new, None), conversation }
+    }
+
+    /// Creates the context of a request on `socket`, with `items` after `history`.
+    pub(super) fn asked_on(
+        &self,
+        socket: Arc<SocketMemory>,
+        scope: Scope,
+        history: Option<&History>,
+        items: &[&str],
+    ) -> Asked {
+        let before = history.and_then(|history| history.segments.last().map(Arc::clone));
+        let input = self.segment(before, items, None);
+        Asked { socket: Some(socket), input, ..self.asked_apart(scope) }
     }
 
     /// Creates the context of a request whose answer cannot be continued, but whose items may be referred to.
-    pub(in crate::server) fn asked_apart(scope: Scope) -> Asked {
-        Asked { scope, input: None, conversation: scope.key(Kind::Conversation, "") }
+    pub(in crate::server) fn asked_apart(&self, scope: Scope) -> Asked {
+        let conversation = scope.key(Kind::Conversation, "");
+        Asked { memory: self.clone(), scope, socket: None, input: None, conversation }
     }
 
-    /// Stores the `answer` to `asked`.
-    pub(in crate::server) fn answered(&self, asked: Asked, answer: &Answer, provenance: Arc<Provenance>) {
-        let Asked { scope, input, conversation } = asked;
+    /// Removes what `key` refers to.
+    pub(super) fn forget(&self, key: Key) {
+        self.0.forget(key);
+    }
+
+    fn answered(&self, asked: Asked, answer: &Answer, provenance: Arc<Provenance>) {
+        let Asked { memory: _, scope, socket, input, conversation } = asked;
         let items: Vec<&str> = answer.items.iter().map(|item| item.json.as_str()).collect();
         let Some(output) = self.segment(input.clone(), &items, Some(provenance)) else { return };
+        if let Some(socket) = socket {
+            if let (Some(id), Some(_)) = (&answer.id, input) {
+                let key = scope.key(Kind::Response, id);
+                self.0.keep([(key, Link { segment: output, item: 0 })]);
+                socket.latest_is(key);
+            }
+            return;
+        }
         let link = |segment: &Arc<Segment>, item| Link { segment: Arc::clone(segment), item };
         let named = (0..).zip(&answer.items).filter_map(|(index, item)| Some((index, item.id.as_deref()?)));
         let named = named.map(|(index, id)| (scope.key(Kind::Item, id), link(&output, index)));
@@ -231,10 +273,10 @@ mod tests {
     fn a_chain_is_put_together_in_its_order() {
         let memory = AnswerMemory::default();
         let first = memory.asked(scope(), None, "k", &["1"]);
-        memory.answered(first, &answer("r1", &["a"]), provenance());
+        first.answered(&answer("r1", &["a"]), provenance());
         let history = memory.history(scope(), "r1").unwrap();
         let second = memory.asked(scope(), Some(&history), "k", &["2", "3"]);
-        memory.answered(second, &answer("r2", &["b"]), provenance());
+        second.answered(&answer("r2", &["b"]), provenance());
         let history = memory.history(scope(), "r2").unwrap();
         assert_eq!(texts(&history), ["1", "\"a\"", "2", "3", "\"b\""]);
         let from_answers: Vec<bool> = history.provenance().iter().map(Option::is_some).collect();
@@ -253,7 +295,7 @@ mod tests {
         for turn in (1..30).chain([15]) {
             let asked = memory.asked(scope(), None, "k", &items[..turn]);
             assert_eq!(asked.input.as_ref().unwrap().count, turn);
-            memory.answered(asked, &answer(&turn.to_string(), &[]), provenance());
+            asked.answered(&answer(&turn.to_string(), &[]), provenance());
         }
         // 30 turns of up to 30 items each would be 46 MB, far beyond the limit.
         assert!((1..30).all(|turn| memory.history(scope(), &turn.to_string()).is_some()));
@@ -268,7 +310,7 @@ mod tests {
         // A chain longer than a recursive drop would survive.
         for turn in 0..200_000_u32 {
             let asked = memory.asked(scope(), history.as_ref(), "k", &["1"]);
-            memory.answered(asked, &answer("r", &[]), provenance());
+            asked.answered(&answer("r", &[]), provenance());
             history =
                 memory.0.recall(scope().key(Kind::Response, "r")).map(|link| History { segments: vec![link.segment] });
             if history.is_none() {
@@ -284,7 +326,7 @@ mod tests {
         let large = format!("\"{}\"", "x".repeat(MOST_BYTES));
         let asked = memory.asked(scope(), None, "k", &[&large]);
         assert!(asked.input.is_none());
-        memory.answered(asked, &answer("r", &["a"]), provenance());
+        asked.answered(&answer("r", &["a"]), provenance());
         assert!(memory.history(scope(), "r").is_none());
         assert!(memory.item(scope(), "a").is_some(), "its items can be referred to all the same");
     }

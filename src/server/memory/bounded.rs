@@ -83,6 +83,14 @@ impl<V: Clone> Bounded<V> {
         self.kept().get(&key).cloned()
     }
 
+    /// Removes the value of `key`.
+    pub(super) fn forget(&self, key: Key) {
+        let gone = self.kept().pop(&key);
+        if gone.is_some() {
+            self.budget.taken.fetch_sub(ENTRY, Ordering::Relaxed);
+        }
+    }
+
     fn trim(&self) {
         while self.budget.taken.load(Ordering::Relaxed) > self.budget.limit {
             let mut kept = self.kept();

@@ -16,6 +16,7 @@ mod record;
 pub(super) mod transcript;
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -35,12 +36,14 @@ use tracing::{Instrument as _, Span, field};
 use crate::backend::event::answerer::Answerer;
 use crate::excerpt::{Excerpt, MESSAGE, NAME, cut};
 use crate::fault::{ApiError, ErrorKind, Severity};
+use crate::ledger::TokenCounts;
 use crate::models::Resolution;
+use crate::phases::PhaseClock;
 use crate::platform::{Instant, unix_now};
 use crate::server::App;
 use crate::server::capacity::Slot;
-use crate::server::observe::metrics::TokenCounts;
-use crate::server::observe::record::{FaultRecord, RequestRecord, Resolved};
+use crate::server::memory::OverSocket;
+use crate::server::observe::record::{Ended, FaultRecord, RequestRecord, Resolved};
 use crate::server::shape::FaultShape;
 
 /// The log record of one request. Clones are handles to the same.
@@ -51,9 +54,10 @@ pub struct RequestLog(Arc<Observation>);
 struct Observation {
     app: Arc<App>,
     id: HeaderValue,
-    route: String,
+    route: Arc<str>,
     span: Span,
     started: Instant,
+    clock: PhaseClock,
     record: Mutex<RequestRecord>,
     /// The request's slot, released with the last handle, the answer body's.
     slot: OnceLock<Slot>,
@@ -68,6 +72,21 @@ impl RequestLog {
     /// Returns the request's id, sent to its client in `x-request-id`.
     pub fn id(&self) -> &HeaderValue {
         &self.0.id
+    }
+
+    /// Records that the request has passed the guards of the API.
+    pub(super) fn entered_api(&self) {
+        self.record().is_of_api = true;
+    }
+
+    /// Records the name of the client's key.
+    pub(super) fn client(&self, name: Cow<'static, str>) {
+        self.record().client = Some(name);
+    }
+
+    /// Returns the clock of the request's phases.
+    pub fn clock(&self) -> &PhaseClock {
+        &self.0.clock
     }
 
     /// Stores the request's slot.
@@ -143,8 +162,14 @@ impl RequestLog {
         if record.first_token.is_none() {
             let delay = self.0.started.elapsed();
             record.first_token = Some(delay);
-            self.0.app.metrics.first_token(&self.0.route, delay);
+            record.phases = self.0.clock.stop();
+            self.0.app.metrics.first_token(&self.0.route, delay, &record.phases);
         }
+    }
+
+    /// Records where the conversation's beginning differs from its last turn's.
+    pub fn prefix_break(&self, index: i64) {
+        self.record().prefix_break = Some(index);
     }
 
     /// Records the answer's tokens, as the backend counted them.
@@ -165,13 +190,13 @@ impl RequestLog {
     fn begin(app: &Arc<App>, request: &Request) -> Self {
         let id = request_id(request.headers());
         let path = request.extensions().get::<MatchedPath>().map_or(UNKNOWN_PATH, MatchedPath::as_str);
-        let route = path.strip_prefix("/v1").unwrap_or(path).to_owned();
+        let route = route(path, request);
         let span = tracing::info_span!(
             "request",
             request_id = id.to_str().unwrap_or_default(),
             method = %Excerpt::of(request.method().as_str()),
             path,
-            route,
+            route = &*route,
             model_asked = field::Empty,
             model = field::Empty,
             model_answered = field::Empty,
@@ -188,6 +213,8 @@ impl RequestLog {
             tokens_in = field::Empty,
             tokens_cached = field::Empty,
             tokens_out = field::Empty,
+            phases = field::Empty,
+            prefix_break = field::Empty,
             error = field::Empty,
             error_param = field::Empty,
             error_code = field::Empty,
@@ -198,23 +225,31 @@ impl RequestLog {
             route,
             span,
             started: Instant::now(),
+            clock: PhaseClock::start(),
             record: Mutex::default(),
             slot: OnceLock::new(),
         }))
     }
 
     fn end(&self, outcome: &'static str) {
-        let Observation { app, route, span, started, .. } = &*self.0;
+        let Observation { app, route, span, started, clock, .. } = &*self.0;
         let duration = started.elapsed();
         app.metrics.end(route, duration);
-        let record = self.record();
+        let mut record = std::mem::take(&mut *self.record());
+        if record.first_token.is_none() {
+            record.phases = clock.stop();
+        }
         record.write_to(span, duration);
         span.in_scope(|| match record.severity() {
-            Severity::Info if matches!(route.as_str(), "/health" | "/metrics") => tracing::debug!("{outcome}"),
+            Severity::Info if matches!(&**route, "/health" | "/metrics") => tracing::debug!("{outcome}"),
             Severity::Info => tracing::info!("{outcome}"),
             Severity::Warn => tracing::warn!("{outcome}"),
             Severity::Error => tracing::error!("{outcome}"),
         });
+        if let Some(ledger) = app.ledger.as_ref().filter(|_| record.is_of_api) {
+            let is_whole = outcome == ANSWERED;
+            ledger.enter(record.into_entry(Ended { route: route.clone(), at: unix_now(), duration, is_whole }));
+        }
     }
 }
 
@@ -309,6 +344,14 @@ pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
         let id = format!("req_{:016x}{count:08x}", unix_now().as_nanos());
         HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("req_unknown"))
     })
+}
+
+/// Returns the route of the pattern `path` without `/v1`, so that both spellings count as one, and whether it is a turn of a
+/// WebSocket.
+fn route(path: &str, request: &Request) -> Arc<str> {
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    let is_turn = request.extensions().get::<OverSocket>().is_some();
+    if is_turn { format!("{path} (websocket)").into() } else { path.into() }
 }
 
 /// The message of a request's last log line whose answer was sent whole.

@@ -83,6 +83,12 @@ impl Names {
         }
     }
 
+    /// Returns the models asked, sent and answering, and the tier that answers, or else the one asked for.
+    pub(in crate::server) fn into_parts(self) -> (Option<String>, Option<String>, Option<String>, Option<String>) {
+        let tier = self.tier_answered.or(self.tier_asked.filter(|tier| is_word(tier)));
+        (self.model_asked, self.model_sent, self.model_answered, tier)
+    }
+
     fn told_tier(&self) -> Option<&str> {
         let usual = if self.is_priority { "priority" } else { "default" };
         self.tier_answered.as_deref().filter(|tier| self.tier_asked.is_some() || *tier != usual)
@@ -92,6 +98,11 @@ impl Names {
 /// Truncates a name for the log.
 fn cut(name: &str) -> String {
     name.chars().take(LONGEST_NAME).collect()
+}
+
+/// Returns whether `text` may be the name of a tier. Anything else that a client puts there is not recorded.
+fn is_word(text: &str) -> bool {
+    (1..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
 /// Converts `text` to a header value; other characters become question marks.

@@ -1,9 +1,13 @@
 //! The typed record of one request.
 //!
 //! * Handlers add facts through [`RequestLog`](super::RequestLog) as they learn them; each fact has one place and one type.
-//! * The record has three readers: the log line at the end of the answer ([`RequestRecord::write_to`]), the metrics, and the
-//!   answer's headers ([`Names::write`]). None of them formats anything before its time.
+//! * The record has four readers: the log line at the end of the answer ([`RequestRecord::write_to`]), the metrics, the
+//!   answer's headers ([`Names::write`]), and the ledger ([`RequestRecord::into_entry`]). None of them formats anything
+//!   before its time.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -11,14 +15,19 @@ use tracing::Span;
 
 use crate::excerpt::{MESSAGE, NAME, cut};
 use crate::fault::{ApiError, Severity};
+use crate::ledger::{LedgerEntry, TokenCounts};
 use crate::models::Resolution;
 use crate::models::effort::Effort;
-use crate::server::observe::metrics::TokenCounts;
+use crate::phases::PhaseTimes;
 use crate::server::observe::names::Names;
 
 /// The facts known of one request.
 #[derive(Debug, Default)]
 pub(in crate::server) struct RequestRecord {
+    /// Whether the request has passed the guards of the API, so that it belongs into the ledger.
+    pub(in crate::server) is_of_api: bool,
+    /// The name of the client's key; none where no key is needed.
+    pub(in crate::server) client: Option<Cow<'static, str>>,
     /// The models and service tiers.
     pub(in crate::server) names: Names,
     /// The resolved model and efforts; none for a request of another kind.
@@ -33,6 +42,10 @@ pub(in crate::server) struct RequestRecord {
     pub(in crate::server) upstream_request_id: Option<String>,
     /// The time to the first token.
     pub(in crate::server) first_token: Option<Duration>,
+    /// Where the time to the first token went, or to the end if there was none.
+    pub(in crate::server) phases: PhaseTimes,
+    /// Where the conversation's beginning differs from its last turn's: see [`LedgerEntry::prefix_break`].
+    pub(in crate::server) prefix_break: Option<i64>,
     /// The answer's tokens, as the backend counted them.
     pub(in crate::server) tokens: Option<TokenCounts>,
     /// The failure of the answer.
@@ -120,10 +133,70 @@ impl RequestRecord {
             span.record("tokens_cached", counts.cached);
             span.record("tokens_out", counts.output);
         }
+        if let Some(phases) = phases_in_words(&self.phases) {
+            span.record("phases", phases);
+        }
+        if let Some(index) = self.prefix_break {
+            span.record("prefix_break", index);
+        }
         if let Some(fault) = &self.fault {
             fault.write_to(span);
         }
     }
+}
+
+/// The facts of a request that are not in its record.
+#[derive(Debug)]
+pub(in crate::server) struct Ended {
+    pub(in crate::server) route: Arc<str>,
+    /// The time of the end since the Unix epoch.
+    pub(in crate::server) at: Duration,
+    pub(in crate::server) duration: Duration,
+    /// Whether the answer was handed over to its end.
+    pub(in crate::server) is_whole: bool,
+}
+
+impl RequestRecord {
+    /// Turns the record of a request that has ended into a row of the ledger.
+    pub(in crate::server) fn into_entry(self, ended: Ended) -> LedgerEntry {
+        let Ended { route, at, duration, is_whole } = ended;
+        let whole_millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let (model_asked, model_sent, model_answered, tier) = self.names.into_parts();
+        LedgerEntry {
+            started_at: whole_millis(at.saturating_sub(duration)),
+            route,
+            client: self.client,
+            model_asked,
+            model_sent,
+            model_answered,
+            effort: self.resolved.and_then(|resolved| resolved.effort).map(|effort| effort.as_str().to_owned()),
+            tier,
+            is_stream: self.stream.unwrap_or_default(),
+            is_whole,
+            status: self.status.map(|status| status.as_u16()),
+            error_code: self.fault.map(|fault| fault.code),
+            tokens: self.tokens,
+            first_token_ms: self.first_token.map(whole_millis),
+            duration_ms: whole_millis(duration),
+            upstream_request_id: self.upstream_request_id,
+            phases: self.phases,
+            prefix_break: self.prefix_break,
+        }
+    }
+}
+
+/// Lists the phases of a millisecond and more: `request=2 connect=85 upstream_head=430`. `None` if there is none.
+fn phases_in_words(phases: &PhaseTimes) -> Option<String> {
+    let mut words = String::new();
+    for (phase, time) in phases.iter() {
+        let millis = time.as_millis();
+        if millis > 0 {
+            let separator = if words.is_empty() { "" } else { " " };
+            // Writing to a string cannot fail.
+            let _ = write!(words, "{separator}{}={millis}", phase.as_str());
+        }
+    }
+    (!words.is_empty()).then_some(words)
 }
 
 impl FaultRecord {

@@ -4,13 +4,13 @@
 //! * The backend lacks embeddings, files, batches and the like, or has them and this proxy does not serve them: 501,
 //!   with the reason that applies.
 //! * A route after a route, from a base URL that already ends with one: 404 that says what the base URL should be.
-//! * WebSocket: 426 at once, after which the Codex CLI falls back to POST.
+//! * WebSocket where none is served: 426 at once, after which the Codex CLI falls back to POST.
 
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 
 use crate::excerpt::Excerpt;
 use crate::fault::{ApiError, ErrorKind};
@@ -40,8 +40,8 @@ pub(in crate::server) async fn unknown_route(request: Request) -> Response {
         return error.into_response();
     }
     let message = format!(
-        "there is no {} {}; this proxy serves /v1/chat/completions, /v1/responses, /v1/responses/compact, /v1/messages, /v1/models, \
-         /health, /metrics and /admin/credentials",
+        "there is no {} {}; this proxy serves /v1/chat/completions, /v1/responses, /v1/responses/compact, /v1/messages, /v1/images/generations, \
+         /v1/images/edits, /v1/alpha/search, /v1/models, /api/codex/usage, /health, /metrics and /admin/credentials",
         request.method(),
         request.uri().path()
     );
@@ -53,10 +53,9 @@ pub(in crate::server) async fn wrong_method(request: Request) -> Response {
     if request.method() == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();
     }
-    if request.method() == Method::GET && request.uri().path().ends_with("/responses") && wants_websocket(&request) {
-        let message = "this proxy does not speak WebSocket; send the request with POST";
-        let error = ApiError::new(ErrorKind::UpgradeRequired, message);
-        return ([(header::UPGRADE, HeaderValue::from_static("HTTP/1.1"))], error).into_response();
+    let is_get = request.method() == Method::GET;
+    if is_get && request.uri().path().ends_with("/responses") && wants_websocket(request.headers()) {
+        return upgrade_required("no WebSocket is served here");
     }
     if let Some(error) = base_url_too_long(&request) {
         return error.into_response();
@@ -101,11 +100,19 @@ fn absent(request: &Request, reason: &str) -> ApiError {
     ApiError::new(if is_anthropic { ErrorKind::NotFound } else { ErrorKind::NotImplemented }, message)
 }
 
-fn wants_websocket(request: &Request) -> bool {
-    let upgrades = request.headers().get_all(header::UPGRADE).iter();
-    upgrades
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket")))
+/// Refuses a WebSocket for `reason`.
+pub(in crate::server) fn upgrade_required(reason: &str) -> Response {
+    let error = ApiError::new(ErrorKind::UpgradeRequired, format!("{reason}; send the request with POST"));
+    let headers = [(header::UPGRADE, "HTTP/1.1"), (header::SEC_WEBSOCKET_VERSION, "13")];
+    (headers, error).into_response()
+}
+
+/// Returns whether a request begins a WebSocket, or would if nothing on its way had dropped `Upgrade`.
+pub(in crate::server) fn wants_websocket(headers: &HeaderMap) -> bool {
+    let upgrades = headers.get_all(header::UPGRADE).iter();
+    let mut protocols = upgrades.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    headers.contains_key(header::SEC_WEBSOCKET_KEY)
+        || protocols.any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
 }
 
 /// The platform API's routes that this proxy lacks, with the reason. The backend's own routes are those that the Codex
@@ -121,11 +128,7 @@ const ABSENT: [(&str, &str); 17] = [
     ("evals", NO_SUCH_THING),
     ("files", "this proxy keeps no files; put the file's contents into the message, as input_file or file"),
     ("fine_tuning", NO_SUCH_THING),
-    (
-        "images",
-        "this proxy does not serve it; to have an image made, give /v1/chat/completions or /v1/responses the tool \
-         image_generation",
-    ),
+    ("images", "there are /v1/images/generations and /v1/images/edits; the ChatGPT Codex backend makes no variations"),
     ("moderations", NO_SUCH_THING),
     ("realtime", "this proxy does not serve it; use /v1/chat/completions or /v1/responses"),
     ("threads", NO_SUCH_THING),

@@ -12,12 +12,13 @@ use crate::dialect::responses::relay::Reader;
 use crate::excerpt::{NAME, cut};
 use crate::fault::ApiError;
 use crate::models::Resolution;
+use crate::phases::Phase;
 use crate::platform::apart;
 use crate::server::answer::Exchange;
-use crate::server::memory::{Asked, Scope};
+use crate::server::memory::{Asked, OverSocket, Scope, SocketMemory};
 use crate::server::observe::RequestLog;
 use crate::server::{App, body};
-use crate::upstream::BackendCall;
+use crate::upstream::{BackendCall, EndpointCall};
 
 /// A request with its whole body.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(in crate::server) struct Incoming {
     pub(in crate::server) body: Bytes,
     /// The scope of the request's memory.
     pub(in crate::server) scope: Scope,
+    /// The memory of the WebSocket that the request came over.
+    pub(in crate::server) socket: Option<Arc<SocketMemory>>,
     headers: HeaderMap,
 }
 
@@ -40,9 +43,10 @@ impl Incoming {
     pub(in crate::server) async fn read(app: Arc<App>, request: Request) -> Result<Self, ApiError> {
         let log = RequestLog::of(&app, &request);
         let headers = request.headers().clone();
+        let socket = request.extensions().get::<OverSocket>().map(|OverSocket(memory)| Arc::clone(memory));
         let body = body::read(request, app.settings.max_body_size, app.settings.body_silence, log.slot()).await?;
         let scope = Scope::of(app.settings.guard.api_keys.presented(&headers));
-        Ok(Self { app, log, body, scope, headers })
+        Ok(Self { app, log, body, scope, socket, headers })
     }
 
     /// Runs `work` on the request, off the serving threads if its body is large.
@@ -50,7 +54,12 @@ impl Incoming {
         if self.body.len() <= LARGE {
             return work(&self);
         }
-        apart(move || work(&self)).await
+        self.log.clock().enter(Phase::Place);
+        apart(move || {
+            self.log.clock().enter(Phase::Request);
+            work(&self)
+        })
+        .await
     }
 
     /// Resolves the model and effort to send, and logs them. The error is a name longer than any model's, which would
@@ -61,12 +70,22 @@ impl Incoming {
         effort: Option<&str>,
         stream: bool,
     ) -> Result<Resolution, ApiError> {
-        if let Some(length) = model.map(str::len).filter(|length| *length > NAME) {
-            let message = format!("'model' has {length} bytes; no model's name is longer than {NAME}");
-            return Err(ApiError::invalid("model", message));
-        }
+        check_length(model)?;
         let resolution = self.app.models.resolve(model, effort);
-        self.log.model(model, &resolution);
+        self.note_resolution(model, &resolution, stream);
+        Ok(resolution)
+    }
+
+    /// Resolves the model of a request for an image, and logs it. The error is that of [`resolve`](Self::resolve).
+    pub(in crate::server) fn resolve_image(&self, model: Option<&str>, stream: bool) -> Result<Resolution, ApiError> {
+        check_length(model)?;
+        let resolution = self.app.models.resolve_image(model);
+        self.note_resolution(model, &resolution, stream);
+        Ok(resolution)
+    }
+
+    fn note_resolution(&self, model: Option<&str>, resolution: &Resolution, stream: bool) {
+        self.log.model(model, resolution);
         self.log.stream(stream);
         if let Some(model) = model.filter(|_| resolution.foreign)
             && self.app.warn_once.is_new(model)
@@ -74,31 +93,48 @@ impl Incoming {
             let asked = &*cut(model, NAME);
             tracing::warn!(asked, sent = resolution.model, "no model of this backend; sending the default one");
         }
-        Ok(resolution)
     }
 
     /// Returns a translation's inputs other than the body.
     pub(in crate::server) fn context<'c>(&'c self, model: &'c Resolution) -> Context<'c> {
         let session = SESSION_HEADERS.iter().find_map(|name| self.headers.get(*name)?.to_str().ok());
         let instructions = self.app.settings.instructions.as_deref();
-        let is_codex = BackendCall::is_from_codex(&self.headers);
-        Context { session_header: session, instructions, is_codex, ..Context::new(model) }
+        let (is_codex, size) = (self.is_from_codex(), self.body.len());
+        Context { session_header: session, instructions, is_codex, size, ..Context::new(model) }
     }
 
-    /// Returns a Codex CLI's own headers, for the one API it uses; nothing for any other client.
+    /// Returns a Codex CLI's own headers, for the routes it uses; nothing for any other client.
     pub(in crate::server) fn codex_headers(&self) -> HeaderMap {
         BackendCall::passed_headers(&self.headers)
+    }
+
+    /// Returns whether the client is a Codex CLI.
+    pub(in crate::server) fn is_from_codex(&self) -> bool {
+        BackendCall::is_from_codex(&self.headers)
     }
 
     /// Returns whether the client never refers to earlier answers over HTTP: a Codex CLI sends its whole, long history
     /// each time, and many at once would evict every other client's memory for no use.
     pub(in crate::server) fn keeps_its_own_history(&self) -> bool {
-        BackendCall::is_from_codex(&self.headers)
+        self.is_from_codex()
     }
 
     /// Returns the kind of client that reads a relayed stream.
     pub(in crate::server) fn reader(&self) -> Reader {
-        if BackendCall::is_from_codex(&self.headers) { Reader::Codex } else { Reader::Library }
+        if self.is_from_codex() { Reader::Codex } else { Reader::Library }
+    }
+
+    /// Creates a call of the endpoint `path` with `body`.
+    pub(in crate::server) fn endpoint_call(
+        &self,
+        path: &'static str,
+        accept: &'static str,
+        body: Bytes,
+    ) -> EndpointCall {
+        if let Some(slot) = self.log.slot() {
+            slot.now_holds(body.len());
+        }
+        EndpointCall { path, body, accept, client_headers: self.codex_headers() }
     }
 
     /// Creates the exchange of a translated request. `asked` is the context for remembering its answer, if it is
@@ -110,8 +146,13 @@ impl Incoming {
         asked: Option<Asked>,
     ) -> Exchange {
         self.app.catalogue.keep_current();
-        let BackendRequest { body, session_key, ignored, reasoning, reasoning_left_out, references: _, names } =
+        let BackendRequest { body, session_key, ignored, reasoning, reasoning_left_out, references: _, names, outline } =
             translated;
+        if self.app.ledger.is_some()
+            && let Some(index) = self.app.prefixes.turn(self.scope, &session_key, &body, &outline)
+        {
+            self.log.prefix_break(index);
+        }
         if let Some(slot) = self.log.slot() {
             slot.now_holds(body.len());
         }
@@ -129,6 +170,12 @@ impl Incoming {
         let (app, log, scope) = (self.app.clone(), self.log.clone(), self.scope);
         Exchange { app, log, scope, call, ignored, reasoning_left_out, asked }
     }
+}
+
+fn check_length(model: Option<&str>) -> Result<(), ApiError> {
+    let Some(length) = model.map(str::len).filter(|length| *length > NAME) else { return Ok(()) };
+    let message = format!("'model' has {length} bytes; no model's name is longer than {NAME}");
+    Err(ApiError::invalid("model", message))
 }
 
 /// From this size, translating a body (some nanoseconds per byte) would delay other requests on its thread; below it,

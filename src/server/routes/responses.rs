@@ -1,4 +1,7 @@
 //! `POST /v1/responses` and `POST /v1/responses/compact`.
+//!
+//! * A turn of a WebSocket comes here as a POST with [`OverSocket`](crate::server::memory::OverSocket) in its extensions. It
+//!   differs in its own keys, in the memory that it refers to first, and in that it may only announce a conversation.
 
 use std::sync::Arc;
 
@@ -6,7 +9,8 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::value::RawValue;
 
-use crate::backend::answer::Machine;
+use crate::backend::answer::{Answer, Machine};
+use crate::backend::request::body::Provenance;
 use crate::backend::request::context::{BackendRequest, Context};
 use crate::conversation::ignored::Ignored;
 use crate::dialect::COMMENT;
@@ -14,20 +18,26 @@ use crate::dialect::responses::compaction;
 use crate::dialect::responses::compaction::Compaction;
 use crate::dialect::responses::document::Collect;
 use crate::dialect::responses::forward::translate;
+use crate::dialect::responses::frame;
 use crate::dialect::responses::relay::Relay;
 use crate::dialect::responses::request::{Input, ResponsesRequest};
 use crate::fault::{ApiError, ErrorKind};
 use crate::models::Resolution;
+use crate::platform::unix_now;
 use crate::server::App;
 use crate::server::answer::Exchange;
-use crate::server::memory::{AnswerMemory, Asked, History};
+use crate::server::memory::{Asked, History};
 use crate::server::routes::incoming::Incoming;
 
 /// Relays the backend's events, or answers with the final response object, as the client asked.
 pub(in crate::server) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
     let reader = incoming.reader();
-    let Turn { exchange, stream, model, .. } = incoming.work(|it| Turn::new(it, Purpose::Answer)).await?;
+    let turn = incoming.work(|it| Turn::new(it, Purpose::Answer)).await?;
+    if turn.announces {
+        return Ok(turn.announced());
+    }
+    let Turn { exchange, stream, model, .. } = turn;
     if stream {
         let machine = move |sent: &Resolution| -> Box<dyn Machine> {
             Box::new(Relay::new(reader).renamed(model.as_deref(), &sent.model))
@@ -62,6 +72,8 @@ pub(in crate::server) struct Turn {
     pub(in crate::server) exchange: Exchange,
     /// Whether the client wants a stream.
     stream: bool,
+    /// Whether the client only announces its conversation.
+    announces: bool,
     /// The client's model name.
     model: Option<String>,
     /// The messages kept by a compaction; empty for any other request.
@@ -72,7 +84,10 @@ impl Turn {
     /// Prepends the earlier conversation to the request's input and translates both as one.
     pub(in crate::server) fn new(incoming: &Incoming, purpose: Purpose<'_>) -> Result<Self, ApiError> {
         let (history, spoken);
-        let mut asked = ResponsesRequest::parse(&incoming.body)?;
+        let mut asked = match &incoming.socket {
+            Some(_) => ResponsesRequest::parse_frame(&incoming.body)?,
+            None => ResponsesRequest::parse(&incoming.body)?,
+        };
         let compacts = matches!(purpose, Purpose::Compaction);
         asked.asks_for_compaction = compacts;
         if let Purpose::Chat(ignored) = purpose {
@@ -94,8 +109,7 @@ impl Turn {
             asked.input = Input::Items(items);
         }
         let retained = if compacts { compaction::retained(&asked.input).into() } else { Arc::default() };
-        let answers = &incoming.app.answers;
-        let answered = |id: &str| answers.item(incoming.scope, id);
+        let answered = |id: &str| incoming.app.answers.item(incoming.scope, id);
         let context = Context { answered: &answered, remembered: &provenance, ..incoming.context(&model) };
         let tier = asked.service_tier.as_deref();
         incoming.log.tier(tier, context.is_priority(tier));
@@ -104,21 +118,37 @@ impl Turn {
             check_size(translated.body.len(), incoming)?;
         }
         let answers_here = matches!(purpose, Purpose::Answer);
-        let remembers = answers_here && (history.is_some() || !incoming.keeps_its_own_history());
-        let kept = remembers.then(|| remember(answers, incoming, history.as_ref(), &own, &translated));
-        let (stream, name) = (asked.stream, asked.model.as_deref().map(str::to_owned));
+        let kept = if answers_here { remember(incoming, history.as_ref(), &own, &translated) } else { None };
+        let (stream, announces, name) = (asked.stream, asked.announces, asked.model.as_deref().map(str::to_owned));
         let mut exchange = incoming.exchange(translated, model, kept);
         if !matches!(purpose, Purpose::Chat(_)) {
             exchange.call.client_headers = incoming.codex_headers();
         }
-        Ok(Self { exchange, stream, model: name, retained })
+        if asked.is_frame && incoming.is_from_codex() {
+            asked.put_turn_headers(&mut exchange.call.client_headers);
+        }
+        Ok(Self { exchange, stream, announces, model: name, retained })
+    }
+
+    /// Remembers the announced conversation, and answers with the name by which its next turn refers to it.
+    fn announced(mut self) -> Response {
+        let id = self.exchange.log.id().to_str().unwrap_or_default();
+        let id = format!("resp_{}", id.trim_start_matches("req_"));
+        let model = self.exchange.call.model.model.clone();
+        let events = frame::announced(&id, &model, unix_now().as_secs());
+        if let Some(asked) = self.exchange.asked.take() {
+            let answer = Answer { id: Some(id), items: Vec::new() };
+            asked.answered(&answer, Arc::new(Provenance::new(Arc::from(""), model)));
+        }
+        self.exchange.at_once(true, events)
     }
 }
 
 /// Returns the conversation that the request continues.
 fn recall(incoming: &Incoming, asked: &ResponsesRequest<'_>) -> Result<Option<History>, ApiError> {
     let Some(id) = asked.previous_response_id.as_deref() else { return Ok(None) };
-    let Some(history) = incoming.app.answers.history(incoming.scope, id) else {
+    let on_socket = incoming.socket.as_ref().and_then(|socket| socket.history(id));
+    let Some(history) = on_socket.or_else(|| incoming.app.answers.history(incoming.scope, id)) else {
         // OpenAI's message and code for an unknown answer, at which clients send the whole conversation.
         let id: String = id.chars().take(LONGEST_ID).collect();
         let message = format!("Previous response with id '{id}' not found.");
@@ -141,16 +171,22 @@ fn check_size(bytes: usize, incoming: &Incoming) -> Result<(), ApiError> {
     Err(ApiError::new(ErrorKind::PayloadTooLarge, message))
 }
 
-/// Creates the context for remembering the answer: the client's `own` items, with references resolved to items.
+/// Creates the context for remembering the answer: the client's `own` items, with references resolved to items. `None` if
+/// no later request of this client will refer to the answer.
 fn remember(
-    answers: &AnswerMemory,
     incoming: &Incoming,
     history: Option<&History>,
     own: &[&RawValue],
     translated: &BackendRequest,
-) -> Asked {
-    if own.last().is_some_and(|item| compaction::is_trigger(item)) {
-        return AnswerMemory::asked_apart(incoming.scope);
+) -> Option<Asked> {
+    let answers = &incoming.app.answers;
+    let is_replaced = own.last().is_some_and(|item| compaction::is_trigger(item));
+    let socket = incoming.socket.as_ref().filter(|_| incoming.keeps_its_own_history());
+    match socket {
+        Some(_) if is_replaced => return None,
+        None if history.is_none() && incoming.keeps_its_own_history() => return None,
+        None if is_replaced => return Some(answers.asked_apart(incoming.scope)),
+        _ => {}
     }
     let mut references = translated.references.iter().peekable();
     let items = own.iter().enumerate().filter_map(|(index, item)| {
@@ -160,7 +196,10 @@ fn remember(
         }
     });
     let items: Vec<&str> = items.collect();
-    answers.asked(incoming.scope, history, &translated.session_key, &items)
+    Some(match socket {
+        Some(socket) => socket.asked(history, &items),
+        None => answers.asked(incoming.scope, history, &translated.session_key, &items),
+    })
 }
 
 /// The characters of an unknown id that an error repeats.

@@ -1,6 +1,7 @@
 //! The end of requests, connections and the server.
 
 use super::*;
+use crate::server::observe::metrics::Gathered;
 
 #[tokio::test]
 async fn a_client_that_leaves_takes_its_handler_along() {
@@ -44,6 +45,42 @@ async fn shutdown_lets_streams_end_and_takes_no_new_connection() {
         assert!(answer.contains("first ") && answer.contains("last") && answer.ends_with("0\r\n\r\n"), "{answer}");
     }
     within(server.run).await.expect("an orderly end");
+}
+
+#[tokio::test]
+async fn streams_of_all_threads_end_in_good_order_or_are_dropped_with_the_run() {
+    for is_stopped in [true, false] {
+        let cores = Cores::start(3).expect("threads");
+        let server = Server::start_on(cores, ServerSettings::default(), PATIENCE).await;
+        let mut streams = Vec::new();
+        for _ in 0..6 {
+            streams.push(server.post("/v1/drip", "", "{}").await);
+            within(server.begun.notified()).await;
+        }
+        if is_stopped {
+            server.stop.send(()).expect("running");
+            let (reads, run) = (futures_util::future::join_all(streams.iter_mut().map(rest)), server.run);
+            let release = async {
+                // A stream that was not waiting yet is released by the next call.
+                while !run.is_finished() {
+                    server.release.notify_one();
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let (answers, ()) = tokio::join!(reads, within(release));
+            assert!(
+                answers.iter().all(|answer| answer.contains("last") && answer.ends_with("0\r\n\r\n")),
+                "{answers:?}"
+            );
+        } else {
+            server.run.abort();
+            for stream in &mut streams {
+                let mut text = Vec::new();
+                let _ = within(stream.read_to_end(&mut text)).await;
+                assert!(!String::from_utf8_lossy(&text).contains("last"));
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -93,7 +130,7 @@ async fn requests_are_counted_from_head_to_end() {
     let server = Server::start(ServerSettings::default()).await;
     let mut stream = server.post("/v1/drip", "", "{}").await;
     within(server.begun.notified()).await;
-    let text = || server.app.metrics.render(server.app.supplier.refresh_counts()).expect("text");
+    let text = || server.app.metrics.render(&Gathered::default()).expect("text");
     assert!(text().contains("codex_proxy_requests_in_flight 1\n"), "{}", text());
     assert!(text().contains(r#"codex_proxy_requests_total{route="/drip",status="200"} 1"#), "{}", text());
     server.release.notify_one();

@@ -26,7 +26,7 @@ use crate::credentials::store::memory::MemoryStore;
 use crate::fault::ApiError;
 use crate::models::Models;
 use crate::oauth::Client;
-use crate::platform::HttpClient;
+use crate::platform::{Cores, HttpClient};
 use crate::server::observe::RequestLog;
 use crate::server::{App, ServerSettings, api, assemble, body, listen};
 use crate::upstream;
@@ -78,6 +78,10 @@ impl Server {
     }
 
     async fn start_with_grace(settings: ServerSettings, grace: Duration) -> Self {
+        Self::start_on(Cores::single(), settings, grace).await
+    }
+
+    async fn start_on(cores: Cores, settings: ServerSettings, grace: Duration) -> Self {
         let app = app(settings);
         let (release, begun, dropped) = <(Arc<Notify>, Arc<Notify>, Arc<Notify>)>::default();
         let wait = waiting(&release, &begun, &dropped);
@@ -111,8 +115,10 @@ impl Server {
             let _ = stopped.await;
         };
         #[expect(clippy::disallowed_methods, reason = "the test waits for its end")]
-        let run =
-            tokio::spawn(listen::run(listeners, router, shutdown, grace, app.cut_off.clone(), app.capacity.clone()));
+        let (cut_off, capacity) = (app.cut_off.clone(), app.capacity.clone());
+        let run = tokio::spawn(async move {
+            listen::run(listeners, router, &cores, shutdown, grace, cut_off, capacity).await;
+        });
         Self { address, app, release, begun, dropped, stop, run }
     }
 

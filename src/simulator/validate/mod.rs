@@ -90,23 +90,23 @@ impl Rejection {
     }
 
     /// A required key is absent.
-    fn missing(path: &str) -> Self {
+    pub(super) fn missing(path: &str) -> Self {
         Self::error(Some("missing_required_parameter"), Some(path), format!("Missing required parameter: '{path}'."))
     }
 
     /// An unknown key.
-    fn unknown(path: &str) -> Self {
+    pub(super) fn unknown(path: &str) -> Self {
         Self::error(Some("unknown_parameter"), Some(path), format!("Unknown parameter: '{path}'."))
     }
 
     /// A value of the wrong JSON type; `expected` includes its article.
-    fn wrong_type(path: &str, expected: &str, value: &Value) -> Self {
+    pub(super) fn wrong_type(path: &str, expected: &str, value: &Value) -> Self {
         let message = format!("Invalid type for '{path}': expected {expected}, but got {} instead.", article(value));
         Self::error(Some("invalid_type"), Some(path), message)
     }
 
     /// A value outside its list.
-    fn unsupported(path: &str, value: &Value, supported: &[&str]) -> Self {
+    pub(super) fn unsupported(path: &str, value: &Value, supported: &[&str]) -> Self {
         let given = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let message = format!("Invalid value: '{given}'. Supported values are: {}.", enumerate(supported));
         Self::error(Some("invalid_value"), Some(path), message)

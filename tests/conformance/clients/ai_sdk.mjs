@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { APICallError, Output, generateText, jsonSchema, stepCountIs, streamText, tool } from "ai";
-import { assertWhole, baseURL, check, citySchema, collect, model, run, scenario } from "./checks.mjs";
+import { assertWhole, baseURL, check, checkShown, citySchema, collect, model, run, scenario } from "./checks.mjs";
 
 const openai = createOpenAI({ baseURL, apiKey: "any" });
 const compatible = createOpenAICompatible({
@@ -89,4 +89,5 @@ function countedTools() {
 /** Errors of a stream come out where its parts are read; the library would also print them. */
 function onError() {}
 
+checkShown("ai-sdk", "@ai-sdk/openai-compatible");
 await run();

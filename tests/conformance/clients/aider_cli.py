@@ -1,5 +1,6 @@
 """Aider, one message a run: chat, streamed and buffered. It uses no tools; it edits files from the answer's text."""
 
+import setup
 from checks import BASE_URL, MODEL, assert_whole, check, run, scenario
 from command import Run
 
@@ -35,5 +36,6 @@ def aider(*options, until=None):
 QUIET = (
     "--chat-mode=ask", "--no-git", "--yes-always", "--no-check-update", "--analytics-disable", "--no-pretty",
     "--no-show-model-warnings", "--no-detect-urls", "--no-show-release-notes", "--timeout=10")
-
+setup.written("aider", "aider", ("--message", "Hello!", *QUIET), LITELLM_LOCAL_MODEL_COST_MAP="True")
+setup.started("aider", ("--message", "Hello!", *QUIET), LITELLM_LOCAL_MODEL_COST_MAP="True")
 run()

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import Anthropic from "@anthropic-ai/sdk";
-import { assertWhole, baseURL, check, citySchema, collect, model, run, scenario } from "./checks.mjs";
+import { assertWhole, baseURL, check, checkShown, citySchema, collect, model, run, scenario } from "./checks.mjs";
 
 const root = baseURL.replace(/\/v1$/, "");
 const client = new Anthropic({ baseURL: root, apiKey: "any", maxRetries: 0 });
@@ -150,4 +150,5 @@ check("error: failure and cut in the middle", async () => {
   }
 });
 
+checkShown("node", "@anthropic-ai/sdk");
 await run();

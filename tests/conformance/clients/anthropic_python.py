@@ -6,6 +6,7 @@ import time
 import anthropic
 from pydantic import BaseModel
 
+import setup
 from checks import CITY_SCHEMA, MODEL, ROOT_URL, assert_raises, assert_whole, check, run, scenario
 
 client = anthropic.Anthropic(base_url=ROOT_URL, api_key="any", max_retries=0, timeout=30)
@@ -208,5 +209,5 @@ def failures_midway():
         error = assert_raises(anthropic.APIError, lambda: ask(scenario(name), stream=True))
         assert error.body["type"] == "error" and error.body["error"]["type"] == "api_error", error.body
 
-
+setup.shown("python", "anthropic")
 run()

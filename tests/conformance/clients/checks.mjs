@@ -7,6 +7,9 @@
  */
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { rmSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 
 export const baseURL = process.env.BASE_URL;
 export const model = process.env.MODEL;
@@ -36,6 +39,25 @@ export function scenario(name, text = "Say a few words.") {
 export function assertWhole(text) {
   const isWhole = String(text).startsWith(firstWords) && String(text).trimEnd().endsWith(lastWords);
   assert.ok(isWhole, `not a whole answer of the simulator: ${text}`);
+}
+
+/** Registers the check of the program for `name` that `codex-proxy setup` shows for `tool`, run as it stands. */
+export function checkShown(tool, name) {
+  check(`the program of \`codex-proxy setup ${tool}\`, as it stands`, () => {
+    const { BINARY: binary, PATH, HOME } = process.env;
+    const port = new URL(baseURL).port;
+    const output = execFileSync(binary, ["setup", tool, "--port", port], { encoding: "utf8" });
+    const parts = output.split(/\n\n(?=# |\/\/ )/);
+    const [part] = parts.filter((text) => text.startsWith("// hello.mjs") && text.split("\n")[0].includes(name));
+    // Node looks for packages beside the file.
+    const file = fileURLToPath(new URL(`.hello.${process.pid}.mjs`, import.meta.url));
+    try {
+      writeFileSync(file, part);
+      assertWhole(execFileSync(binary, ["run", "--port", port, "node", file], { encoding: "utf8", env: { PATH, HOME } }));
+    } finally {
+      rmSync(file, { force: true });
+    }
+  });
 }
 
 /** Everything that an async iterable yields, as an array. */

@@ -5,6 +5,7 @@ import json
 import time
 
 import relay
+import setup
 from checks import MODEL, ROOT_URL, assert_whole, check, run, scenario
 from command import Run
 
@@ -59,12 +60,17 @@ def environment(url):
         "ANTHROPIC_AUTH_TOKEN": "any",
         "ANTHROPIC_MODEL": MODEL,
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": "gpt-6-luna",
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-        "DISABLE_TELEMETRY": "1",
-        "DISABLE_AUTOUPDATER": "1",
-        "IS_SANDBOX": "1",
-        "CLAUDE_CODE_MAX_RETRIES": "1",
+        **QUIET,
     }
+
+
+QUIET = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DISABLE_AUTOUPDATER": "1",
+    "IS_SANDBOX": "1",
+    "CLAUDE_CODE_MAX_RETRIES": "1",
+}
 
 
 @check("text")
@@ -166,5 +172,6 @@ def failures_midway():
         assert session.result["is_error"], session.output.tail()
         assert any(not exchange.body.get("stream") for exchange in session.requests), session.requests
 
-
+setup.written("claude-code", "claude", ("-p", "Hello!"), **QUIET)
+setup.started("claude", ("-p", "Hello!"), **QUIET)
 run()

@@ -1,8 +1,12 @@
-"""The Codex CLI, `codex exec`: the Responses API, streamed, with custom tools and WebSocket tried first."""
+"""The Codex CLI, `codex exec`: the Responses API, streamed and over a WebSocket, with custom tools."""
 
+import contextlib
 import json
+import re
+import urllib.request
 
-from checks import BASE_URL, MODEL, assert_whole, check, run, scenario
+import setup
+from checks import BASE_URL, MODEL, ROOT_URL, assert_whole, check, run, scenario
 from command import Run
 
 CONFIG = f"""
@@ -22,23 +26,15 @@ request_max_retries = 0
 stream_max_retries = 0
 """
 
+# The same provider, asked over a WebSocket.
+OVER_SOCKET = CONFIG + "supports_websockets = true\n"
+
 # A name of a living model that the client has no entry for. It offers such a model the tools themselves; to those it knows it
 # offers one tool that runs code, which calls them.
 PLAIN_TOOLS = "gpt-6-1-sol"
 
 # The one model of the client's own list to which it offers apply_patch itself; its successor answers.
 RETIRED = "gpt-5.5"  # retired since 2026-10-14
-
-# What docs/clients.md has for a file of the client's own, but for the address.
-PROFILE = f"""
-model = "{MODEL}"
-model_provider = "codex-proxy"
-
-[model_providers.codex-proxy]
-name = "OpenAI"
-base_url = "{BASE_URL}"
-wire_api = "responses"
-"""
 
 # The one provider name by which the client leaves compaction to the backend; by any other it asks for a summary itself.
 BACKEND_COMPACTS = "OpenAI"
@@ -65,6 +61,48 @@ def tool_round():
     assert "rerouted" not in output.stdout and "flagged" not in output.stdout, output.stdout
 
 
+@check("websocket: text, and the next turn of the conversation")
+def socket_text():
+    this = Run()
+    this.write("home/config.toml", OVER_SOCKET)
+    try:
+        with _over_socket(sockets=2, turns=2):
+            first = _run(this, "Hello!", keep=True)
+            assert first.code == 0, first.tail()
+            assert_whole(_message(first))
+            second = _run(this, "resume", "--last", "And again!", keep=True)
+            assert second.code == 0, second.tail()
+            assert "And again!" in _message(second), second.tail()
+    finally:
+        this.remove()
+
+
+@check("websocket: tool round")
+def socket_tool_round():
+    with _over_socket(turns=2):
+        output = codex("Use exec_command.", PLAIN_TOOLS, OVER_SOCKET)
+        assert output.code == 0, output.tail()
+    items = [event["item"] for event in output.events() if event["type"] == "item.completed"]
+    commands = [item for item in items if item["type"] == "command_execution"]
+    assert [command["exit_code"] for command in commands] == [0], output.tail()
+    assert "exited with code 0" in _message(output), output.tail()
+    assert "rerouted" not in output.stdout and "flagged" not in output.stdout, output.stdout
+
+
+@check("websocket: 429")
+def socket_rate_limit():
+    with _over_socket(turns=1, status=429):
+        output = codex(scenario("rate_limit"), config=OVER_SOCKET)
+    _fails(output)
+
+
+@check("websocket: backend cut in the middle")
+def socket_cut_midway():
+    with _over_socket(turns=1):
+        output = codex(scenario("cut_midway"), config=OVER_SOCKET)
+    _fails(output)
+
+
 @check("custom tool round: a patch is applied")
 def custom_tool_round():
     output = codex("Use apply_patch.", RETIRED)
@@ -72,15 +110,6 @@ def custom_tool_round():
     changes = [event["item"] for event in output.events() if event.get("item", {}).get("type") == "file_change"]
     assert changes and changes[-1]["status"] == "completed", output.tail()
     assert "rerouted" not in output.stdout and "flagged" not in output.stdout, output.stdout
-    assert_whole(_message(output))
-
-
-@check("a profile of its own, as the documents have it")
-def profile():
-    this = Run()
-    this.write("home/codex-proxy.config.toml", PROFILE)
-    output = _run(this, "--profile", "codex-proxy", "Hello!")
-    assert output.code == 0, output.tail()
     assert_whole(_message(output))
 
 
@@ -119,10 +148,26 @@ def cut_midway():
     _fails(codex(scenario("cut_midway")))
 
 
-def codex(prompt, model=MODEL):
+def codex(prompt, model=MODEL, config=CONFIG):
     this = Run()
-    this.write("home/config.toml", CONFIG.replace(MODEL, model))
+    this.write("home/config.toml", config.replace(MODEL, model))
     return _run(this, prompt)
+
+
+@contextlib.contextmanager
+def _over_socket(turns, sockets=1, status=200):
+    """Fails unless the block opens so many sockets and has so many turns of this status on them, or more."""
+    names = 'route="/responses",status="101"', f'route="/responses (websocket)",status="{status}"'
+    before = [_count(name) for name in names]
+    yield
+    opened, answered = (_count(name) - count for name, count in zip(names, before))
+    assert opened >= sockets and answered >= turns, f"{opened} sockets, {answered} turns"
+
+
+def _count(labels):
+    with urllib.request.urlopen(f"{ROOT_URL}/metrics") as answer:
+        found = re.search(rf"^codex_proxy_requests_total{{{re.escape(labels)}}} (\d+)$", answer.read().decode(), re.M)
+    return int(found[1]) if found else 0
 
 
 def _run(this, *arguments, keep=False):
@@ -142,5 +187,7 @@ def _fails(output):
     assert output.code != 0, output.tail()
     assert any(event["type"] == "turn.failed" for event in output.events()), output.tail()
 
-
+PROMPT = ("exec", "--json", "--skip-git-repo-check", "Hello!")
+setup.written("codex", "codex", PROMPT, _message, ("--profile", "codex-proxy"))
+setup.started("codex", PROMPT, _message)
 run()

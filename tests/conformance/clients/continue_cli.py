@@ -3,6 +3,7 @@
 A failure in the middle of a Responses stream is not checked: Continue shows the text so far and ends well.
 """
 
+import setup
 from checks import BASE_URL, assert_whole, check, run, scenario
 from command import Run
 
@@ -43,4 +44,5 @@ OTHER_MODEL = "some-model"
 
 _checks("responses", RESPONSES_MODEL)
 _checks("chat", OTHER_MODEL)
+setup.started("continue", ("-p", "Hello!"), CONTINUE_TELEMETRY_ENABLED="0")
 run()

@@ -6,6 +6,7 @@ from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
+import setup
 from checks import MODEL, ROOT_URL, assert_raises, assert_whole, check, run, scenario
 
 
@@ -100,4 +101,5 @@ def answered(runnable, asked, message):
 PIXEL = ("data:image/png;base64,"
          "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 
+setup.shown("langchain", "langchain-anthropic")
 run()

@@ -6,6 +6,7 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
+import setup
 from checks import BASE_URL, MODEL, assert_raises, assert_whole, check, run, scenario
 
 
@@ -73,4 +74,5 @@ def _sum(chunks):
 
 _checks("chat", responses=False)
 _checks("responses", responses=True)
+setup.shown("langchain", "langchain-openai")
 run()

@@ -7,6 +7,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # no download of a price li
 import litellm
 import openai
 
+import setup
 from checks import BASE_URL, CITY_SCHEMA, MODEL, assert_raises, assert_whole, check, run, scenario
 
 TOOLS = [{"type": "function", "function": {"name": "lookup_code", "parameters": CITY_SCHEMA}}]
@@ -73,5 +74,5 @@ def failures_midway():
 def _whole(answer):
     return answer if hasattr(answer, "usage") else litellm.stream_chunk_builder(list(answer))
 
-
+setup.shown("litellm", "litellm", LITELLM_LOCAL_MODEL_COST_MAP="True")
 run()

@@ -2,6 +2,7 @@
 
 import json
 
+import setup
 from checks import BASE_URL, MODEL, assert_whole, check, run, scenario
 from command import Run
 
@@ -54,5 +55,6 @@ def llm(*options):
     this.write("home/extra-openai-models.yaml", MODELS)
     return this.execute("llm", "-m", "proxied", "--key", "any", *options, LLM_USER_PATH=this.home)
 
-
+setup.written("llm", "llm", ("Hello!",), chosen=("-m", "codex-proxy"))
+setup.started("llm", ("Hello!",))
 run()

@@ -12,6 +12,7 @@ from agents import (
 )
 from pydantic import BaseModel
 
+import setup
 from checks import BASE_URL, MODEL, assert_raises_async, assert_whole, check, run, scenario
 
 set_tracing_disabled(True)
@@ -80,4 +81,5 @@ async def _drain(agent, text):
 
 _checks("chat", OpenAIChatCompletionsModel)
 _checks("responses", OpenAIResponsesModel)
+setup.shown("openai-agents", "openai-agents")
 run()

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import OpenAI from "openai";
 import { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
-import { assertWhole, baseURL, check, citySchema, collect, model, run, scenario } from "./checks.mjs";
+import { assertWhole, baseURL, check, checkShown, citySchema, collect, model, run, scenario } from "./checks.mjs";
 
 const client = new OpenAI({ baseURL, apiKey: "any", maxRetries: 0, timeout: 30_000 });
 
@@ -147,4 +147,5 @@ function chatOutput(call) {
   return { role: "tool", tool_call_id: call.id, content: `code-4711 of ${call.function.arguments}` };
 }
 
+checkShown("node", "openai");
 await run();

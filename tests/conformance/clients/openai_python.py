@@ -6,6 +6,7 @@ import time
 import openai
 from pydantic import BaseModel
 
+import setup
 from checks import BASE_URL, CITY_SCHEMA, MODEL, assert_raises, assert_whole, check, run, scenario
 
 client = openai.OpenAI(base_url=BASE_URL, api_key="any", max_retries=0, timeout=30)
@@ -253,4 +254,5 @@ PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 
+setup.shown("python", "openai")
 run()

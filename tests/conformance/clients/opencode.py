@@ -42,9 +42,7 @@ def opencode(provider, package, prompt, until=None):
         "small_model": f"{provider}/{MODEL}",
         "provider": {provider: settings},
     })
-    switches = ("AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "DEFAULT_PLUGINS")
-    variables = {f"OPENCODE_DISABLE_{switch}": "1" for switch in switches}
-    return this.execute("opencode", "run", "--format", "json", "--print-logs", prompt, until=until, **variables)
+    return this.execute("opencode", "run", "--format", "json", "--print-logs", prompt, until=until, **QUIET)
 
 
 def said(output):
@@ -55,3 +53,7 @@ def said(output):
 
 def finishes(output):
     return [event["part"]["reason"] for event in output.events() if event["type"] == "step_finish"]
+
+
+SWITCHES = ("AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "DEFAULT_PLUGINS")
+QUIET = {f"OPENCODE_DISABLE_{switch}": "1" for switch in SWITCHES}

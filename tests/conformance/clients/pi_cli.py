@@ -1,5 +1,6 @@
 """The coding agent pi, `pi -p`: streamed, over chat and over responses."""
 
+import setup
 from checks import BASE_URL, MODEL, assert_whole, check, run, scenario
 from command import Run
 
@@ -40,4 +41,6 @@ def pi(api, prompt, *options):
 
 _checks("chat", "openai-completions")
 _checks("responses", "openai-responses")
+setup.written("pi", "pi", ("-p", "--no-session", "Hello!"), PI_OFFLINE="1")
+setup.started("pi", ("-p", "--no-session", "Hello!"), PI_OFFLINE="1")
 run()

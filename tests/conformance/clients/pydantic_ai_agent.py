@@ -7,6 +7,7 @@ from pydantic_ai.exceptions import AgentRunError, ModelHTTPError
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
+import setup
 from checks import BASE_URL, MODEL, assert_raises_async, assert_whole, check, run, scenario
 
 
@@ -65,4 +66,5 @@ async def _drain(agent, text):
 
 _checks("chat", OpenAIChatModel)
 _checks("responses", OpenAIResponsesModel)
+setup.shown("pydantic-ai", "pydantic-ai-slim")
 run()

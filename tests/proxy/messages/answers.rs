@@ -166,7 +166,7 @@ async fn silence_is_filled_with_pings_before_and_inside_a_block() {
     let settings = ServerSettings { keepalive: Duration::from_millis(40), ..ServerSettings::default() };
     let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
     for stage in [Stage::Head, Stage::Output, Stage::Middle, Stage::Terminal] {
-        proxy.next(Scenario::Stall(Duration::from_millis(220), stage));
+        proxy.next(Scenario::Stall(Duration::from_millis(800), stage));
         let mut body = asked("hi");
         body["stream"] = true.into();
         let answer = ask(&proxy, &body).await;

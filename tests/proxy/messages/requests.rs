@@ -262,6 +262,20 @@ async fn names_too_long_for_the_backend_come_back_as_they_were() {
     assert_eq!(sent["input"][2]["output"], format!("Tool loaded: {}", known[0]), "as the model knows it");
 }
 
+/// The schemas are this program's: a line of the request becomes a dozen of the backend's.
+#[tokio::test]
+async fn tools_with_a_known_schema_are_as_many_as_anybody_has() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("hi");
+    let many = |count: usize| (0..count).map(|_| json!({ "type": "memory_20250818", "name": "memory" })).collect();
+    body["tools"] = many(1000);
+    assert_eq!(ask(&proxy, &body).await.status, 200);
+    body["tools"] = many(1001);
+    let answer = ask(&proxy, &body).await;
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("'tools[1000]'"), "{}", answer.text);
+}
+
 #[tokio::test]
 async fn tools_come_and_go_in_the_middle_of_a_conversation() {
     let proxy = Proxy::start().await;
@@ -322,6 +336,22 @@ async fn stop_sequences_are_bounded_in_number_and_length() {
         assert_eq!((answer.status.as_u16(), answer.header("x-should-retry")), (400, "false"), "{}", answer.text);
         assert!(answer.json()["error"]["message"].as_str().unwrap().starts_with(field), "{}", answer.text);
     }
+}
+
+/// Each level would be read once more, and the API has none.
+#[tokio::test]
+async fn a_document_in_a_document_is_passed_on_as_it_stands_and_named() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("hi");
+    let document = |content: Value| json!({ "type": "document", "source": { "type": "content", "content": content } });
+    let inner = document(json!([{ "type": "text", "text": "B" }]));
+    body["messages"][0]["content"] = json!([document(json!([{ "type": "text", "text": "A" }, inner]))]);
+    let answer = ask(&proxy, &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let sent = proxy.last_sent()["input"][0]["content"].clone();
+    assert_eq!(sent[0]["text"], "A");
+    assert_eq!(serde_json::from_str::<Value>(sent[1]["text"].as_str().unwrap()).unwrap(), inner);
+    assert_eq!(answer.header("x-codex-proxy-ignored"), "messages[0].content[0].source.content[1], max_tokens");
 }
 
 #[tokio::test]

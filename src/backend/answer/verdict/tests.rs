@@ -81,10 +81,10 @@ fn deltas_behind_a_gap_are_kept_back_until_the_finished_text() {
     items.part_at(at).sent.add(Text::from_escaped("a"));
     assert_eq!(items.delta(&delta("\"m\"", "c", 5)), None, "the fourth is missing");
     assert_eq!(items.delta(&delta("\"m\"", "d", 6)), None);
-    assert!(!items.are_borne_out(|_| true));
+    assert!(!items.are_confirmed(|_| true));
     assert_eq!(items.finish(at, Text::from_escaped("abcd"), Finisher::Part), Verdict::Rest("bcd".into()));
     items.part_at(at).sent.add(Text::from_escaped("bcd"));
-    assert!(items.are_borne_out(|_| true) && items.sequence.lost_for_good() == 0);
+    assert!(items.are_confirmed(|_| true) && items.sequence.lost_for_good() == 0);
     assert_eq!(items.delta(&delta("\"m\"", "b", 4)), None, "late, and told already");
     // A part announced after the gap is not in doubt.
     let other = items.part(position, DeltaKind::Text, 1);

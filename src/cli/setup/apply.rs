@@ -1,0 +1,148 @@
+//! Writing a tool's settings, and taking them out again.
+//!
+//! * The file as it was is kept once beside it, as `FILE.codex-proxy-backup`: until a removal has restored it.
+//! * A link is followed, and stays one. Nothing is written into a file that is read-only, or a link to nothing.
+//! * Nothing is written unless something changes.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::cli::setup::change::{Rule, SettingsFile};
+use crate::cli::setup::edit::{self, Difference};
+use crate::files::replace::{Readers, is_read_only, replace};
+
+/// What became of a file.
+#[derive(Debug, PartialEq)]
+pub(super) enum Outcome {
+    /// Nothing had to be done. With values that were left as they are.
+    Same(Vec<Difference>),
+    /// It was written.
+    Written {
+        /// What changed.
+        differences: Vec<Difference>,
+        /// Where the file as it was is kept.
+        backup: Option<PathBuf>,
+    },
+    /// There was nothing to take out.
+    Absent,
+    /// What was added is taken out; the backup, if one with other contents is left.
+    TakenOut(Option<PathBuf>),
+    /// What was added was all there was: the file is gone.
+    Deleted,
+}
+
+/// Puts the changes of `file` into it. The error is a predicate, with the file as its subject. `is_own` tells an address of this
+/// proxy; its second argument is whether a backup says that one was written before, perhaps with another port.
+pub(super) fn write(file: &SettingsFile, is_own: impl Fn(&Value, bool) -> bool) -> Result<Outcome, String> {
+    let path = real_path(&file.path)?;
+    let found = read(&path)?;
+    let before = found.as_deref().unwrap_or(file.blank);
+    let (after, differences) = edit::merge(file.format, before, &file.changes).map_err(untouched)?;
+    if found.as_deref() == Some(after.as_str()) {
+        return Ok(Outcome::Same(differences));
+    }
+    let backup = backup_of(&path);
+    let mut kept = None;
+    if let Some(text) = &found {
+        check_writable(&path)?;
+        // One that is there is older, and as good: unless everything was taken out by hand since.
+        let has_backup = backup.exists();
+        let is_new = !edit::holds(file.format, text, &file.changes, |value| is_own(value, has_backup));
+        if is_new || !has_backup {
+            copy(&path, &backup, text)?;
+        }
+        kept = Some(backup);
+    }
+    let has_key = file.changes.iter().any(|change| change.rule == Rule::Secret);
+    let readers = if has_key { Readers::Owner } else { Readers::AsBefore };
+    replace(&path, &after, readers).map_err(|error| unwritable(&error))?;
+    Ok(Outcome::Written { differences, backup: kept })
+}
+
+/// Takes the changes of `file` out of it. The error is a predicate, with the file as its subject.
+pub(super) fn take_out(file: &SettingsFile, is_own: impl Fn(&Value, bool) -> bool) -> Result<Outcome, String> {
+    let path = real_path(&file.path)?;
+    let Some(text) = read(&path)? else { return Ok(Outcome::Absent) };
+    let backup = backup_of(&path);
+    let saved = read(&backup)?;
+    edit::check(file.format, &text).map_err(untouched)?;
+    let holds = |text: &str| edit::holds(file.format, text, &file.changes, |value| is_own(value, saved.is_some()));
+    if !holds(&text) {
+        return Ok(Outcome::Absent);
+    }
+    // One that holds the changes itself says nothing of how it was before them.
+    let original = saved.as_deref().filter(|saved| !holds(saved));
+    let after = edit::take_out(file.format, &text, &file.changes, original).map_err(untouched)?;
+    check_writable(&path)?;
+    let is_all = |blank: &str| after.trim() == blank.trim();
+    if saved.is_none() && (after.trim().is_empty() || after.trim() == "{}" || is_all(file.blank)) {
+        fs::remove_file(&path).map_err(|error| unwritable(&error))?;
+        return Ok(Outcome::Deleted);
+    }
+    replace(&path, &after, Readers::AsBefore).map_err(|error| unwritable(&error))?;
+    if saved.as_deref() == Some(after.as_str()) {
+        // It has the rights that the file had before a key was in it.
+        let rights = fs::metadata(&backup).map(|metadata| metadata.permissions());
+        let restored =
+            rights.and_then(|rights| fs::set_permissions(&path, rights)).and_then(|()| fs::remove_file(&backup));
+        restored.map_err(|error| unwritable(&error))?;
+        return Ok(Outcome::TakenOut(None));
+    }
+    Ok(Outcome::TakenOut(saved.map(|_| backup)))
+}
+
+/// The file that `path` leads to.
+fn real_path(path: &Path) -> Result<PathBuf, String> {
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
+        return fs::canonicalize(path).map_err(|_| untouched("is a link to a file that is not there"));
+    }
+    Ok(path.to_owned())
+}
+
+fn read(path: &Path) -> Result<Option<String>, String> {
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => return Err(untouched("is no file")),
+        Ok(metadata) if metadata.len() > LARGEST => return Err(untouched("is larger than 16 MiB")),
+        Ok(_) | Err(_) => {}
+    }
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(untouched(format!("cannot be read: {error}"))),
+    }
+}
+
+fn check_writable(path: &Path) -> Result<(), String> {
+    if fs::metadata(path).is_ok_and(|metadata| is_read_only(&metadata)) {
+        return Err(untouched("is read-only, as a file is that another program manages"));
+    }
+    Ok(())
+}
+
+/// Keeps `text` at `backup`, as private as the file at `path`.
+fn copy(path: &Path, backup: &Path, text: &str) -> Result<(), String> {
+    let failed = |error: io::Error| untouched(format!("could not be kept as {}: {error}", backup.display()));
+    replace(backup, text, Readers::AsBefore).map_err(failed)?;
+    let rights = fs::metadata(path).map_err(failed)?.permissions();
+    fs::set_permissions(backup, rights).map_err(failed)
+}
+
+fn backup_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".codex-proxy-backup");
+    name.into()
+}
+
+fn untouched(problem: impl std::fmt::Display) -> String {
+    format!("{problem}; nothing was changed")
+}
+
+fn unwritable(error: &io::Error) -> String {
+    format!("cannot be written: {error}")
+}
+
+/// More than any settings file has.
+const LARGEST: u64 = 16 << 20;
