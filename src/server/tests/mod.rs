@@ -114,8 +114,8 @@ impl Server {
         let shutdown = async {
             let _ = stopped.await;
         };
-        #[expect(clippy::disallowed_methods, reason = "the test waits for its end")]
         let (cut_off, capacity) = (app.cut_off.clone(), app.capacity.clone());
+        #[expect(clippy::disallowed_methods, reason = "the test waits for its end")]
         let run = tokio::spawn(async move {
             listen::run(listeners, router, &cores, shutdown, grace, cut_off, capacity).await;
         });
