@@ -133,6 +133,23 @@ release-check:
 notices:
     {{ python }} scripts/release notices
 
+# Pack this machine's archive of dist/ as a Debian package, beside it (needs cargo-deb)
+deb:
+    {{ python }} scripts/release deb
+
+# Check what users install by: Dockerfile, compose file, install.sh against a release of its own, units, pages (needs hadolint, shellcheck)
+lint-packages:
+    cargo build --locked
+    {{ python }} packaging/check.py target/debug/codex-proxy
+
+# Check that every link of the documents leads somewhere
+lint-docs:
+    {{ python }} scripts/links.py
+
+# Build the book of docs/ into build/book (needs mdbook)
+book:
+    mdbook build docs
+
 # Check the workflows: actions pinned to commits, least permissions, no injection, their schema (needs zizmor and check-jsonschema)
 lint-workflows:
     zizmor --offline --no-progress --quiet .github
@@ -145,4 +162,4 @@ tools:
     python3 -m pip install --requirement .ci/requirements.txt
 
 # Everything that must be true of a commit
-ci: fmt-check lint test doc check-features check-wasm test-worker deny notices lint-workflows gates conformance
+ci: fmt-check lint test doc check-features check-wasm test-worker deny notices lint-workflows lint-packages lint-docs book gates conformance

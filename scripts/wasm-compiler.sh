@@ -4,6 +4,7 @@
 # * Where rustup cannot fetch a target, Debian's `rustc-web` stands in: a compiler packaged together with the source of
 #   its own standard library, from which the wasm32 library is built once (about half a minute) and kept in the cache.
 #   The library must come from the very version that compiles against it, hence one cached copy a version.
+# * System packages are installed where CODEX_PROXY_INSTALL_COMPILER is 1, as a check of a commit sets it, and nowhere else.
 
 readonly target=wasm32-unknown-unknown
 readonly cache="${XDG_CACHE_HOME:-$HOME/.cache}/codex-proxy"
@@ -21,7 +22,8 @@ as_root() {
 
 install_debian_compiler() {
   [ -x /usr/bin/rustc ] && compgen -G '/usr/src/rustc-*/library' >/dev/null && return
-  command -v apt-get >/dev/null || fail "run 'rustup target add $target' first"
+  [ "${CODEX_PROXY_INSTALL_COMPILER:-}" = 1 ] && command -v apt-get >/dev/null ||
+    fail "there is no compiler for $target; run: rustup target add $target"
   say "installing Debian's compiler and the source of its standard library"
   as_root apt-get update -qq
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends rustc-web rust-web-src

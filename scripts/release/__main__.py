@@ -5,6 +5,9 @@
     notices     require a licence text of everything in the binary, for every target
     tag TAG     require that a tag is the version in Cargo.toml, and that the changelog has a section on it
     notes       print that section
+    formula OWNER/NAME     print the formula for Homebrew, with the sums of dist/SHA256SUMS
+    installer OWNER/NAME   print the installation script for that repository
+    deb         pack the binary of this machine's archive as a Debian package into dist/ (needs cargo-deb)
     sums        require that dist/ has the files of every target, and write SHA256SUMS
 """
 
@@ -20,6 +23,7 @@ import time
 import archive
 import build
 import check
+import packages
 import project
 import sbom
 
@@ -93,11 +97,14 @@ COMMANDS = {
     "notices": check.the_texts,
     "tag": tag,
     "notes": lambda: print(check.changelog(project.manifest()["version"]) or "", end=""),
-    "sums": lambda: archive.write_sums(project.DIST, project.TARGETS),
+    "formula": lambda repository: print(packages.formula(repository), end=""),
+    "installer": lambda repository: print(packages.installer(repository), end=""),
+    "deb": packages.debian,
+    "sums": lambda: archive.write_sums(project.DIST, project.TARGETS, archive.debian_packages(project.TARGETS)),
 }
 
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:] or ["help"]
-    if command not in COMMANDS or len(arguments) != (command == "tag"):
+    if command not in COMMANDS or len(arguments) != (command in ("formula", "installer", "tag")):
         sys.exit(__doc__)
     COMMANDS[command](*arguments)

@@ -22,17 +22,20 @@ def require(condition, text):
         project.fail(text)
 
 
-def entries(target, packed):
-    """The files in the archive, by their names: exactly those expected, in order, with nothing of this machine on them."""
+def entries(target, packed, made):
+    """The files in the archive, by their names: exactly those expected, in order, with nothing of this machine on them.
+    `made` are the names of those that the binary writes."""
     with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as tar:
         members = tar.getmembers()
         contents = {member.name: tar.extractfile(member).read() for member in members if member.isfile()}
     folder, program = project.stem(target), project.binary_name(target)
-    names = sorted([*archive.DOCUMENTS, notices.FILE, program])
+    names = sorted([*archive.DOCUMENTS, *made, notices.FILE, program])
+    require({"completions/_codex-proxy", "man/codex-proxy.1", "man/codex-proxy-service.1"} <= set(made),
+            f"the binary writes only {sorted(made)}")
     require([member.name for member in members] == [folder, *(f"{folder}/{name}" for name in names)],
             f"the archive has {[member.name for member in members]}")
     for member in members:
-        mode = 0o755 if member.isdir() or member.name.endswith(program) else 0o644
+        mode = 0o755 if member.isdir() or member.name == f"{folder}/{program}" else 0o644
         found = (member.mode, member.uid, member.gid, member.uname, member.gname, member.mtime)
         require(found == (mode, 0, 0, "", "", project.epoch()), f"{member.name} in the archive is {found}")
     return {name.removeprefix(f"{folder}/"): content for name, content in contents.items()}
@@ -118,7 +121,9 @@ def everything(binary, compiled, target_dir):
     """Checks the archive, the bill and the sums in dist/, which were made of `binary`."""
     target = project.host()
     packed = (project.DIST / f"{project.stem(target)}.tar.gz").read_bytes()
-    files = entries(target, packed)
+    made = archive.made(binary)
+    files = entries(target, packed, made)
+    require(all(files[name] == content for name, content in made.items()), "the archive has other pages than the binary's")
     content = files[project.binary_name(target)]
     require(content == binary.read_bytes(), "the archive has another binary than the one that was built")
     the_binary(target, content, machine_folders(project.ROOT, target_dir))

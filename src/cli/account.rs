@@ -1,15 +1,15 @@
 //! The commands `login`, `logout` and `status`, with the configuration applied.
 
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader, IsTerminal as _, Write};
 
 use crate::cli::config::Config;
 use crate::cli::config::args::{Format, LoginArguments, LogoutArguments};
 use crate::cli::error::CliError;
-use crate::cli::login::{CredentialContext, LoginOptions, Method};
-use crate::cli::logout::LogoutOptions;
+use crate::cli::login::{CredentialContext, LoginOptions, Method, Seat};
+use crate::cli::logout::{LogoutOptions, ServerSeen};
 use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
 use crate::cli::status::StatusOptions;
-use crate::cli::{login, logout, status};
+use crate::cli::{health, login, logout, status, variable};
 use crate::credentials::{StoreChoice, open_store};
 use crate::ledger::LedgerPlace;
 use crate::platform::HttpClient;
@@ -25,7 +25,8 @@ pub(super) async fn log_in(
         LoginArguments { no_browser: true, .. } => Method::Paste,
         LoginArguments { .. } => Method::Browser,
     };
-    let options = LoginOptions { method, ..LoginOptions::default() };
+    let seat = Seat::of(|name| variable(name).is_some(), io::stdout().is_terminal());
+    let options = LoginOptions { method, seat, ..LoginOptions::default() };
     let input = Box::new(BufReader::new(io::stdin()));
     Ok(login::login(&options, &context(config)?, input, output).await?)
 }
@@ -36,7 +37,11 @@ pub(super) async fn log_out(
     output: &mut (dyn Write + Send),
 ) -> Result<(), CliError> {
     let imports = matches!(config.store.choice, StoreChoice::Auto | StoreChoice::Keychain);
-    let options = LogoutOptions { revoke: arguments.revoke, imports };
+    let server = match health::ask(&health::url(config)).await {
+        Ok(health) if health.mode == "live" => ServerSeen::Running,
+        Ok(_) | Err(_) => ServerSeen::Absent,
+    };
+    let options = LogoutOptions { revoke: arguments.revoke, imports, server };
     Ok(logout::logout(options, &context(config)?, output).await?)
 }
 

@@ -12,6 +12,7 @@ use crate::credentials::{AuthDocument, TokenSupplier};
 use crate::ledger::LedgerPlace;
 use crate::platform::{HttpClient, Reach, TransportSettings};
 use crate::server::listen;
+use crate::server::settings::ServerMode;
 use crate::simulator::{SimulatedLogin, Simulator, SimulatorSettings};
 use crate::upstream::Routing;
 
@@ -27,6 +28,7 @@ pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<
     config.upstream.routing = Routing::default();
     config.auth_url = running.auth_url();
     config.catalogue_cache = None;
+    config.server.mode = ServerMode::Demo;
     let login = simulator.issue_login(SimulatedLogin::default()).to_string();
     let login = AuthDocument::parse(&login).map_err(|error| CliError::Internal(error.to_string()))?;
     let client =
@@ -34,6 +36,7 @@ pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<
     let store = Arc::new(MemoryStore::new(Some(login)));
     let supplier = Arc::new(TokenSupplier::new(store, serve::issuer(&config, &client)));
     let url = serve::announce(&listeners, output)?;
+    serve::log_start(&config, &url);
     // The reader of the address may have closed the pipe; that is no reason to stop.
     let _ = output.write_all(banner(&url, config.has_key).as_bytes()).and_then(|()| output.flush());
     let ledger = LedgerPlace::Memory("demo".into());

@@ -17,8 +17,8 @@ use tokio::time::timeout;
 use crate::cli::config::Config;
 use crate::cli::error::CliError;
 use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
-use crate::cli::setup;
 use crate::cli::workspace::{Problem, Workspace};
+use crate::cli::{health, setup};
 use crate::credentials::status::AdminStatus;
 use crate::credentials::store::file::FileStore;
 use crate::credentials::{CredentialStore as _, Login, StoreChoice, TokenSupplier, open_store};
@@ -34,7 +34,7 @@ use crate::upstream::page::Asker;
 pub(super) async fn examine(config: &Config, output: &mut impl Write) -> Result<(), CliError> {
     let client = HttpClient::new(CONNECT_TIMEOUT)?;
     let supplier = TokenSupplier::new(open_store(&config.store, &config.environment), issuer(config, &client));
-    let mut findings = vec![port(config, &client).await];
+    let mut findings = vec![program(config), port(config).await];
     findings.extend(login(config, &supplier).await);
     let login = supplier.login().await.ok();
     let (reached, clock) = upstream(config, &client, login.as_ref()).await;
@@ -81,19 +81,35 @@ impl Verdict {
     }
 }
 
-async fn port(config: &Config, client: &HttpClient) -> Finding {
-    match listen::bind(&config.host, config.port, config.has_key).await {
-        Ok(_) => Verdict::Fine.about("port", format!("{} on {} is free", config.port, config.host)),
-        Err(BindError::InUse { port, .. }) if is_ours(client, port).await => {
-            Verdict::Fine.about("port", format!("codex-proxy is serving on {port}"))
-        }
-        Err(error) => Verdict::Broken.about("port", error),
-    }
+/// Tells the version, and where the options in force come from.
+fn program(config: &Config) -> Finding {
+    let file =
+        config.origins.file().map_or_else(|| "no configuration file".to_owned(), |path| path.display().to_string());
+    let variables = config.origins.variables();
+    let variables =
+        if variables.is_empty() { String::new() } else { format!(", and {} of the environment", variables.join(", ")) };
+    Verdict::Fine.about("program", format!("codex-proxy {}, with {file}{variables}", env!("CARGO_PKG_VERSION")))
 }
 
-async fn is_ours(client: &HttpClient, port: u16) -> bool {
-    let answer = ask(client, &format!("http://127.0.0.1:{port}/health")).await;
-    answer.is_ok_and(|headers| headers.contains_key("x-request-id"))
+async fn port(config: &Config) -> Finding {
+    let error = match listen::bind(&config.host, config.port, config.has_key).await {
+        Ok(_) => {
+            let text = format!("{} on {} is free; `codex-proxy` serves on it", config.port, config.host);
+            return Verdict::Fine.about("port", text);
+        }
+        Err(error) => CliError::from(error).located(&config.origins),
+    };
+    if !matches!(error, CliError::Bind { error: BindError::InUse { .. }, .. }) {
+        return Verdict::Broken.about("port", error);
+    }
+    match health::ask(&health::url(config)).await {
+        Ok(health) if health.mode == "demo" => Verdict::Doubtful.about(
+            "port",
+            format!("the demo is serving on {}, and no model answers there; stop it first", config.port),
+        ),
+        Ok(_) => Verdict::Fine.about("port", format!("codex-proxy is serving on {}", config.port)),
+        Err(_) => Verdict::Broken.about("port", error),
+    }
 }
 
 async fn login(config: &Config, supplier: &TokenSupplier) -> Vec<Finding> {

@@ -1,8 +1,10 @@
 //! Errors of commands: one line each that says what to do.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::cli::config::origins::{OptionOrigin, Origins};
 use crate::cli::login::LoginError;
 use crate::ledger::summary::LedgerError;
 use crate::platform::TransportError;
@@ -32,21 +34,29 @@ pub enum CliError {
     #[error("{option}: cannot read {}: {error}", .path.display())]
     File {
         /// The option.
-        option: &'static str,
+        option: String,
         /// The file.
         path: PathBuf,
         /// The system's error.
         error: std::io::Error,
     },
     /// No socket could be bound.
-    #[error(transparent)]
-    Bind(#[from] BindError),
+    #[error("{error}{place}")]
+    Bind {
+        /// The reason.
+        error: BindError,
+        /// The place where the host or port was set, as an appendix.
+        place: String,
+    },
     /// The login could not be created, removed or shown.
     #[error(transparent)]
     Login(#[from] LoginError),
     /// The HTTP client could not be created.
     #[error("cannot set up the HTTP client: {0}")]
     Client(#[from] TransportError),
+    /// The service's files were left alone, or its manager does not answer.
+    #[error("{0}")]
+    Service(String),
     /// The ledger cannot be read.
     #[error("cannot read the ledger {}: {error}", .path.display())]
     Ledger {
@@ -70,14 +80,39 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// Returns the exit code: 2 for an invalid command line, 1 for everything else.
+    /// Names the options of this error by the places where they were set.
+    #[must_use]
+    pub fn located(self, origins: &Origins) -> Self {
+        let set = |option: &str| match origins.of(option) {
+            Some(origin @ (OptionOrigin::Variable(_) | OptionOrigin::File(_))) => format!(" (set by {origin})"),
+            Some(OptionOrigin::Flag) | None => String::new(),
+        };
+        match self {
+            Self::Option { option, problem } => Self::Option { option: origins.name(&option), problem },
+            Self::File { option, path, error } => Self::File { option: origins.name(&option), path, error },
+            Self::Bind { error, .. } => {
+                let place = set(if matches!(error, BindError::InUse { .. }) { "port" } else { "host" });
+                Self::Bind { error, place }
+            }
+            other => other,
+        }
+    }
+
+    /// Returns the exit code: 2 for an invalid command line, 75 ("try again") for an address that this machine does not have
+    /// yet, such as that of a network that is not up, 1 for everything else.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Option { .. } => ExitCode::from(2),
+            Self::Bind { error: BindError::Refused { error, .. }, .. }
+                if error.kind() == ErrorKind::AddrNotAvailable =>
+            {
+                ExitCode::from(TRY_AGAIN)
+            }
             Self::ConfigFile { .. }
             | Self::File { .. }
-            | Self::Bind(_)
+            | Self::Bind { .. }
             | Self::Login(_)
+            | Self::Service(_)
             | Self::Client(_)
             | Self::Ledger { .. }
             | Self::Output(_)
@@ -87,3 +122,12 @@ impl CliError {
         }
     }
 }
+
+impl From<BindError> for CliError {
+    fn from(error: BindError) -> Self {
+        Self::Bind { error, place: String::new() }
+    }
+}
+
+/// `EX_TEMPFAIL` (<https://man.openbsd.org/sysexits.3>): a service manager may start the program again.
+const TRY_AGAIN: u8 = 75;

@@ -8,6 +8,7 @@ use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use qrcode::render::unicode::Dense1x2;
 use tokio::sync::mpsc;
 
 use crate::credentials::{CredentialError, CredentialStore, TokenSupplier};
@@ -49,11 +50,37 @@ pub struct LoginOptions {
     pub limit: Duration,
     /// Opens a page in the user's browser.
     pub open_browser: fn(&str) -> io::Result<()>,
+    /// The terminal that the user sits at.
+    pub seat: Seat,
+}
+
+/// What a user's terminal can do for a sign-in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seat {
+    /// Whether a browser of this machine would not be seen: no display, or a remote shell.
+    pub is_remote: bool,
+    /// Whether a picture of characters can be shown, for a phone's camera.
+    pub shows_pictures: bool,
+}
+
+impl Seat {
+    /// Looks at the process's environment through `variable`, and at whether its output is a terminal.
+    pub fn of(variable: impl Fn(&str) -> bool, is_terminal: bool) -> Self {
+        let has_display = !cfg!(target_os = "linux") || variable("DISPLAY") || variable("WAYLAND_DISPLAY");
+        let is_remote = variable("SSH_CONNECTION") || variable("SSH_TTY") || !has_display;
+        Self { is_remote, shows_pictures: is_terminal }
+    }
 }
 
 impl Default for LoginOptions {
     fn default() -> Self {
-        Self { method: Method::Browser, ports: PORTS.to_vec(), limit: LIMIT, open_browser: webbrowser::open }
+        Self {
+            method: Method::Browser,
+            ports: PORTS.to_vec(),
+            limit: LIMIT,
+            open_browser: webbrowser::open,
+            seat: Seat::default(),
+        }
     }
 }
 
@@ -101,7 +128,7 @@ pub async fn login(
         match options.method {
             Method::Browser => in_browser(options, context, output).await,
             Method::Paste => with_paste(options, context, input, output).await,
-            Method::Device => on_device(context, output).await,
+            Method::Device => on_device(options.seat, context, output).await,
         }
     };
     let code = tokio::time::timeout(options.limit, signing_in).await;
@@ -113,6 +140,10 @@ pub async fn login(
     let who = login.email.unwrap_or(login.access.account_id);
     let plan = login.plan.map(|plan| format!(" ({})", humanize::plan(&plan))).unwrap_or_default();
     writeln!(output, "✅ Signed in as {who}{plan}. The login is stored in {}.", context.store.place())?;
+    writeln!(
+        output,
+        "Next: `codex-proxy` serves on http://localhost:9879/v1; `codex-proxy doctor` checks everything."
+    )?;
     Ok(())
 }
 
@@ -134,6 +165,9 @@ async fn in_browser(
     let sign_in = SignIn::begin(callback.port())?;
     let address = sign_in.address(context.oauth.issuer(), context.oauth.originator());
     writeln!(output, "Sign in to ChatGPT in your browser. If none opens, open this address:\n\n{address}\n")?;
+    if options.seat.is_remote {
+        writeln!(output, "No browser on this machine? Ctrl-C, then: codex-proxy login --device")?;
+    }
     output.flush()?;
     let open_browser = options.open_browser;
     // In a thread of its own: a text browser's command returns only when the browser is closed.
@@ -174,7 +208,11 @@ async fn with_paste(
         answer = &mut browser => Ok(answer?),
         pasted = pasted => match pasted? {
             Some(code) => Ok(code),
-            None => Ok(browser.await?),
+            None => {
+                writeln!(output, "Nothing can be pasted here: waiting for the browser to come back.")?;
+                output.flush()?;
+                Ok(browser.await?)
+            }
         },
     }
 }
@@ -216,6 +254,7 @@ fn lines(mut input: Box<dyn BufRead + Send>) -> mpsc::Receiver<String> {
 }
 
 async fn on_device(
+    seat: Seat,
     context: &CredentialContext,
     output: &mut (dyn Write + Send),
 ) -> Result<AuthorizationCode, LoginError> {
@@ -228,8 +267,18 @@ async fn on_device(
         context.oauth.device_page(),
         device.user_code
     )?;
+    if let Some(picture) = seat.shows_pictures.then(|| picture(&context.oauth.device_page())).flatten() {
+        writeln!(output, "\nThe page, for a phone's camera:\n\n{picture}")?;
+    }
     output.flush()?;
     poll(&context.oauth, &device).await
+}
+
+/// Draws the QR code of `address`, two rows of modules a line, light on dark terminals.
+fn picture(address: &str) -> Option<String> {
+    let code = qrcode::QrCode::with_error_correction_level(address, qrcode::EcLevel::L).ok()?;
+    let mut renderer = code.render::<Dense1x2>();
+    Some(renderer.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
 }
 
 async fn poll(oauth: &Client, device: &DeviceCode) -> Result<AuthorizationCode, LoginError> {
@@ -254,3 +303,24 @@ async fn bind(ports: &[u16]) -> Result<Callback, LoginError> {
 }
 
 const LIMIT: Duration = Duration::from_secs(15 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remote_shell_and_a_terminal_are_noticed() {
+        let seat = |set: &[&str]| Seat::of(|name| set.contains(&name), false).is_remote;
+        assert!(seat(&["SSH_CONNECTION", "DISPLAY"]) && seat(&["SSH_TTY"]));
+        assert!(!seat(&["DISPLAY"]) && !seat(&["WAYLAND_DISPLAY"]));
+        assert!(Seat::of(|_| true, true).shows_pictures);
+    }
+
+    #[test]
+    fn the_picture_is_a_square_that_fits_a_terminal() {
+        let picture = picture("https://auth.openai.com/codex/device").expect("a picture");
+        let widths: Vec<_> = picture.lines().map(|line| line.chars().count()).collect();
+        assert!(widths.iter().all(|width| *width == widths[0] && *width <= 40), "{widths:?}");
+        assert_eq!(widths.len(), widths[0].div_ceil(2));
+    }
+}

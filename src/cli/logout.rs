@@ -16,6 +16,20 @@ pub struct LogoutOptions {
     pub revoke: bool,
     /// Whether the next start imports the Codex CLI's login into an empty store.
     pub imports: bool,
+    /// Whether a server of this program uses the login.
+    pub server: ServerSeen,
+}
+
+/// Whether a server of this program answered on the configured address.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ServerSeen {
+    /// Nobody was asked.
+    #[default]
+    Unknown,
+    /// It answered.
+    Running,
+    /// Nothing answered.
+    Absent,
 }
 
 /// Removes the login.
@@ -45,11 +59,7 @@ pub async fn logout(
     }
     store.delete(&lock).await?;
     writeln!(output, "✅ The login is removed from {place}.")?;
-    if store.reads_cheaply() {
-        writeln!(output, "A running codex-proxy stops using it within a few seconds.")?;
-    } else {
-        writeln!(output, "A running codex-proxy goes on using it until its access token ends; stop it too.")?;
-    }
+    writeln!(output, "{}", server_note(options.server, store.reads_cheaply()))?;
     if stays_valid {
         writeln!(output, "Its tokens stay valid at the issuer until they run out; only --revoke ends them there.")?;
     }
@@ -60,6 +70,26 @@ pub async fn logout(
         )?;
     }
     Ok(())
+}
+
+/// Says what becomes of a running server, which notices a removal in stores that are read cheaply.
+fn server_note(server: ServerSeen, notices_removal: bool) -> &'static str {
+    match (server, notices_removal) {
+        (ServerSeen::Absent, true) => {
+            "No codex-proxy answers on the configured address; one elsewhere stops using it within a few seconds."
+        }
+        (ServerSeen::Absent, false) => {
+            "No codex-proxy answers on the configured address; one elsewhere goes on using it until its token ends."
+        }
+        (ServerSeen::Unknown, true) => "A running codex-proxy stops using it within a few seconds.",
+        (ServerSeen::Running, true) => "codex-proxy is running: it stops using the login within a few seconds.",
+        (ServerSeen::Unknown, false) => {
+            "A running codex-proxy goes on using it until its access token ends; stop it too."
+        }
+        (ServerSeen::Running, false) => {
+            "codex-proxy is running: it goes on using the login until its access token ends; stop it too."
+        }
+    }
 }
 
 async fn revoke(context: &CredentialContext, document: &AuthDocument) -> Result<(), IssuerError> {

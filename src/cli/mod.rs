@@ -12,11 +12,15 @@ mod demo;
 mod doctor;
 pub mod error;
 mod hardening;
+mod health;
 mod logging;
 pub mod login;
 pub mod logout;
+mod manual;
 mod models;
+mod notify;
 mod serve;
+mod service;
 mod setup;
 pub mod status;
 mod terminal;
@@ -29,9 +33,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::error::{ContextKind, ErrorKind};
 
-use crate::cli::config::args::{Command, CommandLine, Options};
+use crate::cli::config::args::{Command, Options};
+use crate::cli::config::help::{self, Given};
+use crate::cli::config::origins::Origins;
+use crate::cli::config::variables::text;
 use crate::cli::config::{Config, config_file};
 use crate::cli::error::CliError;
 use crate::credentials::{Environment, process};
@@ -43,56 +50,56 @@ pub fn main() -> ExitCode {
     if env::args_os().nth(1).is_some_and(|first| first == process::ARGUMENT) {
         return process::answer(io::stdin(), &mut io::stdout());
     }
-    let line = match parse(env::args_os()) {
-        Ok(line) => line,
-        Err(error) if error.use_stderr() => return fail(&usage_error(&error.to_string()), ExitCode::from(2)),
+    let arguments: Vec<_> = env::args_os().collect();
+    let given = match Given::parse(&arguments) {
+        Ok(given) => given,
+        Err(error) if error.use_stderr() => return fail(&usage_error(&error), ExitCode::from(2)),
         Err(help) => return help.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
     };
-    match run(line) {
+    match run(given) {
         Ok(()) | Err(CliError::Output(_)) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string(), error.exit_code()),
     }
 }
 
-/// Parses a command line. The help of `setup` and `run` shows their own options alone: tools are set up without the others.
-fn parse(words: impl IntoIterator<Item = OsString>) -> Result<CommandLine, clap::Error> {
-    let mut command = CommandLine::command();
-    // Before it is built, a subcommand lacks the options that all have.
-    command.build();
-    for own in ["setup", "run"] {
-        command = command.mut_subcommand(own, |command| {
-            command.mut_args(|argument| {
-                let is_shared = argument.is_global_set() && !OWN_OPTIONS.contains(&argument.get_id().as_str());
-                argument.hide(is_shared)
-            })
-        });
+/// Runs a command, and names the options of its failure by the places where they were set.
+fn run(given: Given) -> Result<(), CliError> {
+    let command = given.line.command.clone().unwrap_or_default();
+    if let Command::Completions(completions) = &command {
+        let mut script = Vec::new();
+        clap_complete::generate(completions.shell, &mut help::definition(false), "codex-proxy", &mut script);
+        return Ok(io::stdout().write_all(&script)?);
     }
-    CommandLine::from_arg_matches(&command.try_get_matches_from(words)?)
+    if let Command::Manual(arguments) = &command {
+        return Ok(manual::write(&arguments.directory)?);
+    }
+    let mut origins = given.origins.clone();
+    let flags = given.flags.clone();
+    let outcome = options(given, &command, &mut origins)
+        .and_then(|(options, warnings)| run_with(command, options, &warnings, &origins, &flags));
+    outcome.map_err(|error| error.located(&origins))
 }
 
-/// The shared options that the help of `setup` and `run` shows: where the proxy is, and its key.
-const OWN_OPTIONS: [&str; 4] = ["host", "port", "api_key_file", "help"];
-
-fn run(line: CommandLine) -> Result<(), CliError> {
-    let command = line.command.clone().unwrap_or_default();
-    let mut output = io::stdout();
-    if let Command::Completions(completions) = command {
-        let mut script = Vec::new();
-        clap_complete::generate(completions.shell, &mut CommandLine::command(), "codex-proxy", &mut script);
-        return Ok(output.write_all(&script)?);
-    }
-    let (options, warnings) = options(line, &command)?;
+fn run_with(
+    command: Command,
+    options: Options,
+    warnings: &[String],
+    origins: &Origins,
+    flags: &[OsString],
+) -> Result<(), CliError> {
     let log = start_log(&options, &command)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let config = Config::resolve(options, variable)?;
-    let mut output = terminal::Escaped(output);
+    let config = Config { origins: origins.clone(), ..Config::resolve(options, variable)? };
+    let mut output = terminal::Escaped(io::stdout());
+    let is_server = matches!(command, Command::Serve);
+    let inherited = if is_server { notify::inherited_listeners()? } else { Vec::new() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut started = None;
     let outcome = runtime.block_on(async {
         match command {
-            Command::Serve => serve::serve(&config, &mut output).await,
+            Command::Serve => serve::serve(&config, inherited, &mut output).await,
             Command::Demo => demo::demo(config, &mut output).await,
             Command::Models(format) => models::list(&config, format, &mut output).await,
             Command::Usage(arguments) => usage::show(&config, arguments, &mut output),
@@ -105,7 +112,9 @@ fn run(line: CommandLine) -> Result<(), CliError> {
                 Ok(())
             }
             Command::Doctor => doctor::examine(&config, &mut output).await,
-            Command::Completions(_) => Ok(()),
+            Command::Health => health::check(&config, &mut output).await,
+            Command::Service(arguments) => service::run(&config, arguments.action, flags, &mut output).await,
+            Command::Completions(_) | Command::Manual(_) => Ok(()),
         }
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -116,23 +125,27 @@ fn run(line: CommandLine) -> Result<(), CliError> {
 
 /// Merges flags, environment and configuration file. The demo reads only a file named explicitly. Also returns warnings
 /// for the log, which does not exist yet.
-fn options(line: CommandLine, command: &Command) -> Result<(Options, Vec<String>), CliError> {
+fn options(given: Given, command: &Command, origins: &mut Origins) -> Result<(Options, Vec<String>), CliError> {
+    let line = given.line;
     let environment = Environment::from_variables(variable);
     let named = line.config.or_else(|| variable("CODEX_PROXY_CONFIG").filter(|path| !path.is_empty()).map(Into::into));
     let path = if named.is_none() && *command == Command::Demo { None } else { config_file(named, &environment) };
-    let file = path.as_deref().map(Options::from_file).transpose()?.unwrap_or_default();
+    let variables = Options::from_environment(variable, origins);
+    let file = path.as_deref().map(|path| Options::from_file(path, origins)).transpose()?.unwrap_or_default();
     let mut warnings = Vec::new();
     if !line.options.api_key.is_empty() {
         let words = "⚠️ every user of this machine can read --api-key in the process list; use --api-key-file";
         warnings.push(words.to_owned());
     }
     warnings.extend(path.filter(|_| !file.api_key.is_empty()).and_then(|path| trust::exposure(&path)));
-    Ok((line.options.or(Options::from_environment(variable)?).or(file), warnings))
+    Ok((line.options.or(variables?).or(file), warnings))
 }
 
 /// Reads a variable of the process. The home directory defaults to the user database's.
 fn variable(name: &str) -> Option<OsString> {
-    let value = env::var_os(name).filter(|value| !value.is_empty());
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+    let own = WITHOUT_FLAG.contains(&name).then(|| set(&format!("CODEX_PROXY_{name}"))).flatten();
+    let value = own.or_else(|| set(name));
     if name != "HOME" {
         return value;
     }
@@ -142,7 +155,7 @@ fn variable(name: &str) -> Option<OsString> {
 /// Short commands have an output of their own: only warnings are logged beside it.
 fn start_log(options: &Options, command: &Command) -> Result<logging::Log, CliError> {
     let usual = if matches!(command, Command::Serve | Command::Demo) { "info" } else { "warn" };
-    let production = config::layers::text("ENV", variable("ENV"))?;
+    let production = text("ENV", variable("ENV"))?;
     let production = production.is_some_and(|value| value.trim().eq_ignore_ascii_case("production"));
     logging::start(options.log_level.as_deref().unwrap_or(usual), production)
 }
@@ -156,13 +169,41 @@ fn fail(message: &str, code: ExitCode) -> ExitCode {
     code
 }
 
-/// Puts the parser's message on one line.
-fn usage_error(message: &str) -> String {
+/// Puts the parser's error on one line, in the words of the other errors.
+fn usage_error(error: &clap::Error) -> String {
+    let told = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let option = told(ContextKind::InvalidArg);
+    let option = option.split(' ').next().unwrap_or_default();
+    let value = told(ContextKind::InvalidValue);
+    let problem = match error.kind() {
+        ErrorKind::InvalidValue if !value.is_empty() => {
+            format!("{option}: {value:?} is none of {}", told(ContextKind::ValidValue))
+        }
+        ErrorKind::ValueValidation => {
+            let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+            match reason.as_str() {
+                "invalid digit found in string" | "cannot parse integer from empty string" => {
+                    format!("{option}: {value:?} is not a whole number")
+                }
+                reason => format!("{option}: {reason}"),
+            }
+        }
+        ErrorKind::MissingRequiredArgument => format!("{} is missing", told(ContextKind::InvalidArg)),
+        _ => joined(&error.to_string()),
+    };
+    format!("{problem}; see codex-proxy --help")
+}
+
+/// Joins the lines of the parser's message that say what is wrong.
+fn joined(message: &str) -> String {
     let parts = message.lines().map(str::trim);
     let parts = parts.filter(|part| !part.is_empty() && !part.starts_with("Usage:") && !part.starts_with("For more"));
     let parts: Vec<_> = parts.map(|part| part.strip_prefix("error: ").unwrap_or(part)).collect();
-    format!("{}; see codex-proxy --help", parts.join("; "))
+    parts.join("; ").replace(":; ", ": ")
 }
+
+/// Variables that are no options; each has a second name with the program's own prefix, which wins.
+const WITHOUT_FLAG: [&str; 4] = ["ACCESS_TOKEN", "ACCOUNT_ID", "ADMIN_API_KEY", "ENV"];
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::cli::config::Config;
 use crate::cli::error::CliError;
+use crate::cli::notify;
 use crate::credentials::process::DetachedRefresh;
 use crate::credentials::{TokenSupplier, open_supplier};
 use crate::ledger::{Ledger, LedgerPlace};
@@ -22,15 +23,24 @@ use crate::platform;
 use crate::platform::{Cores, HttpClient};
 use crate::server::{App, listen, router};
 
-/// Serves until a signal.
-pub(super) async fn serve(config: &Config, output: &mut impl Write) -> Result<(), CliError> {
+/// Serves until a signal, on the sockets of `inherited` if there are any, else on the configured address.
+pub(super) async fn serve(
+    config: &Config,
+    inherited: Vec<std::net::TcpListener>,
+    output: &mut impl Write,
+) -> Result<(), CliError> {
     let mut signals = Signals::new()?;
-    let listeners = listen::bind(&config.host, config.port, config.has_key).await?;
+    let listeners = if inherited.is_empty() {
+        listen::bind(&config.host, config.port, config.has_key).await?
+    } else {
+        listen::adopt(inherited, config.has_key)?
+    };
     let client = HttpClient::new(CONNECT_TIMEOUT)?;
     let mut store = config.store.clone();
     store.detached_refresh = DetachedRefresh::this_program().ok();
     let supplier = open_supplier(&store, &config.environment, issuer(config, &client)).await;
-    announce(&listeners, output)?;
+    let url = announce(&listeners, output)?;
+    log_start(config, &url);
     let ledger = config.ledger_path.clone().map(LedgerPlace::File);
     run(config, listeners, client, supplier, ledger, &mut signals).await
 }
@@ -66,12 +76,15 @@ pub(super) async fn run(
     };
     let signalled = async {
         signals.next().await;
+        notify::stopping();
+        tracing::info!("stopping: answers under way have {} s to end", GRACE.as_secs());
         let _ = stop.send(());
         signals.next().await;
     };
     tokio::select! {
         () = listen::run(listeners, router(app), &cores, stopping, GRACE, cut_off, capacity) => {}
         () = signalled => tracing::warn!("second signal: answers under way are cut off"),
+        () = notify::feed_watchdog() => {}
     }
     supplier.stop().await;
     if let Some(ledger) = ledger {
@@ -93,6 +106,19 @@ fn start_ledger(config: &Config, place: LedgerPlace, app: &App) -> Option<Ledger
 /// Creates the token issuer's client.
 pub(super) fn issuer(config: &Config, client: &HttpClient) -> Client {
     Client::new(client.clone(), &config.auth_url, &config.upstream.originator, &config.upstream.user_agent)
+}
+
+/// Logs what is in force: the base URL for clients, the version, and where options come from.
+pub(super) fn log_start(config: &Config, url: &str) {
+    let file = config.origins.file().map(|path| path.display().to_string());
+    let variables = Some(config.origins.variables().join(", ")).filter(|names| !names.is_empty());
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = file,
+        environment = variables,
+        "ready: clients use {url}/v1"
+    );
+    notify::ready(url);
 }
 
 /// Writes the server's address in a form that a client can use.

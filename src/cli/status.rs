@@ -29,18 +29,45 @@ pub struct StatusOptions {
     pub ledger: Option<LedgerPlace>,
 }
 
-/// The output of `status --json`: the admin API's fields and these.
-#[derive(Debug, Serialize)]
+/// What the command knows.
+#[derive(Debug)]
 struct Report {
-    #[serde(flatten)]
     status: AdminStatus,
     email: Option<String>,
     location: String,
     windows: Vec<UsageWindow>,
     /// When the windows were told, in Unix seconds.
     windows_observed_at: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     windows_error: Option<String>,
+}
+
+/// The output of `status --json`, as docs/credentials.md documents it. Times are RFC 3339, in UTC.
+#[derive(Debug, Serialize)]
+struct StatusJson<'a> {
+    has_credentials: bool,
+    email: Option<&'a str>,
+    account_id: Option<&'a str>,
+    user_id: Option<&'a str>,
+    plan: Option<&'a str>,
+    expires_at: Option<String>,
+    is_expired: bool,
+    needs_refresh_soon: bool,
+    store: &'a str,
+    location: &'a str,
+    windows: Vec<WindowJson<'a>>,
+    windows_observed_at: Option<String>,
+    windows_error: Option<&'a str>,
+    error: Option<&'a str>,
+}
+
+/// A usage window in `status --json`.
+#[derive(Debug, Serialize)]
+struct WindowJson<'a> {
+    name: &'a str,
+    feature: Option<&'a str>,
+    used_percent: f64,
+    window_seconds: u64,
+    resets_at: Option<String>,
 }
 
 /// Shows the login. Returns whether it works.
@@ -66,7 +93,7 @@ pub async fn status(
         windows_error,
     };
     if options.json {
-        writeln!(output, "{}", serde_json::to_string_pretty(&report).unwrap_or_default())?;
+        writeln!(output, "{}", serde_json::to_string_pretty(&report.json()).unwrap_or_default())?;
     } else {
         report.write(now, output)?;
     }
@@ -91,6 +118,33 @@ fn recorded(place: &LedgerPlace, login: Option<&Login>) -> Option<PlanLimits> {
 }
 
 impl Report {
+    fn json(&self) -> StatusJson<'_> {
+        let status = &self.status;
+        let windows = self.windows.iter().map(|window| WindowJson {
+            name: &window.name,
+            feature: window.feature.as_deref(),
+            used_percent: window.used_percent,
+            window_seconds: window.window_seconds,
+            resets_at: window.resets_at.map(humanize::rfc3339),
+        });
+        StatusJson {
+            has_credentials: status.has_credentials,
+            email: self.email.as_deref(),
+            account_id: status.account_id.as_deref(),
+            user_id: status.user_id.as_deref(),
+            plan: status.plan_type.as_deref(),
+            expires_at: status.expires_at.map(|milliseconds| humanize::rfc3339(milliseconds / 1000)),
+            is_expired: status.is_expired,
+            needs_refresh_soon: status.needs_refresh_soon,
+            store: status.store,
+            location: &self.location,
+            windows: windows.collect(),
+            windows_observed_at: self.windows_observed_at.map(humanize::rfc3339),
+            windows_error: self.windows_error.as_deref(),
+            error: status.error.as_deref(),
+        }
+    }
+
     fn write(&self, now: u64, output: &mut (dyn Write + Send)) -> std::io::Result<()> {
         let status = &self.status;
         if status.has_credentials {
@@ -135,5 +189,7 @@ pub(super) fn window_line(window: &UsageWindow, now: u64) -> String {
         return format!("{}: has begun anew", window.title());
     }
     let resets = window.resets_at.map(|at| format!(", resets {}", humanize::relative(at, now))).unwrap_or_default();
-    format!("{}: {:.0} % used{resets}", window.title(), window.used_percent)
+    // Half a percent is left out only where there is none.
+    let used = (window.used_percent * 10.0).round() / 10.0;
+    format!("{}: {used} % used{resets}", window.title())
 }

@@ -1,11 +1,79 @@
-//! Terminal output: untrusted text, such as an e-mail address or a model's name, cannot control the terminal.
+//! Terminal output: colours, widths, and untrusted text made safe.
 //!
-//! * Control characters other than line breaks are written as `\\u001b`, their escape inside JSON strings.
+//! * Colours are for terminals that take them: never with `NO_COLOR` or `TERM=dumb`, nor into a file or pipe.
+//! * Untrusted text, such as an e-mail address or a model's name, cannot control the terminal: control characters other than line breaks are written as `\\u001b`, their escape inside JSON strings.
 
 use std::io::{self, Write};
 use std::str;
 
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Color, Style};
+use tracing::Level;
+
 use crate::excerpt::is_unsafe;
+
+/// The colours of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Paint {
+    /// None.
+    Plain,
+    /// Those of every terminal.
+    Coloured,
+}
+
+impl Paint {
+    /// Returns the colours that `stream` takes.
+    pub(super) fn for_stream(stream: &impl RawStream) -> Self {
+        match AutoStream::choice(stream) {
+            ColorChoice::Never => Self::Plain,
+            ColorChoice::Auto | ColorChoice::AlwaysAnsi | ColorChoice::Always => Self::Coloured,
+        }
+    }
+
+    /// What is of little interest.
+    pub(super) fn dim(self, text: &str) -> String {
+        self.styled(Style::new().dimmed(), text)
+    }
+
+    /// What should be noticed.
+    pub(super) fn warning(self, text: &str) -> String {
+        self.styled(coloured(AnsiColor::Yellow), text)
+    }
+
+    /// The name of a level, padded.
+    pub(super) fn level(self, level: Level) -> String {
+        let colour = match level {
+            Level::ERROR => AnsiColor::Red,
+            Level::WARN => AnsiColor::Yellow,
+            Level::INFO => AnsiColor::Green,
+            Level::DEBUG => AnsiColor::Blue,
+            Level::TRACE => AnsiColor::Magenta,
+        };
+        self.styled(coloured(colour), &format!("{:5}", level.as_str()))
+    }
+
+    /// An HTTP status.
+    pub(super) fn status(self, status: u64) -> String {
+        let colour = match status {
+            0..=399 => AnsiColor::Green,
+            400..=499 => AnsiColor::Yellow,
+            _ => AnsiColor::Red,
+        };
+        self.styled(coloured(colour), &status.to_string())
+    }
+
+    fn styled(self, style: Style, text: &str) -> String {
+        match self {
+            Self::Plain => text.to_owned(),
+            Self::Coloured => format!("{style}{text}{style:#}"),
+        }
+    }
+}
+
+const fn coloured(colour: AnsiColor) -> Style {
+    Style::new().fg_color(Some(Color::Ansi(colour)))
+}
 
 /// Escapes control characters written through it.
 #[derive(Debug)]

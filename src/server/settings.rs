@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::dialect::chat::options::ReasoningFormat;
 use crate::server::guard::Guard;
 
@@ -31,6 +33,19 @@ pub struct ServerSettings {
     pub instructions: Option<Arc<str>>,
     /// Whether bodies are logged, without credentials.
     pub log_bodies: bool,
+    /// The backend that answers.
+    pub mode: ServerMode,
+}
+
+/// The backend that answers a server's requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServerMode {
+    /// ChatGPT Codex.
+    #[default]
+    Live,
+    /// The simulator: no model answers.
+    Demo,
 }
 
 impl Default for ServerSettings {
@@ -48,6 +63,7 @@ impl Default for ServerSettings {
             strict_model: false,
             instructions: None,
             log_bodies: false,
+            mode: ServerMode::Live,
         }
     }
 }

@@ -71,15 +71,21 @@ fn signing_in_looking_and_signing_out() {
 
     let status = home.run(&pointed_at(&["status"], &upstream, &issuer));
     assert!(status.status.success(), "{status:?}");
-    for words in ["Plan     Plus", "weekly: 12 % used", "5-hour: 40 % used, resets in 2 hours"] {
+    for words in ["Plan     Plus", "weekly: 12.5 % used", "5-hour: 40 % used, resets in 2 hours"] {
         assert!(text(&status.stdout).contains(words), "{words} is not in\n{}", text(&status.stdout));
     }
     let status = home.run(&pointed_at(&["status", "--json"], &upstream, &issuer));
     let json: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
-    assert_eq!((&json["planType"], &json["windows"][1]["window_seconds"]), (&"plus".into(), &18_000.into()));
+    assert_eq!((&json["plan"], &json["windows"][1]["window_seconds"]), (&"plus".into(), &18_000.into()));
+    for time in [&json["expires_at"], &json["windows"][1]["resets_at"]] {
+        assert!(time.as_str().is_some_and(|time| time.starts_with("20") && time.ends_with('Z')), "{json}");
+    }
+    let keys: Vec<_> = json.as_object().expect("an object").keys().cloned().collect();
+    assert!(keys.iter().all(|key| key.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')), "{keys:?}");
 
     let logout = home.run(&pointed_at(&["logout", "--revoke"], &upstream, &issuer));
     assert!(logout.status.success() && text(&logout.stdout).contains("is revoked"), "{logout:?}");
+    assert!(text(&logout.stdout).contains("No codex-proxy answers"), "{logout:?}");
     assert!(!home.path().join(LOGIN_FILE).exists());
     assert_eq!(simulator.counters().revoked_chains, 1);
 }
@@ -222,8 +228,13 @@ fn a_running_proxy_ends_with_its_login() {
         answer
     };
     assert!(answer().starts_with("HTTP/1.1 200 "));
-    let said = text(&home.run(&["logout"]).stdout);
-    assert!(said.contains("within a few seconds") && said.contains("the next start copies"), "{said}");
+    let port = daemon.address.port().to_string();
+    let said = text(&home.run(&["logout", "--host", "127.0.0.1", "--port", &port]).stdout);
+    assert!(
+        said.contains("codex-proxy is running: it stops using the login within a few seconds")
+            && said.contains("the next start copies"),
+        "{said}"
+    );
     let has_ended = (0..120).any(|_| {
         std::thread::sleep(Duration::from_millis(500));
         answer().starts_with("HTTP/1.1 401 ")

@@ -13,6 +13,7 @@ mod program;
 #[cfg(unix)]
 mod run;
 mod secrets;
+mod service;
 mod setup;
 mod signals;
 

@@ -44,6 +44,43 @@ fn a_variable_that_cannot_be_used_refuses_the_start() {
 }
 
 #[test]
+fn an_error_names_the_place_where_its_value_was_set() {
+    let home = Home::new();
+    let said = |variable: Option<(&str, &str)>, arguments: &[&str]| {
+        let mut command = home.command(arguments);
+        refused({
+            command.envs(variable);
+            command
+        })
+    };
+    let from_compiler = said(Some(("HOST", "x86_64-conda-linux-gnu.invalid")), &["--port", "0"]);
+    assert!(from_compiler.contains("(set by HOST (environment))"), "{from_compiler}");
+    let own = said(Some(("CODEX_PROXY_MAX_CONCURRENT", "0")), &["--port", "0"]);
+    assert!(own.starts_with("codex-proxy: CODEX_PROXY_MAX_CONCURRENT (environment): 0 would"), "{own}");
+    home.write(".config/codex-proxy/config.toml", "max-concurrent = 0\n");
+    let filed = said(None, &["--port", "0"]);
+    assert!(filed.contains("max-concurrent in ") && filed.contains("config.toml: 0 would"), "{filed}");
+    let flag = said(None, &["--port", "0", "--max-concurrent", "0"]);
+    assert!(flag.starts_with("codex-proxy: --max-concurrent: 0 would"), "{flag}");
+}
+
+#[test]
+fn a_variable_of_the_programs_own_beats_one_of_others() {
+    let home = Home::new();
+    let mut command = home.command(&["--port", "0"]);
+    command.env("HOST", "nowhere.invalid").env("CODEX_PROXY_HOST", "127.0.0.1");
+    command.env("API_KEY", "left over").env("CODEX_PROXY_API_KEY", "own").env("CODEX_PROXY_ENV", "production");
+    let daemon = Daemon::start(&mut command);
+    let ask = |key: &str| {
+        daemon.ask(&format!("GET /v1/models HTTP/1.0\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\r\n"))
+    };
+    assert!(ask("own").starts_with("HTTP/1.0 200") && ask("left over").starts_with("HTTP/1.0 401"));
+    daemon.signal("-TERM");
+    let (_, log) = daemon.end();
+    assert!(log.contains(r#""environment":"CODEX_PROXY_API_KEY, CODEX_PROXY_HOST""#), "{log}");
+}
+
+#[test]
 fn keys_come_from_a_file_or_from_standard_input() {
     let home = Home::new();
     home.write("keys", "# those of the house\n\n first \nsecond\n");

@@ -42,7 +42,7 @@ fn a_failure_is_one_line_and_exit_code_1() {
         (&["--host", "0.0.0.0", "--port", "0"], "without a key"),
         (&["--host", "no-such-host.invalid", "--port", "0"], "no-such-host.invalid"),
         (&["--config", "/no/such.toml"], "/no/such.toml"),
-        (&["--config", "~/bad.toml"], "unknown field `hots`"),
+        (&["--config", "~/bad.toml"], "unknown key `hots`; did you mean `host`?"),
         (&["--instructions-file", "/no/such.md"], "/no/such.md"),
     ] {
         let output = home.run(arguments);
@@ -58,7 +58,7 @@ fn the_usual_configuration_file_is_read_and_flags_beat_it() {
     let home = Home::new();
     home.write(".config/codex-proxy/config.toml", "default-model = \"gpt-6.1-sol\"\nmax-concurrent = 0\n");
     let output = home.run(&["models"]);
-    assert!(text(&output.stderr).contains("--max-concurrent"), "{output:?}");
+    assert!(text(&output.stderr).contains("max-concurrent in "), "{output:?}");
     assert!(home.run(&["models", "--max-concurrent", "1"]).status.success());
 }
 
@@ -151,7 +151,11 @@ fn a_retired_model_is_logged_once() {
     let lines: Vec<_> = log.lines().filter(|line| line.contains("denies this account the model")).collect();
     assert_eq!(lines.len(), 1, "{log}");
     assert!(lines[0].contains("gpt-5.5") && lines[0].contains("gpt-6-sol"), "{log}");
-    assert_eq!(log.lines().filter(|line| line.contains("answered") && line.contains("gpt-5.5")).count(), 3, "{log}");
+    assert_eq!(
+        log.lines().filter(|line| line.contains(" 200 POST ") && line.contains("gpt-5.5→gpt-6-sol")).count(),
+        3,
+        "{log}"
+    );
 }
 
 #[test]
@@ -190,9 +194,40 @@ fn in_production_every_line_of_the_log_is_a_json_object() {
     let (_, log) = daemon.end();
     let lines: Vec<serde_json::Value> =
         log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
-    let own = lines.iter().find(|line| line["span"]["request_id"] == "look-for-me").expect("the request's line");
-    assert_eq!((&own["span"]["route"], &own["span"]["status"]), (&"/models".into(), &200.into()));
-    assert!(own["span"]["duration_ms"].is_number(), "{own}");
+    let own = lines.iter().find(|line| line["request_id"] == "look-for-me").expect("the request's line");
+    assert_eq!((&own["route"], &own["path"], &own["status"]), (&"/models".into(), &"/v1/models".into(), &200.into()));
+    assert!(own["duration_ms"].is_number() && own["message"] == "answered", "{own}");
+    let started = lines.iter().find(|line| line["version"].is_string()).expect("the line of the start");
+    assert_eq!(started["version"], env!("CARGO_PKG_VERSION"));
+    assert!(lines.iter().all(|line| line["timestamp"].as_str().is_some_and(|time| time.ends_with('Z'))), "{log}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_machine_without_login_and_desktop_gets_one_warning() {
+    let daemon = Daemon::start(&mut Home::new().command(&["--port", "0"]));
+    daemon.signal("-TERM");
+    let (_, log) = daemon.end();
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains("codex-proxy login"), "{log}");
+    assert!(!log.contains("keychain") && !log.contains("🔍"), "{log}");
+}
+
+#[test]
+fn a_request_is_one_short_line_without_colours() {
+    let home = Home::new();
+    let demo = Daemon::start(&mut home.command(&["demo", "--port", "0"]));
+    let body = r#"{"model":"gpt-4o","messages":[{"role":"user","content":"Hi"}]}"#;
+    demo.chat(body).read_to_string(&mut String::new()).expect("an answer");
+    demo.ask("GET /nowhere HTTP/1.0\r\nhost: localhost\r\n\r\n");
+    demo.signal("-TERM");
+    let (_, log) = demo.end();
+    let line = |part: &str| log.lines().find(|line| line.contains(part)).unwrap_or_else(|| panic!("{part}: {log}"));
+    let answered = line(" 200 POST /v1/chat/completions gpt-4o→gpt-");
+    assert!(answered.len() < 120 && answered.contains("s→") && !answered.contains("request_id"), "{answered}");
+    assert!(line(" 404 GET other ").contains("there is no GET /nowhere"), "{log}");
+    assert!(line("ready: clients use http://127.0.0.1:").contains("version="), "{log}");
+    assert!(!log.contains('\u{1b}'), "{log}");
 }
 
 #[test]

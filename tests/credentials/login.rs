@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::support::{Log, World, read_json, token, write_private};
 use bytes::Bytes;
-use codex_proxy::cli::login::{CredentialContext, LoginError, LoginOptions, Method, login};
-use codex_proxy::cli::logout::{LogoutOptions, logout};
+use codex_proxy::cli::login::{CredentialContext, LoginError, LoginOptions, Method, Seat, login};
+use codex_proxy::cli::logout::{LogoutOptions, ServerSeen, logout};
 use codex_proxy::cli::status::{StatusOptions, status};
 use codex_proxy::credentials::status::AdminCredentials;
 use codex_proxy::credentials::store::env::EnvStore;
@@ -33,7 +33,13 @@ fn no_input() -> Box<dyn BufRead + Send> {
 }
 
 fn options(method: Method) -> LoginOptions {
-    LoginOptions { method, ports: vec![0], limit: Duration::from_secs(20), open_browser: |_| Ok(()) }
+    LoginOptions {
+        method,
+        ports: vec![0],
+        limit: Duration::from_secs(20),
+        open_browser: |_| Ok(()),
+        seat: Seat::default(),
+    }
 }
 
 /// The first address in the terminal that goes to the authorize page.
@@ -169,7 +175,9 @@ async fn logout_revokes_only_when_asked() {
     for (revoke, revoked) in [(false, 0), (true, 1)] {
         let document = world.sign_in(&world.path(), 86_400);
         let terminal = Terminal::default();
-        logout(LogoutOptions { revoke, imports: false }, &context(&world), &mut terminal.clone()).await.unwrap();
+        logout(LogoutOptions { revoke, ..LogoutOptions::default() }, &context(&world), &mut terminal.clone())
+            .await
+            .unwrap();
         assert!(!world.path().exists());
         assert_eq!(world.simulator.accepts_refresh_token(token(&document, "refresh_token")), !revoke);
         assert_eq!(world.simulator.counters().revoked_chains, revoked);
@@ -190,10 +198,17 @@ async fn logout_goes_on_where_the_issuer_is_away() {
     let store = Arc::new(FileStore::xdg(world.path()));
     let away = CredentialContext { store, oauth: crate::support::oauth("http://127.0.0.1:9") };
     let terminal = Terminal::default();
-    logout(LogoutOptions { revoke: true, imports: true }, &away, &mut terminal.clone()).await.unwrap();
+    logout(LogoutOptions { revoke: true, imports: true, server: ServerSeen::Running }, &away, &mut terminal.clone())
+        .await
+        .unwrap();
     assert!(!world.path().exists());
     let text = terminal.text();
-    assert!(text.contains("could not be revoked") && text.contains("the next start copies"), "{text}");
+    assert!(
+        text.contains("could not be revoked")
+            && text.contains("codex-proxy is running: it stops")
+            && text.contains("the next start copies"),
+        "{text}"
+    );
 }
 
 async fn shown(context: &CredentialContext, json: bool) -> (bool, String) {
@@ -217,8 +232,8 @@ async fn status_says_whose_login_and_how_long() {
     }
     let (_, text) = shown(&context(&world), true).await;
     let report: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(report["accountID"], document["tokens"]["account_id"]);
-    assert_eq!((&report["planType"], &report["isExpired"]), (&json!("plus"), &json!(false)));
+    assert_eq!(report["account_id"], document["tokens"]["account_id"]);
+    assert_eq!((&report["plan"], &report["is_expired"]), (&json!("plus"), &json!(false)));
     assert!(!text.contains(token(&document, "access_token")));
 
     world.sign_in(&world.path(), -3_700);
@@ -406,7 +421,13 @@ async fn a_login_without_a_refresh_token_is_revoked_by_its_access_token() {
     let access = token(&document, "access_token").to_owned();
     document["tokens"].as_object_mut().unwrap().remove("refresh_token");
     write_private(&world.path(), &document.to_string());
-    logout(LogoutOptions { revoke: true, imports: true }, &context(&world), &mut Terminal::default()).await.unwrap();
+    logout(
+        LogoutOptions { revoke: true, imports: true, server: ServerSeen::Running },
+        &context(&world),
+        &mut Terminal::default(),
+    )
+    .await
+    .unwrap();
     assert!(!world.simulator.accepts_access_token(&access));
     let sent = world.simulator.requests_to("/oauth/revoke").pop().unwrap().json();
     assert_eq!((&sent["token"], &sent["token_type_hint"]), (&json!(access), &json!("access_token")));
@@ -414,7 +435,13 @@ async fn a_login_without_a_refresh_token_is_revoked_by_its_access_token() {
     // What holds no token is removed all the same.
     write_private(&world.path(), r#"{"OPENAI_API_KEY": "sk-x"}"#);
     let terminal = Terminal::default();
-    logout(LogoutOptions { revoke: true, imports: true }, &context(&world), &mut terminal.clone()).await.unwrap();
+    logout(
+        LogoutOptions { revoke: true, imports: true, server: ServerSeen::Running },
+        &context(&world),
+        &mut terminal.clone(),
+    )
+    .await
+    .unwrap();
     assert!(terminal.text().contains("no token to revoke"), "{}", terminal.text());
     assert!(!world.path().exists());
     assert_eq!(world.simulator.requests_to("/oauth/revoke").len(), 1);

@@ -12,7 +12,7 @@ async fn health_says_that_it_serves_and_that_there_is_no_login() {
     assert_eq!(answer.status.as_u16(), 200);
     assert_eq!(
         answer.json(),
-        serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "credentials": "missing"})
+        serde_json::json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "mode": "live", "credentials": "missing"})
     );
 }
 

@@ -18,17 +18,17 @@ use crate::dialect::chat::options::ReasoningFormat;
 
 /// Use a ChatGPT Plus/Pro subscription from any tool that speaks the OpenAI API.
 #[derive(Debug, Parser)]
-#[command(name = "codex-proxy", version, after_help = EXAMPLES, term_width = 0)]
+#[command(name = "codex-proxy", version, after_help = EXAMPLES)]
 #[command(override_usage = "codex-proxy [OPTIONS] [COMMAND]", help_expected = true, disable_help_flag = true)]
 pub struct CommandLine {
     /// The options, before or after the command.
     #[command(flatten)]
     pub options: Options,
     /// Read options from this TOML file [env: CODEX_PROXY_CONFIG] [default: ~/.config/codex-proxy/config.toml, on Windows in %APPDATA%]
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true)]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true, help_heading = heading::GLOBAL)]
     pub config: Option<PathBuf>,
-    /// Print this help
-    #[arg(short, long, action = ArgAction::HelpShort, global = true)]
+    /// Print this help; -h prints the short one
+    #[arg(short, long, action = ArgAction::HelpShort, global = true, help_heading = heading::GLOBAL)]
     help: Option<bool>,
     /// The command; `serve` if absent.
     #[command(subcommand)]
@@ -59,8 +59,75 @@ pub enum Command {
     Run(RunArguments),
     /// Check port, login, network and clock, and say how to fix each problem
     Doctor,
+    /// Ask the running server whether it serves; the exit code tells (for health checks)
+    Health,
+    /// Run in the background from your login on: systemd, launchd or a Windows task
+    Service(ServiceArguments),
     /// Print a completion script for a shell
+    #[command(after_help = COMPLETIONS)]
     Completions(Completions),
+    /// Write the manual pages into a directory
+    #[command(hide = true)]
+    Manual(ManualArguments),
+}
+
+/// The options of `manual`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ManualArguments {
+    /// The directory
+    #[arg(value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
+    pub directory: PathBuf,
+}
+
+/// What to do with the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct ServiceArguments {
+    /// The action.
+    #[command(subcommand)]
+    pub action: ServiceAction,
+}
+
+/// An action on the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum ServiceAction {
+    /// Write the service's files; the options of the command line become the service's
+    Install(InstallArguments),
+    /// Stop the service and remove its files
+    Uninstall(UninstallArguments),
+    /// Show whether it is installed, and whether it runs
+    Status,
+    /// Show its log
+    Logs(LogsArguments),
+}
+
+/// The options of `service install`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
+pub struct InstallArguments {
+    /// Replace files that were changed by hand
+    #[arg(long)]
+    pub force: bool,
+    /// Let systemd open the port and start the service with the first request
+    #[arg(long)]
+    pub socket: bool,
+    /// Leave out what needs user namespaces, for systems that forbid them
+    #[arg(long)]
+    pub no_sandbox: bool,
+}
+
+/// The options of `service uninstall`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
+pub struct UninstallArguments {
+    /// Remove files that were changed by hand, too
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// The options of `service logs`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Args)]
+pub struct LogsArguments {
+    /// Go on with new lines as they come
+    #[arg(short, long)]
+    pub follow: bool,
 }
 
 /// The output format of a command.
@@ -153,94 +220,111 @@ pub struct Completions {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Options {
     /// Store of the login [env: CREDS_STORE] [default: auto]
-    #[arg(long, value_name = "STORE", hide_possible_values = false, global = true)]
+    #[arg(long, value_name = "STORE", hide_possible_values = false, global = true, help_heading = heading::LOGIN)]
     pub creds_store: Option<StoreChoice>,
     /// The login's file, for the stores auto, xdg and legacy [env: CREDS_PATH]
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true)]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true, help_heading = heading::LOGIN)]
     pub creds_path: Option<PathBuf>,
     /// Do not renew an imported login at once (it then shares its tokens with the tool it came from)
-    #[arg(long, global = true)]
-    pub disable_migrate_refresh: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, global = true, help_heading = heading::LOGIN)]
+    pub disable_migrate_refresh: Option<bool>,
     /// Address to listen on; localhost is both 127.0.0.1 and ::1 [env: HOST] [default: localhost]
-    #[arg(long, value_name = "HOST", global = true)]
+    #[arg(long, value_name = "HOST", global = true, help_heading = heading::SERVER)]
     pub host: Option<String>,
     /// Port to listen on; 0 means any free port [env: PORT] [default: 9879]
-    #[arg(long, value_name = "PORT", global = true)]
+    #[arg(long, value_name = "PORT", global = true, help_heading = heading::SERVER)]
     pub port: Option<u16>,
     /// Log level: off, error, warn, info, debug, trace, or a filter [env: RUST_LOG] [default: info]
-    #[arg(long, value_name = "LEVEL", global = true)]
+    #[arg(long, value_name = "LEVEL", global = true, help_heading = heading::LOG)]
     pub log_level: Option<String>,
     /// Log request and answer bodies, without credentials (they hold your conversations)
-    #[arg(long, global = true)]
-    pub log_bodies: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, global = true, help_heading = heading::LOG)]
+    pub log_bodies: Option<bool>,
     /// Key that clients must send; may be repeated. Every user of this machine can read it in the process list: prefer
     /// --api-key-file or the environment [env: API_KEY, separated by commas]
-    #[arg(long, value_name = "KEY", global = true)]
+    #[arg(long, value_name = "KEY", global = true, help_heading = heading::SERVER)]
     #[serde(deserialize_with = "crate::cli::config::value::one_or_many")]
     pub api_key: Vec<String>,
-    /// File with more keys, one per line; - is standard input [env: CODEX_PROXY_API_KEY_FILE]
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true)]
+    /// File with more keys, one per line; - is standard input
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true, help_heading = heading::SERVER)]
     pub api_key_file: Option<PathBuf>,
     /// Host name that requests may be addressed to, beside localhost; may be repeated
-    #[arg(long, value_name = "HOST", global = true)]
+    #[arg(long, value_name = "HOST", global = true, help_heading = heading::SERVER)]
     #[serde(deserialize_with = "crate::cli::config::value::one_or_many")]
     pub allow_host: Vec<String>,
     /// Origin of web pages that may call, such as https://app.example; may be repeated
-    #[arg(long, value_name = "ORIGIN", global = true)]
+    #[arg(long, value_name = "ORIGIN", global = true, help_heading = heading::SERVER)]
     #[serde(deserialize_with = "crate::cli::config::value::one_or_many")]
     pub allow_origin: Vec<String>,
     /// Model for requests that name none [env: DEFAULT_MODEL] [default: the first that the account lists]
-    #[arg(long, value_name = "MODEL", global = true)]
+    #[arg(long, value_name = "MODEL", global = true, help_heading = heading::MODELS)]
     pub default_model: Option<String>,
     /// Map the name FROM to the model TO; may be repeated
-    #[arg(long, value_name = "FROM=TO", global = true)]
+    #[arg(long, value_name = "FROM=TO", global = true, help_heading = heading::MODELS)]
     #[serde(deserialize_with = "Aliases::entries")]
     pub model_alias: Vec<Alias>,
     /// Refuse a request whose model is retired or replaced by the backend, instead of naming the model that answers
-    #[arg(long, global = true)]
-    pub strict_model: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, global = true, help_heading = heading::MODELS)]
+    pub strict_model: Option<bool>,
     /// File with the instructions to send; the client's own become a developer message [env: INSTRUCTIONS_FILE]
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true)]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true, help_heading = heading::MODELS)]
     pub instructions_file: Option<PathBuf>,
     /// Form of reasoning in chat answers [default: reasoning_content]
-    #[arg(long, value_name = "FORMAT", global = true)]
+    #[arg(long, value_name = "FORMAT", global = true, help_heading = heading::MODELS)]
     pub reasoning_format: Option<ReasoningFormat>,
     /// Do not return a chat's earlier reasoning to the model on the next turn
-    #[arg(long, global = true)]
-    pub no_reasoning_replay: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, global = true, help_heading = heading::MODELS)]
+    pub no_reasoning_replay: Option<bool>,
     /// Largest request body, such as 10MiB [default: 64MiB]
-    #[arg(long, value_name = "SIZE", global = true)]
+    #[arg(long, value_name = "SIZE", global = true, help_heading = heading::SERVER)]
     pub max_body_size: Option<ByteSize>,
     /// Most requests at the same time [default: 512]
-    #[arg(long, value_name = "COUNT", global = true)]
+    #[arg(long, value_name = "COUNT", global = true, help_heading = heading::SERVER)]
     pub max_concurrent: Option<usize>,
-    /// Threads that serve, one connection on one of them [env: CODEX_PROXY_THREADS] [default: one a processor, at most 4]
-    #[arg(long, value_name = "COUNT", global = true)]
+    /// Threads that serve, one connection on one of them [default: one a processor, at most 4]
+    #[arg(long, value_name = "COUNT", global = true, help_heading = heading::SERVER)]
     pub threads: Option<usize>,
-    /// Days that the ledger of requests is kept, without any text of them; 0 records none [env:
-    /// CODEX_PROXY_LEDGER_DAYS] [default: 90]
-    #[arg(long, value_name = "DAYS", global = true)]
+    /// Days that the ledger of requests is kept, without any text of them; 0 records none [default: 90]
+    #[arg(long, value_name = "DAYS", global = true, help_heading = heading::LEDGER)]
     pub ledger_days: Option<u32>,
     /// Address of the backend [env: CODEX_UPSTREAM_URL] [default: https://chatgpt.com/backend-api/codex, for FedRAMP workspaces https://gov.chatgpt.com/backend-api/codex]
-    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, global = true)]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, global = true, help_heading = heading::BACKEND)]
     pub upstream_url: Option<String>,
     /// Header x-openai-account-routing-override of every call, for workspaces that need one (see doctor) [env:
     /// CODEX_ACCOUNT_ROUTING_OVERRIDE]
-    #[arg(long, value_name = "ROUTE", global = true)]
+    #[arg(long, value_name = "ROUTE", global = true, help_heading = heading::BACKEND)]
     pub account_routing_override: Option<String>,
     /// Address of the token issuer [env: CODEX_AUTH_URL] [default: https://auth.openai.com]
-    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, global = true)]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, global = true, help_heading = heading::BACKEND)]
     pub auth_url: Option<String>,
     /// Name of this program in calls to the backend [env: CODEX_ORIGINATOR] [default: codex-proxy]
-    #[arg(long, value_name = "NAME", global = true)]
+    #[arg(long, value_name = "NAME", global = true, help_heading = heading::BACKEND)]
     pub originator: Option<String>,
     /// Settings of Anthropic's API that only the configuration file has.
     #[arg(skip)]
     pub messages: MessagesTable,
     /// Codex CLI version sent to the backend, which decides the models listed [env: CODEX_CLIENT_VERSION] [default:
     /// 0.169.0]
-    #[arg(long, value_name = "VERSION", global = true)]
+    #[arg(long, value_name = "VERSION", global = true, help_heading = heading::BACKEND)]
     pub client_version: Option<String>,
+}
+
+/// The headings of the options in the help.
+pub mod heading {
+    /// What every command has.
+    pub const GLOBAL: &str = "Global options";
+    /// Where the server listens, who may reach it, and how much it takes.
+    pub const SERVER: &str = "Server";
+    /// Where the login is.
+    pub const LOGIN: &str = "Login";
+    /// Models and what is made of a request for them.
+    pub const MODELS: &str = "Models";
+    /// How long the ledger of requests is kept.
+    pub const LEDGER: &str = "Ledger";
+    /// What is logged.
+    pub const LOG: &str = "Log";
+    /// The backend, and how this program calls itself there.
+    pub const BACKEND: &str = "Backend (advanced)";
 }
 
 /// The table `messages` of the configuration file.
@@ -276,4 +360,17 @@ Examples:
   codex-proxy doctor                        find out why it does not work
 
 Point a client at it with OPENAI_BASE_URL=http://localhost:9879/v1 and any API key.
-ENV=production logs one JSON object a line. ADMIN_API_KEY opens /admin/credentials.";
+Every option is also a variable: --max-body-size is CODEX_PROXY_MAX_BODY_SIZE.
+Flags beat variables, and variables beat the file.
+CODEX_PROXY_ENV=production logs one JSON object a line.
+CODEX_PROXY_ADMIN_API_KEY opens /admin/credentials.
+ACCESS_TOKEN and ACCOUNT_ID are the login of --creds-store env.
+CODEX_HOME, XDG_CONFIG_HOME, XDG_CACHE_HOME, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE
+and NO_COLOR have their usual meanings.";
+
+const COMPLETIONS: &str = "\
+Where the script goes:
+  bash        codex-proxy completions bash > ~/.local/share/bash-completion/completions/codex-proxy
+  zsh         codex-proxy completions zsh > \"${fpath[1]}/_codex-proxy\"
+  fish        codex-proxy completions fish > ~/.config/fish/completions/codex-proxy.fish
+  powershell  codex-proxy completions powershell | Out-String | Invoke-Expression    (in $PROFILE)";

@@ -3,9 +3,12 @@
 //! * Every error in an option is found here, before anything is opened or sent.
 
 pub mod args;
+pub mod help;
 mod keys;
 pub mod layers;
+pub mod origins;
 pub mod value;
+pub mod variables;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,7 +16,8 @@ use std::sync::Arc;
 
 use crate::catalogue::CatalogueFile;
 use crate::cli::config::args::Options;
-use crate::cli::config::layers::text;
+use crate::cli::config::origins::Origins;
+use crate::cli::config::variables::text;
 use crate::cli::error::CliError;
 use crate::credentials::{Environment, StoreChoice, StoreOptions};
 use crate::models::Models;
@@ -63,6 +67,8 @@ pub struct Config {
     pub ledger_days: u32,
     /// The token issuer's address.
     pub auth_url: String,
+    /// Where the options that are no defaults were set.
+    pub origins: Origins,
 }
 
 impl Config {
@@ -103,6 +109,7 @@ impl Config {
             environment,
             host,
             threads: threads(options.threads)?,
+            origins: Origins::default(),
         })
     }
 
@@ -193,7 +200,7 @@ fn store(options: &Options) -> StoreOptions {
     StoreOptions {
         choice: options.creds_store.unwrap_or_default(),
         path: options.creds_path.clone(),
-        migrate_refresh: !options.disable_migrate_refresh,
+        migrate_refresh: !options.disable_migrate_refresh.unwrap_or_default(),
         ..StoreOptions::default()
     }
 }
@@ -239,16 +246,16 @@ fn server(options: &Options, guard: Guard, environment: &Environment) -> Result<
         max_body_size: options.max_body_size.map_or(defaults.max_body_size, |size| size.0),
         max_concurrent,
         reasoning_format: options.reasoning_format.unwrap_or(defaults.reasoning_format),
-        reasoning_replay: !options.no_reasoning_replay,
-        strict_model: options.strict_model,
+        reasoning_replay: !options.no_reasoning_replay.unwrap_or_default(),
+        strict_model: options.strict_model.unwrap_or_default(),
         instructions: instructions.transpose()?,
-        log_bodies: options.log_bodies,
+        log_bodies: options.log_bodies.unwrap_or_default(),
         ..defaults
     })
 }
 
 fn instructions(path: &Path) -> Result<Arc<str>, CliError> {
-    let error = |error| CliError::File { option: "--instructions-file", path: path.to_owned(), error };
+    let error = |error| CliError::File { option: "--instructions-file".to_owned(), path: path.to_owned(), error };
     std::fs::read_to_string(path).map(Arc::from).map_err(error)
 }
 

@@ -1,43 +1,83 @@
-//! The fields of a human-readable log line: `message name=value other=value`.
+//! The fields of spans and events, as the log writes them.
 //!
-//! * Control characters of a value are escaped, so that untrusted text can neither begin a new line nor control the
-//!   terminal. JSON lines need no such care: JSON escapes them.
+//! * A field recorded twice has its last value.
+//! * Control characters of a value are escaped in a human-readable line, so that untrusted text can neither begin a new line
+//!   nor control the terminal. JSON escapes them anyway.
 
-use std::fmt::{self, Write as _};
+use std::error::Error;
+use std::fmt::{self, Debug, Write as _};
 
-use tracing::field::Field;
-use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::fmt::FormatFields;
-use tracing_subscriber::fmt::format::{self, Writer};
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
 
 use crate::excerpt::escape_into;
 
-/// Writes fields with their control characters escaped.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct EscapedFields;
+/// Fields by name, in the order in which they were recorded first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LogFields(pub(super) Map<String, Value>);
 
-impl<'w> FormatFields<'w> for EscapedFields {
-    fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
-        use tracing_subscriber::field::MakeExt as _;
-        format::debug_fn(write_field).delimited(" ").format_fields(writer, fields)
+impl LogFields {
+    /// Returns the text of a field; none if it is no text.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
     }
-}
 
-fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
-    if field.name() != "message" {
-        match writer.has_ansi_escapes() {
-            true => write!(writer, "\x1b[3m{field}\x1b[0m\x1b[2m=\x1b[0m")?,
-            false => write!(writer, "{field}=")?,
+    /// Returns the whole number of a field.
+    pub(super) fn count(&self, name: &str) -> Option<u64> {
+        self.0.get(name).and_then(Value::as_u64)
+    }
+
+    /// Returns the milliseconds of a field.
+    pub(super) fn millis(&self, name: &str) -> Option<f64> {
+        self.0.get(name).and_then(Value::as_f64)
+    }
+
+    /// Appends ` name=value` for each field but the message.
+    pub(super) fn write_pairs(&self, line: &mut String) -> fmt::Result {
+        for (name, value) in self.0.iter().filter(|(name, _)| *name != MESSAGE) {
+            write!(line, " {name}=")?;
+            match value.as_str() {
+                Some(text) => escape_into(line, text)?,
+                None => write!(line, "{value}")?,
+            }
         }
+        Ok(())
     }
-    write!(Escaping(writer), "{value:?}")
-}
 
-/// Escapes control characters written through it.
-struct Escaping<'w, 'a>(&'w mut Writer<'a>);
-
-impl fmt::Write for Escaping<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        escape_into(self.0, text)
+    fn set(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
     }
 }
+
+impl Visit for LogFields {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.set(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field, value);
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.set(field, value.to_string());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.set(field, format!("{value:?}"));
+    }
+}
+
+/// The field with an event's text.
+pub(super) const MESSAGE: &str = "message";

@@ -2,24 +2,28 @@
 //!
 //! * Any other value of `ENV` means human-readable: shells use a variable of that name for other things.
 //! * A panic is logged like any other line.
-//! * [`queue`] writes the lines to stderr, so that no task waits for it; [`fields`] keeps each on one line.
+//! * [`queue`] writes the lines to stderr, so that no task waits for it; [`lines`] makes them of [`fields`].
 
 mod fields;
+mod lines;
 mod queue;
+mod request;
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::panic;
 use std::time::Duration;
 
+use time::UtcOffset;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::error::CliError;
-use crate::cli::logging::fields::EscapedFields;
+use crate::cli::logging::lines::{LineForm, LogLines};
 use crate::cli::logging::queue::LogQueue;
+use crate::cli::terminal::Paint;
 
 /// The running log. Dropping it waits up to a second for queued lines.
 #[derive(Debug)]
@@ -34,15 +38,15 @@ impl Drop for Log {
 /// Starts the log. `filter` is a level, or directives like `info,codex_proxy=debug`.
 pub(super) fn start(filter: &str, production: bool) -> Result<Log, CliError> {
     let filter = parse(filter)?;
-    let queue = LogQueue::start(io::stderr())?;
-    // The subscriber would write its own errors to stderr directly, and panic if stderr cannot be written.
-    let builder = fmt().with_writer(queue.clone()).with_max_level(LevelFilter::TRACE).log_internal_errors(false);
-    let started = if production {
-        builder.json().flatten_event(true).with_span_list(false).finish().with(filter).try_init()
+    let form = if production {
+        LineForm::Json
     } else {
-        let coloured = io::stderr().is_terminal();
-        builder.with_target(false).with_ansi(coloured).fmt_fields(EscapedFields).finish().with(filter).try_init()
+        // Only a process of one thread may ask for it, so before the queue starts its own.
+        LineForm::Text { paint: Paint::for_stream(&io::stderr()), offset: UtcOffset::current_local_offset().ok() }
     };
+    let queue = LogQueue::start(io::stderr())?;
+    let lines = LogLines { form, queue: queue.clone() };
+    let started = Registry::default().with(lines).with(filter).try_init();
     started.map_err(|error| CliError::Internal(error.to_string()))?;
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -59,7 +63,7 @@ pub(super) fn start(filter: &str, production: bool) -> Result<Log, CliError> {
 /// Not `EnvFilter`: its filters by span and field add 0.3 MB of regular expressions.
 fn parse(text: &str) -> Result<Targets, CliError> {
     let wrong = |part: &str| CliError::Option {
-        option: "--log-level (RUST_LOG)".to_owned(),
+        option: "--log-level".to_owned(),
         problem: format!("{part:?} is none of off, error, warn, info, debug, trace, nor like codex_proxy=debug"),
     };
     let mut filter = Targets::new().with_default(LevelFilter::ERROR);

@@ -15,8 +15,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use tracing_subscriber::fmt::MakeWriter;
-
 use crate::platform::Instant;
 
 /// A sender into the queue. Clones send into the same queue.
@@ -61,7 +59,8 @@ impl LogQueue {
         }
     }
 
-    fn push(&self, line: &[u8]) {
+    /// Queues one whole line with its line break, or counts it as lost.
+    pub(super) fn push(&self, line: &[u8]) {
         let counts = &self.counts;
         let waiting = counts.waiting.fetch_add(line.len(), Ordering::Relaxed);
         let fits = waiting.saturating_add(line.len()) <= MOST_BYTES;
@@ -69,26 +68,6 @@ impl LogQueue {
             counts.waiting.fetch_sub(line.len(), Ordering::Relaxed);
             counts.lost.fetch_add(1, Ordering::Relaxed);
         }
-    }
-}
-
-impl Write for LogQueue {
-    /// Takes one whole line; a subscriber writes each event at once.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.push(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'w> MakeWriter<'w> for LogQueue {
-    type Writer = Self;
-
-    fn make_writer(&'w self) -> Self::Writer {
-        self.clone()
     }
 }
 

@@ -4,13 +4,14 @@
 //! * A store with a document, even a broken one, is left as it is.
 //! * If the store cannot be read or cannot take the copy, the source itself is used, so that a refresh is stored where
 //!   it came from.
-//! * Every step logs one line that begins with a mark: 🔍 looking, 📄 reading, 💾 writing, 🔄 renewing, ✅ done, ⚠️ a
-//!   warning, ❌ an error.
+//! * Every step logs one line that begins with a mark: 🔍 looking (at DEBUG), 📄 reading, 💾 writing, 🔄 renewing,
+//!   ✅ done, ⚠️ a warning, ❌ an error.
 
 use std::sync::Arc;
 
 use crate::credentials::document::AuthDocument;
 use crate::credentials::error::CredentialError;
+use crate::credentials::place::{Place, StoreName};
 use crate::credentials::store::CredentialStore;
 use crate::credentials::supplier::TokenSupplier;
 
@@ -26,7 +27,7 @@ pub(super) enum Outcome {
 /// Copies the first usable login of `sources` into `target` if that is empty.
 pub(super) async fn import(target: &dyn CredentialStore, sources: &[Arc<dyn CredentialStore>]) -> Outcome {
     let place = target.place();
-    tracing::info!("🔍 Checking for credentials in {place}");
+    tracing::debug!("🔍 Checking for credentials in {place}");
     let can_be_written = match target.read().await {
         Ok(Some(_)) => {
             tracing::info!("✅ Using the credentials in {place}");
@@ -99,7 +100,7 @@ const IMPORT_COST: &str = "That used up the refresh token that the Codex CLI sti
 async fn first_usable(sources: &[Arc<dyn CredentialStore>]) -> Option<(Arc<dyn CredentialStore>, AuthDocument)> {
     for source in sources {
         let place = source.place();
-        tracing::info!("🔍 Checking for credentials in {place}");
+        tracing::debug!("🔍 Checking for credentials in {place}");
         match usable(source.as_ref()).await {
             Ok(document) => {
                 tracing::info!("📄 Reading the credentials from {place}");
@@ -107,10 +108,18 @@ async fn first_usable(sources: &[Arc<dyn CredentialStore>]) -> Option<(Arc<dyn C
             }
             Err(CredentialError::Missing { .. }) => {}
             Err(error @ CredentialError::Broken { .. }) => tracing::error!("❌ {error}"),
+            Err(error) if is_out_of_reach(&place) => tracing::debug!("{error}"),
             Err(error) => tracing::warn!("⚠️ {error}"),
         }
     }
     None
+}
+
+/// Returns whether `place` is a keychain that this session cannot have: the Secret Service is on the session's bus, which
+/// machines without a desktop do not start.
+fn is_out_of_reach(place: &Place) -> bool {
+    let has_bus = cfg!(any(windows, target_os = "macos")) || std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some();
+    place.store == StoreName::Keychain && !has_bus
 }
 
 async fn usable(source: &dyn CredentialStore) -> Result<AuthDocument, CredentialError> {

@@ -23,8 +23,12 @@ pub(super) fn transport_error(error: &reqwest::Error) -> TransportError {
     if let Some(message) = gone {
         return TransportError { kind: TransportErrorKind::Interrupted, message: message.to_owned() };
     }
-    let message = causes(error).last().map_or_else(|| error.to_string(), ToString::to_string);
-    TransportError { kind: kind_of(error), message }
+    let kind = kind_of(error);
+    let message = match error.url().and_then(|url| url.host_str()) {
+        Some(host) if kind == TransportErrorKind::Dns => format!("DNS has no answer for {host}"),
+        Some(_) | None => causes(error).last().map_or_else(|| error.to_string(), ToString::to_string),
+    };
+    TransportError { kind, message }
 }
 
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {

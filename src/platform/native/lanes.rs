@@ -35,7 +35,7 @@ struct State {
 }
 
 /// One client and the counts of its calls.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lane {
     client: reqwest::Client,
     /// Calls assigned to this lane, sent or not.
@@ -110,10 +110,10 @@ impl Lanes {
     }
 
     fn make_lane(&self) -> Result<Lane, TransportError> {
-        let lane = Lane::default();
-        let counting = CountConnecting { connecting: lane.connecting.clone() };
+        let connecting = Arc::<AtomicUsize>::default();
+        let counting = CountConnecting { connecting: connecting.clone() };
         let client = (self.make)(reqwest::Client::builder().connector_layer(counting))?;
-        Ok(Lane { client, ..lane })
+        Ok(Lane { client, taken: AtomicUsize::new(0), opened: Arc::default(), connecting })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -247,9 +247,11 @@ mod tests {
     use super::*;
 
     fn lanes(most_calls: usize) -> Lanes {
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        // No provider for the whole process: only a client that is built without this configuration would need one.
         let tls = || {
-            let config = rustls::ClientConfig::builder();
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+            let config = config.expect("versions of TLS");
             config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
         };
         Lanes::new(most_calls, move |builder| {

@@ -29,7 +29,7 @@ pub enum BindError {
         port: u16,
     },
     /// The host is neither an address nor a resolvable name.
-    #[error("cannot resolve the host {host:?}: {error}; check --host")]
+    #[error("the host {host:?} is neither an address nor a name that can be resolved; check --host")]
     Unknown {
         /// The configured host.
         host: String,
@@ -61,6 +61,21 @@ pub async fn bind(host: &str, port: u16, has_key: bool) -> Result<Vec<TcpListene
             outcome => return outcome,
         }
     }
+}
+
+/// Takes over sockets that another process opened, under the same rule about keys.
+pub fn adopt(sockets: Vec<std::net::TcpListener>, has_key: bool) -> Result<Vec<TcpListener>, BindError> {
+    sockets.into_iter().map(|socket| adopt_one(socket, has_key)).collect()
+}
+
+fn adopt_one(socket: std::net::TcpListener, has_key: bool) -> Result<TcpListener, BindError> {
+    let unknown = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+    let address = socket.local_addr().map_err(|error| BindError::Refused { address: unknown, error })?;
+    if !address.ip().is_loopback() && !has_key {
+        return Err(BindError::Unprotected(address.ip()));
+    }
+    let listener = socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket));
+    listener.map_err(|error| BindError::Refused { address, error })
 }
 
 fn bind_all(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>, BindError> {
@@ -129,6 +144,17 @@ mod tests {
             assert!(matches!(error, BindError::Unprotected(_)), "{host}: {error}");
         }
         assert!(bind("0.0.0.0", 0, true).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn sockets_of_others_are_taken_over_under_the_same_rule() {
+        let socket = || std::net::TcpListener::bind("0.0.0.0:0").expect("a socket");
+        assert!(matches!(adopt(vec![socket()], false), Err(BindError::Unprotected(_))));
+        let adopted = adopt(vec![socket()], true).expect("adopted");
+        let port = adopted[0].local_addr().expect("bound").port();
+        let client = tokio::net::TcpStream::connect(("127.0.0.1", port));
+        let (client, accepted) = tokio::join!(client, adopted[0].accept());
+        assert!(client.is_ok() && accepted.is_ok());
     }
 
     #[tokio::test]

@@ -43,7 +43,7 @@ use limits::Limits;
 use crate::platform::{Cores, sleep};
 use crate::server::capacity::Capacity;
 use crate::server::cut_off::CutOff;
-pub use crate::server::listen::bind::{BindError, bind};
+pub use crate::server::listen::bind::{BindError, adopt, bind};
 
 /// Serves `router` on all of `listeners`, with the threads of `cores`, until `shutdown` is ready and the answers under way have ended. Answers still
 /// under way after `grace` are cut off.

@@ -189,11 +189,13 @@ impl RequestLog {
 
     fn begin(app: &Arc<App>, request: &Request) -> Self {
         let id = request_id(request.headers());
-        let route = route(request);
+        let path = request.extensions().get::<MatchedPath>().map_or(UNKNOWN_PATH, MatchedPath::as_str);
+        let route = route(path, request);
         let span = tracing::info_span!(
             "request",
             request_id = id.to_str().unwrap_or_default(),
             method = %Excerpt::of(request.method().as_str()),
+            path,
             route = &*route,
             model_asked = field::Empty,
             model = field::Empty,
@@ -344,15 +346,19 @@ pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// Returns the route's pattern without `/v1`, so that both spellings count as one, and whether it is a turn of a WebSocket.
-fn route(request: &Request) -> Arc<str> {
-    let path = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str);
+/// Returns the route of the pattern `path` without `/v1`, so that both spellings count as one, and whether it is a turn of a
+/// WebSocket.
+fn route(path: &str, request: &Request) -> Arc<str> {
     let path = path.strip_prefix("/v1").unwrap_or(path);
     let is_turn = request.extensions().get::<OverSocket>().is_some();
     if is_turn { format!("{path} (websocket)").into() } else { path.into() }
 }
 
-const ANSWERED: &str = "answered";
-const CLIENT_LEFT: &str = "client left";
+/// The message of a request's last log line whose answer was sent whole.
+pub const ANSWERED: &str = "answered";
+/// The message of a request's last log line whose client left before the end of its answer.
+pub const CLIENT_LEFT: &str = "client left";
+/// Stands for the paths that are no route.
+const UNKNOWN_PATH: &str = "other";
 
 static SERIAL: AtomicU32 = AtomicU32::new(0);

@@ -32,8 +32,8 @@ pub(super) const RECIPES: &[Tool] = &[
     recipe("shell-gpt", "ShellGPT", &[SHELL_GPT], nothing),
     recipe("opencommit", "OpenCommit", &[OPENCOMMIT], nothing),
     recipe("open-webui", "Open WebUI", &[OPEN_WEBUI], |_| {
-        "In a container the address is http://host.docker.internal:PORT/v1, and the proxy has to allow that name: see the README \
-         on Docker."
+        "In a container the address is http://host.docker.internal:PORT/v1, and the proxy has to allow that name: see \
+         docs/deployment.md."
             .to_owned()
     }),
     recipe("litellm-proxy", "LiteLLM's proxy", &[LITELLM_PROXY], nothing),

@@ -1,0 +1,139 @@
+//! The lines of the log: one JSON object each, or text for a person.
+//!
+//! * In JSON every field stands at the top level, those of the spans around an event too; the event's own win.
+//! * For a person a request is one short line, written by [`request`](super::request), with the time of day. Lines about a
+//!   request that is still under way end in its id.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::{LookupSpan, Scope};
+
+use crate::cli::logging::fields::{LogFields, MESSAGE};
+use crate::cli::logging::queue::LogQueue;
+use crate::cli::logging::request;
+use crate::cli::terminal::Paint;
+use crate::excerpt::escape_into;
+use crate::platform::unix_now;
+
+/// The form of a line.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum LineForm {
+    /// One JSON object.
+    Json,
+    /// Text, with the time in this offset from UTC.
+    Text {
+        /// The colours.
+        paint: Paint,
+        /// The offset of the time of day; UTC, marked by a `Z`, where it is not known.
+        offset: Option<UtcOffset>,
+    },
+}
+
+/// Writes each event as a line into a queue.
+#[derive(Debug)]
+pub(super) struct LogLines {
+    pub(super) form: LineForm,
+    pub(super) queue: LogQueue,
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLines {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let mut fields = LogFields::default();
+        attributes.record(&mut fields);
+        span.extensions_mut().insert(fields);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        if let Some(fields) = span.extensions_mut().get_mut::<LogFields>() {
+            values.record(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut own = LogFields::default();
+        event.record(&mut own);
+        let mut around = LogFields::default();
+        for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
+            if let Some(fields) = span.extensions().get::<LogFields>() {
+                around.0.extend(fields.0.clone());
+            }
+        }
+        let level = *event.metadata().level();
+        let line = match self.form {
+            LineForm::Json => json(level, event.metadata().target(), own, around),
+            LineForm::Text { paint, offset } => text(level, paint, &clock(offset), &own, &around),
+        };
+        self.queue.push(line.as_bytes());
+    }
+}
+
+fn json(level: Level, target: &str, mut own: LogFields, around: LogFields) -> String {
+    let message = own.0.shift_remove(MESSAGE).unwrap_or_default();
+    let time = now().format(&Rfc3339).unwrap_or_default();
+    let mut line = Map::new();
+    line.insert("timestamp".to_owned(), time.into());
+    line.insert("level".to_owned(), level.as_str().into());
+    line.insert(MESSAGE.to_owned(), message);
+    line.insert("target".to_owned(), target.into());
+    for (name, value) in around.0.into_iter().chain(own.0) {
+        // A field by one of the four names above would hide it.
+        let name = if HEAD.contains(&name.as_str()) { format!("field_{name}") } else { name };
+        line.insert(name, value);
+    }
+    format!("{}\n", Value::from(line))
+}
+
+fn text(level: Level, paint: Paint, clock: &str, own: &LogFields, around: &LogFields) -> String {
+    let mut line = String::new();
+    let message = own.text(MESSAGE).unwrap_or_default();
+    // Writing to a text cannot fail.
+    let _ = match request::summary(paint, message, around) {
+        Some(summary) => write!(line, "{} {summary}", paint.dim(clock)),
+        None => event(&mut line, level, paint, clock, message, own, around),
+    };
+    line.push('\n');
+    line
+}
+
+fn event(
+    line: &mut String,
+    level: Level,
+    paint: Paint,
+    clock: &str,
+    message: &str,
+    own: &LogFields,
+    around: &LogFields,
+) -> std::fmt::Result {
+    write!(line, "{} {} ", paint.dim(clock), paint.level(level))?;
+    escape_into(line, message)?;
+    own.write_pairs(line)?;
+    match around.text("request_id") {
+        Some(id) => {
+            line.push_str(" request_id=");
+            escape_into(line, id)
+        }
+        None => around.write_pairs(line),
+    }
+}
+
+fn clock(offset: Option<UtcOffset>) -> String {
+    let now = now().to_offset(offset.unwrap_or(UtcOffset::UTC));
+    let mark = if offset.is_some() { "" } else { "Z" };
+    format!("{:02}:{:02}:{:02}{mark}", now.hour(), now.minute(), now.second())
+}
+
+fn now() -> OffsetDateTime {
+    let nanoseconds = i128::try_from(unix_now().as_micros()).unwrap_or_default().saturating_mul(1000);
+    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+const HEAD: [&str; 4] = ["timestamp", "level", MESSAGE, "target"];

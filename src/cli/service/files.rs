@@ -1,0 +1,95 @@
+//! The files of a service: written whole, and never over a change of the user's.
+
+use std::fs;
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::cli::service::stamp::{is_untouched, stamped};
+
+/// A file of the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ServiceFile {
+    pub(super) path: PathBuf,
+    /// The text with its sum.
+    text: String,
+    encoding: TextEncoding,
+}
+
+/// The bytes of a file's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TextEncoding {
+    /// UTF-8.
+    Utf8,
+    /// UTF-16, little-endian, with its mark: what the task scheduler of Windows reads.
+    Utf16,
+}
+
+/// What is at a file's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing.
+    Nothing,
+    /// The very text.
+    Same,
+    /// A text of other options or another version, unchanged since.
+    Untouched,
+    /// A text that somebody wrote or changed.
+    Changed,
+}
+
+impl ServiceFile {
+    /// Makes a file of a rendered text.
+    pub(super) fn new(path: PathBuf, text: &str, encoding: TextEncoding) -> Self {
+        Self { path, text: stamped(text), encoding }
+    }
+
+    /// Returns what is at the file's place.
+    pub(super) fn found(&self) -> io::Result<Found> {
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(error) => return Err(error),
+        };
+        let text = self.encoding.decode(&bytes);
+        Ok(match text {
+            Some(text) if text == self.text => Found::Same,
+            Some(text) if is_untouched(&text) => Found::Untouched,
+            Some(_) | None => Found::Changed,
+        })
+    }
+
+    /// Writes the file beside its place and moves it there. It is its user's alone.
+    pub(super) fn write(&self) -> io::Result<()> {
+        let directory = self.path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(directory)?;
+        let mut temporary = tempfile::NamedTempFile::new_in(directory)?;
+        temporary.write_all(&self.encoding.encode(&self.text))?;
+        temporary.as_file().sync_all()?;
+        temporary.persist(&self.path).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    /// Removes the file.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        fs::remove_file(&self.path)
+    }
+}
+
+impl TextEncoding {
+    fn encode(self, text: &str) -> Vec<u8> {
+        match self {
+            Self::Utf8 => text.as_bytes().to_vec(),
+            Self::Utf16 => "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect(),
+        }
+    }
+
+    fn decode(self, bytes: &[u8]) -> Option<String> {
+        match self {
+            Self::Utf8 => String::from_utf8(bytes.to_vec()).ok(),
+            Self::Utf16 => {
+                let units: Vec<_> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+                Some(String::from_utf16(&units).ok()?.trim_start_matches('\u{feff}').to_owned())
+            }
+        }
+    }
+}

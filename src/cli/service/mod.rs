@@ -1,0 +1,218 @@
+//! `service`: runs the proxy in the background from the user's login on, without root.
+//!
+//! * `install` writes the files and says what starts the service; a second time it changes nothing.
+//! * A file that somebody changed is neither replaced nor removed without `--force`.
+//! * The files are rendered from one [`definition`]: units of [`systemd`], an agent of [`launchd`], a [`task`] of Windows.
+
+mod definition;
+mod files;
+mod launchd;
+mod manager;
+mod stamp;
+mod systemd;
+mod task;
+#[cfg(test)]
+mod tests;
+mod xml;
+
+use std::env;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+
+use crate::cli::config::Config;
+use crate::cli::config::args::{InstallArguments, LogsArguments, ServiceAction, UninstallArguments};
+use crate::cli::error::CliError;
+use crate::cli::service::definition::ServiceDefinition;
+use crate::cli::service::files::{Found, ServiceFile};
+use crate::cli::service::manager::ServiceManager;
+use crate::cli::{health, variable};
+use crate::files::private;
+
+/// Does `action`. `flags` are the options of the command line, which become the service's.
+pub(super) async fn run(
+    config: &Config,
+    action: ServiceAction,
+    flags: &[OsString],
+    output: &mut impl Write,
+) -> Result<(), CliError> {
+    match action {
+        ServiceAction::Install(arguments) => install(config, arguments, flags, output),
+        ServiceAction::Uninstall(arguments) => uninstall(config, arguments, output),
+        ServiceAction::Status => status(config, output).await,
+        ServiceAction::Logs(arguments) => logs(config, arguments, output),
+    }
+}
+
+fn install(
+    config: &Config,
+    arguments: InstallArguments,
+    flags: &[OsString],
+    output: &mut impl Write,
+) -> Result<(), CliError> {
+    let manager = ServiceManager::of_this_system();
+    let program = env::current_exe()?;
+    let arguments = InstallArguments { no_sandbox: arguments.no_sandbox || lacks_namespaces(), ..arguments };
+    let definition = ServiceDefinition::new(config, arguments, flags, &program, variable)?;
+    let files = placed(manager, config, &definition)?;
+    let states = files.iter().map(ServiceFile::found).collect::<Result<Vec<_>, _>>()?;
+    if let Some((file, _)) = files.iter().zip(&states).find(|(_, state)| **state == Found::Changed && !arguments.force)
+    {
+        return Err(changed(&file.path, "nothing was written; --force replaces it"));
+    }
+    for (file, state) in files.iter().zip(&states) {
+        let path = file.path.display();
+        if *state == Found::Same {
+            writeln!(output, "unchanged: {path}")?;
+        } else {
+            file.write()?;
+            writeln!(output, "wrote: {path}")?;
+        }
+    }
+    if manager == ServiceManager::Systemd
+        && let Some(ledger) = config.environment.own_state_directory()
+    {
+        // What the unit lets the service write has to be there when it starts. `StateDirectory=` is another place before systemd
+        // 254 (https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#RuntimeDirectory=).
+        private::create_directory(&ledger)?;
+    }
+    advise(config, manager, &definition, &files, &states, output)
+}
+
+/// Says what to do next.
+fn advise(
+    config: &Config,
+    manager: ServiceManager,
+    definition: &ServiceDefinition,
+    files: &[ServiceFile],
+    states: &[Found],
+    output: &mut impl Write,
+) -> Result<(), CliError> {
+    let program = Path::new(&definition.program);
+    writeln!(output, "The service runs {}; install again if that file moves.", program.display())?;
+    if program.components().any(|part| part.as_os_str() == "target") {
+        writeln!(output, "⚠️ That looks like a build directory; copy the program to ~/.local/bin first.")?;
+    }
+    let variables = config.origins.variables();
+    if !variables.is_empty() {
+        let names = variables.join(", ");
+        writeln!(output, "⚠️ Variables of this shell are not the service's: {names}. Give flags, or use config.toml.")?;
+    }
+    if manager == ServiceManager::Systemd && !definition.has_sandbox {
+        writeln!(output, "⚠️ This unit goes without user namespaces, which hide files and devices from the service.")?;
+    }
+    let is_new = states.first() == Some(&Found::Nothing);
+    let steps = if is_new { manager.starting(files) } else { manager.restarting() };
+    writeln!(output, "\n{}:", if is_new { "Start it, now and at each login" } else { "Apply it" })?;
+    for step in &steps {
+        writeln!(output, "  {}", manager::typed(step))?;
+    }
+    if manager == ServiceManager::Systemd {
+        writeln!(output, "\nIt ends with your last session. To start it with the machine: loginctl enable-linger")?;
+    }
+    writeln!(output, "Then: codex-proxy service status, codex-proxy service logs")?;
+    Ok(())
+}
+
+fn uninstall(config: &Config, arguments: UninstallArguments, output: &mut impl Write) -> Result<(), CliError> {
+    let manager = ServiceManager::of_this_system();
+    let files = everything(manager, config)?;
+    let mut present = Vec::new();
+    for file in files {
+        match file.found()? {
+            Found::Nothing => {}
+            Found::Changed if !arguments.force => {
+                return Err(changed(&file.path, "nothing was removed; --force removes it"));
+            }
+            Found::Same | Found::Untouched | Found::Changed => present.push(file),
+        }
+    }
+    if present.is_empty() {
+        writeln!(output, "There is no service of codex-proxy.")?;
+        return Ok(());
+    }
+    for step in manager.stopping(&present) {
+        if let Err(problem) = manager::run(&step, true) {
+            writeln!(output, "⚠️ {problem}; a service that runs goes on until it is stopped.")?;
+        }
+    }
+    let drop_ins = manager::drop_ins(&present);
+    for file in &present {
+        file.remove()?;
+        writeln!(output, "removed: {}", file.path.display())?;
+    }
+    if let Some(step) = manager.forgetting() {
+        // Without the manager there is nothing to forget.
+        let _ = manager::run(&step, true);
+    }
+    if let Some(directory) = drop_ins {
+        writeln!(output, "Your own changes stay in {}.", directory.display())?;
+    }
+    writeln!(output, "The login and the configuration stay: codex-proxy logout removes the login.")?;
+    Ok(())
+}
+
+async fn status(config: &Config, output: &mut impl Write) -> Result<(), CliError> {
+    let manager = ServiceManager::of_this_system();
+    let mut is_installed = false;
+    for file in everything(manager, config)? {
+        let path = file.path.display();
+        match file.found()? {
+            Found::Nothing => continue,
+            Found::Changed => writeln!(output, "installed: {path} (changed by hand)")?,
+            Found::Same | Found::Untouched => writeln!(output, "installed: {path}")?,
+        }
+        is_installed = true;
+    }
+    if !is_installed {
+        writeln!(output, "not installed; run: codex-proxy service install")?;
+        return Err(CliError::Reported);
+    }
+    output.flush()?;
+    if let Err(problem) = manager::run(&manager.asking(), false) {
+        writeln!(output, "⚠️ {problem}")?;
+    }
+    health::check(config, output).await
+}
+
+fn logs(config: &Config, arguments: LogsArguments, output: &mut impl Write) -> Result<(), CliError> {
+    let definition = ServiceDefinition::new(config, InstallArguments::default(), &[], Path::new(""), |_| None)?;
+    let call = ServiceManager::of_this_system().showing(&definition.log, arguments.follow);
+    output.flush()?;
+    match manager::run(&call, false) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(CliError::Reported),
+        Err(problem) => Err(CliError::Service(problem)),
+    }
+}
+
+fn placed(
+    manager: ServiceManager,
+    config: &Config,
+    definition: &ServiceDefinition,
+) -> Result<Vec<ServiceFile>, CliError> {
+    let nowhere = || CliError::Option {
+        option: "HOME".to_owned(),
+        problem: "this user has no home directory for the service's files".to_owned(),
+    };
+    manager.files(config, definition).ok_or_else(nowhere)
+}
+
+/// Every file that a service may have.
+fn everything(manager: ServiceManager, config: &Config) -> Result<Vec<ServiceFile>, CliError> {
+    let mut definition = ServiceDefinition::new(config, InstallArguments::default(), &[], Path::new(""), |_| None)?;
+    definition.sockets = vec![String::new()];
+    placed(manager, config, &definition)
+}
+
+fn changed(path: &Path, advice: &str) -> CliError {
+    CliError::Service(format!("{} was changed by hand; {advice}", path.display()))
+}
+
+/// Returns whether this kernel forbids its users what the sandbox needs.
+fn lacks_namespaces() -> bool {
+    let is = |path: &str, value: &str| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
+    is("/proc/sys/kernel/unprivileged_userns_clone", "0")
+        || is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1")
+        || is("/proc/sys/user/max_user_namespaces", "0")
+}
