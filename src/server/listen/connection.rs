@@ -96,6 +96,9 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
             Ends { stopping: asked_to_stop(stopped.clone()), cutting_off: reached(stopped.clone(), Stage::CuttingOff) };
         // A connection that never becomes a WebSocket does not make room for one in its task.
         Box::pin(session.run(&mut socket, read_buf, ends)).await;
+    } else {
+        // Up to a whole head, which would otherwise be kept while the rest is waited for.
+        drop(read_buf);
     }
     let mut socket = socket.into_inner();
     if let Err(error) = outcome {
