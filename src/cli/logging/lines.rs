@@ -1,7 +1,7 @@
 //! The lines of the log: one JSON object each, or text for a person.
 //!
 //! * In JSON every field stands at the top level, those of the spans around an event too; the event's own win.
-//! * For a person a request is one short line, written by [`request`](super::request), with the time of day. Lines about a
+//! * For a person a request is one short line, written by [`request`], with the time of day. Lines about a
 //!   request that is still under way end in its id.
 
 use std::fmt::Write as _;
