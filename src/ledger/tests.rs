@@ -370,5 +370,6 @@ fn a_million_requests_are_summed_up_at_once() {
     let taken = begun.elapsed();
     println!("{} MB, {} ms", size / 1_000_000, taken.as_millis());
     assert!(size <= 200_000_000, "{size} bytes");
-    assert!(taken <= Duration::from_millis(500), "{taken:?}");
+    // Five questions of an unoptimised SQLite: one that reads every row for each would take minutes.
+    assert!(taken <= Duration::from_secs(10), "{taken:?}");
 }
