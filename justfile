@@ -78,10 +78,10 @@ check-wasm:
 worker:
     scripts/build-worker.sh
 
-# Test the built Worker in workerd (needs Node): just test-worker, or some of it: just test-worker login
+# Test the built Worker in workerd (needs Node), two runtimes at a time: just test-worker, or some of it: just test-worker login
 test-worker *args: worker
     cd tests/worker/fixture && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund; }
-    CODEX_PROXY_REQUIRE_WORKER=1 cargo test --locked --test worker {{ args }}
+    CODEX_PROXY_REQUIRE_WORKER=1 RUST_TEST_THREADS=2 cargo test --locked --test worker {{ args }}
 
 # Check licences, sources and duplicate versions of the dependencies (needs cargo-deny)
 deny:
