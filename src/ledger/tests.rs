@@ -221,14 +221,20 @@ fn damage_that_shows_later_costs_no_row() {
     assert!(names(&path).iter().any(|name| name.starts_with("ledger.sqlite3.broken-")), "{:?}", names(&path));
 }
 
+/// Another program's connection, in a transaction that keeps every writer waiting.
+fn locked(path: &Path) -> Connection {
+    let other = Connection::open(path).expect("a database");
+    other.execute_batch("BEGIN IMMEDIATE; INSERT INTO name (text) VALUES ('other');").expect("locked");
+    other
+}
+
 #[test]
 fn a_locked_file_is_waited_for() {
     let (_directory, path, place) = place();
     let ledger = start(&place);
     ledger.enter(entry("gpt-6-sol", 1));
     ledger.flush(PATIENCE);
-    let other = Connection::open(&path).expect("a database");
-    other.execute_batch("BEGIN IMMEDIATE; INSERT INTO name (text) VALUES ('other');").expect("locked");
+    let other = locked(&path);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             ledger.enter(entry("gpt-6-sol", 1));
@@ -248,8 +254,7 @@ fn a_file_that_stays_locked_costs_rows_and_nothing_else() {
     let ledger = start(&place);
     ledger.enter(entry("gpt-6-sol", 1));
     ledger.flush(PATIENCE);
-    let other = Connection::open(&path).expect("a database");
-    other.execute_batch("BEGIN IMMEDIATE; INSERT INTO name (text) VALUES ('other');").expect("locked");
+    let other = locked(&path);
     ledger.enter(entry("gpt-6-sol", 1));
     ledger.flush(PATIENCE);
     assert_eq!((ledger.counts().written, ledger.counts().lost), (1, 1));
