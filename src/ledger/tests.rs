@@ -254,7 +254,7 @@ fn a_file_that_stays_locked_costs_rows_and_nothing_else() {
     let ledger = start(&place);
     ledger.enter(entry("gpt-6-sol", 1));
     ledger.flush(PATIENCE);
-    let other = locked(&path);
+    let _lock = locked(&path);
     ledger.enter(entry("gpt-6-sol", 1));
     ledger.flush(PATIENCE);
     assert_eq!((ledger.counts().written, ledger.counts().lost), (1, 1));
