@@ -22,6 +22,7 @@ mod notify;
 mod serve;
 mod service;
 mod setup;
+mod show_config;
 pub mod status;
 mod terminal;
 mod usage;
@@ -35,11 +36,11 @@ use std::time::Duration;
 
 use clap::error::{ContextKind, ErrorKind};
 
-use crate::cli::config::args::{Command, Options};
+use crate::cli::config::args::{Command, ConfigAction, ConfigArguments, Options};
 use crate::cli::config::help::{self, Given};
 use crate::cli::config::origins::Origins;
 use crate::cli::config::variables::text;
-use crate::cli::config::{Config, config_file};
+use crate::cli::config::{Config, DEFAULT_LOG_LEVEL, config_file};
 use crate::cli::error::CliError;
 use crate::credentials::{Environment, process};
 use crate::files::trust;
@@ -73,6 +74,9 @@ fn run(given: Given) -> Result<(), CliError> {
     if let Command::Manual(arguments) = &command {
         return Ok(manual::write(&arguments.directory)?);
     }
+    if let Command::Config(ConfigArguments { action: ConfigAction::Schema }) = &command {
+        return show_config::schema(&mut io::stdout());
+    }
     let mut origins = given.origins.clone();
     let flags = given.flags.clone();
     let outcome = options(given, &command, &mut origins)
@@ -91,6 +95,7 @@ fn run_with(
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    let merged = options.clone();
     let config = Config { origins: origins.clone(), ..Config::resolve(options, variable)? };
     let mut output = terminal::Escaped(io::stdout());
     let is_server = matches!(command, Command::Serve);
@@ -114,7 +119,12 @@ fn run_with(
             Command::Doctor => doctor::examine(&config, &mut output).await,
             Command::Health => health::check(&config, &mut output).await,
             Command::Service(arguments) => service::run(&config, arguments.action, flags, &mut output).await,
-            Command::Completions(_) | Command::Manual(_) => Ok(()),
+            Command::Config(ConfigArguments { action: ConfigAction::Show(format) }) => {
+                show_config::show(&config, merged, format, &mut output)
+            }
+            Command::Config(ConfigArguments { action: ConfigAction::Schema })
+            | Command::Completions(_)
+            | Command::Manual(_) => Ok(()),
         }
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -154,7 +164,8 @@ fn variable(name: &str) -> Option<OsString> {
 
 /// Short commands have an output of their own: only warnings are logged beside it.
 fn start_log(options: &Options, command: &Command) -> Result<logging::Log, CliError> {
-    let usual = if matches!(command, Command::Serve | Command::Demo) { "info" } else { "warn" };
+    let is_server = matches!(command, Command::Serve | Command::Demo);
+    let usual = if is_server { DEFAULT_LOG_LEVEL } else { "warn" };
     let production = text("ENV", variable("ENV"))?;
     let production = production.is_some_and(|value| value.trim().eq_ignore_ascii_case("production"));
     logging::start(options.log_level.as_deref().unwrap_or(usual), production)

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cli::config::value::{Alias, Aliases, ByteSize};
 use crate::credentials::StoreChoice;
@@ -59,6 +59,8 @@ pub enum Command {
     Run(RunArguments),
     /// Check port, login, network and clock, and say how to fix each problem
     Doctor,
+    /// Show the options in force and where each was set, or the schema of the configuration file
+    Config(ConfigArguments),
     /// Ask the running server whether it serves; the exit code tells (for health checks)
     Health,
     /// Run in the background from your login on: systemd, launchd or a Windows task
@@ -77,6 +79,23 @@ pub struct ManualArguments {
     /// The directory
     #[arg(value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
     pub directory: PathBuf,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct ConfigArguments {
+    /// The action.
+    #[command(subcommand)]
+    pub action: ConfigAction,
+}
+
+/// An action on the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum ConfigAction {
+    /// Show each option's value, and the flag, variable or file that set it; what is printed is a configuration file
+    Show(Format),
+    /// Print the configuration file's JSON Schema, for editors
+    Schema,
 }
 
 /// What to do with the service.
@@ -216,7 +235,7 @@ pub struct Completions {
 }
 
 /// The options of flags, environment and configuration file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Options {
     /// Store of the login [env: CREDS_STORE] [default: auto]
@@ -224,6 +243,7 @@ pub struct Options {
     pub creds_store: Option<StoreChoice>,
     /// The login's file, for the stores auto, xdg and legacy [env: CREDS_PATH]
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true, help_heading = heading::LOGIN)]
+    #[serde(serialize_with = "crate::cli::config::value::shown_path")]
     pub creds_path: Option<PathBuf>,
     /// Do not renew an imported login at once (it then shares its tokens with the tool it came from)
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, global = true, help_heading = heading::LOGIN)]
@@ -243,10 +263,11 @@ pub struct Options {
     /// Key that clients must send; may be repeated. Every user of this machine can read it in the process list: prefer
     /// --api-key-file or the environment [env: API_KEY, separated by commas]
     #[arg(long, value_name = "KEY", global = true, help_heading = heading::SERVER)]
-    #[serde(deserialize_with = "crate::cli::config::value::one_or_many")]
+    #[serde(deserialize_with = "crate::cli::config::value::one_or_many", skip_serializing)]
     pub api_key: Vec<String>,
     /// File with more keys, one per line; - is standard input
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true, help_heading = heading::SERVER)]
+    #[serde(serialize_with = "crate::cli::config::value::shown_path")]
     pub api_key_file: Option<PathBuf>,
     /// Host name that requests may be addressed to, beside localhost; may be repeated
     #[arg(long, value_name = "HOST", global = true, help_heading = heading::SERVER)]
@@ -268,6 +289,7 @@ pub struct Options {
     pub strict_model: Option<bool>,
     /// File with the instructions to send; the client's own become a developer message [env: INSTRUCTIONS_FILE]
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, global = true, help_heading = heading::MODELS)]
+    #[serde(serialize_with = "crate::cli::config::value::shown_path")]
     pub instructions_file: Option<PathBuf>,
     /// Form of reasoning in chat answers [default: reasoning_content]
     #[arg(long, value_name = "FORMAT", global = true, help_heading = heading::MODELS)]
@@ -328,7 +350,7 @@ pub mod heading {
 }
 
 /// The table `messages` of the configuration file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MessagesTable {
     /// What the words of Anthropic's tiers mean.
@@ -336,7 +358,7 @@ pub struct MessagesTable {
 }
 
 /// The table `messages.models`: the models that stand for Anthropic's.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TierTable {
     /// Stands for names with `opus`.

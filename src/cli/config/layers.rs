@@ -1,4 +1,5 @@
-//! The layers of options: flags override the environment, the environment overrides the configuration file.
+//! The layers of options: flags override the environment, the environment overrides the configuration file, and the file
+//! overrides the defaults.
 //!
 //! * An empty variable counts as unset.
 //! * A list in one layer replaces the same list of the layers below.
@@ -8,8 +9,14 @@ use std::path::Path;
 
 use crate::cli::config::args::{MessagesTable, Options};
 use crate::cli::config::origins::{OptionOrigin, Origins};
+use crate::cli::config::value::ByteSize;
+use crate::cli::config::{DEFAULT_HOST, DEFAULT_LOG_LEVEL, DEFAULT_PORT, LEDGER_DAYS};
 use crate::cli::error::CliError;
+use crate::credentials::StoreChoice;
 use crate::files::trust;
+use crate::platform::Cores;
+use crate::server::settings::ServerSettings;
+use crate::upstream::defaults;
 
 impl Options {
     /// Reads the configuration file at `path`, and records in `origins` which options it sets.
@@ -29,6 +36,31 @@ impl Options {
             let place = line.map_or_else(|| "is wrong: ".to_owned(), |line| format!("is wrong in line {line}: "));
             place + &explained(error.message())
         })
+    }
+
+    /// Returns the lowest layer: the default of every option that has one, but for what depends on the login or the account.
+    pub fn defaults() -> Self {
+        let server = ServerSettings::default();
+        Self {
+            creds_store: Some(StoreChoice::default()),
+            disable_migrate_refresh: Some(false),
+            host: Some(DEFAULT_HOST.to_owned()),
+            port: Some(DEFAULT_PORT),
+            log_level: Some(DEFAULT_LOG_LEVEL.to_owned()),
+            log_bodies: Some(server.log_bodies),
+            strict_model: Some(server.strict_model),
+            reasoning_format: Some(server.reasoning_format),
+            no_reasoning_replay: Some(!server.reasoning_replay),
+            max_body_size: Some(ByteSize(server.max_body_size)),
+            max_concurrent: Some(server.max_concurrent),
+            threads: Some(Cores::default_count()),
+            ledger_days: Some(LEDGER_DAYS),
+            upstream_url: Some(defaults::UPSTREAM_URL.to_owned()),
+            auth_url: Some(defaults::AUTH_URL.to_owned()),
+            originator: Some(defaults::ORIGINATOR.to_owned()),
+            client_version: Some(defaults::CLIENT_VERSION.to_owned()),
+            ..Self::default()
+        }
     }
 
     /// Fills unset options from `below`.
@@ -110,8 +142,6 @@ mod tests {
     use clap::ValueEnum;
 
     use super::*;
-    use crate::cli::config::value::ByteSize;
-    use crate::credentials::StoreChoice;
     use crate::dialect::chat::options::ReasoningFormat;
 
     #[test]

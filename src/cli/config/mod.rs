@@ -7,6 +7,7 @@ pub mod help;
 mod keys;
 pub mod layers;
 pub mod origins;
+pub mod schema;
 pub mod value;
 pub mod variables;
 
@@ -84,7 +85,7 @@ impl Config {
             text(name, variable(name))?;
         }
         check_home(&options, &environment)?;
-        let host = options.host.clone().unwrap_or_else(|| "localhost".to_owned());
+        let host = options.host.clone().unwrap_or_else(|| DEFAULT_HOST.to_owned());
         let keys = keys(&options, &environment)?;
         let guard = guard(&options, &host, &admin_key, &keys)?;
         Ok(Self {
@@ -267,7 +268,11 @@ fn header_text(option: &str, text: String) -> Result<String, CliError> {
     defaults::header_text(text).map_err(|problem| CliError::Option { option: option.to_owned(), problem })
 }
 
+/// Listens on both loopback addresses, of IPv4 and IPv6.
+const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 9879;
+/// The log level of commands that serve.
+pub(in crate::cli) const DEFAULT_LOG_LEVEL: &str = "info";
 /// The name of the ledger's file.
 const LEDGER: &str = "ledger.sqlite3";
 const LEDGER_DAYS: u32 = 90;
@@ -292,6 +297,15 @@ mod tests {
         assert_eq!((config.server.max_body_size, config.server.max_concurrent), (64 << 20, 512));
         assert!(config.server.guard.admin_keys.is_empty() && config.server.reasoning_replay);
         assert!(config.store.migrate_refresh);
+    }
+
+    #[test]
+    fn the_lowest_layer_holds_the_defaults() {
+        // A named backend serves every login, the default one not those of FedRAMP.
+        let stated = Options { upstream_url: None, ..Options::defaults() };
+        let [stated, unset] = [stated, Options::default()].map(|options| resolve(options).expect("a configuration"));
+        assert_eq!(format!("{stated:?}"), format!("{unset:?}"));
+        assert_eq!(Options::defaults().upstream_url, Some(unset.upstream.base_url));
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A number of bytes, parsed from `1048576`, `64MiB`, `64M` or `64MB`; the units are powers of 1024.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,22 @@ impl<'de> Deserialize<'de> for ByteSize {
     }
 }
 
+impl fmt::Display for ByteSize {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+        match units.into_iter().find(|(shift, _)| self.0.trailing_zeros() >= *shift) {
+            Some((shift, unit)) => write!(formatter, "{}{unit}", self.0 >> shift),
+            None => write!(formatter, "{}", self.0),
+        }
+    }
+}
+
+impl Serialize for ByteSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// A name mapped to a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alias {
@@ -72,6 +89,12 @@ impl FromStr for Alias {
 impl fmt::Display for Alias {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}={}", self.from, self.to)
+    }
+}
+
+impl Serialize for Alias {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -108,6 +131,12 @@ pub(in crate::cli) fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) ->
     })
 }
 
+/// Writes a path as text to be read by people: what is not UTF-8 in it is replaced.
+#[allow(clippy::ref_option, reason = "serde passes a reference to the field")]
+pub(in crate::cli) fn shown_path<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_deref().map(Path::to_string_lossy).serialize(serializer)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,7 +145,9 @@ mod tests {
     fn sizes() {
         for (text, bytes) in [("1", 1), ("64MiB", 64 << 20), ("64 mb", 64 << 20), ("2k", 2048), ("1G", 1 << 30)] {
             assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
+            assert_eq!(ByteSize(bytes).to_string().parse(), Ok(ByteSize(bytes)), "{text}");
         }
+        assert_eq!([64 << 20, 1536, 1000].map(|size| ByteSize(size).to_string()), ["64MiB", "1536", "1000"]);
         for text in ["", "0", "MiB", "-1", "1.5MiB", "1 TiB", "99999999999999999999", "99999999999G"] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
         }

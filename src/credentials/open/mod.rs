@@ -25,7 +25,7 @@ use crate::platform::spawn;
 use crate::secret::Secret;
 
 /// Where the login is to be kept. The comments of the variants are the help text of `--creds-store`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StoreChoice {
     /// The program's own file, filled from another tool's login on first launch

@@ -4,7 +4,7 @@ use crate::backend::answer::stop::StopSequences;
 
 /// The form in which a client sees the model's reasoning. The comments of the variants are the help text of
 /// `--reasoning-format`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum ReasoningFormat {
