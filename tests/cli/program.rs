@@ -205,7 +205,9 @@ fn in_production_every_line_of_the_log_is_a_json_object() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_machine_without_login_and_desktop_gets_one_warning() {
-    let daemon = Daemon::start(&mut Home::new().command(&["--port", "0"]));
+    // The directory must outlive the daemon, which has its ledger there.
+    let home = Home::new();
+    let daemon = Daemon::start(&mut home.command(&["--port", "0"]));
     daemon.signal("-TERM");
     let (_, log) = daemon.end();
     let warnings: Vec<_> = log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).collect();
