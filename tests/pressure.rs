@@ -28,6 +28,9 @@ use common::daemon::{Daemon, Home};
 /// What the backend would send to a client that takes everything.
 const WHOLE: u64 = 100 << 20;
 
+/// The bytes of a flood: without a bound they would cost 64 MiB in pongs, or more than a gigabyte in refusals.
+const FLOOD: usize = 64 << 20;
+
 /// Clients that read nothing, at once.
 const STALLED: u64 = 8;
 
@@ -214,6 +217,29 @@ fn a_websocket_that_is_not_read_costs_no_more_than_a_post_and_one_that_breaks_en
     let posted = stalled(Program::begin_response);
     let grown = stalled(Program::begin_on_socket);
     assert!(grown <= posted + 1024, "{grown} KiB more for each WebSocket that is not read, {posted} KiB for a POST");
+}
+
+#[test]
+fn frames_whose_answers_are_not_read_are_not_read_either() {
+    let backend = Backend::start();
+    let program = Program::start(&backend);
+    drop(program.begin_on_socket());
+    let before = program.peak();
+    // Each is answered: a request by a refusal, since too many wait, and a ping by a pong.
+    let empty_text: &[u8] = &[0x81, 0x80, 0, 0, 0, 0];
+    let ping = [&[0x89, 0x80 | 125, 0, 0, 0, 0], &[b'x'; 125][..]].concat();
+    for frame in [empty_text, &ping] {
+        let mut socket = program.begin_on_socket();
+        socket.set_write_timeout(Some(Duration::from_secs(2))).expect("a limit");
+        let block = frame.repeat((64 << 10) / frame.len());
+        let mut sent = 0;
+        while sent < FLOOD && socket.write_all(&block).is_ok() {
+            sent += block.len();
+        }
+        let grown = program.peak() - before;
+        println!("a flood of {sent} bytes in frames of {} cost {grown} KiB", frame.len());
+        assert!(grown <= 12 << 10, "{grown} KiB for {sent} bytes in frames of {}", frame.len());
+    }
 }
 
 /// Begins so many answers of which nothing is read, and returns by how many KiB the program grew for each.

@@ -5,6 +5,7 @@
 //! * A turn runs alone; frames that come meanwhile wait in their order ([`MOST_WAITING`]).
 //! * A socket without a turn stays open. After the keepalive interval without a frame to the client, it is pinged.
 //! * At shutdown the turn under way may end, frames that wait are refused, and the socket is closed with 1001.
+//! * What a client sends without reading is answered up to a bound ([`MOST_UNWRITTEN`]); then it is not read, either.
 //! * A frame that is no request is answered with an error and changes nothing else. Only what breaks the protocol, or has no
 //!   room, closes the socket, with the code of its [`Reason`].
 
@@ -137,6 +138,8 @@ struct Open<'s, C> {
     timer: Timer,
     last_sent: Instant,
     is_written: bool,
+    /// The frames received since everything was written. Each has at most one short answer.
+    unwritten: usize,
     is_stopping: bool,
     /// Whether either side has closed the socket. The timer then limits the wait for the other side.
     is_closing: bool,
@@ -155,6 +158,7 @@ impl<'s, C: AsyncRead + AsyncWrite + Unpin> Open<'s, C> {
             timer: Timer::after(session.app.settings.keepalive),
             last_sent: Instant::now(),
             is_written: true,
+            unwritten: 0,
             is_stopping: false,
             is_closing: false,
             is_deaf: false,
@@ -167,11 +171,14 @@ impl<'s, C: AsyncRead + AsyncWrite + Unpin> Open<'s, C> {
         match written {
             Poll::Ready(Err(_)) => return Poll::Ready(Event::Gone),
             Poll::Ready(Ok(())) if self.is_deaf => return Poll::Ready(Event::Gone),
-            _ => {}
+            Poll::Ready(Ok(())) => self.unwritten = 0,
+            Poll::Pending => {}
         }
         if !self.is_deaf
+            && self.unwritten < MOST_UNWRITTEN
             && let Poll::Ready(received) = Pin::new(&mut self.socket).poll_next(context)
         {
+            self.unwritten += 1;
             return Poll::Ready(match received {
                 Some(Ok(message)) => Event::Received(message),
                 Some(Err(error)) => Event::Broken(error),
@@ -316,6 +323,9 @@ const WRITE: usize = 64 << 10;
 
 /// The most frames that wait for their turn. The public API allows as many at once (OpenAI's guide to its WebSocket mode).
 const MOST_WAITING: usize = 16;
+
+/// The most frames that are read while something waits to be written: room for what a client may send at once, and a cancel.
+const MOST_UNWRITTEN: usize = 4 * MOST_WAITING;
 
 /// The bytes of the longest frame that is looked at for a cancel while a turn is under way.
 const LONGEST_CANCEL: usize = 4 << 10;
