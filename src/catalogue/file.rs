@@ -5,15 +5,14 @@
 //! * The directory is created 0700, the file 0600: the account's models are private.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::catalogue::copy::CatalogueCache;
-use crate::files::private;
+use crate::files::{private, read};
 
 /// A file with the copy.
 #[derive(Clone)]
@@ -36,17 +35,11 @@ impl fmt::Debug for CatalogueFile {
 
 impl CatalogueCache for CatalogueFile {
     fn load(&self) -> io::Result<Option<Vec<u8>>> {
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is not a regular file"));
+        match read::regular(&self.path, LARGEST) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
-        let mut text = Vec::new();
-        file.take(LARGEST).read_to_end(&mut text)?;
-        Ok(Some(text))
     }
 
     fn save(&self, text: Vec<u8>) -> BoxFuture<'_, io::Result<()>> {

@@ -16,14 +16,14 @@ use std::path::Path;
 /// Refuses the file at `path` if another user owns it or can write to it. The error says what to do.
 #[cfg(unix)]
 pub(crate) fn check_owner(path: &Path) -> Result<(), String> {
+    use std::os::unix::fs::FileTypeExt as _;
+
     // A missing or inaccessible file fails where it is read.
     let Ok(metadata) = std::fs::metadata(path) else { return Ok(()) };
-    // A pipe's contents come from the user who started this program.
-    if !metadata.is_file() {
-        return Ok(());
-    }
     check_is_own(&metadata, Superuser::IsAnyUser)?;
-    check_mode(&metadata, path)
+    // What others write to a terminal or to /dev/null is not read from it. A named pipe counts as a file; the shell's nameless
+    // ones are the user's alone.
+    if metadata.file_type().is_char_device() { Ok(()) } else { check_mode(&metadata, path) }
 }
 
 /// Refuses a login file, described by `metadata`, that another user can change or replace, directly or through its

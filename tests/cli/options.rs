@@ -24,7 +24,7 @@ fn refused(mut command: Command) -> String {
 #[test]
 fn a_variable_that_cannot_be_used_refuses_the_start() {
     let home = Home::new();
-    let table: [(&str, &[u8], &str); 9] = [
+    let table: [(&str, &[u8], &str); 14] = [
         ("API_KEY", b"k\xff", "API_KEY: "),
         ("API_KEY", b",", "API_KEY: "),
         ("API_KEY", b"  ", "API_KEY: "),
@@ -34,6 +34,11 @@ fn a_variable_that_cannot_be_used_refuses_the_start() {
         ("ACCESS_TOKEN", b"t\xff", "ACCESS_TOKEN: "),
         ("CODEX_HOME", b"relative", "CODEX_HOME: "),
         ("CODEX_PROXY_API_KEY_FILE", b"/no/such/file", "/no/such/file"),
+        ("CODEX_PROXY_API_KEYS", b"secret", "CODEX_PROXY_API_KEYS: "),
+        ("CODEX_PROXY_API_KEY", b"a\nb", "no header may hold"),
+        ("CODEX_PROXY_ADMIN_API_KEY", b"a\nb", "no header may hold"),
+        ("CODEX_PROXY_ENV", b"prod", "CODEX_PROXY_ENV: "),
+        ("CREDS_STORE", b"vault", "CREDS_STORE"),
     ];
     for (name, value, part) in table {
         let mut command = home.command(&["--port", "0"]);
@@ -132,6 +137,41 @@ fn a_file_that_others_can_write_is_refused_and_one_they_can_read_is_said() {
     let daemon = Daemon::start(&mut home.command(&["--port", "0"]));
     daemon.signal("-TERM");
     assert!(!daemon.end().1.contains("chmod"));
+}
+
+#[test]
+fn what_somebody_else_may_have_put_there_is_neither_waited_for_nor_trusted() {
+    let home = Home::new();
+    let own = ".config/codex-proxy/config.toml";
+    let pipe = |path: &str| {
+        let path = home.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        let made = Command::new("mkfifo").arg(&path).status().expect("mkfifo");
+        assert!(made.success());
+        path
+    };
+    let usual = pipe(own);
+    assert!(refused(home.command(&["models"])).contains("it is not a regular file"));
+    std::fs::remove_file(&usual).expect("removed");
+    std::os::unix::fs::symlink("/dev/zero", &usual).expect("a link");
+    assert!(refused(home.command(&["models"])).contains("it is not a regular file"));
+    let endless = home.command(&["models", "--config", "/dev/zero"]);
+    assert!(refused(endless).contains("it is larger than"));
+    std::fs::remove_file(&usual).expect("removed");
+    home.write(own, "port = 0");
+    protect(&home, ".config/codex-proxy", 0o777);
+    assert!(refused(home.command(&["models"])).contains("its directory "));
+    protect(&home, ".config/codex-proxy", 0o700);
+    let named = pipe("keys");
+    protect(&home, "keys", 0o666);
+    let keys = home.command(&["--port", "0", "--api-key-file", named.to_str().expect("text")]);
+    assert!(refused(keys).contains("can be written by others"));
+    // The list of models is fetched again where its copy cannot be read.
+    pipe(".cache/codex-proxy/models.json");
+    let daemon = Daemon::start(&mut home.command(&["--port", "0"]));
+    assert!(daemon.ask(crate::HEALTH).contains(r#""status":"ok""#));
+    daemon.signal("-TERM");
+    assert_eq!(daemon.end().0, Some(0));
 }
 
 #[test]

@@ -187,3 +187,23 @@ fn a_key_never_stands_in_a_unit() {
     let _ = std::fs::File::open(home.path().join(UNIT)).map(|mut file| file.read_to_string(&mut nothing));
     assert_eq!(nothing, "");
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_is_made_for_a_service_is_its_users_alone() {
+    let home = Home::new();
+    let program = env!("CARGO_BIN_EXE_codex-proxy");
+    let mut install = Command::new("sh");
+    install.arg("-c").arg(format!("umask 000 && exec {program} service install")).env_clear().env("HOME", home.path());
+    let output = install.output().expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    for path in [".config", ".config/systemd", ".config/systemd/user"] {
+        let mode = std::fs::metadata(home.path().join(path)).expect("made").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o700, "{path}");
+    }
+    let unit = home.path().join(UNIT);
+    std::fs::remove_file(&unit).expect("removed");
+    assert!(Command::new("mkfifo").arg(&unit).status().expect("mkfifo").success());
+    let output = service(&home, &["service", "status"]);
+    assert!(text(&output.stderr).contains("not a regular file"), "{output:?}");
+}

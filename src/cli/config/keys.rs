@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use crate::cli::error::CliError;
-use crate::files::trust;
+use crate::files::{read, trust};
 
 /// Reads the keys in the file at `path`, or in standard input if `path` is `-`. Returns at least one.
 pub(in crate::cli) fn read(path: &Path) -> Result<Vec<String>, CliError> {
@@ -29,7 +29,7 @@ fn read_input() -> Result<String, String> {
 
 fn read_file(path: &Path) -> Result<String, String> {
     trust::check_owner(path).map_err(|problem| format!("{} {problem}", path.display()))?;
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let text = read::named_text(path, LARGEST).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     if let Some(warning) = trust::exposure(path) {
         tracing::warn!("{warning}");
     }

@@ -13,17 +13,34 @@ use crate::cli::config::value::ByteSize;
 use crate::cli::config::{DEFAULT_HOST, DEFAULT_LOG_LEVEL, DEFAULT_PORT, LEDGER_DAYS};
 use crate::cli::error::CliError;
 use crate::credentials::StoreChoice;
-use crate::files::trust;
+use crate::files::{read, trust};
 use crate::platform::Cores;
 use crate::server::settings::ServerSettings;
 use crate::upstream::defaults;
 
+/// How a configuration file was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileChoice {
+    /// By the flag or the variable.
+    Named,
+    /// At its usual place.
+    Usual,
+}
+
 impl Options {
-    /// Reads the configuration file at `path`, and records in `origins` which options it sets.
-    pub fn from_file(path: &Path, origins: &mut Origins) -> Result<Self, CliError> {
+    /// Reads the configuration file at `path`, and records in `origins` which options it sets. One that the user named may be a
+    /// pipe; the usual one must be a file in a directory of the user's.
+    pub fn from_file(path: &Path, named: FileChoice, origins: &mut Origins) -> Result<Self, CliError> {
         let problem = |problem| CliError::ConfigFile { path: path.to_owned(), problem };
         trust::check_owner(path).map_err(problem)?;
-        let text = std::fs::read_to_string(path).map_err(|error| problem(unreadable(&error)))?;
+        let text = match named {
+            FileChoice::Named => read::named_text(path, LARGEST),
+            FileChoice::Usual => {
+                path.parent().map_or(Ok(()), trust::check_directory).map_err(problem)?;
+                read::regular_text(path, LARGEST)
+            }
+        };
+        let text = text.map_err(|error| problem(unreadable(&error)))?;
         let options = Self::from_toml(&text).map_err(problem)?;
         let keys: toml::Table = toml::from_str(&text).unwrap_or_default();
         keys.keys().for_each(|key| origins.note(key, OptionOrigin::File(path.to_owned())));
@@ -125,6 +142,8 @@ fn unreadable(error: &std::io::Error) -> String {
     }
 }
 
+/// More bytes than any configuration has.
+const LARGEST: u64 = 1 << 20;
 /// The likeness from which a name is suggested, the one of the command line's parser.
 const ALIKE: f64 = 0.7;
 /// Expressions of the parser, and what they mean to its user.

@@ -21,6 +21,7 @@ use crate::cli::config::origins::Origins;
 use crate::cli::config::variables::text;
 use crate::cli::error::CliError;
 use crate::credentials::{Environment, StoreChoice, StoreOptions};
+use crate::files::read;
 use crate::models::Models;
 use crate::models::tier::Tiers;
 use crate::platform::Cores;
@@ -257,7 +258,7 @@ fn server(options: &Options, guard: Guard, environment: &Environment) -> Result<
 
 fn instructions(path: &Path) -> Result<Arc<str>, CliError> {
     let error = |error| CliError::File { option: "--instructions-file".to_owned(), path: path.to_owned(), error };
-    std::fs::read_to_string(path).map(Arc::from).map_err(error)
+    read::named_text(path, LARGEST_INSTRUCTIONS).map(Arc::from).map_err(error)
 }
 
 fn url(option: &str, text: &str) -> Result<String, CliError> {
@@ -286,6 +287,8 @@ mod tests {
     }
 
     fn problem(options: Options) -> String {
+/// More bytes than any model's window takes.
+const LARGEST_INSTRUCTIONS: u64 = 16 << 20;
         resolve(options).expect_err("a problem").to_string()
     }
 

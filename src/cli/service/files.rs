@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::cli::service::stamp::{is_untouched, stamped};
+use crate::files::{private, read};
 
 /// A file of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl ServiceFile {
 
     /// Returns what is at the file's place.
     pub(super) fn found(&self) -> io::Result<Found> {
-        let bytes = match fs::read(&self.path) {
+        let bytes = match read::regular(&self.path, LARGEST) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
             Err(error) => return Err(error),
@@ -61,7 +62,7 @@ impl ServiceFile {
     /// Writes the file beside its place and moves it there. It is its user's alone.
     pub(super) fn write(&self) -> io::Result<()> {
         let directory = self.path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(directory)?;
+        private::create_directory(directory)?;
         let mut temporary = tempfile::NamedTempFile::new_in(directory)?;
         temporary.write_all(&self.encoding.encode(&self.text))?;
         temporary.as_file().sync_all()?;
@@ -93,3 +94,6 @@ impl TextEncoding {
         }
     }
 }
+
+/// More bytes than any service's file has.
+const LARGEST: u64 = 1 << 20;

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::cli::setup::change::{Rule, SettingsFile};
 use crate::cli::setup::edit::{self, Difference};
+use crate::files::read;
 use crate::files::replace::{Readers, is_read_only, replace};
 
 /// What became of a file.
@@ -103,14 +104,11 @@ fn real_path(path: &Path) -> Result<PathBuf, String> {
 }
 
 fn read(path: &Path) -> Result<Option<String>, String> {
-    match fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() => return Err(untouched("is no file")),
-        Ok(metadata) if metadata.len() > LARGEST => return Err(untouched("is larger than 16 MiB")),
-        Ok(_) | Err(_) => {}
-    }
-    match fs::read_to_string(path) {
+    match read::regular_text(path, LARGEST) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(untouched("is no file")),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(untouched("is larger than 16 MiB")),
         Err(error) => Err(untouched(format!("cannot be read: {error}"))),
     }
 }
@@ -145,4 +143,4 @@ fn unwritable(error: &io::Error) -> String {
 }
 
 /// More than any settings file has.
-const LARGEST: u64 = 16 << 20;
+pub(in crate::cli::setup) const LARGEST: u64 = 16 << 20;

@@ -6,14 +6,16 @@ use http::Uri;
 use serde_json::Value;
 
 use crate::cli::config::Config;
+use crate::cli::setup::apply::LARGEST;
 use crate::cli::setup::edit;
 use crate::cli::setup::places::Places;
 use crate::cli::setup::tools::claude_code::{BASE_URL, MODEL, WINDOWS, path};
+use crate::files::read;
 use crate::models::Models;
 
 /// What Claude Code is told of the window, where it is told to ask this program at all; the error is that it is told too much.
 pub(in crate::cli) fn examine(config: &Config, models: &Models, places: &Places<'_>) -> Option<Result<String, String>> {
-    let written = std::fs::read_to_string(path(places)).unwrap_or_default();
+    let written = read::regular_text(&path(places), LARGEST).unwrap_or_default();
     let told = |name: &str| {
         let in_file = || match edit::value_in(&written, &["env", name])? {
             Value::String(text) => Some(text),

@@ -5,12 +5,14 @@
 
 use serde_json::json;
 
+use crate::cli::setup::apply::LARGEST;
 use crate::cli::setup::change::{Change, Format, Rule, SettingsFile};
 use crate::cli::setup::edit;
 use crate::cli::setup::facts::Facts;
 use crate::cli::setup::places::Places;
 use crate::cli::setup::tool::{Launch, Scene, Shown, Start, Tool};
 use crate::cli::setup::tools::key;
+use crate::files::read;
 
 pub(super) const TOOL: Tool = Tool {
     name: "claude-code",
@@ -52,7 +54,7 @@ fn variables(facts: &Facts) -> Vec<(&'static str, String)> {
 /// used only where it is needed: it holds no key, since others can read arguments.
 fn launch(facts: &Facts, places: &Places<'_>, _: &Scene<'_>) -> Launch {
     let variables = variables(facts);
-    let settings = std::fs::read_to_string(path(places)).unwrap_or_default();
+    let settings = read::regular_text(&path(places), LARGEST).unwrap_or_default();
     let differs = |(name, text): &(&str, String)| {
         edit::value_in(&settings, &["env", name]).is_some_and(|value| value != json!(text))
     };

@@ -1,0 +1,87 @@
+//! Reading files that somebody else may have put there.
+//!
+//! * Opening never waits: a named pipe without a writer would hold the program for ever.
+//! * What is read has a bound: a link to a device would fill the memory.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+/// Reads the regular file at `path`. Anything else there, or more than `largest` bytes, is an error of the kind
+/// [`io::ErrorKind::InvalidInput`] or [`io::ErrorKind::FileTooLarge`].
+pub(crate) fn regular(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
+    let file = open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    bounded(file, largest)
+}
+
+/// Reads the text of the regular file at `path`, like [`regular`].
+pub(crate) fn regular_text(path: &Path, largest: u64) -> io::Result<String> {
+    text(regular(path, largest)?)
+}
+
+/// Reads the text of a file that the user named, which may be a pipe such as a shell's `<(…)`, and may take its time.
+pub(crate) fn named_text(path: &Path, largest: u64) -> io::Result<String> {
+    text(bounded(File::open(path)?, largest)?)
+}
+
+fn bounded(file: File, largest: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(largest + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > largest {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {largest} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+#[cfg(unix)]
+fn open(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    File::options().read(true).custom_flags(flags).open(path)
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_regular_file_is_read_up_to_its_bound() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("file");
+        std::fs::write(&path, "four").expect("written");
+        assert_eq!(regular(&path, 4).expect("read"), b"four");
+        assert_eq!(regular_text(&path, 9).expect("read"), "four");
+        for read in [regular_text(&path, 3), named_text(&path, 3)] {
+            assert_eq!(read.expect_err("too large").kind(), io::ErrorKind::FileTooLarge);
+        }
+        std::fs::write(&path, b"\xff").expect("written");
+        assert_eq!(regular_text(&path, 9).expect_err("no text").kind(), io::ErrorKind::InvalidData);
+        let missing = regular(&directory.path().join("nothing"), 9).expect_err("nothing");
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        assert!(regular(directory.path(), 9).is_err());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_pipe_is_not_waited_for_and_a_device_not_read() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).expect("a pipe");
+        for path in [&path, Path::new("/dev/zero")] {
+            assert_eq!(regular(path, 9).expect_err("no file").kind(), io::ErrorKind::InvalidInput, "{path:?}");
+        }
+        assert_eq!(named_text(Path::new("/dev/zero"), 9).expect_err("endless").kind(), io::ErrorKind::FileTooLarge);
+    }
+}
