@@ -39,7 +39,7 @@ use clap::error::{ContextKind, ErrorKind};
 use crate::cli::config::args::{Command, ConfigAction, ConfigArguments, Options};
 use crate::cli::config::help::{self, Given};
 use crate::cli::config::origins::Origins;
-use crate::cli::config::variables::text;
+use crate::cli::config::variables::{check_names, text};
 use crate::cli::config::{Config, DEFAULT_LOG_LEVEL, config_file};
 use crate::cli::error::CliError;
 use crate::credentials::{Environment, process};
@@ -141,10 +141,11 @@ fn options(given: Given, command: &Command, origins: &mut Origins) -> Result<(Op
     let named = line.config.or_else(|| variable("CODEX_PROXY_CONFIG").filter(|path| !path.is_empty()).map(Into::into));
     let path = if named.is_none() && *command == Command::Demo { None } else { config_file(named, &environment) };
     let variables = Options::from_environment(variable, origins);
-    let file = path.as_deref().map(|path| Options::from_file(path, origins)).transpose()?.unwrap_or_default();
-    let mut warnings = Vec::new();
+    let file = path.as_deref().map(|path| Options::from_file(path, choice, origins)).transpose()?.unwrap_or_default();
+    let mut warnings = unknown;
     if !line.options.api_key.is_empty() {
         let words = "⚠️ every user of this machine can read --api-key in the process list; use --api-key-file";
+    let unknown = check_names(env::vars_os().map(|(name, _)| name), &OF_NO_OPTION)?;
         warnings.push(words.to_owned());
     }
     warnings.extend(path.filter(|_| !file.api_key.is_empty()).and_then(|path| trust::exposure(&path)));
@@ -166,8 +167,14 @@ fn variable(name: &str) -> Option<OsString> {
 fn start_log(options: &Options, command: &Command) -> Result<logging::Log, CliError> {
     let is_server = matches!(command, Command::Serve | Command::Demo);
     let usual = if is_server { DEFAULT_LOG_LEVEL } else { "warn" };
-    let production = text("ENV", variable("ENV"))?;
-    let production = production.is_some_and(|value| value.trim().eq_ignore_ascii_case("production"));
+    let given = text("ENV", variable("ENV"))?.unwrap_or_default();
+    let is = |word: &str| given.trim().eq_ignore_ascii_case(word);
+    let production = is("production");
+    // Under its short name the variable is other programs' too, with words of their own.
+    if env::var_os("CODEX_PROXY_ENV").is_some() && !["production", "development", ""].iter().any(|word| is(word)) {
+        let problem = format!("{given:?} is neither production nor development");
+        return Err(CliError::Option { option: "CODEX_PROXY_ENV".to_owned(), problem });
+    }
     logging::start(options.log_level.as_deref().unwrap_or(usual), production)
 }
 
@@ -218,3 +225,5 @@ const WITHOUT_FLAG: [&str; 4] = ["ACCESS_TOKEN", "ACCOUNT_ID", "ADMIN_API_KEY", 
 
 #[cfg(test)]
 mod tests;
+/// The same, and the variable that names the configuration file.
+const OF_NO_OPTION: [&str; 5] = ["ACCESS_TOKEN", "ACCOUNT_ID", "ADMIN_API_KEY", "CONFIG", "ENV"];

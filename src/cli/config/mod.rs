@@ -82,6 +82,7 @@ impl Config {
             let problem = "a key must not be blank".to_owned();
             return Err(CliError::Option { option: "ADMIN_API_KEY".to_owned(), problem });
         }
+        sendable("ADMIN_API_KEY", &admin_key)?;
         for name in ["ACCESS_TOKEN", "ACCOUNT_ID"] {
             text(name, variable(name))?;
         }
@@ -213,8 +214,20 @@ fn keys(options: &Options, environment: &Environment) -> Result<Vec<String>, Cli
         let problem = "a key must not be blank".to_owned();
         return Err(CliError::Option { option: "--api-key".to_owned(), problem });
     }
+    options.api_key.iter().try_for_each(|key| sendable("--api-key", key))?;
     let from_file = options.api_key_file.as_deref().map(|path| keys::read(&environment.expand(path)));
-    Ok([options.api_key.clone(), from_file.transpose()?.unwrap_or_default()].concat())
+    let from_file = from_file.transpose()?.unwrap_or_default();
+    from_file.iter().try_for_each(|key| sendable("--api-key-file", key))?;
+    Ok([options.api_key.clone(), from_file].concat())
+}
+
+/// Refuses a key that no client could send: a header has no control characters.
+fn sendable(option: &str, key: &str) -> Result<(), CliError> {
+    let wrong = |_| {
+        let problem = "a key holds a character that no header may hold".to_owned();
+        CliError::Option { option: option.to_owned(), problem }
+    };
+    http::HeaderValue::from_str(key.trim()).map(drop).map_err(wrong)
 }
 
 fn guard(options: &Options, host: &str, admin_key: &str, keys: &[String]) -> Result<Guard, CliError> {

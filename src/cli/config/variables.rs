@@ -8,11 +8,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::ValueEnum;
 use clap::builder::PossibleValue;
+use clap::{CommandFactory as _, ValueEnum};
 
-use crate::cli::config::args::Options;
+use crate::cli::config::args::{CommandLine, Options};
 use crate::cli::config::origins::{OptionOrigin, Origins};
+use crate::cli::config::schema;
 use crate::cli::config::value::Alias;
 use crate::cli::error::CliError;
 
@@ -58,10 +59,41 @@ impl Options {
 
 /// Returns the names of the variable of `option`, the first of which wins.
 pub fn names(option: &str) -> Vec<String> {
-    let own = format!("CODEX_PROXY_{}", option.replace('-', "_").to_ascii_uppercase());
+    let own = format!("{PREFIX}{}", option.replace('-', "_").to_ascii_uppercase());
     let older = OLDER.iter().find(|(known, _)| *known == option).map(|(_, name)| (*name).to_owned());
     [Some(own), older].into_iter().flatten().collect()
 }
+
+/// Checks the names of all variables that begin with this program's prefix, `others` being those of no option. Returns a warning
+/// for each unknown one; one about a key is an error, because the API would be open to everybody.
+pub(in crate::cli) fn check_names(
+    set: impl Iterator<Item = OsString>,
+    others: &[&str],
+) -> Result<Vec<String>, CliError> {
+    let whole = CommandLine::command();
+    let options = schema::options(&whole).filter_map(|(option, _)| names(option).into_iter().next());
+    let known: Vec<_> = options.chain(others.iter().map(|name| format!("{PREFIX}{name}"))).collect();
+    let mut warnings = Vec::new();
+    for name in set.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with(PREFIX)) {
+        if known.contains(&name) {
+            continue;
+        }
+        let near = known.iter().max_by(|one, other| likeness(&name, one).total_cmp(&likeness(&name, other)));
+        let problem = format!("it is no variable of this program; did you mean {}?", near.map_or("", String::as_str));
+        if name.contains("KEY") {
+            return Err(CliError::Option { option: name, problem });
+        }
+        warnings.push(format!("⚠️ {name}: {problem}"));
+    }
+    Ok(warnings)
+}
+
+fn likeness(one: &str, other: &str) -> f64 {
+    strsim::jaro_winkler(one, other)
+}
+
+/// The beginning of the names of this program's variables.
+const PREFIX: &str = "CODEX_PROXY_";
 
 /// A reader of variables that records which are set.
 struct Variables<'o, F> {
@@ -191,10 +223,7 @@ const OLDER: [(&str, &str); 13] = [
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
-    use crate::cli::config::args::CommandLine;
     use crate::credentials::StoreChoice;
 
     fn environment(pairs: &[(&str, &str)]) -> Result<Options, CliError> {
@@ -271,6 +300,17 @@ mod tests {
         );
         assert_eq!(problem("CODEX_PROXY_LOG_BODIES", "x"), r#"CODEX_PROXY_LOG_BODIES: "x" is neither true nor false"#);
         assert!(problem("CODEX_PROXY_MODEL_ALIAS", "x").starts_with("CODEX_PROXY_MODEL_ALIAS: \"x\" is not an alias"));
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_and_one_about_a_key_is_an_error() {
+        let check = |names: &[&str]| check_names(names.iter().map(OsString::from), &["CONFIG"]);
+        assert!(check(&["CODEX_PROXY_API_KEY", "CODEX_PROXY_CONFIG", "CODEX_HOME", "HOME"]).expect("known").is_empty());
+        let warnings = check(&["CODEX_PROXY_SERVICE_HOST", "CODEX_PROXY_LOG_LEVELS"]).expect("warnings");
+        assert_eq!(warnings.len(), 2);
+        assert!(warnings[1].ends_with("did you mean CODEX_PROXY_LOG_LEVEL?"), "{warnings:?}");
+        let error = check(&["CODEX_PROXY_API_KEYS"]).expect_err("an open API").to_string();
+        assert!(error.starts_with("CODEX_PROXY_API_KEYS: ") && error.ends_with("mean CODEX_PROXY_API_KEY?"), "{error}");
     }
 
     #[test]
