@@ -2,7 +2,7 @@
 //!
 //! * A field recorded twice has its last value.
 //! * Control characters of a value are escaped in a human-readable line, so that untrusted text can neither begin a new line
-//!   nor control the terminal. JSON escapes them anyway.
+//!   nor control the terminal. A line of JSON has them as `\\u001b`.
 
 use std::error::Error;
 use std::fmt::{self, Debug, Write as _};

@@ -5,6 +5,7 @@
 //!   request that is still under way end in its id.
 
 use std::fmt::Write as _;
+use std::io;
 
 use serde_json::{Map, Value};
 use time::format_description::well_known::Rfc3339;
@@ -18,7 +19,7 @@ use tracing_subscriber::registry::{LookupSpan, Scope};
 use crate::cli::logging::fields::{LogFields, MESSAGE};
 use crate::cli::logging::queue::LogQueue;
 use crate::cli::logging::request;
-use crate::cli::terminal::Paint;
+use crate::cli::terminal::{Escaped, Paint};
 use crate::excerpt::escape_into;
 use crate::platform::unix_now;
 
@@ -89,7 +90,10 @@ fn json(level: Level, target: &str, mut own: LogFields, around: LogFields) -> St
         let name = if HEAD.contains(&name.as_str()) { format!("field_{name}") } else { name };
         line.insert(name, value);
     }
-    format!("{}\n", Value::from(line))
+    let mut text = Vec::new();
+    // JSON leaves the control characters above U+007F as they are, and those that turn text around. Memory takes every write.
+    let _ = io::Write::write_fmt(&mut Escaped(&mut text), format_args!("{}\n", Value::from(line)));
+    String::from_utf8(text).unwrap_or_default()
 }
 
 fn text(level: Level, paint: Paint, clock: &str, own: &LogFields, around: &LogFields) -> String {
