@@ -42,11 +42,19 @@ pub(super) async fn examine(config: &Config, output: &mut impl Write) -> Result<
     findings.extend([reached, token_issuer(config, &client).await, clock]);
     findings.extend(workspace(config, &client, login.as_ref(), is_offline).await);
     findings.extend(claude_code(config, &setup::remembered(config, &client, &supplier)));
-    for finding in &findings {
+    let written = write(&findings, output);
+    // The exit code is the answer, with or without a reader of the lines.
+    if findings.iter().any(|finding| finding.verdict == Verdict::Broken) {
+        return Err(CliError::Reported);
+    }
+    Ok(written?)
+}
+
+fn write(findings: &[Finding], output: &mut impl Write) -> std::io::Result<()> {
+    for finding in findings {
         writeln!(output, "{} {:9} {}", finding.verdict.mark(), finding.about, finding.text)?;
     }
-    writeln!(output, "{OVERLOAD_HINT}")?;
-    if findings.iter().any(|finding| finding.verdict == Verdict::Broken) { Err(CliError::Reported) } else { Ok(()) }
+    writeln!(output, "{OVERLOAD_HINT}")
 }
 
 /// The result of one check.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::cli::config::origins::{OptionOrigin, Origins};
 use crate::cli::login::LoginError;
+use crate::cli::terminal::OutputError;
 use crate::ledger::summary::LedgerError;
 use crate::platform::TransportError;
 use crate::server::listen::BindError;
@@ -50,7 +51,7 @@ pub enum CliError {
     },
     /// The login could not be created, removed or shown.
     #[error(transparent)]
-    Login(#[from] LoginError),
+    Login(LoginError),
     /// The HTTP client could not be created.
     #[error("cannot set up the HTTP client: {0}")]
     Client(#[from] TransportError),
@@ -65,9 +66,12 @@ pub enum CliError {
         /// The problem.
         error: LedgerError,
     },
-    /// The command's output is closed.
-    #[error("cannot write the output: {0}")]
-    Output(#[from] std::io::Error),
+    /// The command's output cannot be written.
+    #[error("{0}")]
+    Output(std::io::Error),
+    /// The system refuses what the program needs: threads, descriptors, files.
+    #[error("the system refuses what this program needs: {0}")]
+    System(std::io::Error),
     /// A tool could not be started.
     #[error("{0}")]
     Tool(String),
@@ -116,9 +120,25 @@ impl CliError {
             | Self::Client(_)
             | Self::Ledger { .. }
             | Self::Output(_)
+            | Self::System(_)
             | Self::Tool(_)
             | Self::Internal(_)
             | Self::Reported => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> Self {
+        if OutputError::is(&error) { Self::Output(error) } else { Self::System(error) }
+    }
+}
+
+impl From<LoginError> for CliError {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Terminal(error) => error.into(),
+            other => Self::Login(other),
         }
     }
 }

@@ -38,6 +38,7 @@ use clap::error::{ContextKind, ErrorKind};
 
 use crate::cli::config::args::{Command, ConfigAction, ConfigArguments, Options};
 use crate::cli::config::help::{self, Given};
+use crate::cli::config::layers::FileChoice;
 use crate::cli::config::origins::Origins;
 use crate::cli::config::variables::{check_names, text};
 use crate::cli::config::{Config, DEFAULT_LOG_LEVEL, config_file};
@@ -58,7 +59,9 @@ pub fn main() -> ExitCode {
         Err(help) => return help.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
     };
     match run(given) {
-        Ok(()) | Err(CliError::Output(_)) => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has seen enough of it, as `head` has.
+        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string(), error.exit_code()),
     }
 }
@@ -69,13 +72,13 @@ fn run(given: Given) -> Result<(), CliError> {
     if let Command::Completions(completions) = &command {
         let mut script = Vec::new();
         clap_complete::generate(completions.shell, &mut help::definition(false), "codex-proxy", &mut script);
-        return Ok(io::stdout().write_all(&script)?);
+        return Ok(terminal::Escaped(io::stdout()).write_all(&script)?);
     }
     if let Command::Manual(arguments) = &command {
         return Ok(manual::write(&arguments.directory)?);
     }
     if let Command::Config(ConfigArguments { action: ConfigAction::Schema }) = &command {
-        return show_config::schema(&mut io::stdout());
+        return show_config::schema(&mut terminal::Escaped(io::stdout()));
     }
     let mut origins = given.origins.clone();
     let flags = given.flags.clone();
@@ -91,6 +94,7 @@ fn run_with(
     origins: &Origins,
     flags: &[OsString],
 ) -> Result<(), CliError> {
+    hardening::check_descriptors()?;
     let log = start_log(&options, &command)?;
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -139,13 +143,14 @@ fn options(given: Given, command: &Command, origins: &mut Origins) -> Result<(Op
     let line = given.line;
     let environment = Environment::from_variables(variable);
     let named = line.config.or_else(|| variable("CODEX_PROXY_CONFIG").filter(|path| !path.is_empty()).map(Into::into));
+    let choice = if named.is_some() { FileChoice::Named } else { FileChoice::Usual };
     let path = if named.is_none() && *command == Command::Demo { None } else { config_file(named, &environment) };
+    let unknown = check_names(env::vars_os().map(|(name, _)| name), &OF_NO_OPTION)?;
     let variables = Options::from_environment(variable, origins);
     let file = path.as_deref().map(|path| Options::from_file(path, choice, origins)).transpose()?.unwrap_or_default();
     let mut warnings = unknown;
     if !line.options.api_key.is_empty() {
         let words = "⚠️ every user of this machine can read --api-key in the process list; use --api-key-file";
-    let unknown = check_names(env::vars_os().map(|(name, _)| name), &OF_NO_OPTION)?;
         warnings.push(words.to_owned());
     }
     warnings.extend(path.filter(|_| !file.api_key.is_empty()).and_then(|path| trust::exposure(&path)));
@@ -222,8 +227,8 @@ fn joined(message: &str) -> String {
 
 /// Variables that are no options; each has a second name with the program's own prefix, which wins.
 const WITHOUT_FLAG: [&str; 4] = ["ACCESS_TOKEN", "ACCOUNT_ID", "ADMIN_API_KEY", "ENV"];
+/// The same, and the variable that names the configuration file.
+const OF_NO_OPTION: [&str; 5] = ["ACCESS_TOKEN", "ACCOUNT_ID", "ADMIN_API_KEY", "CONFIG", "ENV"];
 
 #[cfg(test)]
 mod tests;
-/// The same, and the variable that names the configuration file.
-const OF_NO_OPTION: [&str; 5] = ["ACCESS_TOKEN", "ACCOUNT_ID", "ADMIN_API_KEY", "CONFIG", "ENV"];

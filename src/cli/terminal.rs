@@ -79,35 +79,65 @@ const fn coloured(colour: AnsiColor) -> Style {
 #[derive(Debug)]
 pub(super) struct Escaped<W>(pub(super) W);
 
-impl<W: Write> Write for Escaped<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let text = match str::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) if error.valid_up_to() == 0 => {
-                // An incomplete character: the rest comes with another write.
-                self.0.write_all(bytes)?;
-                return Ok(bytes.len());
-            }
-            Err(error) => str::from_utf8(bytes.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default(),
-        };
+impl<W: Write> Escaped<W> {
+    fn write_escaped(&mut self, text: &str) -> io::Result<()> {
         let mut written = 0;
         for (position, character) in text.char_indices().filter(|(_, letter)| *letter != '\n' && is_unsafe(*letter)) {
             self.0.write_all(text.get(written..position).unwrap_or_default().as_bytes())?;
             write!(self.0, "\\u{:04x}", u32::from(character))?;
             written = position + character.len_utf8();
         }
-        self.0.write_all(text.get(written..).unwrap_or_default().as_bytes())?;
+        self.0.write_all(text.get(written..).unwrap_or_default().as_bytes())
+    }
+}
+
+impl<W: Write> Write for Escaped<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = match str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) if error.valid_up_to() == 0 => {
+                // An incomplete character: the rest comes with another write.
+                self.0.write_all(bytes).map_err(OutputError::mark)?;
+                return Ok(bytes.len());
+            }
+            Err(error) => str::from_utf8(bytes.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default(),
+        };
+        self.write_escaped(text).map_err(OutputError::mark)?;
         Ok(text.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.0.flush().map_err(OutputError::mark)
+    }
+}
+
+/// A failure to write the output of a command, in contrast to any other error of the system.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the output: {0}")]
+pub(super) struct OutputError(io::Error);
+
+impl OutputError {
+    fn mark(error: io::Error) -> io::Error {
+        io::Error::new(error.kind(), Self(error))
+    }
+
+    /// Returns whether `error` came from a command's output.
+    pub(super) fn is(error: &io::Error) -> bool {
+        error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()).is_some()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_of_the_output_is_told_from_others() {
+        let mut full: &mut [u8] = &mut [];
+        let error = writeln!(Escaped(&mut full), "x").expect_err("no room");
+        assert!(OutputError::is(&error) && !OutputError::is(&io::Error::other("x")), "{error:?}");
+        assert!(error.to_string().starts_with("cannot write the output: "), "{error}");
+    }
 
     #[test]
     fn a_terminal_is_not_steered() {

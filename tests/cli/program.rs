@@ -268,6 +268,48 @@ fn a_lack_of_file_descriptors_is_survived() {
 
 #[test]
 #[cfg(target_os = "linux")]
+fn an_output_that_cannot_be_written_is_a_failure_and_one_that_is_closed_is_none() {
+    let home = Home::new();
+    let full = || std::fs::File::options().write(true).open("/dev/full").expect("it is there");
+    for (arguments, words) in [
+        (&["models", "--json"][..], "cannot write the output"),
+        (&["completions", "bash"], "cannot write the output"),
+        (&["config", "schema"], "cannot write the output"),
+        (&["status"], "cannot write the output"),
+        (&["health", "--port", "1"], ""),
+    ] {
+        let output = home.command(arguments).stdout(full()).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+        assert!(text(&output.stderr).contains(words), "{arguments:?}: {output:?}");
+    }
+    let (reader, closed) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = home.command(&["models"]).stdout(closed).output().expect("it runs");
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_the_system_refuses_is_told() {
+    let home = Home::new();
+    let program = env!("CARGO_BIN_EXE_codex-proxy");
+    for limit in [4, 6, 14] {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("ulimit -n {limit} && exec {program} --port 0"));
+        command.env_clear().env("HOME", home.path()).env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+        let output = command.output().expect("it runs");
+        let errors = text(&output.stderr);
+        assert!(!output.status.success() && output.stdout.is_empty(), "{limit}: {output:?}");
+        assert!(!errors.is_empty() && !errors.contains("panicked"), "{limit}: {errors}");
+    }
+    // A number of sockets that were handed to another process, or to none.
+    let mut command = home.command(&["--port", "0"]);
+    let daemon = Daemon::start(command.env("LISTEN_FDS", "1"));
+    assert!(daemon.ask(HEALTH).contains(r#""status":"ok""#));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
 fn no_core_dump_holds_a_token() {
     let daemon = Daemon::start(&mut Home::new().command(&["--port", "0"]));
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.child.id())).expect("it runs");

@@ -287,6 +287,8 @@ const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 9879;
 /// The log level of commands that serve.
 pub(in crate::cli) const DEFAULT_LOG_LEVEL: &str = "info";
+/// More bytes than any model's window takes.
+const LARGEST_INSTRUCTIONS: u64 = 16 << 20;
 /// The name of the ledger's file.
 const LEDGER: &str = "ledger.sqlite3";
 const LEDGER_DAYS: u32 = 90;
@@ -300,8 +302,6 @@ mod tests {
     }
 
     fn problem(options: Options) -> String {
-/// More bytes than any model's window takes.
-const LARGEST_INSTRUCTIONS: u64 = 16 << 20;
         resolve(options).expect_err("a problem").to_string()
     }
 

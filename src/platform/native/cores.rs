@@ -10,7 +10,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -83,15 +83,21 @@ impl Cores {
 
 impl Core {
     fn start(number: usize) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
         let (running, ended) = oneshot::channel::<()>();
+        let (begun, handle) = mpsc::channel();
+        // The runtime is the thread's from the beginning: none may be dropped inside another, as the caller's is.
         let thread = thread::Builder::new().name(format!("serve-{number}")).spawn(move || {
             CURRENT.set(number);
+            let runtime = match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(begun.send(Err(error))),
+            };
+            let _ = begun.send(Ok(runtime.handle().clone()));
             // An error means that the sender is gone, which is the sign to end.
             let _ = runtime.block_on(ended);
             runtime.shutdown_timeout(PATIENCE);
         })?;
+        let handle = handle.recv().map_err(io::Error::other)??;
         Ok(Self { handle, load: Load::default(), running: Some(running), thread: Some(thread) })
     }
 }
