@@ -3,6 +3,7 @@
 //! * A request has a [`Slot`] until the answer's last byte was handed over, or its client has disconnected.
 //! * The bytes of a body count from their read or decompression until the backend has begun to answer, since until then
 //!   the body may be sent again. A single body always fits, however large the operator allows it to be.
+//! * The bytes of an answer that is kept whole, such as an image, count too, and never fit beyond the limit.
 //! * A WebSocket has a [`SocketPlace`] as long as it is open, beside the slot of the turn that it runs. There are as many places
 //!   as slots. The bytes of a frame that is incomplete or waits for its turn count as those of a body ([`Room`]).
 //! * A request beyond capacity is refused at once with 503 and `Retry-After`: queueing would hide the overload from the
@@ -123,6 +124,16 @@ impl Slot {
         self.0.room.hold(bytes)
     }
 
+    /// Takes `bytes` more for an answer that is kept whole. The error is the client's answer.
+    pub(super) fn hold_answer(&self, bytes: usize) -> Result<(), ApiError> {
+        self.0.room.hold_within(bytes, usize::MAX)
+    }
+
+    /// Gives `bytes` back that were held.
+    pub(super) fn release(&self, bytes: usize) {
+        self.0.room.release(bytes);
+    }
+
     /// Sets the held bytes to `bytes`, without a limit: an admitted request is not refused for its translation's size.
     pub(super) fn now_holds(&self, bytes: usize) {
         self.0.room.now_holds(bytes);
@@ -150,13 +161,23 @@ pub struct Room {
 impl Room {
     /// Takes `bytes` more. The error is the client's answer.
     pub(super) fn hold(&self, bytes: usize) -> Result<(), ApiError> {
+        self.hold_within(bytes, self.held.load(Ordering::Relaxed))
+    }
+
+    /// Takes `bytes` more, beyond the limit if `own` is all that is taken.
+    fn hold_within(&self, bytes: usize, own: usize) -> Result<(), ApiError> {
         let bodies = &self.capacity.0.bodies;
-        if bodies.take(bytes, self.held.load(Ordering::Relaxed)) {
+        if bodies.take(bytes, own) {
             self.held.fetch_add(bytes, Ordering::Relaxed);
             return Ok(());
         }
         let most = bodies.most >> 20;
         Err(busy(format!("the bodies of the requests in flight use all of their {most} MiB")))
+    }
+
+    fn release(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+        self.capacity.0.bodies.give_back(bytes);
     }
 
     /// Sets the held bytes to `bytes`, without a limit.
@@ -210,6 +231,10 @@ mod tests {
         drop(two);
         one.hold(1000).expect("alone");
         assert_eq!(capacity.held(), 1060);
+        assert!(one.hold_answer(1).is_err(), "an answer has no such right");
+        one.release(1000);
+        one.hold_answer(40).expect("room");
+        assert_eq!(capacity.held(), 100);
         one.now_holds(7);
         assert_eq!(capacity.held(), 7);
         drop(one);

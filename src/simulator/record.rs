@@ -1,6 +1,6 @@
 //! The simulator's records: every request, the end of its answer, and the counters.
 //!
-//! * The newest requests are kept, up to the configured limit, so that a long demo does not grow.
+//! * The newest requests are kept, up to the configured limit and [`MOST_BYTES`] of bodies, so that a long demo does not grow.
 //! * Every change wakes the tasks in [`Journal::changed`], so a test never has to sleep.
 
 use std::collections::VecDeque;
@@ -99,6 +99,19 @@ struct Entries {
     open_token_requests: u64,
 }
 
+impl Entries {
+    /// Drops the oldest requests beyond `limit` or [`MOST_BYTES`], but never the newest for its size.
+    fn drop_oldest(&mut self, limit: usize) {
+        let mut bytes: usize = self.requests.iter().map(|request| request.bytes.len()).sum();
+        while self.requests.len() > limit || bytes > MOST_BYTES && self.requests.len() > 1 {
+            bytes -= self.requests.pop_front().map_or(0, |oldest| oldest.bytes.len());
+        }
+    }
+}
+
+/// The bytes of bodies that are kept: a few of the largest.
+const MOST_BYTES: usize = 128 << 20;
+
 impl Journal {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self { entries: Mutex::default(), changes: watch::Sender::new(0) })
@@ -114,9 +127,7 @@ impl Journal {
             entries.counters.open_answers += 1;
             entries.counters.peak_open_answers = entries.counters.peak_open_answers.max(entries.counters.open_answers);
             entries.requests.push_back(request);
-            while entries.requests.len() > limit {
-                entries.requests.pop_front();
-            }
+            entries.drop_oldest(limit);
             index
         };
         self.touch();

@@ -366,6 +366,31 @@ async fn twenty_megabytes_pass_in_both_directions() {
 }
 
 #[tokio::test]
+async fn images_share_the_memory_of_bodies() {
+    const LARGE: usize = 1 << 20;
+    let settings = ServerSettings { body_memory: 5 * LARGE, ..ServerSettings::default() };
+    let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
+    for stream in [false, true] {
+        let asked = json!({ "prompt": "p", "stream": stream, "partial_images": 1 });
+        // In base64, and once as it came and once as the client gets it.
+        let answer = proxy.next(Scenario::HugeImage(2 * LARGE)).post(GENERATIONS, &asked).await;
+        let (status, code) = (answer.status.as_u16(), "too_many_concurrent_requests");
+        assert_eq!((status, answer.error_code().as_str()), (503, code), "{stream}");
+        // What was taken is given back, by the end of an answer and by each image that was read.
+        for _ in 0..4 {
+            let answer = proxy.next(Scenario::HugeImage(LARGE)).post(GENERATIONS, &asked).await;
+            assert_eq!(answer.status, StatusCode::OK, "{stream}: {}", answer.text);
+        }
+    }
+    let several = json!({ "prompt": "p", "stream": true, "n": 4 });
+    for _ in 0..4 {
+        proxy.next(Scenario::HugeImage(LARGE / 2));
+    }
+    let events = proxy.post(GENERATIONS, &several).await.events();
+    assert_eq!(events.iter().filter(|event| event["b64_json"].is_string()).count(), 4, "{}", events.len());
+}
+
+#[tokio::test]
 async fn a_form_counts_against_the_limits_of_bodies() {
     let settings = ServerSettings { max_body_size: 10_000, ..ServerSettings::default() };
     let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;

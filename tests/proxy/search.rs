@@ -1,11 +1,12 @@
 //! `/v1/alpha/search`, and the backend's own base URL as this proxy's.
 
+use codex_proxy::server::settings::ServerSettings;
 use codex_proxy::simulator::{HttpFault, Moment, Scenario, ScriptedAnswer};
 use http::StatusCode;
 use serde_json::json;
 
 use crate::common::answer::Answer;
-use crate::harness::Proxy;
+use crate::harness::{Proxy, Setup};
 
 const SEARCH: &str = "/backend-api/codex/alpha/search";
 
@@ -37,6 +38,17 @@ async fn a_search_passes_byte_for_byte_in_both_directions() {
     }
     let name = r#"codex_proxy_requests_total{route="/alpha/search",status="200"}"#;
     assert_eq!(proxy.metric(name).await, "4");
+}
+
+#[tokio::test]
+async fn results_share_the_memory_of_bodies() {
+    let settings = ServerSettings { body_memory: 10_000, ..ServerSettings::default() };
+    let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;
+    for (length, status) in [(20_000, 503), (5_000, 200), (5_000, 200)] {
+        let results = format!("{{\"output\":\"{}\"}}", "x".repeat(length));
+        let answer = search(proxy.next(ScriptedAnswer::stream().bytes(results)), SEARCH, BODY).await;
+        assert_eq!(answer.status.as_u16(), status, "{length}");
+    }
 }
 
 #[tokio::test]

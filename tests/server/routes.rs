@@ -54,6 +54,16 @@ async fn what_is_not_there_says_why() {
 }
 
 #[tokio::test]
+async fn a_path_that_is_no_text_is_answered_in_json() {
+    let proxy = Proxy::start(ServerSettings::default()).await;
+    for path in ["/v1/models/%ff", "/models/%C3%28", "/backend-api/codex/models/%ff", "/v1/responses/%ff/%00", "/%ff"] {
+        let answer = proxy.get(path).await;
+        assert_eq!(answer.status.as_u16(), 404, "{path}: {}", answer.text);
+        assert!(answer.error()["message"].as_str().is_some_and(|words| words.len() > 20), "{path}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_served_says_whether_the_backend_has_it() {
     let proxy = Proxy::start(ServerSettings::default()).await;
     for (target, words) in [

@@ -24,7 +24,11 @@ pub(in crate::server) async fn search(State(app): State<Arc<App>>, request: Requ
     note_head(&app, &log, &answer.head);
     let mut body = Vec::new();
     while let Some(bytes) = answer.next().await {
-        body.extend_from_slice(&bytes?);
+        let bytes = bytes?;
+        if let Some(slot) = log.slot() {
+            slot.hold_answer(bytes.len())?;
+        }
+        body.extend_from_slice(&bytes);
         if body.len() > LARGEST {
             let message = format!("the backend sent more than {} MiB for one search", LARGEST >> 20);
             return Err(ApiError::new(ErrorKind::UpstreamInvalid, message));

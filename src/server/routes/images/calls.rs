@@ -39,6 +39,17 @@ pub(super) enum CallPiece {
     Completed(ImageAnswer),
 }
 
+impl CallPiece {
+    /// Returns the bytes of its images.
+    pub(super) fn length(&self) -> usize {
+        match self {
+            Self::Head(_) => 0,
+            Self::Partial(event) => event.len(),
+            Self::Completed(answer) => answer.images.iter().map(|image| image.json.len()).sum(),
+        }
+    }
+}
+
 /// The progress of one call.
 enum Progress {
     Beginning,
@@ -127,11 +138,26 @@ impl ImageCalls {
             }
             let mut take = |piece| ready.push_back(piece);
             match answer.next().await {
-                Some(Ok(bytes)) => reader.feed(&bytes, &mut take),
+                Some(Ok(bytes)) => match self.hold(bytes.len()) {
+                    Ok(()) => reader.feed(&bytes, &mut take),
+                    Err(error) => return Some((Err(error), Progress::Ended)),
+                },
                 Some(Err(error)) => return Some((Err(error), Progress::Ended)),
                 None if reader.end(&mut take) => {}
                 None => return Some((Err(answer.ended_early()), Progress::Ended)),
             }
+        }
+    }
+
+    /// Takes room for `bytes` of an answer.
+    fn hold(&self, bytes: usize) -> Result<(), ApiError> {
+        self.log.slot().map_or(Ok(()), |slot| slot.hold_answer(bytes * COPIES))
+    }
+
+    /// Gives back the room for `bytes` of an answer that the client has taken.
+    pub(super) fn release(&self, bytes: usize) {
+        if let Some(slot) = self.log.slot() {
+            slot.release(bytes * COPIES);
         }
     }
 
@@ -168,6 +194,9 @@ impl ImageCalls {
         }
     }
 }
+
+/// An image is in memory as it came, and as the client gets it.
+const COPIES: usize = 2;
 
 fn without_image() -> ApiError {
     ApiError::new(ErrorKind::UpstreamInvalid, "the backend's answer holds no image")

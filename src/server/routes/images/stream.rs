@@ -35,7 +35,8 @@ pub(super) async fn respond(calls: Arc<ImageCalls>, count: usize, ignored: &[Str
         Either::Right(((), _)) => (None, Head::default()),
     };
     let keepalive = Keepalive::new(COMMENT, interval, accepted);
-    let body = ImageEvents { calls, pieces, first, keepalive, usage: Some(ImageUsage::default()), is_ended: false };
+    let usage = Some(ImageUsage::default());
+    let body = ImageEvents { calls, pieces, first, keepalive, usage, handed: 0, is_ended: false };
     Ok(answered(EVENT_STREAM, &head, ignored, Body::new(body)))
 }
 
@@ -60,11 +61,14 @@ struct ImageEvents {
     keepalive: Keepalive,
     /// The tokens so far; none once a call has not told its own.
     usage: Option<ImageUsage>,
+    /// The bytes of the piece that was handed over last. Whoever asks for more has taken it.
+    handed: usize,
     is_ended: bool,
 }
 
 impl ImageEvents {
     fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.calls.release(std::mem::take(&mut self.handed));
         if self.is_ended {
             return Poll::Ready(None);
         }
@@ -83,6 +87,7 @@ impl ImageEvents {
                 Some(Ok(CallPiece::Head(_))) => {}
                 Some(Ok(piece)) => {
                     self.keepalive.sent();
+                    self.handed = piece.length();
                     return Poll::Ready(Some(self.write(&piece)));
                 }
                 Some(Err(error)) => return Poll::Ready(Some(self.fail(&error))),
