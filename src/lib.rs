@@ -15,6 +15,7 @@ pub mod fault;
 mod files;
 pub mod humanize;
 pub mod json;
+pub mod keys;
 pub mod ledger;
 pub mod limits;
 pub mod models;

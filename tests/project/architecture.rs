@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the ground up, each with what it may know.
-const ROOMS: [(&str, &[&str]); 23] = [
+const ROOMS: [(&str, &[&str]); 24] = [
     ("excerpt", &[]),
     ("fault", &[]),
     ("files", &[]),
     ("humanize", &[]),
+    ("keys", &[]),
     ("limits", &[]),
     ("models", &[]),
     ("platform", &[]),
@@ -37,6 +38,7 @@ const ROOMS: [(&str, &[&str]); 23] = [
             "dialect",
             "excerpt",
             "fault",
+            "keys",
             "ledger",
             "limits",
             "models",

@@ -6,20 +6,20 @@
 use std::fmt;
 
 use http::{HeaderMap, header};
-use sha2::{Digest as _, Sha256};
-use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
+
+use crate::keys::digest::KeyDigest;
 
 /// A set of keys, each of which grants access.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Keys {
-    digests: Vec<[u8; 32]>,
+    digests: Vec<KeyDigest>,
 }
 
 impl Keys {
     /// Creates a set of the non-blank `keys`.
     pub fn new<'a>(keys: impl IntoIterator<Item = &'a str>) -> Self {
         let keys = keys.into_iter().map(str::trim).filter(|key| !key.is_empty());
-        Self { digests: keys.map(|key| digest(key.as_bytes())).collect() }
+        Self { digests: keys.map(|key| KeyDigest::of(key.as_bytes())).collect() }
     }
 
     /// Returns whether there is no key.
@@ -33,38 +33,9 @@ impl Keys {
     }
 
     /// Returns the key in `headers`, the last one if there are several. The time does not depend on the match.
-    pub fn presented(&self, headers: &HeaderMap) -> Option<KeyIdentity> {
-        let bearers = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| bearer(value.as_bytes()));
-        let plain = headers.get_all(API_KEY).iter().map(|value| value.as_bytes().trim_ascii());
-        let (mut found, mut identity) = (Choice::from(0), [0; 32]);
-        for presented in bearers.chain(plain) {
-            let presented = digest(presented);
-            for key in &self.digests {
-                let same = key.ct_eq(&presented);
-                found |= same;
-                for (byte, known) in identity.iter_mut().zip(key) {
-                    byte.conditional_assign(known, same);
-                }
-            }
-        }
-        bool::from(found).then_some(KeyIdentity(identity))
-    }
-}
-
-/// The identity of a key, without the key.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct KeyIdentity([u8; 32]);
-
-impl KeyIdentity {
-    /// Returns bytes that are unique to the key.
-    pub const fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for KeyIdentity {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a key")
+    pub fn presented(&self, headers: &HeaderMap) -> Option<KeyDigest> {
+        // Each is compared: an early end would show in the time.
+        presented(headers).filter(|presented| presented.position(&self.digests).is_some()).last()
     }
 }
 
@@ -74,8 +45,11 @@ impl fmt::Debug for Keys {
     }
 }
 
-fn digest(key: &[u8]) -> [u8; 32] {
-    Sha256::digest(key).into()
+/// Returns the digests of all that `headers` present as a key.
+pub(super) fn presented(headers: &HeaderMap) -> impl Iterator<Item = KeyDigest> {
+    let bearers = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| bearer(value.as_bytes()));
+    let plain = headers.get_all(API_KEY).iter().map(|value| value.as_bytes().trim_ascii());
+    bearers.chain(plain).map(KeyDigest::of)
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {

@@ -24,7 +24,7 @@ pub(super) use prefix::PrefixMemory;
 pub(super) use reasoning::ReasoningMemory;
 pub(super) use socket::{OverSocket, SocketMemory};
 
-use crate::server::guard::key::KeyIdentity;
+use crate::keys::digest::KeyDigest;
 
 /// The clients that share memory.
 #[derive(Debug, Clone, Copy)]
@@ -35,14 +35,14 @@ enum Owner {
     /// All clients, if the API needs no key.
     Everyone,
     /// The holders of one key.
-    Holders(KeyIdentity),
+    Holders(KeyDigest),
     /// One WebSocket, by its number in this process.
     Socket(u64),
 }
 
 impl Scope {
     /// Returns the scope of requests with `key`.
-    pub(super) fn of(key: Option<KeyIdentity>) -> Self {
+    pub(super) fn of(key: Option<KeyDigest>) -> Self {
         Self(key.map_or(Owner::Everyone, Owner::Holders))
     }
 
@@ -55,9 +55,9 @@ impl Scope {
         let mut hash = Sha256::new();
         match self.0 {
             Owner::Everyone => hash.update([kind as u8, 0]),
-            Owner::Holders(identity) => {
+            Owner::Holders(digest) => {
                 hash.update([kind as u8, 1]);
-                hash.update(identity.as_bytes());
+                hash.update(digest.as_bytes());
             }
             Owner::Socket(number) => {
                 hash.update([kind as u8, 2]);
