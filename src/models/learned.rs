@@ -35,6 +35,11 @@ impl Learned {
         }
     }
 
+    /// Returns the levels known for `model`.
+    pub(super) fn levels(&self, model: &str) -> Option<&[Effort]> {
+        self.efforts.get(model).map(Vec::as_slice)
+    }
+
     /// Fits `effort` to the levels known for `model`; `asked` is the requested effort, before any catalogue's clamp.
     pub(super) fn fit(&self, model: &str, effort: Option<Effort>, asked: Option<Effort>) -> Option<Effort> {
         match (effort, self.efforts.get(model)) {

@@ -7,7 +7,7 @@
 //! * `learned`: knowledge from rejections since that list.
 //! * `image`: the models that make images, of which there is no list.
 //! * [`entry`]: an entry of `/v1/models`; `codex`: the list in the Codex CLI's form.
-//! * [`same`]: the equality of two names.
+//! * [`same`]: the equality of two names. `within`: the limits that a client's key sets.
 //!
 //! [`Models`] combines them. Pure: no I/O, no clock, no runtime.
 //!
@@ -31,6 +31,7 @@ pub mod live;
 mod name;
 pub mod same;
 pub mod tier;
+mod within;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -74,6 +75,8 @@ pub struct Resolution {
     pub foreign: bool,
     /// Whether the model has the `priority` service tier.
     pub supports_priority: bool,
+    /// The highest effort that the client's key allows, if it sets one.
+    pub most_effort: Option<Effort>,
 }
 
 impl Models {
@@ -144,14 +147,16 @@ impl Models {
     pub fn replace_refused(&self, sent: &Resolution) -> Option<Resolution> {
         self.learned_mut().refuse(&sent.model);
         let successor = if self.strict { None } else { self.upgrade_of(&sent.model) };
-        successor.map(|successor| self.sent_as(successor, sent.clone()))
+        let replaced = successor.map(|successor| self.sent_as(successor, sent.clone()));
+        replaced.filter(|replaced| !replaced.exceeds())
     }
 
     /// Records that the model of `sent` supports only `levels`, and returns the nearest to the requested effort. `None`
     /// if that changes nothing.
     pub fn refit(&self, sent: &Resolution, levels: Vec<Effort>) -> Option<Resolution> {
         self.learned_mut().take(&sent.model, levels);
-        Some(self.sent_as(sent.model.clone(), sent.clone())).filter(|again| again.effort != sent.effort)
+        let again = self.sent_as(sent.model.clone(), sent.clone());
+        Some(again).filter(|again| again.effort != sent.effort && !again.exceeds())
     }
 
     /// Returns the list of `/v1/models`: the account's own models if known, else the original seven and the newer
@@ -226,9 +231,13 @@ impl Models {
         let live = self.live();
         let known = find(&live, &model);
         let asked = resolution.asked_effort;
-        let effort = known.map_or(asked, |known| known.clamp(asked));
+        let learned = self.learned();
+        let effort = learned.fit(&model, known.map_or(asked, |known| known.clamp(asked)), asked);
+        let levels = learned.levels(&model).or(known.map(|known| known.efforts.as_ref())).unwrap_or_default();
+        let default = known.and_then(|known| known.default_effort);
+        let within = |most| within::effort(most, effort, asked, levels, default);
         Resolution {
-            effort: self.learned().fit(&model, effort, asked),
+            effort: resolution.most_effort.map_or(effort, within),
             supports_priority: known.is_some_and(|known| known.priority),
             model,
             ..resolution
@@ -290,7 +299,20 @@ impl Resolution {
     /// Creates the resolution of an unknown model `meant`.
     fn meaning(meant: String) -> Self {
         let model = meant.clone();
-        Self { model, meant, effort: None, asked_effort: None, foreign: false, supports_priority: false }
+        Self {
+            model,
+            meant,
+            effort: None,
+            asked_effort: None,
+            foreign: false,
+            supports_priority: false,
+            most_effort: None,
+        }
+    }
+
+    /// Returns whether the effort to send is higher than the client's key allows.
+    pub fn exceeds(&self) -> bool {
+        self.most_effort.zip(self.effort).is_some_and(|(most, effort)| effort > most)
     }
 }
 
