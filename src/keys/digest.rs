@@ -1,9 +1,12 @@
 //! What is known of a key: its SHA-256.
 //!
 //! * Digests are compared in constant time: neither length nor content of a key shows in the time of a comparison.
+//! * In a file a digest is 64 hexadecimal digits, as `sha256sum` writes them.
 
 use std::fmt;
+use std::fmt::Write as _;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
@@ -34,6 +37,30 @@ impl KeyDigest {
         usize::try_from(position).ok().filter(|_| bool::from(found))
     }
 }
+
+impl Serialize for KeyDigest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut digits = String::with_capacity(DIGITS);
+        // Writing to a string cannot fail.
+        self.0.iter().for_each(|byte| write!(digits, "{byte:02x}").unwrap_or_default());
+        serializer.serialize_str(&digits)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyDigest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let digits = String::deserialize(deserializer)?;
+        let is_hex = digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
+            *byte = str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()).unwrap_or_default();
+        }
+        is_hex.then_some(Self(bytes)).ok_or_else(|| de::Error::custom("a digest has 64 hexadecimal digits"))
+    }
+}
+
+/// The digits of a digest in text.
+const DIGITS: usize = 64;
 
 impl fmt::Debug for KeyDigest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
