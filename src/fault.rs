@@ -46,6 +46,8 @@ kinds! {
     UpstreamAuth,
     /// The request comes from a forbidden source.
     Forbidden,
+    /// The client's key does not allow the request.
+    NotPermitted,
     /// The account's plan does not include Codex.
     UsageNotIncluded,
     /// The route or object does not exist.
@@ -72,6 +74,8 @@ kinds! {
     RateLimited,
     /// The workspace has no credit left.
     InsufficientQuota,
+    /// The client's key has used up a limit of its own.
+    KeySpent,
     /// A defect of this program.
     Internal,
     /// The backend has no such feature.
@@ -156,6 +160,7 @@ impl ErrorKind {
             Self::NoCredentials => row(S::UNAUTHORIZED, AUTH, Some("no_credentials"), Error, Useless),
             Self::UpstreamAuth => row(S::UNAUTHORIZED, AUTH, Some("upstream_auth"), Error, Useless),
             Self::Forbidden => row(S::FORBIDDEN, REQUEST, Some("forbidden"), Warn, Useless),
+            Self::NotPermitted => row(S::FORBIDDEN, REQUEST, Some("not_permitted"), Info, Useless),
             Self::UsageNotIncluded => {
                 row(S::FORBIDDEN, "usage_not_included", Some("usage_not_included"), Warn, Useless)
             }
@@ -180,6 +185,9 @@ impl ErrorKind {
             }
             Self::InsufficientQuota => {
                 row(S::TOO_MANY_REQUESTS, "insufficient_quota", Some("insufficient_quota"), Warn, Useless)
+            }
+            Self::KeySpent => {
+                row(S::TOO_MANY_REQUESTS, "insufficient_quota", Some("insufficient_quota"), Info, Useless)
             }
             Self::Internal => row(S::INTERNAL_SERVER_ERROR, SERVER, Some("internal_error"), Error, Sensible),
             Self::NotImplemented => row(S::NOT_IMPLEMENTED, REQUEST, Some("not_implemented"), Info, Useless),

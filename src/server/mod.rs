@@ -3,7 +3,8 @@
 //! A request passes, outside in:
 //! 1. [`observe`]: its id, span, counts and log line; a panic becomes a 500.
 //! 2. [`guard`]: host and origin (403), preflight answers, keys (401), body type (415).
-//! 3. `admission`: a slot among the concurrent requests (503); [`capacity`] counts slots and bytes.
+//! 3. `admission`: a slot among the concurrent requests (503); [`capacity`] counts slots and bytes. What is left of the
+//!    limits of the holder's key (429); `quota` counts that.
 //! 4. The route: one file each. A handler reads the body itself, through [`body::read`].
 //!
 //! * Every `/v1` route also exists without `/v1`. Other variations of a path are repaired before a request gets here
@@ -24,6 +25,7 @@ pub mod listen;
 mod memory;
 pub mod observe;
 mod progress;
+mod quota;
 mod reserve;
 mod routes;
 pub mod settings;
@@ -49,6 +51,9 @@ use crate::server::cut_off::CutOff;
 use crate::server::memory::{AnswerMemory, PrefixMemory, ReasoningMemory, SocketMemory};
 use crate::server::observe::metrics::Metrics;
 use crate::server::observe::once::{Recent, WarnOnce};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::server::quota::Moment;
+use crate::server::quota::Quotas;
 use crate::server::settings::ServerSettings;
 use crate::upstream;
 use crate::upstream::Upstream;
@@ -87,6 +92,8 @@ pub struct App {
     pub ledger: Option<Ledger>,
     /// The beginnings of recent conversations.
     prefixes: PrefixMemory,
+    /// What the holders of keys have used.
+    quotas: Quotas,
 }
 
 impl App {
@@ -121,12 +128,17 @@ impl App {
             capacity,
             ledger: None,
             prefixes: PrefixMemory::default(),
+            quotas: Quotas::default(),
         })
     }
 
-    /// Records every request in `ledger`.
+    /// Records every request in `ledger`, and counts what it knows of today for the limits of keys.
     #[must_use]
     pub fn with_ledger(mut self, ledger: Ledger) -> Self {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Err(error) = self.quotas.recall(ledger.place(), Moment::now()) {
+            tracing::warn!("⚠️ the tokens of today are counted from now on, for the ledger cannot be read: {error}");
+        }
         self.ledger = Some(ledger);
         self
     }
@@ -198,6 +210,7 @@ fn api() -> Router<Arc<App>> {
         .route("/models", get(routes::models::list))
         .route("/models/{*id}", get(routes::models::find))
         .merge(routes::messages::routes())
+        .route("/usage", get(routes::holder::show))
         .merge(routes::usage::routes())
         .merge(routes::absent::routes())
 }

@@ -2,11 +2,14 @@
 //!
 //! * The API always needs a key: the Worker is open to the whole internet.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use worker::Env;
 
+use crate::keys::book::KeyBook;
+use crate::keys::set::KeySet;
 use crate::server;
 use crate::server::guard::Guard;
 use crate::server::guard::host::HostPolicy;
@@ -38,6 +41,9 @@ impl WorkerSettings {
             hosts: HostPolicy::any(),
             origins: OriginPolicy::default(),
             api_keys: Keys::new(api_keys.split(',')),
+            named: Arc::new(KeyBook::of(
+                set("CODEX_PROXY_KEYS").map(|text| named(&text)).transpose()?.unwrap_or_default(),
+            )),
             needs_key: true,
             admin_keys: Keys::new([admin_key.as_str()]),
         };
@@ -74,6 +80,18 @@ impl WorkerSettings {
             log_level: level.parse().map_err(|_| format!("RUST_LOG: {level:?} is not a level; write it like info"))?,
         })
     }
+}
+
+/// Reads the named keys in the form of the daemon's file. Their use is not counted here: isolates come and go, and share no
+/// memory. So a key with a limit of use is an error, not a key without.
+fn named(text: &str) -> Result<KeySet, String> {
+    let set = KeySet::parse(text).map_err(|problem| format!("CODEX_PROXY_KEYS: {problem}"))?;
+    let counted = set.iter().find(|key| key.tokens_per_day.is_some() || key.requests_per_minute.is_some());
+    let Some(name) = counted.map(|key| key.name.clone()) else { return Ok(set) };
+    Err(format!(
+        "CODEX_PROXY_KEYS: the key {name} has tokens_per_day or requests_per_minute, which a Worker does not count; take \
+         them out, or let the daemon serve this client"
+    ))
 }
 
 const IDLE_TIMEOUT: Duration = upstream::UpstreamSettings::IDLE_TIMEOUT;

@@ -38,6 +38,7 @@ const ROOMS: [(&str, &[&str]); 24] = [
             "dialect",
             "excerpt",
             "fault",
+            "humanize",
             "keys",
             "ledger",
             "limits",
@@ -68,7 +69,7 @@ const ROOMS: [(&str, &[&str]); 24] = [
             "upstream",
         ],
     ),
-    ("worker", &["credentials", "fault", "models", "oauth", "platform", "server", "upstream"]),
+    ("worker", &["credentials", "fault", "keys", "models", "oauth", "platform", "server", "upstream"]),
     ("main", &["cli"]),
 ];
 

@@ -30,6 +30,7 @@ mod frames;
 mod harness;
 mod history;
 mod images;
+mod keys;
 mod ledger;
 mod messages;
 mod named_fields;

@@ -69,6 +69,30 @@ async fn without_any_key_nothing_is_open() {
     assert_eq!(ask(&world, "GET", "/health", "").await.status, 200);
 }
 
+/// The SHA-256 of "guest".
+const GUEST: &str = "84983c60f7daadc1cb8698621f802c0d9f9a3c3c295c810748fb048115c186ec";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_named_key_allows_what_it_says() {
+    let key = json!({ "name": "guest", "sha256": GUEST, "models": ["gpt-6-luna"], "max_effort": "low" });
+    let old = json!({ "name": "old", "sha256": "0".repeat(64), "expires_at": "2020-01-01" });
+    let keys = json!({ "version": 1, "keys": [key, old] }).to_string();
+    let Some(world) = World::with(&[HERE], json!({ "CODEX_PROXY_KEYS": keys })).await else { return };
+    assert_eq!(ask(&world, "GET", "/v1/models", KEY).await.status, 200);
+    let refused = ask(&world, "POST", CHAT, "guest").await;
+    assert_eq!((refused.status.as_u16(), code(&refused)), (403, "model_not_allowed".into()));
+    let usage = ask(&world, "GET", "/v1/usage", "guest").await.json();
+    assert_eq!((&usage["key"], &usage["max_effort"]), (&json!("guest"), &json!("low")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_is_not_counted_here_is_not_taken() {
+    let key = json!({ "name": "guest", "sha256": GUEST, "tokens_per_day": 5 });
+    let keys = json!({ "version": 1, "keys": [key] }).to_string();
+    let Some(world) = World::with(&[HERE], json!({ "CODEX_PROXY_KEYS": keys })).await else { return };
+    assert_eq!(ask(&world, "GET", "/v1/models", KEY).await.status, 500);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn web_pages_are_kept_out_and_any_name_leads_in() {
     let Some(world) = World::start().await else { return };

@@ -245,7 +245,8 @@ fn guard(options: &Options, host: &str, admin_key: &str, keys: &[String]) -> Res
         wrong("--allow-origin", format!("{origin:?} is not an origin; name each one like https://app.example"))
     })?;
     let api_keys = Keys::new(keys.iter().map(String::as_str));
-    Ok(Guard { hosts: allowed, origins, api_keys, needs_key: false, admin_keys: Keys::new([admin_key]) })
+    let admin_keys = Keys::new([admin_key]);
+    Ok(Guard { hosts: allowed, origins, api_keys, admin_keys, ..Guard::default() })
 }
 
 fn server(options: &Options, guard: Guard, environment: &Environment) -> Result<ServerSettings, CliError> {

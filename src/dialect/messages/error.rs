@@ -44,7 +44,7 @@ fn row(fault: &ApiError) -> (StatusCode, &'static str) {
         K::Refused if is_policy(fault) => (S::BAD_REQUEST, "policy_blocked"),
         K::Refused => (S::BAD_REQUEST, INVALID),
         K::InvalidApiKey | K::NoCredentials | K::UpstreamAuth => (S::UNAUTHORIZED, "authentication_error"),
-        K::Forbidden => (S::FORBIDDEN, "permission_error"),
+        K::Forbidden | K::NotPermitted => (S::FORBIDDEN, "permission_error"),
         K::UsageNotIncluded | K::InsufficientQuota => (S::PAYMENT_REQUIRED, "billing_error"),
         K::NotFound | K::ModelNotFound => (S::NOT_FOUND, "not_found_error"),
         K::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, INVALID),
@@ -54,7 +54,7 @@ fn row(fault: &ApiError) -> (StatusCode, &'static str) {
         K::HeadTooLarge => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "request_too_large"),
         K::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, INVALID),
         K::UpgradeRequired => (S::UPGRADE_REQUIRED, INVALID),
-        K::UsageLimitReached | K::RateLimited => (S::TOO_MANY_REQUESTS, "rate_limit_error"),
+        K::UsageLimitReached | K::RateLimited | K::KeySpent => (S::TOO_MANY_REQUESTS, "rate_limit_error"),
         K::Internal => (S::INTERNAL_SERVER_ERROR, "api_error"),
         K::NotImplemented => (S::NOT_IMPLEMENTED, "not_supported"),
         K::UpstreamServerError

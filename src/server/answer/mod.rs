@@ -184,6 +184,7 @@ impl Exchange {
             self.log.tokens(&self.call.model.model, counts);
         } else if let Some(estimate) = machine.estimated_usage() {
             let (input, output) = (estimate.input_tokens, estimate.output_tokens);
+            self.log.estimated_tokens(input.saturating_add(output));
             self.log.span().in_scope(|| {
                 tracing::info!(input, output, "a stop sequence ended the answer; its token counts are estimates");
             });

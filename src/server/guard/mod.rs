@@ -2,16 +2,16 @@
 //!
 //! * [`host`], then [`origin`]: 403. They apply to every route, `/health` too.
 //! * [`key`]: 401, the same answer for a missing, wrong or malformed key. `/health` is open; `/admin` has a key of its
-//!   own.
+//!   own. [`holder`]: who has entered, and what the key allows.
 //! * `media`: 415 for bodies that a web page may send across sites.
 //! * Behind a reverse proxy, its public name has to be allowed, and it must forward `Host` and `Origin` unchanged.
 
+pub(super) mod holder;
 pub mod host;
 pub mod key;
 mod media;
 pub mod origin;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -20,10 +20,14 @@ use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, Method, header};
 
 use crate::fault::{ApiError, ErrorKind};
+use crate::humanize;
+use crate::keys::book::KeyBook;
+use crate::platform::unix_now;
 use crate::server::App;
 use crate::server::address::Mended;
+use crate::server::guard::holder::Holder;
 use crate::server::guard::host::{HostPolicy, is_address};
-use crate::server::guard::key::Keys;
+use crate::server::guard::key::{Keys, presented};
 use crate::server::guard::origin::OriginPolicy;
 use crate::server::observe::RequestLog;
 
@@ -34,8 +38,11 @@ pub struct Guard {
     pub hosts: HostPolicy,
     /// The web pages that may call.
     pub origins: OriginPolicy,
-    /// The keys of the API; without any, every client that reaches the port has access, unless `needs_key`.
+    /// The keys of the API that have no name; without any of these and of the named ones, every client that reaches the
+    /// port has access, unless `needs_key`.
     pub api_keys: Keys,
+    /// The keys of the API that have names and limits.
+    pub named: Arc<KeyBook>,
     /// Whether the API is closed while it has no key.
     pub needs_key: bool,
     /// The keys of `/admin`; without any, `/admin` is closed.
@@ -51,12 +58,11 @@ pub(super) async fn check_source(State(app): State<Arc<App>>, request: Request, 
 }
 
 /// Refuses a request by its key and by the type of its body.
-pub(super) async fn check_entry(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(super) async fn check_entry(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     match app.settings.guard.entry(&request) {
-        Ok(client) => {
-            if let Some(client) = client {
-                RequestLog::of(&app, &request).client(client);
-            }
+        Ok(holder) => {
+            RequestLog::of(&app, &request).entered_as(&holder);
+            request.extensions_mut().insert(holder);
             next.run(request).await
         }
         Err(error) if error.kind == ErrorKind::InvalidApiKey => {
@@ -67,12 +73,17 @@ pub(super) async fn check_entry(State(app): State<Arc<App>>, request: Request, n
 }
 
 impl Guard {
+    /// Returns whether there are keys of the API.
+    fn has_keys(&self) -> bool {
+        !self.api_keys.is_empty() || self.named.needs_key()
+    }
+
     fn source(&self, request: &Request) -> Result<(), ApiError> {
         let headers = request.headers();
-        let is_addressed = if self.api_keys.is_empty() {
-            self.hosts.admits(headers, request.uri())
-        } else {
+        let is_addressed = if self.has_keys() {
             self.hosts.admits_addresses(headers, request.uri())
+        } else {
+            self.hosts.admits(headers, request.uri())
         };
         if !is_addressed {
             let hosts: Vec<_> = headers.get_all(header::HOST).iter().map(HeaderValue::to_str).collect();
@@ -101,26 +112,21 @@ impl Guard {
         Ok(())
     }
 
-    /// Returns the name of the client's key, if the request needs one.
-    fn entry(&self, request: &Request) -> Result<Option<Cow<'static, str>>, ApiError> {
+    /// Returns who the request comes from.
+    fn entry(&self, request: &Request) -> Result<Holder, ApiError> {
         let path = request.uri().path();
         // The open route is open only at the exact path that health checks use.
         if path == "/health" && request.extensions().get::<Mended>().is_none() {
-            return Ok(None);
+            return Ok(Holder::Local);
         }
         // Claude Code asks without its key whether there is a server; there is nothing to be had there.
         if request.method() == Method::HEAD && matches!(path, "/" | "/api/hello") {
-            return Ok(None);
+            return Ok(Holder::Local);
         }
-        if is_admin(path) {
-            self.admin(request)?;
-        } else if self.needs_key && self.api_keys.is_empty() {
-            let message = "the API is closed, for it would give the subscription to anybody; to open it, set the secret \
-                           API_KEY or ADMIN_API_KEY";
-            return Err(ApiError::new(ErrorKind::Forbidden, message).with_code("api_disabled"));
-        } else if !self.api_keys.is_empty() && !self.api_keys.open(request.headers()) {
-            return Err(invalid_key());
-        }
+        let holder = match is_admin(path) {
+            true => self.admin(request).map(|()| Holder::Local)?,
+            false => self.holder(request)?,
+        };
         if request.method() == Method::POST
             && !media::needs_preflight(request.headers(), request.body())
             && !media::is_form_with_key(path, request.headers())
@@ -129,7 +135,37 @@ impl Guard {
                            /v1/images/edits takes a form too, with a key in Authorization (any, where none is set)";
             return Err(ApiError::new(ErrorKind::UnsupportedMediaType, message));
         }
-        Ok((!is_admin(path) && !self.api_keys.is_empty()).then_some(Cow::Borrowed(DEFAULT_CLIENT)))
+        if path == "/metrics" && matches!(holder, Holder::Named(_)) {
+            let message =
+                "the metrics tell of every client, so they need a key of API_KEY or --api-key, not a named one";
+            return Err(ApiError::new(ErrorKind::NotPermitted, message));
+        }
+        Ok(holder)
+    }
+
+    /// Returns the holder of the key that the request presents. A named key is found first: its limits hold even if it
+    /// is given to the server as one without a name, too.
+    fn holder(&self, request: &Request) -> Result<Holder, ApiError> {
+        let named = self.named.current();
+        if !self.has_keys() {
+            if !self.needs_key {
+                return Ok(Holder::Local);
+            }
+            let message = "the API is closed, for it would give the subscription to anybody; to open it, set the secret \
+                           API_KEY or ADMIN_API_KEY";
+            return Err(ApiError::new(ErrorKind::Forbidden, message).with_code("api_disabled"));
+        }
+        let headers = request.headers();
+        let Some(key) = (!named.is_empty()).then(|| named.find(presented(headers))).flatten() else {
+            return self.api_keys.presented(headers).map(Holder::Unnamed).ok_or_else(invalid_key);
+        };
+        match key.expires_at.filter(|_| key.has_expired(unix_now().as_secs())) {
+            None => Ok(Holder::Named(Arc::clone(key))),
+            Some(end) => {
+                let message = format!("the key {} expired at {}", key.name, humanize::rfc3339(end));
+                Err(ApiError::new(ErrorKind::InvalidApiKey, message))
+            }
+        }
     }
 
     fn admin(&self, request: &Request) -> Result<(), ApiError> {
@@ -140,9 +176,6 @@ impl Guard {
         if self.admin_keys.open(request.headers()) { Ok(()) } else { Err(invalid_key()) }
     }
 }
-
-/// The name of the clients whose keys have none.
-const DEFAULT_CLIENT: &str = "default";
 
 fn is_admin(path: &str) -> bool {
     path == "/admin" || path.starts_with("/admin/")

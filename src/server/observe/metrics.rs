@@ -1,7 +1,7 @@
 //! Metrics in Prometheus' text format.
 //!
-//! * Labels come from closed sets (routes, statuses, error codes, phases) or from the backend's own answers (models,
-//!   windows), never from a client's input.
+//! * Labels come from closed sets (routes, statuses, error codes, phases, the operator's keys) or from the backend's own
+//!   answers (models, windows), never from a client's input.
 //! * Times are in seconds, shares are from 0 to 1, tokens are counted by the usage the backend reports.
 
 use std::sync::Arc;
@@ -43,6 +43,8 @@ pub struct Metrics {
     tokens: IntCounterVec,
     cached_tokens: IntCounterVec,
     reasoning_tokens: IntCounterVec,
+    client_requests: IntCounterVec,
+    client_tokens: IntCounterVec,
     limit_used: GaugeVec,
     limit_reset: GaugeVec,
     limit_observed: Gauge,
@@ -84,6 +86,8 @@ impl Metrics {
             tokens: counters(&registry, "tokens_total", TOKENS, &["model", "kind"])?,
             cached_tokens: counters(&registry, "cached_tokens_total", CACHED, &["model"])?,
             reasoning_tokens: counters(&registry, "reasoning_tokens_total", REASONING, &["model"])?,
+            client_requests: counters(&registry, "client_requests_total", CLIENT_REQUESTS, &["client"])?,
+            client_tokens: counters(&registry, "client_tokens_total", CLIENT_TOKENS, &["client", "kind"])?,
             limit_used: gauges(&registry, "limit_used_ratio", LIMIT_USED, &["window", "feature"])?,
             limit_reset: gauges(&registry, "limit_reset_timestamp_seconds", LIMIT_RESET, &["window", "feature"])?,
             limit_observed: Gauge::new(name("limit_observed_timestamp_seconds"), LIMIT_OBSERVED)?,
@@ -143,10 +147,18 @@ impl Metrics {
         }
     }
 
-    /// Counts the tokens of an answer of `model`.
-    pub fn tokens(&self, model: &str, counts: TokenCounts) {
+    /// Counts a request that the holder of the key `client` may make.
+    pub(in crate::server) fn client_request(&self, client: &str) {
+        self.client_requests.with_label_values(&[client]).inc();
+    }
+
+    /// Counts the tokens of an answer of `model` for the holder of the key `client`, if there are keys.
+    pub fn tokens(&self, model: &str, client: Option<&str>, counts: TokenCounts) {
         for (kind, count) in [("input", counts.input), ("output", counts.output)] {
             self.tokens.with_label_values(&[model, kind]).inc_by(count);
+            if let Some(client) = client {
+                self.client_tokens.with_label_values(&[client, kind]).inc_by(count);
+            }
         }
         self.cached_tokens.with_label_values(&[model]).inc_by(counts.cached);
         self.reasoning_tokens.with_label_values(&[model]).inc_by(counts.reasoning);
@@ -265,6 +277,8 @@ const TOKENS: &str =
     "Tokens that the backend counted: input, of which some were cached, and output, of which some were reasoning.";
 const CACHED: &str = "Input tokens that the backend served from its cache; they are part of tokens_total.";
 const REASONING: &str = "Output tokens spent on reasoning; they are part of tokens_total.";
+const CLIENT_REQUESTS: &str = "POST requests that were let in, by the name of the client's key.";
+const CLIENT_TOKENS: &str = "The tokens of tokens_total of clients with a key, by its name.";
 const LIMIT_USED: &str = "Share of a usage window that is spent, from 0 to 1, as the backend last told it. The plan's windows have no feature.";
 const LIMIT_RESET: &str = "When a usage window begins anew, in Unix seconds.";
 const LIMIT_OBSERVED: &str = "When the backend last told the usage windows, in Unix seconds.";
@@ -313,7 +327,8 @@ mod tests {
         metrics.first_token("/v1/responses", Duration::from_millis(20), &phases);
         metrics.incident(Incident::Failed(ErrorKind::Overloaded));
         metrics.incident(Incident::Retried);
-        metrics.tokens("gpt-6.1-sol", TokenCounts { input: 10, cached: 4, output: 3, reasoning: 2 });
+        metrics.client_request("laptop");
+        metrics.tokens("gpt-6.1-sol", Some("laptop"), TokenCounts { input: 10, cached: 4, output: 3, reasoning: 2 });
         metrics.substituted("gpt-6-sol", "gpt-6-luna");
         metrics.render(&gathered()).expect("text");
         let text = metrics.render(&gathered()).expect("text");
@@ -332,6 +347,8 @@ mod tests {
             r#"codex_proxy_tokens_total{kind="input",model="gpt-6.1-sol"} 10"#,
             r#"codex_proxy_cached_tokens_total{model="gpt-6.1-sol"} 4"#,
             r#"codex_proxy_reasoning_tokens_total{model="gpt-6.1-sol"} 2"#,
+            r#"codex_proxy_client_requests_total{client="laptop"} 1"#,
+            r#"codex_proxy_client_tokens_total{client="laptop",kind="output"} 3"#,
             r#"codex_proxy_limit_used_ratio{feature="",window="weekly"} 0.4"#,
             r#"codex_proxy_limit_used_ratio{feature="gpt-reserve",window="weekly"} 0"#,
             r#"codex_proxy_limit_reset_timestamp_seconds{feature="",window="weekly"} 1786161248"#,

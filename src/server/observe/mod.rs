@@ -36,12 +36,14 @@ use tracing::{Instrument as _, Span, field};
 use crate::backend::event::answerer::Answerer;
 use crate::excerpt::{Excerpt, MESSAGE, NAME, cut};
 use crate::fault::{ApiError, ErrorKind, Severity};
+use crate::keys::named::KeyName;
 use crate::ledger::TokenCounts;
 use crate::models::Resolution;
 use crate::phases::PhaseClock;
 use crate::platform::{Instant, unix_now};
 use crate::server::App;
 use crate::server::capacity::Slot;
+use crate::server::guard::holder::Holder;
 use crate::server::memory::OverSocket;
 use crate::server::observe::record::{Ended, FaultRecord, RequestRecord, Resolved};
 use crate::server::shape::FaultShape;
@@ -79,9 +81,18 @@ impl RequestLog {
         self.record().is_of_api = true;
     }
 
-    /// Records the name of the client's key.
-    pub(super) fn client(&self, name: Cow<'static, str>) {
-        self.record().client = Some(name);
+    /// Records who the request comes from.
+    pub(super) fn entered_as(&self, holder: &Holder) {
+        self.record().client = match holder {
+            Holder::Local => None,
+            Holder::Unnamed(_) => Some(Cow::Borrowed(KeyName::DEFAULT)),
+            Holder::Named(key) => Some(Cow::Owned(key.name.to_string())),
+        };
+    }
+
+    /// Returns the route's pattern without `/v1`, such as `/chat/completions`.
+    pub(super) fn route(&self) -> &str {
+        &self.0.route
     }
 
     /// Returns the clock of the request's phases.
@@ -174,8 +185,21 @@ impl RequestLog {
 
     /// Records the answer's tokens, as the backend counted them.
     pub fn tokens(&self, model: &str, counts: TokenCounts) {
-        self.record().tokens = Some(counts);
-        self.0.app.metrics.tokens(model, counts);
+        let mut record = self.record();
+        record.tokens = Some(counts);
+        self.0.app.metrics.tokens(model, record.client.as_deref(), counts);
+        self.spend(&record, counts.input.saturating_add(counts.output));
+    }
+
+    /// Counts an estimate of the answer's tokens for the limit of its key alone: the backend has not counted them.
+    pub fn estimated_tokens(&self, tokens: u64) {
+        self.spend(&self.record(), tokens);
+    }
+
+    fn spend(&self, record: &RequestRecord, tokens: u64) {
+        let Observation { app, started, .. } = &*self.0;
+        let began = unix_now().saturating_sub(started.elapsed());
+        app.quotas.spend(record.client.as_deref().unwrap_or_default(), tokens, began);
     }
 
     /// Records the answer's failure: `error` as its status, or after its status was sent.
@@ -197,6 +221,7 @@ impl RequestLog {
             method = %Excerpt::of(request.method().as_str()),
             path,
             route = &*route,
+            client = field::Empty,
             model_asked = field::Empty,
             model = field::Empty,
             model_answered = field::Empty,

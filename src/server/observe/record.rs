@@ -112,6 +112,9 @@ impl RequestRecord {
             span.record("effort_asked", word(resolved.effort_asked));
             span.record("effort", word(resolved.effort));
         }
+        if let Some(client) = &self.client {
+            span.record("client", client.as_ref());
+        }
         self.names.record(span);
         if let Some(stream) = self.stream {
             span.record("stream", stream);

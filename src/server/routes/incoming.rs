@@ -12,9 +12,11 @@ use crate::dialect::responses::relay::Reader;
 use crate::excerpt::{NAME, cut};
 use crate::fault::ApiError;
 use crate::models::Resolution;
+use crate::models::effort::Effort;
 use crate::phases::Phase;
 use crate::platform::apart;
 use crate::server::answer::Exchange;
+use crate::server::guard::holder::Holder;
 use crate::server::memory::{Asked, OverSocket, Scope, SocketMemory};
 use crate::server::observe::RequestLog;
 use crate::server::{App, body};
@@ -26,6 +28,8 @@ pub(in crate::server) struct Incoming {
     pub(in crate::server) app: Arc<App>,
     pub(in crate::server) log: RequestLog,
     pub(in crate::server) body: Bytes,
+    /// Who the request comes from.
+    pub(in crate::server) holder: Holder,
     /// The scope of the request's memory.
     pub(in crate::server) scope: Scope,
     /// The memory of the WebSocket that the request came over.
@@ -43,10 +47,11 @@ impl Incoming {
     pub(in crate::server) async fn read(app: Arc<App>, request: Request) -> Result<Self, ApiError> {
         let log = RequestLog::of(&app, &request);
         let headers = request.headers().clone();
+        let holder = Holder::of(&request);
         let socket = request.extensions().get::<OverSocket>().map(|OverSocket(memory)| Arc::clone(memory));
         let body = body::read(request, app.settings.max_body_size, app.settings.body_silence, log.slot()).await?;
-        let scope = Scope::of(app.settings.guard.api_keys.presented(&headers));
-        Ok(Self { app, log, body, scope, socket, headers })
+        let scope = Scope::of(holder.digest());
+        Ok(Self { app, log, body, holder, scope, socket, headers })
     }
 
     /// Runs `work` on the request, off the serving threads if its body is large.
@@ -63,7 +68,7 @@ impl Incoming {
     }
 
     /// Resolves the model and effort to send, and logs them. The error is a name longer than any model's, which would
-    /// be remembered and logged.
+    /// be remembered and logged, or what the client's key does not allow.
     pub(in crate::server) fn resolve(
         &self,
         model: Option<&str>,
@@ -71,8 +76,10 @@ impl Incoming {
         stream: bool,
     ) -> Result<Resolution, ApiError> {
         check_length(model)?;
-        let resolution = self.app.models.resolve(model, effort);
+        let models = &self.app.models;
+        let resolution = models.resolve_within(model, effort, self.holder.most_effort());
         self.note_resolution(model, &resolution, stream);
+        self.holder.check(models, &resolution, self.effort_field(effort))?;
         Ok(resolution)
     }
 
@@ -81,7 +88,19 @@ impl Incoming {
         check_length(model)?;
         let resolution = self.app.models.resolve_image(model);
         self.note_resolution(model, &resolution, stream);
+        self.holder.check_model(&self.app.models, &resolution.model)?;
         Ok(resolution)
+    }
+
+    /// Returns the field in which the request names its effort; without one, the model's name may end in it.
+    fn effort_field(&self, effort: Option<&str>) -> &'static str {
+        let route = self.log.route();
+        match effort.and_then(Effort::parse) {
+            None => "model",
+            Some(_) if route.starts_with("/chat") => "reasoning_effort",
+            Some(_) if route.starts_with("/messages") => "output_config.effort",
+            Some(_) => "reasoning.effort",
+        }
     }
 
     fn note_resolution(&self, model: Option<&str>, resolution: &Resolution, stream: bool) {

@@ -3,7 +3,7 @@
 //! * [`generate`]: every API with translated answers. [`responses`]: the backend's own API, relayed.
 //! * [`messages`]: the routes beside Anthropic's Messages.
 //! * [`images`]: OpenAI's Images API. [`search`]: the backend's search, passed on.
-//! * [`models`], [`usage`], [`health`] and [`admin`]; [`account`]: what a Codex CLI asks before its first turn; [`absent`]:
+//! * [`models`], [`usage`], [`holder`] (what a key allows and has left), [`health`] and [`admin`]; [`account`]: what a Codex CLI asks before its first turn; [`absent`]:
 //!   unsupported routes.
 //! * [`incoming`]: the common part of the routes that call the backend.
 
@@ -12,6 +12,7 @@ pub(super) mod account;
 pub(super) mod admin;
 pub(super) mod generate;
 pub(super) mod health;
+pub(super) mod holder;
 pub(super) mod images;
 mod incoming;
 pub(super) mod messages;

@@ -1,6 +1,7 @@
 //! `POST /v1/alpha/search`: the backend's own search, which the Codex CLI asks beside its turns.
 //!
 //! * Body and answer pass as they are, byte for byte; only the login is this proxy's.
+//! * Model and effort are the client's own words here: for the holder of a named key they must be ones that it allows.
 //! * The answer is read whole, so that a failure midway has a status.
 
 use std::sync::Arc;
@@ -9,15 +10,19 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::header::CONTENT_TYPE;
+use serde::Deserialize;
 
 use crate::fault::{ApiError, ErrorKind};
+use crate::models::effort::Effort;
 use crate::server::App;
 use crate::server::answer::{explain_endpoint, note_head, respond};
+use crate::server::guard::holder::above;
 use crate::server::routes::incoming::Incoming;
 
 /// Passes a search on.
 pub(in crate::server) async fn search(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
     let incoming = Incoming::read(app, request).await?;
+    check(&incoming)?;
     let call = incoming.endpoint_call("/alpha/search", "application/json", incoming.body.clone());
     let Incoming { app, log, .. } = incoming;
     let mut answer = app.upstream.call(&call, log.clock()).await.map_err(|error| explain_endpoint(&app, error))?;
@@ -39,6 +44,46 @@ pub(in crate::server) async fn search(State(app): State<Arc<App>>, request: Requ
         response.headers_mut().insert(CONTENT_TYPE, content_type.clone());
     }
     Ok(response)
+}
+
+/// Refuses a model or an effort that the client's key does not allow.
+fn check(incoming: &Incoming) -> Result<(), ApiError> {
+    let Some(key) = incoming.holder.key().filter(|key| !key.models.is_empty() || key.max_effort.is_some()) else {
+        return Ok(());
+    };
+    let asked: SearchLimits = serde_json::from_slice(&incoming.body).map_err(|error| {
+        let message = format!("the key {} is limited, and the request cannot be read: {error}", key.name);
+        ApiError::new(ErrorKind::InvalidRequest, message)
+    })?;
+    match (asked.model, key.models.is_empty()) {
+        (Some(model), false) => incoming.holder.check_model(&incoming.app.models, &model)?,
+        (None, false) => {
+            let message = format!("the key {} is limited to some models, and the request names none", key.name);
+            return Err(ApiError::invalid("model", message));
+        }
+        (_, true) => {}
+    }
+    let effort = asked.reasoning.and_then(|reasoning| reasoning.effort);
+    match (effort, key.max_effort) {
+        (Some(word), Some(most)) => {
+            // What cannot be compared is treated as more than is allowed.
+            let effort = Effort::parse(&word).unwrap_or(Effort::Max);
+            if effort > most { Err(above(key, effort, most, "reasoning.effort")) } else { Ok(()) }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The fields of a search that a key may limit. One that stands twice is an error, since readers differ in which counts.
+#[derive(Deserialize)]
+struct SearchLimits {
+    model: Option<String>,
+    reasoning: Option<SearchReasoning>,
+}
+
+#[derive(Deserialize)]
+struct SearchReasoning {
+    effort: Option<String>,
 }
 
 /// Many times the longest answer.
