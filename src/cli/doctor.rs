@@ -24,6 +24,7 @@ use crate::credentials::store::file::FileStore;
 use crate::credentials::{CredentialStore as _, Login, StoreChoice, TokenSupplier, open_store};
 #[cfg(unix)]
 use crate::files::trust;
+use crate::keys::file;
 use crate::models::Models;
 use crate::platform::{HttpClient, unix_now};
 use crate::server::listen;
@@ -35,6 +36,7 @@ pub(super) async fn examine(config: &Config, output: &mut impl Write) -> Result<
     let client = HttpClient::new(CONNECT_TIMEOUT)?;
     let supplier = TokenSupplier::new(open_store(&config.store, &config.environment), issuer(config, &client));
     let mut findings = vec![program(config), port(config).await];
+    findings.extend(named_keys(config));
     findings.extend(login(config, &supplier).await);
     let login = supplier.login().await.ok();
     let (reached, clock) = upstream(config, &client, login.as_ref()).await;
@@ -97,6 +99,18 @@ fn program(config: &Config) -> Finding {
     let variables =
         if variables.is_empty() { String::new() } else { format!(", and {} of the environment", variables.join(", ")) };
     Verdict::Fine.about("program", format!("codex-proxy {}, with {file}{variables}", env!("CARGO_PKG_VERSION")))
+}
+
+/// Checks the file of the named keys, if there are any.
+fn named_keys(config: &Config) -> Option<Finding> {
+    let path = config.keys_path.as_deref()?;
+    match file::load(path) {
+        Ok(set) if set.is_empty() => None,
+        Ok(set) => {
+            Some(Verdict::Fine.about("keys", format!("{} with names in {}", set.iter().count(), path.display())))
+        }
+        Err(problem) => Some(Verdict::Broken.about("keys", CliError::Keys { path: path.to_owned(), problem })),
+    }
 }
 
 async fn port(config: &Config) -> Finding {

@@ -66,6 +66,14 @@ pub enum CliError {
         /// The problem.
         error: LedgerError,
     },
+    /// The named keys cannot be read or changed. The user's to correct.
+    #[error("the named keys in {}: {problem}", .path.display())]
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// The problem.
+        problem: String,
+    },
     /// The command's output cannot be written.
     #[error("{0}")]
     Output(std::io::Error),
@@ -119,6 +127,7 @@ impl CliError {
             | Self::Service(_)
             | Self::Client(_)
             | Self::Ledger { .. }
+            | Self::Keys { .. }
             | Self::Output(_)
             | Self::System(_)
             | Self::Tool(_)

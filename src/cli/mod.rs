@@ -13,6 +13,7 @@ mod doctor;
 pub mod error;
 mod hardening;
 mod health;
+mod keys;
 mod logging;
 pub mod login;
 pub mod logout;
@@ -101,6 +102,7 @@ fn run_with(
     }
     let merged = options.clone();
     let config = Config { origins: origins.clone(), ..Config::resolve(options, variable)? };
+    let config = with_keys(config, &command)?;
     let mut output = terminal::Escaped(io::stdout());
     let is_server = matches!(command, Command::Serve);
     let inherited = if is_server { notify::inherited_listeners()? } else { Vec::new() };
@@ -111,6 +113,9 @@ fn run_with(
             Command::Serve => serve::serve(&config, inherited, &mut output).await,
             Command::Demo => demo::demo(config, &mut output).await,
             Command::Models(format) => models::list(&config, format, &mut output).await,
+            Command::Keys(arguments) => {
+                keys::run(&config, arguments.action, &mut output, &mut terminal::Escaped(io::stderr()))
+            }
             Command::Usage(arguments) => usage::show(&config, arguments, &mut output),
             Command::Status(format) => account::show(&config, format, &mut output).await,
             Command::Login(login) => account::log_in(&config, login, &mut output).await,
@@ -135,6 +140,16 @@ fn run_with(
     // A tool that takes this process's place leaves no time for lines that are not written yet.
     drop(log);
     outcome.and_then(|()| started.map_or(Ok(()), |tool| Err(tool.start())))
+}
+
+/// Adds the named keys for the commands that care whether there are any. Only a server fails over a file that cannot be
+/// used: `doctor` tells of it, and the demo uses no files.
+fn with_keys(config: Config, command: &Command) -> Result<Config, CliError> {
+    match command {
+        Command::Serve => config.with_named_keys(),
+        Command::Demo => Ok(config),
+        _ => Ok(config.clone().with_named_keys().unwrap_or(config)),
+    }
 }
 
 /// Merges flags, environment and configuration file. The demo reads only a file named explicitly. Also returns warnings

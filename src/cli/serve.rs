@@ -67,6 +67,7 @@ pub(super) async fn run(
     if let Some(ledger) = ledger.clone() {
         app = app.with_ledger(ledger);
     }
+    tell_of_keys(config, ledger.is_some());
     let app = Arc::new(app);
     app.catalogue.start();
     let (cut_off, capacity) = (app.cut_off.clone(), app.capacity.clone());
@@ -101,6 +102,17 @@ fn start_ledger(config: &Config, place: LedgerPlace, app: &App) -> Option<Ledger
     }
     let started = Ledger::start(place, config.ledger_days, app.limits().clone());
     started.inspect_err(|error| tracing::warn!("⚠️ requests are not recorded: no thread for the ledger: {error}")).ok()
+}
+
+/// Logs the named keys in force, and a limit of theirs that a restart forgets.
+fn tell_of_keys(config: &Config, is_recorded: bool) {
+    let named = config.server.guard.named.current();
+    if !named.is_empty() {
+        tracing::info!("{} named keys are in force", named.iter().count());
+    }
+    if !is_recorded && named.iter().any(|key| key.tokens_per_day.is_some()) {
+        tracing::warn!("⚠️ the ledger is off: the tokens a day of named keys are counted from this start on");
+    }
 }
 
 /// Creates the token issuer's client.

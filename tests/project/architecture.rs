@@ -58,6 +58,7 @@ const ROOMS: [(&str, &[&str]); 24] = [
             "excerpt",
             "files",
             "humanize",
+            "keys",
             "ledger",
             "limits",
             "models",

@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::cli::config::value::{Alias, Aliases, ByteSize};
 use crate::credentials::StoreChoice;
 use crate::dialect::chat::options::ReasoningFormat;
+use crate::keys::expiry;
+use crate::keys::named::{KeyName, NamedKey};
+use crate::models::effort::Effort;
 
 /// Use a ChatGPT Plus/Pro subscription from any tool that speaks the OpenAI API.
 #[derive(Debug, Parser)]
@@ -49,6 +52,8 @@ pub enum Command {
     Status(Format),
     /// Show what requests have cost, by model, client or day
     Usage(UsageArguments),
+    /// Make, list and remove keys with names and limits
+    Keys(KeysArguments),
     /// Sign in with ChatGPT
     Login(LoginArguments),
     /// Sign out and remove the login from its store
@@ -96,6 +101,61 @@ pub enum ConfigAction {
     Show(Format),
     /// Print the configuration file's JSON Schema, for editors
     Schema,
+}
+
+/// What to do with the named keys.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct KeysArguments {
+    /// The action.
+    #[command(subcommand)]
+    pub action: KeysAction,
+}
+
+/// An action on the named keys.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum KeysAction {
+    /// Make a key and print it, this once; a running server knows it within a second
+    Add(AddKeyArguments),
+    /// List the keys and their limits
+    List(Format),
+    /// Remove a key; a running server refuses it within a second
+    Remove(RemoveKeyArguments),
+}
+
+/// The options of `keys add`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct AddKeyArguments {
+    /// The name, as the log and `usage --by client` show it
+    #[arg(value_name = "NAME", value_parser = KeyName::parse)]
+    pub name: KeyName,
+    /// Models that it may use, separated by commas; aliases too [default: all]
+    #[arg(long, value_name = "MODELS", value_delimiter = ',')]
+    pub models: Vec<String>,
+    /// Highest reasoning effort: none, minimal, low, medium, high, xhigh or max
+    #[arg(long, value_name = "EFFORT", value_parser = effort)]
+    pub max_effort: Option<Effort>,
+    /// Tokens of a day in UTC, input and output together
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub tokens_per_day: Option<u64>,
+    /// Requests of any sixty seconds, at most 10000
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(NamedKey::MOST_REQUESTS)))]
+    pub requests_per_minute: Option<u32>,
+    /// Last day, such as 2026-12-31, or the instant of its end, such as 2026-12-31T18:00:00Z
+    #[arg(long, value_name = "DATE", value_parser = expiry::parse)]
+    pub expires: Option<u64>,
+}
+
+/// The options of `keys remove`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct RemoveKeyArguments {
+    /// The name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+}
+
+fn effort(word: &str) -> Result<Effort, String> {
+    let levels = Effort::ALL.map(Effort::as_str).join(", ");
+    Effort::parse(word).ok_or_else(|| format!("{word:?} is none of {levels}"))
 }
 
 /// What to do with the service.
@@ -379,6 +439,8 @@ Examples:
                                             let tools that insist on gpt-4o have gpt-6-luna
   codex-proxy setup opencode                show a tool's settings; --write puts them into its file
   codex-proxy run claude                    start a tool with them, and change none of its files
+  codex-proxy keys add ci --tokens-per-day 1000000
+                                            make a key of its own for one client, with limits
   codex-proxy doctor                        find out why it does not work
 
 Point a client at it with OPENAI_BASE_URL=http://localhost:9879/v1 and any API key.

@@ -69,7 +69,7 @@ fn headings_of(command: &str) -> &'static [&'static str] {
     use heading::{BACKEND, GLOBAL, LEDGER, LOG, LOGIN, MODELS, SERVER};
     match command {
         "usage" => &[GLOBAL, LOG],
-        "completions" | "service" | "manual" => &[GLOBAL],
+        "completions" | "keys" | "service" | "manual" => &[GLOBAL],
         "health" => &[GLOBAL, SERVER],
         "login" | "logout" | "status" => &[GLOBAL, LOGIN, BACKEND, LOG],
         "models" => &[GLOBAL, LOGIN, MODELS, BACKEND, LOG],

@@ -22,6 +22,7 @@ use crate::cli::config::variables::text;
 use crate::cli::error::CliError;
 use crate::credentials::{Environment, StoreChoice, StoreOptions};
 use crate::files::read;
+use crate::keys::book::KeyBook;
 use crate::models::Models;
 use crate::models::tier::Tiers;
 use crate::platform::Cores;
@@ -65,6 +66,8 @@ pub struct Config {
     pub catalogue_cache: Option<CatalogueFile>,
     /// The file of the ledger; none for a user without a home.
     pub ledger_path: Option<PathBuf>,
+    /// The file of the named keys; none for a user without a home.
+    pub keys_path: Option<PathBuf>,
     /// The days that the ledger is kept; 0 records nothing.
     pub ledger_days: u32,
     /// The token issuer's address.
@@ -107,6 +110,7 @@ impl Config {
             )?,
             auth_url: url("--auth-url", options.auth_url.as_deref().unwrap_or(defaults::AUTH_URL))?,
             ledger_path: environment.own_state_directory().map(|directory| directory.join(LEDGER)),
+            keys_path: environment.config_directory.as_ref().map(|_| environment.own_directory().join(KEYS)),
             ledger_days: options.ledger_days.unwrap_or(LEDGER_DAYS),
             catalogue_cache: environment.own_cache_directory().as_deref().map(CatalogueFile::new),
             environment,
@@ -114,6 +118,16 @@ impl Config {
             threads: threads(options.threads)?,
             origins: Origins::default(),
         })
+    }
+
+    /// Takes the named keys from their file, which the server follows from then on.
+    pub fn with_named_keys(mut self) -> Result<Self, CliError> {
+        if let Some(path) = self.keys_path.clone() {
+            let opened = KeyBook::open(path.clone()).map_err(|problem| CliError::Keys { path, problem })?;
+            self.has_key |= opened.needs_key();
+            self.server.guard.named = Arc::new(opened);
+        }
+        Ok(self)
     }
 
     /// Returns the models known without a call to the backend.
@@ -290,6 +304,8 @@ const DEFAULT_PORT: u16 = 9879;
 pub(in crate::cli) const DEFAULT_LOG_LEVEL: &str = "info";
 /// More bytes than any model's window takes.
 const LARGEST_INSTRUCTIONS: u64 = 16 << 20;
+/// The name of the file of the named keys.
+const KEYS: &str = "keys.json";
 /// The name of the ledger's file.
 const LEDGER: &str = "ledger.sqlite3";
 const LEDGER_DAYS: u32 = 90;

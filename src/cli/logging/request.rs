@@ -1,6 +1,6 @@
 //! The one short line of a request: `200 POST /v1/responses gpt-6.1-sol 0.9s→14s 9.5k→1.2k (8k cached)`.
 //!
-//! * Status, method and route; the model sent, behind the one asked for if that is another; the times to the first token and
+//! * Status, method and route; the model sent, behind the one asked for if that is another; the name of the key; the times to the first token and
 //!   to the end; the tokens in and out. What is not known is left out.
 //! * A failure ends in its code and, where it quotes nothing of the request, its message.
 
@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use crate::cli::logging::fields::LogFields;
 use crate::cli::terminal::Paint;
 use crate::excerpt::escape_into;
+use crate::keys::named::KeyName;
 use crate::server::observe::{ANSWERED, CLIENT_LEFT};
 
 /// Returns the line of the request that `fields` describe if `message` is the one of its end.
@@ -16,6 +17,9 @@ pub(super) fn summary(paint: Paint, message: &str, fields: &LogFields) -> Option
     let method = fields.text("method").filter(|_| [ANSWERED, CLIENT_LEFT].contains(&message))?;
     let mut parts = vec![status(paint, fields), escaped(method), escaped(fields.text("path").unwrap_or("-"))];
     parts.extend(model(fields));
+    parts.extend(
+        fields.text("client").filter(|client| *client != KeyName::DEFAULT).map(|client| format!("by {client}")),
+    );
     parts.extend(times(fields));
     parts.extend(tokens(fields));
     if message == CLIENT_LEFT {
@@ -113,6 +117,10 @@ mod tests {
         });
         let expected = "200 POST /v1/responses gpt-6.1-sol 0.9s→14s 9.5k→1.2k (8k cached)";
         assert_eq!(line(ANSWERED, fields).as_deref(), Some(expected));
+        let by =
+            |client| line(ANSWERED, json!({ "method": "GET", "path": "/v1/models", "status": 200, "client": client }));
+        assert_eq!(by("laptop").as_deref(), Some("200 GET /v1/models by laptop"));
+        assert_eq!(by("default").as_deref(), Some("200 GET /v1/models"));
         assert_eq!(line("sent", json!({ "method": "POST" })), None, "a line of its own");
     }
 
