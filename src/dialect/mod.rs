@@ -21,6 +21,7 @@ use crate::conversation::Conversation;
 use crate::conversation::ignored::Ignored;
 use crate::fault::ApiError;
 use crate::json::Path;
+use crate::models::EffortOrder;
 use chat::options::ReasoningFormat;
 
 /// An API whose answers are built from the pieces of the backend's.
@@ -34,6 +35,9 @@ pub trait Dialect: 'static {
 
     /// The bytes that keep an idle stream alive.
     const KEEPALIVE: &'static [u8];
+
+    /// The order of the request's effort and the one in the model's name.
+    const EFFORT_ORDER: EffortOrder = EffortOrder::FieldFirst;
 
     /// Reads a request with its headers. The error names the field at fault.
     fn parse<'a>(body: &'a [u8], headers: &HeaderMap) -> Result<Ask<'a, Self::Shape>, ApiError>;

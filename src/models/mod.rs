@@ -60,6 +60,15 @@ pub struct Models {
     strict: bool,
 }
 
+/// The order of a request's two places for an effort.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EffortOrder {
+    /// The request's own field comes first: OpenAI's clients send one only if the user has chosen it.
+    FieldFirst,
+    /// The model's name, and the name it is an alias of, come first: Claude Code sends an effort with every request.
+    NameFirst,
+}
+
 /// The resolved model and effort of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolution {
@@ -116,9 +125,14 @@ impl Models {
         self.live.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Resolves a request for the model `asked` and the effort `effort` (of `reasoning_effort`, else
-    /// `reasoning.effort`). Never fails: an unknown value is left to the backend.
+    /// Resolves a request for the model `asked` and the effort `effort` of its field, which comes before one in the
+    /// model's name. Never fails: an unknown value is left to the backend.
     pub fn resolve(&self, asked: Option<&str>, effort: Option<&str>) -> Resolution {
+        self.resolve_by(EffortOrder::FieldFirst, asked, effort)
+    }
+
+    /// Resolves a request as [`resolve`](Self::resolve) does, with the places of an effort in the given order.
+    pub fn resolve_by(&self, order: EffortOrder, asked: Option<&str>, effort: Option<&str>) -> Resolution {
         let live = self.live();
         let holds = |id: &str| live.find(id).or_else(|| catalogue::built_in(id)).is_some();
         let asked = asked.map(str::trim).filter(|name| !name.is_empty());
@@ -135,7 +149,11 @@ impl Models {
             Name::Known(model) => (model, None),
             Name::Foreign => self.default_for(&live, holds),
         };
-        let asked_effort = effort.and_then(Effort::parse).or(hint).or(default_hint);
+        let (in_field, in_name) = (effort.and_then(Effort::parse), hint.or(default_hint));
+        let asked_effort = match order {
+            EffortOrder::FieldFirst => in_field.or(in_name),
+            EffortOrder::NameFirst => in_name.or(in_field),
+        };
         let is_refused = !self.strict && self.learned().is_refused(&model);
         let successor = if is_refused { self.upgrade_of(&model) } else { None };
         let sent = successor.unwrap_or_else(|| model.clone());

@@ -12,7 +12,12 @@ impl Models {
     /// Like [`Models::resolve`], for a client whose key allows efforts up to `most`. The result may
     /// [exceed](Resolution::exceeds) that.
     pub fn resolve_within(&self, asked: Option<&str>, effort: Option<&str>, most: Option<Effort>) -> Resolution {
-        let resolution = self.resolve(asked, effort);
+        self.within(self.resolve(asked, effort), most)
+    }
+
+    /// Returns `resolution` for a client whose key allows efforts up to `most`. The result may
+    /// [exceed](Resolution::exceeds) that.
+    pub fn within(&self, resolution: Resolution, most: Option<Effort>) -> Resolution {
         match most {
             Some(_) => self.sent_as(resolution.model.clone(), Resolution { most_effort: most, ..resolution }),
             None => resolution,

@@ -114,7 +114,8 @@ impl Case {
         match &ask.form {
             Form::Responses(ignored) => self.forwarded(bytes, Some(ignored)),
             Form::Own(conversation) => {
-                let model = Models::default().resolve(ask.model.as_deref(), ask.effort.as_deref());
+                let (name, effort) = (ask.model.as_deref(), ask.effort.as_deref());
+                let model = Models::default().resolve_by(D::EFFORT_ORDER, name, effort);
                 let instructions = self.operator.as_deref();
                 request::translate(conversation, &Context { instructions, ..Context::new(&model) })
             }

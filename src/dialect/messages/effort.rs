@@ -1,7 +1,7 @@
 //! The effort of the model's reasoning, and the amount of it that the client sees.
 //!
 //! * Effort: if `thinking` disables it, none; else by the last system message, else by `output_config`, else by the
-//!   budget.
+//!   budget. One in the model's name comes before all of them.
 //! * Without `thinking`, or with it disabled, there are no blocks of reasoning: they could not be added once it is
 //!   known whether calls follow, and some clients turn a text into a list as soon as there is one.
 

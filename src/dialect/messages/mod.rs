@@ -32,6 +32,7 @@ use crate::dialect::{Ask, Dialect, Occasion};
 use crate::fault::ApiError;
 use document::Message;
 use events::Events;
+use crate::models::EffortOrder;
 use request::{MessagesShape, Thinking};
 
 /// Anthropic's Messages.
@@ -46,6 +47,7 @@ impl Dialect for Messages {
     const KEEPALIVE: &'static [u8] = PING;
 
     fn parse<'a>(body: &'a [u8], headers: &HeaderMap) -> Result<Ask<'a, MessagesShape>, ApiError> {
+    const EFFORT_ORDER: EffortOrder = EffortOrder::NameFirst;
         request::parse(body, headers)
     }
 

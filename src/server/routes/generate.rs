@@ -63,7 +63,7 @@ struct Prepared<S> {
 fn prepare<D: Dialect>(incoming: &Incoming) -> Result<Prepared<D::Shape>, ApiError> {
     let ask = D::parse(&incoming.body, incoming.headers())?;
     let exchange = match &ask.form {
-        Form::Own(conversation) => translated(incoming, &ask, conversation)?,
+        Form::Own(conversation) => translated::<D>(incoming, &ask, conversation)?,
         Form::Responses(ignored) => Turn::new(incoming, Purpose::Chat(ignored))?.exchange,
     };
     let occasion = Occasion {
@@ -78,8 +78,12 @@ fn prepare<D: Dialect>(incoming: &Incoming) -> Result<Prepared<D::Shape>, ApiErr
 }
 
 /// Translates a conversation of the dialect into a call.
-fn translated<S>(incoming: &Incoming, ask: &Ask<'_, S>, conversation: &Conversation<'_>) -> Result<Exchange, ApiError> {
-    let model = incoming.resolve(ask.model.as_deref(), ask.effort.as_deref(), ask.stream)?;
+fn translated<D: Dialect>(
+    incoming: &Incoming,
+    ask: &Ask<'_, D::Shape>,
+    conversation: &Conversation<'_>,
+) -> Result<Exchange, ApiError> {
+    let model = incoming.resolve_ask::<D>(ask, ask.stream)?;
     let context = incoming.context(&model);
     let tier = conversation.service_tier.as_deref();
     incoming.log.tier(tier, context.is_priority(tier));

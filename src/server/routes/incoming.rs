@@ -9,10 +9,11 @@ use http::HeaderMap;
 use crate::backend::request::body::Body;
 use crate::backend::request::context::{BackendRequest, Context};
 use crate::dialect::responses::relay::Reader;
+use crate::dialect::{Ask, Dialect};
 use crate::excerpt::{NAME, cut};
 use crate::fault::ApiError;
-use crate::models::Resolution;
 use crate::models::effort::Effort;
+use crate::models::{EffortOrder, Resolution};
 use crate::phases::Phase;
 use crate::platform::apart;
 use crate::server::answer::Exchange;
@@ -75,9 +76,28 @@ impl Incoming {
         effort: Option<&str>,
         stream: bool,
     ) -> Result<Resolution, ApiError> {
+        self.resolve_by(EffortOrder::FieldFirst, model, effort, stream)
+    }
+
+    /// Resolves the model and effort of a request in the dialect `D`. The error is that of [`resolve`](Self::resolve).
+    pub(in crate::server) fn resolve_ask<D: Dialect>(
+        &self,
+        ask: &Ask<'_, D::Shape>,
+        stream: bool,
+    ) -> Result<Resolution, ApiError> {
+        self.resolve_by(D::EFFORT_ORDER, ask.model.as_deref(), ask.effort.as_deref(), stream)
+    }
+
+    fn resolve_by(
+        &self,
+        order: EffortOrder,
+        model: Option<&str>,
+        effort: Option<&str>,
+        stream: bool,
+    ) -> Result<Resolution, ApiError> {
         check_length(model)?;
         let models = &self.app.models;
-        let resolution = models.resolve_within(model, effort, self.holder.most_effort());
+        let resolution = models.within(models.resolve_by(order, model, effort), self.holder.most_effort());
         self.note_resolution(model, &resolution, stream);
         self.holder.check(models, &resolution, self.effort_field(effort))?;
         Ok(resolution)

@@ -47,7 +47,7 @@ async fn count_tokens(State(app): State<Arc<App>>, request: Request) -> Result<R
 
 fn count(incoming: &Incoming) -> Result<u64, ApiError> {
     let ask = Messages::parse(&incoming.body, incoming.headers())?;
-    let model = incoming.resolve(ask.model.as_deref(), ask.effort.as_deref(), false)?;
+    let model = incoming.resolve_ask::<Messages>(&ask, false)?;
     let context = incoming.context(&model);
     Ok(ask.form.own().map_or(0, |conversation| estimate::tokens(&translate(conversation, &context).body)))
 }

@@ -1,6 +1,7 @@
 //! Anthropic's Messages, from a request to the answer.
 
 mod answers;
+mod effort;
 mod errors;
 mod models;
 mod reasoning;
