@@ -50,6 +50,8 @@ pub(crate) struct Item {
     pub(crate) held: String,
     /// Escaped arguments of the item's first event, in case no others come.
     pub(crate) initial: String,
+    /// Escaped encrypted reasoning of the item's first event, in case the last one has none.
+    pub(crate) early: String,
     /// Whether the image has been sent.
     pub(crate) shown: bool,
 }
@@ -281,6 +283,7 @@ impl Item {
             head: Sent::default(),
             held: String::new(),
             initial: String::new(),
+            early: String::new(),
             shown: false,
         }
     }

@@ -166,6 +166,11 @@ impl<S: Sink> AnswerMachine<S> {
         }
         let kind = ItemKind::of(&view);
         item.kind = kind;
+        if kind == ItemKind::Reasoning
+            && let Some(early) = view.encrypted()
+        {
+            early.escaped().clone_into(&mut item.early);
+        }
         if kind.call().is_some() {
             let at = self.items.part(position, DeltaKind::Arguments, 0);
             self.items.announce(at);
@@ -193,10 +198,7 @@ impl<S: Sink> AnswerMachine<S> {
         self.left_over(position, view, &whole)?;
         match kind {
             ItemKind::Message if is_first => self.thoughts.led_to_message(),
-            ItemKind::Reasoning if is_first => {
-                self.thoughts.add(view);
-                self.sealed(position, view, out);
-            }
+            ItemKind::Reasoning if is_first => self.reasoning_done(position, view, out),
             ItemKind::Search if is_first => self.searched(view, out),
             ItemKind::Image => self.image(position, view, out),
             ItemKind::Call(kind) => {
@@ -215,11 +217,17 @@ impl<S: Sink> AnswerMachine<S> {
         Ok(())
     }
 
-    /// Sends reasoning that the client can return, if the client sees reasoning at all.
-    fn sealed(&mut self, position: usize, view: &ItemView<'_>, out: &mut Vec<u8>) {
+    /// Keeps finished reasoning, and sends it if the client sees reasoning at all.
+    ///
+    /// The encrypted form in the item's first event may be incomplete: it counts only if the finished item has none.
+    fn reasoning_done(&mut self, position: usize, view: &ItemView<'_>, out: &mut Vec<u8>) {
+        let early = std::mem::take(&mut self.items.item_mut(position).early);
+        let early = (!early.is_empty()).then_some(Text::from_escaped(&early));
+        let encrypted = view.encrypted().or(early);
+        self.thoughts.add(view, encrypted);
         if self.shows_reasoning {
             let length = out.len();
-            self.sink.sealed(position, view.encrypted_content.and_then(Raw::text), out);
+            self.sink.sealed(position, encrypted, out);
             self.visible |= out.len() > length;
         }
     }

@@ -67,8 +67,8 @@ struct Begun {
 
 impl Thoughts {
     /// Adds a finished reasoning item; without its encrypted form it cannot be returned and is skipped.
-    pub(super) fn add(&mut self, item: &ItemView<'_>) {
-        let Some(encrypted) = item.encrypted_content.filter(|raw| raw.text().is_some()) else { return };
+    pub(super) fn add(&mut self, item: &ItemView<'_>, encrypted: Option<Text<'_>>) {
+        let Some(encrypted) = encrypted else { return };
         let mut json = Vec::new();
         let mut object = ObjectWriter::begin(&mut json);
         object.string("type", "reasoning");
@@ -77,7 +77,7 @@ impl Thoughts {
             summary.element().extend_from_slice(part.get().as_bytes());
         }
         summary.end();
-        object.json("encrypted_content", encrypted.get());
+        object.text("encrypted_content", encrypted);
         object.end();
         self.waiting.extend(String::from_utf8(json));
     }

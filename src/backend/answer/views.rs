@@ -96,6 +96,11 @@ impl<'a> ItemView<'a> {
         Self::read(raw).unwrap_or_else(|| Self { id: id(), ..Self::default() })
     }
 
+    /// Returns the encrypted reasoning; an empty text is none.
+    pub(crate) fn encrypted(&self) -> Option<Text<'a>> {
+        self.encrypted_content.and_then(Raw::text).filter(|text| !text.is_empty())
+    }
+
     /// Returns the arguments or input of a call.
     pub(crate) fn payload(&self, kind: CallKind) -> Option<Text<'a>> {
         match kind {

@@ -273,3 +273,60 @@ async fn without_replay_thinking_is_shown_and_never_given_back() {
     let message = both(&proxy, Scenario::CommentedCall, &body).await;
     assert_eq!(kinds(&message), ["text", "tool_use"], "an empty block would hold nothing");
 }
+/// The item of reasoning at its beginning and its end, each with its encrypted content.
+fn reasoning_item(early: &str, last: Option<&str>) -> [Value; 2] {
+    let item = |event: &str, encrypted: Option<&str>| {
+        let mut item = json!({ "id": "r", "type": "reasoning", "summary": [] });
+        if let Some(encrypted) = encrypted {
+            item["encrypted_content"] = encrypted.into();
+        }
+        json!({ "type": format!("response.output_item.{event}"), "output_index": 0, "item": item })
+    };
+    [item("added", Some(early)), item("done", last)]
+}
+
+#[tokio::test]
+async fn early_reasoning_counts_where_the_finished_item_has_none() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("hi");
+    body["thinking"] = json!({ "type": "adaptive", "display": "omitted" });
+    let call = json!({ "type": "response.output_item.done", "output_index": 1,
+        "item": { "id": "f", "type": "function_call", "call_id": "c", "name": "f", "arguments": "{}" } });
+    for (last, kept) in [(None, "gAAAAearly"), (Some(""), "gAAAAearly"), (Some("gAAAAlast"), "gAAAAlast")] {
+        let [added, done] = reasoning_item("gAAAAearly", last);
+        proxy.next(stream_of(&[added, done, call.clone()]));
+        let message = ask(&proxy, &body).await.json();
+        let seal = message["content"][0]["signature"].as_str().unwrap();
+        let bytes = URL_SAFE_NO_PAD.decode(seal.strip_prefix("cpx1.").unwrap()).unwrap();
+        assert!(bytes.ends_with(kept.as_bytes()), "{last:?}");
+    }
+    // What is remembered for a client that returns none is the same.
+    let tools = json!([crate::harness::tool("f")]);
+    let [added, done] = reasoning_item("gAAAAearly", None);
+    proxy.next(stream_of(&[added, done, call]));
+    let first = json!({ "model": "gpt-6.1-sol", "messages": [{ "role": "user", "content": "hi" }], "tools": tools });
+    let message = proxy.chat(&first).await.json()["choices"][0]["message"].clone();
+    let mut second = first.clone();
+    second["messages"]
+        .as_array_mut()
+        .unwrap()
+        .extend([message, json!({ "role": "tool", "tool_call_id": "c", "content": "1" })]);
+    proxy.next(Scenario::Default);
+    proxy.simulator.forget_requests();
+    proxy.chat(&second).await;
+    let sent = proxy.simulator.requests_to("/responses").first().unwrap().json();
+    assert_eq!(sent["input"][1]["encrypted_content"], "gAAAAearly");
+}
+
+#[tokio::test]
+async fn a_seal_around_nothing_is_none() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("hi");
+    body["thinking"] = json!({ "type": "adaptive" });
+    let summary = json!({ "type": "response.reasoning_summary_text.delta", "item_id": "r", "output_index": 0,
+        "summary_index": 0, "delta": "one" });
+    let done = json!({ "type": "response.output_item.done", "output_index": 0, "item": { "id": "r",
+        "type": "reasoning", "summary": [{ "type": "summary_text", "text": "one" }], "encrypted_content": "" } });
+    let message = both(&proxy, stream_of(&[summary, done]), &body).await;
+    assert_eq!(message["content"], json!([{ "type": "thinking", "thinking": "one", "signature": "" }]));
+}
