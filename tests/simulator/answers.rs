@@ -102,7 +102,10 @@ async fn formats_images_and_hosted_tools_are_honoured() {
     let mut request = body("Hello");
     let schema = json!({
         "type": "object", "additionalProperties": false, "required": ["name", "tags"],
-        "properties": { "name": { "type": "string" }, "tags": { "type": "array", "items": { "enum": ["a", "b"] } } },
+        "properties": {
+            "name": { "type": "string" },
+            "tags": { "type": "array", "items": { "type": "string", "enum": ["a", "b"] } },
+        },
     });
     request["text"] = json!({ "format": { "type": "json_schema", "name": "x", "strict": true, "schema": schema } });
     let document: Value = serde_json::from_str(&text(&backend.ask(&request).await)).unwrap();

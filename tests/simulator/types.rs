@@ -32,7 +32,7 @@ fn whole() -> Value {
     body["reasoning"] = json!({ "effort": "low", "summary": "auto" });
     let schema = json!({ "type": "object", "properties": {
         "list": { "type": "array", "items": { "anyOf": [
-            { "type": "object", "properties": { "x": {} }, "required": ["x"], "additionalProperties": false }
+            { "type": "object", "properties": { "x": { "type": "string" } }, "required": ["x"], "additionalProperties": false }
         ] } }
     }, "required": ["list"], "additionalProperties": false });
     body["text"] = json!({ "format": { "type": "json_schema", "name": "s", "strict": true, "schema": schema } });

@@ -1,11 +1,12 @@
 //! Structured output: the JSON Schema that the answer's text must match.
 //!
-//! The schema is sent unchanged. The backend enforces one only if it meets its strict rules: each object lists all its
-//! properties as required and allows no others. For any other schema strictness is not requested.
+//! The schema is sent unchanged. The backend enforces one only if it meets its strict rules, and refuses any other: the
+//! root is an object, each object lists all its properties as required and allows no others, and each part says what it
+//! describes. For such a schema strictness is requested, for others not.
 
 use std::collections::HashSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::conversation::settings::ResponseFormat;
 use crate::fault::ApiError;
@@ -36,20 +37,44 @@ pub(super) fn read<'a>(object: &Object<'a>) -> Result<Option<ResponseFormat<'a>>
     Ok(Some(ResponseFormat::Schema { schema, strict }))
 }
 
-/// Returns whether each object in `schema` requires all its properties and allows no others.
+/// Returns whether the backend enforces `schema`, whose root has to be an object.
 fn is_strict(schema: &Value) -> bool {
-    match schema {
-        Value::Object(object) => {
-            let is_object =
-                object.get("type").is_some_and(|kind| kind == "object") || object.contains_key("properties");
-            (!is_object || is_closed(object)) && object.values().all(is_strict)
-        }
-        Value::Array(values) => values.iter().all(is_strict),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    schema.get("type").is_some_and(|kind| kind == "object") && schema.get("anyOf").is_none() && is_strict_part(schema)
+}
+
+/// Returns whether `schema`, a whole one or a part, says what it describes, closes its objects, and has only keywords
+/// that the backend enforces.
+fn is_strict_part(schema: &Value) -> bool {
+    let Some(object) = schema.as_object() else { return false };
+    let is_told = ["type", "$ref", "anyOf"].iter().any(|key| object.contains_key(*key));
+    let is_supported = UNSUPPORTED.iter().all(|key| !object.contains_key(*key));
+    let is_array = names_type(object, "array");
+    let is_object = names_type(object, "object") || object.contains_key("properties");
+    is_told
+        && is_supported
+        && (!is_array || object.contains_key("items"))
+        && (!is_object || is_closed(object))
+        && ["properties", "$defs", "definitions"].iter().all(|key| match object.get(*key) {
+            Some(parts) => parts.as_object().is_some_and(|parts| parts.values().all(is_strict_part)),
+            None => true,
+        })
+        && object.get("items").is_none_or(is_strict_part)
+        && object
+            .get("anyOf")
+            .is_none_or(|choices| choices.as_array().is_some_and(|all| all.iter().all(is_strict_part)))
+}
+
+/// Returns whether the `type` of a schema is `name`, or a list with it.
+fn names_type(object: &Map<String, Value>, name: &str) -> bool {
+    match object.get("type") {
+        Some(Value::Array(names)) => names.iter().any(|known| known == name),
+        Some(known) => known == name,
+        None => false,
     }
 }
 
-fn is_closed(object: &serde_json::Map<String, Value>) -> bool {
+/// Returns whether an object requires all its properties and allows no others.
+fn is_closed(object: &Map<String, Value>) -> bool {
     let is_sealed = object.get("additionalProperties") == Some(&Value::Bool(false));
     let required = object.get("required").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let required: HashSet<&str> = required.iter().filter_map(Value::as_str).collect();
@@ -58,6 +83,23 @@ fn is_closed(object: &serde_json::Map<String, Value>) -> bool {
     is_sealed && properties.is_none_or(|properties| properties.keys().all(is_required))
 }
 
+/// The keywords that strict schemas may not have: the documented ones
+/// (<https://platform.openai.com/docs/guides/structured-outputs#supported-schemas>), and those that hold further schemas
+/// besides.
+const UNSUPPORTED: [&str; 12] = [
+    "allOf",
+    "oneOf",
+    "not",
+    "if",
+    "then",
+    "else",
+    "dependentRequired",
+    "dependentSchemas",
+    "patternProperties",
+    "propertyNames",
+    "prefixItems",
+    "contains",
+];
 /// A longer schema is never strict: the names and values of a strict one have at most 120,000 characters
 /// (<https://platform.openai.com/docs/guides/structured-outputs#supported-schemas>). So none is parsed that would take
 /// much memory.
@@ -70,17 +112,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_closed_schema_is_strict() {
-        let closed = json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"],
-            "additionalProperties": false});
-        assert!(is_strict(&closed));
-        assert!(is_strict(&json!({"type": "string"})));
-        for open in [
-            json!({"type": "object", "properties": {"a": {}}, "required": ["a"]}),
-            json!({"type": "object", "properties": {"a": {}}, "additionalProperties": false}),
-            json!({"type": "array", "items": {"type": "object", "properties": {}}}),
-            json!({"type": "object", "properties": {"a": {"type": "object"}}, "required": ["a"], "additionalProperties": false}),
+    fn only_the_parts_of_a_schema_are_looked_at() {
+        let closed = |properties: Value| {
+            let required: Vec<&String> = properties.as_object().unwrap().keys().collect();
+            json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+        };
+        let text = json!({"type": "string"});
+        // A property may be called like a keyword, and a value may look like a schema.
+        for strict in [
+            closed(json!({"type": text, "properties": text, "items": text, "allOf": text})),
+            closed(json!({"a": {"type": "object", "additionalProperties": false}})),
+            closed(json!({"a": {"enum": [{"type": "object"}], "type": "string"}})),
         ] {
+            assert!(is_strict(&strict), "{strict}");
+        }
+        let mut half = closed(json!({"a": text, "b": text}));
+        half["required"] = json!(["a"]);
+        let mut defined = closed(json!({"a": {"$ref": "#/$defs/b"}}));
+        defined["$defs"] = json!({"b": {"type": ["object", "null"]}});
+        for open in [half, defined, text, json!(true), json!({"type": "object"})] {
             assert!(!is_strict(&open), "{open}");
         }
     }

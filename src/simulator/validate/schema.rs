@@ -35,7 +35,8 @@ pub(super) fn check_format(schema: &Map<String, Value>, name: &str, strict: Opti
         let message = format!("Invalid schema for response_format '{name}': {cause}");
         Rejection::error(Some("invalid_json_schema"), Some("text.format.schema"), message)
     };
-    if !schema.is_empty() && !schema.contains_key("$ref") {
+    let is_strict = strict == Some(&Value::Bool(true));
+    if is_strict || (!schema.is_empty() && !schema.contains_key("$ref")) {
         check_root(schema).map_err(refuse)?;
     }
     check_strict(schema, strict).map_err(refuse)
@@ -68,32 +69,31 @@ fn check_strict(schema: &Map<String, Value>, strict: Option<&Value>) -> Result<(
     }
 }
 
-/// Checks strict mode: every object forbids further properties and requires all declared ones.
+/// Checks strict mode: every part says what it describes, and every object forbids further properties and requires all
+/// declared ones (can1357/oh-my-pi#920 for a forbidden keyword).
 fn check_closed(schema: &Value, context: &mut Vec<String>) -> Result<(), String> {
-    let Some(object) = schema.as_object() else { return Ok(()) };
-    if let Some(properties) = object.get("properties").and_then(Value::as_object) {
-        if object.get("additionalProperties") != Some(&Value::Bool(false)) {
-            return Err(format!(
-                "In context={}, 'additionalProperties' is required to be supplied and to be false.",
-                place(context)
-            ));
-        }
-        let required: Vec<&str> =
-            object.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-        if let Some(name) = properties.keys().find(|name| !required.contains(&name.as_str())) {
-            return Err(format!(
-                "In context={}, 'required' is required to be supplied and to be an array including every key in \
-                 properties. Missing '{name}'.",
-                place(context)
-            ));
-        }
+    let refuse = |cause: &str| Err(format!("In context={}, {cause}", place(context)));
+    let Some(object) = schema.as_object() else {
+        return refuse(&format!("{schema} is not of type 'object'."));
+    };
+    if let Some(key) = UNSUPPORTED.iter().find(|key| object.contains_key(**key)) {
+        return refuse(&format!("'{key}' is not permitted."));
+    }
+    if ["type", "$ref", "anyOf"].iter().all(|key| !object.contains_key(*key)) {
+        return refuse("schema must have a 'type' key.");
+    }
+    if has_type(object, "array") && !object.contains_key("items") {
+        return refuse("array schema missing items.");
+    }
+    if has_type(object, "object") || object.contains_key("properties") {
+        check_object(object).or_else(|cause| refuse(&cause))?;
     }
     for (key, value) in object {
         let nested: Vec<(String, &Value)> = match (key.as_str(), value) {
             ("properties" | "$defs" | "definitions", Value::Object(entries)) => {
                 entries.iter().map(|(name, entry)| (format!("'{key}', '{name}'"), entry)).collect()
             }
-            ("anyOf" | "allOf" | "oneOf", Value::Array(entries)) => {
+            ("anyOf", Value::Array(entries)) => {
                 entries.iter().enumerate().map(|(index, entry)| (format!("'{key}', '{index}'"), entry)).collect()
             }
             ("items", entry) => vec![("'items'".to_owned(), entry)],
@@ -108,8 +108,35 @@ fn check_closed(schema: &Value, context: &mut Vec<String>) -> Result<(), String>
     Ok(())
 }
 
+fn has_type(object: &Map<String, Value>, name: &str) -> bool {
+    match object.get("type") {
+        Some(Value::Array(names)) => names.iter().any(|known| known == name),
+        Some(known) => known == name,
+        None => false,
+    }
+}
+
+fn check_object(object: &Map<String, Value>) -> Result<(), String> {
+    if object.get("additionalProperties") != Some(&Value::Bool(false)) {
+        return Err("'additionalProperties' is required to be supplied and to be false.".to_owned());
+    }
+    let required: Vec<&str> =
+        object.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let properties = object.get("properties").and_then(Value::as_object);
+    match properties.into_iter().flat_map(Map::keys).find(|name| !required.contains(&name.as_str())) {
+        Some(name) => Err(format!(
+            "'required' is required to be supplied and to be an array including every key in properties. Missing \
+             '{name}'."
+        )),
+        None => Ok(()),
+    }
+}
+
 fn place(context: &[String]) -> String {
     format!("({})", context.join(", "))
 }
 
 const NO_PROPERTIES: &str = "In context=(), object schema missing properties.";
+/// The keywords that strict schemas may not have
+/// (<https://platform.openai.com/docs/guides/structured-outputs#supported-schemas>).
+const UNSUPPORTED: [&str; 8] = ["allOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas"];

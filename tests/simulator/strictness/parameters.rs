@@ -160,3 +160,35 @@ async fn the_lighter_shape_is_held_to_its_rules() {
     let answer = ask(request).await;
     assert_eq!(answer.items()[0]["name"], "get_weather", "{}", answer.text);
 }
+
+#[tokio::test]
+async fn a_strict_schema_is_closed_and_told_in_every_part() {
+    let closed = |properties: Value| {
+        let required: Vec<&String> = properties.as_object().unwrap().keys().collect();
+        json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+    };
+    let strict = |schema: Value| {
+        with("text", json!({ "format": { "type": "json_schema", "name": "a", "strict": true, "schema": schema } }))
+    };
+    let rules = [
+        (
+            closed(json!({ "a": { "type": ["object", "null"] } })),
+            "In context=('properties', 'a'), 'additionalProperties'",
+        ),
+        (closed(json!({ "a": {} })), "In context=('properties', 'a'), schema must have a 'type' key."),
+        (closed(json!({ "a": true })), "In context=('properties', 'a'), true is not of type 'object'."),
+        (closed(json!({ "a": { "type": "array" } })), "In context=('properties', 'a'), array schema missing items."),
+        (closed(json!({ "a": { "oneOf": [] } })), "In context=('properties', 'a'), 'oneOf' is not permitted."),
+        (json!({ "type": "object" }), "In context=(), 'additionalProperties'"),
+        (json!({}), "schema must be a JSON Schema of 'type: \"object\"'"),
+        (
+            json!({ "type": "array", "items": { "type": "string" } }),
+            "schema must be a JSON Schema of 'type: \"object\"'",
+        ),
+    ];
+    assert_refused(rules.map(|(schema, words)| (strict(schema), Some("invalid_json_schema"), words)).into()).await;
+    let backend = Backend::start().await;
+    let nested =
+        closed(json!({ "a": { "anyOf": [{ "$ref": "#" }, { "type": "null" }] }, "type": { "type": "string" } }));
+    assert_eq!(backend.ask(&strict(nested)).await.status, 200);
+}
