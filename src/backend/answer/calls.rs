@@ -120,7 +120,12 @@ impl<S: Sink> AnswerMachine<S> {
         }
     }
 
-    pub(super) const fn finish_reason(&self) -> FinishReason {
-        if self.calls == 0 { FinishReason::Stop } else { FinishReason::ToolCalls }
+    /// Returns the reason of a complete answer; `is_paused` if the backend says that the turn is not over.
+    pub(super) const fn finish_reason(&self, is_paused: bool) -> FinishReason {
+        match (self.calls, is_paused) {
+            (1.., _) => FinishReason::ToolCalls,
+            (0, true) => FinishReason::Paused,
+            (0, false) => FinishReason::Stop,
+        }
     }
 }

@@ -260,7 +260,8 @@ impl<S: Sink> AnswerMachine<S> {
         }
         self.flush_calls(out);
         self.usage = view.and_then(|view| view.usage);
-        self.finish(cut.unwrap_or_else(|| self.finish_reason()), self.usage, out);
+        let is_paused = view.is_some_and(|view| view.end_turn.is_some_and(|over| over.get() == "false"));
+        self.finish(cut.unwrap_or_else(|| self.finish_reason(is_paused)), self.usage, out);
         Ok(Step::Complete)
     }
 

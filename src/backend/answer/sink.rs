@@ -70,6 +70,8 @@ impl Image<'_> {
 pub enum FinishReason {
     /// The model finished its answer.
     Stop,
+    /// The answer is complete, and the model wants to go on in another one.
+    Paused,
     /// The client has to run the calls.
     ToolCalls,
     /// The client has to run the call, in the legacy form.
@@ -89,7 +91,7 @@ impl FinishReason {
     /// Returns the API's name of the reason.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Stop => "stop",
+            Self::Stop | Self::Paused => "stop",
             Self::ToolCalls => "tool_calls",
             Self::FunctionCall => "function_call",
             Self::Length => "length",

@@ -87,6 +87,11 @@ impl StopFilter {
         None
     }
 
+    /// Returns the bytes received but not yet shown, escaped.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
     /// Takes the end of the text, or an interruption by another piece. Held characters go to `show`, unless a sequence
     /// was hit.
     pub fn end(&mut self, mut show: impl FnMut(Text<'_>)) -> Option<usize> {

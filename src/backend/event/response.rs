@@ -27,6 +27,9 @@ pub struct ResponseView<'a> {
     /// The details of an incomplete answer.
     #[serde(default)]
     pub incomplete_details: Option<IncompleteDetails>,
+    /// Whether the model has finished its turn; `false` if it wants to go on.
+    #[serde(borrow, default)]
+    pub end_turn: Option<Raw<'a>>,
     /// The items; usually empty.
     #[serde(borrow, default)]
     pub output: Option<Raw<'a>>,
@@ -98,6 +101,7 @@ struct Fields<'a> {
     id: Option<Raw<'a>>,
     usage: Option<Raw<'a>>,
     incomplete_details: Option<Raw<'a>>,
+    end_turn: Option<Raw<'a>>,
     output: Option<(Raw<'a>, Range<usize>)>,
     model: Option<Raw<'a>>,
     service_tier: Option<Raw<'a>>,
@@ -110,6 +114,7 @@ impl<'a> Fields<'a> {
             b"id" => &mut self.id,
             b"usage" => &mut self.usage,
             b"incomplete_details" => &mut self.incomplete_details,
+            b"end_turn" => &mut self.end_turn,
             b"model" => &mut self.model,
             b"service_tier" => &mut self.service_tier,
             b"headers" => &mut self.headers,
@@ -135,6 +140,7 @@ impl<'a> Fields<'a> {
             id: id.flatten().map(Cow::Borrowed),
             usage: read(told(self.usage))?,
             incomplete_details: read(told(self.incomplete_details))?,
+            end_turn: told(self.end_turn),
             output: told(self.output.map(|(raw, _)| raw)),
             model: told(self.model),
             service_tier: told(self.service_tier),

@@ -5,7 +5,8 @@
 //! * Reasoning is one block for each item: the texts of its summary with a blank line between them, then the seal,
 //!   which only the finished item has. Without a text it is a redacted block, or an empty one if the client wants no
 //!   text.
-//! * A text block begins with its first character: an empty block makes Claude Code retry.
+//! * Claude Code takes an answer from its last block, which has to be text: a search after a text, and reasoning without
+//!   a text, wait until another block follows. If the answer ends there, they are left out.
 //! * If a web search is the client's only tool, the answer's text waits for its end, since only its citations tell the
 //!   pages found; the results go before it.
 
@@ -17,7 +18,6 @@ use super::request::{MessagesShape, Thinking};
 use super::results::{Found, Search};
 use super::seal::{self, Length};
 use crate::backend::answer::sink::{CallHead, CallKind, FinishReason, SearchCall, Spot};
-use crate::backend::answer::stop::{StopFilter, StopSequences};
 use crate::backend::event::delta::DeltaKind;
 use crate::backend::request::body::account_digest;
 use crate::json::{Text, escape};
@@ -105,22 +105,23 @@ pub(super) struct Blocks {
     account: String,
     model: String,
     open: Option<Open>,
-    /// Whether a character of the open text was given to the target.
-    begun_text: bool,
+    speech: Speech,
+    /// The blocks after a text that come only if another one follows.
+    trailing: Vec<Trailing>,
+    /// Whether nothing has come after a search of the web.
+    ends_with_search: bool,
     waiting: VecDeque<Waiting>,
     calls: Vec<Call>,
     /// The lengths of the texts in the open reasoning item; `thought` is the part of the last.
     lengths: Vec<Length>,
     thought: Option<usize>,
-    stop: Option<StopFilter>,
-    /// The stop sequence that was hit.
-    hit: Option<usize>,
-    /// The text of the open block, decoded, if citations may quote it.
-    quoted: Option<String>,
     /// Whether text waits until its item ends, because searches before it wait for its citations.
     awaits_citations: bool,
     found: Found,
     pub(super) searches: u64,
+    /// The number of the backend's own actions on the web.
+    actions: u64,
+    /// The number of searches among them.
     refusal: Option<String>,
 }
 
@@ -133,17 +134,17 @@ impl Blocks {
             account: String::new(),
             model: model.to_owned(),
             open: None,
-            begun_text: false,
+            speech: Speech::new(shape.stop.clone(), shape.searches),
+            trailing: Vec::new(),
+            ends_with_search: false,
             waiting: VecDeque::new(),
             calls: Vec::new(),
             lengths: Vec::new(),
             thought: None,
-            stop: StopSequences::new(shape.stop.clone()).as_ref().map(StopFilter::new),
-            hit: None,
-            quoted: shape.searches.then(String::new),
             awaits_citations: shape.only_searches,
             found: Found::default(),
             searches: 0,
+            actions: 0,
             refusal: None,
         }
     }
@@ -168,33 +169,25 @@ impl Blocks {
         }
     }
 
-    fn say(&mut self, spot: Spot, text: Text<'_>, target: &mut impl Target) {
-        if self.hit.is_some() {
+    fn say<T: Target>(&mut self, spot: Spot, text: Text<'_>, target: &mut T) {
+        if self.speech.hit().is_some() {
             return;
         }
-        if self.open != Some(Open::Text { part: spot.part }) {
-            self.close(target);
-            self.open = Some(Open::Text { part: spot.part });
-            if let Some(quoted) = &mut self.quoted {
-                quoted.clear();
+        let open = Open::Text { part: spot.part };
+        if self.open != Some(open) {
+            let follows_text = matches!(self.open, Some(Open::Text { .. })) && self.trailing.is_empty();
+            if !follows_text {
+                self.close(target);
             }
-            self.begun_text = false;
-        }
-        if let Some(quoted) = &mut self.quoted {
-            quoted.push_str(&text.decode());
-        }
-        let begun = &mut self.begun_text;
-        let mut show = |text: Text<'_>| {
-            if !std::mem::replace(begun, true) {
-                target.begin(Block::Text);
-            }
-            target.piece(Piece::Text(text));
-        };
-        match &mut self.stop {
-            None => show(text),
-            Some(stop) => self.hit = stop.take(text, show),
+            self.speech.begin(target);
+            self.open = Some(open);
         }
     }
+        let Self { speech, trailing, found, ends_with_search, .. } = self;
+        speech.take(text, target, |target| {
+            write_trailing(trailing, found, target);
+            *ends_with_search = false;
+        });
 
     fn think(&mut self, spot: Spot, text: Text<'_>, target: &mut impl Target) {
         if self.thinking != Thinking::Shown {
@@ -202,7 +195,7 @@ impl Blocks {
         }
         let is_open = self.open == Some(Open::Thinking { item: spot.item });
         if !is_open {
-            self.close(target);
+            self.turn(target);
             self.open = Some(Open::Thinking { item: spot.item });
             self.lengths.clear();
             self.thought = None;
@@ -235,17 +228,7 @@ impl Blocks {
         match (is_open, seal) {
             (true, Some(seal)) => target.piece(Piece::Signature(&seal)),
             (true, None) | (false, None) => {}
-            (false, Some(seal)) => {
-                self.close(target);
-                match self.thinking {
-                    Thinking::Omitted => {
-                        target.begin(Block::Thinking);
-                        target.piece(Piece::Signature(&seal));
-                    }
-                    Thinking::Shown | Thinking::Hidden => target.begin(Block::Redacted(&seal)),
-                }
-                target.end();
-            }
+            (false, Some(seal)) => self.add(Trailing::Seal(seal, self.thinking), target),
         }
         if is_open {
             self.close(target);
@@ -270,7 +253,7 @@ impl Blocks {
             self.waiting.push_back(Waiting::Call(index));
             return;
         }
-        self.close(target);
+        self.turn(target);
         let Some(call) = self.calls.get_mut(index) else { return };
         target.begin(Block::ToolUse { id: Text::from_escaped(&call.id), name: Text::from_escaped(&call.name) });
         if !call.held.is_empty() && !call.is_custom {
@@ -294,14 +277,26 @@ impl Blocks {
 
     /// Takes a finished search.
     pub(super) fn searched(&mut self, search: SearchCall<'_>, target: &mut impl Target) {
-        self.searches += 1;
-        let search = Search::read(search, self.searches);
+        self.actions += 1;
+        let search = Search::read(search, self.actions);
+        self.searches += u64::from(search.is_search);
         if self.has_to_wait() || self.awaits_citations {
             self.waiting.push_back(Waiting::Search(search, self.awaits_citations));
             return;
+        self.add(Trailing::Search(search, false), target);
+    }
+
+    /// Adds a block with which no answer may end after a text.
+    fn add(&mut self, block: Trailing, target: &mut impl Target) {
+        let is_search = matches!(block, Trailing::Search(..));
         }
         self.close(target);
-        search.write(None, target);
+        if self.speech.has_spoken() {
+            self.trailing.push(block);
+        } else {
+            block.write(&self.found, target);
+        }
+        self.ends_with_search = is_search;
     }
 
     /// Takes a citation in the text at `spot`.
@@ -311,10 +306,8 @@ impl Blocks {
             self.waiting.push_back(Waiting::Citation(spot, annotation.get().into()));
             return;
         }
-        if self.open != Some(Open::Text { part: spot.part }) || !self.begun_text || self.hit.is_some() {
-            return;
-        }
-        let quoted = self.quoted.as_deref().unwrap_or_default();
+        let is_open = self.open == Some(Open::Text { part: spot.part });
+        let Some(quoted) = self.speech.open_text().filter(|_| is_open) else { return };
         if let Some(citation) = super::results::citation(annotation, quoted) {
             target.piece(Piece::Citation(&citation));
         }
@@ -352,9 +345,7 @@ impl Blocks {
                     self.sealed(item, encrypted.as_deref().map(Text::from_escaped), target);
                 }
                 Waiting::Search(search, _) if !self.has_to_wait() => {
-                    self.close(target);
-                    let found = if last_search == Some(position) { Some(&self.found) } else { None };
-                    search.write(found, target);
+                    self.add(Trailing::Search(search, last_search == Some(position)), target);
                 }
                 waiting @ Waiting::Search(..) => self.waiting.push_back(waiting),
                 Waiting::Citation(spot, json) => {
@@ -376,38 +367,34 @@ impl Blocks {
         waits_for_call || (self.awaits_citations && is_searched())
     }
 
-    /// Ends the open block.
-    fn close(&mut self, target: &mut impl Target) {
-        let Some(open) = self.open.take() else { return };
-        if matches!(open, Open::Text { .. }) {
-            self.release(target);
-            if !self.begun_text {
-                return;
-            }
-        }
-        if let Open::Call { index } = open
-            && let Some(call) = self.calls.get(index).filter(|call| call.is_custom)
-        {
-            target.piece(Piece::Input(&escape(&format!(r#"{{"input":"{}"}}"#, call.held))));
-        }
-        target.end();
+    /// Ends the open block, and begins whatever waits for another one.
+    fn turn(&mut self, target: &mut impl Target) {
+        self.close(target);
+        write_trailing(&mut self.trailing, &self.found, target);
+        self.ends_with_search = false;
     }
 
-    /// Shows the held beginning of a possible stop sequence.
-    fn release(&mut self, target: &mut impl Target) {
-        let Some(stop) = self.stop.as_mut().filter(|_| self.hit.is_none()) else { return };
-        let begun = &mut self.begun_text;
-        self.hit = stop.end(|text| {
-            if !std::mem::replace(begun, true) {
-                target.begin(Block::Text);
+    /// Ends the open block.
+    fn close<T: Target>(&mut self, target: &mut T) {
+        match self.open.take() {
+            None => {}
+            Some(Open::Text { .. }) => {
+                let Self { speech, trailing, found, .. } = self;
+                speech.end(target, |target| write_trailing(trailing, found, target));
             }
-            target.piece(Piece::Text(text));
-        });
+            Some(Open::Thinking { .. }) => target.end(),
+            Some(Open::Call { index }) => {
+                if let Some(call) = self.calls.get(index).filter(|call| call.is_custom) {
+                    target.piece(Piece::Input(&escape(&format!(r#"{{"input":"{}"}}"#, call.held))));
+                }
+                target.end();
+            }
+        }
     }
 
     /// Returns whether a stop sequence has ended the answer. A begun call has to be completed.
     pub(super) fn is_stopped(&self) -> bool {
-        self.hit.is_some() && self.calls.is_empty()
+        self.speech.hit().is_some() && self.calls.is_empty()
     }
 
     /// Ends the last block, and returns the answer's ending.
@@ -416,18 +403,53 @@ impl Blocks {
         self.awaits_citations = false;
         self.go_on(target);
         self.close(target);
-        let (hit, refusal) = (self.hit.filter(|_| self.calls.is_empty()), self.refusal.take());
-        let why = match reason {
-            _ if hit.is_some() => "stop_sequence",
-            FinishReason::ContentFilter => "refusal",
-            FinishReason::Length => "max_tokens",
-            FinishReason::ToolCalls | FinishReason::FunctionCall => "tool_use",
-            FinishReason::Stop if refusal.is_some() => "refusal",
-            FinishReason::Stop => "end_turn",
+        let (hit, refusal) = (self.speech.hit().filter(|_| self.calls.is_empty()), self.refusal.take());
+        let (reason, is_final) = match reason {
+            _ if hit.is_some() => ("stop_sequence", true),
+            FinishReason::ContentFilter => ("refusal", true),
+            FinishReason::Length => ("max_tokens", false),
+            FinishReason::ToolCalls | FinishReason::FunctionCall => ("tool_use", false),
+            FinishReason::Stop | FinishReason::Paused if refusal.is_some() => ("refusal", true),
+            FinishReason::Paused if self.ends_with_search => ("pause_turn", false),
+            FinishReason::Stop | FinishReason::Paused => ("end_turn", true),
         };
-        Ending { reason: why, hit, refusal }
+        if !is_final {
+            self.turn(target);
+        }
+        Ending { reason, hit, refusal }
     }
 }
+
+/// A block that comes after a text only if another one follows it.
+#[derive(Debug)]
+enum Trailing {
+    /// A search, and whether it is shown with the pages that the text cites.
+    Search(Search, bool),
+    /// The seal of reasoning without a text, in the form that the client wants.
+    Seal(String, Thinking),
+}
+
+impl Trailing {
+    fn write(&self, found: &Found, target: &mut impl Target) {
+        match self {
+            Self::Search(search, is_cited) => search.write(is_cited.then_some(found), target),
+            Self::Seal(seal, thinking) => {
+                match thinking {
+                    Thinking::Omitted => {
+                        target.begin(Block::Thinking);
+                        target.piece(Piece::Signature(seal));
+                    }
+                    Thinking::Shown | Thinking::Hidden => target.begin(Block::Redacted(seal)),
+                }
+                target.end();
+            }
+        }
+    }
+}
+fn write_trailing(trailing: &mut Vec<Trailing>, found: &Found, target: &mut impl Target) {
+    trailing.drain(..).for_each(|block| block.write(found, target));
+}
+
 
 /// Returns whether the text at `spot` is for the user, and not the model's reasoning.
 const fn is_said(spot: Spot) -> bool {

@@ -3,7 +3,7 @@
 //! * Request: [`request`] reads the body; [`history`] its messages, [`block`] their parts, [`search`] the servers'
 //!   tools, [`tool`] its tools, [`effort`] and [`mod@format`] the settings of the answer, [`session`] the
 //!   conversation's session.
-//! * Answer: [`blocks`] puts the pieces into blocks; [`events`] for streaming clients and [`document`] for the others
+//! * Answer: [`blocks`] puts the pieces into blocks, and [`speech`] cuts their texts at stop sequences; [`events`] for streaming clients and [`document`] for the others
 //!   write them, with [`answer`], [`results`] and [`usage`] for their parts. [`error`] writes errors, [`models`] lists
 //!   the models.
 //! * [`seal`] packs encrypted reasoning for a client and unpacks it again.
@@ -24,6 +24,7 @@ mod seal;
 mod search;
 mod session;
 mod tool;
+mod speech;
 mod usage;
 
 use http::HeaderMap;

@@ -15,7 +15,9 @@ use crate::json::{ArrayWriter, ObjectWriter, escape};
 #[derive(Debug)]
 pub(super) struct Search {
     id: String,
-    /// The query, as JSON.
+    /// Whether it is a search and not a look into a page.
+    pub(super) is_search: bool,
+    /// The query, or the page, as JSON.
     input: String,
     /// The addresses that the backend names.
     sources: Vec<String>,
@@ -23,6 +25,8 @@ pub(super) struct Search {
 
 #[derive(Debug, Default, Deserialize)]
 struct Action {
+    #[serde(rename = "type")]
+    kind: Option<String>,
     query: Option<String>,
     #[serde(default)]
     queries: Vec<String>,
@@ -55,6 +59,7 @@ impl Search {
         object.end();
         Self {
             id: format!("srvtoolu_{id}"),
+            is_search: action.kind.is_none_or(|kind| kind == "search"),
             input: String::from_utf8(input).unwrap_or_default(),
             sources: action.sources.into_iter().filter_map(|source| source.url).collect(),
         }

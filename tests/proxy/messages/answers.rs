@@ -204,3 +204,38 @@ async fn arguments_pass_as_they_come() {
     assert_eq!(answer.text.matches("input_json_delta").count(), 3, "{}", answer.text);
     assert_eq!(folded(&answer)["content"][0]["input"], json!({ "a": "b" }));
 }
+#[tokio::test]
+async fn a_stop_sequence_is_found_across_items() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("hi");
+    body["stop_sequences"] = json!(["END"]);
+    let item = |place: u64, text: &str| {
+        let id = format!("m{place}");
+        let delta = json!({ "type": "response.output_text.delta", "item_id": id, "output_index": place,
+            "content_index": 0, "delta": text });
+        let done = json!({ "type": "response.output_item.done", "output_index": place, "item": { "id": id,
+            "type": "message", "content": [{ "type": "output_text", "text": text, "annotations": [] }] } });
+        [delta, done]
+    };
+    for (texts, blocks, stops) in [
+        (&["one EN", "D two"][..], &["one "][..], true),
+        (&["E", "N", "D two"], &[], true),
+        (&["one E", "N", "Dx"], &["one "], true),
+        (&["one EN", "x END"], &["one EN", "x "], true),
+        (&["E", "E", "ND"], &["E"], true),
+        (&["one EN", "E", "x"], &["one EN", "E", "x"], false),
+        (&["E", "N"], &["E", "N"], false),
+    ] {
+        let events: Vec<Value> = (0..).zip(texts).flat_map(|(place, text)| item(place, text)).collect();
+        let message = both(&proxy, stream_of(&events), &body).await;
+        let found: Vec<&str> =
+            message["content"].as_array().unwrap().iter().map(|block| block["text"].as_str().unwrap()).collect();
+        assert_eq!((found.as_slice(), message["stop_reason"] == "stop_sequence"), (blocks, stops), "{texts:?}");
+    }
+    // A call between two texts keeps them apart.
+    let call = json!({ "type": "response.output_item.done", "output_index": 1,
+        "item": { "id": "f", "type": "function_call", "call_id": "c", "name": "f", "arguments": "{}" } });
+    let events = [item(0, "EN").to_vec(), vec![call], item(2, "D").to_vec()].concat();
+    let message = both(&proxy, stream_of(&events), &body).await;
+    assert_eq!(kinds(&message), ["text", "tool_use", "text"]);
+}

@@ -123,3 +123,83 @@ async fn reasoning_between_a_search_and_its_answer_lets_the_results_wait() {
     assert_eq!(urls(&message), ["https://a.example"]);
     assert_eq!(message["content"][3]["citations"][0]["cited_text"], "cited");
 }
+fn done(place: u64, item: Value) -> Value {
+    json!({ "type": "response.output_item.done", "output_index": place, "item": item })
+}
+
+fn said(place: u64, text: &str) -> Value {
+    done(
+        place,
+        json!({ "id": format!("m{place}"), "type": "message",
+            "content": [{ "type": "output_text", "text": text, "annotations": [] }] }),
+    )
+}
+
+fn looked(place: u64, action: Value) -> Value {
+    done(place, json!({ "id": format!("ws_{place}"), "type": "web_search_call", "action": action }))
+}
+
+/// A stream that ends with the model's own word on whether its turn is over.
+fn ending(events: &[Value], end_turn: bool) -> ScriptedAnswer {
+    let last = json!({ "type": "response.completed", "response": { "id": "r", "output": [], "end_turn": end_turn } });
+    stream_of(&[events, &[last]].concat())
+}
+
+fn searching_beside_a_tool() -> Value {
+    let mut body = searching();
+    body["tools"].as_array_mut().unwrap().push(tool("f"));
+    body
+}
+
+/// Claude Code takes an answer's text from its last block.
+#[tokio::test]
+async fn an_answer_ends_with_its_text_even_if_a_search_follows_it() {
+    let proxy = Proxy::start().await;
+    let search = || looked(1, json!({ "type": "search", "query": "q" }));
+    for body in [searching_beside_a_tool(), searching()] {
+        let message = both(&proxy, stream_of(&[said(0, "one"), search()]), &body).await;
+        assert_eq!((kinds(&message), &message["stop_reason"]), (vec!["text"], &json!("end_turn")), "{message}");
+        assert_eq!(message["usage"]["server_tool_use"]["web_search_requests"], 1, "it was made");
+        let message = both(&proxy, stream_of(&[said(0, "one"), search(), said(2, "two")]), &body).await;
+        assert_eq!(kinds(&message), ["text", "server_tool_use", "web_search_tool_result", "text"]);
+        let alone = both(&proxy, stream_of(&[search()]), &body).await;
+        assert_eq!(kinds(&alone), ["server_tool_use", "web_search_tool_result"], "there is no text");
+    }
+}
+
+#[tokio::test]
+async fn a_turn_that_is_not_over_pauses_after_a_search() {
+    let proxy = Proxy::start().await;
+    let body = searching_beside_a_tool();
+    let search = looked(1, json!({ "type": "search", "query": "q" }));
+    let searched = [said(0, "one"), search.clone()];
+    let message = both(&proxy, ending(&searched, false), &body).await;
+    assert_eq!(message["stop_reason"], "pause_turn");
+    assert_eq!(kinds(&message), ["text", "server_tool_use", "web_search_tool_result"]);
+    let message = both(&proxy, ending(&searched, true), &body).await;
+    assert_eq!((kinds(&message), &message["stop_reason"]), (vec!["text"], &json!("end_turn")));
+    let message = both(&proxy, ending(&[search, said(2, "two")], false), &body).await;
+    assert_eq!(message["stop_reason"], "end_turn", "the last item is a text");
+    let chat = json!({ "messages": [{ "role": "user", "content": "hi" }] });
+    for answer in proxy.both(ending(&searched, false), &chat).await {
+        assert_eq!(answer.message().finish, "stop");
+    }
+}
+
+#[tokio::test]
+async fn only_searches_count_as_searches() {
+    let proxy = Proxy::start().await;
+    let events = [
+        looked(0, json!({ "type": "search", "query": "q" })),
+        looked(1, json!({ "type": "open_page", "url": "https://a.example" })),
+        looked(2, json!({ "type": "find_in_page", "url": "https://a.example", "pattern": "p" })),
+        said(3, "done"),
+    ];
+    let message = both(&proxy, stream_of(&events), &searching_beside_a_tool()).await;
+    assert_eq!(message["usage"]["server_tool_use"], json!({ "web_search_requests": 1 }));
+    let ids: Vec<&Value> =
+        message["content"].as_array().unwrap().iter().filter_map(|block| block.get("input")).collect();
+    assert_eq!(ids.len(), 3, "each is shown");
+    let message = both(&proxy, stream_of(&events[1..]), &searching_beside_a_tool()).await;
+    assert_eq!(message["usage"].get("server_tool_use"), None);
+}
