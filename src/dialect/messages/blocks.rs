@@ -16,7 +16,8 @@ use serde_json::value::RawValue;
 
 use super::request::{MessagesShape, Thinking};
 use super::results::{Found, Search};
-use super::seal::{self, Length};
+use super::seal::{self, Layout};
+use super::speech::Speech;
 use crate::backend::answer::sink::{CallHead, CallKind, FinishReason, SearchCall, Spot};
 use crate::backend::event::delta::DeltaKind;
 use crate::backend::request::body::account_digest;
@@ -112,16 +113,16 @@ pub(super) struct Blocks {
     ends_with_search: bool,
     waiting: VecDeque<Waiting>,
     calls: Vec<Call>,
-    /// The lengths of the texts in the open reasoning item; `thought` is the part of the last.
-    lengths: Vec<Length>,
+    /// The texts in the open reasoning item; `thought` is the part of the last.
+    layout: Layout,
     thought: Option<usize>,
     /// Whether text waits until its item ends, because searches before it wait for its citations.
     awaits_citations: bool,
     found: Found,
-    pub(super) searches: u64,
     /// The number of the backend's own actions on the web.
     actions: u64,
     /// The number of searches among them.
+    pub(super) searches: u64,
     refusal: Option<String>,
 }
 
@@ -139,12 +140,12 @@ impl Blocks {
             ends_with_search: false,
             waiting: VecDeque::new(),
             calls: Vec::new(),
-            lengths: Vec::new(),
+            layout: Layout::default(),
             thought: None,
             awaits_citations: shape.only_searches,
             found: Found::default(),
-            searches: 0,
             actions: 0,
+            searches: 0,
             refusal: None,
         }
     }
@@ -182,12 +183,12 @@ impl Blocks {
             self.speech.begin(target);
             self.open = Some(open);
         }
-    }
         let Self { speech, trailing, found, ends_with_search, .. } = self;
         speech.take(text, target, |target| {
             write_trailing(trailing, found, target);
             *ends_with_search = false;
         });
+    }
 
     fn think(&mut self, spot: Spot, text: Text<'_>, target: &mut impl Target) {
         if self.thinking != Thinking::Shown {
@@ -197,7 +198,7 @@ impl Blocks {
         if !is_open {
             self.turn(target);
             self.open = Some(Open::Thinking { item: spot.item });
-            self.lengths.clear();
+            self.layout = Layout::default();
             self.thought = None;
             target.begin(Block::Thinking);
         }
@@ -205,11 +206,9 @@ impl Blocks {
             if self.thought.replace(spot.part).is_some() {
                 target.piece(Piece::Thinking(Text::from_escaped(r"\n\n")));
             }
-            self.lengths.push(Length { bytes: 0, is_raw: spot.kind == DeltaKind::Reasoning });
+            self.layout.begin(spot.kind == DeltaKind::Reasoning);
         }
-        if let Some(length) = self.lengths.last_mut() {
-            length.bytes += text.decode().len();
-        }
+        self.layout.add(&text.decode());
         target.piece(Piece::Thinking(text));
     }
 
@@ -220,11 +219,11 @@ impl Blocks {
             return;
         }
         let is_open = self.open == Some(Open::Thinking { item });
-        let lengths = if is_open { std::mem::take(&mut self.lengths) } else { Vec::new() };
+        let layout = if is_open { std::mem::take(&mut self.layout) } else { Layout::default() };
         let digest = account_digest(&self.account);
         let seal = encrypted
             .filter(|_| self.seals)
-            .map(|encrypted| seal::seal(digest, &self.model, &lengths, &encrypted.decode()));
+            .map(|encrypted| seal::seal(digest, &self.model, &layout, &encrypted.decode()));
         match (is_open, seal) {
             (true, Some(seal)) => target.piece(Piece::Signature(&seal)),
             (true, None) | (false, None) => {}
@@ -283,13 +282,13 @@ impl Blocks {
         if self.has_to_wait() || self.awaits_citations {
             self.waiting.push_back(Waiting::Search(search, self.awaits_citations));
             return;
+        }
         self.add(Trailing::Search(search, false), target);
     }
 
     /// Adds a block with which no answer may end after a text.
     fn add(&mut self, block: Trailing, target: &mut impl Target) {
         let is_search = matches!(block, Trailing::Search(..));
-        }
         self.close(target);
         if self.speech.has_spoken() {
             self.trailing.push(block);
@@ -446,10 +445,10 @@ impl Trailing {
         }
     }
 }
+
 fn write_trailing(trailing: &mut Vec<Trailing>, found: &Found, target: &mut impl Target) {
     trailing.drain(..).for_each(|block| block.write(found, target));
 }
-
 
 /// Returns whether the text at `spot` is for the user, and not the model's reasoning.
 const fn is_said(spot: Spot) -> bool {
