@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use crate::conversation::content::Content;
 use crate::json::Text;
 
 /// A call in the history.
@@ -17,6 +18,19 @@ pub struct Call<'a> {
     pub payload: Payload<'a>,
     /// Whether the client asks for the reasoning that led to the call to be left out.
     pub forgets_reasoning: bool,
+}
+
+/// A call in the history that the client's API ran itself, such as one of an MCP server.
+#[derive(Debug)]
+pub struct ServedCall<'a> {
+    /// The call's id.
+    pub id: Text<'a>,
+    /// The tool's name as the model knows it, escaped.
+    pub name: String,
+    /// The arguments.
+    pub payload: Payload<'a>,
+    /// The output; `None` if the history has none.
+    pub output: Option<Content<'a>>,
 }
 
 /// The arguments or input of a call.

@@ -1,14 +1,16 @@
 //! The turns of a conversation, by who speaks.
 
-use crate::conversation::call::{Call, CallReference};
+use crate::conversation::call::{Call, CallReference, ServedCall};
 use crate::conversation::content::Content;
 use crate::json::Text;
 
 /// One turn.
 #[derive(Debug)]
 pub enum Turn<'a> {
-    /// An instruction by the operator or the client's program.
+    /// An instruction by the operator or the client's program; one before all other turns belongs to the prompt.
     Instruction(Content<'a>),
+    /// An instruction that keeps its place, before all other turns too.
+    PlacedInstruction(Content<'a>),
     /// A message by the user.
     User(Content<'a>),
     /// A message by the model, with its calls.
@@ -29,6 +31,8 @@ pub enum Turn<'a> {
         /// Whether several texts stay separate parts rather than become one.
         parts_apart: bool,
     },
+    /// A call that the client's API ran itself, with its output.
+    Served(ServedCall<'a>),
     /// The model's reasoning in an earlier answer, before the items it led to.
     Reasoning(SealedReasoning),
     /// An item of an earlier answer in the backend's own form, a JSON object, such as a web search.

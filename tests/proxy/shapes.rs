@@ -233,8 +233,8 @@ async fn anthropic_tools_and_blocks_are_understood() {
         message("assistant", json!([{ "type": "output_text", "text": "let me see" }])),
         call("toolu_1", r#"{"city":"Köln","n":1}"#),
         call("toolu_2", "{}"),
-        output("toolu_2", json!([input_text("rain"), shown])),
         output("toolu_1", json!("[tool error]\nno such city")),
+        output("toolu_2", json!([input_text("rain"), shown])),
         message("user", json!([input_text("and?")])),
     ]);
     assert_eq!(sent["input"], expected);

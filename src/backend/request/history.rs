@@ -2,7 +2,8 @@
 //! call.
 //!
 //! * [`pairing`](crate::backend::request::pairing) assigns outputs to calls, and gives each its id.
-//! * An output is sent directly after the calls of its message, regardless of its position in the client's history.
+//! * What the model said, thought and called without an interruption stays together. The outputs of its calls follow
+//!   directly, in the order of the calls, regardless of their positions in the client's history.
 //! * A second output for a call, or an output without a call, becomes a user message that quotes it.
 //! * A call without output gets an output that says so.
 //! * Everything else keeps its order, and nothing is left out.
@@ -11,7 +12,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::backend::request::pairing::{Family, Fate, Pairing, Point};
-use crate::conversation::call::{Call, CallReference, Payload};
+use crate::conversation::call::{Call, CallReference, Payload, ServedCall};
 use crate::conversation::content::{Content, Part};
 use crate::conversation::turn::{SealedReasoning, Turn};
 use crate::json::Text;
@@ -41,6 +42,8 @@ pub(super) enum Item<'m, 'a> {
     Output { id: Cow<'m, str>, custom: bool, content: &'m Content<'a>, parts_apart: bool },
     /// A placeholder for the missing output of a call.
     MissingOutput { id: Cow<'m, str>, custom: bool },
+    /// A call and its output in one, with the id to send.
+    Served { id: Cow<'m, str>, call: &'m ServedCall<'a> },
     /// Reasoning of an earlier answer.
     Reasoning(&'m SealedReasoning),
     /// An item in the backend's own form.
@@ -62,12 +65,12 @@ pub(super) fn normalise<'m, 'a>(messages: &'m [Turn<'a>]) -> Vec<Item<'m, 'a>> {
     let history = History::read(messages);
     let pairing = Pairing::new(&history.call_points, &history.output_points);
     let items = Vec::with_capacity(messages.len());
-    let mut writer = Writer { history, pairing, next_call: 0, seen: HashSet::new(), items };
+    let mut writer = Writer { history, pairing, next_call: 0, seen: HashSet::new(), outputs: Vec::new(), items };
     let mut output = 0;
     for (place, message) in messages.iter().enumerate() {
         match message {
-            Turn::Instruction(content) => writer.items.push(Item::Developer(content)),
-            Turn::User(content) => writer.items.push(Item::User(content)),
+            Turn::Instruction(content) | Turn::PlacedInstruction(content) => writer.interrupt(Item::Developer(content)),
+            Turn::User(content) => writer.interrupt(Item::User(content)),
             Turn::Assistant { content, refusal, .. } => {
                 // The name comes before the message itself, so that nothing separates the message from its reasoning.
                 if let Some(Part::Name(name)) = content.parts().first() {
@@ -77,22 +80,27 @@ pub(super) fn normalise<'m, 'a>(messages: &'m [Turn<'a>]) -> Vec<Item<'m, 'a>> {
                 writer.write_calls(place);
             }
             Turn::Reasoning(reasoning) => writer.items.push(Item::Reasoning(reasoning)),
+            Turn::Served(call) => writer.write_served(call),
             Turn::Item(json) => writer.items.push(Item::Raw(json)),
             Turn::ToolOutput { call, content, .. } => {
                 if let Some(&Fate::Orphan { is_known }) = writer.pairing.fates.get(output) {
-                    writer.items.push(Item::Orphan { orphan: Orphan { reference: *call, is_known }, content });
+                    writer.interrupt(Item::Orphan { orphan: Orphan { reference: *call, is_known }, content });
+                } else {
+                    writer.write_outputs();
                 }
                 output += 1;
             }
         }
     }
+    writer.write_outputs();
     writer.items
 }
 
 /// The calls and outputs of a conversation, in order.
 #[derive(Default)]
 struct History<'m, 'a> {
-    calls: Vec<&'m Call<'a>>,
+    /// `None` for a call that the client's API ran.
+    calls: Vec<Option<&'m Call<'a>>>,
     /// The position and id of each call.
     call_points: Vec<Point<'a>>,
     outputs: Vec<(&'m Content<'a>, bool)>,
@@ -107,7 +115,7 @@ impl<'m, 'a> History<'m, 'a> {
                 Turn::Assistant { calls, .. } => {
                     for call in calls {
                         let reference = call.id.map_or(CallReference::Name(call.name), CallReference::Id);
-                        history.calls.push(call);
+                        history.calls.push(Some(call));
                         history.call_points.push(point(reference, place));
                     }
                 }
@@ -115,7 +123,15 @@ impl<'m, 'a> History<'m, 'a> {
                     history.outputs.push((content, *parts_apart));
                     history.output_points.push(point(*call, place));
                 }
-                Turn::Instruction(_) | Turn::User(_) | Turn::Reasoning(_) | Turn::Item(_) => {}
+                Turn::Served(call) => {
+                    history.calls.push(None);
+                    history.call_points.push(Point { family: Family::Served, key: call.id.decode(), place });
+                }
+                Turn::Instruction(_)
+                | Turn::PlacedInstruction(_)
+                | Turn::User(_)
+                | Turn::Reasoning(_)
+                | Turn::Item(_) => {}
             }
         }
         history
@@ -138,34 +154,49 @@ struct Writer<'m, 'a> {
     next_call: usize,
     /// The client's ids so far.
     seen: HashSet<Cow<'a, str>>,
+    /// The outputs of the calls since the last interruption of the model.
+    outputs: Vec<Item<'m, 'a>>,
     items: Vec<Item<'m, 'a>>,
 }
 
 impl<'m, 'a> Writer<'m, 'a> {
-    /// Writes the calls of the message at `place`, then their outputs in the client's order.
+    /// Writes an item that is not the model's.
+    fn interrupt(&mut self, item: Item<'m, 'a>) {
+        self.write_outputs();
+        self.items.push(item);
+    }
+
+    /// Writes the outputs of the model's calls so far.
+    fn write_outputs(&mut self) {
+        self.items.append(&mut self.outputs);
+    }
+
+    /// Writes the calls of the message at `place`.
     fn write_calls(&mut self, place: usize) {
-        let mut answered = Vec::new();
-        let mut unanswered = Vec::new();
         while let Some(point) = self.history.call_points.get(self.next_call).filter(|point| point.place == place) {
-            let (Some(call), Some(id)) = (self.history.calls.get(self.next_call), self.pairing.ids.get(self.next_call))
+            let (Some(Some(call)), Some(id)) =
+                (self.history.calls.get(self.next_call), self.pairing.ids.get(self.next_call))
             else {
                 return;
             };
             let Call { id: own_id, custom, name, payload, forgets_reasoning } = **call;
             let original_id = own_id.filter(|_| self.seen.insert(point.key.clone()) && !forgets_reasoning);
             self.items.push(Item::Call { id: id.clone(), original_id, custom, name, payload });
-            match self.pairing.outputs.get(self.next_call) {
-                Some(&Some(output)) => answered.push((output, id.clone(), custom)),
-                Some(None) | None => unanswered.push(Item::MissingOutput { id: id.clone(), custom }),
-            }
+            let output = self.pairing.outputs.get(self.next_call).copied().flatten();
+            let id = id.clone();
+            self.outputs.push(match output.and_then(|output| self.history.outputs.get(output)) {
+                Some(&(content, parts_apart)) => Item::Output { id, custom, content, parts_apart },
+                None => Item::MissingOutput { id, custom },
+            });
             self.next_call += 1;
         }
-        answered.sort_by_key(|(output, ..)| *output);
-        for (output, id, custom) in answered {
-            if let Some(&(content, parts_apart)) = self.history.outputs.get(output) {
-                self.items.push(Item::Output { id, custom, content, parts_apart });
-            }
+    }
+
+    /// Writes a call that the client's API ran.
+    fn write_served(&mut self, call: &'m ServedCall<'a>) {
+        if let Some(id) = self.pairing.ids.get(self.next_call) {
+            self.items.push(Item::Served { id: id.clone(), call });
         }
-        self.items.append(&mut unanswered);
+        self.next_call += 1;
     }
 }

@@ -161,10 +161,7 @@ fn write_item(item: &Item<'_, '_>, names: Option<&ToolNames>, input: &mut ArrayW
             let mut call = input.object();
             call.string("type", kind).string("call_id", id);
             write_name(*name, names, &mut call);
-            match payload {
-                Payload::Text(text) => call.text(field, *text),
-                Payload::Json(raw) => call.string(field, raw.get()),
-            };
+            write_payload(field, *payload, &mut call);
             call.end();
         }
         // Reasoning is written by the code that records its position.
@@ -194,10 +191,31 @@ fn write_message(role: &str, out: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8
 }
 
 fn begin_output<'w>(id: &str, custom: bool, input: &'w mut ArrayWriter<'_>) -> ObjectWriter<'w> {
+        Item::Served { id, call } => {
+            let mut item = input.object();
+            item.string("type", "function_call").string("call_id", id).text("name", Text::from_escaped(&call.name));
+            write_payload("arguments", call.payload, &mut item);
+            item.end();
+            let mut output = begin_output(id, false, input);
+            match &call.output {
+                Some(content) => content::write_output(content, true, output.key("output")),
+                None => {
+                    output.string("output", MISSING_OUTPUT);
+                }
+            }
+            output.end();
+        }
     let mut output = input.object();
     let kind = if custom { "custom_tool_call_output" } else { "function_call_output" };
     output.string("type", kind).string("call_id", id);
     output
+}
+
+fn write_payload(key: &str, payload: Payload<'_>, call: &mut ObjectWriter<'_>) {
+    match payload {
+        Payload::Text(text) => call.text(key, text),
+        Payload::Json(raw) => call.string(key, raw.get()),
+    };
 }
 
 fn write_text(conversation: &Conversation<'_>, body: &mut ObjectWriter<'_>) {
@@ -268,6 +286,8 @@ fn derived_key(conversation: &Conversation<'_>, context: &Context<'_>, prompt: &
 /// Returns the names to send in place of those in `conversation`.
 fn tool_names<'a>(conversation: &Conversation<'a>) -> Option<ToolNames> {
     ToolNames::of(&|each: &mut dyn FnMut(Text<'a>)| {
+        | Turn::PlacedInstruction(_)
+        | Turn::Served(_)
         conversation.tools.iter().filter_map(Tool::name).for_each(&mut *each);
         conversation.tool_choice.iter().flat_map(ToolChoice::names).for_each(&mut *each);
         for message in &conversation.turns {

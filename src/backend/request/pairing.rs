@@ -24,6 +24,8 @@ pub(crate) enum Family {
     Custom,
     /// Searches for tools.
     ToolSearch,
+    /// Calls that the client's API ran itself. Their outputs come with them.
+    Served,
     /// Legacy functions of chat, known by their name instead of an id.
     Named,
 }
@@ -95,7 +97,7 @@ impl<'h> Pairing<'h> {
             let Some(group) = groups.get_mut(&(alike(output.family), output.key.as_ref())) else { continue };
             let call = match output.family {
                 Family::Named => group.first(),
-                Family::Function | Family::Custom | Family::ToolSearch => group.nearest(output.place),
+                Family::Function | Family::Custom | Family::ToolSearch | Family::Served => group.nearest(output.place),
             };
             *fate = call.map_or(Fate::Orphan { is_known: true }, Fate::Answers);
             if let Some(slot) = call.and_then(|call| self.outputs.get_mut(call)) {
@@ -145,7 +147,7 @@ fn unique_ids<'h>(calls: &[Point<'h>]) -> Vec<Cow<'h, str>> {
     for (ordinal, call) in calls.iter().enumerate() {
         let own = match call.family {
             Family::Named => Cow::Owned(format!("call_legacy_{ordinal}")),
-            Family::Function | Family::Custom | Family::ToolSearch => call.key.clone(),
+            Family::Function | Family::Custom | Family::ToolSearch | Family::Served => call.key.clone(),
         };
         // The number is appended to the fitted id: an attempt costs the same for an id of megabytes as for a short one.
         let mut id = call_id::fit(own);

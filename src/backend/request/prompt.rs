@@ -71,11 +71,15 @@ impl<'m, 'a> Prompt<'m, 'a> {
 fn begins_with_word(turns: &[Turn<'_>]) -> bool {
     for turn in turns {
         match turn {
-            Turn::Instruction(content) | Turn::Assistant { content, .. } if content.mentions_json() => {
+            Turn::Instruction(content) | Turn::PlacedInstruction(content) | Turn::Assistant { content, .. }
+                if content.mentions_json() =>
+            {
                 return true;
             }
             Turn::User(content) => return content.mentions_json(),
             Turn::Instruction(_)
+            | Turn::PlacedInstruction(_)
+            | Turn::Served(_)
             | Turn::Assistant { .. }
             | Turn::ToolOutput { .. }
             | Turn::Reasoning(_)
@@ -89,7 +93,13 @@ fn begins_with_word(turns: &[Turn<'_>]) -> bool {
 fn instruction_text(turn: &Turn<'_>) -> Option<String> {
     match turn {
         Turn::Instruction(content) => content::joined_text(content),
-        Turn::User(_) | Turn::Assistant { .. } | Turn::ToolOutput { .. } | Turn::Reasoning(_) | Turn::Item(_) => None,
+        Turn::User(_)
+        | Turn::PlacedInstruction(_)
+        | Turn::Served(_)
+        | Turn::Assistant { .. }
+        | Turn::ToolOutput { .. }
+        | Turn::Reasoning(_)
+        | Turn::Item(_) => None,
     }
 }
 

@@ -4,7 +4,8 @@
 //! * The model's texts, calls and reasoning keep their order. Reasoning is returned only in front of the item it led
 //!   to.
 //! * The API joins adjacent messages of one role into one turn, and so does this module.
-//! * A message of the role `system` is an instruction in its place, or sets the effort from there on.
+//! * A message of the role `system` is an instruction in its place, or sets the effort from there on. So is the summary
+//!   of a compaction.
 
 use std::borrow::Cow;
 
@@ -12,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::block::{self, kind, shown};
 use super::seal;
-use super::search;
+use super::server::ServerCalls;
 use crate::backend::request::names::sent_name;
 use crate::conversation::Conversation;
 use crate::conversation::call::Call;
@@ -20,7 +21,7 @@ use crate::conversation::content::{Content, Part};
 use crate::conversation::ignored::Ignored;
 use crate::conversation::turn::Turn;
 use crate::fault::ApiError;
-use crate::json::{self, Object, Path, Text, escape};
+use crate::json::{self, Object, Path, Text};
 
 /// The facts in messages besides their turns.
 #[derive(Debug, Default)]
@@ -52,7 +53,8 @@ pub(super) fn read<'a>(
     if values.is_empty() {
         return Err(ApiError::invalid(path.to_string(), format!("'{path}' is empty: send at least one message")));
     }
-    let mut reading = Reading { told: Told::default(), conversation, last_user: None };
+    let mut reading =
+        Reading { told: Told::default(), conversation, last_user: None, server_calls: ServerCalls::default() };
     reading.last_user = values.iter().rposition(|value| role_of(value).as_deref() == Some("user"));
     if values.last().and_then(|value| role_of(value)).as_deref() == Some("assistant") {
         // The API would continue this message; here the model answers anew.
@@ -75,7 +77,12 @@ pub(super) fn keep_reasoning_of_last(count: u64, conversation: &mut Conversation
     let may_have_any = |turn: &Turn<'_>| match turn {
         Turn::Reasoning(_) => true,
         Turn::Assistant { calls, .. } => !returns_reasoning && !calls.is_empty(),
-        Turn::User(_) | Turn::Instruction(_) | Turn::ToolOutput { .. } | Turn::Item(_) => false,
+        Turn::User(_)
+        | Turn::Instruction(_)
+        | Turn::PlacedInstruction(_)
+        | Turn::ToolOutput { .. }
+        | Turn::Served(_)
+        | Turn::Item(_) => false,
     };
     let (mut counted, mut is_counted, mut first_kept) = (0, false, conversation.turns.len());
     for (place, turn) in conversation.turns.iter().enumerate().rev() {
@@ -111,6 +118,8 @@ struct Reading<'c, 'a> {
     conversation: &'c mut Conversation<'a>,
     /// The index of the last user message.
     last_user: Option<usize>,
+    /// The calls that the API's servers ran: a result may stand in a later message than its call.
+    server_calls: ServerCalls<'a>,
 }
 
 impl<'a> Reading<'_, 'a> {
@@ -188,7 +197,7 @@ impl<'a> Reading<'_, 'a> {
             let block = json::object(value, &path)?;
             self.answer_block(&mut answer, value, &block, &path)?;
         }
-        answer.finish(self.conversation);
+        answer.end(self.conversation);
         Ok(())
     }
 
@@ -209,23 +218,15 @@ impl<'a> Reading<'_, 'a> {
             "redacted_thinking" => self.reasoning(answer, text("data"), Text::EMPTY),
             "server_tool_use" | "mcp_tool_use" => {
                 answer.end(self.conversation);
-                answer.server_calls.push(search::ServerCall::read(block));
-            }
-            other if other.ends_with("_tool_result") => {
-                let id = text("tool_use_id");
-                let call = answer.server_calls.take(id);
-                answer.end(self.conversation);
-                let turns = search::turns(call.as_ref(), block);
-                self.conversation.turns.extend(turns);
+                self.server_calls.begin(block, &mut self.conversation.turns);
             }
             "compaction" => {
-                let summary = text("content").escaped();
-                if block.find("encrypted_content").is_some_and(|value| value.get() != "null") {
-                    self.ignored().add(&path.key("encrypted_content"));
-                }
                 answer.end(self.conversation);
-                let text = format!(r"Summary of the conversation so far:\n{summary}");
-                self.push(Turn::Instruction(Content::Parts(vec![Part::Composed(text)])));
+                self.compaction(block, path)?;
+            }
+            other if other.ends_with("_tool_result") && self.server_calls.has(text("tool_use_id"), other) => {
+                answer.end(self.conversation);
+                self.server_calls.finish(block, path, self.conversation)?;
             }
             _ => {
                 if !answer.calls.is_empty() {
@@ -234,6 +235,20 @@ impl<'a> Reading<'_, 'a> {
                 shown(value, block, path, &mut answer.said, &mut self.conversation.ignored)?;
             }
         }
+        Ok(())
+    }
+
+    /// Takes the summary of what a client has cut off; nothing if it is empty.
+    fn compaction(&mut self, block: &Object<'a>, path: &Path<'_>) -> Result<(), ApiError> {
+        self.ignored().add_unknown(block, &["type", "content", "cache_control"], path);
+        let Some(content) = block.find("content").filter(|value| value.get() != "null") else { return Ok(()) };
+        let heading = "Summary of the conversation so far:";
+        let content = match block::output(content, &path.key("content"), self.ignored())? {
+            Content::Text(text) if text.is_empty() => return Ok(()),
+            Content::Text(text) => Content::Parts(vec![Part::Composed(format!(r"{heading}\n{}", text.escaped()))]),
+            parts => parts.between(Some(Part::Text(Text::from_escaped(heading))), Vec::new()),
+        };
+        self.push(Turn::PlacedInstruction(content));
         Ok(())
     }
 
@@ -271,7 +286,7 @@ impl<'a> Reading<'_, 'a> {
         }
         if let Some(text) = Text::of(content) {
             if !text.is_empty() {
-                self.push(Turn::Instruction(Content::Text(text)));
+                self.push(Turn::PlacedInstruction(Content::Text(text)));
             }
             return Ok(());
         }
@@ -290,7 +305,7 @@ impl<'a> Reading<'_, 'a> {
             }
         }
         if !parts.is_empty() {
-            self.push(Turn::Instruction(one_or_more(parts)));
+            self.push(Turn::PlacedInstruction(one_or_more(parts)));
         }
         Ok(())
     }
@@ -324,8 +339,6 @@ fn tool_name<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, ApiErr
 struct Answer<'a> {
     said: Vec<Part<'a>>,
     calls: Vec<Call<'a>>,
-    /// Calls run by the API's own servers, still without results.
-    server_calls: search::ServerCalls,
 }
 
 impl<'a> Answer<'a> {
@@ -336,12 +349,6 @@ impl<'a> Answer<'a> {
             let content = if said.is_empty() { Content::Absent } else { one_or_more(said) };
             conversation.turns.push(Turn::Assistant { content, refusal: None, calls });
         }
-    }
-
-    /// Adds the rest at the end of the message.
-    fn finish(mut self, conversation: &mut Conversation<'a>) {
-        self.end(conversation);
-        conversation.turns.extend(self.server_calls.left().flat_map(search::alone));
     }
 }
 
@@ -364,8 +371,10 @@ fn leave_out_idle_reasoning(conversation: &mut Conversation<'_>) {
     let mut keep: Vec<bool> = Vec::with_capacity(conversation.turns.len());
     for turn in conversation.turns.iter().rev() {
         match turn {
-            Turn::Assistant { .. } | Turn::Item(_) => leads = true,
-            Turn::User(_) | Turn::Instruction(_) | Turn::ToolOutput { .. } => leads = false,
+            Turn::Assistant { .. } | Turn::Served(_) | Turn::Item(_) => leads = true,
+            Turn::User(_) | Turn::Instruction(_) | Turn::PlacedInstruction(_) | Turn::ToolOutput { .. } => {
+                leads = false;
+            }
             Turn::Reasoning(_) => {}
         }
         keep.push(leads || !matches!(turn, Turn::Reasoning(_)));
@@ -373,11 +382,6 @@ fn leave_out_idle_reasoning(conversation: &mut Conversation<'_>) {
     conversation.reasoning_left_out |= keep.iter().any(|keep| !keep);
     let mut keep = keep.into_iter().rev();
     conversation.turns.retain(|_| keep.next().unwrap_or(true));
-}
-
-/// Returns the text of a block's JSON.
-pub(super) fn as_text(prefix: &str, value: &str) -> Part<'static> {
-    Part::Composed(format!("[{prefix} {}]", escape(value)))
 }
 
 fn required<'a>(content: Option<&'a RawValue>, path: &Path<'_>) -> Result<&'a RawValue, ApiError> {

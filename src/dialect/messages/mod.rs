@@ -1,6 +1,6 @@
 //! Anthropic's Messages API.
 //!
-//! * Request: [`request`] reads the body; [`history`] its messages, [`block`] their parts, [`search`] the servers'
+//! * Request: [`request`] reads the body; [`history`] its messages, [`block`] their parts, [`server`] the servers'
 //!   tools, [`tool`] its tools, [`effort`] and [`mod@format`] the settings of the answer, [`session`] the
 //!   conversation's session.
 //! * Answer: [`blocks`] puts the pieces into blocks, and [`speech`] cuts their texts at stop sequences; [`events`] for streaming clients and [`document`] for the others
@@ -21,7 +21,7 @@ pub mod models;
 pub mod request;
 mod results;
 mod seal;
-mod search;
+mod server;
 mod session;
 mod tool;
 mod speech;

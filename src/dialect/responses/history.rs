@@ -200,7 +200,9 @@ impl<'e, 'a> History<'e, 'a> {
             Family::ToolSearch => {
                 output.string("status", "completed").string("execution", "client").json("tools", "[]")
             }
-            Family::Function | Family::Custom | Family::Named => output.string("output", MISSING_OUTPUT),
+            Family::Function | Family::Custom | Family::Served | Family::Named => {
+                output.string("output", MISSING_OUTPUT)
+            }
         };
         output.end();
     }
@@ -297,7 +299,7 @@ fn output_kind(family: Family) -> Option<&'static str> {
         Family::Function => Some("function_call_output"),
         Family::Custom => Some("custom_tool_call_output"),
         Family::ToolSearch => Some("tool_search_output"),
-        Family::Named => None,
+        Family::Served | Family::Named => None,
     }
 }
 
