@@ -1,6 +1,7 @@
 //! Remembered reasoning, put back in front of the calls it led to.
 //!
-//! Each item is put back once: a history that repeats a call does not multiply it.
+//! * Each item is put back once: a history that repeats a call does not multiply it.
+//! * Reasoning that the client returns itself comes first: an answer with any gets none of what is remembered.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub(super) struct Replay<'c> {
     reasoning: Vec<Reasoning>,
     /// Whether reasoning by the client was left out because it belongs to another model.
     left_out: bool,
-    /// Whether the client returns reasoning itself, so that none is remembered for it.
+    /// Whether the client has returned reasoning of the answer that is being written.
     has_sealed: bool,
 }
 
@@ -48,7 +49,16 @@ impl<'c> Replay<'c> {
                 self.write(&found.kept.before_call, &found.provenance, input);
             }
             (Item::Assistant { .. }, Some(call @ Item::Call { .. })) => self.ahead = self.find(call, input),
-            _ => {}
+            (
+                Item::User(_)
+                | Item::Developer(_)
+                | Item::Output { .. }
+                | Item::MissingOutput { .. }
+                | Item::Orphan { .. },
+                _,
+            ) => self.has_sealed = false,
+            (Item::Author(_) | Item::Assistant { .. } | Item::Reasoning(_) | Item::Served { .. } | Item::Raw(_), _) => {
+            }
         }
     }
 

@@ -330,3 +330,34 @@ async fn a_seal_around_nothing_is_none() {
     let message = both(&proxy, stream_of(&[summary, done]), &body).await;
     assert_eq!(message["content"], json!([{ "type": "thinking", "thinking": "one", "signature": "" }]));
 }
+#[tokio::test]
+async fn an_answer_without_its_thinking_has_it_remembered_beside_answers_with_theirs() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("call it");
+    body["thinking"] = json!({ "type": "adaptive" });
+    body["tools"] = json!([tool("get_weather")]);
+    for drops in [false, true] {
+        body["messages"].as_array_mut().unwrap().push(json!({ "role": "user", "content": "call it" }));
+        let message = ask(&proxy, &body).await.json();
+        let mut content = message["content"].clone();
+        let call = content[1].clone();
+        if drops {
+            content = json!([call]);
+        }
+        body["messages"].as_array_mut().unwrap().extend([
+            json!({ "role": "assistant", "content": content }),
+            json!({ "role": "user", "content": [{ "type": "tool_result", "tool_use_id": call["id"], "content": "1" }] }),
+        ]);
+    }
+    ask(&proxy, &body).await.json();
+    let sent = proxy.last_sent();
+    let kinds: Vec<&str> = sent["input"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["type"].as_str().unwrap())
+        .filter(|kind| *kind != "message")
+        .collect();
+    let round = ["reasoning", "function_call", "function_call_output"];
+    assert_eq!(kinds, [round, round].concat());
+}
