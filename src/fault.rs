@@ -369,6 +369,11 @@ struct Fields<'a> {
     details: Option<&'a Details>,
 }
 
+/// Returns whether a code of the backend's is about a file: `invalid_file`, `file_too_large`, …
+pub fn names_file(code: &str) -> bool {
+    code.split('_').any(|word| matches!(word, "file" | "files" | "pdf"))
+}
+
 /// The longest wait that the official SDKs keep; a longer one is ignored.
 const LONGEST_KEPT_WAIT: Duration = Duration::from_secs(60);
 

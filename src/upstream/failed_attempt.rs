@@ -14,7 +14,7 @@ use crate::backend::event::answerer::MODEL_SUBSTITUTED;
 use crate::backend::event::failure::{EVENT_TOO_LARGE, Failure, INCONSISTENT};
 use crate::credentials::TokenSupplier;
 use crate::credentials::error::CredentialError;
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{ApiError, ErrorKind, names_file};
 use crate::platform::{TransportError, TransportErrorKind};
 use crate::upstream::head;
 use crate::upstream::head::Head;
@@ -190,6 +190,7 @@ fn kind_of(failure: &Failure) -> Option<ErrorKind> {
         MODEL_SUBSTITUTED => Some(ErrorKind::ModelSubstituted),
         INCONSISTENT | EVENT_TOO_LARGE => Some(ErrorKind::UpstreamInvalid),
         name if name.contains("image") && name != "image_generation_error" => Some(ErrorKind::Refused),
+        name if names_file(name) => Some(ErrorKind::Refused),
         _ => None,
     };
     let of_code = failure.code.as_deref().and_then(by_name);

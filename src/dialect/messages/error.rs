@@ -6,7 +6,7 @@
 
 use http::StatusCode;
 
-use crate::fault::{ApiError, ErrorKind, Overflow};
+use crate::fault::{ApiError, ErrorKind, Overflow, names_file};
 use crate::json::ObjectWriter;
 
 /// Returns the HTTP status for `fault`.
@@ -89,7 +89,11 @@ fn message(fault: &ApiError) -> String {
         }
         ErrorKind::Refused if is_policy(fault) => {}
         ErrorKind::Refused if code.contains("image") => return "Could not process image".to_owned(),
-        ErrorKind::Refused if code.contains("file") || code.contains("pdf") => {
+        ErrorKind::Refused if names_file(code) => return "Could not process PDF".to_owned(),
+        ErrorKind::Refused | ErrorKind::InvalidRequest if is_of_part(fault, "image_url") => {
+            return "Could not process image".to_owned();
+        }
+        ErrorKind::Refused | ErrorKind::InvalidRequest if is_of_part(fault, "file_data") => {
             return "Could not process PDF".to_owned();
         }
         ErrorKind::InvalidRequest if matches!(code, "invalid_image" | "invalid_file") => return fault.message.clone(),
@@ -99,6 +103,11 @@ fn message(fault: &ApiError) -> String {
         Some(param) => format!("{}: {}", dotted(param), fault.message),
         None => fault.message.clone(),
     }
+}
+
+/// Returns whether the backend refuses the value at this key of a part. No field of the API has such a key.
+fn is_of_part(fault: &ApiError, key: &str) -> bool {
+    fault.param.as_deref().is_some_and(|param| param.ends_with(key))
 }
 
 /// Converts `messages[3].content[0]` to the API's form, `messages.3.content.0`.

@@ -83,6 +83,7 @@ async fn refusals_of_the_backends_have_the_types_of_the_api() {
         (HttpFault::CyberPolicy, 400, "policy_blocked", "false"),
         (HttpFault::Coded(400, "bio_policy"), 400, "policy_blocked", "false"),
         (HttpFault::Coded(400, "image_content_policy_violation"), 400, "policy_blocked", "false"),
+        (HttpFault::Coded(400, "file_content_policy_violation"), 400, "policy_blocked", "false"),
         (HttpFault::ContextLength, 400, "invalid_request_error", "false"),
         (HttpFault::UsageNotIncluded, 402, "billing_error", "false"),
         (HttpFault::UsageLimit(13_872), 429, "rate_limit_error", "false"),
@@ -123,4 +124,27 @@ async fn refusals_of_the_backends_have_the_types_of_the_api() {
     let answer = ask(&nobody, &asked("hi")).await;
     assert_eq!((answer.status.as_u16(), answer.header("x-should-retry")), (401, "false"));
     assert!(answer.json()["error"]["message"].as_str().unwrap().contains("login"), "{}", answer.text);
+}
+
+/// Claude Code removes the image or the document from its conversation on these words.
+#[tokio::test]
+async fn a_file_that_the_backend_cannot_read_is_named_in_the_clients_words() {
+    let proxy = Proxy::start().await;
+    for (code, words) in [
+        ("invalid_image", "Could not process image"),
+        ("invalid_image_format", "Could not process image"),
+        ("invalid_file", "Could not process PDF"),
+        ("unsupported_file", "Could not process PDF"),
+        ("file_too_large", "Could not process PDF"),
+        ("pdf_parse_error", "Could not process PDF"),
+    ] {
+        proxy.next(Scenario::Http(HttpFault::Coded(400, code)));
+        let answer = ask(&proxy, &asked("hi")).await;
+        let error = &answer.json()["error"];
+        assert_eq!((answer.status.as_u16(), &error["message"]), (400, &json!(words)), "{code}: {error}");
+        assert_eq!((&error["type"], &error["details"]["error_code"]), (&json!("invalid_request_error"), &json!(code)));
+    }
+    proxy.next(Scenario::Http(HttpFault::Coded(400, "profile_incomplete")));
+    let words = ask(&proxy, &asked("hi")).await.json()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(!words.contains("Could not process"), "{words}");
 }
