@@ -128,6 +128,7 @@ impl Simulator {
                 owner: Owner { account: &account.account_id, model: validate::model(&body) },
                 lite: call.header("x-openai-internal-codex-responses-lite") == "true",
                 access_programs: settings.access_programs,
+                refused_files: settings.refused_files,
             };
             validate::request(&body, context)?;
         }

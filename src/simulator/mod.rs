@@ -65,7 +65,7 @@ pub use record::{AnswerOutcome, Counters, RecordedRequest};
 pub use scenario::{Ending, FailureShape, IncompleteReason, Moment, Play, Scenario, Stage};
 pub use script::{ScriptStep, ScriptedAnswer};
 pub use server::RunningSimulator;
-pub use settings::{EncryptedRejection, IssuerSettings, SimulatorSettings, Workspace};
+pub use settings::{EncryptedRejection, IssuerSettings, RefusedFiles, SimulatorSettings, Workspace};
 
 /// A simulated backend with its issuer. Clones share everything.
 #[derive(Debug, Clone)]
@@ -226,8 +226,9 @@ impl Simulator {
         let settings = self.settings();
         let vault = &self.inner.vault;
         let (catalogue, access_programs) = (&settings.catalogue, settings.access_programs);
+        let refused_files = settings.refused_files;
         let owner = vault::Owner { account: "", model: validate::model(&body) };
-        let context = validate::Context { catalogue, vault, owner, lite: false, access_programs };
+        let context = validate::Context { catalogue, vault, owner, lite: false, access_programs, refused_files };
         validate::request(&body, context).err().map(|rejection| rejection.body)
     }
 

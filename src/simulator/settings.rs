@@ -28,8 +28,19 @@ pub struct SimulatorSettings {
     pub encrypted_rejection: EncryptedRejection,
     /// Whether the account may send `access_programs`.
     pub access_programs: bool,
+    /// The places of files that are refused. No source tells what the backend does with them.
+    pub refused_files: RefusedFiles,
     /// The number of requests kept for inspection.
     pub record_limit: usize,
+}
+
+/// The places of files that the backend refuses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RefusedFiles {
+    /// Files at a URL.
+    pub at_urls: bool,
+    /// Files in the outputs of tools.
+    pub in_outputs: bool,
 }
 
 /// The forms of the backend's error for encrypted content. The message is always the same: "The encrypted content
@@ -57,6 +68,7 @@ impl Default for SimulatorSettings {
             validate: true,
             encrypted_rejection: EncryptedRejection::default(),
             access_programs: false,
+            refused_files: RefusedFiles::default(),
             record_limit: 4096,
         }
     }

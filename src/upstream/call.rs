@@ -17,6 +17,8 @@ pub struct BackendCall {
     pub strict_model: bool,
     /// The body, from which reasoning can be removed.
     pub body: Body,
+    /// Whether files in it that the backend refuses may be sent in another form.
+    pub may_move_files: bool,
     /// The conversation's cache key, for the `session-id` header.
     pub session_key: String,
     /// The tools' names changed for the backend.

@@ -5,6 +5,8 @@
 //! * The model does not support the effort: the nearest of those in the error.
 //! * The backend does not name the sources of a search: the same body without asking for them.
 //! * The backend cannot be made to search: the same body with a free choice of tools.
+//! * A file at a URL, or one in a tool's output, is refused: the same body with the URL as a text, or with the file in a
+//!   message.
 //!
 //! [`Models`] remembers the second and the third, so that the next request is right at once.
 
@@ -12,7 +14,7 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
-use crate::fault::ApiError;
+use crate::fault::{ApiError, names_file};
 use crate::models::effort::Effort;
 use crate::models::{Models, Resolution};
 use crate::upstream::failed_attempt;
@@ -54,6 +56,7 @@ impl<'c> Treated<'c> {
             || self.refit_effort(&failed.error, models)
             || self.do_without_sources(&failed.error)
             || self.do_without_forced_search(&failed.error)
+            || self.put_files_elsewhere(&failed.error)
     }
 
     /// Returns the client's error after the last one, `error`: if a model and its successor were rejected, the
@@ -138,6 +141,21 @@ impl<'c> Treated<'c> {
         true
     }
 
+    fn put_files_elsewhere(&mut self, error: &ApiError) -> bool {
+        if !self.call.may_move_files || !is_of_files(error) {
+            return false;
+        }
+        let body = &self.call.body;
+        let moved = || body.without_files_in_outputs();
+        let named = || body.without_file_urls();
+        let is_in_output = error.param.as_deref().is_some_and(|param| param.contains("].output"));
+        let changed = if is_in_output { moved().or_else(named) } else { named().or_else(moved) };
+        let Some(changed) = changed else { return false };
+        tracing::info!("the backend refuses a file in this place; retrying with it in another form");
+        self.call.to_mut().body = changed;
+        true
+    }
+
     fn send_as(&mut self, model: Resolution) -> bool {
         match self.call.readdressed(model) {
             Ok(call) => {
@@ -150,6 +168,16 @@ impl<'c> Treated<'c> {
             }
         }
     }
+}
+
+/// Returns whether `error` may be the rejection of a file: it names one, or a part of the conversation.
+fn is_of_files(error: &ApiError) -> bool {
+    let names_part = |param: &str| param.contains("].output") || param.contains("].content");
+    let message = error.message.to_ascii_lowercase();
+    error.kind.row().status == StatusCode::BAD_REQUEST
+        && (error.param.as_deref().is_some_and(names_part)
+            || error.code().is_some_and(names_file)
+            || ["input_file", "file_url", "file_data", "downloading"].iter().any(|word| message.contains(word)))
 }
 
 /// Reads the efforts in the backend's list, "Supported values are: 'low', 'medium', and 'high'."; empty if there is no

@@ -83,6 +83,23 @@ pub struct Reasoning {
     pub origin: Origin,
 }
 
+impl Reasoning {
+    /// Returns the same item in a copy of the body, whose bytes from `at` on are copied to `to`.
+    fn moved(&self, at: usize, to: usize) -> Self {
+        let moved = |place: usize| place - at + to;
+        Self { range: moved(self.range.start)..moved(self.range.end), origin: self.origin.clone() }
+    }
+}
+
+/// A change of a body's text.
+#[derive(Debug)]
+pub(super) struct Edit {
+    /// The bytes to replace; an empty range inserts.
+    pub(super) range: Range<usize>,
+    /// The JSON in their place.
+    pub(super) by: String,
+}
+
 /// A JSON body and the reasoning in it.
 #[derive(Debug, Clone, Default)]
 pub struct Body {
@@ -137,19 +154,34 @@ impl Body {
         self.replacing(choice, r#""auto""#)
     }
 
-    /// Returns the body with `value`, a part of it, replaced by JSON that is not longer.
+    /// Returns the body with `value`, a part of it, replaced.
     fn replacing(&self, value: &RawValue, by: &str) -> Option<Self> {
-        let value = value.get();
-        let start = value.as_ptr().addr() - self.json.as_ptr().addr();
-        let end = start + value.len();
-        let json = [self.json.get(..start)?, by.as_bytes(), self.json.get(end..)?].concat();
-        let shift = value.len().checked_sub(by.len())?;
-        let moved = |at: usize| if at > start { at - shift } else { at };
-        let move_along = |reasoning: &Reasoning| Reasoning {
-            range: moved(reasoning.range.start)..moved(reasoning.range.end),
-            origin: reasoning.origin.clone(),
-        };
-        Some(Self::new(json, self.reasoning.iter().map(move_along).collect()))
+        self.edited(&[Edit { range: self.place_of(value), by: by.to_owned() }])
+    }
+
+    /// Returns the bytes of `value`, which is a part of the body.
+    pub(super) fn place_of(&self, value: &RawValue) -> Range<usize> {
+        let start = value.get().as_ptr().addr() - self.json.as_ptr().addr();
+        start..start + value.get().len()
+    }
+
+    /// Returns the body after `edits`, in the order of the text, none of which touches reasoning.
+    pub(super) fn edited(&self, edits: &[Edit]) -> Option<Self> {
+        let mut json = Vec::with_capacity(self.json.len());
+        let mut reasoning = Vec::with_capacity(self.reasoning.len());
+        let mut left = self.reasoning.iter().peekable();
+        let mut at = 0;
+        for edit in edits {
+            while let Some(piece) = left.next_if(|piece| piece.range.end <= edit.range.start) {
+                reasoning.push(piece.moved(at, json.len()));
+            }
+            json.extend_from_slice(self.json.get(at..edit.range.start)?);
+            json.extend_from_slice(edit.by.as_bytes());
+            at = edit.range.end;
+        }
+        reasoning.extend(left.map(|piece| piece.moved(at, json.len())));
+        json.extend_from_slice(self.json.get(at..)?);
+        Some(Self::new(json, reasoning))
     }
 
     /// Returns the whole body.

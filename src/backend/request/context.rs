@@ -29,6 +29,9 @@ pub struct BackendRequest {
     pub references: Vec<Reference>,
     /// Where the parts of the prompt are in the body.
     pub outline: Outline,
+    /// Whether files that the backend refuses may be sent in another form; a body of the Responses API stays the
+    /// client's.
+    pub may_move_files: bool,
 }
 
 /// Where the parts of the prompt are in a body, in the order in which the model gets them: model and instructions stand

@@ -5,7 +5,8 @@
 //!   their place.
 //! * [`history`] puts calls and outputs into the order that the backend requires ([`pairing`]), [`content`] and
 //!   [`tools`] write them, and [`replay`] puts remembered reasoning back.
-//! * [`mod@body`] is a body from which reasoning can be removed; [`readdress`] changes its model.
+//! * [`mod@body`] is a body from which reasoning can be removed; [`readdress`] changes its model, and [`files`] moves
+//!   files that the backend refuses.
 //! * [`names`] and [`schema`] correct names and schemas that the backend would refuse; [`session`] is the cache key of
 //!   a conversation.
 //! * [`context`] is the input of a translation besides the client's body, and its result.
@@ -14,6 +15,7 @@ pub mod body;
 pub(crate) mod call_id;
 mod content;
 pub mod context;
+mod files;
 mod history;
 pub mod names;
 pub(crate) mod pairing;
@@ -92,7 +94,17 @@ pub fn translate(conversation: &Conversation<'_>, context: &Context<'_>) -> Back
     let references = Vec::new();
     let Replayed { reasoning, left_out } = replayed;
     let reasoning_left_out = left_out || conversation.reasoning_left_out;
-    BackendRequest { body, session_key, ignored, names, reasoning, reasoning_left_out, references, outline }
+    BackendRequest {
+        body,
+        session_key,
+        ignored,
+        names,
+        reasoning,
+        reasoning_left_out,
+        references,
+        outline,
+        may_move_files: true,
+    }
 }
 
 /// Returns the contents to request of the answer.

@@ -92,7 +92,17 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
     writer.end();
     let (ignored, names) = (ignored.names(), names.map(Arc::new));
     let references = found.into_iter().filter_map(Found::reference).collect();
-    Ok(BackendRequest { body, session_key, ignored, names, reasoning, reasoning_left_out, references, outline })
+    Ok(BackendRequest {
+        body,
+        session_key,
+        ignored,
+        names,
+        reasoning,
+        reasoning_left_out,
+        references,
+        outline,
+        may_move_files: false,
+    })
 }
 
 /// Lists the client's parameters without effect: those the backend refuses, and a request to store the answer.

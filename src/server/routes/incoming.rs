@@ -185,8 +185,17 @@ impl Incoming {
         asked: Option<Asked>,
     ) -> Exchange {
         self.app.catalogue.keep_current();
-        let BackendRequest { body, session_key, ignored, reasoning, reasoning_left_out, references: _, names, outline } =
-            translated;
+        let BackendRequest {
+            body,
+            session_key,
+            ignored,
+            reasoning,
+            reasoning_left_out,
+            references: _,
+            names,
+            outline,
+            may_move_files,
+        } = translated;
         if self.app.ledger.is_some()
             && let Some(index) = self.app.prefixes.turn(self.scope, &session_key, &body, &outline)
         {
@@ -202,6 +211,7 @@ impl Incoming {
             model,
             strict_model: self.app.settings.strict_model,
             body: Body::new(body, reasoning),
+            may_move_files,
             session_key,
             names,
             client_headers: HeaderMap::new(),

@@ -4,33 +4,47 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde_json::{Map, Value};
 
+use crate::simulator::settings::RefusedFiles;
 use crate::simulator::validate::{Rejection, only_words, required_text};
 
 /// Checks the content of a message of `role`: a text or a list of parts.
-pub(super) fn check_message(content: Option<&Value>, role: &str, path: &str) -> Result<(), Rejection> {
+pub(super) fn check_message(
+    content: Option<&Value>,
+    role: &str,
+    path: &str,
+    refused: RefusedFiles,
+) -> Result<(), Rejection> {
     let path = format!("{path}.content");
     let supported = if role == "assistant" { ASSISTANT_PARTS } else { USER_PARTS };
     match content {
         Some(Value::String(_)) => Ok(()),
-        Some(Value::Array(parts)) => check_parts(parts, supported, &path),
+        Some(Value::Array(parts)) => check_parts(parts, supported, &path, refused),
         None | Some(Value::Null) => Err(Rejection::missing(&path)),
         Some(other) => Err(Rejection::wrong_type(&path, "an array of objects or a string", other)),
     }
 }
 
 /// Checks the output of a tool: a text or a list of parts.
-pub(super) fn check_output(output: Option<&Value>, path: &str) -> Result<(), Rejection> {
+pub(super) fn check_output(output: Option<&Value>, path: &str, refused: RefusedFiles) -> Result<(), Rejection> {
     let path = format!("{path}.output");
     match output {
         Some(Value::String(_)) => Ok(()),
-        Some(Value::Array(parts)) => check_parts(parts, OUTPUT_PARTS, &path),
+        Some(Value::Array(parts)) => {
+            let supported = if refused.in_outputs { OUTPUT_PARTS_WITHOUT_FILES } else { OUTPUT_PARTS };
+            check_parts(parts, supported, &path, refused)
+        }
         None | Some(Value::Null) => Err(Rejection::missing(&path)),
         Some(other) => Err(Rejection::wrong_type(&path, "an array of objects or a string", other)),
     }
 }
 
 /// Checks parts, whose types must be among `supported`.
-pub(super) fn check_parts(parts: &[Value], supported: &[&str], path: &str) -> Result<(), Rejection> {
+pub(super) fn check_parts(
+    parts: &[Value],
+    supported: &[&str],
+    path: &str,
+    refused: RefusedFiles,
+) -> Result<(), Rejection> {
     for (index, part) in parts.iter().enumerate() {
         let path = format!("{path}[{index}]");
         let Some(part) = part.as_object() else { return Err(Rejection::wrong_type(&path, "an object", part)) };
@@ -39,6 +53,9 @@ pub(super) fn check_parts(parts: &[Value], supported: &[&str], path: &str) -> Re
             return Err(Rejection::unsupported(&path, &Value::from(kind), supported));
         }
         check_part(part, kind, &path)?;
+        if refused.at_urls && part.contains_key("file_url") {
+            return Err(Rejection::unknown(&format!("{path}.file_url")));
+        }
     }
     Ok(())
 }
@@ -127,4 +144,5 @@ fn is_image(bytes: &[u8]) -> bool {
 
 const ASSISTANT_PARTS: &[&str] = &["output_text", "refusal"];
 const USER_PARTS: &[&str] = &["input_text", "input_image", "input_file", "input_audio"];
+const OUTPUT_PARTS_WITHOUT_FILES: &[&str] = &["input_text", "input_image"];
 const OUTPUT_PARTS: &[&str] = &["input_text", "input_image", "input_file", "input_audio", "encrypted_content"];

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use serde_json::{Map, Value};
 
+use crate::simulator::settings::RefusedFiles;
 use crate::simulator::validate::tools::Declared;
 use crate::simulator::validate::{Context, Rejection, check_tool_name, content, is_name, only_words, required_text};
 use crate::simulator::vault::Owner;
@@ -47,9 +48,11 @@ fn check_item(item: &Map<String, Value>, path: &str, tools: &Declared, context: 
     rule.texts.iter().try_for_each(|key| required_text(item, key, path).map(drop))?;
     check_call(item, path, tools)?;
     match kind {
-        "message" => check_message(item, path),
+        "message" => check_message(item, path, context),
         "reasoning" => check_reasoning(item, path, context),
-        "function_call_output" | "custom_tool_call_output" => content::check_output(item.get("output"), path),
+        "function_call_output" | "custom_tool_call_output" => {
+            content::check_output(item.get("output"), path, context.refused_files)
+        }
         "compaction" | "compaction_summary" => check_encrypted(item, Owner { model: "", ..context.owner }, context),
         _ => Ok(()),
     }
@@ -101,7 +104,7 @@ fn check_call(item: &Map<String, Value>, path: &str, tools: &Declared) -> Result
     }
 }
 
-fn check_message(item: &Map<String, Value>, path: &str) -> Result<(), Rejection> {
+fn check_message(item: &Map<String, Value>, path: &str, context: Context<'_>) -> Result<(), Rejection> {
     let role = required_text(item, "role", path)?;
     match role {
         "system" => return Err(Rejection::detail("System messages are not allowed")),
@@ -112,17 +115,19 @@ fn check_message(item: &Map<String, Value>, path: &str) -> Result<(), Rejection>
         return Err(Rejection::unknown(&format!("{path}.phase")));
     }
     only_words(item.get("phase"), &["commentary", "final_answer"], &format!("{path}.phase"))?;
-    content::check_message(item.get("content"), role, path)
+    content::check_message(item.get("content"), role, path, context.refused_files)
 }
 
 fn check_reasoning(item: &Map<String, Value>, path: &str, context: Context<'_>) -> Result<(), Rejection> {
     match item.get("summary") {
-        Some(Value::Array(parts)) => content::check_parts(parts, &["summary_text"], &format!("{path}.summary"))?,
+        Some(Value::Array(parts)) => {
+            content::check_parts(parts, &["summary_text"], &format!("{path}.summary"), RefusedFiles::default())?;
+        }
         None | Some(Value::Null) => return Err(Rejection::missing(&format!("{path}.summary"))),
         Some(other) => return Err(Rejection::wrong_type(&format!("{path}.summary"), "an array", other)),
     }
     if let Some(Value::Array(parts)) = item.get("content") {
-        content::check_parts(parts, &["reasoning_text", "text"], &format!("{path}.content"))?;
+        content::check_parts(parts, &["reasoning_text", "text"], &format!("{path}.content"), RefusedFiles::default())?;
     }
     if item.get("encrypted_content").is_none_or(Value::is_null) {
         return Err(match item.get("id").and_then(Value::as_str) {

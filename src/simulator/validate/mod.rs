@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::simulator::catalogue::SimulatedCatalogue;
 use crate::simulator::script::ScriptedAnswer;
+use crate::simulator::settings::RefusedFiles;
 use crate::simulator::vault::{Owner, Vault};
 
 mod content;
@@ -33,6 +34,8 @@ pub(super) struct Context<'a> {
     pub(super) lite: bool,
     /// Whether the account may send access programs.
     pub(super) access_programs: bool,
+    /// The places of files that are refused.
+    pub(super) refused_files: RefusedFiles,
 }
 
 /// The error for a request.

@@ -3,6 +3,7 @@
 mod answers;
 mod effort;
 mod errors;
+mod files;
 mod history;
 mod models;
 mod reasoning;
