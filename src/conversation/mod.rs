@@ -17,7 +17,7 @@ use std::borrow::Cow;
 
 use crate::json::Text;
 use ignored::Ignored;
-use settings::ResponseFormat;
+use settings::{ResponseFormat, TierRequest};
 use tool::{Tool, ToolChoice, WebSearch};
 use turn::Turn;
 
@@ -41,7 +41,7 @@ pub struct Conversation<'a> {
     /// The requested summary of the model's reasoning, such as `auto`; none if the client does not see summaries.
     pub summary: Option<Text<'a>>,
     /// The service tier the client asks for.
-    pub service_tier: Option<Cow<'a, str>>,
+    pub service_tier: Option<TierRequest<'a>>,
     /// The client's own cache key.
     pub cache_key: Option<Cow<'a, str>>,
     /// The client's name for the session, if neither a cache key nor a header gives one.

@@ -1,5 +1,7 @@
 //! Settings of the answer.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use crate::json::Object;
@@ -20,6 +22,15 @@ pub enum ResponseFormat<'a> {
         /// Whether the answer must match it.
         strict: bool,
     },
+}
+
+/// A service tier that the client asks for.
+#[derive(Debug)]
+pub struct TierRequest<'a> {
+    /// The field of the request that asks for it.
+    pub field: &'static str,
+    /// The tier's name.
+    pub tier: Cow<'a, str>,
 }
 
 /// The keys of a structured output's schema, in the order they are sent.

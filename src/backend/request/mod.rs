@@ -39,7 +39,7 @@ use crate::backend::request::pairing::MISSING_OUTPUT;
 use crate::backend::request::session::{SessionKey, given_key};
 use crate::conversation::Conversation;
 use crate::conversation::call::Payload;
-use crate::conversation::settings::{ResponseFormat, SCHEMA_KEYS};
+use crate::conversation::settings::{ResponseFormat, SCHEMA_KEYS, TierRequest};
 use crate::conversation::tool::Tool;
 use crate::conversation::tool::ToolChoice;
 use crate::conversation::turn::Turn;
@@ -80,12 +80,14 @@ pub fn translate(conversation: &Conversation<'_>, context: &Context<'_>) -> Back
     let summary = conversation.summary.filter(|_| context.model.effort != Some(Effort::None));
     write_reasoning(context.model, summary, None, &mut writer);
     writer.boolean("store", false).boolean("stream", true).json("include", included(conversation));
-    match context.service_tier(conversation.service_tier.as_deref()) {
-        ServiceTier::Unasked => {}
-        ServiceTier::Priority => {
-            writer.string("service_tier", "priority");
+    if let Some(TierRequest { field, tier }) = &conversation.service_tier {
+        match context.service_tier(Some(tier)) {
+            ServiceTier::Unasked => {}
+            ServiceTier::Priority => {
+                writer.string("service_tier", "priority");
+            }
+            ServiceTier::Ignored => ignored.add(&Path::Root.key(field)),
         }
-        ServiceTier::Ignored => ignored.add(&Path::Root.key("service_tier")),
     }
     writer.string("prompt_cache_key", &session_key);
     write_text(conversation, &mut writer);
@@ -189,20 +191,6 @@ fn write_item(item: &Item<'_, '_>, names: Option<&ToolNames>, input: &mut ArrayW
             output.string("output", MISSING_OUTPUT);
             output.end();
         }
-        Item::Orphan { orphan, content } => {
-            write_message("user", input.element(), |out| content::write_orphan(orphan, content, out));
-        }
-    }
-}
-
-fn write_message(role: &str, out: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) {
-    let mut message = ObjectWriter::begin(out);
-    message.string("type", "message").string("role", role);
-    content(message.key("content"));
-    message.end();
-}
-
-fn begin_output<'w>(id: &str, custom: bool, input: &'w mut ArrayWriter<'_>) -> ObjectWriter<'w> {
         Item::Served { id, call } => {
             let mut item = input.object();
             item.string("type", "function_call").string("call_id", id).text("name", Text::from_escaped(&call.name));
@@ -217,10 +205,10 @@ fn begin_output<'w>(id: &str, custom: bool, input: &'w mut ArrayWriter<'_>) -> O
             }
             output.end();
         }
-    let mut output = input.object();
-    let kind = if custom { "custom_tool_call_output" } else { "function_call_output" };
-    output.string("type", kind).string("call_id", id);
-    output
+        Item::Orphan { orphan, content } => {
+            write_message("user", input.element(), |out| content::write_orphan(orphan, content, out));
+        }
+    }
 }
 
 fn write_payload(key: &str, payload: Payload<'_>, call: &mut ObjectWriter<'_>) {
@@ -228,6 +216,20 @@ fn write_payload(key: &str, payload: Payload<'_>, call: &mut ObjectWriter<'_>) {
         Payload::Text(text) => call.text(key, text),
         Payload::Json(raw) => call.string(key, raw.get()),
     };
+}
+
+fn write_message(role: &str, out: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) {
+    let mut message = ObjectWriter::begin(out);
+    message.string("type", "message").string("role", role);
+    content(message.key("content"));
+    message.end();
+}
+
+fn begin_output<'w>(id: &str, custom: bool, input: &'w mut ArrayWriter<'_>) -> ObjectWriter<'w> {
+    let mut output = input.object();
+    let kind = if custom { "custom_tool_call_output" } else { "function_call_output" };
+    output.string("type", kind).string("call_id", id);
+    output
 }
 
 fn write_text(conversation: &Conversation<'_>, body: &mut ObjectWriter<'_>) {
@@ -284,6 +286,8 @@ fn derived_key(conversation: &Conversation<'_>, context: &Context<'_>, prompt: &
     let first = prompt.turns.iter().find_map(|message| match message {
         Turn::User(content) => Some(content),
         Turn::Instruction(_)
+        | Turn::PlacedInstruction(_)
+        | Turn::Served(_)
         | Turn::Assistant { .. }
         | Turn::ToolOutput { .. }
         | Turn::Reasoning(_)
@@ -298,8 +302,6 @@ fn derived_key(conversation: &Conversation<'_>, context: &Context<'_>, prompt: &
 /// Returns the names to send in place of those in `conversation`.
 fn tool_names<'a>(conversation: &Conversation<'a>) -> Option<ToolNames> {
     ToolNames::of(&|each: &mut dyn FnMut(Text<'a>)| {
-        | Turn::PlacedInstruction(_)
-        | Turn::Served(_)
         conversation.tools.iter().filter_map(Tool::name).for_each(&mut *each);
         conversation.tool_choice.iter().flat_map(ToolChoice::names).for_each(&mut *each);
         for message in &conversation.turns {

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::conversation::Conversation;
 use crate::conversation::ignored::Ignored;
-use crate::conversation::settings::{ResponseFormat, SCHEMA_KEYS};
+use crate::conversation::settings::{ResponseFormat, SCHEMA_KEYS, TierRequest};
 use crate::conversation::tool::Tool;
 use crate::dialect::chat::{choice, message, search, stop, tool};
 use crate::dialect::{Ask, Form};
@@ -136,7 +136,10 @@ impl<'a> Reading<'a> {
                 self.summary = summary.or(self.summary);
             }
             "verbosity" => conversation.verbosity = Some(json::text(value, path)?),
-            "service_tier" => conversation.service_tier = Some(json::string(value, path)?),
+            "service_tier" => {
+                let tier = json::string(value, path)?;
+                conversation.service_tier = Some(TierRequest { field: "service_tier", tier });
+            }
             "prompt_cache_key" => conversation.cache_key = Some(json::string(value, path)?),
             "stop" => self.shape.stop = stop::parse(value, path)?,
             _ => without_counterpart(key, value, path, ignored)?,

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use super::{effort, format, history, session, tool};
 use crate::conversation::Conversation;
 use crate::conversation::content::Content;
+use crate::conversation::settings::TierRequest;
 use crate::conversation::turn::Turn;
 use crate::dialect::{Ask, Form, check_stop};
 use crate::fault::ApiError;
@@ -119,7 +120,7 @@ fn settings<'a>(
     }
     conversation.format = format::read(object)?;
     if field("speed").and_then(Text::of).is_some_and(|speed| speed.escaped() == "fast") {
-        conversation.service_tier = Some(Cow::Borrowed("priority"));
+        conversation.service_tier = Some(TierRequest { field: "speed", tier: Cow::Borrowed("priority") });
     }
     if let Some(value) = field("max_tokens") {
         shape.wants_nothing = json::unsigned(value, &Path::Root.key("max_tokens"))? == 0;

@@ -85,7 +85,7 @@ fn translated<D: Dialect>(
 ) -> Result<Exchange, ApiError> {
     let model = incoming.resolve_ask::<D>(ask, ask.stream)?;
     let context = incoming.context(&model);
-    let tier = conversation.service_tier.as_deref();
+    let tier = conversation.service_tier.as_ref().map(|asked| asked.tier.as_ref());
     incoming.log.tier(tier, context.is_priority(tier));
     let recall = |id: &str| incoming.app.replay.recall(incoming.scope, id);
     let replays = incoming.app.settings.reasoning_replay;
