@@ -95,11 +95,33 @@ fn instructions<'a>(value: &'a RawValue, conversation: &mut Conversation<'a>) ->
             texts.push(json::text(json::required(&block, "text", &path)?, &path.key("text"))?);
         }
     }
-    let is_bill = |text: &Text<'_>| text.escaped().starts_with(BILLING);
-    let skipped = usize::from(texts.first().is_some_and(is_bill));
-    let texts = texts.into_iter().skip(skipped).filter(|text| !text.is_empty());
+    if let Some(first) = texts.first_mut() {
+        *first = without_bill(*first);
+    }
+    let texts = texts.into_iter().filter(|text| !text.is_empty());
     conversation.turns.extend(texts.map(|text| Turn::Instruction(Content::Text(text))));
     Ok(())
+}
+
+/// Returns `text` without Claude Code's billing line, which changes with each request: a block of its own, or the first
+/// line where a client has joined the blocks.
+fn without_bill(text: Text<'_>) -> Text<'_> {
+    let escaped = text.escaped();
+    if !escaped.starts_with(BILLING) {
+        return text;
+    }
+    let is_break = |rest: &str| rest.starts_with(r"\n") || rest.starts_with(r"\r");
+    let mut at = BILLING.len();
+    // An escaped backslash is two characters, of which the second begins no escape.
+    while let Some(rest) = escaped.get(at..).filter(|rest| !rest.is_empty() && !is_break(rest)) {
+        let length = if rest.starts_with('\\') { 2 } else { rest.chars().next().map_or(1, char::len_utf8) };
+        at += length;
+    }
+    let mut rest = escaped.get(at..).unwrap_or_default();
+    while is_break(rest) {
+        rest = rest.get(2..).unwrap_or_default();
+    }
+    Text::from_escaped(rest)
 }
 
 /// Reads all settings of the answer, except for reasoning and tools.

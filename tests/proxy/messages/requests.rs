@@ -234,6 +234,21 @@ async fn the_billing_line_changes_nothing_and_its_words_elsewhere_stay() {
     }
     assert_eq!(sent[0], sent[1]);
     assert!(sent[0]["instructions"].as_str().unwrap().ends_with("cc_version=2.1.7; cc_entrypoint=cli;"));
+    // A client that joins the blocks loses the line alone.
+    let line = bill(3)["text"].as_str().unwrap().to_owned();
+    for (system, instructions) in [
+        (json!(format!("{line}\n\nBe brief.\n\nNow.")), "Be brief.\n\nNow."),
+        (json!(format!("{line}\r\nBe brief.")), "Be brief."),
+        (json!(format!("{line} \\no line\nBe brief.")), "Be brief."),
+        (json!([text(&format!("{line}\nBe brief."))]), "Be brief."),
+        (json!(line), ""),
+        (json!(format!("Be brief.\n{line}")), &format!("Be brief.\n{line}")),
+    ] {
+        let mut body = asked("hi");
+        body["system"] = system;
+        ask(&proxy, &body).await.json();
+        assert_eq!(proxy.last_sent()["instructions"], instructions);
+    }
 }
 
 #[tokio::test]
