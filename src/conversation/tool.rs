@@ -84,6 +84,8 @@ pub struct WebSearch<'a> {
     pub location: Option<Object<'a>>,
     /// The only domains to search, as an array.
     pub allowed_domains: Option<&'a RawValue>,
+    /// Whether the search reads the web as it is now, and not only what the backend has kept of it.
+    pub is_live: bool,
     /// Whether the client receives all pages found, and not only those cited in the text.
     pub tells_sources: bool,
 }

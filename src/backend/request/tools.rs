@@ -101,6 +101,9 @@ fn write_custom(custom: &Custom<'_>, names: Option<&ToolNames>, flat: &mut Objec
 
 fn write_search(search: &WebSearch<'_>, mut tool: ObjectWriter<'_>) {
     tool.string("type", "web_search");
+    if search.is_live {
+        tool.boolean("external_web_access", true);
+    }
     if let Some(size) = search.context_size {
         tool.text("search_context_size", size);
     }

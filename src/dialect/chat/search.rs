@@ -24,7 +24,7 @@ pub(super) fn parse<'a>(
     }
     let location_path = path.key("user_location");
     let location = options.find("user_location").map(|value| location(value, &location_path, ignored)).transpose()?;
-    Ok(WebSearch { context_size: size, location, allowed_domains: None, tells_sources: false })
+    Ok(WebSearch { context_size: size, location, allowed_domains: None, is_live: false, tells_sources: false })
 }
 
 /// Reads `{"type":"approximate","approximate":{…}}` as in chat, or the same fields flat.

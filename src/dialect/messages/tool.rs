@@ -255,7 +255,7 @@ fn web_search<'a>(tool: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> 
     let location = tool.find("user_location").filter(|value| value.get() != "null");
     let location = location.map(|location| json::object(location, &path.key("user_location"))).transpose()?;
     let allowed_domains = domains.filter(|value| value.get() != "[]");
-    Ok(WebSearch { context_size: None, location, allowed_domains, tells_sources: true })
+    Ok(WebSearch { context_size: None, location, allowed_domains, is_live: true, tells_sources: true })
 }
 
 /// A tool whose schema is known to the API.

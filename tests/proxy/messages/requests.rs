@@ -88,7 +88,9 @@ async fn tools_of_every_kind_are_sent_or_refused() {
     let names: Vec<&Value> = sent["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
     assert_eq!(names[..3], [&json!("open"), &json!("bash"), &json!("str_replace_based_edit_tool")]);
     assert_eq!(sent["tools"][0]["description"], "\n\nExamples:\n{\"a\":1}");
-    assert_eq!(sent["tools"][3], json!({ "type": "web_search", "filters": { "allowed_domains": ["a.org"] } }));
+    let search =
+        json!({ "type": "web_search", "external_web_access": true, "filters": { "allowed_domains": ["a.org"] } });
+    assert_eq!(sent["tools"][3], search);
     assert_eq!((&sent["tool_choice"], &sent["parallel_tool_calls"]), (&json!("required"), &json!(false)));
     body["tool_choice"] = json!({ "type": "tool", "name": "web_search" });
     ask(&proxy, &body).await.json();

@@ -123,6 +123,7 @@ async fn reasoning_between_a_search_and_its_answer_lets_the_results_wait() {
     assert_eq!(urls(&message), ["https://a.example"]);
     assert_eq!(message["content"][3]["citations"][0]["cited_text"], "cited");
 }
+
 fn done(place: u64, item: Value) -> Value {
     json!({ "type": "response.output_item.done", "output_index": place, "item": item })
 }
@@ -202,4 +203,14 @@ async fn only_searches_count_as_searches() {
     assert_eq!(ids.len(), 3, "each is shown");
     let message = both(&proxy, stream_of(&events[1..]), &searching_beside_a_tool()).await;
     assert_eq!(message["usage"].get("server_tool_use"), None);
+}
+
+#[tokio::test]
+async fn a_search_may_read_the_web_as_it_is_now() {
+    let proxy = Proxy::start().await;
+    let mut body = searching();
+    body["tools"][0]["blocked_domains"] = json!(["b.example"]);
+    let answer = ask(&proxy, &body).await;
+    assert_eq!(answer.header("x-codex-proxy-ignored"), "tools[0].blocked_domains, max_tokens");
+    assert_eq!(proxy.last_sent()["tools"], json!([{ "type": "web_search", "external_web_access": true }]));
 }
