@@ -5,9 +5,10 @@
 //!   conversation's session.
 //! * Answer: [`blocks`] puts the pieces into blocks, and [`speech`] cuts their texts at stop sequences; [`events`] for streaming clients and [`document`] for the others
 //!   write them, with [`answer`], [`results`] and [`usage`] for their parts. [`error`] writes errors, [`models`] lists
-//!   the models.
+//!   the models, and `abilities` what each can do.
 //! * [`seal`] packs encrypted reasoning for a client and unpacks it again.
 
+mod abilities;
 mod answer;
 pub(super) mod block;
 mod blocks;
@@ -23,17 +24,17 @@ mod results;
 mod seal;
 mod server;
 mod session;
-mod tool;
 mod speech;
+mod tool;
 mod usage;
 
 use http::HeaderMap;
 
 use crate::dialect::{Ask, Dialect, Occasion};
 use crate::fault::ApiError;
+use crate::models::EffortOrder;
 use document::Message;
 use events::Events;
-use crate::models::EffortOrder;
 use request::{MessagesShape, Thinking};
 
 /// Anthropic's Messages.
@@ -46,9 +47,9 @@ impl Dialect for Messages {
     type Document = Message;
 
     const KEEPALIVE: &'static [u8] = PING;
+    const EFFORT_ORDER: EffortOrder = EffortOrder::NameFirst;
 
     fn parse<'a>(body: &'a [u8], headers: &HeaderMap) -> Result<Ask<'a, MessagesShape>, ApiError> {
-    const EFFORT_ORDER: EffortOrder = EffortOrder::NameFirst;
         request::parse(body, headers)
     }
 

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::abilities::Abilities;
 use crate::models::entry::Entry;
 
 /// One page of the list.
@@ -27,6 +28,7 @@ pub struct ModelInfo {
     lifecycle: &'static str,
     max_input_tokens: u64,
     max_tokens: u64,
+    capabilities: Abilities,
 }
 
 /// The requested page of the list.
@@ -75,6 +77,7 @@ impl ModelInfo {
             lifecycle: "active",
             max_input_tokens: entry.context_window,
             max_tokens: entry.max_output_tokens,
+            capabilities: Abilities::of(entry),
         }
     }
 }

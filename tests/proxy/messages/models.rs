@@ -74,3 +74,28 @@ async fn the_operator_says_which_models_stand_for_anthropics() {
     ask(&proxy, &asked_of("opus")).await.json();
     assert_eq!(proxy.last_sent()["reasoning"]["effort"], "high");
 }
+#[tokio::test]
+async fn a_model_tells_what_it_can_do() {
+    let proxy = Proxy::start().await;
+    proxy.begin().await;
+    let model = async |id: &str| {
+        let request =
+            proxy.http.get(format!("{}/v1/models/{id}", proxy.base)).header("anthropic-version", "2023-06-01");
+        Answer::read(request.send().await.unwrap()).await.json()["capabilities"].clone()
+    };
+    let yes = json!({ "supported": true });
+    let no = json!({ "supported": false });
+    let sol = model("gpt-6.1-sol").await;
+    for able in ["image_input", "pdf_input", "structured_outputs", "citations"] {
+        assert_eq!(sol[able], yes, "{able}");
+    }
+    for unable in ["batch", "code_execution"] {
+        assert_eq!(sol[unable], no, "{unable}");
+    }
+    assert_eq!((&sol["effort"]["supported"], &sol["effort"]["max"]), (&json!(true), &yes));
+    assert_eq!(sol["thinking"]["types"]["adaptive"], yes);
+    assert_eq!(sol["server_tools"], json!({ "supported": true, "web_search": yes, "code_execution": no }));
+    assert_eq!(sol["context_management"]["clear_thinking_20251015"], yes);
+    assert_eq!(sol["context_management"]["compact_20260112"], no);
+    assert_eq!(model("gpt-5.1-codex-mini").await["effort"]["max"], no);
+}
