@@ -15,18 +15,32 @@ use codex_proxy::dialect::responses::forward::translate;
 use codex_proxy::dialect::responses::request::ResponsesRequest;
 use codex_proxy::models::Models;
 use codex_proxy::simulator::Simulator;
-use http::HeaderMap;
-use serde_json::Value;
+use http::{HeaderMap, HeaderName};
+use serde_json::{Value, json};
 
+#[derive(Clone)]
 struct Capture {
     client: String,
     path: String,
+    headers: HeaderMap,
     body: Vec<u8>,
+}
+
+/// The headers of a capture, a line each.
+fn headers_of(capture: &Value) -> HeaderMap {
+    let lines = capture["headers"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let pairs = lines.filter_map(|line| line.split_once(": "));
+    pairs.filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, value.parse().ok()?))).collect()
 }
 
 /// Every POST of every client but the official one, which talks to the backend itself.
 fn captures() -> Vec<Capture> {
     captures_in("CODEX_PROXY_CAPTURES", "captures")
+}
+
+/// Every POST of the clients of Anthropic's API.
+fn captured_messages() -> Vec<Capture> {
+    captures_in("CODEX_PROXY_CAPTURES_MESSAGES", "captures-messages")
 }
 
 /// Every POST in the folder that `variable` names, or that has the name `usual`.
@@ -50,7 +64,8 @@ fn captures_in(variable: &str, usual: &str) -> Vec<Capture> {
                 let path = capture["path"].as_str().unwrap().to_owned();
                 // Some were sent to models that have been retired since; it is the shape that counts here.
                 capture["body"]["model"] = "gpt-6.1-sol".into();
-                found.push(Capture { client: client.clone(), path, body: capture["body"].to_string().into_bytes() });
+                let (client, headers) = (client.clone(), headers_of(&capture));
+                found.push(Capture { client, path, headers, body: capture["body"].to_string().into_bytes() });
             }
         }
     }
@@ -70,6 +85,12 @@ fn translated(capture: &Capture) -> Option<BackendRequest> {
             ResponsesRequest::parse(&capture.body).unwrap_or_else(|error| panic!("{}: {error}", capture.client));
         let model = models.resolve(request.model.as_deref(), request.effort.as_deref());
         return Some(translate(&request, &context(&model)).unwrap());
+    }
+    if capture.path.split('?').next().is_some_and(|path| path.ends_with("/messages")) {
+        let ask = Messages::parse(&capture.body, &capture.headers);
+        let ask = ask.unwrap_or_else(|error| panic!("{}: {error}", capture.client));
+        let model = models.resolve(ask.model.as_deref(), ask.effort.as_deref());
+        return ask.form.own().map(|conversation| request::translate(conversation, &context(&model)));
     }
     None
 }
@@ -93,14 +114,26 @@ fn every_captured_request_becomes_one_the_backend_accepts() {
     println!("{checked} captured requests are accepted");
 }
 
+/// A message without what Claude Code changes of it between two turns: where its cache ends, and whether one text is a
+/// string or a block.
+fn without_marks(mut message: Value) -> Value {
+    if let Some(text) = message["content"].as_str() {
+        message["content"] = json!([{ "type": "text", "text": text }]);
+    }
+    for block in message["content"].as_array_mut().into_iter().flatten() {
+        block.as_object_mut().map(|block| block.remove("cache_control"));
+    }
+    message
+}
+
 /// Requests of one client whose messages continue one another are turns of one conversation.
 #[test]
 fn turns_of_a_captured_conversation_keep_its_cache_key() {
-    let captures = captures();
+    let captures = [captures(), captured_messages()].concat();
     let history = |capture: &Capture| {
         let body: Value = serde_json::from_slice(&capture.body).unwrap();
         let items = body.get("messages").or_else(|| body.get("input")).and_then(Value::as_array).cloned();
-        items.unwrap_or_default()
+        items.unwrap_or_default().into_iter().map(without_marks).collect::<Vec<Value>>()
     };
     let mut turns = 0;
     for pair in captures.windows(2) {
@@ -125,7 +158,7 @@ fn turns_of_a_captured_conversation_keep_its_cache_key() {
 fn every_captured_message_becomes_one_the_backend_accepts() {
     let (simulator, models) = (Simulator::new(), Models::default());
     let mut checked = 0;
-    for capture in captures_in("CODEX_PROXY_CAPTURES_MESSAGES", "captures-messages") {
+    for capture in captured_messages() {
         if !capture.path.split('?').next().is_some_and(|path| path.contains("/messages")) {
             continue;
         }

@@ -11,10 +11,10 @@ use codex_proxy::simulator::Simulator;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const IMAGE: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+pub(crate) const IMAGE: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 /// Texts that must arrive to the byte; each is different, so that each can be looked for.
-fn text() -> impl Strategy<Value = String> {
+pub(crate) fn text() -> impl Strategy<Value = String> {
     let odd = prop::sample::select(vec!["", " lead", "\r\n", "\u{2028}", "👩‍👩‍👧", "\\\"", "\u{0}", "<html>", "Cursor"]);
     (odd, any::<u64>()).prop_map(|(odd, number)| format!("{odd}#{number:x}#"))
 }
@@ -28,7 +28,7 @@ fn content() -> impl Strategy<Value = Value> {
 }
 
 /// A few ids, so that they meet, among them an empty and a long one.
-fn id() -> impl Strategy<Value = String> {
+pub(crate) fn id() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["a".to_owned(), "b".to_owned(), "call_1".to_owned(), String::new(), "long".repeat(30)])
 }
 
@@ -98,7 +98,7 @@ fn strings<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
 }
 
 /// Names that the backend takes, and others.
-fn name() -> impl Strategy<Value = String> {
+pub(crate) fn name() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["f".to_owned(), "a.b".to_owned(), "погода".to_owned(), String::new(), "long".repeat(30)])
 }
 

@@ -9,6 +9,7 @@
     reason = "a test may panic and say what it skipped"
 )]
 
+mod apis;
 mod captures;
 #[path = "../common/mod.rs"]
 mod common;

@@ -10,5 +10,6 @@ mod common;
 mod edge;
 mod keys;
 mod login;
+mod messages;
 mod models;
 mod world;

@@ -204,6 +204,7 @@ async fn arguments_pass_as_they_come() {
     assert_eq!(answer.text.matches("input_json_delta").count(), 3, "{}", answer.text);
     assert_eq!(folded(&answer)["content"][0]["input"], json!({ "a": "b" }));
 }
+
 #[tokio::test]
 async fn a_stop_sequence_is_found_across_items() {
     let proxy = Proxy::start().await;

@@ -148,3 +148,22 @@ async fn a_file_that_the_backend_cannot_read_is_named_in_the_clients_words() {
     let words = ask(&proxy, &asked("hi")).await.json()["error"]["message"].as_str().unwrap().to_owned();
     assert!(!words.contains("Could not process"), "{words}");
 }
+
+#[tokio::test]
+async fn what_would_change_the_answers_meaning_is_refused_by_its_name() {
+    let proxy = Proxy::start().await;
+    for (key, value) in [
+        ("safeguards", json!([{ "type": "something" }])),
+        ("mcp_servers", json!([{ "type": "url", "url": "https://s.example", "name": "s" }])),
+    ] {
+        let mut body = asked("hi");
+        body[key] = value;
+        let answer = ask(&proxy, &body).await;
+        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert_eq!((answer.status.as_u16(), answer.header("x-should-retry")), (400, "false"), "{}", answer.text);
+        assert!(message.starts_with(&format!("{key}: ")), "{message}");
+        body[key] = json!([]);
+        assert_eq!(ask(&proxy, &body).await.status, 200, "an empty list asks for nothing");
+    }
+    assert_eq!(proxy.calls(), 2);
+}

@@ -9,6 +9,7 @@ mod models;
 mod reasoning;
 mod requests;
 mod search;
+mod session;
 mod settings;
 
 use codex_proxy::simulator::Play;

@@ -74,6 +74,43 @@ async fn the_operator_says_which_models_stand_for_anthropics() {
     ask(&proxy, &asked_of("opus")).await.json();
     assert_eq!(proxy.last_sent()["reasoning"]["effort"], "high");
 }
+
+#[tokio::test]
+async fn the_list_of_models_has_pages_in_both_directions() {
+    let proxy = Proxy::start().await;
+    proxy.begin().await;
+    let list = async |query: String| {
+        let request =
+            proxy.http.get(format!("{}/v1/models?{query}", proxy.base)).header("anthropic-version", "2023-06-01");
+        Answer::read(request.send().await.unwrap()).await.json()
+    };
+    let ids = |page: &Value| -> Vec<String> {
+        page["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = ids(&list("limit=1000".to_owned()).await);
+    let mut forward = Vec::new();
+    let mut page = list("limit=3".to_owned()).await;
+    loop {
+        forward.extend(ids(&page));
+        if page["has_more"] == false {
+            break;
+        }
+        page = list(format!("limit=3&after_id={}", page["last_id"].as_str().unwrap())).await;
+    }
+    assert_eq!(forward, all);
+    let mut backward = vec![all.last().unwrap().clone()];
+    let mut first = all.last().unwrap().clone();
+    loop {
+        let page = list(format!("limit=3&before_id={first}")).await;
+        backward.splice(0..0, ids(&page));
+        if page["has_more"] == false {
+            break;
+        }
+        page["first_id"].as_str().unwrap().clone_into(&mut first);
+    }
+    assert_eq!(backward, all);
+}
+
 #[tokio::test]
 async fn a_model_tells_what_it_can_do() {
     let proxy = Proxy::start().await;

@@ -273,6 +273,7 @@ async fn without_replay_thinking_is_shown_and_never_given_back() {
     let message = both(&proxy, Scenario::CommentedCall, &body).await;
     assert_eq!(kinds(&message), ["text", "tool_use"], "an empty block would hold nothing");
 }
+
 /// The item of reasoning at its beginning and its end, each with its encrypted content.
 fn reasoning_item(early: &str, last: Option<&str>) -> [Value; 2] {
     let item = |event: &str, encrypted: Option<&str>| {
@@ -330,6 +331,7 @@ async fn a_seal_around_nothing_is_none() {
     let message = both(&proxy, stream_of(&[summary, done]), &body).await;
     assert_eq!(message["content"], json!([{ "type": "thinking", "thinking": "one", "signature": "" }]));
 }
+
 #[tokio::test]
 async fn an_answer_without_its_thinking_has_it_remembered_beside_answers_with_theirs() {
     let proxy = Proxy::start().await;
@@ -360,4 +362,31 @@ async fn an_answer_without_its_thinking_has_it_remembered_beside_answers_with_th
         .collect();
     let round = ["reasoning", "function_call", "function_call_output"];
     assert_eq!(kinds, [round, round].concat());
+}
+
+#[tokio::test]
+async fn a_beta_leaves_out_the_text_of_thinking_and_other_settings_leave_it() {
+    let proxy = Proxy::start().await;
+    let mut body = asked("hi");
+    let ask_with = async |body: &Value, betas: &'static str| {
+        let request = proxy.http.post(format!("{}/v1/messages", proxy.base)).header("anthropic-beta", betas);
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        proxy.next(Scenario::SeveralReasoningItems);
+        Answer::read(request.send().await.unwrap()).await
+    };
+    body["thinking"] = json!({ "type": "adaptive" });
+    let message = ask_with(&body, "other-1,redact-thinking-2026-02-12").await.json();
+    assert_eq!((&message["content"][0]["thinking"], kinds(&message)[0]), (&json!(""), "thinking"));
+    assert_eq!(proxy.last_sent()["reasoning"].get("summary"), None);
+    for thinking in [
+        json!({ "type": "between_tools" }),
+        json!({ "type": "adaptive", "display": "updates", "block_binding": { "prefix_mismatch_behavior": "drop_block" } }),
+        json!({ "type": "enabled", "budget_tokens": 1024, "display": "summarized" }),
+    ] {
+        body["thinking"] = thinking;
+        let answer = ask_with(&body, "interleaved-thinking-2025-05-14").await;
+        assert_eq!(answer.header("x-codex-proxy-ignored"), "max_tokens", "{}", answer.text);
+        assert_ne!(answer.json()["content"][0]["thinking"], "");
+        assert_eq!(proxy.last_sent()["reasoning"]["summary"], "auto");
+    }
 }
