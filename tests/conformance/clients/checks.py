@@ -31,11 +31,11 @@ CITY_SCHEMA = {
 _checks = []
 
 
-def check(name):
-    """Registers a function, plain or async, as the check called `name`."""
+def check(name, limit=None):
+    """Registers a function, plain or async, as the check called `name`, which may take `limit` seconds."""
 
     def register(function):
-        _checks.append((name, function))
+        _checks.append((name, function, limit or CHECK_LIMIT_SECONDS))
         return function
 
     return register
@@ -76,17 +76,17 @@ def run():
     report = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     sys.stdout.flush()
-    print(json.dumps({"plan": [name for name, _ in _checks]}), file=report)
+    print(json.dumps({"plan": [name for name, _, _ in _checks]}), file=report)
     signal.signal(signal.SIGALRM, _out_of_time)
-    for name, function in _checks:
+    for name, function, limit in _checks:
         started = time.monotonic()
-        detail = _outcome(function)
+        detail = _outcome(function, limit)
         seconds = round(time.monotonic() - started, 2)
         print(json.dumps({"check": name, "passed": detail is None, "detail": detail, "seconds": seconds}), file=report)
 
 
-def _outcome(function):
-    signal.alarm(CHECK_LIMIT_SECONDS)
+def _outcome(function, limit):
+    signal.alarm(limit)
     try:
         result = function()
         if inspect.isawaitable(result):
@@ -109,7 +109,7 @@ async def _await(awaitable):
 
 
 def _out_of_time(*_):
-    raise TimeoutError(f"not done within {CHECK_LIMIT_SECONDS} s")
+    raise TimeoutError("not done within its time")
 
 
 FIRST_WORDS = "This is a simulation: no model was asked. 🎭"

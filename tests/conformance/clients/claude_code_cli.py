@@ -109,6 +109,25 @@ def resumed():
     session.assert_nothing_dropped()
 
 
+@check("a session of twenty turns with tools, resumed each time, and compacted", limit=120)
+def long_session():
+    session = Session("Use Bash.")
+    for _ in range(9):
+        session.go_on("--resume", session.result["session_id"], "Use Bash.")
+        assert len(session.requests) == 2 and session.tool_results(), session.output.tail()
+        session.assert_nothing_dropped()
+        # Under another cache key nothing would be read from the cache.
+        assert session.result["usage"]["cache_read_input_tokens"] > 0, session.result["usage"]
+    longest = len(session.requests[-1].body["messages"])
+    # The simulator calls a tool that is spoken of, as Claude Code's words on a summary do.
+    session.go_on("--resume", session.result["session_id"], f"/compact {scenario('text_alone')}")
+    session.assert_nothing_dropped()
+    session.go_on("--resume", session.result["session_id"], "Go on.")
+    assert len(session.requests[-1].body["messages"]) < longest, session.requests[-1].body
+    assert session.result["result"] and not session.result["is_error"], session.output.tail()
+    session.assert_nothing_dropped()
+
+
 @check("image and PDF")
 def image_and_pdf():
     blocks = [

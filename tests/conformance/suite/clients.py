@@ -89,7 +89,7 @@ CLIENTS = (
     Client("pydantic-ai-anthropic", "Pydantic AI, Anthropic's models", "pydantic-ai-slim", ANTHROPIC,
            "pydantic_ai_anthropic.py"),
     Client("claude-code", "Claude Code", "@anthropic-ai/claude-code", Environment("claude-code"), "claude_code_cli.py",
-           limit=240),
+           limit=300),
     Client("claude-agent-sdk", "Claude Agent SDK", "claude-agent-sdk", Environment("claude-agent-sdk"),
            "claude_agent.py", limit=180),
     Client("opencode-anthropic", "OpenCode, Anthropic's provider", "opencode-ai", Environment("opencode"),

@@ -20,6 +20,7 @@ SCENARIOS = {
     "too_long": "[[simulate:http-context-length]]",
     "thinks_and_calls": "[[simulate:commented-call]]",
     "plain": "[[simulate:default]]",
+    "text_alone": "[[simulate:several-messages]]",
     "unfinished_images": "[[simulate:image-stream=2]]",
 }
 
