@@ -1,10 +1,11 @@
-//! Times and plans in words. Pure.
+//! Times, numbers and plans in words. Pure.
 //!
 //! ```
 //! use codex_proxy::humanize;
 //!
 //! assert_eq!(humanize::duration(100_000), "1 day 3 hours");
 //! assert_eq!(humanize::relative(1_000, 4_600), "1 hour ago");
+//! assert_eq!((humanize::count(1_234).as_str(), humanize::millis(1_234).as_str()), ("1.2k", "1.2s"));
 //! assert_eq!(humanize::plan("pro"), "Pro (More)");
 //! assert_eq!(humanize::instant(1_786_000_000), "2026-08-06 07:06 UTC");
 //! assert_eq!(humanize::rfc3339(1_786_000_000), "2026-08-06T07:06:40Z");
@@ -65,6 +66,33 @@ pub fn instant(at: u64) -> String {
     at.map_or_else(String::new, |at| format!("{} {:02}:{:02} UTC", at.date(), at.hour(), at.minute()))
 }
 
+/// Formats a count in at most five characters: `999`, `1.2k`, `345k`, `6.7M`.
+pub fn count(number: u64) -> String {
+    if number < 1000 {
+        return number.to_string();
+    }
+    let units = ["k", "M", "G", "T", "P", "E"];
+    #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
+    let mut rest = number as f64 / 1000.0;
+    let mut units = units.into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    while rest >= 999.5 {
+        rest /= 1000.0;
+        unit = units.next().unwrap_or(unit);
+    }
+    if rest < 9.95 { format!("{rest:.1}{unit}") } else { format!("{rest:.0}{unit}") }
+}
+
+/// Formats milliseconds in at most five characters: `820ms`, `1.2s`, `45s`, `12m`.
+pub fn millis(time: u64) -> String {
+    match time {
+        0..1000 => format!("{time}ms"),
+        1000..9950 => format!("{}.{}s", (time + 50) / 1000, (time + 50) % 1000 / 100),
+        9950..599_500 => format!("{}s", (time + 500) / 1000),
+        _ => format!("{}m", time / 60_000),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,5 +135,33 @@ mod tests {
         assert_eq!(instant(1_795_666_259), "2026-11-26 04:10 UTC");
         assert_eq!(instant(0), "1970-01-01 00:00 UTC");
         assert_eq!(instant(u64::MAX), "");
+    }
+
+    #[test]
+    fn numbers_have_at_most_five_characters() {
+        for (count, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1.0k"),
+            (9_949, "9.9k"),
+            (9_951, "10k"),
+            (999_499, "999k"),
+            (999_500, "1.0M"),
+            (123_456_789, "123M"),
+            (u64::MAX, "18E"),
+        ] {
+            assert_eq!(super::count(count), expected, "{count}");
+        }
+        for (millis, expected) in [
+            (0, "0ms"),
+            (999, "999ms"),
+            (1_000, "1.0s"),
+            (9_949, "9.9s"),
+            (9_950, "10s"),
+            (125_000, "125s"),
+            (700_000, "11m"),
+        ] {
+            assert_eq!(super::millis(millis), expected, "{millis}");
+        }
     }
 }

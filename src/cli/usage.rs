@@ -167,42 +167,15 @@ fn line(name: &str, cells: &[String; 6]) -> String {
 
 fn cells_of(sums: &UsageSums) -> [String; 6] {
     let share = sums.cache_hit_share.map_or_else(|| "-".to_owned(), |share| format!("{:.0}%", share * 100.0));
-    let first = sums.mean_first_token_ms.map_or_else(|| "-".to_owned(), short_time);
+    let first = sums.mean_first_token_ms.map_or_else(|| "-".to_owned(), humanize::millis);
     [
-        short_count(sums.requests),
-        short_count(sums.failed),
-        short_count(sums.tokens.input),
+        humanize::count(sums.requests),
+        humanize::count(sums.failed),
+        humanize::count(sums.tokens.input),
         share,
-        short_count(sums.tokens.output),
+        humanize::count(sums.tokens.output),
         first,
     ]
-}
-
-/// Formats a count in at most five characters: `999`, `1.2k`, `345k`, `6.7M`.
-fn short_count(count: u64) -> String {
-    if count < 1000 {
-        return count.to_string();
-    }
-    let units = ["k", "M", "G", "T", "P", "E"];
-    #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
-    let mut rest = count as f64 / 1000.0;
-    let mut units = units.into_iter();
-    let mut unit = units.next().unwrap_or_default();
-    while rest >= 999.5 {
-        rest /= 1000.0;
-        unit = units.next().unwrap_or(unit);
-    }
-    if rest < 9.95 { format!("{rest:.1}{unit}") } else { format!("{rest:.0}{unit}") }
-}
-
-/// Formats milliseconds in at most five characters: `820ms`, `1.2s`, `45s`, `12m`.
-fn short_time(millis: u64) -> String {
-    match millis {
-        0..1000 => format!("{millis}ms"),
-        1000..9950 => format!("{}.{}s", (millis + 50) / 1000, (millis + 50) % 1000 / 100),
-        9950..599_500 => format!("{}s", (millis + 500) / 1000),
-        _ => format!("{}m", millis / 60_000),
-    }
 }
 
 /// The columns of a name: more than any model's has.
@@ -211,34 +184,6 @@ const NAME: usize = 18;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_have_at_most_five_characters() {
-        for (count, expected) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1.0k"),
-            (9_949, "9.9k"),
-            (9_951, "10k"),
-            (999_499, "999k"),
-            (999_500, "1.0M"),
-            (123_456_789, "123M"),
-            (u64::MAX, "18E"),
-        ] {
-            assert_eq!(short_count(count), expected, "{count}");
-        }
-        for (millis, expected) in [
-            (0, "0ms"),
-            (999, "999ms"),
-            (1_000, "1.0s"),
-            (9_949, "9.9s"),
-            (9_950, "10s"),
-            (125_000, "125s"),
-            (700_000, "11m"),
-        ] {
-            assert_eq!(short_time(millis), expected, "{millis}");
-        }
-    }
 
     #[test]
     fn no_line_is_wider_than_sixty_columns() {
