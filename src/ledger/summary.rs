@@ -94,21 +94,38 @@ impl LedgerReader {
         Ok(u64::try_from(since).unwrap_or_default())
     }
 
+    /// Returns the last `days` days, today included, as [`UsageGroup::day`] names them, the oldest first.
+    pub fn days(&self, days: u32) -> Result<Vec<String>, LedgerError> {
+        let sql = "WITH RECURSIVE ago (days) AS (SELECT ?1 - 1 UNION ALL SELECT days - 1 FROM ago WHERE days > 0) \
+                   SELECT date('now', 'localtime', 'start of day', '-' || days || ' days') FROM ago WHERE days >= 0";
+        let mut statement = self.connection.prepare(sql)?;
+        let days = statement.query_map([days], |row| row.get(0))?;
+        Ok(days.collect::<Result<_, _>>()?)
+    }
+
     /// Returns the sums of the requests since `since` (Unix seconds), by every combination of `by` that occurs, in
     /// order. Without any there is one group of all.
     pub fn usage(&self, since: u64, by: &[Grouping]) -> Result<Vec<UsageGroup>, LedgerError> {
-        let has = |grouping| by.contains(&grouping);
-        let column = |grouping: Grouping, sql: &str| if has(grouping) { sql.to_owned() } else { "NULL".to_owned() };
-        let day = column(Grouping::Day, &format!("date(slot * {SLOT_SECONDS}, 'unixepoch', 'localtime')"));
-        let model = column(Grouping::Model, "coalesce(model.text, '')");
-        let client = column(Grouping::Client, "coalesce(client.text, '')");
+        // Sums by number first: the names, which are few, are joined to the groups and not to every quarter of an hour.
+        let columns = [
+            (Grouping::Day, "day", format!("date(slot * {SLOT_SECONDS}, 'unixepoch', 'localtime')"), "sums.day"),
+            (Grouping::Model, "model", "model".to_owned(), "coalesce(model.text, '')"),
+            (Grouping::Client, "client", "client".to_owned(), "coalesce(client.text, '')"),
+        ];
+        let (mut keys, mut inner, mut outer) = (Vec::new(), String::new(), String::new());
+        for (grouping, key, number, name) in &columns {
+            let is_asked = by.contains(grouping);
+            inner += &format!("{} AS {key}, ", if is_asked { number } else { "NULL" });
+            outer += &format!("{}, ", if is_asked { name } else { "NULL" });
+            keys.extend(is_asked.then_some(*key));
+        }
+        let group = if keys.is_empty() { String::new() } else { format!("GROUP BY {}", keys.join(", ")) };
+        let summed = SUMMED.map(|column| format!("sum({column}) AS {column}")).join(", ");
         let sql = format!(
-            "SELECT {day}, {model}, {client}, sum(requests), sum(failed), sum(input_tokens), sum(cached_tokens), \
-             sum(output_tokens), sum(reasoning_tokens), sum(first_tokens), sum(usage.first_token_ms), \
-             sum(usage.duration_ms) \
-             FROM usage LEFT JOIN name AS model ON model.id = usage.model \
-             LEFT JOIN name AS client ON client.id = usage.client \
-             WHERE slot >= ?1 GROUP BY 1, 2, 3 HAVING sum(requests) > 0 ORDER BY 1, 2, 3"
+            "SELECT {outer} {} FROM (SELECT {inner} {summed} FROM usage WHERE slot >= ?1 {group}) AS sums \
+             LEFT JOIN name AS model ON model.id = sums.model LEFT JOIN name AS client ON client.id = sums.client \
+             WHERE requests > 0 ORDER BY 1, 2, 3",
+            SUMMED.join(", ")
         );
         let mut statement = self.connection.prepare(&sql)?;
         let slot = i64::try_from(since / SLOT_SECONDS).unwrap_or(i64::MAX);
@@ -190,6 +207,19 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
         prefix_break: row.get(27)?,
     })
 }
+
+/// The columns that are summed up, in the order in which [`sums`] reads them.
+const SUMMED: [&str; 9] = [
+    "requests",
+    "failed",
+    "input_tokens",
+    "cached_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "first_tokens",
+    "first_token_ms",
+    "duration_ms",
+];
 
 const NEWEST: &str = "SELECT started_at, route, client, model_asked, model_sent, model_answered, effort, tier, \
     is_stream, is_whole, status, error_code, input_tokens, cached_tokens, output_tokens, reasoning_tokens, \

@@ -117,6 +117,9 @@ fn sums_are_by_model_client_or_day() {
     assert_eq!(clients, [Some(""), Some("default")]);
     let days = reader.usage(since, &[Grouping::Day, Grouping::Model]).expect("sums");
     assert_eq!(days.len(), 2);
+    let calendar = reader.days(14).expect("days");
+    assert_eq!((calendar.len(), calendar.last()), (14, days[0].day.as_ref()), "today is the last of them");
+    assert!(calendar.is_sorted(), "{calendar:?}");
     assert!(days.iter().all(|group| group.day.as_ref().is_some_and(|day| day.len() == 10) && group.client.is_none()));
     assert_eq!(reader.usage(since + 86_400, &[Grouping::Model]).expect("sums"), []);
 }
@@ -365,16 +368,32 @@ fn a_million_requests_are_summed_up_at_once() {
     ledger.close(PATIENCE);
     assert_eq!((ledger.counts().written, ledger.counts().lost), (1_000_000, 0));
     let size = fs::metadata(&path).expect("a file").len();
-    let begun = crate::platform::Instant::now();
-    let reader = reader(&place);
-    let since = reader.since(91).expect("a time");
-    for by in [&[][..], &[Grouping::Model], &[Grouping::Client], &[Grouping::Day, Grouping::Model]] {
-        assert!(!reader.usage(since, by).expect("sums").is_empty());
-    }
-    assert_eq!(reader.newest(100).expect("rows").len(), 100);
-    let taken = begun.elapsed();
-    println!("{} MB, {} ms", size / 1_000_000, taken.as_millis());
     assert!(size <= 200_000_000, "{size} bytes");
-    // Five questions of an unoptimised SQLite: one that reads every row for each would take minutes.
-    assert!(taken <= Duration::from_secs(10), "{taken:?}");
+    let reader = reader(&place);
+    // The shortest of five: how long the questions take, not what else the machine does.
+    let time = |what: &str, bound: u128, ask: &dyn Fn()| {
+        let once = || {
+            let begun = crate::platform::Instant::now();
+            ask();
+            begun.elapsed().as_millis()
+        };
+        let taken = (0..5).map(|_| once()).min().expect("five");
+        println!("{what}: {taken} ms");
+        assert!(taken <= bound, "{what}: {taken} ms");
+    };
+    let sums = |days: u32, by: &[Grouping]| {
+        let since = reader.since(days).expect("a time");
+        assert!(!reader.usage(since, by).expect("sums").is_empty());
+    };
+    for by in [Grouping::Model, Grouping::Client, Grouping::Day] {
+        time("codex-proxy usage", 500, &|| {
+            sums(91, &[]);
+            sums(91, &[by]);
+        });
+    }
+    time("the page", 200, &|| {
+        assert_eq!(reader.newest(25).expect("rows").len(), 25);
+        assert_eq!(reader.days(14).expect("days").len(), 14);
+        sums(14, &[Grouping::Day, Grouping::Model]);
+    });
 }
