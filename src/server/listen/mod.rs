@@ -62,6 +62,7 @@ pub async fn run(
     let stopping = async {
         shutdown.await;
         tracing::info!("stopping: no new connections, answers under way may end");
+        cut_off.begin();
         // There is no receiver only if nothing was served.
         let _ = stop.send(Stage::Stopping);
         sleep(grace).await;
