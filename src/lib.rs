@@ -20,6 +20,8 @@ pub mod ledger;
 pub mod limits;
 pub mod models;
 pub mod oauth;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod page;
 pub mod phases;
 pub mod platform;
 pub mod secret;

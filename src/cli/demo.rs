@@ -1,4 +1,9 @@
 //! `demo`: the proxy against a simulated backend in the same process. No account, no network, no files.
+//!
+//! * Its ledger is in memory, and begins with requests that were never made ([`sample`]), so that the page at `/` has something
+//!   to show. The page says so.
+
+mod sample;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -10,7 +15,7 @@ use crate::cli::serve::Signals;
 use crate::credentials::store::memory::MemoryStore;
 use crate::credentials::{AuthDocument, TokenSupplier};
 use crate::ledger::LedgerPlace;
-use crate::platform::{HttpClient, Reach, TransportSettings};
+use crate::platform::{HttpClient, Reach, TransportSettings, unix_now};
 use crate::server::listen;
 use crate::server::settings::ServerMode;
 use crate::simulator::{SimulatedLogin, Simulator, SimulatorSettings};
@@ -39,8 +44,9 @@ pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<
     serve::log_start(&config, &url);
     // The reader of the address may have closed the pipe; that is no reason to stop.
     let _ = output.write_all(banner(&url, config.has_key).as_bytes()).and_then(|()| output.flush());
-    let ledger = LedgerPlace::Memory("demo".into());
-    serve::run(&config, listeners, client, supplier, Some(ledger), &mut signals).await
+    let former = sample::requests(unix_now().as_secs(), &config.models());
+    let record = serve::Record { place: Some(LedgerPlace::Memory("demo".into())), former };
+    serve::run(&config, listeners, client, supplier, record, &mut signals).await
 }
 
 fn banner(url: &str, has_key: bool) -> String {
@@ -54,6 +60,8 @@ fn banner(url: &str, has_key: bool) -> String {
     format!(
         r#"
 THIS IS A SIMULATION: no model answers, nothing leaves this machine, nothing is stored.
+
+The page, which begins with made-up requests: {url}/
 
 Try it:
   curl -N {url}/v1/chat/completions -H 'content-type: application/json'{header} \
@@ -80,6 +88,7 @@ mod tests {
         assert!(keyed.contains("OPENAI_API_KEY=YOUR_API_KEY") && keyed.contains("Bearer YOUR_API_KEY"), "{keyed}");
         assert!(!keyed.contains("=any\n"), "{keyed}");
         let text = banner("http://127.0.0.1:9879", false);
+        assert!(text.contains("made-up requests: http://127.0.0.1:9879/\n"), "{text}");
         assert!(text.contains("SIMULATION") && text.contains("http://127.0.0.1:9879/v1/chat/completions"));
         assert!(text.contains("codex-proxy run --port 9879 opencode\n"), "{text}");
     }

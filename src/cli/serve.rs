@@ -14,10 +14,10 @@ use tokio::sync::oneshot;
 
 use crate::cli::config::Config;
 use crate::cli::error::CliError;
-use crate::cli::notify;
+use crate::cli::{notify, setup};
 use crate::credentials::process::DetachedRefresh;
 use crate::credentials::{TokenSupplier, open_supplier};
-use crate::ledger::{Ledger, LedgerPlace};
+use crate::ledger::{Ledger, LedgerEntry, LedgerPlace};
 use crate::oauth::Client;
 use crate::platform;
 use crate::platform::{Cores, HttpClient};
@@ -41,17 +41,25 @@ pub(super) async fn serve(
     let supplier = open_supplier(&store, &config.environment, issuer(config, &client)).await;
     let url = announce(&listeners, output)?;
     log_start(config, &url);
-    let ledger = config.ledger_path.clone().map(LedgerPlace::File);
-    run(config, listeners, client, supplier, ledger, &mut signals).await
+    let record = Record { place: config.ledger_path.clone().map(LedgerPlace::File), former: Vec::new() };
+    run(config, listeners, client, supplier, record, &mut signals).await
 }
 
-/// Serves `listeners` with the login of `supplier` until a signal. Requests are recorded at `ledger`.
+/// Where requests are recorded.
+pub(super) struct Record {
+    /// The ledger; none for a user without a home.
+    pub(super) place: Option<LedgerPlace>,
+    /// The requests that are entered at the start.
+    pub(super) former: Vec<LedgerEntry>,
+}
+
+/// Serves `listeners` with the login of `supplier` until a signal.
 pub(super) async fn run(
     config: &Config,
     listeners: Vec<TcpListener>,
     client: HttpClient,
     supplier: Arc<TokenSupplier>,
-    ledger: Option<LedgerPlace>,
+    record: Record,
     signals: &mut Signals,
 ) -> Result<(), CliError> {
     // Dropped last: a refresh that began on one of the threads is waited for below.
@@ -63,11 +71,14 @@ pub(super) async fn run(
     if let Some(cache) = config.catalogue_cache.clone() {
         app = app.with_catalogue_cache(Box::new(cache));
     }
-    let ledger = ledger.and_then(|place| start_ledger(config, place, &app));
+    let ledger = record.place.and_then(|place| start_ledger(config, place, &app));
     if let Some(ledger) = ledger.clone() {
+        record.former.into_iter().for_each(|entry| ledger.enter(entry));
         app = app.with_ledger(ledger);
     }
     tell_of_keys(config, ledger.is_some());
+    let port = listeners.first().map(TcpListener::local_addr).transpose()?.map_or(config.port, |bound| bound.port());
+    app = app.with_guides(setup::guides(config, port));
     let app = Arc::new(app);
     app.catalogue.start();
     let (cut_off, capacity) = (app.cut_off.clone(), app.capacity.clone());
@@ -128,7 +139,7 @@ pub(super) fn log_start(config: &Config, url: &str) {
         version = env!("CARGO_PKG_VERSION"),
         config = file,
         environment = variables,
-        "ready: clients use {url}/v1"
+        "ready: clients use {url}/v1, and people {url}/"
     );
     notify::ready(url);
 }

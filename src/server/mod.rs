@@ -10,6 +10,7 @@
 //! * Every `/v1` route also exists without `/v1`. Other variations of a path are repaired before a request gets here
 //!   ([`address::mend`]).
 //! * Every error has the one JSON shape.
+//! * [`page`] (native) is for people: it stands outside the guard of keys, and asks for one in a form of its own.
 //! * [`listen`] (native) accepts connections and shuts down gracefully; [`socket`] (native) serves those that become WebSockets.
 
 pub mod address;
@@ -24,6 +25,8 @@ pub mod guard;
 pub mod listen;
 mod memory;
 pub mod observe;
+#[cfg(not(target_arch = "wasm32"))]
+mod page;
 mod progress;
 mod quota;
 mod reserve;
@@ -51,6 +54,10 @@ use crate::server::cut_off::CutOff;
 use crate::server::memory::{AnswerMemory, PrefixMemory, ReasoningMemory, SocketMemory};
 use crate::server::observe::metrics::Metrics;
 use crate::server::observe::once::{Recent, WarnOnce};
+#[cfg(not(target_arch = "wasm32"))]
+pub use crate::server::page::state::GuideMaker;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::server::page::state::PageState;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::server::quota::Moment;
 use crate::server::quota::Quotas;
@@ -94,6 +101,9 @@ pub struct App {
     prefixes: PrefixMemory,
     /// What the holders of keys have used.
     quotas: Quotas,
+    /// The state of the page at `/`.
+    #[cfg(not(target_arch = "wasm32"))]
+    page: PageState,
 }
 
 impl App {
@@ -129,7 +139,17 @@ impl App {
             ledger: None,
             prefixes: PrefixMemory::default(),
             quotas: Quotas::default(),
+            #[cfg(not(target_arch = "wasm32"))]
+            page: PageState::default(),
         })
+    }
+
+    /// Shows on the page how tools are pointed at this proxy, as `guides` tells it.
+    #[cfg(not(target_arch = "wasm32"))]
+    #[must_use]
+    pub fn with_guides(mut self, guides: GuideMaker) -> Self {
+        self.page.set_guides(guides);
+        self
     }
 
     /// Records every request in `ledger`, and counts what it knows of today for the limits of keys.
@@ -188,6 +208,8 @@ fn assemble(app: Arc<App>, api: Router<Arc<App>>) -> Router {
         .fallback(routes::absent::unknown_route)
         .method_not_allowed_fallback(routes::absent::wrong_method)
         .layer(from_fn_with_state(app.clone(), guard::check_entry));
+    #[cfg(not(target_arch = "wasm32"))]
+    let router = router.layer(from_fn_with_state(app.clone(), page::intercept)).merge(page::routes());
     let router = match app.settings.guard.origins.cors() {
         Some(cors) => router.layer(cors),
         None => router,

@@ -20,6 +20,7 @@ const ROOMS: [(&str, &[&str]); 24] = [
     ("keys", &["files", "humanize", "models", "platform", "secret"]),
     ("phases", &["platform"]),
     ("ledger", &["files", "limits", "phases", "platform"]),
+    ("page", &["humanize", "ledger", "limits", "models", "phases"]),
     ("oauth", &["platform", "secret"]),
     ("simulator", &["platform"]),
     ("conversation", &["excerpt", "json"]),
@@ -44,6 +45,7 @@ const ROOMS: [(&str, &[&str]); 24] = [
             "limits",
             "models",
             "oauth",
+            "page",
             "phases",
             "platform",
             "upstream",
@@ -63,6 +65,8 @@ const ROOMS: [(&str, &[&str]); 24] = [
             "limits",
             "models",
             "oauth",
+            "page",
+            "phases",
             "platform",
             "secret",
             "server",
@@ -116,7 +120,9 @@ fn no_room_knows_one_above_it() {
 /// The rooms that translate know no runtime, no clock and no I/O.
 #[test]
 fn pure_rooms_touch_nothing() {
-    for room in ["backend", "conversation", "dialect", "excerpt", "fault", "humanize", "json", "limits", "models"] {
+    for room in
+        ["backend", "conversation", "dialect", "excerpt", "fault", "humanize", "json", "limits", "models", "page"]
+    {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let folder = root.join(room);
         let files = if folder.is_dir() { sources(&folder) } else { vec![root.join(format!("{room}.rs"))] };

@@ -299,7 +299,8 @@ fn header_text(option: &str, text: String) -> Result<String, CliError> {
 
 /// Listens on both loopback addresses, of IPv4 and IPv6.
 const DEFAULT_HOST: &str = "localhost";
-const DEFAULT_PORT: u16 = 9879;
+/// The port to listen on unless another is named.
+pub(in crate::cli) const DEFAULT_PORT: u16 = 9879;
 /// The log level of commands that serve.
 pub(in crate::cli) const DEFAULT_LOG_LEVEL: &str = "info";
 /// More bytes than any model's window takes.

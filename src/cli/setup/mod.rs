@@ -9,6 +9,7 @@ mod change;
 mod claude_window;
 mod edit;
 mod facts;
+mod guides;
 #[cfg(all(test, target_os = "linux"))]
 mod pages;
 mod places;
@@ -37,6 +38,8 @@ use crate::credentials::{TokenSupplier, open_store};
 use crate::models::Models;
 use crate::platform::HttpClient;
 use crate::upstream::Upstream;
+
+pub(super) use guides::guides;
 
 /// Shows a tool's settings, writes them, or takes them out.
 pub(super) async fn set_up(

@@ -17,6 +17,8 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+#[cfg(not(target_arch = "wasm32"))]
+use http::HeaderMap;
 use http::{HeaderValue, Method, header};
 
 use crate::fault::{ApiError, ErrorKind};
@@ -110,6 +112,16 @@ impl Guard {
             return Err(ApiError::new(ErrorKind::Forbidden, message).with_code("origin_not_allowed"));
         }
         Ok(())
+    }
+
+    /// Returns whether a reader with `headers` may see the page. It tells of every client, as the metrics do, so the rule is
+    /// theirs.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn admits_reader(&self, headers: &HeaderMap) -> bool {
+        let mut request = Request::default();
+        *request.uri_mut() = http::Uri::from_static("/metrics");
+        request.headers_mut().clone_from(headers);
+        self.entry(&request).is_ok()
     }
 
     /// Returns who the request comes from.

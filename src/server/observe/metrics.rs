@@ -24,6 +24,7 @@ use crate::limits::PlanLimits;
 use crate::phases::{Phase, PhaseTimes};
 use crate::platform::unix_now;
 use crate::server::App;
+use crate::server::observe::is_watching;
 use crate::upstream::Incident;
 
 /// The metrics of this process.
@@ -124,10 +125,10 @@ impl Metrics {
         self.requests.with_label_values(&[route, status.as_str()]).inc();
     }
 
-    /// Counts the end of an answer, or a client's disconnect. Probes would drown the durations of answers.
+    /// Counts the end of an answer, or a client's disconnect. The duration is that of a use alone.
     pub(in crate::server) fn end(&self, route: &str, duration: Duration) {
         self.in_flight.dec();
-        if !matches!(route, "/health" | "/metrics") {
+        if !is_watching(route) {
             self.duration.with_label_values(&[route]).observe(duration.as_secs_f64());
         }
     }

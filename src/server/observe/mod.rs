@@ -266,7 +266,7 @@ impl RequestLog {
         }
         record.write_to(span, duration);
         span.in_scope(|| match record.severity() {
-            Severity::Info if matches!(&**route, "/health" | "/metrics") => tracing::debug!("{outcome}"),
+            Severity::Info if is_watching(route) => tracing::debug!("{outcome}"),
             Severity::Info => tracing::info!("{outcome}"),
             Severity::Warn => tracing::warn!("{outcome}"),
             Severity::Error => tracing::error!("{outcome}"),
@@ -377,6 +377,12 @@ fn route(path: &str, request: &Request) -> Arc<str> {
     let path = path.strip_prefix("/v1").unwrap_or(path);
     let is_turn = request.extensions().get::<OverSocket>().is_some();
     if is_turn { format!("{path} (websocket)").into() } else { path.into() }
+}
+
+/// Returns whether `route` is one of those who watch the proxy rather than use it: they would drown the others in log and
+/// durations.
+fn is_watching(route: &str) -> bool {
+    matches!(route, "/" | "/health" | "/metrics" | "/page/events" | "/page/key")
 }
 
 /// The message of a request's last log line whose answer was sent whole.

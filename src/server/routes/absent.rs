@@ -39,9 +39,10 @@ pub(in crate::server) async fn unknown_route(request: Request) -> Response {
     if let Some(error) = base_url_too_long(&request) {
         return error.into_response();
     }
+    let page = if cfg!(target_arch = "wasm32") { "a Worker has no page at /" } else { "/ is a page for browsers" };
     let message = format!(
         "there is no {} {}; this proxy serves /v1/chat/completions, /v1/responses, /v1/responses/compact, /v1/messages, /v1/images/generations, \
-         /v1/images/edits, /v1/alpha/search, /v1/models, /api/codex/usage, /health, /metrics and /admin/credentials",
+         /v1/images/edits, /v1/alpha/search, /v1/models, /api/codex/usage, /health, /metrics and /admin/credentials; {page}",
         request.method(),
         request.uri().path()
     );

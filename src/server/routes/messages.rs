@@ -35,7 +35,8 @@ pub(in crate::server) fn routes() -> Router<Arc<App>> {
 /// Where Claude Code looks whether there is a server at all, without a key.
 pub(in crate::server) fn probes() -> Router<Arc<App>> {
     let there = || head(|| async { StatusCode::OK }).fallback(absent::unknown_route);
-    Router::new().route("/", there()).route("/api/hello", there())
+    // People get the page there; whoever wants no HTML is told what else there is.
+    Router::new().route("/", there().get(absent::unknown_route)).route("/api/hello", there())
 }
 
 /// `{"input_tokens": n}`, an estimate over the body that the backend would get. The backend itself counts only what it answers.
