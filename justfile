@@ -83,6 +83,15 @@ test-worker *args: worker
     cd tests/worker/fixture && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund; }
     CODEX_PROXY_REQUIRE_WORKER=1 RUST_TEST_THREADS=2 cargo test --locked --test worker {{ args }}
 
+# Test the page in a browser (needs Chromium and Node), two at a time: just test-page, or some of it: just test-page keyboard
+test-page *args:
+    cd tests/page/fixture && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund; }
+    CODEX_PROXY_REQUIRE_BROWSER=1 RUST_TEST_THREADS=2 cargo test --locked --test page {{ args }}
+
+# Take the pictures of the page for the README anew, from the demo (needs Chromium)
+screenshot:
+    SCREENSHOTS=docs/images cargo test --locked --test page the_picture_of_the_readme -- --ignored
+
 # Check licences, sources and duplicate versions of the dependencies (needs cargo-deny)
 deny:
     cargo deny --locked check --hide-inclusion-graph bans licenses sources
@@ -162,4 +171,4 @@ tools:
     python3 -m pip install --requirement .ci/requirements.txt
 
 # Everything that must be true of a commit
-ci: fmt-check lint test doc check-features check-wasm test-worker deny notices lint-workflows lint-packages lint-docs book gates conformance
+ci: fmt-check lint test doc check-features check-wasm test-worker test-page deny notices lint-workflows lint-packages lint-docs book gates conformance
