@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2_iter;
+use memchr::{memchr, memchr2_iter};
 use serde_json::value::RawValue;
 
 /// The characters between the quotes of a JSON string, still escaped.
@@ -39,6 +39,9 @@ impl<'a> Text<'a> {
 
     /// Counts the characters.
     pub fn length(self) -> usize {
+        if memchr(b'\\', self.0.as_bytes()).is_none() {
+            return self.0.chars().count();
+        }
         let (mut count, mut bytes) = (0, self.0.bytes());
         while let Some(byte) = bytes.next() {
             count += usize::from(byte & 0b1100_0000 != 0b1000_0000);

@@ -14,7 +14,7 @@ use crate::backend::answer::views::{ItemView, WholePart};
 use crate::backend::answer::{Machine, Step};
 use crate::backend::estimate;
 use crate::backend::event::answerer::Answerer;
-use crate::backend::event::delta::{Delta, DeltaKind};
+use crate::backend::event::delta::{Delta, DeltaKind, DeltaReader};
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::Frame;
 use crate::backend::event::{Event, ResponseView, Usage};
@@ -25,6 +25,7 @@ use crate::json::{Raw, Text};
 #[derive(Debug)]
 pub struct AnswerMachine<S> {
     pub(super) sink: S,
+    deltas: DeltaReader,
     answerer: Answerer,
     pub(super) items: Items,
     pub(super) thoughts: Thoughts,
@@ -65,6 +66,7 @@ impl<S: Sink> AnswerMachine<S> {
     pub fn new(model: &str, shows_reasoning: bool, sink: S) -> Self {
         Self {
             sink,
+            deltas: DeltaReader::default(),
             answerer: Answerer::new(model, false),
             items: Items::default(),
             thoughts: Thoughts::default(),
@@ -319,7 +321,7 @@ impl<S: Sink> Machine for AnswerMachine<S> {
     }
 
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
-        let step = match Delta::read(&frame.data) {
+        let step = match self.deltas.read(&frame.data) {
             Some(delta) => self.delta(&delta, out).map(|()| Step::Continue),
             None => match Event::read(&frame.data) {
                 Some(event) => self.event(&event, &frame.data, out),

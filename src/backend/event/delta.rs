@@ -3,6 +3,12 @@
 //! * [`Delta::read`] knows one form: a flat object without white space, of strings, plain numbers and empty lists. It
 //!   gives up on anything else, and on anything a parser would reject; [`Delta::of`] then uses the parsed event.
 //! * If both return a delta, it is the same.
+//! * The deltas of one text differ in a few values alone. So a [`DeltaReader`] compares what stands around these values with
+//!   the delta before, and reads only the values.
+
+use std::ops::Range;
+
+use memchr::memchr;
 
 use crate::backend::event::Event;
 use crate::backend::event::scanner::{Scanner, once};
@@ -77,7 +83,7 @@ impl<'a> Delta<'a> {
 
     /// Reads the delta in a frame's data, if it has the known form.
     pub fn read(data: &'a [u8]) -> Option<Self> {
-        Fields::read(data)?.delta()
+        Fields::read(&mut scanner_of(data)?, |_, _| {})?.delta()
     }
 
     /// Reads the delta in a parsed event, if it is a delta.
@@ -94,8 +100,79 @@ impl<'a> Delta<'a> {
     }
 }
 
-/// The fields read so far.
+/// Reads the deltas of one answer.
 #[derive(Debug, Default)]
+pub struct DeltaReader {
+    form: Form,
+}
+
+impl DeltaReader {
+    /// Reads the delta in a frame's data, as [`Delta::read`] does.
+    pub fn read<'a>(&mut self, data: &'a [u8]) -> Option<Delta<'a>> {
+        let mut scanner = scanner_of(data)?;
+        if let Some(fields) = self.form.read(&mut scanner) {
+            return fields.delta();
+        }
+        scanner.return_to(0);
+        let fields = self.form.learn(&mut scanner)?;
+        fields.delta()
+    }
+}
+
+/// A delta as an example for others: its bytes, and the values that may differ.
+#[derive(Debug, Default)]
+struct Form {
+    event: Vec<u8>,
+    values: Vec<(Field, Range<usize>)>,
+    /// The fields outside of `values`.
+    others: Fields<'static>,
+}
+
+impl Form {
+    /// Reads a delta that differs in the values alone.
+    fn read<'a>(&self, scanner: &mut Scanner<'a>) -> Option<Fields<'a>> {
+        let (mut fields, mut compared) = (self.others, 0);
+        for (field, value) in &self.values {
+            scanner.take(self.event.get(compared..value.start)?).then_some(())?;
+            fields.take(*field, scanner)?;
+            compared = value.end;
+        }
+        (scanner.take(self.event.get(compared..)?) && scanner.peek().is_none()).then_some(fields)
+    }
+
+    /// Reads a delta of any form, and remembers it as the example.
+    fn learn<'a>(&mut self, scanner: &mut Scanner<'a>) -> Option<Fields<'a>> {
+        self.event.clear();
+        self.values.clear();
+        let fields = Fields::read(scanner, |field, value| {
+            if field.differs() {
+                self.values.push((field, value));
+            }
+        })?;
+        self.event.extend_from_slice(scanner.bytes(..)?);
+        let Fields { kind, output_index, content_index, summary_index, .. } = fields;
+        self.others = Fields { kind, output_index, content_index, summary_index, ..Fields::default() };
+        Some(fields)
+    }
+}
+
+/// Begins to read an event that may be a delta.
+fn scanner_of(data: &[u8]) -> Option<Scanner<'_>> {
+    if data.len() > LONGEST || is_named_otherwise(data) {
+        return None;
+    }
+    Scanner::of(data)
+}
+
+/// Returns whether an event begins with the name of another kind.
+fn is_named_otherwise(data: &[u8]) -> bool {
+    let Some(rest) = data.strip_prefix(b"{\"type\":\"") else { return false };
+    let name = memchr(b'"', rest).and_then(|end| rest.get(..end));
+    name.is_none_or(|name| !name.ends_with(b".delta"))
+}
+
+/// The fields read so far.
+#[derive(Debug, Clone, Copy, Default)]
 struct Fields<'a> {
     kind: Option<DeltaKind>,
     item_id: Option<&'a str>,
@@ -107,26 +184,25 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn read(data: &'a [u8]) -> Option<Self> {
-        if data.len() > LONGEST {
-            return None;
-        }
-        let mut scanner = Scanner::of(data)?;
+    /// Reads a whole event, and gives `note` each field that has been read with the place of its value.
+    fn read(scanner: &mut Scanner<'a>, mut note: impl FnMut(Field, Range<usize>)) -> Option<Self> {
         let mut fields = Self::default();
         scanner.expect(b'{')?;
         let mut expected = 0;
         loop {
-            let field = match field_near(expected, &mut scanner) {
+            let field = match field_near(expected, scanner) {
                 Some(place) => {
                     expected = place + 1;
                     USUAL_FIELDS[place % USUAL_FIELDS.len()].1
                 }
                 None => Field::named(scanner.key()?)?,
             };
-            fields.take(field, &mut scanner)?;
+            let begin = scanner.position();
+            fields.take(field, scanner)?;
+            note(field, begin..scanner.position());
             match scanner.next()? {
                 b',' => {}
-                b'}' if scanner.position() == data.len() => return Some(fields),
+                b'}' if scanner.peek().is_none() => return Some(fields),
                 _ => return None,
             }
         }
@@ -142,6 +218,7 @@ impl<'a> Fields<'a> {
             Field::ContentIndex => once(&mut self.content_index, scanner.number()?),
             Field::SummaryIndex => once(&mut self.summary_index, scanner.number()?),
             Field::SequenceNumber => once(&mut self.sequence_number, scanner.number()?),
+            Field::Obfuscation => scanner.string().map(drop),
             Field::Other => skip(scanner),
         }
     }
@@ -169,10 +246,20 @@ enum Field {
     ContentIndex,
     SummaryIndex,
     SequenceNumber,
+    /// Characters at random, which hide the length of the others.
+    Obfuscation,
     Other,
 }
 
 impl Field {
+    /// Returns whether the value is another one in each delta of a text, or may be.
+    const fn differs(self) -> bool {
+        match self {
+            Self::Delta | Self::ItemId | Self::SequenceNumber | Self::Obfuscation => true,
+            Self::Kind | Self::OutputIndex | Self::ContentIndex | Self::SummaryIndex | Self::Other => false,
+        }
+    }
+
     /// Returns the field of this name; `None` for a field of other events that only the parser reads.
     fn named(key: &[u8]) -> Option<Self> {
         if READ_BY_THE_PARSER.iter().any(|name| name.as_bytes() == key) {
@@ -206,7 +293,7 @@ const USUAL_FIELDS: [(&str, Field); 9] = [
     ("\"delta\":", Field::Delta),
     ("\"item_id\":", Field::ItemId),
     ("\"logprobs\":", Field::Other),
-    ("\"obfuscation\":", Field::Other),
+    ("\"obfuscation\":", Field::Obfuscation),
     ("\"output_index\":", Field::OutputIndex),
     ("\"sequence_number\":", Field::SequenceNumber),
     ("\"summary_index\":", Field::SummaryIndex),
@@ -252,6 +339,41 @@ mod tests {
                 if let Some(delta) = Delta::read(&changed) {
                     assert_eq!(Some(delta), parsed(&changed), "{}", String::from_utf8_lossy(&changed));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn deltas_of_one_form_are_read_like_any_other() {
+        let today = TODAY.as_bytes();
+        for place in 0..today.len() {
+            for byte in 0..=255 {
+                let mut changed = today.to_vec();
+                changed[place] = byte;
+                let mut reader = DeltaReader::default();
+                assert!(reader.read(today).is_some());
+                assert_eq!(reader.read(&changed), Delta::read(&changed), "{}", String::from_utf8_lossy(&changed));
+                assert_eq!(reader.read(today), Delta::read(today));
+            }
+        }
+        let mut reader = DeltaReader::default();
+        for (from, to) in [
+            (" a", r#"\"b\\ \u00e9"#),
+            ("\"x\"", "\"\""),
+            ("\"sequence_number\":3", "\"sequence_number\":12345"),
+            ("msg_1", "msg_22"),
+            ("\"output_index\":12", "\"output_index\":1"),
+            ("output_text", "refusal"),
+            (",\"obfuscation\":\"x\"", ""),
+            ("}", ",\"more\":1}"),
+            ("}", ""),
+            ("}", "}}"),
+            ("\"x\"", "7"),
+        ] {
+            let changed = TODAY.replacen(from, to, 1);
+            assert_ne!(changed, TODAY);
+            for event in [TODAY, &changed, &changed, TODAY] {
+                assert_eq!(reader.read(event.as_bytes()), Delta::read(event.as_bytes()), "{event}");
             }
         }
     }
@@ -343,6 +465,10 @@ mod tests {
             let json = format!("{{{}}}", fields.join(","));
             if let Some(delta) = Delta::read(json.as_bytes()) {
                 prop_assert_eq!(Some(delta), parsed(json.as_bytes()), "{}", json);
+            }
+            let mut reader = DeltaReader::default();
+            for event in [json.as_str(), TODAY, &json, &json] {
+                prop_assert_eq!(reader.read(event.as_bytes()), Delta::read(event.as_bytes()), "{}", event);
             }
         }
     }

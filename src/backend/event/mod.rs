@@ -9,6 +9,7 @@
 //!   collects the answering model from all of the backend's fields.
 
 pub mod answerer;
+mod blocks;
 pub mod delta;
 pub mod failure;
 mod response;

@@ -11,8 +11,9 @@
 
 use std::slice::SliceIndex;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
+use crate::backend::event::blocks::{BLOCK, Block, holds_control_characters, marks};
 use crate::json::Raw;
 
 /// A place in a JSON text.
@@ -27,7 +28,7 @@ pub(crate) struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     /// Begins at the start of `data`; `None` unless it is UTF-8 without control characters.
     pub(crate) fn of(data: &'a [u8]) -> Option<Self> {
-        let text = std::str::from_utf8(data).ok()?;
+        let text = simdutf8::basic::from_utf8(data).ok()?;
         (!holds_control_characters(data)).then_some(Self { data, text, position: 0 })
     }
 
@@ -74,8 +75,9 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads `expected`, if it is what follows.
-    pub(crate) fn take(&mut self, expected: &str) -> bool {
-        let follows = self.data.get(self.position..).is_some_and(|rest| rest.starts_with(expected.as_bytes()));
+    pub(crate) fn take(&mut self, expected: impl AsRef<[u8]>) -> bool {
+        let expected = expected.as_ref();
+        let follows = self.data.get(self.position..).is_some_and(|rest| rest.starts_with(expected));
         self.position += if follows { expected.len() } else { 0 };
         follows
     }
@@ -128,9 +130,9 @@ impl<'a> Scanner<'a> {
     /// Reads a key without escapes and the colon after it, up to the value.
     pub(crate) fn key(&mut self) -> Option<&'a [u8]> {
         self.expect(b'"')?;
-        let rest = self.data.get(self.position..)?;
-        let key = rest.get(..memchr2(b'"', b'\\', rest)?)?;
-        self.position += key.len();
+        let begin = self.position;
+        self.next_mark()?;
+        let key = self.data.get(begin..self.position)?;
         self.expect(b'"')?;
         self.colon()?;
         Some(key)
@@ -241,30 +243,67 @@ impl<'a> Scanner<'a> {
 
     fn skip_string(&mut self) -> Option<()> {
         self.expect(b'"')?;
-        loop {
-            self.position += memchr2(b'"', b'\\', self.data.get(self.position..)?)? + 1;
-            if self.data.get(self.position - 1) == Some(&b'"') {
+        while let Some(block) = self.block() {
+            if self.skip_string_in(block)? {
                 return Some(());
             }
-            self.escape()?;
-            // Escapes come in runs.
-            while self.peek()? == b'\\' {
-                self.position += 1;
-                self.escape()?;
+        }
+        loop {
+            match self.next()? {
+                b'"' => return Some(()),
+                b'\\' => self.escape()?,
+                _ => {}
             }
         }
+    }
+
+    /// Skips what `block`, which is next, holds of a string, and of the last escape in it. Returns whether the string ends.
+    fn skip_string_in(&mut self, block: &Block) -> Option<bool> {
+        let begin = self.position;
+        let mut marks = marks(block);
+        while marks != 0 {
+            let place = marks.trailing_zeros() as usize;
+            self.position = begin + place + 1;
+            match (block.get(place)?, block.get(place + 1)) {
+                (b'"', _) => return Some(true),
+                (_, Some(kind)) if is_simple(*kind) => marks &= !(0b11 << place),
+                _ => return self.escape().map(|()| false),
+            }
+        }
+        // An escape is one of two bytes, so it ends with the block or before.
+        self.position = begin + BLOCK;
+        Some(false)
+    }
+
+    /// Goes to the next quote or backslash.
+    fn next_mark(&mut self) -> Option<()> {
+        while let Some(block) = self.block() {
+            let marks = marks(block);
+            if marks != 0 {
+                self.position += marks.trailing_zeros() as usize;
+                return Some(());
+            }
+            self.position += BLOCK;
+        }
+        let rest = self.data.get(self.position..)?;
+        self.position += rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        Some(())
+    }
+
+    fn block(&self) -> Option<&'a Block> {
+        self.data.get(self.position..)?.first_chunk()
     }
 
     /// Skips the rest of an escape after the backslash.
     fn escape(&mut self) -> Option<()> {
         match self.next()? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
+            kind if is_simple(kind) => Some(()),
             b'u' => (0..4).try_for_each(|_| self.next()?.is_ascii_hexdigit().then_some(())),
             _ => None,
         }
     }
 
-    fn literal(&mut self, literal: &str) -> Option<()> {
+    fn literal(&mut self, literal: &'static str) -> Option<()> {
         self.take(literal).then_some(())
     }
 
@@ -294,6 +333,11 @@ impl<'a> Scanner<'a> {
         }
         (self.position > begin).then_some(())
     }
+}
+
+/// Returns whether an escape of this kind is a single character after the backslash.
+const fn is_simple(kind: u8) -> bool {
+    matches!(kind, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')
 }
 
 /// Sets a field that has not been set before. A parser rejects a repeated field, so a repetition gives up.
@@ -327,29 +371,6 @@ impl Open {
         (self.0 > 1).then_some(self.0 & 1 == 1)
     }
 }
-
-/// Returns whether a byte is below 32, which is tested for eight bytes at a time.
-fn holds_control_characters(data: &[u8]) -> bool {
-    // A byte below 32 borrows from its own highest bit, which a byte of another alphabet may have set before.
-    let below = |word: &[u8; 8]| {
-        let word = u64::from_ne_bytes(*word);
-        word.wrapping_sub(SPACES) & !word
-    };
-    let (lines, rest) = data.as_chunks::<64>();
-    for line in lines {
-        // Written out, since the compiler leaves the loop a loop where code has to be small.
-        if let [a, b, c, d, e, f, g, h] = line.as_chunks().0
-            && (below(a) | below(b) | below(c) | below(d) | below(e) | below(f) | below(g) | below(h)) & HIGHEST_BITS
-                != 0
-        {
-            return true;
-        }
-    }
-    rest.iter().any(|byte| *byte < b' ')
-}
-
-const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
-const HIGHEST_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
 
 /// The most levels of nesting read here; more are left to the parser.
 const DEEPEST: u32 = 62;

@@ -37,7 +37,10 @@ impl<'a> Frame<'a> {
     }
 
     /// Reads the frame in `raw`, or `None` if it has no `data` line (a comment, a bare `event`).
-    fn parse(raw: &'a [u8]) -> Option<Self> {
+    fn parse(raw: &'a [u8], layout: Layout) -> Option<Self> {
+        if let Some(data) = layout.data(raw) {
+            return Some(Self { raw, data: data.into() });
+        }
         let mut data: Option<Cow<'a, [u8]>> = None;
         // The blank line has no contents.
         for line in lines(raw.strip_suffix(b"\n\n").unwrap_or(raw)) {
@@ -86,14 +89,14 @@ impl Framer {
             return;
         }
         let mut rest = bytes;
-        while let Some(length) = self.scan.frame_end(rest) {
+        while let Some((length, layout)) = self.scan.frame_end(rest) {
             let (head, tail) = rest.split_at(length);
             rest = tail;
             let go_on = if self.carry.is_empty() {
-                emit(head, &mut self.begun, &mut each)
+                emit(head, layout, &mut self.begun, &mut each)
             } else {
                 self.carry.extend_from_slice(head);
-                let go_on = emit(&self.carry, &mut self.begun, &mut each);
+                let go_on = emit(&self.carry, layout, &mut self.begun, &mut each);
                 self.carry.clear();
                 self.carry.shrink_to(RETAINED_CAPACITY);
                 go_on
@@ -119,14 +122,48 @@ impl Framer {
     /// complete event from a truncated one; truncated JSON does not parse.
     pub fn end(&mut self, mut each: impl FnMut(Frame<'_>) -> bool) {
         let carry = std::mem::take(&mut self.carry);
-        emit(&carry, &mut self.begun, &mut each);
+        emit(&carry, Layout::default(), &mut self.begun, &mut each);
     }
 }
 
-fn emit(raw: &[u8], begun: &mut bool, each: &mut impl FnMut(Frame<'_>) -> bool) -> bool {
-    let raw = if *begun { raw } else { raw.strip_prefix(BYTE_ORDER_MARK).unwrap_or(raw) };
-    *begun = true;
-    Frame::parse(raw).is_none_or(each)
+fn emit(raw: &[u8], layout: Layout, begun: &mut bool, each: &mut impl FnMut(Frame<'_>) -> bool) -> bool {
+    let is_first = !std::mem::replace(begun, true);
+    match raw.strip_prefix(BYTE_ORDER_MARK).filter(|_| is_first) {
+        Some(raw) => Frame::parse(raw, Layout::default()),
+        None => Frame::parse(raw, layout),
+    }
+    .is_none_or(each)
+}
+
+/// The lines of a frame, as far as the search for its end has found them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Layout {
+    /// The number of lines, the blank one left out.
+    lines: usize,
+    /// The beginning of the last of them.
+    last: usize,
+    /// The beginning of the line after that.
+    next: usize,
+    /// Whether a line ended in a carriage return.
+    has_returns: bool,
+}
+
+impl Layout {
+    /// Records the end of a line at `end`.
+    fn line(&mut self, end: usize) {
+        self.lines += 1;
+        (self.last, self.next) = (self.next, end);
+    }
+
+    /// Returns the data of a frame in the usual form, one line of another field and one of data; `None` for any other frame.
+    fn data<'a>(&self, raw: &'a [u8]) -> Option<&'a [u8]> {
+        if self.has_returns || !matches!(self.lines, 1 | 2) {
+            return None;
+        }
+        let (first, last) = raw.strip_suffix(b"\n\n")?.split_at_checked(self.last)?;
+        let data = data_value(last)?;
+        data_value(first.strip_suffix(b"\n").unwrap_or(first)).is_none().then_some(data)
+    }
 }
 
 /// The progress of the search for a blank line, over any number of reads.
@@ -138,17 +175,36 @@ struct Scan {
     after_carriage_return: bool,
     /// Whether the line that `after_carriage_return` ended was blank.
     after_blank_line: bool,
+    /// The bytes of the frame in earlier reads.
+    before: usize,
+    layout: Layout,
 }
 
 impl Default for Scan {
     fn default() -> Self {
-        Self { at_line_start: true, after_carriage_return: false, after_blank_line: false }
+        Self {
+            at_line_start: true,
+            after_carriage_return: false,
+            after_blank_line: false,
+            before: 0,
+            layout: Layout::default(),
+        }
     }
 }
 
 impl Scan {
-    /// Returns the number of bytes up to and including the first blank line; `None` if it has not arrived.
-    fn frame_end(&mut self, bytes: &[u8]) -> Option<usize> {
+    /// Returns the number of bytes up to and including the first blank line, and the lines of the frame that ends there;
+    /// `None` if it has not arrived.
+    fn frame_end(&mut self, bytes: &[u8]) -> Option<(usize, Layout)> {
+        let Some(end) = self.blank_line(bytes) else {
+            self.before += bytes.len();
+            return None;
+        };
+        self.before = 0;
+        Some((end, std::mem::take(&mut self.layout)))
+    }
+
+    fn blank_line(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut position = 0;
         while let Some(&next) = bytes.get(position) {
             if std::mem::take(&mut self.after_carriage_return) {
@@ -169,7 +225,9 @@ impl Scan {
             };
             position += offset + 1;
             self.at_line_start = true;
+            self.layout.line(self.before + position);
             if bytes.get(position - 1) == Some(&b'\r') {
+                self.layout.has_returns = true;
                 self.after_carriage_return = true;
                 self.after_blank_line = blank;
             }
@@ -247,6 +305,10 @@ mod tests {
         assert_eq!(data(b"data: a\rdata: b\r\rdata:  c\n\n"), ["a\nb", " c"]);
         assert_eq!(data(b": comment\n\nid: 1\n\nevent: x\n\ndata\n\n"), [""]);
         assert_eq!(data(b"\xEF\xBB\xBFdata: a\n\n\n\ndatax: b\n\n"), ["a"]);
+        assert_eq!(
+            data(b"data\ndata: a\n\ndata: b\nevent: x\n\nevent: x\ndata:c\n\nx\ndata\n\n"),
+            ["\na", "b", "c", ""]
+        );
     }
 
     #[test]

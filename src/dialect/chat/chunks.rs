@@ -105,7 +105,7 @@ impl Sink for Chunks {
 struct Writer {
     meta: AnswerMeta,
     id: String,
-    /// `data: {…,"choices":[{"index":0,"delta":{` of every chunk, built for the first one.
+    /// `data: {…,"choices":[{"index":0,"delta":{` of every chunk, built for the first one, with [`CONTENT`] after it.
     prefix: Vec<u8>,
     /// The bytes after the delta in every chunk but the last.
     suffix: &'static [u8],
@@ -137,14 +137,30 @@ impl Writer {
     }
 
     fn delta(&self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-        out.extend_from_slice(&self.prefix);
+        out.extend_from_slice(self.delta_prefix());
         write(out);
         out.extend_from_slice(self.suffix);
     }
 
+    /// Writes a chunk of content, most of an answer.
+    fn content(&mut self, text: Text<'_>, out: &mut Vec<u8>) {
+        self.open(out);
+        let text = text.escaped().as_bytes();
+        out.reserve(self.prefix.len() + text.len() + 1 + self.suffix.len());
+        out.extend_from_slice(&self.prefix);
+        out.extend_from_slice(text);
+        out.push(b'"');
+        out.extend_from_slice(self.suffix);
+    }
+
+    /// Returns `data: {…,"choices":[{"index":0,"delta":{`.
+    fn delta_prefix(&self) -> &[u8] {
+        self.prefix.strip_suffix(CONTENT).unwrap_or_default()
+    }
+
     /// Returns `data: {…,"choices":[`, up to the position of a choice.
     fn envelope(&self) -> &[u8] {
-        self.prefix.strip_suffix(CHOICE).unwrap_or_default()
+        self.delta_prefix().strip_suffix(CHOICE).unwrap_or_default()
     }
 
     fn build_prefix(&self) -> Vec<u8> {
@@ -158,6 +174,7 @@ impl Writer {
         let choices = object.key("choices");
         choices.push(b'[');
         choices.extend_from_slice(CHOICE);
+        choices.extend_from_slice(CONTENT);
         prefix.shrink_to_fit();
         prefix
     }
@@ -183,7 +200,7 @@ impl Writer {
 
     fn show(&mut self, shown: Shown<'_>, out: &mut Vec<u8>) {
         let (field, text) = match shown {
-            Shown::Content(text) => ("content", text),
+            Shown::Content(text) => return self.content(text, out),
             Shown::Refusal(text) => ("refusal", text),
             Shown::Reasoning(text) => (self.meta.reasoning.field(), text),
         };
@@ -252,7 +269,7 @@ impl Writer {
 
     fn finish(&mut self, reason: FinishReason, usage: Option<Usage>, out: &mut Vec<u8>) {
         self.open(out);
-        out.extend_from_slice(&self.prefix);
+        out.extend_from_slice(self.delta_prefix());
         out.extend_from_slice(br#"},"finish_reason":""#);
         out.extend_from_slice(reason.as_str().as_bytes());
         out.extend_from_slice(if self.meta.include_usage { b"\"}],\"usage\":null}\n\n" } else { b"\"}]}\n\n" });
@@ -293,4 +310,5 @@ fn push_number(out: &mut Vec<u8>, number: usize) {
 }
 
 const CHOICE: &[u8] = br#"{"index":0,"delta":{"#;
+const CONTENT: &[u8] = br#""content":""#;
 const DONE: &[u8] = b"data: [DONE]\n\n";

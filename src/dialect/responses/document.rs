@@ -3,7 +3,7 @@
 use crate::backend::answer::verdict::Inconsistency;
 use crate::backend::answer::{Answer, Machine, Step};
 use crate::backend::event::answerer::Answerer;
-use crate::backend::event::delta::Delta;
+use crate::backend::event::delta::{Delta, DeltaReader};
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::Frame;
 use crate::backend::event::{Event, Name, Usage};
@@ -14,6 +14,7 @@ use crate::fault::ApiError;
 /// Waits for the complete answer and writes it. An incomplete answer is an answer too: its `status` tells so.
 #[derive(Debug)]
 pub struct Collect {
+    deltas: DeltaReader,
     answerer: Answerer,
     output: Output,
     visible: bool,
@@ -22,7 +23,13 @@ pub struct Collect {
 
 impl Default for Collect {
     fn default() -> Self {
-        Self { answerer: Answerer::default(), output: Output::new(Audience::Document), visible: false, usage: None }
+        Self {
+            deltas: DeltaReader::default(),
+            answerer: Answerer::default(),
+            output: Output::new(Audience::Document),
+            visible: false,
+            usage: None,
+        }
     }
 }
 
@@ -88,7 +95,7 @@ impl Machine for Collect {
     }
 
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
-        if let Some(delta) = Delta::read(&frame.data) {
+        if let Some(delta) = self.deltas.read(&frame.data) {
             self.visible = true;
             self.output.delta(&delta, out);
             return Step::Continue;

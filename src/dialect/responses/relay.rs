@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use crate::backend::answer::verdict::Inconsistency;
 use crate::backend::answer::{Answer, Machine, Step};
 use crate::backend::event::answerer::{Answerer, is_model_header};
-use crate::backend::event::delta::Delta;
+use crate::backend::event::delta::{Delta, DeltaReader};
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::{Frame, on_one_line};
 use crate::backend::event::{Event, Name, ResponseView, Usage};
@@ -38,6 +38,7 @@ pub struct Relay {
     reader: Reader,
     /// Whether the client requested the model under another name than the one sent.
     is_renamed: bool,
+    deltas: DeltaReader,
     answerer: Answerer,
     output: Output,
     /// The backend's own report of the failure, until it can be forwarded after the error event.
@@ -59,6 +60,7 @@ impl Relay {
         Self {
             reader,
             is_renamed: false,
+            deltas: DeltaReader::default(),
             answerer: Answerer::default(),
             output: Output::new(Audience::Stream),
             report: Vec::new(),
@@ -191,7 +193,7 @@ impl Machine for Relay {
     }
 
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
-        if let Some(delta) = Delta::read(&frame.data) {
+        if let Some(delta) = self.deltas.read(&frame.data) {
             self.delta(&delta, frame, out);
             return Step::Continue;
         }
