@@ -124,7 +124,11 @@ impl Sent {
 
     fn hash(&mut self, bytes: &[u8]) {
         self.length += bytes.len();
-        self.digest = bytes.iter().fold(self.digest, |digest, byte| (digest ^ u64::from(*byte)).wrapping_mul(PRIME));
+        let step = |digest: u64, byte: &u8| (digest ^ u64::from(*byte)).wrapping_mul(PRIME);
+        // Written out, since the compiler leaves the loop a loop where code has to be small.
+        let (fours, rest) = bytes.as_chunks();
+        let digest = fours.iter().fold(self.digest, |digest, [a, b, c, d]| step(step(step(step(digest, a), b), c), d));
+        self.digest = rest.iter().fold(digest, step);
     }
 }
 

@@ -26,6 +26,12 @@ pub(super) fn marks(block: &Block) -> u64 {
     }
 }
 
+/// Returns the place of the first quote or backslash in the beginning of `text`, for keys and other short strings.
+pub(super) fn near_mark(text: &[u8]) -> Option<usize> {
+    let marks = marks_of(text.first_chunk()?);
+    (marks != 0).then_some(marks.trailing_zeros() as usize)
+}
+
 fn marks_of(lanes: &[u8; LANES]) -> u32 {
     let bytes = u8x16::new(*lanes);
     (bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'))).to_bitmask()
@@ -55,12 +61,13 @@ mod tests {
 
     #[test]
     fn every_quote_and_backslash_of_a_block_is_found() {
-        assert_eq!(marks(&[b'a'; BLOCK]), 0);
+        assert_eq!((marks(&[b'a'; BLOCK]), near_mark(b"\"")), (0, None));
         for place in 0..BLOCK {
             for (byte, is_found) in [(b'"', true), (b'\\', true), (b'!', false), (b'#', false), (0xA2, false)] {
                 let mut block = [0xFF; BLOCK];
                 block[place] = byte;
                 assert_eq!(marks(&block), u64::from(is_found) << place, "{byte} at {place}");
+                assert_eq!(near_mark(&block), (is_found && place < LANES).then_some(place), "{byte} at {place}");
             }
         }
     }

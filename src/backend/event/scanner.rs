@@ -13,7 +13,7 @@ use std::slice::SliceIndex;
 
 use memchr::memchr;
 
-use crate::backend::event::blocks::{BLOCK, Block, holds_control_characters, marks};
+use crate::backend::event::blocks::{BLOCK, Block, holds_control_characters, marks, near_mark};
 use crate::json::Raw;
 
 /// A place in a JSON text.
@@ -243,6 +243,11 @@ impl<'a> Scanner<'a> {
 
     fn skip_string(&mut self) -> Option<()> {
         self.expect(b'"')?;
+        let rest = self.data.get(self.position..)?;
+        if let Some(place) = near_mark(rest).filter(|place| rest.get(*place) == Some(&b'"')) {
+            self.position += place + 1;
+            return Some(());
+        }
         while let Some(block) = self.block() {
             if self.skip_string_in(block)? {
                 return Some(());
@@ -277,6 +282,10 @@ impl<'a> Scanner<'a> {
 
     /// Goes to the next quote or backslash.
     fn next_mark(&mut self) -> Option<()> {
+        if let Some(place) = near_mark(self.data.get(self.position..)?) {
+            self.position += place;
+            return Some(());
+        }
         while let Some(block) = self.block() {
             let marks = marks(block);
             if marks != 0 {
