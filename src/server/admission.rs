@@ -6,35 +6,54 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse as _, Response};
 use http::Method;
 
+use crate::fault::ApiError;
 use crate::server::App;
 use crate::server::guard::holder::Holder;
 use crate::server::observe::RequestLog;
 use crate::server::quota::Moment;
 use crate::server::routes::absent::wants_websocket;
 
-/// Admits a POST if a slot is free and its holder has something left; the request's log holds the slot.
-pub(super) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    if request.method() == Method::POST {
-        let log = RequestLog::of(&app, &request);
-        log.entered_api();
-        match app.capacity.slot() {
-            Ok(slot) => log.admitted(slot),
-            Err(error) => return error.into_response(),
-        }
-        let holder = Holder::of(&request);
-        if let Err(error) = app.quotas.enter(&holder, Moment::now()) {
-            return error.into_response();
-        }
-        holder.name().into_iter().for_each(|name| app.metrics.client_request(name));
-    } else if wants_websocket(request.headers())
-        && let Err(error) = app.quotas.check(&Holder::of(&request), Moment::now())
-    {
-        return error.into_response();
+/// Admits a request to the API: a POST if a slot is free and its holder has something left, and the log holds the slot; a
+/// WebSocket, whose turns are admitted one by one, if something is left.
+pub(super) fn admit(app: &Arc<App>, request: &Request) -> Result<(), Box<Response>> {
+    if !is_to_the_api(request) {
+        return Ok(());
     }
-    next.run(request).await
+    let admitted = if request.method() == Method::POST {
+        enter(app, request)
+    } else if wants_websocket(request.headers()) {
+        app.quotas.check(&Holder::of(request), Moment::now())
+    } else {
+        Ok(())
+    };
+    admitted.map_err(|error| Box::new(error.into_response()))
 }
+
+fn enter(app: &Arc<App>, request: &Request) -> Result<(), ApiError> {
+    let log = RequestLog::of(app, request);
+    log.entered_api();
+    log.admitted(app.capacity.slot()?);
+    let holder = Holder::of(request);
+    app.quotas.enter(&holder, Moment::now())?;
+    if let Some(name) = holder.name() {
+        app.metrics.client_request(name);
+    }
+    Ok(())
+}
+
+/// Returns whether the router has found a route of the API.
+fn is_to_the_api(request: &Request) -> bool {
+    let route = request.extensions().get().map(MatchedPath::as_str);
+    route.is_some_and(|route| route != "/" && !OTHERS.iter().any(|other| is_under(route, other)))
+}
+
+fn is_under(route: &str, other: &str) -> bool {
+    route.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The routes beside the API, with all below them.
+const OTHERS: [&str; 6] = ["/admin", "/api/hello", "/backend-api", "/health", "/metrics", "/page"];

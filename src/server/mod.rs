@@ -1,7 +1,7 @@
 //! The HTTP surface: one router for the daemon and for the edge.
 //!
 //! A request passes, outside in:
-//! 1. [`observe`]: its id, span, counts and log line; a panic becomes a 500.
+//! 1. [`observe`]: its id, span, counts and log line; a panic becomes a 500. This and the next two are one layer, [`front`].
 //! 2. [`guard`]: host and origin (403), preflight answers, keys (401), body type (415).
 //! 3. `admission`: a slot among the concurrent requests (503); [`capacity`] counts slots and bytes. What is left of the
 //!    limits of the holder's key (429); `quota` counts that.
@@ -20,6 +20,7 @@ pub mod body;
 pub mod capacity;
 pub mod cut_off;
 mod error;
+mod front;
 pub mod guard;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod listen;
@@ -43,6 +44,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
 use self::capacity::Capacity;
+use self::front::Front;
 use crate::catalogue::{Catalogue, CatalogueCache};
 use crate::credentials::TokenSupplier;
 use crate::dialect::chat::Chat;
@@ -179,26 +181,27 @@ impl App {
 /// Builds the router of `app`, for requests whose paths were [repaired](address::mend).
 #[cfg(target_arch = "wasm32")]
 pub fn router(app: Arc<App>) -> Router {
-    assemble(app, api())
+    assemble(app, api)
 }
 
 /// Builds the router of `app`, for requests whose paths were [repaired](address::mend). A WebSocket posts its turns to the same
 /// routes and layers.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn router(app: Arc<App>) -> Router {
-    let turns = socket::Turns(assemble(app.clone(), api()));
+    let turns = socket::Turns(assemble(app.clone(), api));
     let open = get(socket::open).layer(axum::Extension(turns));
-    assemble(app, api().route("/responses", open))
+    assemble(app, |base| api(base).route(&format!("{base}/responses"), open.clone()))
 }
 
-/// Assembles `api` with and without `/v1`, the other routes, and the layers around them.
-fn assemble(app: Arc<App>, api: Router<Arc<App>>) -> Router {
+/// Assembles `api` with and without `/v1`, the other routes, and the layer around them.
+fn assemble(app: Arc<App>, api: impl Fn(&str) -> Router<Arc<App>>) -> Router {
+    // The router shortens the paths below a nested one, which costs more than two routes.
+    let api = Router::new().merge(api("")).merge(api("/v1")).merge(rare()).nest("/v1", rare());
     let api = if app.settings.log_bodies { api.layer(from_fn(observe::transcript::record)) } else { api };
-    let api = api.layer(from_fn_with_state(app.clone(), admission::admit));
-    let router = Router::new()
-        .nest("/v1", api.clone())
-        .merge(api)
-        .merge(routes::messages::probes())
+    let front = Front::new(app.clone());
+    #[cfg(not(target_arch = "wasm32"))]
+    let api = api.merge(page::routes());
+    api.merge(routes::messages::probes())
         .route("/backend-api/wham/accounts/check", get(routes::account::check))
         .merge(routes::usage::below_backend_api())
         .route("/health", get(routes::health::show))
@@ -207,34 +210,29 @@ fn assemble(app: Arc<App>, api: Router<Arc<App>>) -> Router {
         .route("/admin/credentials/status", get(routes::admin::status))
         .fallback(routes::absent::unknown_route)
         .method_not_allowed_fallback(routes::absent::wrong_method)
-        .layer(from_fn_with_state(app.clone(), guard::check_entry));
-    #[cfg(not(target_arch = "wasm32"))]
-    let router = router.layer(from_fn_with_state(app.clone(), page::intercept)).merge(page::routes());
-    let router = match app.settings.guard.origins.cors() {
-        Some(cors) => router.layer(cors),
-        None => router,
-    };
-    router
-        .layer(from_fn_with_state(app.clone(), guard::check_source))
-        .layer(from_fn_with_state(app.clone(), observe::observe))
+        .layer(from_fn_with_state(front, front::pass))
         .with_state(app)
 }
 
-/// Returns the routes that exist with and without `/v1`.
-fn api() -> Router<Arc<App>> {
+/// Returns the routes of the API below `base`.
+fn api(base: &str) -> Router<Arc<App>> {
+    let below = |path: &str| format!("{base}{path}");
     Router::new()
-        .route("/chat/completions", post(routes::generate::create::<Chat>))
-        .route("/responses", post(routes::responses::create))
-        .route("/responses/compact", post(routes::responses::compact))
-        .route("/images/generations", post(routes::images::generate))
-        .route("/images/edits", post(routes::images::edit))
-        .route("/alpha/search", post(routes::search::search))
-        .route("/models", get(routes::models::list))
-        .route("/models/{*id}", get(routes::models::find))
-        .merge(routes::messages::routes())
-        .route("/usage", get(routes::holder::show))
-        .merge(routes::usage::routes())
-        .merge(routes::absent::routes())
+        .route(&below("/chat/completions"), post(routes::generate::create::<Chat>))
+        .route(&below("/responses"), post(routes::responses::create))
+        .route(&below("/responses/compact"), post(routes::responses::compact))
+        .route(&below("/images/generations"), post(routes::images::generate))
+        .route(&below("/images/edits"), post(routes::images::edit))
+        .route(&below("/alpha/search"), post(routes::search::search))
+        .route(&below("/models"), get(routes::models::list))
+        .route(&below("/models/{*id}"), get(routes::models::find))
+        .merge(routes::messages::routes(base))
+}
+
+/// Returns the routes of the API that are rare.
+fn rare() -> Router<Arc<App>> {
+    let own = Router::new().route("/usage", get(routes::holder::show));
+    own.merge(routes::usage::routes()).merge(routes::messages::absent_routes()).merge(routes::absent::routes())
 }
 
 #[cfg(test)]

@@ -14,8 +14,7 @@ pub mod origin;
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 #[cfg(not(target_arch = "wasm32"))]
 use http::HeaderMap;
@@ -52,25 +51,23 @@ pub struct Guard {
 }
 
 /// Refuses a request by its host and its origin.
-pub(super) async fn check_source(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    match app.settings.guard.source(&request) {
-        Ok(()) => next.run(request).await,
-        Err(error) => error.into_response(),
-    }
+pub(super) fn check_source(app: &App, request: &Request) -> Result<(), ApiError> {
+    app.settings.guard.source(request)
 }
 
-/// Refuses a request by its key and by the type of its body.
-pub(super) async fn check_entry(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    match app.settings.guard.entry(&request) {
+/// Refuses a request by its key and by the type of its body; notes on it who it comes from.
+pub(super) fn check_entry(app: &Arc<App>, request: &mut Request) -> Result<(), Box<Response>> {
+    match app.settings.guard.entry(request) {
         Ok(holder) => {
-            RequestLog::of(&app, &request).entered_as(&holder);
+            RequestLog::of(app, request).entered_as(&holder);
             request.extensions_mut().insert(holder);
-            next.run(request).await
+            Ok(())
         }
         Err(error) if error.kind == ErrorKind::InvalidApiKey => {
-            ([(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))], error).into_response()
+            let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))];
+            Err(Box::new((challenge, error).into_response()))
         }
-        Err(error) => error.into_response(),
+        Err(error) => Err(Box::new(error.into_response())),
     }
 }
 

@@ -24,12 +24,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tracing::{Instrument as _, Span, field};
 
@@ -207,6 +206,15 @@ impl RequestLog {
         self.record().fault = Some(FaultRecord::new(error));
     }
 
+    /// Records the status of `response`, and adds the request's id and names to its head.
+    fn answered_with(&self, response: &mut Response) {
+        self.0.app.metrics.answered(&self.0.route, response.status());
+        let mut record = self.record();
+        record.status = Some(response.status());
+        record.names.write(response.headers_mut());
+        response.headers_mut().insert(REQUEST_ID, self.id().clone());
+    }
+
     fn record(&self) -> MutexGuard<'_, RequestRecord> {
         self.0.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -278,14 +286,18 @@ impl RequestLog {
     }
 }
 
-/// Observes every request.
-pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let log = RequestLog::begin(&app, &request);
+/// Observes a request, which `run` answers.
+pub(super) async fn observe<F: Future<Output = Response>>(
+    app: &Arc<App>,
+    mut request: Request,
+    run: impl FnOnce(Request) -> F,
+) -> Response {
+    let log = RequestLog::begin(app, &request);
     let shape = FaultShape::of(&request);
     app.metrics.begin();
     let ending = Ending { log: log.clone(), outcome: CLIENT_LEFT };
     request.extensions_mut().insert(log.clone());
-    let answer = AssertUnwindSafe(app.cut_off.bound(next.run(request)).instrument(log.span().clone()));
+    let answer = AssertUnwindSafe(app.cut_off.bound(run(request)).instrument(log.span().clone()));
     let mut response = match answer.catch_unwind().await {
         Ok(answer) => answer.unwrap_or_else(ApiError::into_response),
         Err(panic) => panicked(&log, &*panic),
@@ -294,10 +306,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
         log.failed(error);
     }
     response = shape.apply(response, log.id());
-    log.record().status = Some(response.status());
-    app.metrics.answered(&log.0.route, response.status());
-    log.record().names.write(response.headers_mut());
-    response.headers_mut().insert("x-request-id", log.id().clone());
+    log.answered_with(&mut response);
     response.map(|inner| Body::new(Observed { inner, ending }))
 }
 
@@ -389,6 +398,7 @@ fn is_watching(route: &str) -> bool {
 pub const ANSWERED: &str = "answered";
 /// The message of a request's last log line whose client left before the end of its answer.
 pub const CLIENT_LEFT: &str = "client left";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Stands for the paths that are no route.
 const UNKNOWN_PATH: &str = "other";
 

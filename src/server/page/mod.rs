@@ -16,8 +16,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::{MatchedPath, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use base64::Engine as _;
@@ -38,13 +37,19 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .method_not_allowed_fallback(absent::wrong_method)
 }
 
-/// Answers `GET /` to those who want HTML, and passes everything else on.
-pub(super) async fn intercept(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let is_for_people = request.method() == Method::GET && request.uri().path() == "/" && wants_html(request.headers());
-    if is_for_people { show(&app, request.headers()).await } else { next.run(request).await }
+/// Returns whether a request wants the page: `GET /` of those who want HTML.
+pub(super) fn is_for_people(request: &Request) -> bool {
+    request.method() == Method::GET && request.uri().path() == "/" && wants_html(request.headers())
 }
 
-async fn show(app: &Arc<App>, headers: &HeaderMap) -> Response {
+/// Returns whether a request goes to one of [`routes`].
+pub(super) fn is_beside(request: &Request) -> bool {
+    let route = request.extensions().get().map(MatchedPath::as_str);
+    route.is_some_and(|route| [EVENTS, document::SIGN_IN].contains(&route))
+}
+
+/// Answers with the page, or with the form for a key.
+pub(super) async fn show(app: &Arc<App>, headers: &HeaderMap) -> Response {
     if !admits(app, headers) {
         return ask_for_key(None);
     }

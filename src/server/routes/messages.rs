@@ -19,12 +19,17 @@ use crate::server::routes::incoming::Incoming;
 use crate::server::routes::models::json;
 use crate::server::routes::{absent, generate};
 
-/// The routes, which stand with and without `/v1`.
-pub(in crate::server) fn routes() -> Router<Arc<App>> {
+/// The routes below `base`.
+pub(in crate::server) fn routes(base: &str) -> Router<Arc<App>> {
+    Router::new()
+        .route(&format!("{base}/messages"), post(generate::create::<Messages>))
+        .route(&format!("{base}/messages/count_tokens"), post(count_tokens))
+}
+
+/// The routes of Anthropic's API that have no counterpart.
+pub(in crate::server) fn absent_routes() -> Router<Arc<App>> {
     let absent = any(nothing_of_the_kind);
     Router::new()
-        .route("/messages", post(generate::create::<Messages>))
-        .route("/messages/count_tokens", post(count_tokens))
         .route("/messages/batches", absent.clone())
         .route("/messages/batches/{*rest}", absent.clone())
         .route("/complete", absent.clone())

@@ -92,7 +92,7 @@ impl Server {
             let answer = events();
             async { ([("content-type", "text/event-stream")], answer.await.into_body()) }
         };
-        let routes = api()
+        let routes = Router::new()
             .route("/echo", post(echo))
             .route("/keep", post(keep))
             .route(
@@ -110,7 +110,10 @@ impl Server {
         let listeners = listen::bind("127.0.0.1", 0, false).await.expect("a listener");
         let address = listeners[0].local_addr().expect("bound");
         let (stop, stopped) = oneshot::channel();
-        let router: Router = assemble(app.clone(), routes);
+        let router: Router = assemble(app.clone(), |base| match base {
+            "" => api(base).merge(routes.clone()),
+            base => api(base).nest(base, routes.clone()),
+        });
         let shutdown = async {
             let _ = stopped.await;
         };
