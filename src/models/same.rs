@@ -9,6 +9,10 @@
 /// * `gpt-reserve` is an allowance: a luna answers for it (openai/codex#45132).
 /// * Any other difference is another model: `-mini`, `-codex` and `-max` are no snapshots.
 pub fn same_model(sent: &str, answered: &str) -> bool {
+    // The usual case needs no second look.
+    if sent == answered {
+        return true;
+    }
     let (sent, answered) = (sent.trim().to_ascii_lowercase(), answered.trim().to_ascii_lowercase());
     let ((sent, asked_date), (answered, date)) = (without_date(&sent), without_date(&answered));
     let is_one_date = match (asked_date, date) {

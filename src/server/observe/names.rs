@@ -35,13 +35,16 @@ impl Names {
 
     /// Records the model sent. Returns whether it replaces another.
     pub(in crate::server) fn sent(&mut self, model: &str) -> bool {
+        if self.model_sent.as_deref() == Some(model) {
+            return false;
+        }
         self.model_sent.replace(cut(model)).is_some_and(|before| before != model)
     }
 
     /// Records the answering model. Returns whether it is another than the one sent, for the first time.
     pub(in crate::server) fn answered(&mut self, answered: &Answerer) -> bool {
-        self.model_answered = answered.model().map(cut).or(self.model_answered.take());
-        self.tier_answered = answered.tier().map(cut).or(self.tier_answered.take());
+        update(&mut self.model_answered, answered.model());
+        update(&mut self.tier_answered, answered.tier());
         answered.substitute().is_some() && !std::mem::replace(&mut self.is_substituted, true)
     }
 
@@ -95,9 +98,16 @@ impl Names {
     }
 }
 
+/// Sets a name, unless it is unknown or the same.
+fn update(known: &mut Option<String>, told: Option<&str>) {
+    if let Some(told) = told.filter(|told| known.as_deref() != Some(told)) {
+        *known = Some(cut(told));
+    }
+}
+
 /// Truncates a name for the log.
 fn cut(name: &str) -> String {
-    name.chars().take(LONGEST_NAME).collect()
+    if name.len() <= LONGEST_NAME { name.to_owned() } else { name.chars().take(LONGEST_NAME).collect() }
 }
 
 /// Returns whether `text` may be the name of a tier. Anything else that a client puts there is not recorded.
@@ -107,6 +117,9 @@ fn is_word(text: &str) -> bool {
 
 /// Converts `text` to a header value; other characters become question marks.
 fn header_text(text: &str) -> Option<HeaderValue> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return HeaderValue::try_from(text).ok().filter(|_| !text.is_empty());
+    }
     let printable = |character: char| if matches!(character, ' '..='~') { character } else { '?' };
     let text: String = text.chars().map(printable).collect();
     Some(text.trim()).filter(|text| !text.is_empty()).and_then(|text| HeaderValue::try_from(text).ok())
