@@ -210,7 +210,7 @@ struct Events {
     exchange: Exchange,
     phase: Phase,
     keepalive: Keepalive,
-    /// Empty between polls; small pieces are assembled here, so that each costs one allocation of its exact size.
+    /// The next bytes, empty between polls; small pieces are assembled here, so that each costs one allocation of its exact size.
     scratch: Vec<u8>,
 }
 
@@ -232,41 +232,38 @@ impl Events {
             return Poll::Ready(self.cut_off());
         }
         loop {
-            let mut out = std::mem::take(&mut self.scratch);
-            match std::mem::replace(&mut self.phase, Phase::Ended) {
-                Phase::Opening(mut opening, mut machine) => match opening.as_mut().poll(context) {
+            match &mut self.phase {
+                Phase::Opening(opening, machine) => match opening.as_mut().poll(context) {
                     Poll::Ready(Ok(opened)) => {
                         self.exchange.opened(opened.model);
                         self.phase = Phase::Beginning(opened.first, opened.rest);
                     }
                     Poll::Ready(Err(error)) => {
                         self.exchange.log.failed(&error);
-                        machine.fail(&error, &mut out);
+                        machine.fail(&error, &mut self.scratch);
+                        self.phase = Phase::Ended;
                     }
-                    Poll::Pending => {
-                        self.phase = Phase::Opening(opening, machine);
-                        return self.keepalive.poll(context).map(Some);
-                    }
+                    Poll::Pending => return self.keepalive.poll(context).map(Some),
                 },
-                Phase::Beginning(first, rest) => {
-                    out = first;
-                    self.phase = Phase::Reading(rest);
-                }
-                Phase::Reading(mut rest) => match rest.poll(context, &mut out) {
-                    Poll::Ready(progress) => self.advance(rest, progress, &mut out),
-                    Poll::Pending => {
-                        self.phase = Phase::Reading(rest);
-                        self.scratch = out;
-                        return self.keepalive.poll(context).map(Some);
-                    }
+                Phase::Beginning(..) => self.begin(),
+                Phase::Reading(rest) => match rest.poll(context, &mut self.scratch) {
+                    Poll::Ready(progress) => self.advance(progress),
+                    Poll::Pending => return self.keepalive.poll(context).map(Some),
                 },
                 Phase::Ended => return Poll::Ready(None),
             }
-            if !out.is_empty() {
+            if !self.scratch.is_empty() {
                 self.keepalive.sent();
-                return Poll::Ready(Some(self.hand_out(out)));
+                return Poll::Ready(Some(self.hand_out()));
             }
-            self.scratch = out;
+        }
+    }
+
+    /// Takes the first bytes.
+    fn begin(&mut self) {
+        if let Phase::Beginning(first, rest) = std::mem::replace(&mut self.phase, Phase::Ended) {
+            self.scratch = first;
+            self.phase = Phase::Reading(rest);
         }
     }
 
@@ -287,26 +284,30 @@ impl Events {
         Some(out.into())
     }
 
-    fn hand_out(&mut self, mut out: Vec<u8>) -> Bytes {
-        if out.capacity() > LARGEST_SCRATCH {
-            return out.into();
+    fn hand_out(&mut self) -> Bytes {
+        if self.scratch.capacity() > LARGEST_SCRATCH {
+            return std::mem::take(&mut self.scratch).into();
         }
-        let bytes = Bytes::copy_from_slice(&out);
-        out.clear();
-        self.scratch = out;
+        let bytes = Bytes::copy_from_slice(&self.scratch);
+        self.scratch.clear();
         bytes
     }
 
-    fn advance(&mut self, mut rest: Rest, progress: Progress, out: &mut Vec<u8>) {
+    /// Takes the result of a read. The state of a stream that goes on stays where it is: it is large.
+    fn advance(&mut self, progress: Progress) {
+        if matches!(progress, Progress::Continue) {
+            return;
+        }
+        let Phase::Reading(mut rest) = std::mem::replace(&mut self.phase, Phase::Ended) else { return };
         match progress {
-            Progress::Continue => self.phase = Phase::Reading(rest),
+            Progress::Continue => {}
             Progress::Complete => self.exchange.settle(&mut rest),
             Progress::Failed { failed, reported } => {
                 self.exchange.note_answered(rest.machine().answerer());
                 let error = self.exchange.explain(failed.error);
                 self.exchange.log.failed(&error);
                 if !reported {
-                    rest.fail(&error, out);
+                    rest.fail(&error, &mut self.scratch);
                 }
             }
         }
