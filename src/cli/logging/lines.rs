@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::io;
 
-use serde_json::{Map, Value};
+use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 use tracing::span::{Attributes, Id, Record};
@@ -65,35 +65,52 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLines {
         let mut around = LogFields::default();
         for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
             if let Some(fields) = span.extensions().get::<LogFields>() {
-                around.0.extend(fields.0.clone());
+                around.extend(fields);
             }
         }
         let level = *event.metadata().level();
         let line = match self.form {
-            LineForm::Json => json(level, event.metadata().target(), own, around),
+            LineForm::Json => json(level, event.metadata().target(), &own, around),
             LineForm::Text { paint, offset } => text(level, paint, &clock(offset), &own, &around),
         };
         self.queue.push(line.as_bytes());
     }
 }
 
-fn json(level: Level, target: &str, mut own: LogFields, around: LogFields) -> String {
-    let message = own.0.shift_remove(MESSAGE).unwrap_or_default();
+fn json(level: Level, target: &str, own: &LogFields, mut fields: LogFields) -> String {
     let time = now().format(&Rfc3339).unwrap_or_default();
-    let mut line = Map::new();
-    line.insert("timestamp".to_owned(), time.into());
-    line.insert("level".to_owned(), level.as_str().into());
-    line.insert(MESSAGE.to_owned(), message);
-    line.insert("target".to_owned(), target.into());
-    for (name, value) in around.0.into_iter().chain(own.0) {
-        // A field by one of the four names above would hide it.
-        let name = if HEAD.contains(&name.as_str()) { format!("field_{name}") } else { name };
-        line.insert(name, value);
+    let mut line = b"{".to_vec();
+    write_field(&mut line, "timestamp", &time);
+    write_field(&mut line, "level", level.as_str());
+    write_field(&mut line, MESSAGE, own.find(MESSAGE));
+    write_field(&mut line, "target", target);
+    for (name, value) in own.iter().filter(|(name, _)| *name != MESSAGE) {
+        fields.set(name, value.clone());
     }
+    for (name, value) in fields.iter() {
+        // A field by one of the four names above would hide it.
+        if HEAD.contains(&name) {
+            write_field(&mut line, &format!("field_{name}"), value);
+        } else {
+            write_field(&mut line, name, value);
+        }
+    }
+    line.extend_from_slice(b"}\n");
     let mut text = Vec::new();
     // JSON leaves the control characters above U+007F as they are, and those that turn text around. Memory takes every write.
-    let _ = io::Write::write_fmt(&mut Escaped(&mut text), format_args!("{}\n", Value::from(line)));
+    let _ = io::Write::write_all(&mut Escaped(&mut text), &line);
     String::from_utf8(text).unwrap_or_default()
+}
+
+/// Appends a field of a JSON object.
+fn write_field(line: &mut Vec<u8>, name: &str, value: impl Serialize) {
+    if line.len() > 1 {
+        line.push(b',');
+    }
+    // Writing names, texts and numbers to memory cannot fail.
+    let _ = serde_json::to_writer(&mut *line, name);
+    line.push(b':');
+    let _ = serde_json::to_writer(&mut *line, &value);
 }
 
 fn text(level: Level, paint: Paint, clock: &str, own: &LogFields, around: &LogFields) -> String {

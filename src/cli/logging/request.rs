@@ -104,8 +104,10 @@ mod tests {
     use super::*;
 
     fn line(message: &str, fields: Value) -> Option<String> {
-        let Value::Object(fields) = fields else { panic!("an object") };
-        summary(Paint::Plain, message, &LogFields(fields))
+        let Value::Object(given) = fields else { panic!("an object") };
+        let mut fields = LogFields::default();
+        given.into_iter().for_each(|(name, value)| fields.set(name.leak(), value));
+        summary(Paint::Plain, message, &fields)
     }
 
     #[test]
