@@ -10,11 +10,11 @@ FROM --platform=$BUILDPLATFORM rust:${RUST_VERSION}-slim-${DEBIAN_RELEASE} AS bu
 ARG TARGETARCH=amd64
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 WORKDIR /src
-# The compiler of C code (TLS, SQLite) for both architectures; its version is the release's of Debian.
+# The compiler of C code (TLS, SQLite, the allocator) for both architectures; its version is the release's of Debian.
 # hadolint ignore=DL3008
 RUN apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends gcc-aarch64-linux-gnu gcc-x86-64-linux-gnu \
-      libc6-dev-amd64-cross libc6-dev-arm64-cross \
+      libc6-dev-amd64-cross libc6-dev-arm64-cross make \
  && rm -rf /var/lib/apt/lists/*
 COPY . .
 RUN case "$TARGETARCH" in \
@@ -26,7 +26,7 @@ RUN case "$TARGETARCH" in \
  && rustup target add "$triple" \
  && name="${triple//-/_}" \
  && export "CC_$name=$gcc" "CARGO_TARGET_${name^^}_LINKER=$gcc" \
- && cargo build --locked --release --no-default-features --bin codex-proxy --target "$triple" \
+ && cargo build --locked --release --no-default-features --features jemalloc --bin codex-proxy --target "$triple" \
  && install -D "target/$triple/release/codex-proxy" /image/usr/local/bin/codex-proxy \
  && install -D -m 644 -t /image/usr/share/doc/codex-proxy LICENSE-APACHE LICENSE-MIT \
  && install -d -m 700 /image/data

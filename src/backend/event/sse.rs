@@ -77,6 +77,8 @@ impl<'a> Frame<'a> {
 pub struct Framer {
     /// The beginning of an incomplete frame.
     carry: Vec<u8>,
+    /// The length of the latest frame that spanned reads: the next one is often as long.
+    latest: usize,
     scan: Scan,
     begun: bool,
     is_overfull: bool,
@@ -96,6 +98,7 @@ impl Framer {
                 emit(head, layout, &mut self.begun, &mut each)
             } else {
                 self.carry.extend_from_slice(head);
+                self.latest = self.carry.len();
                 let go_on = emit(&self.carry, layout, &mut self.begun, &mut each);
                 self.carry.clear();
                 self.carry.shrink_to(RETAINED_CAPACITY);
@@ -109,7 +112,23 @@ impl Framer {
             self.is_overfull = true;
             self.carry = Vec::new();
         } else {
+            self.make_room(rest.len());
             self.carry.extend_from_slice(rest);
+        }
+    }
+
+    /// Makes room for `more` bytes of an incomplete frame.
+    ///
+    /// A long frame gets all the room that a frame may take: what is not used of it takes no memory, and whenever a buffer
+    /// grows, its old bytes and their copy do. On the edge memory is not taken page by page.
+    fn make_room(&mut self, more: usize) {
+        let needed = self.carry.len() + more;
+        if self.carry.is_empty() {
+            self.carry.reserve(self.latest.clamp(more, LONG_FRAME.max(more)));
+        }
+        if cfg!(not(target_arch = "wasm32")) && needed > self.carry.capacity() && needed > LONG_FRAME {
+            // A system that promises no memory which it may not have lets the buffer grow as usual.
+            let _ = self.carry.try_reserve_exact(LARGEST_FRAME - self.carry.len());
         }
     }
 
@@ -266,6 +285,9 @@ fn data_value(line: &[u8]) -> Option<&[u8]> {
 /// The maximum bytes of one frame that spans reads. The largest events contain a generated image, of about 10 MB.
 pub const LARGEST_FRAME: usize = 64 << 20;
 
+/// The bytes from which a frame gets the room of the largest: frames with an image, and hardly any others.
+const LONG_FRAME: usize = 1 << 20;
+
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// The buffer's capacity kept after a long event, whose memory is not needed for the rest of the stream.
@@ -342,7 +364,7 @@ mod tests {
         framer.feed(b"data: 1\n\ndata: ", |_| true);
         for _ in 0..=LARGEST_FRAME >> 20 {
             framer.feed(&piece, |_| true);
-            assert!(framer.carry.len() <= LARGEST_FRAME);
+            assert!(framer.carry.len() <= LARGEST_FRAME && framer.carry.capacity() <= LARGEST_FRAME);
         }
         assert!(framer.is_overfull() && framer.carry.capacity() == 0);
         framer.feed(b"\n\ndata: 2\n\n", |frame| {
