@@ -1,5 +1,7 @@
 //! What is answered without asking the backend: who may call, and what every route says.
 
+#![allow(clippy::expect_used, reason = "a test may panic")]
+
 #[path = "../common/mod.rs"]
 mod common;
 mod guards;
