@@ -116,6 +116,10 @@ soak *args:
 bench *args:
     cargo bench --locked --bench measure -- {{ args }}
 
+# Measure processor time an event and memory over the number of open streams, and draw docs/streams.svg
+streams *args: build
+    python3 scripts/streams.py {{ args }}
+
 # Count what repeats exactly (size, memory, instructions, allocations, system calls); too much of one is an error
 gates *args: build
     python3 scripts/gates.py {{ args }}
