@@ -59,6 +59,11 @@ def linters():
     run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", ROOT / "compose.yaml")
 
 
+def manual(folder):
+    """Writes the manual pages into `folder`."""
+    run("cargo", "run", "--locked", "--quiet", "--example", "manual", "--", folder, cwd=ROOT)
+
+
 def release(program, folder):
     """Makes a release of `program` in `folder`, for this machine."""
     machine = {"arm64": "aarch64"}.get(os.uname().machine, os.uname().machine)
@@ -67,7 +72,7 @@ def release(program, folder):
     inside = folder / stem
     (inside / "completions").mkdir(parents=True)
     shutil.copy2(program, inside / "codex-proxy")
-    run(program, "manual", inside / "man")
+    manual(inside / "man")
     for shell, name in {"bash": "codex-proxy", "zsh": "_codex-proxy", "fish": "codex-proxy.fish"}.items():
         script = run(program, "completions", shell, stdout=subprocess.PIPE).stdout
         (inside / "completions" / name).write_bytes(script)
@@ -142,11 +147,13 @@ def formula():
             run("ruby", "-c", path, stdout=subprocess.DEVNULL)
 
 
-def pages(program):
+def pages():
     if not has("groff"):
         return
     with tempfile.TemporaryDirectory() as folder:
-        run(program, "manual", folder)
+        manual(folder)
+        names = {page.name for page in pathlib.Path(folder).iterdir()}
+        require({"codex-proxy.1", "codex-proxy-login.1", "codex-proxy-service.1"} <= names, f"pages: {sorted(names)}")
         for page in sorted(pathlib.Path(folder).iterdir()):
             # An unknown request or a font that is not there; a line that does not break well is none.
             done = run("groff", "-man", "-Tutf8", "-wmac", "-wfont", "-z", page, capture_output=True)
@@ -159,7 +166,7 @@ def main(program):
     units(program)
     other_systems()
     formula()
-    pages(program)
+    pages()
     print("packages: everything passed")
 
 

@@ -25,12 +25,13 @@ def digest(content):
 
 
 def made(binary):
-    """The completion scripts and manual pages, as the binary itself writes them."""
+    """The completion scripts, as the binary itself writes them, and the manual pages."""
     files = {}
     for shell, name in COMPLETIONS.items():
         files[f"completions/{name}"] = subprocess.run([binary, "completions", shell], check=True, stdout=subprocess.PIPE).stdout
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([binary, "manual", folder], check=True)
+        command = ["cargo", "run", "--locked", "--quiet", "--example", "manual", "--", folder]
+        subprocess.run(command, check=True, cwd=project.ROOT)
         for page in pathlib.Path(folder).iterdir():
             files[f"man/{page.name}"] = page.read_bytes()
     return files

@@ -17,7 +17,6 @@ mod keys;
 mod logging;
 pub mod login;
 pub mod logout;
-mod manual;
 mod models;
 mod notify;
 mod serve;
@@ -75,9 +74,6 @@ fn run(given: Given) -> Result<(), CliError> {
         clap_complete::generate(completions.shell, &mut help::definition(false), "codex-proxy", &mut script);
         return Ok(terminal::Escaped(io::stdout()).write_all(&script)?);
     }
-    if let Command::Manual(arguments) = &command {
-        return Ok(manual::write(&arguments.directory)?);
-    }
     if let Command::Config(ConfigArguments { action: ConfigAction::Schema }) = &command {
         return show_config::schema(&mut terminal::Escaped(io::stdout()));
     }
@@ -131,9 +127,7 @@ fn run_with(
             Command::Config(ConfigArguments { action: ConfigAction::Show(format) }) => {
                 show_config::show(&config, merged, format, &mut output)
             }
-            Command::Config(ConfigArguments { action: ConfigAction::Schema })
-            | Command::Completions(_)
-            | Command::Manual(_) => Ok(()),
+            Command::Config(ConfigArguments { action: ConfigAction::Schema }) | Command::Completions(_) => Ok(()),
         }
     });
     runtime.shutdown_timeout(Duration::from_millis(100));

@@ -73,17 +73,6 @@ pub enum Command {
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS)]
     Completions(Completions),
-    /// Write the manual pages into a directory
-    #[command(hide = true)]
-    Manual(ManualArguments),
-}
-
-/// The options of `manual`.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct ManualArguments {
-    /// The directory
-    #[arg(value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
-    pub directory: PathBuf,
 }
 
 /// What to do with the configuration.

@@ -69,7 +69,7 @@ fn headings_of(command: &str) -> &'static [&'static str] {
     use heading::{BACKEND, GLOBAL, LEDGER, LOG, LOGIN, MODELS, SERVER};
     match command {
         "usage" => &[GLOBAL, LOG],
-        "completions" | "keys" | "service" | "manual" => &[GLOBAL],
+        "completions" | "keys" | "service" => &[GLOBAL],
         "health" => &[GLOBAL, SERVER],
         "login" | "logout" | "status" => &[GLOBAL, LOGIN, BACKEND, LOG],
         "models" => &[GLOBAL, LOGIN, MODELS, BACKEND, LOG],
