@@ -50,6 +50,7 @@ VENDORED = {
 # Crates whose package has no licence file, though its manifest names MIT: name and whom to name as the authors, which is
 # what the README and the licence of their repository say. The MIT licence's words are those of LICENSE-MIT.
 WITHOUT_TEXT = {
+    "maud": "Chris Wong and the contributors of maud",
     "objc2": "Mads Marquart and the contributors of objc2, and Steven Sheldon",
     "objc2-app-kit": "Mads Marquart and the contributors of objc2",
     "objc2-core-foundation": "Mads Marquart and the contributors of objc2",
