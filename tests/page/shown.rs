@@ -74,6 +74,8 @@ async fn what_is_open_stays_open_when_its_part_changes() {
     world.client.ask(false).await;
     let tab = world.page().await;
     tab.until("document.getElementById('live').textContent === 'Kept current.'").await;
+    // The ledger writes a row some moments after its answer.
+    tab.until("document.querySelector('#tokens details') !== null").await;
     tab.eval("document.querySelector('#tokens details').open = true").await;
     world.client.ask(false).await;
     tab.until("document.querySelectorAll('#recent tbody tr').length === 2").await;
