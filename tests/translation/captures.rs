@@ -114,6 +114,14 @@ fn every_captured_request_becomes_one_the_backend_accepts() {
     println!("{checked} captured requests are accepted");
 }
 
+/// A block or tool without its mark for the cache, which clients move along.
+fn without_mark(mut part: Value) -> Value {
+    if let Some(part) = part.as_object_mut() {
+        part.remove("cache_control");
+    }
+    part
+}
+
 /// A message without what Claude Code changes of it between two turns: where its cache ends, and whether one text is a
 /// string or a block.
 fn without_marks(mut message: Value) -> Value {
@@ -126,7 +134,7 @@ fn without_marks(mut message: Value) -> Value {
     message
 }
 
-/// Requests of one client whose messages continue one another are turns of one conversation.
+/// Requests of one client whose messages continue one another, under the same instructions, are turns of one conversation.
 #[test]
 fn turns_of_a_captured_conversation_keep_its_cache_key() {
     let captures = [captures(), captured_messages()].concat();
@@ -135,12 +143,23 @@ fn turns_of_a_captured_conversation_keep_its_cache_key() {
         let items = body.get("messages").or_else(|| body.get("input")).and_then(Value::as_array).cloned();
         items.unwrap_or_default().into_iter().map(without_marks).collect::<Vec<Value>>()
     };
+    let instructions = |capture: &Capture| {
+        let body: Value = serde_json::from_slice(&capture.body).unwrap();
+        let is_bill =
+            |block: &Value| block["text"].as_str().is_some_and(|text| text.starts_with("x-anthropic-billing"));
+        let parts = |key: &str| match &body[key] {
+            Value::Array(parts) => parts.iter().filter(|part| !is_bill(part)).cloned().map(without_mark).collect(),
+            one => vec![one.clone()],
+        };
+        ["system", "instructions", "tools"].map(parts)
+    };
     let mut turns = 0;
     for pair in captures.windows(2) {
         let (earlier, later) = (history(&pair[0]), history(&pair[1]));
         let continues = pair[0].client == pair[1].client
             && pair[0].path == pair[1].path
             && !earlier.is_empty()
+            && instructions(&pair[0]) == instructions(&pair[1])
             && later.len() > earlier.len()
             && later[..earlier.len()] == earlier[..];
         if !continues {
