@@ -13,6 +13,7 @@ with `CI` set that is a failure. `--binary PATH` looks at another binary.
 
 import argparse
 import concurrent.futures
+import dataclasses
 import json
 import os
 import pathlib
@@ -35,6 +36,7 @@ LIMITS = {
     "memory after a request, MB": 12.0,
     "memory after 300 streams, MB": 28.0,
     "instructions a text delta, in a burst": 3650,
+    "the same in Messages": 3600,
     "instructions a request": 396000,
     "instructions an echoed byte": 2.35,
     "allocations a text delta, in a burst": 0.3,
@@ -116,6 +118,22 @@ def events_after(count, echo):
     ]
 
 
+@dataclasses.dataclass(frozen=True)
+class Dialect:
+    """An API of the proxy: a streamed request, and what its answer has for each delta and at its end."""
+
+    path: str
+    body: str
+    delta: bytes
+    end: bytes
+
+
+CHAT = Dialect("/v1/chat/completions", '{"messages":[{"role":"user","content":"%s"}],"stream":true}',
+               b'"content":" the quick"', b"data: [DONE]")
+MESSAGES = Dialect("/v1/messages", '{"max_tokens":9,"messages":[{"role":"user","content":"%s"}],"stream":true}',
+                   b'"text":" the quick"', b"event: message_stop")
+
+
 class Backend:
     """Answers `plan:COUNT:PER_WRITE:MILLISECONDS:ECHO` in a prompt with so many deltas, so many a write, so far apart.
 
@@ -191,18 +209,17 @@ class Daemon:
             connection.sendall(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
             return _read_to_end(connection)
 
-    def stream(self, count, per_write, pause, echo=0, requests=1):
+    def stream(self, count, per_write, pause, echo=0, requests=1, dialect=CHAT):
         """So many answers of so many deltas, over one connection; every delta must arrive."""
-        body = '{"messages":[{"role":"user","content":"plan:%d:%d:%d:%d"}],"stream":true}' % (
-            count, per_write, pause, echo)
+        body = dialect.body % f"plan:{count}:{per_write}:{pause}:{echo}"
         with socket.create_connection(("127.0.0.1", self.port)) as connection:
             for _ in range(requests):
                 connection.sendall(
-                    b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
-                    b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body.encode()))
+                    b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+                    % (dialect.path.encode(), len(body), body.encode()))
                 answer = _read_answer(connection)
-                arrived = answer.count(b'"content":" the quick"')
-                if arrived != count or b"data: [DONE]" not in answer:
+                arrived = answer.count(dialect.delta)
+                if arrived != count or dialect.end not in answer:
                     raise SystemExit(f"{arrived} of {count} deltas arrived: {answer[:300]}")
 
     def crowd(self, streams):
@@ -257,6 +274,7 @@ def measure(binary, backend):
         callgrind = Counter(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"], r"Collected : (\d+)")
         memcheck = Counter(["valgrind", "--leak-check=no", "--undef-value-errors=no"], r"usage: ([\d,]+) allocs")
         yield "instructions a text delta, in a burst", callgrind.each(binary, backend, (2000, 12000), 50, 0)
+        yield "the same in Messages", callgrind.each(binary, backend, (2000, 12000), 50, 0, MESSAGES)
         yield "instructions a request", callgrind.each_request(binary, backend, 0)
         yield "instructions an echoed byte", callgrind.each_echoed_byte(binary, backend)
         yield "allocations a text delta, in a burst", memcheck.each(binary, backend, (2000, 12000), 50, 0)
@@ -281,9 +299,9 @@ class Counter:
         self.command = command
         self.pattern = pattern
 
-    def each(self, binary, backend, counts, per_write, pause):
+    def each(self, binary, backend, counts, per_write, pause, dialect=CHAT):
         """What one delta more costs."""
-        few, many = (self._total(binary, backend, count, per_write, pause) for count in counts)
+        few, many = (self._total(binary, backend, count, per_write, pause, dialect=dialect) for count in counts)
         return (many - few) / (counts[1] - counts[0])
 
     def each_request(self, binary, backend, echo):
@@ -297,11 +315,11 @@ class Counter:
         repeated = 3 * (len(events_before(ECHO)[0]) - len(events_before(0)[0]))
         return (echoing - silent) / repeated
 
-    def _total(self, binary, backend, count, per_write, pause, echo=0, requests=1):
+    def _total(self, binary, backend, count, per_write, pause, echo=0, requests=1, dialect=CHAT):
         with tempfile.TemporaryDirectory(prefix="gates-") as scratch:
             report = os.path.join(scratch, "report")
             daemon = Daemon(binary, backend, self._wrapper(report))
-            daemon.stream(count, per_write, pause, echo, requests)
+            daemon.stream(count, per_write, pause, echo, requests, dialect)
             daemon.stop()
             return self._read(pathlib.Path(report).read_text())
 

@@ -22,6 +22,7 @@ pub struct Events {
     has_begun: bool,
     /// The number of the next block.
     next: usize,
+    beginning: DeltaBeginning,
     request_id: String,
 }
 
@@ -33,14 +34,15 @@ impl Events {
             face: Face::new(occasion, shape.stop),
             has_begun: false,
             next: 0,
+            beginning: DeltaBeginning::default(),
             request_id: occasion.request_id.clone(),
         }
     }
 
     /// Runs `work` with the blocks and their writer.
     fn with(&mut self, out: &mut Vec<u8>, work: impl FnOnce(&mut Blocks, &mut Writer<'_>)) {
-        let Self { face, blocks, has_begun, next, .. } = self;
-        work(blocks, &mut Writer { face, has_begun, next, out });
+        let Self { face, blocks, has_begun, next, beginning, .. } = self;
+        work(blocks, &mut Writer { face, has_begun, next, beginning, out });
     }
 }
 
@@ -49,7 +51,31 @@ struct Writer<'w> {
     face: &'w Face,
     has_begun: &'w mut bool,
     next: &'w mut usize,
+    beginning: &'w mut DeltaBeginning,
     out: &'w mut Vec<u8>,
+}
+
+/// The beginning of the events for a block's pieces, the same for all of them: written anew for each, it would be most of what a
+/// piece costs.
+#[derive(Debug, Default)]
+struct DeltaBeginning {
+    index: u64,
+    kind: &'static str,
+    text: String,
+}
+
+impl DeltaBeginning {
+    /// Returns the event of a piece of type `kind` in the block `index`, up to the text in its field `key`.
+    fn up_to_text(&mut self, index: u64, kind: &'static str, key: &str) -> &str {
+        if (self.index, self.kind) != (index, kind) {
+            let text = format!(
+                "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":{index},\
+                 \"delta\":{{\"type\":\"{kind}\",\"{key}\":\""
+            );
+            *self = Self { index, kind, text };
+        }
+        &self.text
+    }
 }
 
 impl Writer<'_> {
@@ -103,8 +129,7 @@ impl Target for Writer<'_> {
                 return;
             }
         };
-        let number = index.to_string();
-        for piece in [DELTA_BEGIN, &number, r#","delta":{"type":""#, kind, r#"",""#, key, r#"":""#, text, "\"}}\n\n"] {
+        for piece in [self.beginning.up_to_text(index, kind, key), text, "\"}}\n\n"] {
             self.out.extend_from_slice(piece.as_bytes());
         }
     }
@@ -233,5 +258,3 @@ fn event(name: &str, out: &mut Vec<u8>, write: impl FnOnce(&mut ObjectWriter<'_>
     object.end();
     out.extend_from_slice(b"\n\n");
 }
-
-const DELTA_BEGIN: &str = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":";
