@@ -142,15 +142,7 @@ mod tests {
 
     fn key(name: &str) -> NamedKey {
         let digest = KeyDigest::of(generate().expect("random").expose().as_bytes());
-        NamedKey {
-            name: KeyName::parse(name).expect("a name"),
-            digest,
-            models: Vec::new(),
-            max_effort: None,
-            tokens_per_day: None,
-            requests_per_minute: None,
-            expires_at: None,
-        }
+        NamedKey::unlimited(KeyName::parse(name).expect("a name"), digest)
     }
 
     #[test]

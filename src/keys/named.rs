@@ -40,6 +40,19 @@ impl NamedKey {
     /// The most requests of a minute that a key can be limited to. The time of each is kept for a minute.
     pub const MOST_REQUESTS: u32 = 10_000;
 
+    /// Creates a key without limits and without an end.
+    pub const fn unlimited(name: KeyName, digest: KeyDigest) -> Self {
+        Self {
+            name,
+            digest,
+            models: Vec::new(),
+            max_effort: None,
+            tokens_per_day: None,
+            requests_per_minute: None,
+            expires_at: None,
+        }
+    }
+
     /// Checks the limits. The error is a clause that names the field.
     pub fn check(&self) -> Result<(), String> {
         if let Some(model) = self.models.iter().find(|model| model.trim().is_empty() || model.len() > LONGEST_MODEL) {

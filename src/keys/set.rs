@@ -95,15 +95,7 @@ mod tests {
     use crate::models::effort::Effort;
 
     fn key(name: &str) -> NamedKey {
-        NamedKey {
-            name: KeyName::parse(name).expect("a name"),
-            digest: KeyDigest::of(name.as_bytes()),
-            models: Vec::new(),
-            max_effort: None,
-            tokens_per_day: None,
-            requests_per_minute: None,
-            expires_at: None,
-        }
+        NamedKey::unlimited(KeyName::parse(name).expect("a name"), KeyDigest::of(name.as_bytes()))
     }
 
     #[test]

@@ -175,9 +175,9 @@ impl Room {
         Err(busy(format!("the bodies of the requests in flight use all of their {most} MiB")))
     }
 
+    /// Gives `bytes` back, or all that is held if that is less.
     fn release(&self, bytes: usize) {
-        self.held.fetch_sub(bytes, Ordering::Relaxed);
-        self.capacity.0.bodies.give_back(bytes);
+        self.now_holds(self.held.load(Ordering::Relaxed).saturating_sub(bytes));
     }
 
     /// Sets the held bytes to `bytes`, without a limit.
@@ -235,6 +235,8 @@ mod tests {
         one.release(1000);
         one.hold_answer(40).expect("room");
         assert_eq!(capacity.held(), 100);
+        one.release(101);
+        assert_eq!(capacity.held(), 0, "no more than was held");
         one.now_holds(7);
         assert_eq!(capacity.held(), 7);
         drop(one);

@@ -198,15 +198,8 @@ mod tests {
     use crate::keys::named::KeyName;
 
     fn key(tokens_per_day: Option<u64>, requests_per_minute: Option<u32>) -> Holder {
-        Holder::Named(std::sync::Arc::new(NamedKey {
-            name: KeyName::parse("a").unwrap(),
-            digest: KeyDigest::of(b"a"),
-            models: Vec::new(),
-            max_effort: None,
-            tokens_per_day,
-            requests_per_minute,
-            expires_at: None,
-        }))
+        let key = NamedKey::unlimited(KeyName::parse("a").unwrap(), KeyDigest::of(b"a"));
+        Holder::Named(std::sync::Arc::new(NamedKey { tokens_per_day, requests_per_minute, ..key }))
     }
 
     /// The beginning of a day, and what comes some milliseconds later.

@@ -28,15 +28,7 @@ use crate::harness::{Proxy, Setup, user};
 
 /// A key that is its own name.
 fn key(name: &str) -> NamedKey {
-    NamedKey {
-        name: KeyName::parse(name).unwrap(),
-        digest: KeyDigest::of(name.as_bytes()),
-        models: Vec::new(),
-        max_effort: None,
-        tokens_per_day: None,
-        requests_per_minute: None,
-        expires_at: None,
-    }
+    NamedKey::unlimited(KeyName::parse(name).unwrap(), KeyDigest::of(name.as_bytes()))
 }
 
 fn guarded(named: KeyBook) -> ServerSettings {
