@@ -1,7 +1,7 @@
 //! Every error a client can see: one table, one JSON shape.
 //!
-//! * [`ErrorKind::row`] is the table: kind → status, OpenAI `type`, default `code`, log level, whether a retry helps.
-//! * [`ApiError`] is one occurrence of a kind: its message and, if known, the parameter at fault, the backend's own
+//! * [`FaultKind::row`] is the table: kind → status, OpenAI `type`, default `code`, log level, whether a retry helps.
+//! * [`Fault`] is one occurrence of a kind: its message and, if known, the parameter at fault, the backend's own
 //!   code, and the time to wait.
 //! * The body is always `{"error":{"message","type","param","code"}}`, as an HTTP answer or as one event of a stream
 //!   that had begun; an exhausted usage window adds the backend's values about it.
@@ -18,11 +18,11 @@ macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident,)*) => {
         /// The party at fault for an error, and how it is reported.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum ErrorKind {
+        pub enum FaultKind {
             $($(#[$doc])* $kind,)*
         }
 
-        impl ErrorKind {
+        impl FaultKind {
             /// Every kind, in the order of the table.
             pub const ALL: &[Self] = &[$(Self::$kind),*];
         }
@@ -137,7 +137,7 @@ pub struct Row {
     pub again: Again,
 }
 
-impl ErrorKind {
+impl FaultKind {
     /// Returns whether the contents of the request's body are at fault, as judged by this program or by the backend.
     pub const fn is_about_the_body(self) -> bool {
         matches!(self, Self::InvalidRequest | Self::UnsupportedParameter | Self::ContextLengthExceeded | Self::Refused)
@@ -262,9 +262,9 @@ impl Details {
 /// One error as a client sees it.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
-pub struct ApiError {
+pub struct Fault {
     /// The row of the table.
-    pub kind: ErrorKind,
+    pub kind: FaultKind,
     /// A sentence for a person: the cause and the remedy.
     pub message: String,
     /// The request field at fault, as a path like `messages[2].content`.
@@ -279,21 +279,21 @@ pub struct ApiError {
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-impl ApiError {
+impl Fault {
     /// Creates an error of `kind` with `message`.
-    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { kind, message, param: None, code: None, retry_after: None, details: None, headers: Vec::new() }
     }
 
     /// Creates the error of a request field with the wrong shape or value.
     pub fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::InvalidRequest, message).with_param(param)
+        Self::new(FaultKind::InvalidRequest, message).with_param(param)
     }
 
     /// Creates the error of a request field without a counterpart at the backend.
     pub fn unsupported(param: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::UnsupportedParameter, message).with_param(param)
+        Self::new(FaultKind::UnsupportedParameter, message).with_param(param)
     }
 
     /// Names the request field at fault.
@@ -383,7 +383,7 @@ mod tests {
 
     #[test]
     fn every_kind_stands_once_in_the_list_and_is_an_error_status() {
-        for (index, kind) in ErrorKind::ALL.iter().enumerate() {
+        for (index, kind) in FaultKind::ALL.iter().enumerate() {
             assert_eq!(*kind as usize, index);
             assert!(kind.row().status.as_u16() >= 400, "{kind:?}");
         }
@@ -391,7 +391,7 @@ mod tests {
 
     #[test]
     fn body_has_exactly_the_four_fields() {
-        let error = ApiError::invalid("messages[2].role", "unknown role").with_code("x");
+        let error = Fault::invalid("messages[2].role", "unknown role").with_code("x");
         assert_eq!(
             error.to_json(),
             r#"{"error":{"message":"unknown role","type":"invalid_request_error","param":"messages[2].role","code":"x"}}"#
@@ -400,7 +400,7 @@ mod tests {
 
     #[test]
     fn absent_fields_are_null() {
-        let error = ApiError::new(ErrorKind::InvalidRequest, "no");
+        let error = Fault::new(FaultKind::InvalidRequest, "no");
         assert_eq!(
             error.to_json(),
             r#"{"error":{"message":"no","type":"invalid_request_error","param":null,"code":null}}"#
@@ -409,7 +409,7 @@ mod tests {
 
     #[test]
     fn a_spent_window_is_told_in_the_backends_own_values() {
-        let mut error = ApiError::new(ErrorKind::UsageLimitReached, "m");
+        let mut error = Fault::new(FaultKind::UsageLimitReached, "m");
         error.details = Some(Box::new(Details {
             plan_type: Some("plus".to_owned()),
             resets_at: Some(1_795_666_259.into()),
@@ -425,8 +425,8 @@ mod tests {
     /// A status caused by the client or the account is final; a failure of the backend or of this proxy may pass.
     #[test]
     fn what_may_be_asked_again_is_exactly_this() {
-        use ErrorKind as Kind;
-        let sensible = ErrorKind::ALL.iter().copied().filter(|kind| kind.row().again == Again::Sensible);
+        use FaultKind as Kind;
+        let sensible = FaultKind::ALL.iter().copied().filter(|kind| kind.row().again == Again::Sensible);
         let expected = [
             Kind::RequestTimeout,
             Kind::RateLimited,
@@ -442,7 +442,7 @@ mod tests {
         ];
         assert_eq!(sensible.collect::<Vec<_>>(), expected);
         let limited =
-            |seconds| ApiError::new(Kind::RateLimited, "m").with_retry_after(Duration::from_secs(seconds)).again();
+            |seconds| Fault::new(Kind::RateLimited, "m").with_retry_after(Duration::from_secs(seconds)).again();
         assert_eq!((limited(60), limited(61)), (Again::Sensible, Again::Useless));
     }
 }

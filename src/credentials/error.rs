@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::credentials::document::{Malformed, Unusable};
 use crate::credentials::place::Place;
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::oauth::claims::ACCOUNT_CLAIM;
 use crate::oauth::{Ended, IssuerError};
 use crate::platform::TransportErrorKind;
@@ -125,23 +125,23 @@ impl CredentialError {
         }
     }
 
-    fn kind(&self) -> ErrorKind {
+    fn kind(&self) -> FaultKind {
         match self {
             Self::Missing { .. }
             | Self::NotALogin { .. }
             | Self::Broken { .. }
             | Self::NoAccount { .. }
-            | Self::Unreadable { .. } => ErrorKind::NoCredentials,
-            Self::NotRenewable { .. } | Self::Ended { .. } | Self::AccountChanged { .. } => ErrorKind::UpstreamAuth,
-            Self::ReadOnly { .. } => ErrorKind::Conflict,
-            Self::Unwritable { .. } | Self::Locked { .. } => ErrorKind::Internal,
-            Self::Stopping { .. } => ErrorKind::ShuttingDown,
+            | Self::Unreadable { .. } => FaultKind::NoCredentials,
+            Self::NotRenewable { .. } | Self::Ended { .. } | Self::AccountChanged { .. } => FaultKind::UpstreamAuth,
+            Self::ReadOnly { .. } => FaultKind::Conflict,
+            Self::Unwritable { .. } | Self::Locked { .. } => FaultKind::Internal,
+            Self::Stopping { .. } => FaultKind::ShuttingDown,
             Self::RefreshFailed { error, .. } => issuer_kind(error),
         }
     }
 }
 
-impl From<CredentialError> for ApiError {
+impl From<CredentialError> for Fault {
     fn from(error: CredentialError) -> Self {
         let api_error = Self::new(error.kind(), error.to_string());
         if let CredentialError::RefreshFailed { retry_after, .. } = error {
@@ -151,20 +151,20 @@ impl From<CredentialError> for ApiError {
     }
 }
 
-fn issuer_kind(error: &IssuerError) -> ErrorKind {
+fn issuer_kind(error: &IssuerError) -> FaultKind {
     match error {
-        IssuerError::Ended(_) => ErrorKind::UpstreamAuth,
-        IssuerError::Refused { .. } => ErrorKind::UpstreamServerError,
-        IssuerError::Blocked { .. } => ErrorKind::UpstreamBlocked,
+        IssuerError::Ended(_) => FaultKind::UpstreamAuth,
+        IssuerError::Refused { .. } => FaultKind::UpstreamServerError,
+        IssuerError::Blocked { .. } => FaultKind::UpstreamBlocked,
         IssuerError::Transport(error) => match error.kind {
-            TransportErrorKind::Interrupted => ErrorKind::UpstreamInterrupted,
-            TransportErrorKind::Request => ErrorKind::Internal,
+            TransportErrorKind::Interrupted => FaultKind::UpstreamInterrupted,
+            TransportErrorKind::Request => FaultKind::Internal,
             TransportErrorKind::Dns | TransportErrorKind::Connect | TransportErrorKind::Tls => {
-                ErrorKind::UpstreamUnreachable
+                FaultKind::UpstreamUnreachable
             }
         },
-        IssuerError::Timeout(_) => ErrorKind::UpstreamTimeout,
-        IssuerError::Invalid(_) => ErrorKind::UpstreamInvalid,
+        IssuerError::Timeout(_) => FaultKind::UpstreamTimeout,
+        IssuerError::Invalid(_) => FaultKind::UpstreamInvalid,
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_missing_login_is_401_and_names_the_command() {
-        let error = ApiError::from(CredentialError::Missing { place: place(StoreName::Xdg) });
+        let error = Fault::from(CredentialError::Missing { place: place(StoreName::Xdg) });
         assert_eq!(error.status(), 401);
         assert_eq!(error.code(), Some("no_credentials"));
         assert!(error.message.contains("`codex-proxy login`"), "{}", error.message);
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn an_ended_login_is_upstream_auth_and_names_the_command() {
         for ended in [Ended::Expired, Ended::Reused, Ended::Invalidated] {
-            let error = ApiError::from(CredentialError::Ended { place: place(StoreName::Xdg), ended });
+            let error = Fault::from(CredentialError::Ended { place: place(StoreName::Xdg), ended });
             assert_eq!((error.status().as_u16(), error.code()), (401, Some("upstream_auth")));
             assert!(error.message.contains("`codex-proxy login`"), "{}", error.message);
         }
@@ -207,7 +207,7 @@ mod tests {
             error: IssuerError::Timeout(Duration::from_secs(30)),
             retry_after: Duration::from_secs(4),
         };
-        let error = ApiError::from(error);
+        let error = Fault::from(error);
         assert_eq!((error.status().as_u16(), error.retry_after), (504, Some(Duration::from_secs(4))));
     }
 
@@ -240,7 +240,7 @@ mod tests {
         ] {
             let reason = error.to_string();
             let error = CredentialError::RefreshFailed { error, retry_after: Duration::from_secs(3) };
-            let error = ApiError::from(error);
+            let error = Fault::from(error);
             assert_eq!((error.status().as_u16(), error.code()), (status, Some(code)), "{reason}");
             assert!(error.message.contains(&reason), "{}", error.message);
             assert_eq!(error.retry_after, Some(Duration::from_secs(3)), "{reason}");
@@ -260,7 +260,7 @@ mod tests {
             (CredentialError::Stopping { place: place() }, 503, "about to end"),
             (CredentialError::AccountChanged { place: place() }, 401, "another account"),
         ] {
-            let error = ApiError::from(error);
+            let error = Fault::from(error);
             assert_eq!(error.status().as_u16(), status, "{}", error.message);
             assert!(
                 error.message.contains("/somewhere/auth.json") && error.message.contains(part),
@@ -268,7 +268,7 @@ mod tests {
                 error.message
             );
         }
-        let error = ApiError::from(CredentialError::ReadOnly { place: Place { store: StoreName::Env, ..place() } });
+        let error = Fault::from(CredentialError::ReadOnly { place: Place { store: StoreName::Env, ..place() } });
         assert_eq!(error.status().as_u16(), 409);
         assert!(error.message.contains("env"), "{}", error.message);
     }

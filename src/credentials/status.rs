@@ -11,7 +11,7 @@ use crate::credentials::Login;
 use crate::credentials::document::AuthDocument;
 use crate::credentials::error::CredentialError;
 use crate::credentials::place::Place;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json;
 use crate::oauth::TokenSet;
 use crate::oauth::claims::{ACCOUNT_CLAIM, Claims};
@@ -29,11 +29,11 @@ pub struct AdminCredentials {
 
 impl AdminCredentials {
     /// Reads `{accessToken, refreshToken, expiresAt (ms), userID?, accountID?}`.
-    pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
+    pub fn parse(body: &[u8]) -> Result<Self, Fault> {
         let value: Value = serde_json::from_slice(json::without_mark(body))
-            .map_err(|error| ApiError::invalid("body", malformed(&error)))?;
+            .map_err(|error| Fault::invalid("body", malformed(&error)))?;
         let Value::Object(fields) = value else {
-            return Err(ApiError::invalid("body", "the body must be a JSON object"));
+            return Err(Fault::invalid("body", "the body must be a JSON object"));
         };
         let mut problems = Problems::default();
         let access_token = problems.required_text(&fields, "accessToken");
@@ -179,12 +179,12 @@ impl Problems {
         Some(milliseconds)
     }
 
-    fn into_result(self) -> Result<(), ApiError> {
+    fn into_result(self) -> Result<(), Fault> {
         let Some((first, _)) = self.0.first() else {
             return Ok(());
         };
         let list: Vec<String> = self.0.iter().map(|(field, problem)| format!("{field} {problem}")).collect();
-        Err(ApiError::invalid(*first, list.join("; ")))
+        Err(Fault::invalid(*first, list.join("; ")))
     }
 }
 

@@ -19,7 +19,7 @@ use http::HeaderMap;
 use crate::backend::answer::sink::Sink;
 use crate::conversation::Conversation;
 use crate::conversation::ignored::Ignored;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::Path;
 use crate::models::EffortOrder;
 use chat::options::ReasoningFormat;
@@ -40,7 +40,7 @@ pub trait Dialect: 'static {
     const EFFORT_ORDER: EffortOrder = EffortOrder::FieldFirst;
 
     /// Reads a request with its headers. The error names the field at fault.
-    fn parse<'a>(body: &'a [u8], headers: &HeaderMap) -> Result<Ask<'a, Self::Shape>, ApiError>;
+    fn parse<'a>(body: &'a [u8], headers: &HeaderMap) -> Result<Ask<'a, Self::Shape>, Fault>;
 
     /// Returns whether the client asks for an empty answer, for which the backend is not called.
     fn wants_nothing(_shape: &Self::Shape) -> bool {
@@ -114,12 +114,12 @@ pub struct Occasion {
 }
 
 /// Refuses a stop sequence that is too long to be looked for; every byte of it costs several of memory.
-fn check_stop(sequence: &str, path: &Path<'_>) -> Result<(), ApiError> {
+fn check_stop(sequence: &str, path: &Path<'_>) -> Result<(), Fault> {
     if sequence.len() <= LONGEST_STOP {
         return Ok(());
     }
     let message = format!("'{path}' has {} bytes; a stop sequence has at most {LONGEST_STOP}", sequence.len());
-    Err(ApiError::invalid(path.to_string(), message))
+    Err(Fault::invalid(path.to_string(), message))
 }
 
 const LONGEST_STOP: usize = 16 << 10;

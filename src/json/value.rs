@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::json::{Path, Text, depth};
 
 /// One level of a JSON object: its keys in order, each with its raw value.
@@ -77,7 +77,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Reads a request body as an object, nested at most [`DEEPEST`] levels deep.
-pub fn body(bytes: &[u8]) -> Result<Object<'_>, ApiError> {
+pub fn body(bytes: &[u8]) -> Result<Object<'_>, Fault> {
     let bytes = without_mark(bytes);
     let object = serde_json::from_slice(bytes).map_err(|error| {
         let message = match error.classify() {
@@ -85,13 +85,13 @@ pub fn body(bytes: &[u8]) -> Result<Object<'_>, ApiError> {
             _ if bytes.is_empty() => "the request body is empty; it must be a JSON object".to_owned(),
             _ => format!("the request body is not valid JSON: {error}"),
         };
-        ApiError::new(ErrorKind::InvalidRequest, message)
+        Fault::new(FaultKind::InvalidRequest, message)
     })?;
     if depth::is_within(bytes, DEEPEST) {
         return Ok(object);
     }
     let message = format!("the request body is nested more than {DEEPEST} levels deep");
-    Err(ApiError::new(ErrorKind::InvalidRequest, message))
+    Err(Fault::new(FaultKind::InvalidRequest, message))
 }
 
 /// Returns `bytes` without the byte order mark that some Windows tools put before UTF-8.
@@ -100,40 +100,40 @@ pub fn without_mark(bytes: &[u8]) -> &[u8] {
 }
 
 /// Returns the required value under `name` of `object`, which has the given `path`.
-pub fn required<'a>(object: &Object<'a>, name: &str, path: &Path<'_>) -> Result<&'a RawValue, ApiError> {
+pub fn required<'a>(object: &Object<'a>, name: &str, path: &Path<'_>) -> Result<&'a RawValue, Fault> {
     object.find(name).ok_or_else(|| {
         let path = path.key(name);
-        ApiError::invalid(path.to_string(), format!("'{path}' is missing"))
+        Fault::invalid(path.to_string(), format!("'{path}' is missing"))
     })
 }
 
 /// Reads the object in `raw`.
-pub fn object<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<Object<'a>, ApiError> {
+pub fn object<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<Object<'a>, Fault> {
     serde_json::from_str(raw.get()).map_err(|_| mismatch(raw, path, "an object"))
 }
 
 /// Reads the elements of the array in `raw`.
-pub fn array<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<Vec<&'a RawValue>, ApiError> {
+pub fn array<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<Vec<&'a RawValue>, Fault> {
     serde_json::from_str(raw.get()).map_err(|_| mismatch(raw, path, "an array"))
 }
 
 /// Reads the string in `raw`, not decoded.
-pub fn text<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
+pub fn text<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<Text<'a>, Fault> {
     Text::of(raw).ok_or_else(|| mismatch(raw, path, "a string"))
 }
 
 /// Reads the string in `raw`, decoded.
-pub fn string<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<Cow<'a, str>, ApiError> {
+pub fn string<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<Cow<'a, str>, Fault> {
     text(raw, path).map(Text::decode)
 }
 
 /// Reads the boolean in `raw`.
-pub fn boolean(raw: &RawValue, path: &Path<'_>) -> Result<bool, ApiError> {
+pub fn boolean(raw: &RawValue, path: &Path<'_>) -> Result<bool, Fault> {
     serde_json::from_str(raw.get()).map_err(|_| mismatch(raw, path, "a boolean"))
 }
 
 /// Reads the non-negative whole number in `raw`.
-pub fn unsigned(raw: &RawValue, path: &Path<'_>) -> Result<u64, ApiError> {
+pub fn unsigned(raw: &RawValue, path: &Path<'_>) -> Result<u64, Fault> {
     serde_json::from_str(raw.get()).map_err(|_| mismatch(raw, path, "a non-negative whole number"))
 }
 
@@ -153,8 +153,8 @@ fn is_null(raw: &RawValue) -> bool {
     raw.get() == "null"
 }
 
-fn mismatch(raw: &RawValue, path: &Path<'_>, expected: &str) -> ApiError {
-    ApiError::invalid(path.to_string(), format!("'{path}' must be {expected}, but is {}", kind(raw)))
+fn mismatch(raw: &RawValue, path: &Path<'_>, expected: &str) -> Fault {
+    Fault::invalid(path.to_string(), format!("'{path}' must be {expected}, but is {}", kind(raw)))
 }
 
 /// The largest number of entries that are walked rather than hashed.

@@ -10,7 +10,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse as _, Response};
 use http::Method;
 
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::server::App;
 use crate::server::guard::holder::Holder;
 use crate::server::observe::RequestLog;
@@ -33,7 +33,7 @@ pub(super) fn admit(app: &Arc<App>, request: &Request) -> Result<(), Box<Respons
     admitted.map_err(|error| Box::new(error.into_response()))
 }
 
-fn enter(app: &Arc<App>, request: &Request) -> Result<(), ApiError> {
+fn enter(app: &Arc<App>, request: &Request) -> Result<(), Fault> {
     let log = RequestLog::of(app, request);
     log.entered_api();
     log.admitted(app.capacity.slot()?);

@@ -21,7 +21,7 @@ use http::{HeaderMap, header};
 use http_body::{Body as _, Frame};
 
 use self::unpack::{UnpackError, Unpacked};
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::platform::{Instant, Timer, apart};
 use crate::server::capacity::Slot;
 use crate::server::progress::{FLOOR, MINUTE, Progress};
@@ -36,7 +36,7 @@ pub(super) async fn read(
     limit: usize,
     silence: Duration,
     slot: Option<&Slot>,
-) -> Result<Bytes, ApiError> {
+) -> Result<Bytes, Fault> {
     let (head, mut body) = request.into_parts();
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large(limit));
@@ -62,12 +62,12 @@ pub(super) async fn read(
     apart(move || encoding.undo(whole, limit, slot.as_ref())).await
 }
 
-async fn next_frame(body: &mut Body, patience: &mut Patience<'_>) -> Result<Option<Frame<Bytes>>, ApiError> {
+async fn next_frame(body: &mut Body, patience: &mut Patience<'_>) -> Result<Option<Frame<Bytes>>, Fault> {
     poll_fn(|context| match Pin::new(&mut *body).poll_frame(context) {
         Poll::Ready(Some(Ok(frame))) => Poll::Ready(Ok(Some(frame))),
         Poll::Ready(Some(Err(error))) => {
             let message = format!("the request body broke off: {error}");
-            Poll::Ready(Err(ApiError::new(ErrorKind::InvalidRequest, message)))
+            Poll::Ready(Err(Fault::new(FaultKind::InvalidRequest, message)))
         }
         Poll::Ready(None) => Poll::Ready(Ok(None)),
         Poll::Pending => patience.poll(context).map(Err),
@@ -96,7 +96,7 @@ impl<'a> Patience<'a> {
     }
 
     /// Ready with the error once a limit has passed.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<ApiError> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Fault> {
         loop {
             ready!(self.timer.poll(context));
             let is_too_little = self.progress.is_too_little();
@@ -114,8 +114,8 @@ impl<'a> Patience<'a> {
     }
 }
 
-fn too_slow(message: String) -> ApiError {
-    ApiError::new(ErrorKind::RequestTimeout, message)
+fn too_slow(message: String) -> Fault {
+    Fault::new(FaultKind::RequestTimeout, message)
 }
 
 /// The bytes read so far; a body of one read is never copied.
@@ -128,7 +128,7 @@ enum BodyBytes {
 impl BodyBytes {
     /// Adds `data`. The `declared` length is believed once an eighth of it is there: a client that only announces a
     /// large body takes no memory, and a large one is copied once at most.
-    fn and(self, data: Bytes, limit: usize, declared: usize) -> Result<Self, ApiError> {
+    fn and(self, data: Bytes, limit: usize, declared: usize) -> Result<Self, Fault> {
         let length = match &self {
             Self::Nothing => 0,
             Self::One(bytes) => bytes.len(),
@@ -175,7 +175,7 @@ enum Encoding {
 }
 
 impl Encoding {
-    fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
+    fn of(headers: &HeaderMap) -> Result<Self, Fault> {
         let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
         let (Some(encoding), None) = (encodings.next(), encodings.next()) else {
             return if headers.contains_key(header::CONTENT_ENCODING) {
@@ -193,7 +193,7 @@ impl Encoding {
         }
     }
 
-    fn undo(self, packed: Bytes, limit: usize, slot: Option<&Slot>) -> Result<Bytes, ApiError> {
+    fn undo(self, packed: Bytes, limit: usize, slot: Option<&Slot>) -> Result<Bytes, Fault> {
         let whole = Unpacked::new(limit, slot);
         let unpacked = match self {
             Self::Identity => return Ok(packed),
@@ -213,23 +213,23 @@ impl Encoding {
     }
 }
 
-fn too_large(limit: usize) -> ApiError {
+fn too_large(limit: usize) -> Fault {
     let advice = if cfg!(target_arch = "wasm32") {
         "a Worker has no memory for more"
     } else {
         "start the proxy with a larger --max-body-size to send it"
     };
     let message = format!("the request body is larger than {limit} bytes; {advice}");
-    ApiError::new(ErrorKind::PayloadTooLarge, message)
+    Fault::new(FaultKind::PayloadTooLarge, message)
 }
 
-fn unknown_encoding() -> ApiError {
+fn unknown_encoding() -> Fault {
     let message = "content-encoding must be one of zstd, gzip, deflate and identity";
-    ApiError::new(ErrorKind::UnsupportedMediaType, message)
+    Fault::new(FaultKind::UnsupportedMediaType, message)
 }
 
-fn wrongly_encoded(reason: &str) -> ApiError {
-    ApiError::new(ErrorKind::InvalidRequest, format!("the request body does not match its content-encoding: {reason}"))
+fn wrongly_encoded(reason: &str) -> Fault {
+    Fault::new(FaultKind::InvalidRequest, format!("the request body does not match its content-encoding: {reason}"))
 }
 
 #[cfg(test)]

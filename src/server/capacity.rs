@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 
 /// The capacity shared by all requests and connections. Clones are handles to the same.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ impl Capacity {
     }
 
     /// Takes a slot for one more request.
-    pub(super) fn slot(&self) -> Result<Slot, ApiError> {
+    pub(super) fn slot(&self) -> Result<Slot, Fault> {
         if self.0.slots.taken.fetch_add(1, Ordering::Relaxed) < self.0.slots.most {
             return Ok(Slot(Arc::new(Taken { room: self.room() })));
         }
@@ -120,12 +120,12 @@ struct Taken {
 
 impl Slot {
     /// Takes `bytes` more for a body. The error is the client's answer.
-    pub(super) fn hold(&self, bytes: usize) -> Result<(), ApiError> {
+    pub(super) fn hold(&self, bytes: usize) -> Result<(), Fault> {
         self.0.room.hold(bytes)
     }
 
     /// Takes `bytes` more for an answer that is kept whole. The error is the client's answer.
-    pub(super) fn hold_answer(&self, bytes: usize) -> Result<(), ApiError> {
+    pub(super) fn hold_answer(&self, bytes: usize) -> Result<(), Fault> {
         self.0.room.hold_within(bytes, usize::MAX)
     }
 
@@ -160,12 +160,12 @@ pub struct Room {
 
 impl Room {
     /// Takes `bytes` more. The error is the client's answer.
-    pub(super) fn hold(&self, bytes: usize) -> Result<(), ApiError> {
+    pub(super) fn hold(&self, bytes: usize) -> Result<(), Fault> {
         self.hold_within(bytes, self.held.load(Ordering::Relaxed))
     }
 
     /// Takes `bytes` more, beyond the limit if `own` is all that is taken.
-    fn hold_within(&self, bytes: usize, own: usize) -> Result<(), ApiError> {
+    fn hold_within(&self, bytes: usize, own: usize) -> Result<(), Fault> {
         let bodies = &self.capacity.0.bodies;
         if bodies.take(bytes, own) {
             self.held.fetch_add(bytes, Ordering::Relaxed);
@@ -212,8 +212,8 @@ impl Drop for SocketPlace {
 }
 
 /// Returns the error for exhausted capacity.
-pub(super) fn busy(message: String) -> ApiError {
-    ApiError::new(ErrorKind::Busy, message).with_retry_after(RETRY_AFTER)
+pub(super) fn busy(message: String) -> Fault {
+    Fault::new(FaultKind::Busy, message).with_retry_after(RETRY_AFTER)
 }
 
 const RETRY_AFTER: Duration = Duration::from_secs(1);

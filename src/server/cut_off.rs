@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 
 /// Whether the shutdown has begun, and whether its deadline has passed. Clones are handles to the same flags.
 ///
@@ -43,12 +43,12 @@ impl CutOff {
     }
 
     /// Returns the error that a cut-off answer ends with.
-    pub fn error() -> ApiError {
-        ApiError::new(ErrorKind::ShuttingDown, "the proxy is shutting down and cannot wait any longer for this answer")
+    pub fn error() -> Fault {
+        Fault::new(FaultKind::ShuttingDown, "the proxy is shutting down and cannot wait any longer for this answer")
     }
 
     /// Awaits `future`, or returns the error once the deadline has passed.
-    pub(super) async fn bound<T>(&self, future: impl Future<Output = T>) -> Result<T, ApiError> {
+    pub(super) async fn bound<T>(&self, future: impl Future<Output = T>) -> Result<T, Fault> {
         let mut future = pin!(future);
         std::future::poll_fn(|context| match future.as_mut().poll(context) {
             Poll::Pending if self.is_reached() => Poll::Ready(Err(Self::error())),

@@ -9,9 +9,9 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, header};
 
-use crate::fault::{Again, ApiError};
+use crate::fault::{Again, Fault};
 
-impl IntoResponse for ApiError {
+impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(self.to_json()));
         *response.status_mut() = self.status();
@@ -38,12 +38,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::fault::ErrorKind;
+    use crate::fault::FaultKind;
 
     #[test]
     fn an_answer_has_the_status_the_headers_and_the_cause() {
-        let mut error =
-            ApiError::new(ErrorKind::RateLimited, "slow down").with_retry_after(Duration::from_millis(1200));
+        let mut error = Fault::new(FaultKind::RateLimited, "slow down").with_retry_after(Duration::from_millis(1200));
         error.headers.push(("x-codex-primary-used-percent".parse().unwrap(), HeaderValue::from_static("99")));
         error.headers.push((header::CONTENT_TYPE, HeaderValue::from_static("text/html")));
         let response = error.into_response();
@@ -52,13 +51,13 @@ mod tests {
         assert!(!response.headers().contains_key("x-should-retry"));
         assert_eq!(response.headers()["content-type"], "application/json");
         assert_eq!(response.headers()["x-codex-primary-used-percent"], "99");
-        assert_eq!(response.extensions().get::<ApiError>().map(|error| error.kind), Some(ErrorKind::RateLimited));
+        assert_eq!(response.extensions().get::<Fault>().map(|error| error.kind), Some(FaultKind::RateLimited));
     }
 
     #[test]
     fn an_error_that_stays_says_so() {
-        for &kind in ErrorKind::ALL {
-            let response = ApiError::new(kind, "m").into_response();
+        for &kind in FaultKind::ALL {
+            let response = Fault::new(kind, "m").into_response();
             let told = response.headers().get("x-should-retry").map(HeaderValue::as_bytes);
             assert_eq!(told, (kind.row().again == Again::Useless).then_some(&b"false"[..]), "{kind:?}");
         }

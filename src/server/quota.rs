@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::humanize;
 use crate::keys::expiry::DAY;
 use crate::keys::named::NamedKey;
@@ -77,7 +77,7 @@ pub(in crate::server) struct UsedSoFar {
 
 impl Quotas {
     /// Lets a request in, and counts it, or refuses it for what its holder has used up.
-    pub(in crate::server) fn enter(&self, holder: &Holder, now: Moment) -> Result<(), ApiError> {
+    pub(in crate::server) fn enter(&self, holder: &Holder, now: Moment) -> Result<(), Fault> {
         // Where nothing is limited, nothing is counted: every request comes here.
         let Some(key) = holder.key() else { return Ok(()) };
         self.with(key.name.as_str(), |used| {
@@ -90,7 +90,7 @@ impl Quotas {
     }
 
     /// Refuses what its holder has used up, and counts nothing.
-    pub(in crate::server) fn check(&self, holder: &Holder, now: Moment) -> Result<(), ApiError> {
+    pub(in crate::server) fn check(&self, holder: &Holder, now: Moment) -> Result<(), Fault> {
         holder.key().map_or(Ok(()), |key| self.with(key.name.as_str(), |used| used.check(key, now)))
     }
 
@@ -129,7 +129,7 @@ impl Quotas {
 }
 
 impl KeyUse {
-    fn check(&mut self, key: &NamedKey, now: Moment) -> Result<(), ApiError> {
+    fn check(&mut self, key: &NamedKey, now: Moment) -> Result<(), Fault> {
         let so_far = self.so_far(now);
         if let Some(limit) = key.tokens_per_day.filter(|limit| so_far.tokens >= *limit) {
             let (name, used) = (&key.name, so_far.tokens);
@@ -182,9 +182,9 @@ fn left(begun: Instant, now: Moment) -> Duration {
     MINUTE.saturating_sub(now.instant.saturating_duration_since(begun))
 }
 
-fn spent(told: &str, delay: Duration, now: Moment) -> ApiError {
+fn spent(told: &str, delay: Duration, now: Moment) -> Fault {
     let message = format!("{told}; it may go on at {}", humanize::rfc3339(now.after(delay)));
-    ApiError::new(ErrorKind::KeySpent, message).with_retry_after(delay)
+    Fault::new(FaultKind::KeySpent, message).with_retry_after(delay)
 }
 
 const MINUTE: Duration = Duration::from_secs(60);

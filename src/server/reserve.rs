@@ -3,12 +3,12 @@
 //! * Both its meter and its model are called `gpt-reserve`. The backend often refuses the model in a conversation that
 //!   began with another one (openai/codex#41520, #46298), so the client is told and nothing is switched.
 
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::models::Models;
 
 /// Mentions the reserve in the error of a spent plan, if the account's list of models or the error itself names it.
-pub(super) fn mention(error: &mut ApiError, models: &Models) {
-    if error.kind != ErrorKind::UsageLimitReached {
+pub(super) fn mention(error: &mut Fault, models: &Models) {
+    if error.kind != FaultKind::UsageLimitReached {
         return;
     }
     let is_named = error.details.as_ref().is_some_and(|details| details.names_reserve)

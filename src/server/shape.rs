@@ -11,7 +11,7 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue, header};
 
 use crate::dialect::messages::error;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::server::routes::models::ANTHROPIC_VERSION;
 
 /// Which API's errors a client understands.
@@ -43,7 +43,7 @@ impl FaultShape {
         }
         let (mut head, body) = response.into_parts();
         head.headers.insert(REQUEST_ID, id.clone());
-        let Some(fault) = head.extensions.get::<ApiError>() else { return Response::from_parts(head, body) };
+        let Some(fault) = head.extensions.get::<Fault>() else { return Response::from_parts(head, body) };
         let text = error::body(fault, id.to_str().unwrap_or_default());
         head.status = error::status(fault);
         head.headers.remove(header::CONTENT_LENGTH);

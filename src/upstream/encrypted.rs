@@ -4,7 +4,7 @@
 //! gAAA...Rg== could not be verified." (openai/codex#8132), the same with a reason after it or with "for item rs_…" in
 //! it (miuuyy/codex-chatgpt-web#249), and "Encrypted function output content could not be decrypted or decoded."
 
-use crate::fault::ErrorKind;
+use crate::fault::FaultKind;
 use crate::upstream::failed_attempt::FailedAttempt;
 
 /// Returns whether `failed` concerns encrypted content. If its code is missing or less specific, it gets the code
@@ -17,7 +17,7 @@ pub(super) fn recognise(failed: &mut FailedAttempt) -> bool {
             return false;
         }
         error.code = Some(CODE.into());
-        error.kind = ErrorKind::InvalidRequest;
+        error.kind = FaultKind::InvalidRequest;
     }
     true
 }
@@ -29,10 +29,10 @@ const UNREADABLE: [&str; 2] = ["could not be verified", "could not be decrypted"
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::ApiError;
+    use crate::fault::Fault;
 
-    fn recognised(kind: ErrorKind, message: &str) -> Option<ApiError> {
-        let mut failed = FailedAttempt::from(ApiError::new(kind, message));
+    fn recognised(kind: FaultKind, message: &str) -> Option<Fault> {
+        let mut failed = FailedAttempt::from(Fault::new(kind, message));
         recognise(&mut failed).then_some(failed.error)
     }
 
@@ -43,13 +43,13 @@ mod tests {
             "The encrypted content for item rs_1 could not be verified. Reason: Encrypted content could not be decrypted or parsed.",
             "Encrypted function output content could not be decrypted or decoded.",
         ] {
-            let error = recognised(ErrorKind::UpstreamServerError, message).unwrap();
+            let error = recognised(FaultKind::UpstreamServerError, message).unwrap();
             assert_eq!((error.status().as_u16(), error.code()), (400, Some(CODE)), "{message}");
         }
-        let mut coded = FailedAttempt::from(ApiError::new(ErrorKind::InvalidRequest, "no").with_code(CODE));
+        let mut coded = FailedAttempt::from(Fault::new(FaultKind::InvalidRequest, "no").with_code(CODE));
         assert!(recognise(&mut coded));
         for other in ["The image could not be verified.", "encrypted", "Item could not be decrypted"] {
-            assert!(recognised(ErrorKind::InvalidRequest, other).is_none(), "{other}");
+            assert!(recognised(FaultKind::InvalidRequest, other).is_none(), "{other}");
         }
     }
 }

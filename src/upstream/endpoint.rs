@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode};
 
 use crate::backend::event::failure::Failure;
 use crate::credentials::{Access, TokenSupplier};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::phases::PhaseClock;
 use crate::upstream::failed_attempt::FailedAttempt;
 use crate::upstream::head::Head;
@@ -49,34 +49,34 @@ impl EndpointAnswer {
     }
 
     /// Reads the next bytes; `None` at the body's end.
-    pub async fn next(&mut self) -> Option<Result<Bytes, ApiError>> {
+    pub async fn next(&mut self) -> Option<Result<Bytes, Fault>> {
         let read = self.body.next().await?;
         Some(read.map_err(|error| self.explained(FailedAttempt::broken(&error))))
     }
 
     /// Returns the error for a failure that the body reports.
-    pub fn reported(&self, failure: &Failure) -> ApiError {
+    pub fn reported(&self, failure: &Failure) -> Fault {
         self.explained(FailedAttempt::in_stream(failure))
     }
 
     /// Returns the error for a body that is no answer, such as a page; `beginning` is its beginning.
-    pub fn no_answer(&self, beginning: &[u8]) -> ApiError {
+    pub fn no_answer(&self, beginning: &[u8]) -> Fault {
         self.explained(FailedAttempt::answered(StatusCode::OK, &self.headers, beginning))
     }
 
     /// Returns the error for a body that ended before the answer did.
-    pub fn ended_early(&self) -> ApiError {
+    pub fn ended_early(&self) -> Fault {
         self.explained(FailedAttempt::ended_early())
     }
 
-    fn explained(&self, failed: FailedAttempt) -> ApiError {
+    fn explained(&self, failed: FailedAttempt) -> Fault {
         failed.with_head(self.head.clone()).masked(&self.supplier).error
     }
 }
 
 impl Upstream {
     /// Sends `call` and reads the head of its answer. `clock` measures the phases.
-    pub async fn call(&self, call: &EndpointCall, clock: &PhaseClock) -> Result<EndpointAnswer, ApiError> {
+    pub async fn call(&self, call: &EndpointCall, clock: &PhaseClock) -> Result<EndpointAnswer, Fault> {
         let mut retries = Retries::default();
         loop {
             match self.call_once(call, clock).await {

@@ -13,7 +13,7 @@ use crate::backend::answer::{Machine, Step, Transcoder};
 use crate::backend::event::answerer::Answerer;
 use crate::backend::request::body::Origin;
 use crate::credentials::TokenSupplier;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::models::Resolution;
 use crate::phases::{Phase, PhaseClock};
 use crate::platform::{ByteStream, sleep, unix_now};
@@ -104,7 +104,7 @@ impl<M: Machine> Rest<M> {
     }
 
     /// Appends `error` as the stream's last event.
-    pub fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>) {
+    pub fn fail(&mut self, error: &Fault, out: &mut Vec<u8>) {
         let mut event = Vec::new();
         self.transcoder.machine_mut().fail(error, &mut event);
         out.extend_from_slice(self.supplier.mask(&String::from_utf8_lossy(&event)).as_bytes());
@@ -150,7 +150,7 @@ impl Upstream {
         call: &BackendCall,
         clock: &PhaseClock,
         machine: impl Fn(&Resolution) -> M,
-    ) -> Result<Opened<M>, ApiError> {
+    ) -> Result<Opened<M>, Fault> {
         let mut retries = Retries::default();
         let mut treated = Treated::new(call);
         loop {
@@ -170,7 +170,7 @@ impl Upstream {
     }
 
     /// Waits before the next attempt, or returns the error if there is none.
-    pub(super) async fn pause(&self, failed: FailedAttempt, retries: &mut Retries) -> Result<(), ApiError> {
+    pub(super) async fn pause(&self, failed: FailedAttempt, retries: &mut Retries) -> Result<(), Fault> {
         let failed = failed.masked(&self.supplier);
         self.failed(&failed);
         let Some(delay) = retries.delay(failed.retry, jitter()) else { return Err(failed.error) };

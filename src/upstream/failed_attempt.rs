@@ -14,7 +14,7 @@ use crate::backend::event::answerer::MODEL_SUBSTITUTED;
 use crate::backend::event::failure::{EVENT_TOO_LARGE, Failure, INCONSISTENT};
 use crate::credentials::TokenSupplier;
 use crate::credentials::error::CredentialError;
-use crate::fault::{ApiError, ErrorKind, names_file};
+use crate::fault::{Fault, FaultKind, names_file};
 use crate::platform::{TransportError, TransportErrorKind};
 use crate::upstream::head;
 use crate::upstream::head::Head;
@@ -26,13 +26,13 @@ use crate::upstream::when::{limits_reset_in, resets_in, retry_after, say_reset, 
 #[derive(Debug)]
 pub struct FailedAttempt {
     /// The error for the client if there is no other attempt.
-    pub error: ApiError,
+    pub error: Fault,
     /// Whether to retry.
     pub retry: Retry,
 }
 
-impl From<ApiError> for FailedAttempt {
-    fn from(error: ApiError) -> Self {
+impl From<Fault> for FailedAttempt {
+    fn from(error: Fault) -> Self {
         Self { error, retry: Retry::Never }
     }
 }
@@ -40,12 +40,12 @@ impl From<ApiError> for FailedAttempt {
 impl FailedAttempt {
     /// The store has no usable token.
     pub(super) fn no_login(error: CredentialError) -> Self {
-        ApiError::from(error).into()
+        Fault::from(error).into()
     }
 
     /// A defect of this program.
     pub(super) fn internal(message: String) -> Self {
-        ApiError::new(ErrorKind::Internal, message).into()
+        Fault::new(FaultKind::Internal, message).into()
     }
 
     /// The backend cannot be reached.
@@ -58,13 +58,13 @@ impl FailedAttempt {
             TransportErrorKind::Interrupted => ("the connection broke before an answer came", Retry::Soon),
         };
         let message = format!("the backend at {url} cannot be reached: {what} ({error})");
-        Self { error: ApiError::new(ErrorKind::UpstreamUnreachable, message), retry }
+        Self { error: Fault::new(FaultKind::UpstreamUnreachable, message), retry }
     }
 
     /// The backend was silent for `limit`.
     pub(super) fn silent(limit: Duration) -> Self {
         let message = format!("the backend has been silent for {} seconds", limit.as_secs());
-        ApiError::new(ErrorKind::UpstreamTimeout, message).into()
+        Fault::new(FaultKind::UpstreamTimeout, message).into()
     }
 
     /// The stream broke before its first visible event.
@@ -72,7 +72,7 @@ impl FailedAttempt {
         match error {
             StreamError::Transport(error) => {
                 let message = format!("the connection to the backend broke: {error}");
-                Self { error: ApiError::new(ErrorKind::UpstreamInterrupted, message), retry: Retry::Soon }
+                Self { error: Fault::new(FaultKind::UpstreamInterrupted, message), retry: Retry::Soon }
             }
             StreamError::Silent(limit) => Self::silent(*limit),
         }
@@ -81,12 +81,12 @@ impl FailedAttempt {
     /// The stream ended before the answer did.
     pub(super) fn ended_early() -> Self {
         let message = "the backend's stream ended before the answer was complete";
-        Self { error: ApiError::new(ErrorKind::UpstreamInterrupted, message), retry: Retry::Soon }
+        Self { error: Fault::new(FaultKind::UpstreamInterrupted, message), retry: Retry::Soon }
     }
 
     /// The backend reported a failure inside a stream.
     pub(super) fn in_stream(failure: &Failure) -> Self {
-        let error = describe(kind_in_200(failure).unwrap_or(ErrorKind::UpstreamServerError), failure);
+        let error = describe(kind_in_200(failure).unwrap_or(FaultKind::UpstreamServerError), failure);
         Self { retry: retry_of(&error), error: paused(error) }
     }
 
@@ -104,7 +104,7 @@ impl FailedAttempt {
         };
         if error.retry_after.is_none() {
             error.retry_after = match error.kind {
-                ErrorKind::RateLimited | ErrorKind::Overloaded => retry_after(headers),
+                FaultKind::RateLimited | FaultKind::Overloaded => retry_after(headers),
                 _ => None,
             };
         }
@@ -113,7 +113,7 @@ impl FailedAttempt {
             error.details.get_or_insert_default().names_reserve = true;
         }
         let retry = match error.kind {
-            ErrorKind::UpstreamServerError if is_passing(status) => Retry::Soon,
+            FaultKind::UpstreamServerError if is_passing(status) => Retry::Soon,
             _ => retry_of(&error),
         };
         Self { error: paused(error), retry }.with_head(Head::read(headers))
@@ -149,48 +149,48 @@ impl FailedAttempt {
 ///
 /// The first message is the usual one; the others were observed for gpt-5.5 in September 2026 and for gpt-5.6-luna
 /// (NousResearch/hermes-agent#107174, earendil-works/pi#6615).
-pub fn is_of_model(error: &ApiError) -> bool {
+pub fn is_of_model(error: &Fault) -> bool {
     error.message.contains("model is not supported when using Codex")
-        || (error.kind == ErrorKind::ModelNotFound
+        || (error.kind == FaultKind::ModelNotFound
             && (error.message.contains("does not exist or you do not have access")
                 || error.message.starts_with("Model not found")))
 }
 
 /// Adds a retry time to a rate limit without one, since clients retry at once otherwise.
-fn paused(mut error: ApiError) -> ApiError {
-    if error.kind == ErrorKind::RateLimited {
+fn paused(mut error: Fault) -> Fault {
+    if error.kind == FaultKind::RateLimited {
         error.retry_after = error.retry_after.or(Some(PAUSE));
     }
     error
 }
 
 /// Maps a failure's code, or its type if it has none.
-fn kind_of(failure: &Failure) -> Option<ErrorKind> {
+fn kind_of(failure: &Failure) -> Option<FaultKind> {
     let by_name = |name: &str| match name {
-        "context_length_exceeded" => Some(ErrorKind::ContextLengthExceeded),
-        "insufficient_quota" | "budget_reached" | "session_budget_exceeded" => Some(ErrorKind::InsufficientQuota),
+        "context_length_exceeded" => Some(FaultKind::ContextLengthExceeded),
+        "insufficient_quota" | "budget_reached" | "session_budget_exceeded" => Some(FaultKind::InsufficientQuota),
         name if name.starts_with("organization_") && name.ends_with("_limit_exceeded") => {
-            Some(ErrorKind::InsufficientQuota)
+            Some(FaultKind::InsufficientQuota)
         }
-        "usage_limit_reached" => Some(ErrorKind::UsageLimitReached),
-        "usage_not_included" => Some(ErrorKind::UsageNotIncluded),
-        "rate_limit_exceeded" => Some(ErrorKind::RateLimited),
-        "server_is_overloaded" | "slow_down" | "policy_capacity_unavailable" => Some(ErrorKind::Overloaded),
+        "usage_limit_reached" => Some(FaultKind::UsageLimitReached),
+        "usage_not_included" => Some(FaultKind::UsageNotIncluded),
+        "rate_limit_exceeded" => Some(FaultKind::RateLimited),
+        "server_is_overloaded" | "slow_down" | "policy_capacity_unavailable" => Some(FaultKind::Overloaded),
         // `cyber_policy`, `bio_policy`, `misalignment_policy_violation`, `content_policy_violation` and those to come.
-        name if name.ends_with("_policy") || name.ends_with("_policy_violation") => Some(ErrorKind::Refused),
-        "invalid_prompt" | "inference_hook_denied" | "access_program_not_enabled" => Some(ErrorKind::Refused),
+        name if name.ends_with("_policy") || name.ends_with("_policy_violation") => Some(FaultKind::Refused),
+        "invalid_prompt" | "inference_hook_denied" | "access_program_not_enabled" => Some(FaultKind::Refused),
         "invalid_encrypted_content" | "unsupported_value" | "invalid_request_error" | "tool_collision" => {
-            Some(ErrorKind::InvalidRequest)
+            Some(FaultKind::InvalidRequest)
         }
-        "audio_too_large" | "missing_audio_sample_rate" => Some(ErrorKind::InvalidRequest),
-        name if name.starts_with("invalid_audio") => Some(ErrorKind::InvalidRequest),
-        "workspace_access_denied" => Some(ErrorKind::Forbidden),
-        "model_not_found" => Some(ErrorKind::ModelNotFound),
-        "server_error" => Some(ErrorKind::UpstreamServerError),
-        MODEL_SUBSTITUTED => Some(ErrorKind::ModelSubstituted),
-        INCONSISTENT | EVENT_TOO_LARGE => Some(ErrorKind::UpstreamInvalid),
-        name if name.contains("image") && name != "image_generation_error" => Some(ErrorKind::Refused),
-        name if names_file(name) => Some(ErrorKind::Refused),
+        "audio_too_large" | "missing_audio_sample_rate" => Some(FaultKind::InvalidRequest),
+        name if name.starts_with("invalid_audio") => Some(FaultKind::InvalidRequest),
+        "workspace_access_denied" => Some(FaultKind::Forbidden),
+        "model_not_found" => Some(FaultKind::ModelNotFound),
+        "server_error" => Some(FaultKind::UpstreamServerError),
+        MODEL_SUBSTITUTED => Some(FaultKind::ModelSubstituted),
+        INCONSISTENT | EVENT_TOO_LARGE => Some(FaultKind::UpstreamInvalid),
+        name if name.contains("image") && name != "image_generation_error" => Some(FaultKind::Refused),
+        name if names_file(name) => Some(FaultKind::Refused),
         _ => None,
     };
     let of_code = failure.code.as_deref().and_then(by_name);
@@ -199,57 +199,57 @@ fn kind_of(failure: &Failure) -> Option<ErrorKind> {
 }
 
 /// Maps a failure without a status of its own: by its code, else by the status in it, else by its type.
-fn kind_in_200(failure: &Failure) -> Option<ErrorKind> {
+fn kind_in_200(failure: &Failure) -> Option<FaultKind> {
     let by_status = || Some(kind_of_status(StatusCode::from_u16(failure.status?).ok()?));
     let by_type = || match failure.r#type.as_deref()? {
-        "invalid_request_error" => Some(ErrorKind::InvalidRequest),
-        "authentication_error" => Some(ErrorKind::UpstreamAuth),
-        "permission_error" => Some(ErrorKind::Forbidden),
-        "not_found_error" => Some(ErrorKind::NotFound),
-        "rate_limit_error" | "requests" | "tokens" => Some(ErrorKind::RateLimited),
+        "invalid_request_error" => Some(FaultKind::InvalidRequest),
+        "authentication_error" => Some(FaultKind::UpstreamAuth),
+        "permission_error" => Some(FaultKind::Forbidden),
+        "not_found_error" => Some(FaultKind::NotFound),
+        "rate_limit_error" | "requests" | "tokens" => Some(FaultKind::RateLimited),
         _ => None,
     };
     kind_of(failure).or_else(by_status).or_else(by_type)
 }
 
-fn kind_of_status(status: StatusCode) -> ErrorKind {
+fn kind_of_status(status: StatusCode) -> FaultKind {
     match status.as_u16() {
-        401 => ErrorKind::UpstreamAuth,
-        402 => ErrorKind::InsufficientQuota,
-        403 => ErrorKind::Forbidden,
-        404 => ErrorKind::ModelNotFound,
-        413 => ErrorKind::PayloadTooLarge,
-        429 => ErrorKind::RateLimited,
-        408 | 500.. => ErrorKind::UpstreamServerError,
-        400..500 => ErrorKind::InvalidRequest,
-        _ => ErrorKind::UpstreamInvalid,
+        401 => FaultKind::UpstreamAuth,
+        402 => FaultKind::InsufficientQuota,
+        403 => FaultKind::Forbidden,
+        404 => FaultKind::ModelNotFound,
+        413 => FaultKind::PayloadTooLarge,
+        429 => FaultKind::RateLimited,
+        408 | 500.. => FaultKind::UpstreamServerError,
+        400..500 => FaultKind::InvalidRequest,
+        _ => FaultKind::UpstreamInvalid,
     }
 }
 
-fn describe(kind: ErrorKind, failure: &Failure) -> ApiError {
+fn describe(kind: FaultKind, failure: &Failure) -> Fault {
     let words = failure.message.clone().unwrap_or_else(|| match &failure.code {
         Some(code) => format!("the backend failed with the code {code} and no message"),
         None => "the backend failed without a reason".to_owned(),
     });
     let message = match kind {
-        ErrorKind::UpstreamAuth => {
+        FaultKind::UpstreamAuth => {
             format!("the backend does not accept the ChatGPT login; run `codex-proxy login`. It said: {words}")
         }
         _ => words,
     };
-    let mut error = ApiError::new(kind, message);
+    let mut error = Fault::new(kind, message);
     error.param.clone_from(&failure.param);
     // A failed login is this program's: its code distinguishes it from the client's own key.
-    if kind != ErrorKind::UpstreamAuth {
+    if kind != FaultKind::UpstreamAuth {
         error.code = failure.code.clone().map(Into::into);
     }
     match kind {
-        ErrorKind::UsageLimitReached | ErrorKind::InsufficientQuota => {
+        FaultKind::UsageLimitReached | FaultKind::InsufficientQuota => {
             error.details = (!failure.details.is_empty()).then(|| failure.details.clone().into());
             say_reset(&mut error, resets_in(failure));
         }
-        ErrorKind::ModelSubstituted => error.details = Some(failure.details.clone().into()),
-        ErrorKind::RateLimited => {
+        FaultKind::ModelSubstituted => error.details = Some(failure.details.clone().into()),
+        FaultKind::RateLimited => {
             error.retry_after = try_again_in(&error.message).or_else(|| resets_in(failure));
         }
         _ => {}
@@ -258,41 +258,41 @@ fn describe(kind: ErrorKind, failure: &Failure) -> ApiError {
 }
 
 /// Maps an answer without a known error object: a page, an empty body, something else.
-fn without_words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiError {
+fn without_words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Fault {
     let text = String::from_utf8_lossy(body.get(..SNIFFED).unwrap_or(body));
     if is_challenge(headers, &text) || (status == StatusCode::FORBIDDEN && is_page(&text)) {
-        return ApiError::new(ErrorKind::UpstreamBlocked, BLOCKED);
+        return Fault::new(FaultKind::UpstreamBlocked, BLOCKED);
     }
     let mut answered = format!("the backend answered {}", status.as_u16());
     if let Some(encoding) = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()) {
         answered.push_str(&format!(" in the encoding {encoding}, which it was not asked for"));
-        return ApiError::new(kind_of_status(status), answered);
+        return Fault::new(kind_of_status(status), answered);
     }
     match (kind_of_status(status), body.is_empty()) {
-        (ErrorKind::ModelNotFound, _) => ApiError::new(
-            ErrorKind::UpstreamBlocked,
+        (FaultKind::ModelNotFound, _) => Fault::new(
+            FaultKind::UpstreamBlocked,
             format!(
                 "{answered} without a reason: there is nothing at this path, or something in front of it blocks it; if \
                  you have set --upstream-url, check it"
             ),
         ),
-        (ErrorKind::RateLimited, _) => ApiError::new(ErrorKind::RateLimited, format!("{answered}: too many requests")),
-        (ErrorKind::UpstreamAuth, _) => ApiError::new(
-            ErrorKind::UpstreamAuth,
+        (FaultKind::RateLimited, _) => Fault::new(FaultKind::RateLimited, format!("{answered}: too many requests")),
+        (FaultKind::UpstreamAuth, _) => Fault::new(
+            FaultKind::UpstreamAuth,
             "the backend does not accept the ChatGPT login; run `codex-proxy login`",
         ),
-        (ErrorKind::UpstreamInvalid, _) if status.is_redirection() => ApiError::new(
-            ErrorKind::UpstreamInvalid,
+        (FaultKind::UpstreamInvalid, _) if status.is_redirection() => Fault::new(
+            FaultKind::UpstreamInvalid,
             format!("{answered}, a redirect, which is not followed because it would send the login to another host"),
         ),
-        (kind, true) => ApiError::new(kind, format!("{answered} with an empty body")),
-        (kind, false) if is_page(&text) => ApiError::new(kind, format!("{answered} with a page instead of data")),
-        (kind, false) if body.len() >= LARGEST_ERROR_BODY => ApiError::new(
+        (kind, true) => Fault::new(kind, format!("{answered} with an empty body")),
+        (kind, false) if is_page(&text) => Fault::new(kind, format!("{answered} with a page instead of data")),
+        (kind, false) if body.len() >= LARGEST_ERROR_BODY => Fault::new(
             kind,
             format!("{answered} with more than {} KiB, of which only the beginning was read", LARGEST_ERROR_BODY >> 10),
         ),
-        (kind, false) if is_readable(&text) => ApiError::new(kind, format!("{answered}: {}", text.trim())),
-        (kind, false) => ApiError::new(kind, format!("{answered} with a body that is neither text nor data")),
+        (kind, false) if is_readable(&text) => Fault::new(kind, format!("{answered}: {}", text.trim())),
+        (kind, false) => Fault::new(kind, format!("{answered} with a body that is neither text nor data")),
     }
 }
 
@@ -326,9 +326,9 @@ fn is_passing(status: StatusCode) -> bool {
 }
 
 /// Retries only rate limits with a retry time.
-fn retry_of(error: &ApiError) -> Retry {
+fn retry_of(error: &Fault) -> Retry {
     match (error.kind, try_again_in(&error.message)) {
-        (ErrorKind::RateLimited, Some(delay)) => Retry::After(delay),
+        (FaultKind::RateLimited, Some(delay)) => Retry::After(delay),
         _ => Retry::Never,
     }
 }

@@ -40,7 +40,7 @@ pub use head::Head;
 use crate::backend::request::body::Without;
 use crate::credentials::Access;
 use crate::credentials::supplier::TokenSupplier;
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::limits::board::LimitBoard;
 use crate::limits::headers::LimitHeaders;
 use crate::models::Models;
@@ -101,7 +101,7 @@ impl UpstreamSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Incident {
     /// An attempt failed.
-    Failed(ErrorKind),
+    Failed(FaultKind),
     /// The call is retried.
     Retried,
 }
@@ -136,7 +136,7 @@ type Write<'a> = &'a (dyn Fn(&Access) -> Result<Request<Bytes>, FailedAttempt> +
 /// Returns the failure of a login whose part `name` no header can hold.
 fn unusable_login(name: &'static str) -> FailedAttempt {
     let message = format!("the login's {name} holds characters that no header may hold; run `codex-proxy login`");
-    ApiError::new(ErrorKind::NoCredentials, message).into()
+    Fault::new(FaultKind::NoCredentials, message).into()
 }
 
 /// The client of the backend. Clones share the connection pool and the login.

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use http::{HeaderMap, Request, StatusCode};
 
 use crate::credentials::Access;
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::limits::PlanLimits;
 use crate::limits::page;
 use crate::platform::{HttpClient, unix_now};
@@ -74,7 +74,7 @@ impl Asker {
 impl Upstream {
     /// Returns the plan's usage as the backend's page. What answers have told within [`FRESH`] is shown in its form;
     /// otherwise the backend is asked, once for all who wait.
-    pub async fn usage_page(&self) -> Result<Bytes, ApiError> {
+    pub async fn usage_page(&self) -> Result<Bytes, Fault> {
         let access = self.supplier.access().await?;
         let known = || self.limits.page(&access.account_id, FRESH.as_secs(), unix_now().as_secs());
         if let Some(page) = known() {
@@ -87,9 +87,8 @@ impl Upstream {
             return Ok(page);
         }
         let asker = Asker { http: self.client.clone(), upstream: UpstreamSettings::clone(&self.settings) };
-        let unreachable = |problem| {
-            ApiError::new(ErrorKind::UpstreamUnreachable, format!("the plan's usage is not known: {problem}"))
-        };
+        let unreachable =
+            |problem| Fault::new(FaultKind::UpstreamUnreachable, format!("the plan's usage is not known: {problem}"));
         let BackendPage { status, headers, body } = asker.page(&access, USAGE).await.map_err(unreachable)?;
         if !status.is_success() {
             return Err(FailedAttempt::answered(status, &headers, &body).masked(&self.supplier).error);
@@ -98,7 +97,7 @@ impl Upstream {
         let now = unix_now().as_secs();
         if page::read(&body, now).is_none() {
             let message = "the backend's page of the plan's usage cannot be read";
-            return Err(ApiError::new(ErrorKind::UpstreamInvalid, message));
+            return Err(Fault::new(FaultKind::UpstreamInvalid, message));
         }
         self.limits.note_page(&access.account_id, body.clone(), now);
         Ok(body)

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
-use crate::fault::{ApiError, names_file};
+use crate::fault::{Fault, names_file};
 use crate::models::effort::Effort;
 use crate::models::{Models, Resolution};
 use crate::upstream::failed_attempt;
@@ -27,7 +27,7 @@ pub(super) struct Treated<'c> {
     call: Cow<'c, BackendCall>,
     cut: Cut,
     /// The rejection of a model after which its successor was sent.
-    refused_model: Option<ApiError>,
+    refused_model: Option<Fault>,
     is_refitted: bool,
 }
 
@@ -61,7 +61,7 @@ impl<'c> Treated<'c> {
 
     /// Returns the client's error after the last one, `error`: if a model and its successor were rejected, the
     /// requested model's.
-    pub(super) fn verdict(self, error: ApiError) -> ApiError {
+    pub(super) fn verdict(self, error: Fault) -> Fault {
         self.refused_model.filter(|_| failed_attempt::is_of_model(&error)).unwrap_or(error)
     }
 
@@ -75,7 +75,7 @@ impl<'c> Treated<'c> {
         true
     }
 
-    fn replace_model(&mut self, error: &ApiError, models: &Models) -> bool {
+    fn replace_model(&mut self, error: &Fault, models: &Models) -> bool {
         if !failed_attempt::is_of_model(error) {
             return false;
         }
@@ -93,7 +93,7 @@ impl<'c> Treated<'c> {
         self.send_as(successor)
     }
 
-    fn refit_effort(&mut self, error: &ApiError, models: &Models) -> bool {
+    fn refit_effort(&mut self, error: &Fault, models: &Models) -> bool {
         if error.param.as_deref() != Some(EFFORT)
             || !matches!(error.code(), Some("unsupported_value" | "invalid_value"))
         {
@@ -118,7 +118,7 @@ impl<'c> Treated<'c> {
         self.send_as(fitting)
     }
 
-    fn do_without_sources(&mut self, error: &ApiError) -> bool {
+    fn do_without_sources(&mut self, error: &Fault) -> bool {
         let is_named = |text: &str| text.contains("include") || text.contains("action.sources");
         if !error.param.as_deref().is_some_and(is_named) && !is_named(&error.message) {
             return false;
@@ -129,7 +129,7 @@ impl<'c> Treated<'c> {
         true
     }
 
-    fn do_without_forced_search(&mut self, error: &ApiError) -> bool {
+    fn do_without_forced_search(&mut self, error: &Fault) -> bool {
         if error.kind.row().status != StatusCode::BAD_REQUEST
             || !(error.param.as_deref() == Some(CHOICE) || error.message.to_ascii_lowercase().contains("tool choice"))
         {
@@ -141,7 +141,7 @@ impl<'c> Treated<'c> {
         true
     }
 
-    fn put_files_elsewhere(&mut self, error: &ApiError) -> bool {
+    fn put_files_elsewhere(&mut self, error: &Fault) -> bool {
         if !self.call.may_move_files || !is_of_files(error) {
             return false;
         }
@@ -171,7 +171,7 @@ impl<'c> Treated<'c> {
 }
 
 /// Returns whether `error` may be the rejection of a file: it names one, or a part of the conversation.
-fn is_of_files(error: &ApiError) -> bool {
+fn is_of_files(error: &Fault) -> bool {
     let names_part = |param: &str| param.contains("].output") || param.contains("].content");
     let message = error.message.to_ascii_lowercase();
     error.kind.row().status == StatusCode::BAD_REQUEST

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::backend::event::failure::Failure;
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::humanize;
 use crate::platform::unix_now;
 
@@ -40,8 +40,8 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Adds the reset of a spent usage window to its error, in the message and as `Retry-After`.
-pub(super) fn say_reset(error: &mut ApiError, resets_in: Option<Duration>) {
-    let is_spent = matches!(error.kind, ErrorKind::UsageLimitReached | ErrorKind::InsufficientQuota);
+pub(super) fn say_reset(error: &mut Fault, resets_in: Option<Duration>) {
+    let is_spent = matches!(error.kind, FaultKind::UsageLimitReached | FaultKind::InsufficientQuota);
     let Some(wait) = resets_in.filter(|_| is_spent && error.retry_after.is_none()) else { return };
     error.retry_after = Some(wait);
     let seconds = wait.as_secs();
@@ -86,13 +86,13 @@ mod tests {
 
     #[test]
     fn a_reset_is_said_once_and_only_of_spent_windows() {
-        let mut error = ApiError::new(ErrorKind::UsageLimitReached, "The usage limit has been reached.");
+        let mut error = Fault::new(FaultKind::UsageLimitReached, "The usage limit has been reached.");
         say_reset(&mut error, Some(Duration::from_secs(3 * 3600 + 12 * 60)));
         say_reset(&mut error, Some(Duration::from_secs(60)));
         let beginning = "The usage limit has been reached. It resets in 3 hours 12 minutes, at 2";
         assert!(error.message.starts_with(beginning) && error.message.ends_with(" UTC."), "{}", error.message);
         assert_eq!(error.retry_after, Some(Duration::from_secs(11_520)));
-        let mut other = ApiError::new(ErrorKind::RateLimited, "slow down");
+        let mut other = Fault::new(FaultKind::RateLimited, "slow down");
         say_reset(&mut other, Some(Duration::from_secs(9)));
         assert_eq!((other.message.as_str(), other.retry_after), ("slow down", None));
     }

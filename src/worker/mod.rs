@@ -24,7 +24,7 @@ use worker::{Context, Env, HttpRequest, event};
 
 use crate::credentials::TokenSupplier;
 use crate::credentials::edge::kv::KvStore;
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::models::Models;
 use crate::oauth;
 use crate::platform::{HttpClient, Instant};
@@ -111,7 +111,7 @@ fn issuer(settings: &WorkerSettings, client: &HttpClient) -> oauth::Client {
 /// The problem may hold confidential values, so only the log has it.
 fn misconfigured(problem: &str) -> http::Response<Body> {
     worker::console_error!("this Worker is misconfigured: {}", problem);
-    ApiError::new(ErrorKind::Internal, "this Worker is misconfigured; see its log").into_response()
+    Fault::new(FaultKind::Internal, "this Worker is misconfigured; see its log").into_response()
 }
 
 static ISOLATE: OnceLock<Result<Isolate, String>> = OnceLock::new();

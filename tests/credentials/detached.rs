@@ -11,7 +11,7 @@ use codex_proxy::credentials::store::memory::MemoryStore;
 use codex_proxy::credentials::{
     Access, AuthDocument, CredentialError, CredentialHealth, CredentialStore, TokenSupplier,
 };
-use codex_proxy::fault::ApiError;
+use codex_proxy::fault::Fault;
 use codex_proxy::oauth::{Ended, IssuerError};
 use codex_proxy::platform::Instant;
 use codex_proxy::simulator::{ScriptedAnswer, SimulatedLogin};
@@ -88,7 +88,7 @@ async fn a_failure_that_may_pass_keeps_its_reason_and_its_pause() {
         let CredentialError::RefreshFailed { error: reason, retry_after } = &error else { panic!("{error}") };
         assert!(!matches!(reason, IssuerError::Invalid(_)), "{reason}");
         assert!(!retry_after.is_zero());
-        assert_eq!(ApiError::from(error).status(), status);
+        assert_eq!(Fault::from(error).status(), status);
         assert_eq!(counts(&supplier), (0, 1));
         assert_eq!(read_json(&world.path()), before);
     }

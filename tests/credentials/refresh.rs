@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::{Log, World, read_json, token, write_private};
 use codex_proxy::credentials::store::file::FileStore;
 use codex_proxy::credentials::{CredentialError, CredentialHealth};
-use codex_proxy::fault::ApiError;
+use codex_proxy::fault::Fault;
 use codex_proxy::simulator::{Account, ScriptedAnswer, SimulatedLogin};
 use http::StatusCode;
 use serde_json::json;
@@ -155,7 +155,7 @@ async fn a_final_refusal_is_remembered_until_the_document_changes() {
             let error = supplier.access().await.unwrap_err();
             assert!(matches!(error, CredentialError::Ended { .. }), "{error}");
             assert!(error.to_string().contains(words) && error.to_string().contains("codex-proxy login"), "{error}");
-            assert_eq!(ApiError::from(error).code(), Some("upstream_auth"));
+            assert_eq!(Fault::from(error).code(), Some("upstream_auth"));
         }
         assert_eq!(world.simulator.requests_to("/oauth/token").len(), 1);
         assert_eq!(supplier.health(), CredentialHealth::Expired);
@@ -225,7 +225,7 @@ async fn an_expired_token_and_an_issuer_that_is_away_say_when_to_come_back() {
     world.sign_in(&world.path(), -60);
     world.simulator.script_token_answer(ScriptedAnswer::status(StatusCode::SERVICE_UNAVAILABLE));
     let supplier = world.supplier();
-    let error = ApiError::from(supplier.access().await.unwrap_err());
+    let error = Fault::from(supplier.access().await.unwrap_err());
     assert_eq!(error.status(), 502);
     assert!(error.retry_after.is_some());
     tokio::time::sleep(error.retry_after.unwrap() + Duration::from_millis(50)).await;
@@ -323,7 +323,7 @@ async fn a_missing_login_names_the_command_and_a_later_one_is_found() {
     let world = World::new().await;
     let supplier = world.supplier();
     assert_eq!(supplier.health(), CredentialHealth::Missing);
-    let error = ApiError::from(supplier.access().await.unwrap_err());
+    let error = Fault::from(supplier.access().await.unwrap_err());
     assert_eq!((error.status().as_u16(), error.code()), (401, Some("no_credentials")));
     assert!(error.message.contains("codex-proxy login"));
     assert!(!world.path().parent().unwrap().exists(), "looking must not make directories");

@@ -5,7 +5,7 @@ use codex_proxy::dialect::images::form::FormPart;
 use codex_proxy::dialect::images::reply::{ImageAnswer, ReplyPiece, ReplyReader};
 use codex_proxy::dialect::images::request::ImageRequest;
 use codex_proxy::dialect::images::{ImageTask, body, document, events};
-use codex_proxy::fault::ApiError;
+use codex_proxy::fault::Fault;
 use codex_proxy::simulator::Simulator;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ pub(crate) const PIXEL: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=";
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and so on";
 
-fn refusal(task: ImageTask, request: &Value) -> ApiError {
+fn refusal(task: ImageTask, request: &Value) -> Fault {
     ImageRequest::parse(task, request.to_string().as_bytes()).map(|_| ()).expect_err(&request.to_string())
 }
 

@@ -18,7 +18,7 @@ use crate::backend::event::delta::{Delta, DeltaKind, DeltaReader};
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::Frame;
 use crate::backend::event::{Event, ResponseView, Usage};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::{Raw, Text};
 
 /// Translates the backend's events into an answer.
@@ -339,7 +339,7 @@ impl<S: Sink> Machine for AnswerMachine<S> {
         self.visible
     }
 
-    fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>) {
+    fn fail(&mut self, error: &Fault, out: &mut Vec<u8>) {
         self.sink.fail(error, out);
     }
 

@@ -34,7 +34,7 @@ use crate::backend::event::answerer::Answerer;
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::{Frame, Framer};
 use crate::backend::request::names::ToolNames;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 
 /// Translates the backend's frames into one client's answer.
 pub trait Machine: Send + Unpin {
@@ -52,7 +52,7 @@ pub trait Machine: Send + Unpin {
     fn visible(&self) -> bool;
 
     /// Appends the error as the stream's last event.
-    fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>);
+    fn fail(&mut self, error: &Fault, out: &mut Vec<u8>);
 
     /// Returns the tokens used, once the backend has told them.
     fn usage(&self) -> Option<Usage>;
@@ -96,7 +96,7 @@ impl Machine for Box<dyn Machine> {
         (**self).visible()
     }
 
-    fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>) {
+    fn fail(&mut self, error: &Fault, out: &mut Vec<u8>) {
         (**self).fail(error, out);
     }
 

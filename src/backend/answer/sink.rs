@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 pub use crate::backend::answer::call_kind::CallKind;
 use crate::backend::event::Usage;
 use crate::backend::event::delta::DeltaKind;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::Text;
 
 /// A text of the answer: a part of one of its items.
@@ -134,7 +134,7 @@ pub trait Sink: Send + Unpin {
     /// Ends a complete answer.
     fn finish(&mut self, reason: FinishReason, usage: Option<Usage>, out: &mut Vec<u8>);
     /// Ends the answer with an error after a part of it was sent.
-    fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>);
+    fn fail(&mut self, error: &Fault, out: &mut Vec<u8>);
     /// Counts the calls withheld from the client because its requested form has no room for them.
     fn left_out(&self) -> usize;
 }

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use crate::conversation::call::{Call, Payload};
 use crate::conversation::ignored::Ignored;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json;
 use crate::json::{Object, Path, Text};
 
@@ -13,7 +13,7 @@ pub(super) fn of_message<'a>(
     message: &Object<'a>,
     path: &Path<'_>,
     ignored: &mut Ignored,
-) -> Result<Vec<Call<'a>>, ApiError> {
+) -> Result<Vec<Call<'a>>, Fault> {
     let mut calls = Vec::new();
     if let Some(value) = message.find("tool_calls") {
         let path = path.key("tool_calls");
@@ -28,7 +28,7 @@ pub(super) fn of_message<'a>(
     Ok(calls)
 }
 
-fn parse<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Call<'a>, ApiError> {
+fn parse<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Call<'a>, Fault> {
     let call = json::object(value, path)?;
     let id = json::text(json::required(&call, "id", path)?, &path.key("id"))?;
     // Some clients omit the type; the inner object determines it.
@@ -47,7 +47,7 @@ fn of_tool<'a>(
     tool: &Object<'a>,
     path: &Path<'_>,
     ignored: &mut Ignored,
-) -> Result<Call<'a>, ApiError> {
+) -> Result<Call<'a>, Fault> {
     let payload = if custom { "input" } else { "arguments" };
     ignored.add_unknown(tool, &["name", payload], path);
     let name = json::text(json::required(tool, "name", path)?, &path.key("name"))?;

@@ -6,21 +6,17 @@ use crate::conversation::ignored::Ignored;
 use crate::conversation::tool::{AllowedTool, ToolChoice, hosted};
 use crate::dialect::chat::tool;
 use crate::dialect::chat::tool::Definition;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json;
 use crate::json::{Object, Path, Text};
 
 /// Reads the choice in `value`.
-pub(super) fn parse<'a>(
-    value: &'a RawValue,
-    path: &Path<'_>,
-    ignored: &mut Ignored,
-) -> Result<ToolChoice<'a>, ApiError> {
+pub(super) fn parse<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<ToolChoice<'a>, Fault> {
     if let Some(word) = Text::of(value) {
         return mode(word.escaped()).map(ToolChoice::Mode).ok_or_else(|| {
             let found = word.escaped();
             let message = format!("'{path}' must be auto, none, required or name a tool, but is '{found}'");
-            ApiError::invalid(path.to_string(), message)
+            Fault::invalid(path.to_string(), message)
         });
     }
     let choice = json::object(value, path)?;
@@ -39,7 +35,7 @@ pub(super) fn parse<'a>(
                 ignored.add_unknown(&choice, &["type"], path);
                 Ok(ToolChoice::Mode(mode))
             }
-            None => Err(ApiError::unsupported(
+            None => Err(Fault::unsupported(
                 path.to_string(),
                 format!("'{type_path}': the backend cannot be made to use a tool of type '{other}'"),
             )),
@@ -52,7 +48,7 @@ pub(super) fn parse_legacy<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
     ignored: &mut Ignored,
-) -> Result<ToolChoice<'a>, ApiError> {
+) -> Result<ToolChoice<'a>, Fault> {
     if Text::of(value).is_some() {
         return parse(value, path, ignored);
     }
@@ -61,7 +57,7 @@ pub(super) fn parse_legacy<'a>(
     tool::name(&choice, path).map(ToolChoice::Function)
 }
 
-fn allowed<'a>(choice: Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<ToolChoice<'a>, ApiError> {
+fn allowed<'a>(choice: Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<ToolChoice<'a>, Fault> {
     let inner_path = path.key("allowed_tools");
     let (choice, path) = match choice.find("allowed_tools") {
         Some(inner) => {
@@ -78,7 +74,7 @@ fn allowed<'a>(choice: Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Re
     Ok(ToolChoice::Allowed { mode, tools: tools.iter().enumerate().map(parse).collect::<Result<_, _>>()? })
 }
 
-fn allowed_tool<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<AllowedTool<'a>, ApiError> {
+fn allowed_tool<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<AllowedTool<'a>, Fault> {
     let tool = json::object(value, path)?;
     let type_path = path.key("type");
     let kind = json::string(json::required(&tool, "type", path)?, &type_path)?;
@@ -88,7 +84,7 @@ fn allowed_tool<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored)
         other => {
             ignored.add_unknown(&tool, &["type"], path);
             hosted(other).map(AllowedTool::Hosted).ok_or_else(|| {
-                ApiError::invalid(type_path.to_string(), format!("'{type_path}': unknown tool type '{other}'"))
+                Fault::invalid(type_path.to_string(), format!("'{type_path}': unknown tool type '{other}'"))
             })
         }
     }

@@ -10,7 +10,7 @@ use crate::backend::event::Usage;
 use crate::dialect::chat::flow::{Flow, Shown};
 use crate::dialect::chat::options::AnswerMeta;
 use crate::dialect::chat::{citation, usage};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::{ObjectWriter, Text};
 
 /// Writes `chat.completion.chunk` events.
@@ -88,7 +88,7 @@ impl Sink for Chunks {
         self.writer.finish(reason, usage, out);
     }
 
-    fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>) {
+    fn fail(&mut self, error: &Fault, out: &mut Vec<u8>) {
         out.extend_from_slice(b"data: ");
         out.extend_from_slice(error.to_json().as_bytes());
         out.extend_from_slice(b"\n\n");

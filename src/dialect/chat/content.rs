@@ -6,7 +6,7 @@ use crate::conversation::call::{Call, CallReference};
 use crate::conversation::content::{Content, Part, Source};
 use crate::conversation::ignored::Ignored;
 use crate::dialect::messages::block;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json;
 use crate::json::{Object, Path, Text};
 
@@ -27,7 +27,7 @@ impl<'a> Parsed<'a> {
         role: &str,
         path: &Path<'_>,
         ignored: &mut Ignored,
-    ) -> Result<Self, ApiError> {
+    ) -> Result<Self, Fault> {
         match message.find("content") {
             None => Ok(Self::default()),
             Some(value) => Self::of_value(value, role, &path.key("content"), ignored),
@@ -40,13 +40,13 @@ impl<'a> Parsed<'a> {
         role: &str,
         path: &Path<'_>,
         ignored: &mut Ignored,
-    ) -> Result<Self, ApiError> {
+    ) -> Result<Self, Fault> {
         if let Some(text) = Text::of(value) {
             return Ok(Self { content: Content::Text(text), ..Self::default() });
         }
         if json::kind(value) != "an array" {
             let found = json::kind(value);
-            return Err(ApiError::invalid(
+            return Err(Fault::invalid(
                 path.to_string(),
                 format!("'{path}' must be a string or an array of parts, but is {found}"),
             ));
@@ -66,7 +66,7 @@ impl<'a> Parsed<'a> {
         path: &Path<'_>,
         parts: &mut Vec<Part<'a>>,
         ignored: &mut Ignored,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), Fault> {
         // Some clients join several texts as bare strings among the parts.
         if let Some(text) = Text::of(value) {
             parts.push(Part::Text(text));
@@ -86,12 +86,12 @@ impl<'a> Parsed<'a> {
 }
 
 /// Reads a tool's output in the content of an Anthropic block.
-fn output<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Content<'a>, ApiError> {
+fn output<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Content<'a>, Fault> {
     Parsed::of_value(value, "tool", path, ignored).map(|parsed| parsed.content)
 }
 
 /// Reads the part in an object of type `kind` at `path`.
-fn part_of<'a>(part: &Object<'a>, kind: &str, path: &Path<'_>, ignored: &mut Ignored) -> Result<Part<'a>, ApiError> {
+fn part_of<'a>(part: &Object<'a>, kind: &str, path: &Path<'_>, ignored: &mut Ignored) -> Result<Part<'a>, Fault> {
     match kind {
         "text" | "input_text" | "output_text" => {
             ignored.add_unknown(part, &["type", "text"], path);
@@ -104,18 +104,16 @@ fn part_of<'a>(part: &Object<'a>, kind: &str, path: &Path<'_>, ignored: &mut Ign
         "image_url" | "input_image" => image(part, path, ignored),
         "image" => block::image(part, path, ignored),
         "file" | "input_file" => file(part, path, ignored),
-        "input_audio" => {
-            Err(ApiError::unsupported(path.to_string(), format!("'{path}': audio input is not available")))
-        }
+        "input_audio" => Err(Fault::unsupported(path.to_string(), format!("'{path}': audio input is not available"))),
         other => {
             let path = path.key("type");
-            Err(ApiError::invalid(path.to_string(), format!("'{path}': unknown part type '{other}'")))
+            Err(Fault::invalid(path.to_string(), format!("'{path}': unknown part type '{other}'")))
         }
     }
 }
 
 /// Reads `{"image_url":{"url","detail"}}`, or the flat form with the URL as a string.
-pub(super) fn image<'a>(part: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<Part<'a>, ApiError> {
+pub(super) fn image<'a>(part: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<Part<'a>, Fault> {
     ignored.add_unknown(part, &["type", "image_url", "detail"], path);
     let url_path = path.key("image_url");
     let location = json::required(part, "image_url", path)?;
@@ -129,7 +127,7 @@ pub(super) fn image<'a>(part: &Object<'a>, path: &Path<'_>, ignored: &mut Ignore
         }
     };
     if url.is_empty() {
-        return Err(ApiError::invalid(url_path.to_string(), format!("'{url_path}' is empty")));
+        return Err(Fault::invalid(url_path.to_string(), format!("'{url_path}' is empty")));
     }
     let detail = detail.and_then(Text::of);
     let known = detail.filter(|detail| DETAILS.contains(&detail.escaped()));
@@ -140,7 +138,7 @@ pub(super) fn image<'a>(part: &Object<'a>, path: &Path<'_>, ignored: &mut Ignore
 }
 
 /// Reads `{"file":{"file_data","filename"}}`, or the same fields flat.
-fn file<'a>(part: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<Part<'a>, ApiError> {
+fn file<'a>(part: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<Part<'a>, Fault> {
     let file_path = path.key("file");
     let inner = part.find("file").map(|file| json::object(file, &file_path)).transpose()?;
     let (file, path) = match &inner {
@@ -157,11 +155,11 @@ fn file<'a>(part: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result
         return Ok(Part::File { data: data.map(Source::Url), name, url });
     }
     match file.find("file_id") {
-        Some(_) => Err(ApiError::unsupported(
+        Some(_) => Err(Fault::unsupported(
             path.key("file_id").to_string(),
             format!("'{path}.file_id': uploaded files cannot be reached with a ChatGPT login; send 'file_data'"),
         )),
-        None => Err(ApiError::invalid(path.key("file_data").to_string(), format!("'{path}.file_data' is missing"))),
+        None => Err(Fault::invalid(path.key("file_data").to_string(), format!("'{path}.file_data' is missing"))),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::dialect::chat::chunks::write_image;
 use crate::dialect::chat::flow::{Flow, Shown};
 use crate::dialect::chat::options::{AnswerMeta, ReasoningFormat};
 use crate::dialect::chat::{citation, usage};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::{ArrayWriter, ObjectWriter, Text};
 
 /// Collects an answer and writes the `chat.completion` when it is complete.
@@ -123,7 +123,7 @@ impl Sink for Fold {
     }
 
     /// The client has received nothing, so the failure becomes a status instead.
-    fn fail(&mut self, _error: &ApiError, _out: &mut Vec<u8>) {}
+    fn fail(&mut self, _error: &Fault, _out: &mut Vec<u8>) {}
 
     fn left_out(&self) -> usize {
         self.left_out

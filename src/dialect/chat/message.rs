@@ -8,7 +8,7 @@ use crate::conversation::ignored::Ignored;
 use crate::conversation::turn::Turn;
 use crate::dialect::chat::content::Parsed;
 use crate::dialect::chat::{call, images};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json;
 use crate::json::{Object, Path, Text};
 
@@ -17,10 +17,10 @@ pub(super) fn parse_all<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
     ignored: &mut Ignored,
-) -> Result<Vec<Turn<'a>>, ApiError> {
+) -> Result<Vec<Turn<'a>>, Fault> {
     let values = json::array(value, path)?;
     if values.is_empty() {
-        return Err(ApiError::invalid(path.to_string(), format!("'{path}' is empty: send at least one message")));
+        return Err(Fault::invalid(path.to_string(), format!("'{path}' is empty: send at least one message")));
     }
     let mut messages = Vec::with_capacity(values.len());
     for (index, value) in values.into_iter().enumerate() {
@@ -35,7 +35,7 @@ fn parse<'a>(
     path: &Path<'_>,
     messages: &mut Vec<Turn<'a>>,
     ignored: &mut Ignored,
-) -> Result<(), ApiError> {
+) -> Result<(), Fault> {
     let message = json::object(value, path)?;
     let role_path = path.key("role");
     let role = json::string(json::required(&message, "role", path)?, &role_path)?;
@@ -61,7 +61,7 @@ fn parse<'a>(
             messages.push(Turn::ToolOutput { call, content: parsed.content, parts_apart: false });
         }
         other => {
-            return Err(ApiError::invalid(
+            return Err(Fault::invalid(
                 role_path.to_string(),
                 format!("'{role_path}' must be system, developer, user, assistant or tool, but is '{other}'"),
             ));
@@ -76,12 +76,12 @@ fn user<'a>(
     path: &Path<'_>,
     messages: &mut Vec<Turn<'a>>,
     ignored: &mut Ignored,
-) -> Result<(), ApiError> {
+) -> Result<(), Fault> {
     ignored.add_unknown(message, &["role", "content", "name", "images"], path);
     let content = parsed.content.between(None, images::of_message(message, path, ignored));
     if content.is_missing() && parsed.outputs.is_empty() {
         let path = path.key("content");
-        return Err(ApiError::invalid(path.to_string(), format!("'{path}' is missing or empty")));
+        return Err(Fault::invalid(path.to_string(), format!("'{path}' is missing or empty")));
     }
     messages.extend(parsed.outputs.into_iter().map(|(call, content)| Turn::ToolOutput {
         call,
@@ -99,7 +99,7 @@ fn assistant<'a>(
     message: &Object<'a>,
     path: &Path<'_>,
     ignored: &mut Ignored,
-) -> Result<Turn<'a>, ApiError> {
+) -> Result<Turn<'a>, Fault> {
     ignored.add_unknown(message, &ASSISTANT_KEYS, path);
     let refusal = message.find("refusal").map(|value| json::text(value, &path.key("refusal"))).transpose()?;
     let mut calls = parsed.calls;

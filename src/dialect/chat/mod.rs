@@ -27,7 +27,7 @@ use request::ChatShape;
 
 use crate::backend::answer::stop::StopSequences;
 use crate::dialect::{Ask, COMMENT, Dialect, Occasion};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use chunks::Chunks;
 use document::Fold;
 use options::{AnswerMeta, ReasoningFormat};
@@ -43,7 +43,7 @@ impl Dialect for Chat {
 
     const KEEPALIVE: &'static [u8] = COMMENT;
 
-    fn parse<'a>(body: &'a [u8], _headers: &HeaderMap) -> Result<Ask<'a, ChatShape>, ApiError> {
+    fn parse<'a>(body: &'a [u8], _headers: &HeaderMap) -> Result<Ask<'a, ChatShape>, Fault> {
         request::parse(body)
     }
 

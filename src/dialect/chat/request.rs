@@ -17,7 +17,7 @@ use crate::conversation::settings::{ResponseFormat, SCHEMA_KEYS, TierRequest};
 use crate::conversation::tool::Tool;
 use crate::dialect::chat::{choice, message, search, stop, tool};
 use crate::dialect::{Ask, Form};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json;
 use crate::json::{Path, Text};
 use crate::models::effort::Effort;
@@ -62,7 +62,7 @@ struct Reading<'a> {
 /// let wrong = parse(br#"{"messages":[{"role":"user","content":5}]}"#).unwrap_err();
 /// assert_eq!(wrong.param.as_deref(), Some("messages[0].content"));
 /// ```
-pub fn parse(body: &[u8]) -> Result<Ask<'_, ChatShape>, ApiError> {
+pub fn parse(body: &[u8]) -> Result<Ask<'_, ChatShape>, Fault> {
     let mut reading = Reading::default();
     let object = json::body(body)?;
     let is_empty = |messages: &RawValue| messages.get().trim_matches(['[', ']', ' ', '\n', '\r', '\t']).is_empty();
@@ -78,7 +78,7 @@ pub fn parse(body: &[u8]) -> Result<Ask<'_, ChatShape>, ApiError> {
         return Ok(Ask { model, effort, stream, shape, form: Form::Responses(conversation.ignored) });
     }
     if object.find("messages").is_none() {
-        return Err(ApiError::invalid("messages", "'messages' is missing"));
+        return Err(Fault::invalid("messages", "'messages' is missing"));
     }
     Ok(reading.finish())
 }
@@ -100,7 +100,7 @@ impl<'a> Reading<'a> {
         Ask { model, effort, stream, shape, form: Form::Own(Box::new(conversation)) }
     }
 
-    fn field(&mut self, key: &str, value: &'a RawValue) -> Result<(), ApiError> {
+    fn field(&mut self, key: &str, value: &'a RawValue) -> Result<(), Fault> {
         let path = &Path::Root.key(key);
         let conversation = &mut self.conversation;
         let ignored = &mut conversation.ignored;
@@ -147,7 +147,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn stream_options(&mut self, value: &'a RawValue, path: &Path<'_>) -> Result<(), ApiError> {
+    fn stream_options(&mut self, value: &'a RawValue, path: &Path<'_>) -> Result<(), Fault> {
         let options = json::object(value, path)?;
         self.conversation.ignored.add_unknown(&options, &["include_usage"], path);
         if let Some(flag) = options.find("include_usage") {
@@ -162,7 +162,7 @@ fn reasoning<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
     ignored: &mut Ignored,
-) -> Result<(Option<Cow<'a, str>>, Option<Text<'a>>), ApiError> {
+) -> Result<(Option<Cow<'a, str>>, Option<Text<'a>>), Fault> {
     let reasoning = json::object(value, path)?;
     ignored.add_unknown(&reasoning, &["effort", "summary"], path);
     let effort = reasoning.find("effort").map(|effort| json::string(effort, &path.key("effort"))).transpose()?;
@@ -172,7 +172,7 @@ fn reasoning<'a>(
 
 /// Handles a parameter without a counterpart at the backend: rejected if the client would get a different answer than
 /// it requested, otherwise listed.
-fn without_counterpart(key: &str, value: &RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<(), ApiError> {
+fn without_counterpart(key: &str, value: &RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<(), Fault> {
     match key {
         "n" => match json::unsigned(value, path)? {
             1 => return Ok(()),
@@ -202,7 +202,7 @@ fn response_format<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
     ignored: &mut Ignored,
-) -> Result<ResponseFormat<'a>, ApiError> {
+) -> Result<ResponseFormat<'a>, Fault> {
     let format = json::object(value, path)?;
     let type_path = path.key("type");
     let kind = json::required(&format, "type", path)?;
@@ -233,7 +233,7 @@ fn response_format<'a>(
             json::required(&schema, "schema", &path)?;
             Ok(ResponseFormat::JsonSchema(schema))
         }
-        other => Err(ApiError::invalid(
+        other => Err(Fault::invalid(
             type_path.to_string(),
             format!("'{type_path}' must be text, json_object or json_schema, but is '{other}'"),
         )),
@@ -244,6 +244,6 @@ fn response_format<'a>(
 pub(crate) const ANSWER_KEYS: [&str; 8] =
     ["stream", "stream_options", "stop", "n", "logprobs", "modalities", "audio", "prediction"];
 
-fn unsupported(key: &str, reason: &str) -> ApiError {
-    ApiError::unsupported(key, format!("'{key}' is not supported: {reason}"))
+fn unsupported(key: &str, reason: &str) -> Fault {
+    Fault::unsupported(key, format!("'{key}' is not supported: {reason}"))
 }

@@ -4,23 +4,19 @@ use serde_json::value::RawValue;
 
 use crate::conversation::ignored::Ignored;
 use crate::conversation::tool::{PLACE, WebSearch};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json;
 use crate::json::{Object, Path};
 
 /// Reads the options in `value`.
-pub(super) fn parse<'a>(
-    value: &'a RawValue,
-    path: &Path<'_>,
-    ignored: &mut Ignored,
-) -> Result<WebSearch<'a>, ApiError> {
+pub(super) fn parse<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<WebSearch<'a>, Fault> {
     let options = json::object(value, path)?;
     ignored.add_unknown(&options, &["search_context_size", "user_location"], path);
     let size_path = path.key("search_context_size");
     let size = options.find("search_context_size").map(|size| json::text(size, &size_path)).transpose()?;
     if let Some(size) = size.filter(|size| !matches!(size.escaped(), "low" | "medium" | "high")) {
         let message = format!("'{size_path}' must be low, medium or high, but is '{}'", size.escaped());
-        return Err(ApiError::invalid(size_path.to_string(), message));
+        return Err(Fault::invalid(size_path.to_string(), message));
     }
     let location_path = path.key("user_location");
     let location = options.find("user_location").map(|value| location(value, &location_path, ignored)).transpose()?;
@@ -28,7 +24,7 @@ pub(super) fn parse<'a>(
 }
 
 /// Reads `{"type":"approximate","approximate":{…}}` as in chat, or the same fields flat.
-fn location<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Object<'a>, ApiError> {
+fn location<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Object<'a>, Fault> {
     let location = json::object(value, path)?;
     let inner_path = path.key("approximate");
     let (place, path) = match location.find("approximate") {

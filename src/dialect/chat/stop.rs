@@ -3,14 +3,14 @@
 use serde_json::value::RawValue;
 
 use crate::dialect::check_stop;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json;
 use crate::json::Path;
 
 /// Reads the sequences in `value`: one string, or an array of up to four.
 ///
 /// Errors are worded like OpenAI's: 400 for another type, for no sequence, for an empty one and for too many.
-pub(super) fn parse(value: &RawValue, path: &Path<'_>) -> Result<Vec<String>, ApiError> {
+pub(super) fn parse(value: &RawValue, path: &Path<'_>) -> Result<Vec<String>, Fault> {
     match json::kind(value) {
         "a string" => Ok(vec![sequence(value, path)?]),
         "an array" => {
@@ -21,14 +21,14 @@ pub(super) fn parse(value: &RawValue, path: &Path<'_>) -> Result<Vec<String>, Ap
                         "Invalid '{path}': empty array. Expected an array with minimum length 1, but got an empty array \
                          instead."
                     );
-                    return Err(ApiError::invalid(path.to_string(), message).with_code("empty_array"));
+                    return Err(Fault::invalid(path.to_string(), message).with_code("empty_array"));
                 }
                 length if length > MOST => {
                     let message = format!(
                         "Invalid '{path}': array too long. Expected an array with maximum length {MOST}, but got an array \
                          with length {length} instead."
                     );
-                    return Err(ApiError::invalid(path.to_string(), message).with_code("array_above_max_length"));
+                    return Err(Fault::invalid(path.to_string(), message).with_code("array_above_max_length"));
                 }
                 _ => {}
             }
@@ -39,15 +39,15 @@ pub(super) fn parse(value: &RawValue, path: &Path<'_>) -> Result<Vec<String>, Ap
             let message = format!(
                 "Invalid type for '{path}': expected one of a string or array of strings, but got {other} instead."
             );
-            Err(ApiError::invalid(path.to_string(), message).with_code("invalid_type"))
+            Err(Fault::invalid(path.to_string(), message).with_code("invalid_type"))
         }
     }
 }
 
-fn sequence(value: &RawValue, path: &Path<'_>) -> Result<String, ApiError> {
+fn sequence(value: &RawValue, path: &Path<'_>) -> Result<String, Fault> {
     if json::kind(value) != "a string" {
         let message = format!("Invalid type for '{path}': expected a string, but got {} instead.", json::kind(value));
-        return Err(ApiError::invalid(path.to_string(), message).with_code("invalid_type"));
+        return Err(Fault::invalid(path.to_string(), message).with_code("invalid_type"));
     }
     let sequence = json::string(value, path)?.into_owned();
     check_stop(&sequence, path)?;
@@ -55,7 +55,7 @@ fn sequence(value: &RawValue, path: &Path<'_>) -> Result<String, ApiError> {
         let message = format!(
             "Invalid '{path}': empty string. Expected a string with minimum length 1, but got an empty string instead."
         );
-        return Err(ApiError::invalid(path.to_string(), message).with_code("empty_string"));
+        return Err(Fault::invalid(path.to_string(), message).with_code("empty_string"));
     }
     Ok(sequence)
 }

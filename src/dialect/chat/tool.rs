@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use crate::conversation::ignored::Ignored;
 use crate::conversation::tool::{Custom, Function, Tool, hosted};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json;
 use crate::json::{Object, Path, Text};
 
@@ -13,7 +13,7 @@ pub(super) fn parse_tools<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
     ignored: &mut Ignored,
-) -> Result<Vec<Tool<'a>>, ApiError> {
+) -> Result<Vec<Tool<'a>>, Fault> {
     let tools = json::array(value, path)?;
     tools.iter().enumerate().map(|(index, tool)| parse(tool, &path.index(index), ignored)).collect()
 }
@@ -23,7 +23,7 @@ pub(super) fn parse_functions<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
     ignored: &mut Ignored,
-) -> Result<Vec<Tool<'a>>, ApiError> {
+) -> Result<Vec<Tool<'a>>, Fault> {
     let parse = |(index, function): (usize, &&'a RawValue)| {
         let path = path.index(index);
         let function = json::object(function, &path)?;
@@ -33,7 +33,7 @@ pub(super) fn parse_functions<'a>(
     json::array(value, path)?.iter().enumerate().map(parse).collect()
 }
 
-fn parse<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Tool<'a>, ApiError> {
+fn parse<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Tool<'a>, Fault> {
     let tool = json::object(value, path)?;
     // Anthropic's tools have a different key for the schema, and often no type.
     if tool.find("input_schema").is_some() && tool.find("function").is_none() {
@@ -47,13 +47,13 @@ fn parse<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Res
         "custom" => Definition::find(&tool, "custom", path)?.custom(ignored).map(Tool::Custom),
         other => match hosted(other) {
             Some(kind) => Ok(Tool::Hosted { kind, definition: tool }),
-            None => Err(ApiError::invalid(path.to_string(), format!("'{type_path}': unknown tool type '{other}'"))),
+            None => Err(Fault::invalid(path.to_string(), format!("'{type_path}': unknown tool type '{other}'"))),
         },
     }
 }
 
 /// Reads the function in `definition`, with its schema under the key `schema`.
-fn function_of<'a>(definition: &Object<'a>, schema: &str, path: &Path<'_>) -> Result<Function<'a>, ApiError> {
+fn function_of<'a>(definition: &Object<'a>, schema: &str, path: &Path<'_>) -> Result<Function<'a>, Fault> {
     Ok(Function {
         name: name(definition, path)?,
         description: definition.find("description"),
@@ -70,7 +70,7 @@ pub(super) enum Definition<'t, 'a, 'p> {
 }
 
 impl<'t, 'a, 'p> Definition<'t, 'a, 'p> {
-    pub(super) fn find(tool: &'t Object<'a>, field: &'static str, path: &'t Path<'p>) -> Result<Self, ApiError> {
+    pub(super) fn find(tool: &'t Object<'a>, field: &'static str, path: &'t Path<'p>) -> Result<Self, Fault> {
         match tool.find(field) {
             Some(inner) => {
                 let inner = json::object(inner, &path.key(field))?;
@@ -79,21 +79,21 @@ impl<'t, 'a, 'p> Definition<'t, 'a, 'p> {
             None if tool.find("name").is_some() => Ok(Self::Flat { tool, path }),
             None => {
                 let path = path.key(field);
-                Err(ApiError::invalid(path.to_string(), format!("'{path}' is missing")))
+                Err(Fault::invalid(path.to_string(), format!("'{path}' is missing")))
             }
         }
     }
 
     /// Returns the name alone, the only field of a choice.
-    pub(super) fn name(&self, ignored: &mut Ignored) -> Result<Text<'a>, ApiError> {
+    pub(super) fn name(&self, ignored: &mut Ignored) -> Result<Text<'a>, Fault> {
         self.read(&["name"], ignored, name)
     }
 
-    fn function(&self, ignored: &mut Ignored) -> Result<Function<'a>, ApiError> {
+    fn function(&self, ignored: &mut Ignored) -> Result<Function<'a>, Fault> {
         self.read(&FUNCTION_KEYS, ignored, |definition, path| function_of(definition, "parameters", path))
     }
 
-    fn custom(&self, ignored: &mut Ignored) -> Result<Custom<'a>, ApiError> {
+    fn custom(&self, ignored: &mut Ignored) -> Result<Custom<'a>, Fault> {
         self.read(&["name", "description", "format"], ignored, |definition, path| {
             let (description, format) = (definition.find("description"), definition.find("format"));
             Ok(Custom { name: name(definition, path)?, description, format })
@@ -104,8 +104,8 @@ impl<'t, 'a, 'p> Definition<'t, 'a, 'p> {
         &self,
         known: &[&str],
         ignored: &mut Ignored,
-        read: impl Fn(&Object<'a>, &Path<'_>) -> Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
+        read: impl Fn(&Object<'a>, &Path<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         match self {
             Self::Nested { outer, inner, field, path } => {
                 ignored.add_unknown(outer, &["type", field], path);
@@ -122,12 +122,12 @@ impl<'t, 'a, 'p> Definition<'t, 'a, 'p> {
 }
 
 /// Returns the required name of an object at `path`.
-pub(super) fn name<'a>(definition: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
+pub(super) fn name<'a>(definition: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, Fault> {
     let value = json::required(definition, "name", path)?;
     let path = path.key("name");
     let name = json::text(value, &path)?;
     match name.is_empty() {
-        true => Err(ApiError::invalid(path.to_string(), format!("'{path}' is empty"))),
+        true => Err(Fault::invalid(path.to_string(), format!("'{path}' is empty"))),
         false => Ok(name),
     }
 }

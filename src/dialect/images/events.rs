@@ -7,7 +7,7 @@
 use super::ImageTask;
 use super::reply::ImageAnswer;
 use crate::backend::event::Event;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::{ObjectWriter, Text};
 
 /// Appends the event of an unfinished image.
@@ -40,7 +40,7 @@ pub fn completed(task: ImageTask, answer: &ImageAnswer, created: u64, out: &mut 
 }
 
 /// Appends the event of a failure.
-pub fn failed(error: &ApiError, out: &mut Vec<u8>) {
+pub fn failed(error: &Fault, out: &mut Vec<u8>) {
     let event = format!(r#"{{"type":"error","error":{}}}"#, error.to_json_object());
     write_frame("error", event.as_bytes(), out);
 }

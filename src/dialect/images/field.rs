@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::conversation::ignored::Ignored;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json;
 use crate::json::{Object, Path, Text, escape};
 
@@ -27,7 +27,7 @@ enum Value<'a> {
 
 impl<'a> Fields<'a> {
     /// Returns the string under `name`.
-    pub(super) fn string(&self, name: &str) -> Result<Option<Cow<'a, str>>, ApiError> {
+    pub(super) fn string(&self, name: &str) -> Result<Option<Cow<'a, str>>, Fault> {
         match self.find(name) {
             None => Ok(None),
             Some(Value::Json(raw)) => json::string(raw, &Path::Root.key(name)).map(Some),
@@ -36,7 +36,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns the string under `name`, escaped for JSON.
-    pub(super) fn escaped(&self, name: &str) -> Result<Option<Cow<'a, str>>, ApiError> {
+    pub(super) fn escaped(&self, name: &str) -> Result<Option<Cow<'a, str>>, Fault> {
         match self.find(name) {
             None => Ok(None),
             Some(Value::Json(raw)) => {
@@ -47,10 +47,10 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns the whole number under `name`, which must be in `range`.
-    pub(super) fn number(&self, name: &str, range: std::ops::RangeInclusive<u64>) -> Result<Option<u64>, ApiError> {
+    pub(super) fn number(&self, name: &str, range: std::ops::RangeInclusive<u64>) -> Result<Option<u64>, Fault> {
         let (least, most) = (range.start(), range.end());
         let wrong = |found: &str| {
-            ApiError::invalid(name, format!("'{name}' must be a whole number from {least} to {most}, but is {found}"))
+            Fault::invalid(name, format!("'{name}' must be a whole number from {least} to {most}, but is {found}"))
         };
         let number = match self.find(name) {
             None => return Ok(None),
@@ -61,25 +61,25 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns whether `name` is set.
-    pub(super) fn switch(&self, name: &str) -> Result<bool, ApiError> {
+    pub(super) fn switch(&self, name: &str) -> Result<bool, Fault> {
         match self.find(name) {
             None => Ok(false),
             Some(Value::Json(raw)) => json::boolean(raw, &Path::Root.key(name)),
             Some(Value::Form(text)) => match text.trim().to_ascii_lowercase().as_str() {
                 "true" | "1" => Ok(true),
                 "false" | "0" => Ok(false),
-                _ => Err(ApiError::invalid(name, format!("'{name}' must be true or false, but is {}", quoted(text)))),
+                _ => Err(Fault::invalid(name, format!("'{name}' must be true or false, but is {}", quoted(text)))),
             },
         }
     }
 
     /// Returns the word under `name`, which must be one of `words`.
-    pub(super) fn word(&self, name: &str, words: &[&'static str]) -> Result<Option<&'static str>, ApiError> {
+    pub(super) fn word(&self, name: &str, words: &[&'static str]) -> Result<Option<&'static str>, Fault> {
         let Some(given) = self.string(name)? else { return Ok(None) };
         let known = words.iter().find(|word| given.trim().eq_ignore_ascii_case(word));
         known.copied().map(Some).ok_or_else(|| {
             let words = words.join(", ");
-            ApiError::invalid(name, format!("'{name}' must be one of {words}, but is {}", quoted(&given)))
+            Fault::invalid(name, format!("'{name}' must be one of {words}, but is {}", quoted(&given)))
         })
     }
 

@@ -8,7 +8,7 @@ use super::ImageTask;
 use super::field::Fields;
 use super::picture::media_type;
 use super::request::{ImageRequest, ImageSource};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 
 /// One part of a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct FormPart {
 
 impl<'a> ImageRequest<'a> {
     /// Reads the request in the parts of a form.
-    pub fn of_form(task: ImageTask, parts: &'a [FormPart]) -> Result<Self, ApiError> {
+    pub fn of_form(task: ImageTask, parts: &'a [FormPart]) -> Result<Self, Fault> {
         let (mut fields, mut images, mut mask) = (Vec::new(), Vec::new(), None);
         for part in parts {
             match part.field() {
@@ -31,7 +31,7 @@ impl<'a> ImageRequest<'a> {
                     let path = format!("image[{}]", images.len());
                     images.push(part.source(&path)?);
                 }
-                "mask" if mask.is_some() => return Err(ApiError::invalid("mask", "'mask' is sent twice")),
+                "mask" if mask.is_some() => return Err(Fault::invalid("mask", "'mask' is sent twice")),
                 "mask" => mask = Some(part.source("mask")?),
                 name => fields.push((name, part.text(name)?)),
             }
@@ -46,15 +46,15 @@ impl FormPart {
         self.name.split('[').next().unwrap_or_default()
     }
 
-    fn text(&self, name: &str) -> Result<&str, ApiError> {
+    fn text(&self, name: &str) -> Result<&str, Fault> {
         if self.is_file {
-            return Err(ApiError::invalid(name, format!("'{name}' must be a text, but is a file")));
+            return Err(Fault::invalid(name, format!("'{name}' must be a text, but is a file")));
         }
-        std::str::from_utf8(&self.bytes).map_err(|_| ApiError::invalid(name, format!("'{name}' is not UTF-8")))
+        std::str::from_utf8(&self.bytes).map_err(|_| Fault::invalid(name, format!("'{name}' is not UTF-8")))
     }
 
-    fn source(&self, path: &str) -> Result<ImageSource<'_>, ApiError> {
-        let wrong = |reason: &str| ApiError::invalid(path, format!("'{path}' {reason}"));
+    fn source(&self, path: &str) -> Result<ImageSource<'_>, Fault> {
+        let wrong = |reason: &str| Fault::invalid(path, format!("'{path}' {reason}"));
         if self.bytes.is_empty() {
             return Err(wrong("is an empty file"));
         }

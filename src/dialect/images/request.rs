@@ -8,7 +8,7 @@ use super::field::Fields;
 use super::settings::ImageSettings;
 use super::{ImageTask, MOST_SOURCES};
 use crate::conversation::ignored::Ignored;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json;
 use crate::json::{Path, Text};
 
@@ -49,7 +49,7 @@ pub enum ImageSource<'a> {
 
 impl<'a> ImageRequest<'a> {
     /// Reads the JSON request in `bytes`.
-    pub fn parse(task: ImageTask, bytes: &'a [u8]) -> Result<Self, ApiError> {
+    pub fn parse(task: ImageTask, bytes: &'a [u8]) -> Result<Self, Fault> {
         let fields = Fields::Json(json::body(bytes)?);
         let mut images = Vec::new();
         for name in ["image", "images"] {
@@ -68,11 +68,11 @@ impl<'a> ImageRequest<'a> {
         images: Vec<ImageSource<'a>>,
         mask: Option<ImageSource<'a>>,
         source_field: &str,
-    ) -> Result<Self, ApiError> {
+    ) -> Result<Self, Fault> {
         check_sources(task, &images, mask, source_field)?;
         let prompt = fields.escaped("prompt")?.filter(|prompt| !prompt.is_empty());
-        let prompt = prompt
-            .ok_or_else(|| ApiError::invalid("prompt", "'prompt' is missing; it describes the image in words"))?;
+        let prompt =
+            prompt.ok_or_else(|| Fault::invalid("prompt", "'prompt' is missing; it describes the image in words"))?;
         let stream = fields.switch("stream")?;
         let mut ignored = fields.unknown(&KNOWN);
         let settings = ImageSettings::read(fields, stream, &mut ignored)?;
@@ -88,28 +88,28 @@ fn check_sources(
     images: &[ImageSource<'_>],
     mask: Option<ImageSource<'_>>,
     field: &str,
-) -> Result<(), ApiError> {
+) -> Result<(), Fault> {
     match task {
         ImageTask::Generation if !images.is_empty() || mask.is_some() => {
             let field = if images.is_empty() { "mask" } else { field };
             let message = format!("'{field}' is not for a generation; to change an image, use /v1/images/edits");
-            Err(ApiError::unsupported(field, message))
+            Err(Fault::unsupported(field, message))
         }
         ImageTask::Edit if images.is_empty() => {
             let message = format!("'{field}' is missing; send at least one image to be changed");
-            Err(ApiError::invalid(field, message))
+            Err(Fault::invalid(field, message))
         }
         ImageTask::Edit if images.len() > MOST_SOURCES => {
             let count = images.len();
             let message = format!("'{field}' has {count} images; the backend takes at most {MOST_SOURCES}");
-            Err(ApiError::invalid(field, message))
+            Err(Fault::invalid(field, message))
         }
         ImageTask::Generation | ImageTask::Edit => Ok(()),
     }
 }
 
 /// Reads one image or a list of them.
-fn read_sources<'a>(raw: &'a RawValue, path: &Path<'_>, images: &mut Vec<ImageSource<'a>>) -> Result<(), ApiError> {
+fn read_sources<'a>(raw: &'a RawValue, path: &Path<'_>, images: &mut Vec<ImageSource<'a>>) -> Result<(), Fault> {
     if json::kind(raw) != "an array" {
         images.push(read_source(raw, path)?);
         return Ok(());
@@ -121,7 +121,7 @@ fn read_sources<'a>(raw: &'a RawValue, path: &Path<'_>, images: &mut Vec<ImageSo
 }
 
 /// Reads `{"image_url": "data:…"}`, or the address alone.
-fn read_source<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<ImageSource<'a>, ApiError> {
+fn read_source<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<ImageSource<'a>, Fault> {
     if let Some(text) = Text::of(raw) {
         return address(text, path);
     }
@@ -129,7 +129,7 @@ fn read_source<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<ImageSource<'a>
     if object.find("file_id").is_some() {
         let path = path.key("file_id").to_string();
         let message = format!("'{path}' cannot be used: nothing is stored here; send the image itself in image_url");
-        return Err(ApiError::unsupported(path, message));
+        return Err(Fault::unsupported(path, message));
     }
     let url = json::required(&object, "image_url", path)?;
     let path = path.key("image_url");
@@ -138,13 +138,13 @@ fn read_source<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<ImageSource<'a>
 
 /// Checks that `text` is a `data:` address. The backend fetches no other (`Error while downloading file`), and neither
 /// does this proxy, which would let a client reach into the network around it.
-fn address<'a>(text: Text<'a>, path: &Path<'_>) -> Result<ImageSource<'a>, ApiError> {
+fn address<'a>(text: Text<'a>, path: &Path<'_>) -> Result<ImageSource<'a>, Fault> {
     let escaped = text.escaped();
     if escaped.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
         return Ok(ImageSource::Address(escaped));
     }
     let message = format!("'{path}' must hold the image itself, as data:image/png;base64,…; no address is fetched");
-    Err(ApiError::invalid(path.to_string(), message))
+    Err(Fault::invalid(path.to_string(), message))
 }
 
 /// The most images of one request, OpenAI's.

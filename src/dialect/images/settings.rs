@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::field::{Fields, quoted};
 use crate::conversation::ignored::Ignored;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::Path;
 
 /// The settings of an image. They are wishes: the backend decides.
@@ -31,7 +31,7 @@ pub struct ImageSettings<'a> {
 
 impl<'a> ImageSettings<'a> {
     /// Reads the settings; those without effect are added to `ignored`.
-    pub(super) fn read(fields: &Fields<'a>, stream: bool, ignored: &mut Ignored) -> Result<Self, ApiError> {
+    pub(super) fn read(fields: &Fields<'a>, stream: bool, ignored: &mut Ignored) -> Result<Self, Fault> {
         let partial_images = fields.number("partial_images", 0..=3)?;
         if !stream && partial_images.is_some_and(|count| count > 0) {
             ignored.add(&Path::Root.key("partial_images"));
@@ -55,23 +55,23 @@ impl<'a> ImageSettings<'a> {
 }
 
 /// Checks the form of a size.
-fn size(text: Cow<'_, str>) -> Result<Cow<'_, str>, ApiError> {
+fn size(text: Cow<'_, str>) -> Result<Cow<'_, str>, Fault> {
     let is_number = |side: &str| (1..=5).contains(&side.len()) && side.bytes().all(|byte| byte.is_ascii_digit());
     if text == "auto" || text.split_once('x').is_some_and(|(width, height)| is_number(width) && is_number(height)) {
         return Ok(text);
     }
     let found = quoted(&text);
-    Err(ApiError::invalid("size", format!("'size' must be auto or a size such as 1024x1024, but is {found}")))
+    Err(Fault::invalid("size", format!("'size' must be auto or a size such as 1024x1024, but is {found}")))
 }
 
 /// Refuses a request for an address: its client would look for one in vain.
-fn refuse_address(fields: &Fields<'_>) -> Result<(), ApiError> {
+fn refuse_address(fields: &Fields<'_>) -> Result<(), Fault> {
     if fields.word("response_format", &["b64_json", "url"])? != Some("url") {
         return Ok(());
     }
     let message = "'response_format' cannot be url: this proxy hosts no images, and the backend sends them as base64; \
                    leave the field out, or set it to b64_json";
-    Err(ApiError::unsupported("response_format", message))
+    Err(Fault::unsupported("response_format", message))
 }
 
 const QUALITIES: [&str; 8] = ["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"];

@@ -8,7 +8,7 @@ use crate::backend::request::names::sent_name;
 use crate::conversation::call::{Call, CallReference, Payload};
 use crate::conversation::content::{Content, Part, Source};
 use crate::conversation::ignored::Ignored;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::{self, Object, Path, Text, escape};
 
 /// Reads `{"type":"tool_use","id","name","input"}`.
@@ -16,7 +16,7 @@ pub(in crate::dialect) fn tool_use<'a>(
     block: &Object<'a>,
     path: &Path<'_>,
     ignored: &mut Ignored,
-) -> Result<Call<'a>, ApiError> {
+) -> Result<Call<'a>, Fault> {
     ignored.add_unknown(block, &["type", "id", "name", "input", "cache_control", "caller", "toolset_name"], path);
     let id = json::text(json::required(block, "id", path)?, &path.key("id"))?;
     let name = json::text(json::required(block, "name", path)?, &path.key("name"))?;
@@ -31,8 +31,8 @@ pub(in crate::dialect) fn tool_result<'a>(
     block: &Object<'a>,
     path: &Path<'_>,
     ignored: &mut Ignored,
-    content: impl FnOnce(&'a RawValue, &Path<'_>, &mut Ignored) -> Result<Content<'a>, ApiError>,
-) -> Result<(CallReference<'a>, Content<'a>), ApiError> {
+    content: impl FnOnce(&'a RawValue, &Path<'_>, &mut Ignored) -> Result<Content<'a>, Fault>,
+) -> Result<(CallReference<'a>, Content<'a>), Fault> {
     let known = ["type", "tool_use_id", "content", "is_error", "cache_control", "toolset_name"];
     ignored.add_unknown(block, &known, path);
     let id = json::text(json::required(block, "tool_use_id", path)?, &path.key("tool_use_id"))?;
@@ -60,7 +60,7 @@ fn says_error(content: &Content<'_>) -> bool {
 }
 
 /// Reads the content of a tool's result: a string, or blocks.
-pub(super) fn output<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Content<'a>, ApiError> {
+pub(super) fn output<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Content<'a>, Fault> {
     if let Some(text) = Text::of(value) {
         return Ok(Content::Text(text));
     }
@@ -84,7 +84,7 @@ pub(super) fn shown<'a>(
     path: &Path<'_>,
     parts: &mut Vec<Part<'a>>,
     ignored: &mut Ignored,
-) -> Result<(), ApiError> {
+) -> Result<(), Fault> {
     match kind(block, path)?.escaped() {
         "text" => {
             ignored.add_unknown(block, &["type", "text", "cache_control", "citations"], path);
@@ -112,7 +112,7 @@ fn unknown<'a>(value: &'a RawValue, path: &Path<'_>, parts: &mut Vec<Part<'a>>, 
 }
 
 /// Returns the `type` of a block.
-pub(super) fn kind<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
+pub(super) fn kind<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, Fault> {
     json::text(json::required(block, "type", path)?, &path.key("type"))
 }
 
@@ -121,7 +121,7 @@ pub(in crate::dialect) fn image<'a>(
     block: &Object<'a>,
     path: &Path<'_>,
     ignored: &mut Ignored,
-) -> Result<Part<'a>, ApiError> {
+) -> Result<Part<'a>, Fault> {
     ignored.add_unknown(block, &["type", "source", "cache_control"], path);
     let source = source(block, path)?;
     let path = path.key("source");
@@ -130,8 +130,9 @@ pub(in crate::dialect) fn image<'a>(
             let data = source.text("data", &path)?;
             if !is_base64(data) {
                 // Claude Code removes the image from the conversation on this message.
-                return Err(ApiError::invalid(path.key("data").to_string(), "Could not process image")
-                    .with_code("invalid_image"));
+                return Err(
+                    Fault::invalid(path.key("data").to_string(), "Could not process image").with_code("invalid_image")
+                );
             }
             Source::Base64 { media_type: source.text("media_type", &path)?, data }
         }
@@ -149,7 +150,7 @@ fn document<'a>(
     path: &Path<'_>,
     parts: &mut Vec<Part<'a>>,
     ignored: &mut Ignored,
-) -> Result<(), ApiError> {
+) -> Result<(), Fault> {
     ignored.add_unknown(block, &["type", "source", "title", "context", "citations", "cache_control"], path);
     let source = source(block, path)?;
     let path = path.key("source");
@@ -162,7 +163,7 @@ fn document<'a>(
             let (media_type, data) = (source.text("media_type", &path)?, source.text("data", &path)?);
             if !is_base64(data) {
                 return Err(
-                    ApiError::invalid(path.key("data").to_string(), "Could not process PDF").with_code("invalid_file")
+                    Fault::invalid(path.key("data").to_string(), "Could not process PDF").with_code("invalid_file")
                 );
             }
             parts.extend(context_part);
@@ -196,7 +197,7 @@ fn document_blocks<'a>(
     path: &Path<'_>,
     parts: &mut Vec<Part<'a>>,
     ignored: &mut Ignored,
-) -> Result<(), ApiError> {
+) -> Result<(), Fault> {
     if let Some(text) = Text::of(value) {
         parts.extend((!text.is_empty()).then_some(Part::Text(text)));
         return Ok(());
@@ -213,7 +214,7 @@ fn document_blocks<'a>(
 }
 
 /// Reads a result of the client's own search: title, source and texts, as one text.
-fn search_result<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Part<'a>, ApiError> {
+fn search_result<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Part<'a>, Fault> {
     let text = |key: &str| block.find(key).and_then(Text::of).map(Text::escaped);
     let mut lines: Vec<&str> = [text("title"), text("source")].into_iter().flatten().collect();
     let content_path = path.key("content");
@@ -231,7 +232,7 @@ struct Place<'a> {
     object: Object<'a>,
 }
 
-fn source<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Place<'a>, ApiError> {
+fn source<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Place<'a>, Fault> {
     let (value, path) = (json::required(block, "source", path)?, path.key("source"));
     let object = json::object(value, &path)?;
     let kind = json::text(json::required(&object, "type", &path)?, &path.key("type"))?;
@@ -239,7 +240,7 @@ fn source<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Place<'a>, ApiError
 }
 
 impl<'a> Place<'a> {
-    fn text(&self, key: &str, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
+    fn text(&self, key: &str, path: &Path<'_>) -> Result<Text<'a>, Fault> {
         json::text(json::required(&self.object, key, path)?, &path.key(key))
     }
 }
@@ -255,14 +256,14 @@ fn is_base64(data: Text<'_>) -> bool {
         && digits.as_bytes().iter().all(is_digit)
 }
 
-fn no_files(path: &Path<'_>) -> ApiError {
+fn no_files(path: &Path<'_>) -> Fault {
     let message = format!("'{path}': file sources are not available; send the file itself, in base64");
-    ApiError::unsupported(path.to_string(), message)
+    Fault::unsupported(path.to_string(), message)
 }
 
-fn unknown_source(found: &str, known: &str, path: &Path<'_>) -> ApiError {
+fn unknown_source(found: &str, known: &str, path: &Path<'_>) -> Fault {
     let path = path.key("type");
-    ApiError::invalid(path.to_string(), format!("'{path}' must be {known}, but is '{found}'"))
+    Fault::invalid(path.to_string(), format!("'{path}' must be {known}, but is '{found}'"))
 }
 
 /// The beginning of a failed output, for which the backend has no flag.

@@ -12,7 +12,7 @@ use crate::backend::answer::collected::{Collected, Piece};
 use crate::backend::answer::sink::{CallHead, CallKind, Correction, FinishReason, Image, SearchCall, Sink, Spot};
 use crate::backend::event::Usage;
 use crate::dialect::Occasion;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::{ArrayWriter, ObjectWriter, Text, object};
 
 /// Collects an answer and writes the message when it is complete.
@@ -299,7 +299,7 @@ impl Sink for Message {
     }
 
     /// The client has received nothing, so the failure becomes a status instead.
-    fn fail(&mut self, _fault: &ApiError, _out: &mut Vec<u8>) {}
+    fn fail(&mut self, _fault: &Fault, _out: &mut Vec<u8>) {}
 
     fn left_out(&self) -> usize {
         0

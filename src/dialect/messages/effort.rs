@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::request::Thinking;
 use crate::conversation::Conversation;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::{self, Object, Path, Text};
 use crate::models::effort::Effort;
 
@@ -32,7 +32,7 @@ pub(super) fn read(
     headers: &HeaderMap,
     told: Option<String>,
     conversation: &mut Conversation<'_>,
-) -> Result<Wish, ApiError> {
+) -> Result<Wish, Fault> {
     // An unknown name is dropped, not rejected.
     let told = told.filter(|word| Effort::parse(word).is_some());
     let mut wish = Wish { effort: told, ..Wish::default() };
@@ -57,7 +57,7 @@ impl Wish {
         value: &RawValue,
         headers: &HeaderMap,
         conversation: &mut Conversation<'_>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), Fault> {
         let path = Path::Root.key("thinking");
         let thinking = json::object(value, &path)?;
         conversation.ignored.add_unknown(&thinking, &["type", "budget_tokens", "display", "block_binding"], &path);
@@ -79,7 +79,7 @@ impl Wish {
             other => {
                 let message =
                     format!("'{kind_path}' must be enabled, adaptive, between_tools or disabled, but is '{other}'");
-                return Err(ApiError::invalid(kind_path.to_string(), message));
+                return Err(Fault::invalid(kind_path.to_string(), message));
             }
         }
         let display = thinking.find("display").and_then(Text::of);

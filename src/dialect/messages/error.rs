@@ -6,16 +6,16 @@
 
 use http::StatusCode;
 
-use crate::fault::{ApiError, ErrorKind, Overflow, names_file};
+use crate::fault::{Fault, FaultKind, Overflow, names_file};
 use crate::json::ObjectWriter;
 
 /// Returns the HTTP status for `fault`.
-pub fn status(fault: &ApiError) -> StatusCode {
+pub fn status(fault: &Fault) -> StatusCode {
     row(fault).0
 }
 
 /// Writes `{"type":"error","error":{"type","message"},"request_id"}`.
-pub fn body(fault: &ApiError, request_id: &str) -> String {
+pub fn body(fault: &Fault, request_id: &str) -> String {
     let mut out = Vec::new();
     let mut object = ObjectWriter::begin(&mut out);
     object.string("type", "error");
@@ -33,8 +33,8 @@ pub fn body(fault: &ApiError, request_id: &str) -> String {
 }
 
 /// Returns the status and the error type.
-fn row(fault: &ApiError) -> (StatusCode, &'static str) {
-    use ErrorKind as K;
+fn row(fault: &Fault) -> (StatusCode, &'static str) {
+    use FaultKind as K;
     use StatusCode as S;
     const INVALID: &str = "invalid_request_error";
     match fault.kind {
@@ -75,28 +75,28 @@ fn overloaded() -> StatusCode {
 }
 
 /// Returns whether the backend refused the content itself. With any other type Claude Code would retry six times.
-fn is_policy(fault: &ApiError) -> bool {
+fn is_policy(fault: &Fault) -> bool {
     fault.code().is_some_and(|code| code.contains("policy") || code == "invalid_prompt")
 }
 
-fn message(fault: &ApiError) -> String {
+fn message(fault: &Fault) -> String {
     let code = fault.code().unwrap_or_default();
     match fault.kind {
-        ErrorKind::ContextLengthExceeded => {
+        FaultKind::ContextLengthExceeded => {
             let overflow = fault.details.as_ref().and_then(|details| details.overflow.as_deref().copied());
             let Overflow { tokens, window } = overflow.unwrap_or(UNKNOWN_OVERFLOW);
             return format!("prompt is too long: {tokens} tokens > {window} maximum");
         }
-        ErrorKind::Refused if is_policy(fault) => {}
-        ErrorKind::Refused if code.contains("image") => return "Could not process image".to_owned(),
-        ErrorKind::Refused if names_file(code) => return "Could not process PDF".to_owned(),
-        ErrorKind::Refused | ErrorKind::InvalidRequest if is_of_part(fault, "image_url") => {
+        FaultKind::Refused if is_policy(fault) => {}
+        FaultKind::Refused if code.contains("image") => return "Could not process image".to_owned(),
+        FaultKind::Refused if names_file(code) => return "Could not process PDF".to_owned(),
+        FaultKind::Refused | FaultKind::InvalidRequest if is_of_part(fault, "image_url") => {
             return "Could not process image".to_owned();
         }
-        ErrorKind::Refused | ErrorKind::InvalidRequest if is_of_part(fault, "file_data") => {
+        FaultKind::Refused | FaultKind::InvalidRequest if is_of_part(fault, "file_data") => {
             return "Could not process PDF".to_owned();
         }
-        ErrorKind::InvalidRequest if matches!(code, "invalid_image" | "invalid_file") => return fault.message.clone(),
+        FaultKind::InvalidRequest if matches!(code, "invalid_image" | "invalid_file") => return fault.message.clone(),
         _ => {}
     }
     match &fault.param {
@@ -106,7 +106,7 @@ fn message(fault: &ApiError) -> String {
 }
 
 /// Returns whether the backend refuses the value at this key of a part. No field of the API has such a key.
-fn is_of_part(fault: &ApiError, key: &str) -> bool {
+fn is_of_part(fault: &Fault, key: &str) -> bool {
     fault.param.as_deref().is_some_and(|param| param.ends_with(key))
 }
 
@@ -124,13 +124,13 @@ mod tests {
 
     use super::*;
 
-    fn written(fault: &ApiError) -> Value {
+    fn written(fault: &Fault) -> Value {
         serde_json::from_str(&body(fault, "req_1")).unwrap()
     }
 
     #[test]
     fn a_field_is_named_in_the_apis_form() {
-        let fault = ApiError::invalid("messages[3].content[0].type", "'x' is wrong");
+        let fault = Fault::invalid("messages[3].content[0].type", "'x' is wrong");
         let error = written(&fault);
         assert_eq!(error["type"], "error");
         assert_eq!(error["request_id"], "req_1");
@@ -140,21 +140,21 @@ mod tests {
 
     #[test]
     fn clients_find_the_words_they_act_on() {
-        let overflow = ApiError::new(ErrorKind::ContextLengthExceeded, "too long");
+        let overflow = Fault::new(FaultKind::ContextLengthExceeded, "too long");
         assert_eq!(written(&overflow)["error"]["message"], "prompt is too long: 272001 tokens > 272000 maximum");
-        let image = ApiError::new(ErrorKind::Refused, "bad image").with_code("invalid_image");
+        let image = Fault::new(FaultKind::Refused, "bad image").with_code("invalid_image");
         assert_eq!(written(&image)["error"]["message"], "Could not process image");
-        let policy = ApiError::new(ErrorKind::Refused, "upstream's words").with_code("cyber_policy");
+        let policy = Fault::new(FaultKind::Refused, "upstream's words").with_code("cyber_policy");
         assert_eq!(written(&policy)["error"]["type"], "policy_blocked");
         assert_eq!(written(&policy)["error"]["message"], "upstream's words");
-        assert_eq!(status(&ApiError::new(ErrorKind::Overloaded, "m")).as_u16(), 529);
-        assert_eq!(status(&ApiError::new(ErrorKind::UsageNotIncluded, "m")).as_u16(), 402);
+        assert_eq!(status(&Fault::new(FaultKind::Overloaded, "m")).as_u16(), 529);
+        assert_eq!(status(&Fault::new(FaultKind::UsageNotIncluded, "m")).as_u16(), 402);
     }
 
     #[test]
     fn every_kind_has_a_type() {
-        for &kind in ErrorKind::ALL {
-            let fault = ApiError::new(kind, "m");
+        for &kind in FaultKind::ALL {
+            let fault = Fault::new(kind, "m");
             assert!(status(&fault).is_client_error() || status(&fault).is_server_error(), "{kind:?}");
             assert!(written(&fault)["error"]["type"].as_str().is_some_and(|name| !name.is_empty()), "{kind:?}");
         }

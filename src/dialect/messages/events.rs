@@ -11,7 +11,7 @@ use super::{error, usage};
 use crate::backend::answer::sink::{CallHead, CallKind, Correction, FinishReason, Image, SearchCall, Sink, Spot};
 use crate::backend::event::Usage;
 use crate::dialect::Occasion;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::{ObjectWriter, Text};
 
 /// Writes an answer as events.
@@ -236,7 +236,7 @@ impl Sink for Events {
         event("message_stop", out, |_| {});
     }
 
-    fn fail(&mut self, fault: &ApiError, out: &mut Vec<u8>) {
+    fn fail(&mut self, fault: &Fault, out: &mut Vec<u8>) {
         out.extend_from_slice(b"event: error\ndata: ");
         out.extend_from_slice(error::body(fault, &self.request_id).as_bytes());
         out.extend_from_slice(b"\n\n");

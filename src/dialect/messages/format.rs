@@ -9,11 +9,11 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use crate::conversation::settings::ResponseFormat;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::{self, Object, Path};
 
 /// Reads the format in `output_config.format`, or in the older `output_format`.
-pub(super) fn read<'a>(object: &Object<'a>) -> Result<Option<ResponseFormat<'a>>, ApiError> {
+pub(super) fn read<'a>(object: &Object<'a>) -> Result<Option<ResponseFormat<'a>>, Fault> {
     let present = |object: &Object<'a>, key: &str| object.find(key).filter(|value| value.get() != "null");
     let config_path = Path::Root.key("output_config");
     let config = present(object, "output_config").map(|config| json::object(config, &config_path)).transpose()?;
@@ -29,7 +29,7 @@ pub(super) fn read<'a>(object: &Object<'a>) -> Result<Option<ResponseFormat<'a>>
     let kind = json::string(json::required(&format, "type", &path)?, &kind_path)?;
     if kind != "json_schema" {
         let message = format!("'{kind_path}' must be json_schema, but is '{kind}'");
-        return Err(ApiError::invalid(kind_path.to_string(), message));
+        return Err(Fault::invalid(kind_path.to_string(), message));
     }
     let schema = json::required(&format, "schema", &path)?;
     let strict = schema.get().len() <= LONGEST_STRICT

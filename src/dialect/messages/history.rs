@@ -20,7 +20,7 @@ use crate::conversation::call::Call;
 use crate::conversation::content::{Content, Part};
 use crate::conversation::ignored::Ignored;
 use crate::conversation::turn::Turn;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::{self, Object, Path, Text};
 
 /// The facts in messages besides their turns.
@@ -48,10 +48,10 @@ pub(super) fn read<'a>(
     messages: &'a RawValue,
     path: &Path<'_>,
     conversation: &mut Conversation<'a>,
-) -> Result<Told<'a>, ApiError> {
+) -> Result<Told<'a>, Fault> {
     let values = json::array(messages, path)?;
     if values.is_empty() {
-        return Err(ApiError::invalid(path.to_string(), format!("'{path}' is empty: send at least one message")));
+        return Err(Fault::invalid(path.to_string(), format!("'{path}' is empty: send at least one message")));
     }
     let mut reading =
         Reading { told: Told::default(), conversation, last_user: None, server_calls: ServerCalls::default() };
@@ -123,7 +123,7 @@ struct Reading<'c, 'a> {
 }
 
 impl<'a> Reading<'_, 'a> {
-    fn message(&mut self, index: usize, value: &'a RawValue, path: &Path<'_>) -> Result<(), ApiError> {
+    fn message(&mut self, index: usize, value: &'a RawValue, path: &Path<'_>) -> Result<(), Fault> {
         let message = json::object(value, path)?;
         let role_path = path.key("role");
         let role = json::string(json::required(&message, "role", path)?, &role_path)?;
@@ -140,7 +140,7 @@ impl<'a> Reading<'_, 'a> {
             "system" => self.system(index, &message, content, path),
             other => {
                 let message = format!("'{role_path}' must be user, assistant or system, but is '{other}'");
-                Err(ApiError::invalid(role_path.to_string(), message))
+                Err(Fault::invalid(role_path.to_string(), message))
             }
         }
     }
@@ -153,7 +153,7 @@ impl<'a> Reading<'_, 'a> {
         self.conversation.turns.push(turn);
     }
 
-    fn user(&mut self, content: &'a RawValue, path: &Path<'_>) -> Result<(), ApiError> {
+    fn user(&mut self, content: &'a RawValue, path: &Path<'_>) -> Result<(), Fault> {
         if let Some(text) = Text::of(content) {
             self.push(Turn::User(Content::Text(text)));
             return Ok(());
@@ -174,7 +174,7 @@ impl<'a> Reading<'_, 'a> {
             }
         }
         if is_empty {
-            return Err(ApiError::invalid(path.to_string(), format!("'{path}' is empty")));
+            return Err(Fault::invalid(path.to_string(), format!("'{path}' is empty")));
         }
         // A message of empty texts becomes an empty text, unless its results have content.
         if !parts.is_empty() || !is_result {
@@ -183,7 +183,7 @@ impl<'a> Reading<'_, 'a> {
         Ok(())
     }
 
-    fn assistant(&mut self, content: &'a RawValue, path: &Path<'_>) -> Result<(), ApiError> {
+    fn assistant(&mut self, content: &'a RawValue, path: &Path<'_>) -> Result<(), Fault> {
         if let Some(text) = Text::of(content) {
             if !text.is_empty() {
                 let content = Content::Text(text);
@@ -207,7 +207,7 @@ impl<'a> Reading<'_, 'a> {
         value: &'a RawValue,
         block: &Object<'a>,
         path: &Path<'_>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), Fault> {
         let text = |key: &str| block.find(key).and_then(Text::of).unwrap_or(Text::EMPTY);
         match kind(block, path)?.escaped() {
             "tool_use" => {
@@ -239,7 +239,7 @@ impl<'a> Reading<'_, 'a> {
     }
 
     /// Takes the summary of what a client has cut off; nothing if it is empty.
-    fn compaction(&mut self, block: &Object<'a>, path: &Path<'_>) -> Result<(), ApiError> {
+    fn compaction(&mut self, block: &Object<'a>, path: &Path<'_>) -> Result<(), Fault> {
         self.ignored().add_unknown(block, &["type", "content", "cache_control"], path);
         let Some(content) = block.find("content").filter(|value| value.get() != "null") else { return Ok(()) };
         let heading = "Summary of the conversation so far:";
@@ -268,7 +268,7 @@ impl<'a> Reading<'_, 'a> {
         message: &Object<'a>,
         content: Option<&'a RawValue>,
         path: &Path<'_>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), Fault> {
         self.ignored().add_unknown(message, &["role", "content", "clear_at", "output_config"], path);
         let config_path = path.key("output_config");
         if let Some(config) = message.find("output_config").filter(|value| value.get() != "null") {
@@ -310,7 +310,7 @@ impl<'a> Reading<'_, 'a> {
         Ok(())
     }
 
-    fn added(&mut self, block: &Object<'a>, path: &Path<'_>) -> Result<(), ApiError> {
+    fn added(&mut self, block: &Object<'a>, path: &Path<'_>) -> Result<(), Fault> {
         let path = path.key("tool");
         let value = json::required(block, "tool", &path)?;
         let tool = json::object(value, &path)?;
@@ -324,14 +324,14 @@ impl<'a> Reading<'_, 'a> {
 }
 
 /// Returns the name of the tool in a change.
-fn tool_name<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
+fn tool_name<'a>(block: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, Fault> {
     let value = json::required(block, "tool", path)?;
     if let Some(name) = Text::of(value) {
         return Ok(name);
     }
     let tool = json::object(value, path)?;
     let name = tool.find("name").or_else(|| tool.find("tool_name")).and_then(Text::of);
-    name.ok_or_else(|| ApiError::invalid(path.to_string(), format!("'{path}' names no tool")))
+    name.ok_or_else(|| Fault::invalid(path.to_string(), format!("'{path}' names no tool")))
 }
 
 /// A message by the model while it is read.
@@ -384,7 +384,7 @@ fn leave_out_idle_reasoning(conversation: &mut Conversation<'_>) {
     conversation.turns.retain(|_| keep.next().unwrap_or(true));
 }
 
-fn required<'a>(content: Option<&'a RawValue>, path: &Path<'_>) -> Result<&'a RawValue, ApiError> {
+fn required<'a>(content: Option<&'a RawValue>, path: &Path<'_>) -> Result<&'a RawValue, Fault> {
     let path = path.key("content");
-    content.ok_or_else(|| ApiError::invalid(path.to_string(), format!("'{path}' is missing")))
+    content.ok_or_else(|| Fault::invalid(path.to_string(), format!("'{path}' is missing")))
 }

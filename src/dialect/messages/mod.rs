@@ -31,7 +31,7 @@ mod usage;
 use http::HeaderMap;
 
 use crate::dialect::{Ask, Dialect, Occasion};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::models::EffortOrder;
 use document::Message;
 use events::Events;
@@ -49,7 +49,7 @@ impl Dialect for Messages {
     const KEEPALIVE: &'static [u8] = PING;
     const EFFORT_ORDER: EffortOrder = EffortOrder::NameFirst;
 
-    fn parse<'a>(body: &'a [u8], headers: &HeaderMap) -> Result<Ask<'a, MessagesShape>, ApiError> {
+    fn parse<'a>(body: &'a [u8], headers: &HeaderMap) -> Result<Ask<'a, MessagesShape>, Fault> {
         request::parse(body, headers)
     }
 

@@ -18,7 +18,7 @@ use crate::conversation::content::Content;
 use crate::conversation::settings::TierRequest;
 use crate::conversation::turn::Turn;
 use crate::dialect::{Ask, Form, check_stop};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::{self, Object, Path, Text};
 
 /// A client's settings for its answer.
@@ -49,7 +49,7 @@ pub enum Thinking {
 }
 
 /// Reads the Messages request in `body`, sent with `headers`.
-pub fn parse<'a>(body: &'a [u8], headers: &HeaderMap) -> Result<Ask<'a, MessagesShape>, ApiError> {
+pub fn parse<'a>(body: &'a [u8], headers: &HeaderMap) -> Result<Ask<'a, MessagesShape>, Fault> {
     let object = json::body(body)?;
     let mut conversation = Conversation::default();
     let field = |key: &str| object.find(key).filter(|value| value.get() != "null");
@@ -82,7 +82,7 @@ pub fn parse<'a>(body: &'a [u8], headers: &HeaderMap) -> Result<Ask<'a, Messages
 }
 
 /// Reads `system`: a string, or text blocks; each block is an instruction of its own.
-fn instructions<'a>(value: &'a RawValue, conversation: &mut Conversation<'a>) -> Result<(), ApiError> {
+fn instructions<'a>(value: &'a RawValue, conversation: &mut Conversation<'a>) -> Result<(), Fault> {
     let path = Path::Root.key("system");
     let mut texts = Vec::new();
     if let Some(text) = Text::of(value) {
@@ -129,12 +129,12 @@ fn settings<'a>(
     object: &Object<'a>,
     conversation: &mut Conversation<'a>,
     shape: &mut MessagesShape,
-) -> Result<(), ApiError> {
+) -> Result<(), Fault> {
     let field = |key: &str| object.find(key).filter(|value| value.get() != "null");
     for key in REFUSED {
         if field(key).is_some_and(|value| value.get() != "[]") {
             let message = format!("'{key}' is not available: leave out {key}");
-            return Err(ApiError::unsupported(key, message));
+            return Err(Fault::unsupported(key, message));
         }
     }
     if let Some(value) = field("stop_sequences") {
@@ -151,11 +151,11 @@ fn settings<'a>(
 }
 
 /// Reads stop sequences, of which none may be empty or only white space, as in the API.
-fn stop_sequences(value: &RawValue, path: &Path<'_>) -> Result<Vec<String>, ApiError> {
+fn stop_sequences(value: &RawValue, path: &Path<'_>) -> Result<Vec<String>, Fault> {
     let values = json::array(value, path)?;
     if values.len() > MOST_STOPS {
         let message = format!("'{path}' has {} sequences; at most {MOST_STOPS} are looked for", values.len());
-        return Err(ApiError::invalid(path.to_string(), message));
+        return Err(Fault::invalid(path.to_string(), message));
     }
     let mut sequences = Vec::new();
     for (index, value) in values.into_iter().enumerate() {
@@ -164,7 +164,7 @@ fn stop_sequences(value: &RawValue, path: &Path<'_>) -> Result<Vec<String>, ApiE
         check_stop(&sequence, &path)?;
         if sequence.trim().is_empty() {
             let message = format!("'{path}' must hold more than white space");
-            return Err(ApiError::invalid(path.to_string(), message));
+            return Err(Fault::invalid(path.to_string(), message));
         }
         sequences.push(sequence);
     }
@@ -173,7 +173,7 @@ fn stop_sequences(value: &RawValue, path: &Path<'_>) -> Result<Vec<String>, ApiE
 
 /// Reads `context_management`: reasoning is kept for the requested number of turns. Any other edit is listed and has no
 /// effect.
-fn context_management(management: &RawValue, conversation: &mut Conversation<'_>) -> Result<(), ApiError> {
+fn context_management(management: &RawValue, conversation: &mut Conversation<'_>) -> Result<(), Fault> {
     let path = Path::Root.key("context_management");
     let management = json::object(management, &path)?;
     conversation.ignored.add_unknown(&management, &["edits"], &path);

@@ -17,7 +17,7 @@ use crate::conversation::Conversation;
 use crate::conversation::call::{Payload, ServedCall};
 use crate::conversation::content::{Content, Part};
 use crate::conversation::turn::Turn;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::{ArrayWriter, Object, ObjectWriter, Path, Text, array, escape, object};
 
 /// The calls whose results have not come.
@@ -97,7 +97,7 @@ impl<'a> ServerCalls<'a> {
         block: &Object<'a>,
         path: &Path<'_>,
         conversation: &mut Conversation<'a>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), Fault> {
         let id = block.find("tool_use_id").and_then(Text::of).unwrap_or(Text::EMPTY);
         let calls = self.by_id.get_mut(id.decode().as_ref());
         let Some(call) = calls.and_then(VecDeque::pop_front) else { return Ok(()) };

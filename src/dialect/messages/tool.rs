@@ -14,7 +14,7 @@ use super::history::{Told, ToolChange};
 use crate::conversation::Conversation;
 use crate::conversation::ignored::Ignored;
 use crate::conversation::tool::{Function, Tool, ToolChoice, WebSearch};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::{self, Object, Path, Text};
 
 /// The tools besides those in the conversation.
@@ -32,7 +32,7 @@ impl<'a> Tools<'a> {
         tools: Option<&'a RawValue>,
         told: &Told<'a>,
         conversation: &mut Conversation<'a>,
-    ) -> Result<Self, ApiError> {
+    ) -> Result<Self, Fault> {
         let mut read = Self::default();
         let path = Path::Root.key("tools");
         let values = tools.map(|tools| json::array(tools, &path)).transpose()?.unwrap_or_default();
@@ -46,7 +46,7 @@ impl<'a> Tools<'a> {
     }
 
     /// Applies what messages change of the tools.
-    fn change(&mut self, changes: &[ToolChange<'a>], conversation: &mut Conversation<'a>) -> Result<(), ApiError> {
+    fn change(&mut self, changes: &[ToolChange<'a>], conversation: &mut Conversation<'a>) -> Result<(), Fault> {
         let mut roster = Roster::default();
         roster.extend(&mut conversation.tools);
         let mut removed_search = None;
@@ -78,12 +78,7 @@ impl<'a> Tools<'a> {
         self.search.is_some_and(|own| own.decode() == name.decode())
     }
 
-    fn tool(
-        &mut self,
-        value: &'a RawValue,
-        path: &Path<'_>,
-        conversation: &mut Conversation<'a>,
-    ) -> Result<(), ApiError> {
+    fn tool(&mut self, value: &'a RawValue, path: &Path<'_>, conversation: &mut Conversation<'a>) -> Result<(), Fault> {
         let tool = json::object(value, path)?;
         let type_path = path.key("type");
         let kind = tool.find("type").filter(|value| value.get() != "null");
@@ -102,13 +97,13 @@ impl<'a> Tools<'a> {
                     self.built_in += 1;
                     if self.built_in > MOST_BUILT_IN {
                         let message = format!("'{path}': at most {MOST_BUILT_IN} tools may be of a type like '{kind}'");
-                        return Err(ApiError::invalid(path.to_string(), message));
+                        return Err(Fault::invalid(path.to_string(), message));
                     }
                     conversation.tools.push(Tool::Function(known.function(&tool, path)?));
                 }
                 None => {
                     let message = format!("'{type_path}': tools of type '{kind}' are not available here");
-                    return Err(ApiError::unsupported(type_path.to_string(), message));
+                    return Err(Fault::unsupported(type_path.to_string(), message));
                 }
             },
         }
@@ -120,7 +115,7 @@ impl<'a> Tools<'a> {
         &mut self,
         choice: Option<&'a RawValue>,
         conversation: &mut Conversation<'a>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), Fault> {
         let Some(value) = choice else { return Ok(()) };
         let path = Path::Root.key("tool_choice");
         let choice = json::object(value, &path)?;
@@ -137,7 +132,7 @@ impl<'a> Tools<'a> {
             "tool" => self.named(&choice, &path, conversation)?,
             other => {
                 let message = format!("'{type_path}' must be auto, any, tool or none, but is '{other}'");
-                return Err(ApiError::invalid(type_path.to_string(), message));
+                return Err(Fault::invalid(type_path.to_string(), message));
             }
         };
         conversation.tool_choice = Some(choice);
@@ -149,7 +144,7 @@ impl<'a> Tools<'a> {
         choice: &Object<'a>,
         path: &Path<'_>,
         conversation: &mut Conversation<'a>,
-    ) -> Result<ToolChoice<'a>, ApiError> {
+    ) -> Result<ToolChoice<'a>, Fault> {
         let name_path = path.key("name");
         let name = json::text(json::required(choice, "name", path)?, &name_path)?;
         let is_named = |own: Text<'_>| own.decode() == name.decode();
@@ -163,7 +158,7 @@ impl<'a> Tools<'a> {
             return Ok(ToolChoice::Mode("required"));
         }
         let message = format!("'{name_path}': there is no tool '{}' in 'tools'", name.decode());
-        Err(ApiError::invalid(name_path.to_string(), message))
+        Err(Fault::invalid(name_path.to_string(), message))
     }
 }
 
@@ -219,7 +214,7 @@ impl<'a> Roster<'a> {
 }
 
 /// Reads a tool with a schema.
-fn function<'a>(tool: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<Function<'a>, ApiError> {
+fn function<'a>(tool: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<Function<'a>, Fault> {
     ignored.add_unknown(tool, &FUNCTION_KEYS, path);
     let schema = json::required(tool, "input_schema", path)?;
     json::object(schema, &path.key("input_schema"))?;
@@ -234,18 +229,18 @@ fn function<'a>(tool: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Re
     })
 }
 
-fn name<'a>(tool: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, ApiError> {
+fn name<'a>(tool: &Object<'a>, path: &Path<'_>) -> Result<Text<'a>, Fault> {
     let (value, path) = (json::required(tool, "name", path)?, path.key("name"));
     let name = json::text(value, &path)?;
     if name.is_empty() {
-        return Err(ApiError::invalid(path.to_string(), format!("'{path}' is empty")));
+        return Err(Fault::invalid(path.to_string(), format!("'{path}' is empty")));
     }
     Ok(name)
 }
 
 /// Reads a web search. Its maximum number of searches and its blocked domains cannot be sent to the backend, and are
 /// listed.
-fn web_search<'a>(tool: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<WebSearch<'a>, ApiError> {
+fn web_search<'a>(tool: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<WebSearch<'a>, Fault> {
     ignored.add_unknown(tool, &["type", "name", "allowed_domains", "user_location", "cache_control"], path);
     let domains_path = path.key("allowed_domains");
     let domains = tool.find("allowed_domains").filter(|value| value.get() != "null");
@@ -268,7 +263,7 @@ struct BuiltIn {
 }
 
 impl BuiltIn {
-    fn function<'a>(&'static self, tool: &Object<'a>, path: &Path<'_>) -> Result<Function<'a>, ApiError> {
+    fn function<'a>(&'static self, tool: &Object<'a>, path: &Path<'_>) -> Result<Function<'a>, Fault> {
         Ok(Function {
             name: name(tool, path)?,
             description: Some(&self.description),

@@ -18,7 +18,7 @@ use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::Frame;
 use crate::backend::event::{Event, ResponseView, Usage};
 use crate::dialect::responses::request::Input;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::{Object, ObjectWriter, Raw, Text};
 
 /// The input item that requests a compaction of everything before it. It has no id and must be last.
@@ -167,7 +167,7 @@ impl Machine for Compaction {
     }
 
     /// The client has received nothing, so the failure becomes a status instead.
-    fn fail(&mut self, _error: &ApiError, _out: &mut Vec<u8>) {}
+    fn fail(&mut self, _error: &Fault, _out: &mut Vec<u8>) {}
 
     fn usage(&self) -> Option<Usage> {
         self.usage

@@ -9,7 +9,7 @@ use crate::backend::event::sse::Frame;
 use crate::backend::event::{Event, Name, Usage};
 use crate::dialect::responses::output::{Audience, Output, write_filled};
 use crate::dialect::responses::{is_internal, is_preamble, status_at};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 
 /// Waits for the complete answer and writes it. An incomplete answer is an answer too: its `status` tells so.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ impl Machine for Collect {
     }
 
     /// The client has received nothing, so the failure becomes a status instead.
-    fn fail(&mut self, _error: &ApiError, _out: &mut Vec<u8>) {}
+    fn fail(&mut self, _error: &Fault, _out: &mut Vec<u8>) {}
 
     fn usage(&self) -> Option<Usage> {
         self.usage

@@ -23,11 +23,11 @@ use crate::dialect::responses::message::write_plain_message;
 use crate::dialect::responses::reference::References;
 use crate::dialect::responses::request::{Input, ResponsesRequest};
 use crate::dialect::responses::tools;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::{ArrayWriter, Object, ObjectWriter, Path, Text, escape, push_string};
 
 /// Translates `request`.
-pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Result<BackendRequest, ApiError> {
+pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Result<BackendRequest, Fault> {
     let mut ignored = request.ignored.clone();
     ignore_parameters(request, context, &mut ignored);
     let mut references = References::default();

@@ -10,18 +10,18 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::dialect::responses::request::{Input, ResponsesRequest};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json;
 use crate::json::{Object, ObjectWriter, Path, Text};
 
 impl<'a> ResponsesRequest<'a> {
     /// Reads the request in a frame. The error names the field at fault.
-    pub fn parse_frame(bytes: &'a [u8]) -> Result<Self, ApiError> {
+    pub fn parse_frame(bytes: &'a [u8]) -> Result<Self, Fault> {
         let body = json::body(bytes)?;
         check_type(&body)?;
         if body.find("stream_id").is_some() {
             let message = "'stream_id' is not supported: the turns of a WebSocket follow one another; open one for each conversation";
-            return Err(ApiError::unsupported("stream_id", message));
+            return Err(Fault::unsupported("stream_id", message));
         }
         let generates =
             body.find("generate").map(|flag| json::boolean(flag, &Path::Root.key("generate"))).transpose()?;
@@ -75,12 +75,12 @@ pub fn is_cancel(bytes: &[u8]) -> bool {
     kind.and_then(Text::of).is_some_and(|kind| kind.escaped() == "response.cancel")
 }
 
-fn check_type(body: &Object<'_>) -> Result<(), ApiError> {
+fn check_type(body: &Object<'_>) -> Result<(), Fault> {
     let kind = json::string(json::required(body, "type", &Path::Root)?, &Path::Root.key("type"))?;
     match kind.as_ref() {
         "response.create" => Ok(()),
-        "response.cancel" => Err(ApiError::invalid("type", "there is no answer under way to cancel")),
-        _ => Err(ApiError::invalid("type", "'type' of a frame must be \"response.create\" or \"response.cancel\"")),
+        "response.cancel" => Err(Fault::invalid("type", "there is no answer under way to cancel")),
+        _ => Err(Fault::invalid("type", "'type' of a frame must be \"response.create\" or \"response.cancel\"")),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::backend::request::context::{Reference, RememberedItem};
 use crate::conversation::ignored::Ignored;
 use crate::dialect::responses::reference;
 use crate::dialect::responses::reference::References;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json;
 use crate::json::{Object, Path, Text};
 
@@ -98,7 +98,7 @@ impl<'a> Items<'a> {
         context: &Context<'a>,
         references: &mut References,
         ignored: &mut Ignored,
-    ) -> Result<Self, ApiError> {
+    ) -> Result<Self, Fault> {
         let mut read = Self { items: Vec::with_capacity(items.len()), found: Vec::new() };
         for (index, raw) in items.iter().enumerate() {
             let place = Place::of(index, context);
@@ -126,7 +126,7 @@ impl<'a> Items<'a> {
         found: &'i mut Vec<Found>,
         context: &Context<'_>,
         ignored: &mut Ignored,
-    ) -> Result<(Vec<Entry<'i>>, bool), ApiError>
+    ) -> Result<(Vec<Entry<'i>>, bool), Fault>
     where
         'a: 'i,
     {
@@ -143,7 +143,7 @@ impl<'a> Items<'a> {
                 item.place.path(|path| {
                     let raw = serde_json::from_str::<&RawValue>(json).map_err(|_| reference::unknown(path))?;
                     let (object, kind) = typed(raw, path)?;
-                    Ok::<_, ApiError>(Entry { object, kind, place: Place::Remembered(Some(provenance)) })
+                    Ok::<_, Fault>(Entry { object, kind, place: Place::Remembered(Some(provenance)) })
                 })?
             } else {
                 item
@@ -163,14 +163,14 @@ impl<'a> Items<'a> {
     }
 }
 
-fn typed<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<(Object<'a>, Cow<'a, str>), ApiError> {
+fn typed<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<(Object<'a>, Cow<'a, str>), Fault> {
     let object = json::object(raw, path)?;
     let kind = match object.find("type") {
         Some(kind) => json::string(kind, &path.key("type"))?,
         None if object.find("role").is_some() => Cow::Borrowed("message"),
         None => {
             let path = path.key("type");
-            return Err(ApiError::invalid(path.to_string(), format!("'{path}' is missing")));
+            return Err(Fault::invalid(path.to_string(), format!("'{path}' is missing")));
         }
     };
     Ok((object, kind))

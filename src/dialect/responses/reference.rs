@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use serde_json::value::RawValue;
 
 use crate::backend::request::context::{Context, RememberedItem};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json;
 use crate::json::{Object, Path, Text};
 
@@ -27,7 +27,7 @@ impl References {
         reference: &Object<'_>,
         path: &Path<'_>,
         context: &Context<'_>,
-    ) -> Result<Option<RememberedItem>, ApiError> {
+    ) -> Result<Option<RememberedItem>, Fault> {
         if let Some((key, _)) =
             reference.iter().find(|(key, value)| !matches!(*key, "type" | "id") && value.get() != "null")
         {
@@ -59,9 +59,9 @@ fn kind(item: &str) -> Option<String> {
 }
 
 /// Returns the error for a reference at `path` to an unknown item.
-pub(super) fn unknown(path: &Path<'_>) -> ApiError {
+pub(super) fn unknown(path: &Path<'_>) -> Fault {
     let reason = "items are not stored upstream, so send the item itself instead of an item_reference";
-    ApiError::invalid(path.to_string(), format!("'{path}': {reason} (in many libraries: store: false)"))
+    Fault::invalid(path.to_string(), format!("'{path}': {reason} (in many libraries: store: false)"))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::backend::event::sse::{Frame, on_one_line};
 use crate::backend::event::{Event, Name, ResponseView, Usage};
 use crate::dialect::responses::output::{Audience, Output, write_filled};
 use crate::dialect::responses::{is_internal, is_preamble, status_at};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json::{Object, ObjectWriter};
 
 /// The reader of a stream.
@@ -210,7 +210,7 @@ impl Machine for Relay {
         self.visible
     }
 
-    fn fail(&mut self, error: &ApiError, out: &mut Vec<u8>) {
+    fn fail(&mut self, error: &Fault, out: &mut Vec<u8>) {
         write_error(error, self.next_sequence_number, out);
         if self.reader == Reader::Codex {
             write_failed(error, self.next_sequence_number.saturating_add(1), out);
@@ -228,7 +228,7 @@ impl Machine for Relay {
 }
 
 /// Writes `error` as an event in both forms.
-fn write_error(error: &ApiError, sequence_number: u64, out: &mut Vec<u8>) {
+fn write_error(error: &Fault, sequence_number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"event: error\ndata: ");
     let mut event = ObjectWriter::begin(out);
     event.string("type", "error");
@@ -244,7 +244,7 @@ fn write_error(error: &ApiError, sequence_number: u64, out: &mut Vec<u8>) {
 }
 
 /// Writes `error` as the only event by which a Codex client learns of a failure (Codex CLI 0.147 ignores `error`).
-fn write_failed(error: &ApiError, sequence_number: u64, out: &mut Vec<u8>) {
+fn write_failed(error: &Fault, sequence_number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"event: response.failed\ndata: ");
     let mut event = ObjectWriter::begin(out);
     event.string("type", "response.failed").unsigned("sequence_number", sequence_number);
@@ -259,7 +259,7 @@ fn write_failed(error: &ApiError, sequence_number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\n\n");
 }
 
-fn write_code(error: &ApiError, object: &mut ObjectWriter<'_>) {
+fn write_code(error: &Fault, object: &mut ObjectWriter<'_>) {
     match error.code() {
         Some(code) => object.string("code", code),
         None => object.json("code", "null"),

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::conversation::ignored::Ignored;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::json;
 use crate::json::{Object, Path, Text};
 use crate::models::effort::Effort;
@@ -63,14 +63,14 @@ pub enum Input<'a> {
 
 impl<'a> ResponsesRequest<'a> {
     /// Reads the request in `bytes`.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Fault> {
         let body = json::body(bytes)?;
         let input = Input::parse(&body)?;
         Self::read(body, input)
     }
 
     /// Reads the request in `body`, whose conversation is `input`.
-    pub(super) fn read(body: Object<'a>, input: Input<'a>) -> Result<Self, ApiError> {
+    pub(super) fn read(body: Object<'a>, input: Input<'a>) -> Result<Self, Fault> {
         refuse_stored_state(&body)?;
         let (reasoning, effort) = reasoning(&body)?;
         Ok(Self {
@@ -103,14 +103,14 @@ impl<'a> ResponsesRequest<'a> {
 
 impl<'a> Input<'a> {
     /// Reads `input` of `body`.
-    pub(super) fn parse(body: &Object<'a>) -> Result<Self, ApiError> {
+    pub(super) fn parse(body: &Object<'a>) -> Result<Self, Fault> {
         let value = json::required(body, "input", &Path::Root)?;
         if let Some(text) = Text::of(value) {
             return Ok(Self::Text(text));
         }
         if json::kind(value) != "an array" {
             let found = json::kind(value);
-            return Err(ApiError::invalid(
+            return Err(Fault::invalid(
                 "input",
                 format!("'input' must be a string or an array of items, but is {found}"),
             ));
@@ -134,14 +134,14 @@ impl<'a> Input<'a> {
 }
 
 /// Rejects fields that need an answer or a conversation stored upstream, which stores none.
-fn refuse_stored_state(body: &Object<'_>) -> Result<(), ApiError> {
+fn refuse_stored_state(body: &Object<'_>) -> Result<(), Fault> {
     if body.find("previous_response_id").is_some() && body.find("conversation").is_some() {
         let message = "'previous_response_id' and 'conversation' both say what this turn continues; send one of them";
-        return Err(ApiError::invalid("previous_response_id", message).with_code("mutually_exclusive_parameters"));
+        return Err(Fault::invalid("previous_response_id", message).with_code("mutually_exclusive_parameters"));
     }
     for (key, advice) in STORED_STATE {
         if body.find(key).is_some() {
-            return Err(ApiError::unsupported(
+            return Err(Fault::unsupported(
                 key,
                 format!("'{key}' is not supported: nothing is stored upstream. {advice}"),
             ));
@@ -149,7 +149,7 @@ fn refuse_stored_state(body: &Object<'_>) -> Result<(), ApiError> {
     }
     let background = body.find("background").map(|flag| json::boolean(flag, &Path::Root.key("background")));
     if background.transpose()?.unwrap_or(false) {
-        return Err(ApiError::unsupported(
+        return Err(Fault::unsupported(
             "background",
             "'background' is not supported: nothing is stored upstream, so an answer cannot be fetched later",
         ));
@@ -158,7 +158,7 @@ fn refuse_stored_state(body: &Object<'_>) -> Result<(), ApiError> {
 }
 
 /// Reads the settings of reasoning, and the effort in them.
-fn reasoning<'a>(body: &Object<'a>) -> Result<(Option<Object<'a>>, Option<Cow<'a, str>>), ApiError> {
+fn reasoning<'a>(body: &Object<'a>) -> Result<(Option<Object<'a>>, Option<Cow<'a, str>>), Fault> {
     let (own, chat) = (Path::Root.key("reasoning"), Path::Root.key("reasoning_effort"));
     let reasoning = body.find("reasoning").map(|value| json::object(value, &own)).transpose()?;
     let effort_in = |object: &Object<'a>, path: &Path<'_>| {
@@ -178,11 +178,11 @@ fn reasoning<'a>(body: &Object<'a>) -> Result<(Option<Object<'a>>, Option<Cow<'a
     Ok((reasoning.or(object), effort))
 }
 
-fn string<'a>(body: &Object<'a>, key: &str) -> Result<Option<Cow<'a, str>>, ApiError> {
+fn string<'a>(body: &Object<'a>, key: &str) -> Result<Option<Cow<'a, str>>, Fault> {
     body.find(key).map(|value| json::string(value, &Path::Root.key(key))).transpose()
 }
 
-fn array<'a>(body: &Object<'a>, key: &str) -> Result<Vec<&'a RawValue>, ApiError> {
+fn array<'a>(body: &Object<'a>, key: &str) -> Result<Vec<&'a RawValue>, Fault> {
     body.find(key).map(|value| json::array(value, &Path::Root.key(key))).transpose().map(Option::unwrap_or_default)
 }
 

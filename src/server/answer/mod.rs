@@ -24,7 +24,7 @@ use http_body::Frame;
 use crate::backend::answer::Machine;
 use crate::backend::event::answerer::Answerer;
 use crate::backend::request::body::{Body as RequestBody, Origin, Provenance};
-use crate::fault::{ApiError, ErrorKind, Overflow};
+use crate::fault::{Fault, FaultKind, Overflow};
 use crate::ledger::TokenCounts;
 use crate::models::Resolution;
 use crate::platform::{Instant, sleep};
@@ -59,11 +59,11 @@ pub(super) struct Exchange {
 pub(super) type MakeMachine = Arc<dyn Fn(&Resolution) -> Box<dyn Machine> + Send + Sync>;
 
 type Rest = exchange::Rest<Box<dyn Machine>>;
-type Opening = Pin<Box<dyn Future<Output = Result<Opened<Box<dyn Machine>>, ApiError>> + Send>>;
+type Opening = Pin<Box<dyn Future<Output = Result<Opened<Box<dyn Machine>>, Fault>> + Send>>;
 
 impl Exchange {
     /// Streams the answer as events of `machine`, with `keepalive` in long silences.
-    pub(super) async fn stream(mut self, keepalive: &'static [u8], machine: MakeMachine) -> Result<Response, ApiError> {
+    pub(super) async fn stream(mut self, keepalive: &'static [u8], machine: MakeMachine) -> Result<Response, Fault> {
         let accepted = Instant::now();
         let interval = self.app.settings.keepalive;
         let mut ignored = self.ignored.clone();
@@ -83,7 +83,7 @@ impl Exchange {
     }
 
     /// Returns the answer as one JSON document of `machine`.
-    pub(super) async fn document(mut self, machine: MakeMachine) -> Result<Response, ApiError> {
+    pub(super) async fn document(mut self, machine: MakeMachine) -> Result<Response, Fault> {
         let Opened { head, model, first: mut document, mut rest, dropped } = self.clone().open(machine).await?;
         self.opened(model);
         loop {
@@ -138,14 +138,14 @@ impl Exchange {
     }
 
     /// Adds to the error of a refused model the models available, and to that of a spent plan the reserve.
-    fn explain(&self, mut error: ApiError) -> ApiError {
+    fn explain(&self, mut error: Fault) -> Fault {
         note_etag(&self.app, &error.headers);
         if let Some(substitute) = error.details.as_ref().and_then(|details| details.substitute.as_deref()) {
             let mut answered = Answerer::new(&self.call.model.model, false);
             answered.told(substitute);
             self.note_answered(&answered);
         }
-        if error.kind == ErrorKind::ContextLengthExceeded {
+        if error.kind == FaultKind::ContextLengthExceeded {
             let overflow = self.overflow();
             error.details.get_or_insert_default().overflow = Some(Box::new(overflow));
         }
@@ -335,7 +335,7 @@ pub(super) fn note_etag(app: &App, headers: &[(HeaderName, HeaderValue)]) {
 }
 
 /// Adds to the error of a spent plan the reserve, for a call without a model of the account's list.
-pub(super) fn explain_endpoint(app: &App, mut error: ApiError) -> ApiError {
+pub(super) fn explain_endpoint(app: &App, mut error: Fault) -> Fault {
     note_etag(app, &error.headers);
     reserve::mention(&mut error, &app.models);
     error
@@ -366,11 +366,11 @@ pub(super) fn note_answered(app: &App, log: &RequestLog, conversation: &str, ans
     }
 }
 
-fn collected_too_much() -> ApiError {
+fn collected_too_much() -> Fault {
     let most = LARGEST_COLLECTED >> 20;
     let message =
         format!("the backend sent more than {most} MiB for one answer, the limit of a buffered one; ask for a stream");
-    ApiError::new(ErrorKind::UpstreamInvalid, message)
+    Fault::new(FaultKind::UpstreamInvalid, message)
 }
 
 /// Creates an answer of `content_type` with the backend's `head` and the names of the `ignored` parameters.

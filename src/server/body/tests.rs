@@ -12,7 +12,7 @@ use crate::server::capacity::Capacity;
 
 const SILENCE: Duration = Duration::from_secs(60);
 
-async fn read(request: Request, limit: usize, silence: Duration) -> Result<Bytes, ApiError> {
+async fn read(request: Request, limit: usize, silence: Duration) -> Result<Bytes, Fault> {
     super::read(request, limit, silence, None).await
 }
 
@@ -37,14 +37,14 @@ async fn a_body_within_the_limit_comes_whole() {
 #[tokio::test]
 async fn a_declared_length_is_refused_unread() {
     let error = read(Request::new(Body::from("12345678")), 7, SILENCE).await.expect_err("too large");
-    assert_eq!(error.kind, ErrorKind::PayloadTooLarge);
+    assert_eq!(error.kind, FaultKind::PayloadTooLarge);
 }
 
 #[tokio::test]
 async fn an_endless_body_is_refused_at_the_limit() {
     let endless = stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from_static(b"xxxx")));
     let error = read(Request::new(Body::from_stream(endless)), 1000, SILENCE).await.expect_err("too large");
-    assert_eq!(error.kind, ErrorKind::PayloadTooLarge);
+    assert_eq!(error.kind, FaultKind::PayloadTooLarge);
 }
 
 #[tokio::test(start_paused = true)]
@@ -58,14 +58,14 @@ async fn silence_ends_the_wait_but_slowness_does_not() {
 
     let silent = stream::once(async { Ok::<_, io::Error>(Bytes::from_static(b"x")) }).chain(stream::pending());
     let error = read(Request::new(Body::from_stream(silent)), 100, SILENCE).await.expect_err("silent");
-    assert_eq!(error.kind, ErrorKind::RequestTimeout);
+    assert_eq!(error.kind, FaultKind::RequestTimeout);
 }
 
 #[tokio::test]
 async fn a_broken_body_is_the_clients_error() {
     let broken = stream::iter([Ok(Bytes::from_static(b"x")), Err(io::Error::other("gone"))]);
     let error = read(Request::new(Body::from_stream(broken)), 100, SILENCE).await.expect_err("broken");
-    assert_eq!(error.kind, ErrorKind::InvalidRequest);
+    assert_eq!(error.kind, FaultKind::InvalidRequest);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_bomb_is_refused_at_the_limit() {
     for (encoding, body) in [("gzip", gzip(&zeros)), ("zstd", compress_to_vec(&zeros[..], CompressionLevel::Fastest))] {
         assert!(body.len() < 100_000, "{encoding}");
         let error = read(packed(encoding, body), 100_000, SILENCE).await.expect_err("too large");
-        assert_eq!(error.kind, ErrorKind::PayloadTooLarge, "{encoding}");
+        assert_eq!(error.kind, FaultKind::PayloadTooLarge, "{encoding}");
     }
 }
 
@@ -100,16 +100,16 @@ async fn a_bomb_is_refused_at_the_limit() {
 async fn what_is_not_packed_as_said_is_the_clients_error() {
     for encoding in ["gzip", "deflate", "zstd"] {
         let error = read(packed(encoding, "{}"), 100, SILENCE).await.expect_err("not packed");
-        assert_eq!(error.kind, ErrorKind::InvalidRequest, "{encoding}");
+        assert_eq!(error.kind, FaultKind::InvalidRequest, "{encoding}");
     }
     for encoding in ["br", "gzip, gzip", "\u{e9}"] {
         let error = read(packed(encoding, "{}"), 100, SILENCE).await.expect_err("unknown");
-        assert_eq!(error.kind, ErrorKind::UnsupportedMediaType, "{encoding}");
+        assert_eq!(error.kind, FaultKind::UnsupportedMediaType, "{encoding}");
     }
 }
 
 /// Decompresses a body of this `encoding`.
-async fn unpacked(encoding: &str, body: Vec<u8>) -> Result<Bytes, ErrorKind> {
+async fn unpacked(encoding: &str, body: Vec<u8>) -> Result<Bytes, FaultKind> {
     read(packed(encoding, body), 1000, SILENCE).await.map_err(|error| error.kind)
 }
 
@@ -145,11 +145,11 @@ async fn what_follows_packed_data_and_is_none_is_an_error() {
     for garbage in [&b"x"[..], b"{}", b"\0\0\0\0\0\0\0\0\0\0\0\0", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"] {
         for (encoding, body) in [("gzip", gzip(b"{}")), ("deflate", zlib(b"{}")), ("zstd", zstd(b"{}"))] {
             let body = [&body[..], garbage].concat();
-            assert_eq!(unpacked(encoding, body).await, Err(ErrorKind::InvalidRequest), "{encoding} {garbage:?}");
+            assert_eq!(unpacked(encoding, body).await, Err(FaultKind::InvalidRequest), "{encoding} {garbage:?}");
         }
     }
     let twice = [zlib(b"{}"), zlib(b"{}")].concat();
-    assert_eq!(unpacked("deflate", twice).await, Err(ErrorKind::InvalidRequest), "one stream is all there is");
+    assert_eq!(unpacked("deflate", twice).await, Err(FaultKind::InvalidRequest), "one stream is all there is");
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn a_cut_or_damaged_body_is_an_error_wherever_it_is() {
     for (encoding, body) in [("gzip", gzip(text)), ("deflate", zlib(text)), ("zstd", zstd(text))] {
         for end in 0..body.len() {
             let cut = unpacked(encoding, body[..end].to_vec()).await;
-            assert_eq!(cut, Err(ErrorKind::InvalidRequest), "{encoding} {end}");
+            assert_eq!(cut, Err(FaultKind::InvalidRequest), "{encoding} {end}");
         }
         // gzip's checksum does not cover its head.
         let head = if encoding == "gzip" { 10 } else { 0 };
@@ -193,9 +193,9 @@ async fn the_limit_holds_over_all_members_and_frames() {
     for (encoding, body) in [("gzip", gzip(&half)), ("zstd", zstd(&half))] {
         assert_eq!(unpacked(encoding, body.clone()).await.map(|body| body.len()), Ok(600), "{encoding}");
         let twice = unpacked(encoding, [body.clone(), body].concat()).await;
-        assert_eq!(twice, Err(ErrorKind::PayloadTooLarge), "{encoding}");
+        assert_eq!(twice, Err(FaultKind::PayloadTooLarge), "{encoding}");
     }
-    assert_eq!(unpacked("deflate", zlib(&[b'x'; 1001])).await, Err(ErrorKind::PayloadTooLarge));
+    assert_eq!(unpacked("deflate", zlib(&[b'x'; 1001])).await, Err(FaultKind::PayloadTooLarge));
     assert_eq!(unpacked("deflate", zlib(&[b'x'; 1000])).await.map(|body| body.len()), Ok(1000));
     assert_eq!(unpacked("deflate", zlib(b"")).await, Ok(Bytes::new()));
 }
@@ -204,12 +204,12 @@ async fn the_limit_holds_over_all_members_and_frames() {
 async fn a_window_no_body_needs_is_refused() {
     // Not a single segment, and a window of 128 GiB.
     let frame = [0x28, 0xb5, 0x2f, 0xfd, 0, 27 << 3, 1, 0, 0];
-    assert_eq!(unpacked("zstd", frame.to_vec()).await, Err(ErrorKind::InvalidRequest));
+    assert_eq!(unpacked("zstd", frame.to_vec()).await, Err(FaultKind::InvalidRequest));
 }
 
 /// Decompresses a body that expands a thousandfold and needs half of the capacity, while another request holds `others`
 /// bytes.
-async fn unpacked_beside(others: usize, encoding: &str, body: Vec<u8>) -> (Result<usize, ErrorKind>, usize) {
+async fn unpacked_beside(others: usize, encoding: &str, body: Vec<u8>) -> (Result<usize, FaultKind>, usize) {
     let capacity = Capacity::new(2, 2 << 20);
     let (slot, other) = (capacity.slot().expect("a slot"), capacity.slot().expect("a slot"));
     other.hold(others).expect("room");
@@ -225,7 +225,7 @@ async fn what_is_unpacked_needs_room_piece_by_piece() {
         let (fits, held) = unpacked_beside(1 << 19, encoding, body.clone()).await;
         assert_eq!((fits, held), (Ok(text.len()), text.len()), "{encoding}");
         let (refused, held) = unpacked_beside(3 << 19, encoding, body.clone()).await;
-        assert_eq!(refused, Err(ErrorKind::Busy), "{encoding}");
+        assert_eq!(refused, Err(FaultKind::Busy), "{encoding}");
         assert!(held <= 1 << 19, "{encoding}: nothing is unpacked that has no room: {held}");
         let alone = unpacked_beside(0, encoding, body.repeat(if encoding == "deflate" { 1 } else { 3 })).await;
         assert!(alone.0.is_ok(), "{encoding}: one body always fits");
@@ -241,7 +241,7 @@ async fn a_body_has_to_get_on_once_room_is_short() {
         });
         Request::new(Body::from_stream(bytes.take(40)))
     };
-    for (taken, expected) in [(2, Ok(40)), (3, Err(ErrorKind::RequestTimeout))] {
+    for (taken, expected) in [(2, Ok(40)), (3, Err(FaultKind::RequestTimeout))] {
         let capacity = Capacity::new(4, 1 << 20);
         let slots: Vec<_> = (0..taken).map(|_| capacity.slot().expect("a slot")).collect();
         let begun = Instant::now();

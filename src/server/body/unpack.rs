@@ -16,7 +16,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::server::capacity::Slot;
 
 /// The reason that a body was not decompressed.
@@ -27,7 +27,7 @@ pub(super) enum UnpackError {
     /// The input is malformed.
     Broken(String),
     /// The capacity is exhausted; holds the client's error.
-    NoRoom(ApiError),
+    NoRoom(Fault),
 }
 
 /// The output so far, accounted to the request's slot.

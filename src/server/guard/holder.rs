@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::keys::digest::KeyDigest;
 use crate::keys::named::{KeyName, NamedKey};
 use crate::models::effort::Effort;
@@ -72,11 +72,11 @@ impl Holder {
     }
 
     /// Refuses a model that the key does not allow.
-    pub(in crate::server) fn check_model(&self, models: &Models, model: &str) -> Result<(), ApiError> {
+    pub(in crate::server) fn check_model(&self, models: &Models, model: &str) -> Result<(), Fault> {
         let Some(key) = self.limited_to_models().filter(|_| !self.may_use(models, model)) else { return Ok(()) };
         let (name, allowed) = (&key.name, key.models.join(", "));
         let message = format!("the key {name} may not use the model {model}; it may use: {allowed}");
-        Err(ApiError::new(ErrorKind::NotPermitted, message).with_code("model_not_allowed").with_param("model"))
+        Err(Fault::new(FaultKind::NotPermitted, message).with_code("model_not_allowed").with_param("model"))
     }
 
     /// Refuses a model or an effort that the key does not allow. `field` is where the request names its effort.
@@ -85,7 +85,7 @@ impl Holder {
         models: &Models,
         resolution: &Resolution,
         field: &'static str,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), Fault> {
         self.check_model(models, &resolution.model)?;
         match (self.key(), resolution.effort, resolution.most_effort) {
             (Some(key), Some(effort), Some(most)) if resolution.exceeds() => Err(above(key, effort, most, field)),
@@ -95,9 +95,9 @@ impl Holder {
 }
 
 /// Creates the error of an effort above the most that a key allows.
-pub(in crate::server) fn above(key: &NamedKey, effort: Effort, most: Effort, field: &'static str) -> ApiError {
+pub(in crate::server) fn above(key: &NamedKey, effort: Effort, most: Effort, field: &'static str) -> Fault {
     let name = &key.name;
     let message =
         format!("the key {name} allows an effort of at most {most}, and this request would be sent with {effort}");
-    ApiError::new(ErrorKind::NotPermitted, message).with_code("effort_not_allowed").with_param(field)
+    Fault::new(FaultKind::NotPermitted, message).with_code("effort_not_allowed").with_param(field)
 }

@@ -20,7 +20,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
 use http::{HeaderValue, Method, header};
 
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::humanize;
 use crate::keys::book::KeyBook;
 use crate::platform::unix_now;
@@ -51,7 +51,7 @@ pub struct Guard {
 }
 
 /// Refuses a request by its host and its origin.
-pub(super) fn check_source(app: &App, request: &Request) -> Result<(), ApiError> {
+pub(super) fn check_source(app: &App, request: &Request) -> Result<(), Fault> {
     app.settings.guard.source(request)
 }
 
@@ -63,7 +63,7 @@ pub(super) fn check_entry(app: &Arc<App>, request: &mut Request) -> Result<(), B
             request.extensions_mut().insert(holder);
             Ok(())
         }
-        Err(error) if error.kind == ErrorKind::InvalidApiKey => {
+        Err(error) if error.kind == FaultKind::InvalidApiKey => {
             let challenge = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))];
             Err(Box::new((challenge, error).into_response()))
         }
@@ -77,7 +77,7 @@ impl Guard {
         !self.api_keys.is_empty() || self.named.needs_key()
     }
 
-    fn source(&self, request: &Request) -> Result<(), ApiError> {
+    fn source(&self, request: &Request) -> Result<(), Fault> {
         let headers = request.headers();
         let is_addressed = if self.has_keys() {
             self.hosts.admits_addresses(headers, request.uri())
@@ -98,7 +98,7 @@ impl Guard {
                 ),
                 _ => "a request needs exactly one Host header that names this proxy, such as localhost".to_owned(),
             };
-            return Err(ApiError::new(ErrorKind::Forbidden, message).with_code("host_not_allowed"));
+            return Err(Fault::new(FaultKind::Forbidden, message).with_code("host_not_allowed"));
         }
         if !self.origins.admits(headers) {
             let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).unwrap_or("unknown");
@@ -106,7 +106,7 @@ impl Guard {
                 "web pages may not call this proxy unless their origin is allowed; to allow this one, start it with \
                  --allow-origin {origin:?}"
             );
-            return Err(ApiError::new(ErrorKind::Forbidden, message).with_code("origin_not_allowed"));
+            return Err(Fault::new(FaultKind::Forbidden, message).with_code("origin_not_allowed"));
         }
         Ok(())
     }
@@ -122,7 +122,7 @@ impl Guard {
     }
 
     /// Returns who the request comes from.
-    fn entry(&self, request: &Request) -> Result<Holder, ApiError> {
+    fn entry(&self, request: &Request) -> Result<Holder, Fault> {
         let path = request.uri().path();
         // The open route is open only at the exact path that health checks use.
         if path == "/health" && request.extensions().get::<Mended>().is_none() {
@@ -142,19 +142,19 @@ impl Guard {
         {
             let message = "send the request body as JSON, with the header content-type: application/json; \
                            /v1/images/edits takes a form too, with a key in Authorization (any, where none is set)";
-            return Err(ApiError::new(ErrorKind::UnsupportedMediaType, message));
+            return Err(Fault::new(FaultKind::UnsupportedMediaType, message));
         }
         if path == "/metrics" && matches!(holder, Holder::Named(_)) {
             let message =
                 "the metrics tell of every client, so they need a key of API_KEY or --api-key, not a named one";
-            return Err(ApiError::new(ErrorKind::NotPermitted, message));
+            return Err(Fault::new(FaultKind::NotPermitted, message));
         }
         Ok(holder)
     }
 
     /// Returns the holder of the key that the request presents. A named key is found first: its limits hold even if it
     /// is given to the server as one without a name, too.
-    fn holder(&self, request: &Request) -> Result<Holder, ApiError> {
+    fn holder(&self, request: &Request) -> Result<Holder, Fault> {
         let named = self.named.current();
         if !self.has_keys() {
             if !self.needs_key {
@@ -162,7 +162,7 @@ impl Guard {
             }
             let message = "the API is closed, for it would give the subscription to anybody; to open it, set the secret \
                            API_KEY or ADMIN_API_KEY";
-            return Err(ApiError::new(ErrorKind::Forbidden, message).with_code("api_disabled"));
+            return Err(Fault::new(FaultKind::Forbidden, message).with_code("api_disabled"));
         }
         let headers = request.headers();
         let Some(key) = (!named.is_empty()).then(|| named.find(presented(headers))).flatten() else {
@@ -172,15 +172,15 @@ impl Guard {
             None => Ok(Holder::Named(Arc::clone(key))),
             Some(end) => {
                 let message = format!("the key {} expired at {}", key.name, humanize::rfc3339(end));
-                Err(ApiError::new(ErrorKind::InvalidApiKey, message))
+                Err(Fault::new(FaultKind::InvalidApiKey, message))
             }
         }
     }
 
-    fn admin(&self, request: &Request) -> Result<(), ApiError> {
+    fn admin(&self, request: &Request) -> Result<(), Fault> {
         if self.admin_keys.is_empty() {
             let message = "the admin API is closed; to open it, set ADMIN_API_KEY in the proxy's environment";
-            return Err(ApiError::new(ErrorKind::Forbidden, message).with_code("admin_disabled"));
+            return Err(Fault::new(FaultKind::Forbidden, message).with_code("admin_disabled"));
         }
         if self.admin_keys.open(request.headers()) { Ok(()) } else { Err(invalid_key()) }
     }
@@ -190,7 +190,7 @@ fn is_admin(path: &str) -> bool {
     path == "/admin" || path.starts_with("/admin/")
 }
 
-fn invalid_key() -> ApiError {
+fn invalid_key() -> Fault {
     let message = "this needs one of the proxy's keys, as Authorization: Bearer KEY or X-API-Key: KEY";
-    ApiError::new(ErrorKind::InvalidApiKey, message)
+    Fault::new(FaultKind::InvalidApiKey, message)
 }

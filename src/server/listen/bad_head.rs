@@ -9,7 +9,7 @@ use http_body_util::BodyExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::platform::unix_now;
 use crate::server::capacity::busy;
 use crate::server::listen::gate::Activity;
@@ -17,7 +17,7 @@ use crate::server::listen::limits::Limits;
 use crate::server::observe::request_id;
 
 /// Returns the error for the client; `None` if it has disconnected, is in the middle of an answer, or was merely idle.
-pub(super) fn of(error: &hyper::Error, activity: &Activity, limits: Limits) -> Option<ApiError> {
+pub(super) fn of(error: &hyper::Error, activity: &Activity, limits: Limits) -> Option<Fault> {
     if !activity.is_heard() {
         return None;
     }
@@ -25,21 +25,21 @@ pub(super) fn of(error: &hyper::Error, activity: &Activity, limits: Limits) -> O
         Some(busy("too many long heads of requests are being read".to_owned()))
     } else if error.is_timeout() {
         let message = format!("the request's head did not arrive within {} s", limits.head.as_secs());
-        Some(ApiError::new(ErrorKind::RequestTimeout, message))
+        Some(Fault::new(FaultKind::RequestTimeout, message))
     } else if error.is_parse_too_large() {
         let size = limits.head_size >> 10;
         let message = format!("the request's head is larger than {size} KiB or has more than {MOST_HEADERS} headers");
-        Some(ApiError::new(ErrorKind::HeadTooLarge, message))
+        Some(Fault::new(FaultKind::HeadTooLarge, message))
     } else if error.is_parse() {
         let message = format!("the request's head is not HTTP/1.1: {error}");
-        Some(ApiError::new(ErrorKind::InvalidRequest, message))
+        Some(Fault::new(FaultKind::InvalidRequest, message))
     } else {
         None
     }
 }
 
 /// Writes `error` as the connection's last answer.
-pub(super) async fn write(error: &ApiError, socket: &mut TcpStream) -> io::Result<()> {
+pub(super) async fn write(error: &Fault, socket: &mut TcpStream) -> io::Result<()> {
     let id = request_id(&HeaderMap::new());
     let id_text = id.to_str().unwrap_or_default();
     tracing::info!(request_id = id_text, status = error.status().as_u16(), error = %error, "refused a head");

@@ -17,7 +17,7 @@ use prometheus::{
 };
 
 use crate::credentials::supplier::RefreshCounts;
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::ledger::book::LedgerCounts;
 use crate::ledger::{Ledger, TokenCounts};
 use crate::limits::PlanLimits;
@@ -109,7 +109,7 @@ impl Metrics {
         let start = Gauge::new("process_start_time_seconds", START)?;
         start.set(unix_now().as_secs_f64());
         registered(&self.registry, start)?;
-        for kind in ErrorKind::ALL.iter().copied() {
+        for kind in FaultKind::ALL.iter().copied() {
             self.upstream_errors.with_label_values(&[failure(kind)]);
         }
         Ok(())
@@ -212,7 +212,7 @@ impl Metrics {
 }
 
 /// `GET /metrics`.
-pub(in crate::server) async fn show(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+pub(in crate::server) async fn show(State(app): State<Arc<App>>) -> Result<Response, Fault> {
     app.metrics.sockets(app.capacity.sockets());
     let gathered = Gathered {
         refreshes: app.supplier.refresh_counts(),
@@ -220,7 +220,7 @@ pub(in crate::server) async fn show(State(app): State<Arc<App>>) -> Result<Respo
         limits: app.limits().latest().map(|latest| latest.limits),
         login_expires_at: app.supplier.expires_at(),
     };
-    let text = app.metrics.render(&gathered).map_err(|error| ApiError::new(ErrorKind::Internal, error.to_string()))?;
+    let text = app.metrics.render(&gathered).map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
@@ -229,7 +229,7 @@ fn name(suffix: &str) -> String {
 }
 
 /// The code of a failure, as in the answer to a client.
-fn failure(kind: ErrorKind) -> &'static str {
+fn failure(kind: FaultKind) -> &'static str {
     kind.row().code.unwrap_or("invalid_request")
 }
 
@@ -326,7 +326,7 @@ mod tests {
         let mut phases = PhaseTimes::default();
         phases.add(Phase::Head, Duration::from_secs(15));
         metrics.first_token("/v1/responses", Duration::from_millis(20), &phases);
-        metrics.incident(Incident::Failed(ErrorKind::Overloaded));
+        metrics.incident(Incident::Failed(FaultKind::Overloaded));
         metrics.incident(Incident::Retried);
         metrics.client_request("laptop");
         metrics.tokens("gpt-6.1-sol", Some("laptop"), TokenCounts { input: 10, cached: 4, output: 3, reasoning: 2 });

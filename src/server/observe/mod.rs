@@ -34,7 +34,7 @@ use tracing::{Instrument as _, Span, field};
 
 use crate::backend::event::answerer::Answerer;
 use crate::excerpt::{Excerpt, MESSAGE, NAME, cut};
-use crate::fault::{ApiError, ErrorKind, Severity};
+use crate::fault::{Fault, FaultKind, Severity};
 use crate::keys::named::KeyName;
 use crate::ledger::TokenCounts;
 use crate::models::Resolution;
@@ -202,7 +202,7 @@ impl RequestLog {
     }
 
     /// Records the answer's failure: `error` as its status, or after its status was sent.
-    pub fn failed(&self, error: &ApiError) {
+    pub fn failed(&self, error: &Fault) {
         self.record().fault = Some(FaultRecord::new(error));
     }
 
@@ -299,7 +299,7 @@ pub(super) async fn observe<F: Future<Output = Response>>(
     request.extensions_mut().insert(log.clone());
     let answer = AssertUnwindSafe(app.cut_off.bound(run(request)).instrument(log.span().clone()));
     let mut response = match answer.catch_unwind().await {
-        Ok(answer) => answer.unwrap_or_else(ApiError::into_response),
+        Ok(answer) => answer.unwrap_or_else(Fault::into_response),
         Err(panic) => panicked(&log, &*panic),
     };
     if let Some(error) = response.extensions().get() {
@@ -313,7 +313,7 @@ pub(super) async fn observe<F: Future<Output = Response>>(
 fn panicked(log: &RequestLog, panic: &(dyn Any + Send)) -> Response {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     log.span().in_scope(|| tracing::error!(panic = text.unwrap_or("unknown"), "a request handler panicked"));
-    ApiError::new(ErrorKind::Internal, "the proxy failed on this request; see its log").into_response()
+    Fault::new(FaultKind::Internal, "the proxy failed on this request; see its log").into_response()
 }
 
 /// Writes the request's log line when dropped.

@@ -14,7 +14,7 @@ use http::StatusCode;
 use tracing::Span;
 
 use crate::excerpt::{MESSAGE, NAME, cut};
-use crate::fault::{ApiError, Severity};
+use crate::fault::{Fault, Severity};
 use crate::ledger::{LedgerEntry, TokenCounts};
 use crate::models::Resolution;
 use crate::models::effort::Effort;
@@ -86,7 +86,7 @@ impl Resolved {
 
 impl FaultRecord {
     /// Keeps the loggable part of `fault`.
-    pub(in crate::server) fn new(fault: &ApiError) -> Self {
+    pub(in crate::server) fn new(fault: &Fault) -> Self {
         let row = fault.kind.row();
         Self {
             message: fault.loggable().map(|message| cut(message, MESSAGE).into_owned()),

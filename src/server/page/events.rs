@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::dialect::COMMENT;
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::page::view::{PagePart, STAMP};
 use crate::platform::{Instant, sleep};
 use crate::server::App;
@@ -29,13 +29,13 @@ use crate::server::answer::EVENT_STREAM;
 use crate::server::page::{admits, state::MOST_LISTENERS};
 
 /// Keeps a page current.
-pub(super) async fn stream(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(super) async fn stream(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Fault> {
     if !admits(&app, &headers) {
-        return Err(ApiError::new(ErrorKind::InvalidApiKey, "the page needs one of the proxy's keys; load / again"));
+        return Err(Fault::new(FaultKind::InvalidApiKey, "the page needs one of the proxy's keys; load / again"));
     }
     let place = app.page.listeners.clone().try_acquire_owned().map_err(|_| {
         let message = format!("{MOST_LISTENERS} pages are kept current already");
-        ApiError::new(ErrorKind::Busy, message).with_retry_after(Duration::from_secs(30))
+        Fault::new(FaultKind::Busy, message).with_retry_after(Duration::from_secs(30))
     })?;
     let cut_off = app.cut_off.clone();
     // Polled before each event: the connection is polled when the server stops.

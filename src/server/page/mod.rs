@@ -24,7 +24,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use sha2::{Digest as _, Sha256};
 
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::page::document;
 use crate::server::routes::absent;
 use crate::server::{App, body};
@@ -59,7 +59,7 @@ pub(super) async fn show(app: &Arc<App>, headers: &HeaderMap) -> Response {
 }
 
 /// Begins a session for the key in the form, and leads back to the page.
-async fn sign_in(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+async fn sign_in(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
     let host = request.headers().get(header::HOST).cloned();
     let body = body::read(request, LARGEST_FORM, app.settings.body_silence, None).await?;
     let field = form_urlencoded::parse(&body).find(|(name, _)| name == "key");
@@ -71,7 +71,7 @@ async fn sign_in(State(app): State<Arc<App>>, request: Request) -> Result<Respon
         )));
     }
     let cookie = app.page.sessions.begin(host.as_ref());
-    let cookie = cookie.ok_or_else(|| ApiError::new(ErrorKind::Internal, "the system has no random numbers"))?;
+    let cookie = cookie.ok_or_else(|| Fault::new(FaultKind::Internal, "the system has no random numbers"))?;
     Ok((StatusCode::SEE_OTHER, [(header::LOCATION, HeaderValue::from_static("/")), (header::SET_COOKIE, cookie)])
         .into_response())
 }

@@ -13,7 +13,7 @@ use axum::routing::{any, get};
 use http::{HeaderMap, Method, StatusCode, header};
 
 use crate::excerpt::Excerpt;
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::server::address::beyond_base;
 use crate::server::routes::models::ANTHROPIC_VERSION;
 
@@ -46,7 +46,7 @@ pub(in crate::server) async fn unknown_route(request: Request) -> Response {
         request.method(),
         request.uri().path()
     );
-    ApiError::new(ErrorKind::NotFound, message).into_response()
+    Fault::new(FaultKind::NotFound, message).into_response()
 }
 
 /// Answers an unsupported method. The router adds `Allow`.
@@ -62,11 +62,11 @@ pub(in crate::server) async fn wrong_method(request: Request) -> Response {
         return error.into_response();
     }
     let message = format!("{} does not support {}", request.uri().path(), request.method());
-    ApiError::new(ErrorKind::MethodNotAllowed, message).into_response()
+    Fault::new(FaultKind::MethodNotAllowed, message).into_response()
 }
 
 /// Returns the error for a route after a route.
-pub(in crate::server) fn base_url_too_long(request: &Request) -> Option<ApiError> {
+pub(in crate::server) fn base_url_too_long(request: &Request) -> Option<Fault> {
     let route = beyond_base(request.uri().path())?;
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let host = request.uri().authority().map(http::uri::Authority::as_str).or(host).unwrap_or("localhost");
@@ -77,10 +77,10 @@ pub(in crate::server) fn base_url_too_long(request: &Request) -> Option<ApiError
         request.method(),
         Excerpt::of(request.uri().path()),
     );
-    Some(ApiError::new(ErrorKind::NotFound, message))
+    Some(Fault::new(FaultKind::NotFound, message))
 }
 
-async fn not_stored(request: Request) -> ApiError {
+async fn not_stored(request: Request) -> Fault {
     if let Some(error) = base_url_too_long(&request) {
         return error;
     }
@@ -88,22 +88,22 @@ async fn not_stored(request: Request) -> ApiError {
         "{} cannot be found: the backend stores no answers, so none can be fetched, changed or deleted later",
         request.uri().path()
     );
-    ApiError::new(ErrorKind::NotFound, message)
+    Fault::new(FaultKind::NotFound, message)
 }
 
-fn absent(request: &Request, reason: &str) -> ApiError {
+fn absent(request: &Request, reason: &str) -> Fault {
     if let Some(error) = base_url_too_long(request) {
         return error;
     }
     let message = format!("{} is not implemented: {reason}", request.uri().path());
     // Anthropic's clients expect 404 for a route that a gateway does not serve.
     let is_anthropic = request.headers().contains_key(ANTHROPIC_VERSION);
-    ApiError::new(if is_anthropic { ErrorKind::NotFound } else { ErrorKind::NotImplemented }, message)
+    Fault::new(if is_anthropic { FaultKind::NotFound } else { FaultKind::NotImplemented }, message)
 }
 
 /// Refuses a WebSocket for `reason`.
 pub(in crate::server) fn upgrade_required(reason: &str) -> Response {
-    let error = ApiError::new(ErrorKind::UpgradeRequired, format!("{reason}; send the request with POST"));
+    let error = Fault::new(FaultKind::UpgradeRequired, format!("{reason}; send the request with POST"));
     let headers = [(header::UPGRADE, "HTTP/1.1"), (header::SEC_WEBSOCKET_VERSION, "13")];
     (headers, error).into_response()
 }

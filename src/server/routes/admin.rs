@@ -7,12 +7,12 @@ use axum::response::Response;
 use serde::Serialize;
 
 use crate::credentials::status::AdminCredentials;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::server::routes::models::json;
 use crate::server::{App, body};
 
 /// Replaces the login by the body's credentials.
-pub(in crate::server) async fn store(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+pub(in crate::server) async fn store(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
     let body = body::read(request, CREDENTIALS_SIZE, app.settings.body_silence, None).await?;
     let credentials = AdminCredentials::parse(&body)?;
     app.supplier.store_tokens(&credentials).await?;

@@ -11,7 +11,7 @@ use crate::backend::request::context::{Context, Recall};
 use crate::backend::{estimate, request};
 use crate::conversation::Conversation;
 use crate::dialect::{Ask, Dialect, Form, Occasion};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::models::Resolution;
 use crate::platform::unix_now;
 use crate::server::App;
@@ -23,7 +23,7 @@ use crate::server::routes::responses::{Purpose, Turn};
 pub(in crate::server) async fn create<D: Dialect>(
     State(app): State<Arc<App>>,
     request: Request,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Fault> {
     let incoming = Incoming::read(app, request).await?;
     let Prepared { exchange, shape, occasion, stream, prompt_estimate } = incoming.work(prepare::<D>).await?;
     if D::wants_nothing(&shape) {
@@ -60,7 +60,7 @@ struct Prepared<S> {
     prompt_estimate: Option<u64>,
 }
 
-fn prepare<D: Dialect>(incoming: &Incoming) -> Result<Prepared<D::Shape>, ApiError> {
+fn prepare<D: Dialect>(incoming: &Incoming) -> Result<Prepared<D::Shape>, Fault> {
     let ask = D::parse(&incoming.body, incoming.headers())?;
     let exchange = match &ask.form {
         Form::Own(conversation) => translated::<D>(incoming, &ask, conversation)?,
@@ -82,7 +82,7 @@ fn translated<D: Dialect>(
     incoming: &Incoming,
     ask: &Ask<'_, D::Shape>,
     conversation: &Conversation<'_>,
-) -> Result<Exchange, ApiError> {
+) -> Result<Exchange, Fault> {
     let model = incoming.resolve_ask::<D>(ask, ask.stream)?;
     let context = incoming.context(&model);
     let tier = conversation.service_tier.as_ref().map(|asked| asked.tier.as_ref());

@@ -11,7 +11,7 @@ use crate::backend::request::context::{BackendRequest, Context};
 use crate::dialect::responses::relay::Reader;
 use crate::dialect::{Ask, Dialect};
 use crate::excerpt::{NAME, cut};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::models::effort::Effort;
 use crate::models::{EffortOrder, Resolution};
 use crate::phases::Phase;
@@ -45,7 +45,7 @@ impl Incoming {
     }
 
     /// Reads the whole body of `request`.
-    pub(in crate::server) async fn read(app: Arc<App>, request: Request) -> Result<Self, ApiError> {
+    pub(in crate::server) async fn read(app: Arc<App>, request: Request) -> Result<Self, Fault> {
         let log = RequestLog::of(&app, &request);
         let headers = request.headers().clone();
         let holder = Holder::of(&request);
@@ -75,7 +75,7 @@ impl Incoming {
         model: Option<&str>,
         effort: Option<&str>,
         stream: bool,
-    ) -> Result<Resolution, ApiError> {
+    ) -> Result<Resolution, Fault> {
         self.resolve_by(EffortOrder::FieldFirst, model, effort, stream)
     }
 
@@ -84,7 +84,7 @@ impl Incoming {
         &self,
         ask: &Ask<'_, D::Shape>,
         stream: bool,
-    ) -> Result<Resolution, ApiError> {
+    ) -> Result<Resolution, Fault> {
         self.resolve_by(D::EFFORT_ORDER, ask.model.as_deref(), ask.effort.as_deref(), stream)
     }
 
@@ -94,7 +94,7 @@ impl Incoming {
         model: Option<&str>,
         effort: Option<&str>,
         stream: bool,
-    ) -> Result<Resolution, ApiError> {
+    ) -> Result<Resolution, Fault> {
         check_length(model)?;
         let models = &self.app.models;
         let resolution = models.within(models.resolve_by(order, model, effort), self.holder.most_effort());
@@ -104,7 +104,7 @@ impl Incoming {
     }
 
     /// Resolves the model of a request for an image, and logs it. The error is that of [`resolve`](Self::resolve).
-    pub(in crate::server) fn resolve_image(&self, model: Option<&str>, stream: bool) -> Result<Resolution, ApiError> {
+    pub(in crate::server) fn resolve_image(&self, model: Option<&str>, stream: bool) -> Result<Resolution, Fault> {
         check_length(model)?;
         let resolution = self.app.models.resolve_image(model);
         self.note_resolution(model, &resolution, stream);
@@ -221,10 +221,10 @@ impl Incoming {
     }
 }
 
-fn check_length(model: Option<&str>) -> Result<(), ApiError> {
+fn check_length(model: Option<&str>) -> Result<(), Fault> {
     let Some(length) = model.map(str::len).filter(|length| *length > NAME) else { return Ok(()) };
     let message = format!("'model' has {length} bytes; no model's name is longer than {NAME}");
-    Err(ApiError::invalid("model", message))
+    Err(Fault::invalid("model", message))
 }
 
 /// From this size, translating a body (some nanoseconds per byte) would delay other requests on its thread; below it,

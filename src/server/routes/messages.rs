@@ -13,7 +13,7 @@ use crate::backend::estimate;
 use crate::backend::request::translate;
 use crate::dialect::Dialect as _;
 use crate::dialect::messages::Messages;
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::server::App;
 use crate::server::routes::incoming::Incoming;
 use crate::server::routes::models::json;
@@ -45,13 +45,13 @@ pub(in crate::server) fn probes() -> Router<Arc<App>> {
 }
 
 /// `{"input_tokens": n}`, an estimate over the body that the backend would get. The backend itself counts only what it answers.
-async fn count_tokens(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+async fn count_tokens(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
     let incoming = Incoming::read(app, request).await?;
     let input_tokens = incoming.work(count).await?;
     Ok(json(&Count { input_tokens }))
 }
 
-fn count(incoming: &Incoming) -> Result<u64, ApiError> {
+fn count(incoming: &Incoming) -> Result<u64, Fault> {
     let ask = Messages::parse(&incoming.body, incoming.headers())?;
     let model = incoming.resolve_ask::<Messages>(&ask, false)?;
     let context = incoming.context(&model);
@@ -63,10 +63,10 @@ struct Count {
     input_tokens: u64,
 }
 
-async fn nothing_of_the_kind(request: Request) -> ApiError {
+async fn nothing_of_the_kind(request: Request) -> Fault {
     let message = format!(
         "there is no {} here: the ChatGPT Codex backend has nothing of the kind; use /v1/messages",
         request.uri().path()
     );
-    ApiError::new(ErrorKind::NotFound, message)
+    Fault::new(FaultKind::NotFound, message)
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::dialect::messages::models::{ModelInfo, ModelPage, PageQuery};
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::models::Models;
 use crate::models::entry::Entry;
 use crate::server::App;
@@ -25,7 +25,7 @@ use crate::server::guard::holder::Holder;
 use crate::server::routes::absent;
 
 /// Lists the models.
-pub(in crate::server) async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+pub(in crate::server) async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
     app.catalogue.keep_current();
     let holder = Holder::of(&request);
     let (uri, headers) = (request.uri().clone(), request.headers().clone());
@@ -47,7 +47,7 @@ pub(in crate::server) async fn list(State(app): State<Arc<App>>, request: Reques
         return Ok(answer);
     }
     let models = codex_entries(&app.models, &holder, &version);
-    let models = models.map_err(|error| ApiError::new(ErrorKind::Internal, error.to_string()))?;
+    let models = models.map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?;
     let mut answer = json(&List { object: "list", data: entries(&app, &holder), models: Some(models) });
     answer.headers_mut().extend(tag.map(|tag| (header::ETAG, tag)));
     Ok(answer)
@@ -112,11 +112,11 @@ pub(in crate::server) async fn find(
     State(app): State<Arc<App>>,
     id: Result<Path<String>, PathRejection>,
     request: Request,
-) -> Result<Response, ApiError> {
+) -> Result<Response, Fault> {
     app.catalogue.keep_current();
     let Path(id) = id.map_err(|_| {
         let message = "the model's name in the path is not UTF-8; GET /v1/models lists the models";
-        ApiError::new(ErrorKind::ModelNotFound, message).with_param("model")
+        Fault::new(FaultKind::ModelNotFound, message).with_param("model")
     })?;
     let is_anthropic = request.headers().contains_key(ANTHROPIC_VERSION);
     let behind_prefix = || is_anthropic.then(|| app.models.find_prefixed(&id)).flatten();
@@ -125,7 +125,7 @@ pub(in crate::server) async fn find(
             return Err(error);
         }
         let message = format!("there is no model {id:?}; GET /v1/models lists the models");
-        return Err(ApiError::new(ErrorKind::ModelNotFound, message).with_param("model"));
+        return Err(Fault::new(FaultKind::ModelNotFound, message).with_param("model"));
     };
     let holder = Holder::of(&request);
     let resolution = app.models.resolve_within(Some(&entry.id), None, holder.most_effort());
@@ -143,7 +143,7 @@ pub(in crate::server) fn json(value: &impl Serialize) -> Response {
         Ok(text) => {
             ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], Body::from(text)).into_response()
         }
-        Err(error) => ApiError::new(ErrorKind::Internal, error.to_string()).into_response(),
+        Err(error) => Fault::new(FaultKind::Internal, error.to_string()).into_response(),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::dialect::responses::forward::translate;
 use crate::dialect::responses::frame;
 use crate::dialect::responses::relay::Relay;
 use crate::dialect::responses::request::{Input, ResponsesRequest};
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::models::Resolution;
 use crate::platform::unix_now;
 use crate::server::App;
@@ -30,7 +30,7 @@ use crate::server::memory::{Asked, History};
 use crate::server::routes::incoming::Incoming;
 
 /// Relays the backend's events, or answers with the final response object, as the client asked.
-pub(in crate::server) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+pub(in crate::server) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
     let incoming = Incoming::read(app, request).await?;
     let reader = incoming.reader();
     let turn = incoming.work(|it| Turn::new(it, Purpose::Answer)).await?;
@@ -50,7 +50,7 @@ pub(in crate::server) async fn create(State(app): State<Arc<App>>, request: Requ
 
 /// Answers with a compacted conversation. The document is one piece, so nothing keeps the connection alive meanwhile;
 /// clients of this endpoint wait for minutes.
-pub(in crate::server) async fn compact(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+pub(in crate::server) async fn compact(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
     let incoming = Incoming::read(app, request).await?;
     let Turn { exchange, retained, .. } = incoming.work(|it| Turn::new(it, Purpose::Compaction)).await?;
     exchange.document(Arc::new(move |_| Box::new(Compaction::new(Arc::clone(&retained))))).await
@@ -82,7 +82,7 @@ pub(in crate::server) struct Turn {
 
 impl Turn {
     /// Prepends the earlier conversation to the request's input and translates both as one.
-    pub(in crate::server) fn new(incoming: &Incoming, purpose: Purpose<'_>) -> Result<Self, ApiError> {
+    pub(in crate::server) fn new(incoming: &Incoming, purpose: Purpose<'_>) -> Result<Self, Fault> {
         let (history, spoken);
         let mut asked = match &incoming.socket {
             Some(_) => ResponsesRequest::parse_frame(&incoming.body)?,
@@ -145,21 +145,21 @@ impl Turn {
 }
 
 /// Returns the conversation that the request continues.
-fn recall(incoming: &Incoming, asked: &ResponsesRequest<'_>) -> Result<Option<History>, ApiError> {
+fn recall(incoming: &Incoming, asked: &ResponsesRequest<'_>) -> Result<Option<History>, Fault> {
     let Some(id) = asked.previous_response_id.as_deref() else { return Ok(None) };
     let on_socket = incoming.socket.as_ref().and_then(|socket| socket.history(id));
     let Some(history) = on_socket.or_else(|| incoming.app.answers.history(incoming.scope, id)) else {
         // OpenAI's message and code for an unknown answer, at which clients send the whole conversation.
         let id: String = id.chars().take(LONGEST_ID).collect();
         let message = format!("Previous response with id '{id}' not found.");
-        return Err(ApiError::invalid("previous_response_id", message).with_code("previous_response_not_found"));
+        return Err(Fault::invalid("previous_response_id", message).with_code("previous_response_not_found"));
     };
     check_size(history.bytes(), incoming)?;
     Ok(Some(history))
 }
 
 /// Applies the limit of received bodies to the sent body, with everything that memory adds.
-fn check_size(bytes: usize, incoming: &Incoming) -> Result<(), ApiError> {
+fn check_size(bytes: usize, incoming: &Incoming) -> Result<(), Fault> {
     let most = incoming.app.settings.max_body_size;
     if bytes <= most {
         return Ok(());
@@ -168,7 +168,7 @@ fn check_size(bytes: usize, incoming: &Incoming) -> Result<(), ApiError> {
         "with the items of earlier answers that it refers to, the request is larger than {most} bytes; begin a new \
          conversation, or start the proxy with a larger --max-body-size"
     );
-    Err(ApiError::new(ErrorKind::PayloadTooLarge, message))
+    Err(Fault::new(FaultKind::PayloadTooLarge, message))
 }
 
 /// Creates the context for remembering the answer: the client's `own` items, with references resolved to items. `None` if

@@ -12,7 +12,7 @@ use axum::response::Response;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::models::effort::Effort;
 use crate::server::App;
 use crate::server::answer::{explain_endpoint, note_head, respond};
@@ -20,7 +20,7 @@ use crate::server::guard::holder::above;
 use crate::server::routes::incoming::Incoming;
 
 /// Passes a search on.
-pub(in crate::server) async fn search(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+pub(in crate::server) async fn search(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
     let incoming = Incoming::read(app, request).await?;
     check(&incoming)?;
     let call = incoming.endpoint_call("/alpha/search", "application/json", incoming.body.clone());
@@ -36,7 +36,7 @@ pub(in crate::server) async fn search(State(app): State<Arc<App>>, request: Requ
         body.extend_from_slice(&bytes);
         if body.len() > LARGEST {
             let message = format!("the backend sent more than {} MiB for one search", LARGEST >> 20);
-            return Err(ApiError::new(ErrorKind::UpstreamInvalid, message));
+            return Err(Fault::new(FaultKind::UpstreamInvalid, message));
         }
     }
     let mut response = respond("application/json", &answer.head, &[], Body::from(body));
@@ -47,19 +47,19 @@ pub(in crate::server) async fn search(State(app): State<Arc<App>>, request: Requ
 }
 
 /// Refuses a model or an effort that the client's key does not allow.
-fn check(incoming: &Incoming) -> Result<(), ApiError> {
+fn check(incoming: &Incoming) -> Result<(), Fault> {
     let Some(key) = incoming.holder.key().filter(|key| !key.models.is_empty() || key.max_effort.is_some()) else {
         return Ok(());
     };
     let asked: SearchLimits = serde_json::from_slice(&incoming.body).map_err(|error| {
         let message = format!("the key {} is limited, and the request cannot be read: {error}", key.name);
-        ApiError::new(ErrorKind::InvalidRequest, message)
+        Fault::new(FaultKind::InvalidRequest, message)
     })?;
     match (asked.model, key.models.is_empty()) {
         (Some(model), false) => incoming.holder.check_model(&incoming.app.models, &model)?,
         (None, false) => {
             let message = format!("the key {} is limited to some models, and the request names none", key.name);
-            return Err(ApiError::invalid("model", message));
+            return Err(Fault::invalid("model", message));
         }
         (_, true) => {}
     }

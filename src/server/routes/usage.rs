@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::{HeaderValue, header};
 
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::server::App;
 
 /// The routes, which stand with and without `/v1`.
@@ -29,7 +29,7 @@ pub(in crate::server) fn below_backend_api() -> Router<Arc<App>> {
     router
 }
 
-async fn show(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+async fn show(State(app): State<Arc<App>>) -> Result<Response, Fault> {
     let page = app.upstream.usage_page().await?;
     let json = HeaderValue::from_static("application/json");
     Ok(([(header::CONTENT_TYPE, json)], Body::from(page)).into_response())

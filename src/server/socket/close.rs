@@ -4,7 +4,7 @@ use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 
 /// The reason for closing a socket from this side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +40,10 @@ impl Reason {
     }
 
     /// Returns the reason that goes with `error`, which ends reading.
-    pub(super) fn with(error: &ApiError) -> Self {
+    pub(super) fn with(error: &Fault) -> Self {
         match error.kind {
-            ErrorKind::RequestTimeout => Self::Slow,
-            ErrorKind::Busy => Self::Busy,
+            FaultKind::RequestTimeout => Self::Slow,
+            FaultKind::Busy => Self::Busy,
             _ => Self::Failed,
         }
     }
@@ -90,8 +90,8 @@ mod tests {
         for (error, code) in table {
             assert_eq!(Reason::of(&error).map(|reason| reason.frame().code.into()), code, "{error}");
         }
-        for (kind, code) in [(ErrorKind::RequestTimeout, 1008), (ErrorKind::Busy, 1013), (ErrorKind::Internal, 1011)] {
-            assert_eq!(u16::from(Reason::with(&ApiError::new(kind, "m")).frame().code), code);
+        for (kind, code) in [(FaultKind::RequestTimeout, 1008), (FaultKind::Busy, 1013), (FaultKind::Internal, 1011)] {
+            assert_eq!(u16::from(Reason::with(&Fault::new(kind, "m")).frame().code), code);
         }
         assert_eq!(u16::from(Reason::Stopping.frame().code), 1001);
         assert_eq!(u16::from(Reason::Binary.frame().code), 1003);

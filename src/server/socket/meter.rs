@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::platform::Instant;
 use crate::server::capacity::{Capacity, Room};
 use crate::server::progress::Progress;
@@ -30,7 +30,7 @@ pub(super) struct Metered<S> {
     length: usize,
     heard: Instant,
     progress: Progress,
-    refused: Option<ApiError>,
+    refused: Option<Fault>,
 }
 
 impl<S> Metered<S> {
@@ -55,19 +55,19 @@ impl<S> Metered<S> {
     }
 
     /// Returns the error that ended reading: the bytes of all bodies are taken.
-    pub(super) fn take_refusal(&mut self) -> Option<ApiError> {
+    pub(super) fn take_refusal(&mut self) -> Option<Fault> {
         self.refused.take()
     }
 
     /// Returns the error of a frame that does not go on.
-    pub(super) fn stalled(&mut self, silence: Duration) -> Option<ApiError> {
+    pub(super) fn stalled(&mut self, silence: Duration) -> Option<Fault> {
         if self.length == 0 {
             return None;
         }
         let is_silent = Instant::now() >= self.heard + silence;
         let is_slow = self.progress.is_too_little() && self.room.is_short();
         let message = "the rest of the frame did not arrive in time";
-        (is_silent || is_slow).then(|| ApiError::new(ErrorKind::RequestTimeout, message))
+        (is_silent || is_slow).then(|| Fault::new(FaultKind::RequestTimeout, message))
     }
 
     fn count(&mut self, bytes: usize) -> io::Result<()> {
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(capacity.held(), FREE + 8);
         let mut other = Metered::new((), capacity.clone(), FREE);
         assert!(
-            other.count(2 * FREE).is_err() && other.take_refusal().is_some_and(|error| error.kind == ErrorKind::Busy)
+            other.count(2 * FREE).is_err() && other.take_refusal().is_some_and(|error| error.kind == FaultKind::Busy)
         );
         drop((frame, other));
         assert_eq!(capacity.held(), 0);
@@ -172,7 +172,7 @@ mod tests {
         assert!(meter.stalled(silence).is_none());
         meter.count(1).expect("room");
         tokio::time::advance(silence).await;
-        assert!(meter.stalled(silence).is_some_and(|error| error.kind == ErrorKind::RequestTimeout));
+        assert!(meter.stalled(silence).is_some_and(|error| error.kind == FaultKind::RequestTimeout));
         drop(meter.complete(2));
         assert!(meter.stalled(silence).is_none());
         meter.count(7).expect("room");

@@ -26,7 +26,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use crate::dialect::responses::frame::is_cancel;
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::platform::{Instant, Timer};
 use crate::server::App;
 use crate::server::capacity::{Room, SocketPlace};
@@ -218,12 +218,12 @@ impl<'s, C: AsyncRead + AsyncWrite + Unpin> Open<'s, C> {
             self.send(refusal(&CutOff::error()));
         } else if self.turn.is_some() && text.len() <= LONGEST_CANCEL && is_cancel(&text) {
             self.turn = None;
-            let error = ApiError::new(ErrorKind::InvalidRequest, "the client cancelled this response");
+            let error = Fault::new(FaultKind::InvalidRequest, "the client cancelled this response");
             self.send(refusal(&error.with_code("response_cancelled")));
             self.turn_ended();
         } else if self.waiting.len() >= MOST_WAITING {
             let message = format!("{MOST_WAITING} requests wait for their turn on this WebSocket already");
-            self.send(refusal(&ApiError::new(ErrorKind::Busy, message)));
+            self.send(refusal(&Fault::new(FaultKind::Busy, message)));
         } else {
             self.waiting.push_back((text, room));
             self.begin_next();
@@ -295,7 +295,7 @@ impl<'s, C: AsyncRead + AsyncWrite + Unpin> Open<'s, C> {
     }
 
     /// Tells the error and closes the socket.
-    fn refuse(&mut self, error: &ApiError) {
+    fn refuse(&mut self, error: &Fault) {
         self.send(refusal(error));
         self.close(Reason::with(error));
     }

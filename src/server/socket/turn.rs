@@ -19,7 +19,7 @@ use tower::ServiceExt as _;
 
 use crate::backend::event::sse::Framer;
 use crate::dialect::responses::notice;
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::server::memory::OverSocket;
 
 /// A turn under way. Dropping it ends the call to the backend.
@@ -86,7 +86,7 @@ impl SocketTurn {
         let (head, body) = response.into_parts();
         if head.status != StatusCode::OK {
             self.phase = Phase::Ended;
-            let error = head.extensions.get::<ApiError>().map_or_else(internal, Clone::clone);
+            let error = head.extensions.get::<Fault>().map_or_else(internal, Clone::clone);
             return vec![notice::error(head.status, &error.to_json_object(), &head.headers).into()];
         }
         self.phase = Phase::Reading(body, Framer::default());
@@ -99,7 +99,7 @@ impl SocketTurn {
 }
 
 /// Returns the frame of an error that has no answer of its own.
-pub(super) fn refusal(error: &ApiError) -> Utf8Bytes {
+pub(super) fn refusal(error: &Fault) -> Utf8Bytes {
     notice::error(error.status(), &error.to_json_object(), &HeaderMap::new()).into()
 }
 
@@ -114,11 +114,11 @@ fn frames(framer: &mut Framer, bytes: &[u8]) -> Vec<Utf8Bytes> {
 }
 
 fn broken(cause: &str) -> Utf8Bytes {
-    refusal(&ApiError::new(ErrorKind::Internal, format!("the answer broke off: {cause}")))
+    refusal(&Fault::new(FaultKind::Internal, format!("the answer broke off: {cause}")))
 }
 
-fn internal() -> ApiError {
-    ApiError::new(ErrorKind::Internal, "the proxy failed on this request; see its log")
+fn internal() -> Fault {
+    Fault::new(FaultKind::Internal, "the proxy failed on this request; see its log")
 }
 
 #[cfg(test)]
@@ -155,7 +155,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_is_one_frame() {
-        let error = || async { ApiError::new(ErrorKind::Busy, "later").into_response() };
+        let error = || async { Fault::new(FaultKind::Busy, "later").into_response() };
         let router = Router::new().route("/v1/responses", post(error));
         let frames = turn(router, true).await;
         assert_eq!(frames.len(), 1);

@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 
 use crate::credentials::TokenSupplier;
 use crate::credentials::store::memory::MemoryStore;
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::models::Models;
 use crate::oauth::Client;
 use crate::platform::{Cores, HttpClient};
@@ -142,14 +142,14 @@ impl Server {
     }
 }
 
-async fn echo(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+async fn echo(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
     let log = RequestLog::of(&app, &request);
     let body = body::read(request, app.settings.max_body_size, app.settings.body_silence, log.slot()).await?;
     Ok(Response::new(Body::from(body)))
 }
 
 /// Reads the body and never answers.
-async fn keep(state: State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+async fn keep(state: State<Arc<App>>, request: Request) -> Result<Response, Fault> {
     let log = RequestLog::of(&state, &request);
     let _body = echo(state, request).await?;
     drop(log);

@@ -9,7 +9,7 @@ use super::AT_ONCE;
 use crate::backend::event::answerer::Answerer;
 use crate::dialect::images::reply::{ImageAnswer, ImageUsage, ReplyPiece, ReplyReader};
 use crate::dialect::images::{ImageTask, document};
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::ledger::TokenCounts;
 use crate::models::Resolution;
 use crate::server::App;
@@ -68,7 +68,7 @@ struct Reading {
 
 impl ImageCalls {
     /// Makes `count` calls and collects their answers, in the order of the calls.
-    pub(super) async fn collect(self: &Arc<Self>, count: usize) -> Result<(Head, Vec<ImageAnswer>), ApiError> {
+    pub(super) async fn collect(self: &Arc<Self>, count: usize) -> Result<(Head, Vec<ImageAnswer>), Fault> {
         let calls = (0..count).map(|index| Arc::clone(self).collect_one(index));
         // Not in order: a failure is to be known at once.
         let mut answers: Vec<Collected> = stream::iter(calls).buffer_unordered(AT_ONCE).try_collect().await?;
@@ -79,7 +79,7 @@ impl ImageCalls {
         Ok((head, answers))
     }
 
-    async fn collect_one(self: Arc<Self>, index: usize) -> Result<Collected, ApiError> {
+    async fn collect_one(self: Arc<Self>, index: usize) -> Result<Collected, Fault> {
         let (mut head, mut completed) = (Head::default(), None);
         let mut pieces = std::pin::pin!(self.pieces());
         while let Some(piece) = pieces.try_next().await? {
@@ -93,13 +93,13 @@ impl ImageCalls {
     }
 
     /// Makes `count` calls; their pieces come as the backend sends them.
-    pub(super) fn all(self: &Arc<Self>, count: usize) -> impl Stream<Item = Result<CallPiece, ApiError>> + use<> {
+    pub(super) fn all(self: &Arc<Self>, count: usize) -> impl Stream<Item = Result<CallPiece, Fault>> + use<> {
         let calls = Arc::clone(self);
         stream::iter(0..count).map(move |_| Box::pin(Arc::clone(&calls).pieces())).flatten_unordered(AT_ONCE)
     }
 
     /// Makes one call. An error is its last piece.
-    fn pieces(self: Arc<Self>) -> impl Stream<Item = Result<CallPiece, ApiError>> {
+    fn pieces(self: Arc<Self>) -> impl Stream<Item = Result<CallPiece, Fault>> {
         stream::unfold((self, Progress::Beginning), |(calls, progress)| async move {
             let (piece, progress) = match progress {
                 Progress::Beginning => calls.begin().await,
@@ -112,7 +112,7 @@ impl ImageCalls {
         })
     }
 
-    async fn begin(&self) -> (Result<CallPiece, ApiError>, Progress) {
+    async fn begin(&self) -> (Result<CallPiece, Fault>, Progress) {
         self.log.sent(&self.model.model);
         let answer = match self.app.upstream.call(&self.call, self.log.clock()).await {
             Ok(answer) => answer,
@@ -126,7 +126,7 @@ impl ImageCalls {
     }
 
     /// Reads up to the next piece; `None` at the end.
-    async fn read(&self, mut reading: Box<Reading>) -> Option<(Result<CallPiece, ApiError>, Progress)> {
+    async fn read(&self, mut reading: Box<Reading>) -> Option<(Result<CallPiece, Fault>, Progress)> {
         loop {
             let Reading { answer, reader, ready } = &mut *reading;
             if let Some(piece) = ready.pop_front() {
@@ -150,7 +150,7 @@ impl ImageCalls {
     }
 
     /// Takes room for `bytes` of an answer.
-    fn hold(&self, bytes: usize) -> Result<(), ApiError> {
+    fn hold(&self, bytes: usize) -> Result<(), Fault> {
         self.log.slot().map_or(Ok(()), |slot| slot.hold_answer(bytes * COPIES))
     }
 
@@ -161,7 +161,7 @@ impl ImageCalls {
         }
     }
 
-    fn piece(&self, piece: ReplyPiece, answer: &EndpointAnswer) -> Result<CallPiece, ApiError> {
+    fn piece(&self, piece: ReplyPiece, answer: &EndpointAnswer) -> Result<CallPiece, Fault> {
         match piece {
             ReplyPiece::Partial(event) => {
                 self.log.first_token();
@@ -178,7 +178,7 @@ impl ImageCalls {
     }
 
     /// Records the answering model, if it is told; fails if another model is not allowed.
-    fn note_model(&self, model: Option<&str>, answer: &EndpointAnswer) -> Result<(), ApiError> {
+    fn note_model(&self, model: Option<&str>, answer: &EndpointAnswer) -> Result<(), Fault> {
         let Some(model) = model else { return Ok(()) };
         let mut answered = Answerer::new(&self.model.model, self.app.settings.strict_model);
         answered.told(model);
@@ -198,6 +198,6 @@ impl ImageCalls {
 /// An image is in memory as it came, and as the client gets it.
 const COPIES: usize = 2;
 
-fn without_image() -> ApiError {
-    ApiError::new(ErrorKind::UpstreamInvalid, "the backend's answer holds no image")
+fn without_image() -> Fault {
+    Fault::new(FaultKind::UpstreamInvalid, "the backend's answer holds no image")
 }

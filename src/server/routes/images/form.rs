@@ -9,10 +9,10 @@ use futures_util::{FutureExt as _, stream};
 use http::HeaderValue;
 
 use crate::dialect::images::form::FormPart;
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 
 /// Returns the boundary of a form; `None` for a body of another type. The error is a form without one.
-pub(super) fn boundary(content_type: Option<&HeaderValue>) -> Result<Option<String>, ApiError> {
+pub(super) fn boundary(content_type: Option<&HeaderValue>) -> Result<Option<String>, Fault> {
     let Some(content_type) = content_type.and_then(|value| value.to_str().ok()) else { return Ok(None) };
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("multipart/form-data") {
@@ -22,20 +22,20 @@ pub(super) fn boundary(content_type: Option<&HeaderValue>) -> Result<Option<Stri
 }
 
 /// Reads the parts of `body`.
-pub(super) fn parts(boundary: String, body: Bytes) -> Result<Vec<FormPart>, ApiError> {
+pub(super) fn parts(boundary: String, body: Bytes) -> Result<Vec<FormPart>, Fault> {
     // The body is there, so that nothing has to be awaited.
     let read = read(boundary, body).now_or_never();
-    read.unwrap_or_else(|| Err(ApiError::new(ErrorKind::Internal, "the form was not read at once")))
+    read.unwrap_or_else(|| Err(Fault::new(FaultKind::Internal, "the form was not read at once")))
 }
 
-async fn read(boundary: String, body: Bytes) -> Result<Vec<FormPart>, ApiError> {
+async fn read(boundary: String, body: Bytes) -> Result<Vec<FormPart>, Fault> {
     let body = stream::once(async move { Ok::<_, Infallible>(body) });
     let mut form = multer::Multipart::new(body, boundary);
     let mut parts = Vec::new();
     while let Some(mut field) = form.next_field().await.map_err(|error| broken(&error))? {
         if parts.len() == MOST_PARTS {
             let message = format!("the form has more than {MOST_PARTS} parts");
-            return Err(ApiError::new(ErrorKind::InvalidRequest, message));
+            return Err(Fault::new(FaultKind::InvalidRequest, message));
         }
         let name = field.name().unwrap_or_default().to_owned();
         let is_file = field.file_name().is_some();
@@ -48,8 +48,8 @@ async fn read(boundary: String, body: Bytes) -> Result<Vec<FormPart>, ApiError> 
     Ok(parts)
 }
 
-fn broken(error: &multer::Error) -> ApiError {
-    ApiError::new(ErrorKind::InvalidRequest, format!("the request body is no valid multipart/form-data: {error}"))
+fn broken(error: &multer::Error) -> Fault {
+    Fault::new(FaultKind::InvalidRequest, format!("the request body is no valid multipart/form-data: {error}"))
 }
 
 /// More than the API has fields.
@@ -59,7 +59,7 @@ const MOST_PARTS: usize = 64;
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<FormPart>, ApiError> {
+    fn read(text: &str) -> Result<Vec<FormPart>, Fault> {
         parts("x".to_owned(), text.replace('\n', "\r\n").into())
     }
 
@@ -77,7 +77,7 @@ mod tests {
     fn a_broken_form_is_the_clients_fault() {
         let part = "--x\nContent-Disposition: form-data; name=\"a\"\n\nb\n";
         for form in ["", "{}", "--x\n", part, &format!("{}--x--\n", part.repeat(MOST_PARTS + 1))] {
-            assert_eq!(read(form).unwrap_err().kind, ErrorKind::InvalidRequest, "{form:?}");
+            assert_eq!(read(form).unwrap_err().kind, FaultKind::InvalidRequest, "{form:?}");
         }
         assert_eq!(read(&format!("{}--x--\n", part.repeat(MOST_PARTS))).unwrap().len(), MOST_PARTS);
     }

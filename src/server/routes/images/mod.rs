@@ -19,23 +19,23 @@ use http::header::CONTENT_TYPE;
 use self::calls::ImageCalls;
 use crate::dialect::images::request::ImageRequest;
 use crate::dialect::images::{ImageTask, body, document};
-use crate::fault::ApiError;
+use crate::fault::Fault;
 use crate::platform::{apart, unix_now};
 use crate::server::App;
 use crate::server::answer::{EVENT_STREAM, respond};
 use crate::server::routes::incoming::Incoming;
 
 /// Makes images.
-pub(in crate::server) async fn generate(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+pub(in crate::server) async fn generate(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
     answer(app, request, ImageTask::Generation).await
 }
 
 /// Changes images.
-pub(in crate::server) async fn edit(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+pub(in crate::server) async fn edit(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
     answer(app, request, ImageTask::Edit).await
 }
 
-async fn answer(app: Arc<App>, request: Request, task: ImageTask) -> Result<Response, ApiError> {
+async fn answer(app: Arc<App>, request: Request, task: ImageTask) -> Result<Response, Fault> {
     let incoming = Incoming::read(app, request).await?;
     let plan = incoming.work(move |incoming| Plan::new(incoming, task)).await?;
     let Plan { calls, count, stream, ignored } = plan;
@@ -60,7 +60,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(incoming: &Incoming, task: ImageTask) -> Result<Self, ApiError> {
+    fn new(incoming: &Incoming, task: ImageTask) -> Result<Self, Fault> {
         let parts = match form::boundary(incoming.headers().get(CONTENT_TYPE))? {
             Some(boundary) => Some(form::parts(boundary, incoming.body.clone())?),
             None => None,

@@ -17,16 +17,16 @@ use super::calls::{CallPiece, ImageCalls};
 use crate::dialect::COMMENT;
 use crate::dialect::images::events;
 use crate::dialect::images::reply::ImageUsage;
-use crate::fault::{ApiError, ErrorKind};
+use crate::fault::{Fault, FaultKind};
 use crate::platform::{Instant, sleep, unix_now};
 use crate::server::answer::{EVENT_STREAM, Keepalive, respond as answered};
 use crate::server::cut_off::CutOff;
 use crate::upstream::Head;
 
-type Pieces = Pin<Box<dyn Stream<Item = Result<CallPiece, ApiError>> + Send>>;
+type Pieces = Pin<Box<dyn Stream<Item = Result<CallPiece, Fault>> + Send>>;
 
 /// Streams the images of `count` calls.
-pub(super) async fn respond(calls: Arc<ImageCalls>, count: usize, ignored: &[String]) -> Result<Response, ApiError> {
+pub(super) async fn respond(calls: Arc<ImageCalls>, count: usize, ignored: &[String]) -> Result<Response, Fault> {
     let accepted = Instant::now();
     let interval = calls.app.settings.keepalive;
     let mut pieces: Pieces = Box::pin(calls.all(count));
@@ -41,7 +41,7 @@ pub(super) async fn respond(calls: Arc<ImageCalls>, count: usize, ignored: &[Str
 }
 
 /// Waits for the first piece that a client sees.
-async fn first_image(pieces: &mut Pieces) -> Result<(CallPiece, Head), ApiError> {
+async fn first_image(pieces: &mut Pieces) -> Result<(CallPiece, Head), Fault> {
     let mut head = Head::default();
     while let Some(piece) = pieces.next().await {
         match piece? {
@@ -49,7 +49,7 @@ async fn first_image(pieces: &mut Pieces) -> Result<(CallPiece, Head), ApiError>
             piece => return Ok((piece, head)),
         }
     }
-    Err(ApiError::new(ErrorKind::UpstreamInvalid, "the backend's answer holds no image"))
+    Err(Fault::new(FaultKind::UpstreamInvalid, "the backend's answer holds no image"))
 }
 
 /// The body of a streamed answer.
@@ -114,7 +114,7 @@ impl ImageEvents {
     }
 
     /// Ends the stream with the event of a failure, and the calls under way.
-    fn fail(&mut self, error: &ApiError) -> Bytes {
+    fn fail(&mut self, error: &Fault) -> Bytes {
         self.is_ended = true;
         self.pieces = Box::pin(futures_util::stream::empty());
         self.calls.log.failed(error);
