@@ -68,6 +68,9 @@ pub const MESSAGE: usize = 2048;
 
 /// Writes `text`, and escapes every character for which [`is_unsafe`] holds.
 pub fn escape_into(writer: &mut dyn Write, text: &str) -> fmt::Result {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return writer.write_str(text);
+    }
     let mut written = 0;
     for (position, character) in text.char_indices().filter(|(_, character)| is_unsafe(*character)) {
         writer.write_str(text.get(written..position).unwrap_or_default())?;

@@ -46,6 +46,11 @@ impl LogFields {
         }
     }
 
+    /// Returns whether there is no field.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Sets each of `others`.
     pub(super) fn extend(&mut self, others: &Self) {
         others.iter().for_each(|(name, value)| self.set(name, value.clone()));

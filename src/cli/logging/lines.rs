@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::sync::Arc;
 
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
@@ -49,12 +50,13 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLines {
         let Some(span) = context.span(id) else { return };
         let mut fields = LogFields::default();
         attributes.record(&mut fields);
-        span.extensions_mut().insert(fields);
+        span.extensions_mut().insert(Arc::new(fields));
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        if let Some(fields) = span.extensions_mut().get_mut::<LogFields>() {
+        if let Some(fields) = span.extensions_mut().get_mut::<Arc<LogFields>>() {
+            let fields: &mut LogFields = Arc::make_mut(fields);
             values.record(fields);
         }
     }
@@ -62,32 +64,44 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogLines {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut own = LogFields::default();
         event.record(&mut own);
-        let mut around = LogFields::default();
-        for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
-            if let Some(fields) = span.extensions().get::<LogFields>() {
-                around.extend(fields);
-            }
-        }
+        let around = fields_around(event, &context);
         let level = *event.metadata().level();
         let line = match self.form {
-            LineForm::Json => json(level, event.metadata().target(), &own, around),
+            LineForm::Json => json(level, event.metadata().target(), &own, &around),
             LineForm::Text { paint, offset } => text(level, paint, &clock(offset), &own, &around),
         };
         self.queue.push(line.as_bytes());
     }
 }
 
-fn json(level: Level, target: &str, own: &LogFields, mut fields: LogFields) -> String {
+/// Returns the fields of the spans around `event`; an inner span's win. Those of a single span, the usual case, are shared.
+fn fields_around<S: Subscriber + for<'a> LookupSpan<'a>>(
+    event: &Event<'_>,
+    context: &Context<'_, S>,
+) -> Arc<LogFields> {
+    let mut around = Arc::<LogFields>::default();
+    for span in context.event_scope(event).into_iter().flat_map(Scope::from_root) {
+        let extensions = span.extensions();
+        let Some(fields) = extensions.get::<Arc<LogFields>>() else { continue };
+        if around.is_empty() {
+            around = Arc::clone(fields);
+        } else {
+            Arc::make_mut(&mut around).extend(fields);
+        }
+    }
+    around
+}
+
+fn json(level: Level, target: &str, own: &LogFields, around: &LogFields) -> String {
     let time = now().format(&Rfc3339).unwrap_or_default();
     let mut line = b"{".to_vec();
     write_field(&mut line, "timestamp", &time);
     write_field(&mut line, "level", level.as_str());
     write_field(&mut line, MESSAGE, own.find(MESSAGE));
     write_field(&mut line, "target", target);
-    for (name, value) in own.iter().filter(|(name, _)| *name != MESSAGE) {
-        fields.set(name, value.clone());
-    }
-    for (name, value) in fields.iter() {
+    let outer = around.iter().map(|(name, value)| (name, own.find(name).unwrap_or(value)));
+    let inner = own.iter().filter(|(name, _)| *name != MESSAGE && around.find(name).is_none());
+    for (name, value) in outer.chain(inner) {
         // A field by one of the four names above would hide it.
         if HEAD.contains(&name) {
             write_field(&mut line, &format!("field_{name}"), value);
@@ -96,6 +110,9 @@ fn json(level: Level, target: &str, own: &LogFields, mut fields: LogFields) -> S
         }
     }
     line.extend_from_slice(b"}\n");
+    if line.is_ascii() && !line.contains(&DELETE) {
+        return String::from_utf8(line).unwrap_or_default();
+    }
     let mut text = Vec::new();
     // JSON leaves the control characters above U+007F as they are, and those that turn text around. Memory takes every write.
     let _ = io::Write::write_all(&mut Escaped(&mut text), &line);
@@ -157,4 +174,6 @@ fn now() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
+/// The one control character of ASCII that JSON does not escape.
+const DELETE: u8 = 0x7f;
 const HEAD: [&str; 4] = ["timestamp", "level", MESSAGE, "target"];

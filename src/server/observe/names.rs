@@ -5,7 +5,6 @@
 //! * The answering tier is reported if one was requested, or if it differs from the one sent.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tracing::Span;
 
 use crate::backend::event::answerer::Answerer;
 
@@ -73,17 +72,14 @@ impl Names {
         }
     }
 
-    /// Adds the names to a request's span.
-    pub(in crate::server) fn record(&self, span: &Span) {
-        for (field, value) in [
-            ("model_answered", self.model_answered.as_deref()),
-            ("tier_asked", self.tier_asked.as_deref()),
-            ("tier_answered", self.told_tier()),
-        ] {
-            if let Some(value) = value {
-                span.record(field, value);
-            }
-        }
+    /// Returns the answering model.
+    pub(in crate::server) fn model_answered(&self) -> Option<&str> {
+        self.model_answered.as_deref()
+    }
+
+    /// Returns the service tier that the client asked for.
+    pub(in crate::server) fn tier_asked(&self) -> Option<&str> {
+        self.tier_asked.as_deref()
     }
 
     /// Returns the models asked, sent and answering, and the tier that answers, or else the one asked for.
@@ -92,7 +88,8 @@ impl Names {
         (self.model_asked, self.model_sent, self.model_answered, tier)
     }
 
-    fn told_tier(&self) -> Option<&str> {
+    /// Returns the answering tier, unless it is the usual one and the client asked for none.
+    pub(in crate::server) fn told_tier(&self) -> Option<&str> {
         let usual = if self.is_priority { "priority" } else { "default" };
         self.tier_answered.as_deref().filter(|tier| self.tier_asked.is_some() || *tier != usual)
     }

@@ -104,47 +104,37 @@ impl RequestRecord {
     }
 
     /// Writes every fact to the request's span, for the log line. The time from head to end is `duration`.
+    ///
+    /// All in one record: each record of its own looks up the span and its subscriber again.
     pub(in crate::server) fn write_to(&self, span: &Span, duration: Duration) {
-        if let Some(resolved) = &self.resolved {
-            let word = |effort: Option<Effort>| effort.map_or("-", Effort::as_str);
-            span.record("model_asked", resolved.model_asked.as_deref().unwrap_or("-"));
-            span.record("model", resolved.model.as_str());
-            span.record("effort_asked", word(resolved.effort_asked));
-            span.record("effort", word(resolved.effort));
-        }
-        if let Some(client) = &self.client {
-            span.record("client", client.as_ref());
-        }
-        self.names.record(span);
-        if let Some(stream) = self.stream {
-            span.record("stream", stream);
-        }
-        for (field, text) in [("ignored", &self.ignored), ("upstream_request_id", &self.upstream_request_id)] {
-            if let Some(text) = text {
-                span.record(field, text.as_str());
-            }
-        }
-        if let Some(status) = self.status {
-            span.record("status", status.as_u16());
-        }
-        if let Some(delay) = self.first_token {
-            span.record("ttft_ms", millis(delay));
-        }
-        span.record("duration_ms", millis(duration));
-        if let Some(counts) = self.tokens {
-            span.record("tokens_in", counts.input);
-            span.record("tokens_cached", counts.cached);
-            span.record("tokens_out", counts.output);
-        }
-        if let Some(phases) = phases_in_words(&self.phases) {
-            span.record("phases", phases);
-        }
-        if let Some(index) = self.prefix_break {
-            span.record("prefix_break", index);
-        }
-        if let Some(fault) = &self.fault {
-            fault.write_to(span);
-        }
+        let Self { resolved, names, tokens, fault, .. } = self;
+        let resolved = resolved.as_ref();
+        let word = |effort: Option<Effort>| effort.map_or("-", Effort::as_str);
+        tracing::record_all!(
+            span,
+            client = self.client.as_deref(),
+            model_asked = resolved.map(|resolved| resolved.model_asked.as_deref().unwrap_or("-")),
+            model = resolved.map(|resolved| resolved.model.as_str()),
+            model_answered = names.model_answered(),
+            effort_asked = resolved.map(|resolved| word(resolved.effort_asked)),
+            effort = resolved.map(|resolved| word(resolved.effort)),
+            tier_asked = names.tier_asked(),
+            tier_answered = names.told_tier(),
+            stream = self.stream,
+            ignored = self.ignored.as_deref(),
+            status = self.status.map(|status| status.as_u16()),
+            upstream_request_id = self.upstream_request_id.as_deref(),
+            ttft_ms = self.first_token.map(millis),
+            duration_ms = millis(duration),
+            tokens_in = tokens.map(|counts| counts.input),
+            tokens_cached = tokens.map(|counts| counts.cached),
+            tokens_out = tokens.map(|counts| counts.output),
+            phases = phases_in_words(&self.phases),
+            prefix_break = self.prefix_break,
+            error = fault.as_ref().and_then(|fault| fault.message.as_deref()),
+            error_param = fault.as_ref().and_then(|fault| fault.param.as_deref()),
+            error_code = fault.as_ref().map(|fault| fault.code.as_str()),
+        );
     }
 }
 
@@ -200,17 +190,6 @@ fn phases_in_words(phases: &PhaseTimes) -> Option<String> {
         }
     }
     (!words.is_empty()).then_some(words)
-}
-
-impl FaultRecord {
-    fn write_to(&self, span: &Span) {
-        for (field, text) in [("error", &self.message), ("error_param", &self.param)] {
-            if let Some(text) = text {
-                span.record(field, text.as_str());
-            }
-        }
-        span.record("error_code", self.code.as_str());
-    }
 }
 
 /// Milliseconds, to a tenth.
