@@ -179,6 +179,28 @@ fn a_unit_that_somebody_changed_is_theirs() {
 
 #[test]
 #[cfg(target_os = "linux")]
+fn a_unit_goes_without_the_sandbox_that_cannot_be_made_here() {
+    for (code, is_sandboxed) in [(0, true), (1, true), (226, false)] {
+        let home = Home::new();
+        home.write("tools/systemd-run", &format!("#!/bin/sh\necho \"$@\" > \"$HOME/calls\"\nexit {code}\n"));
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(home.path().join("tools/systemd-run"), mode).expect("a mode");
+        let output =
+            home.command(&["service", "install"]).env("PATH", home.path().join("tools")).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        let unit = std::fs::read_to_string(home.path().join(UNIT)).expect("a unit");
+        assert_eq!(unit.contains("ProtectSystem=strict"), is_sandboxed, "{code}");
+        assert_eq!(text(&output.stdout).contains("without user namespaces"), !is_sandboxed, "{output:?}");
+        let tried = std::fs::read_to_string(home.path().join("calls")).expect("a call");
+        assert!(
+            tried.contains("--property=ProtectSystem=strict") && tried.ends_with("codex-proxy --version\n"),
+            "{tried}"
+        );
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
 fn a_key_never_stands_in_a_unit() {
     let home = Home::new();
     let output = service(&home, &["service", "install", "--api-key", "canary"]);

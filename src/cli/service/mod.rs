@@ -52,7 +52,10 @@ fn install(
 ) -> Result<(), CliError> {
     let manager = ServiceManager::of_this_system();
     let program = env::current_exe()?;
-    let arguments = InstallArguments { no_sandbox: arguments.no_sandbox || lacks_namespaces(), ..arguments };
+    let arguments = InstallArguments {
+        no_sandbox: arguments.no_sandbox || lacks_namespaces() || systemd::fails_in_sandbox(&program),
+        ..arguments
+    };
     let definition = ServiceDefinition::new(config, arguments, flags, &program, variable)?;
     let files = placed(manager, config, &definition)?;
     let states = files.iter().map(ServiceFile::found).collect::<Result<Vec<_>, _>>()?;
@@ -109,6 +112,7 @@ fn advise(
     }
     if manager == ServiceManager::Systemd {
         writeln!(output, "\nIt ends with your last session. To start it with the machine: loginctl enable-linger")?;
+        writeln!(output, "(where that is refused: sudo loginctl enable-linger \"$USER\")")?;
     }
     writeln!(output, "Then: codex-proxy service status, codex-proxy service logs")?;
     Ok(())

@@ -5,6 +5,10 @@
 //!   2, which stay until the configuration is put right.
 //! * Everything is forbidden that the program does not do. Some of it needs user namespaces, which some systems forbid.
 
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 use crate::cli::service::definition::ServiceDefinition;
 use crate::cli::service::stamp::MARK;
 
@@ -50,6 +54,16 @@ pub(super) fn socket(definition: &ServiceDefinition) -> Option<String> {
     Some(lines.join("\n"))
 }
 
+/// Returns whether `program` cannot be started in the sandbox, as inside many containers, whose own mounts over `/proc` may
+/// not be changed. A manager that cannot be asked says nothing of it.
+pub(super) fn fails_in_sandbox(program: &Path) -> bool {
+    let mut attempt = Command::new("systemd-run");
+    attempt.args(["--user", "--wait", "--collect", "--quiet", "--property=RuntimeMaxSec=20"]);
+    attempt.args(SANDBOX.iter().filter(|line| !line.starts_with('#')).map(|line| format!("--property={line}")));
+    attempt.arg(program).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    attempt.status().is_ok_and(|status| status.code().is_some_and(|code| SETUP_FAILED.contains(&code)))
+}
+
 fn command(definition: &ServiceDefinition) -> String {
     let words = [definition.program.as_str(), "serve"].into_iter().chain(definition.flags.iter().map(String::as_str));
     words.map(|word| quoted(word, true)).collect::<Vec<_>>().join(" ")
@@ -65,6 +79,10 @@ fn quoted(word: &str, is_command: bool) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@+%,[]~$".contains(letter);
     if word.chars().all(is_plain) { word } else { format!("\"{word}\"") }
 }
+
+/// systemd's exit codes for a process that it could not set up; 226 is NAMESPACE
+/// (<https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#Process%20Exit%20Codes>).
+const SETUP_FAILED: RangeInclusive<i32> = 200..=243;
 
 const START_LIMIT: [&str; 2] = ["StartLimitIntervalSec=10min", "StartLimitBurst=10"];
 
