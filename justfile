@@ -159,6 +159,10 @@ lint-packages:
     cargo build --locked
     {{ python }} packaging/check.py target/debug/codex-proxy
 
+# Walk a new user's first minute in an empty Debian in ROOT, each step timed: packaging/walk.py says how ROOT is made (as root)
+walk root: build
+    {{ python }} packaging/walk.py target/release/codex-proxy {{ root }}
+
 # Check that every link of the documents leads somewhere
 lint-docs:
     {{ python }} scripts/links.py

@@ -83,9 +83,9 @@ def release(program, folder):
     return archive
 
 
-def install(folder, prefix):
+def install(folder, prefix, *arguments):
     variables = os.environ | {"BASE_URL": folder.as_uri(), "PREFIX": str(prefix)}
-    script = ["sh", ROOT / "packaging/install.sh"]
+    script = ["sh", ROOT / "packaging/install.sh", *arguments]
     return subprocess.run([str(word) for word in script], env=variables, capture_output=True, text=True)
 
 
@@ -100,6 +100,10 @@ def installer(program):
         for name in ["bin/codex-proxy", "share/man/man1/codex-proxy.1", "share/zsh/site-functions/_codex-proxy"]:
             require(name in files, f"install.sh leaves no {name}, but {sorted(files)}")
         require(run(prefix / "bin/codex-proxy", "--version", stdout=subprocess.PIPE).stdout.startswith(b"codex-proxy "), "no version")
+        require(install(folder, prefix, "--removed").returncode == 1, "an unknown argument is ignored")
+        require(install(folder, prefix, "--remove").returncode == 0, "install.sh removes nothing")
+        left = [str(path) for path in prefix.rglob("*") if path.is_file()]
+        require(not left, f"install.sh --remove leaves {left}")
         archive.write_bytes(archive.read_bytes() + b"\0")
         shutil.rmtree(prefix)
         done = install(folder, prefix)

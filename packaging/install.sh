@@ -3,6 +3,7 @@
 #
 #     sh install.sh                      # the newest release into ~/.local
 #     VERSION=v0.1.0 PREFIX=/opt/cp sh install.sh
+#     sh install.sh --remove             # takes out what it installed; login and configuration stay
 #
 # * The archive has to have the sum that the release's SHA256SUMS names, or nothing is installed.
 # * PREFIX gets bin/codex-proxy, manual pages and completions; what was there of an older version is replaced.
@@ -82,7 +83,20 @@ put() {
   done
 }
 
+# Removes what `main` puts under PREFIX.
+remove() {
+  rm -f "$PREFIX/bin/codex-proxy" "$PREFIX/share/man/man1/codex-proxy.1" "$PREFIX/share/man/man1"/codex-proxy-*.1 \
+    "$PREFIX/share/bash-completion/completions/codex-proxy" "$PREFIX/share/zsh/site-functions/_codex-proxy" \
+    "$PREFIX/share/fish/vendor_completions.d/codex-proxy.fish"
+  printf 'Removed codex-proxy from %s.\n' "$PREFIX"
+}
+
 main() {
+  case "${1:-}" in
+    "") ;;
+    --remove) remove && return ;;
+    *) fail "unknown argument $1; there is --remove, and the variables VERSION and PREFIX" ;;
+  esac
   name="$(archive_name)"
   url="$(base_url)"
   work="$(mktemp -d)"
@@ -109,4 +123,4 @@ main() {
 }
 
 # The whole script is read before any of it runs, so that a broken download does nothing.
-main
+main "$@"
