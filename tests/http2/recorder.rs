@@ -113,7 +113,12 @@ async fn serve(
             socket.write_all(&[1, 0]).await?;
             let mut request = vec![0; 5];
             socket.read_exact(&mut request).await?;
-            let mut rest = vec![0; if request[3] == 3 { usize::from(request[4]) + 2 } else { 5 }];
+            let rest = match request[3] {
+                1 => 3,
+                3 => usize::from(request[4]),
+                _ => 15,
+            };
+            let mut rest = vec![0; rest + 2];
             socket.read_exact(&mut rest).await?;
             head.extend(request.into_iter().chain(rest));
             said.lock().expect("whole").push(head);

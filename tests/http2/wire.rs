@@ -1,5 +1,6 @@
 //! What the backend and a proxy are sent, to the byte where it is the connection's own doing.
 
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -126,6 +127,23 @@ async fn a_tunnel_is_asked_for_with_the_proxys_login_which_the_backend_never_see
         assert_whole(&daemon.ask(false).await);
         let expected = format!("CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{login}\r\n");
         assert_eq!(String::from_utf8(proxy.said().remove(0)).expect("text"), expected);
+    }
+}
+
+#[tokio::test]
+async fn an_address_of_ipv6_is_reached_through_a_proxy() {
+    let backend = Backend::on(Ipv4Addr::LOCALHOST, "::1", None).await;
+    let certificate = backend.certificate.path().to_str().expect("a path");
+    let url = format!("https://[::1]:{}/codex", backend.port);
+    let [high, low] = backend.port.to_be_bytes();
+    let socks = [b"\x05\x01\x02\x01\x01u\x01p\x05\x01\0\x04".as_slice(), &[0; 15], &[1, high, low]].concat();
+    let connect = format!("CONNECT [::1]:{} ", backend.port).into_bytes();
+    for (scheme, role, expected) in [("http", Role::Connect, connect), ("socks5", Role::Socks5, socks)] {
+        let proxy = Recorder::over(role, None, backend.port).await;
+        let address = format!("{scheme}://u:p@127.0.0.1:{}", proxy.port);
+        let daemon = Daemon::start_with(&url, &[("SSL_CERT_FILE", certificate), ("HTTPS_PROXY", &address)]);
+        assert_whole(&daemon.ask(false).await);
+        assert!(proxy.said()[0].starts_with(&expected), "{scheme}: {:?}", proxy.said());
     }
 }
 
