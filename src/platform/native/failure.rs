@@ -34,9 +34,10 @@ fn transport_error(error: &(dyn Error + 'static), host: &str, kind: TransportErr
     if let Some(message) = gone {
         return TransportError { kind: TransportErrorKind::Interrupted, message: message.to_owned() };
     }
-    let message = match kind {
-        TransportErrorKind::Dns => format!("DNS has no answer for {host}"),
-        _ => causes(error).last().unwrap_or(error).to_string(),
+    let message = if kind == TransportErrorKind::Dns {
+        format!("DNS has no answer for {host}")
+    } else {
+        causes(error).last().unwrap_or(error).to_string()
     };
     TransportError { kind, message }
 }
