@@ -37,7 +37,7 @@ LIMITS = {
     "memory after 300 streams, MB": 28.0,
     "instructions a text delta, in a burst": 3650,
     "the same in Messages": 3600,
-    "instructions a request": 396000,
+    "instructions a request": 356000,
     "instructions an echoed byte": 2.35,
     "allocations a text delta, in a burst": 0.3,
     "allocations a text delta, each alone": 1.2,

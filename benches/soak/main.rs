@@ -32,7 +32,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use codex_proxy::platform::HttpClient;
 use codex_proxy::simulator::Simulator;
 
 use self::client::{Counts, Target, read_stream};
@@ -60,8 +59,6 @@ fn main() -> ExitCode {
 }
 
 async fn soak(duration: Duration, streams: u64) -> ExitCode {
-    // Installs the provider of cryptography that every client here wants, though nothing is encrypted.
-    HttpClient::new(Duration::from_secs(10)).expect("a client");
     let http = reqwest::Client::new();
     let simulator = Simulator::new();
     simulator.configure(|settings| {

@@ -1,19 +1,26 @@
-//! The laptop's side: reqwest over rustls, tokio's timers and tasks.
+//! The laptop's side: hyper over rustls, tokio's timers and tasks.
 //!
 //! * [`client`]: sends one request.
 //! * [`cores`]: the threads that serve.
 //! * [`lanes`]: the connections, and the choice of one for a call.
+//! * [`connector`], [`route`], [`socks`], [`transport`]: one connection, from the outside in.
 //! * [`settings`]: the parameters of connections.
-//! * [`trust`], [`proxies`]: checks of the environment's TLS and proxy variables.
-//! * [`failure`]: the conversion of reqwest's errors.
+//! * [`trust`], [`proxies`]: the authorities and proxies of the environment and the system.
+//! * [`target`]: the form of a request's URI.
+//! * [`failure`]: the conversion of the HTTP library's errors.
 
 mod client;
+mod connector;
 mod cores;
 mod failure;
 mod lanes;
 mod outgoing;
 mod proxies;
+mod route;
 mod settings;
+mod socks;
+mod target;
+mod transport;
 mod trust;
 
 use std::future::Future;

@@ -22,8 +22,10 @@ mod forwarder;
 mod http1;
 mod networks;
 mod proxy;
+mod recorder;
 mod silence;
 mod ways;
+mod wire;
 
 use common::PATIENCE;
 use common::answer::Answer;

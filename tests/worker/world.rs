@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use codex_proxy::platform::{HttpClient, unix_now};
+use codex_proxy::platform::unix_now;
 use codex_proxy::simulator::{Play, RunningSimulator, SimulatedLogin, Simulator};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
@@ -50,8 +50,6 @@ impl World {
         }
         all.as_object_mut().unwrap().retain(|_, value| !value.is_null());
         let edge = Edge::start(places, &all)?;
-        // The program's own client brings what encrypts with it.
-        HttpClient::new(PATIENCE).unwrap();
         // workerd hangs up after refusing a request whose body it has not read.
         let http = reqwest::Client::builder().timeout(PATIENCE).pool_max_idle_per_host(0).build().unwrap();
         Some(Self { simulator, edge, http, _running: running })

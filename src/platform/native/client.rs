@@ -1,6 +1,5 @@
 //! The HTTP client of the daemon.
 
-use std::error::Error;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -8,15 +7,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use futures_util::future::{Either, select};
+use http::header::{ACCEPT, PROXY_AUTHORIZATION};
 use http::request::Parts;
+use http::{HeaderValue, Request, Response};
 use http_body_util::BodyDataStream;
-use reqwest::Url;
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use crate::platform::native::failure::transport_error;
+use crate::platform::native::connector::Connector;
+use crate::platform::native::failure::{body_error, call_error, causes};
 use crate::platform::native::lanes::{Lanes, Place};
 use crate::platform::native::outgoing::Outgoing;
+use crate::platform::native::proxies::Proxies;
 use crate::platform::native::settings::{Reach, TransportSettings};
-use crate::platform::native::{ByteStream, Cores, OnSent, TransportError, inflate, proxies, sleep, trust};
+use crate::platform::native::target::target;
+use crate::platform::native::{ByteStream, Cores, OnSent, TransportError, inflate, sleep, trust};
 
 /// A pooled client for the backend and the token issuer: HTTP/2 if TLS negotiates it, the environment's proxies
 /// honoured, redirects never followed (they would carry the login to another host). Clones share the connections.
@@ -27,14 +33,17 @@ use crate::platform::native::{ByteStream, Cores, OnSent, TransportError, inflate
 ///   middlebox that acknowledges and forwards nothing goes unnoticed.
 /// * Each of the threads that serve ([`Cores`]) has connections of its own.
 #[derive(Clone)]
-pub struct HttpClient {
-    /// The lanes of each thread, made when it first calls.
-    lanes: Arc<[OnceLock<Lanes>]>,
-    make: Arc<MakeLanes>,
-    turn_timeout: Duration,
-}
+pub struct HttpClient(Arc<Shared>);
 
-type MakeLanes = dyn Fn() -> Result<Lanes, TransportError> + Send + Sync;
+/// The parts that clones share.
+struct Shared {
+    /// The lanes of each thread, made when it first calls.
+    lanes: Box<[OnceLock<Lanes>]>,
+    connector: Connector,
+    pool: legacy::Builder,
+    proxies: Option<Arc<Proxies>>,
+    settings: TransportSettings,
+}
 
 impl HttpClient {
     /// Creates a client that gives up connecting after `connect_timeout` and does not limit the time of a call.
@@ -44,73 +53,73 @@ impl HttpClient {
 
     /// Creates a client with `settings`. The error names the unusable environment variable.
     pub fn with_settings(settings: TransportSettings) -> Result<Self, TransportError> {
-        // The error means that a provider is installed already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        if settings.reach == Reach::Network {
-            proxies::check(|name| std::env::var_os(name))?;
-        }
-        let tls = trust::tls(&settings)?;
-        let turn_timeout = settings.turn_timeout;
-        let make = move || {
-            let (settings, tls) = (settings.clone(), tls.clone());
-            Lanes::new(settings.calls_per_connection, move |builder| {
-                let builder = configured(builder, &settings).tls_backend_preconfigured(tls.clone());
-                builder.build().map_err(|error| transport_error(&error))
-            })
+        let proxies = match settings.reach {
+            Reach::Network => Some(Arc::new(Proxies::from_system()?)),
+            Reach::Loopback => None,
         };
-        let client =
-            Self { lanes: (0..Cores::MOST).map(|_| OnceLock::new()).collect(), make: Arc::new(make), turn_timeout };
-        client.lanes()?;
-        Ok(client)
+        let tls = Arc::new(trust::tls(&settings)?);
+        Ok(Self(Arc::new(Shared {
+            lanes: (0..Cores::MOST).map(|_| OnceLock::new()).collect(),
+            connector: Connector::new(&settings, tls, proxies.clone()),
+            pool: pool(&settings),
+            proxies,
+            settings,
+        })))
     }
 
     /// Returns the lanes of the current thread.
-    fn lanes(&self) -> Result<&Lanes, TransportError> {
-        let lanes = &self.lanes[Cores::current()];
-        if let Some(lanes) = lanes.get() {
-            return Ok(lanes);
-        }
-        let made = (self.make)()?;
-        Ok(lanes.get_or_init(|| made))
+    fn lanes(&self) -> &Lanes {
+        let Shared { lanes, connector, pool, settings, .. } = &*self.0;
+        let make = || Lanes::new(settings.calls_per_connection, connector.clone(), pool.clone());
+        lanes[Cores::current()].get_or_init(make)
     }
 
     /// Sends one request and returns the response as soon as its head has arrived.
     ///
     /// A request that the server did not begin (RFC 9113 8.7) is sent again, as is a request that waits on a full
     /// connection.
-    pub async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<ByteStream>, TransportError> {
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<ByteStream>, TransportError> {
         let (mut head, body) = request.into_parts();
         let on_sent = head.extensions.remove::<OnSent>();
-        let lanes = self.lanes()?;
-        let url = lanes.url(&head.uri)?;
+        self.complete(&mut head)?;
+        let lanes = self.lanes();
         let mut resends_left = MOST_RESENDS;
         loop {
-            let place = lanes.take()?;
-            match self.send_on(&place, &url, &head, &body, on_sent.as_ref()).await {
+            let place = lanes.take();
+            match self.send_on(&place, &head, &body, on_sent.as_ref()).await {
                 None => lanes.learn(&place),
                 Some(Ok(response)) => return Ok(answer(response, place)),
                 Some(Err(error)) if resends_left > 0 && is_not_begun(&error) => resends_left -= 1,
-                Some(Err(error)) => return Err(transport_error(&error)),
+                Some(Err(error)) => return Err(call_error(&error, head.uri.host().unwrap_or_default())),
             }
         }
+    }
+
+    /// Gives `head` its URI's final form and the headers that every request has.
+    fn complete(&self, head: &mut Parts) -> Result<(), TransportError> {
+        head.uri = target(std::mem::take(&mut head.uri))?;
+        head.headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        if let Some(login) = self.0.proxies.as_ref().and_then(|proxies| proxies.login(&head.uri)) {
+            head.headers.entry(PROXY_AUTHORIZATION).or_insert(login);
+        }
+        Ok(())
     }
 
     /// Sends a request over the connection of `place`; `None` if the connection is full.
     async fn send_on(
         &self,
         place: &Place,
-        url: &Url,
         head: &Parts,
         body: &Bytes,
         on_sent: Option<&OnSent>,
-    ) -> Option<Result<reqwest::Response, reqwest::Error>> {
-        let mut request = reqwest::Request::new(head.method.clone(), url.clone());
+    ) -> Option<Result<Response<Incoming>, legacy::Error>> {
+        let mut request = Request::new(Outgoing::new(body.clone(), place.opening().clone(), on_sent.cloned()));
+        request.method_mut().clone_from(&head.method);
+        request.uri_mut().clone_from(&head.uri);
         request.headers_mut().clone_from(&head.headers);
-        let body = Outgoing::new(body.clone(), place.opening().clone(), on_sent.cloned());
-        *request.body_mut() = Some(reqwest::Body::wrap(body));
-        let mut call = pin!(place.client().execute(request));
+        let mut call = pin!(place.client().request(request));
         while place.may_have_to_move() {
-            match select(&mut call, pin!(sleep(self.turn_timeout))).await {
+            match select(&mut call, pin!(sleep(self.0.settings.turn_timeout))).await {
                 Either::Left((answered, _)) => return Some(answered),
                 Either::Right(_) if place.opening().is_open() => break,
                 Either::Right(_) if place.is_connecting() => {}
@@ -124,62 +133,54 @@ impl HttpClient {
 
 impl std::fmt::Debug for HttpClient {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let lanes: Vec<_> = self.lanes.iter().filter_map(OnceLock::get).collect();
+        let lanes: Vec<_> = self.0.lanes.iter().filter_map(OnceLock::get).collect();
         formatter.debug_struct("HttpClient").field("lanes", &lanes).finish_non_exhaustive()
     }
 }
 
-/// The configuration shared by all lanes.
-fn configured(builder: reqwest::ClientBuilder, settings: &TransportSettings) -> reqwest::ClientBuilder {
-    let builder = builder
-        .connect_timeout(settings.connect_timeout)
+/// The configuration of every lane's connections above TLS.
+fn pool(settings: &TransportSettings) -> legacy::Builder {
+    let mut pool = legacy::Client::builder(TokioExecutor::new());
+    pool.timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(MOST_IDLE)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
+        // Not a second sending: the library still has the whole request, since its connection closed before taking it.
+        .retry_canceled_requests(true)
         .http2_initial_stream_window_size(STREAM_WINDOW)
         .http2_initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(settings.ping_interval)
         .http2_keep_alive_timeout(settings.ping_timeout)
-        .http2_keep_alive_while_idle(true)
-        .tcp_keepalive(settings.ping_interval)
-        .tcp_keepalive_interval(settings.ping_timeout / TCP_KEEPALIVE_RETRIES)
-        .tcp_keepalive_retries(TCP_KEEPALIVE_RETRIES)
-        .tcp_nodelay(true);
-    #[cfg(any(target_os = "android", target_os = "linux"))]
-    let builder = builder.tcp_user_timeout(settings.death_noticed_within());
-    match settings.reach {
-        Reach::Network => builder,
-        Reach::Loopback => builder.no_proxy(),
-    }
+        .http2_keep_alive_while_idle(true);
+    pool
 }
 
 /// Creates a response that holds `place` until its body is dropped.
-fn answer(response: reqwest::Response, place: Place) -> http::Response<ByteStream> {
-    let (mut head, body) = http::Response::<reqwest::Body>::from(response).into_parts();
+fn answer(response: Response<Incoming>, place: Place) -> Response<ByteStream> {
+    let (mut head, body) = response.into_parts();
     let body = BodyDataStream::new(body).map_err(move |error| {
         let _held = &place;
-        transport_error(&error)
+        body_error(&error)
     });
     let body = inflate(&mut head.headers, Box::pin(body));
-    http::Response::from_parts(head, body)
+    Response::from_parts(head, body)
 }
 
 /// Returns whether the server declared that it has not begun the request: it refused the stream, or sent GOAWAY.
-fn is_not_begun(error: &reqwest::Error) -> bool {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.filter_map(|cause| cause.downcast_ref::<h2::Error>()).any(|error| {
+fn is_not_begun(error: &legacy::Error) -> bool {
+    causes(error).filter_map(|cause| cause.downcast_ref::<h2::Error>()).any(|error| {
         let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
         let going_away = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
         error.is_remote() && (refused || going_away)
     })
 }
 
+/// The time after which an unused connection is closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// Idle HTTP/1.1 connections kept by each lane; one costs some 30 kB.
 const MOST_IDLE: usize = 16;
 /// Attempts to resend a request that was not begun.
 const MOST_RESENDS: u32 = 2;
-/// Unanswered keepalives that end a connection.
-const TCP_KEEPALIVE_RETRIES: u32 = 2;
 /// The flow-control window of one response: also its cost in memory if the client reads nothing.
 const STREAM_WINDOW: u32 = 512 * 1024;
 /// The flow-control window of a connection. The HTTP/2 library ends a connection, and with it every response on it,

@@ -1,16 +1,27 @@
-//! Conversion of reqwest's errors.
+//! Conversion of the HTTP library's errors.
 
 use std::error::Error;
 use std::io;
 
+use hyper_util::client::legacy;
 use rustls::CertificateError;
 
 use crate::platform::native::{TransportError, TransportErrorKind};
 
-/// Converts `error`, with the message of its innermost cause.
-pub(super) fn transport_error(error: &reqwest::Error) -> TransportError {
+/// Converts the error of a call to `host`, with the message of its innermost cause.
+pub(super) fn call_error(error: &legacy::Error, host: &str) -> TransportError {
+    let kind = if error.is_connect() { connect_kind(error) } else { TransportErrorKind::Interrupted };
+    transport_error(error, host, kind)
+}
+
+/// Converts the error of a response's body, likewise.
+pub(super) fn body_error(error: &hyper::Error) -> TransportError {
+    transport_error(error, "the server", TransportErrorKind::Interrupted)
+}
+
+/// Converts `error`, which is of `kind` unless its causes tell more.
+fn transport_error(error: &(dyn Error + 'static), host: &str, kind: TransportErrorKind) -> TransportError {
     if let Some(tls) = causes(error).find_map(rustls_error) {
-        let host = error.url().and_then(|url| url.host_str()).unwrap_or("the server");
         return TransportError { kind: TransportErrorKind::Tls, message: tls_problem(tls, host) };
     }
     let gone = if causes(error).any(is_unanswered_ping) {
@@ -23,31 +34,22 @@ pub(super) fn transport_error(error: &reqwest::Error) -> TransportError {
     if let Some(message) = gone {
         return TransportError { kind: TransportErrorKind::Interrupted, message: message.to_owned() };
     }
-    let kind = kind_of(error);
-    let message = match error.url().and_then(|url| url.host_str()) {
-        Some(host) if kind == TransportErrorKind::Dns => format!("DNS has no answer for {host}"),
-        Some(_) | None => causes(error).last().map_or_else(|| error.to_string(), ToString::to_string),
+    let message = if kind == TransportErrorKind::Dns {
+        format!("DNS has no answer for {host}")
+    } else {
+        causes(error).last().unwrap_or(error).to_string()
     };
     TransportError { kind, message }
 }
 
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    std::iter::successors(error.source(), |&cause| cause.source())
+/// Returns `error` and its causes, innermost last.
+pub(super) fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&cause| cause.source())
 }
 
-/// reqwest reports a connect error without its stage; the resolver names itself in the chain.
-fn kind_of(error: &reqwest::Error) -> TransportErrorKind {
-    let mentions = |words: &[&str]| {
-        causes(error).any(|cause| {
-            let text = cause.to_string().to_ascii_lowercase();
-            words.iter().any(|word| text.contains(word))
-        })
-    };
-    if error.is_builder() {
-        TransportErrorKind::Request
-    } else if !error.is_connect() {
-        TransportErrorKind::Interrupted
-    } else if mentions(&["dns error", "failed to lookup address", "name or service not known", "resolving for socks"]) {
+/// The library reports a connect error without its stage; its resolver names itself in the chain.
+fn connect_kind(error: &legacy::Error) -> TransportErrorKind {
+    if causes(error).any(|cause| cause.to_string() == "dns error") {
         TransportErrorKind::Dns
     } else {
         TransportErrorKind::Connect

@@ -1,31 +1,27 @@
 //! The connections of a client, and the choice of one for a call.
 //!
-//! * A lane is a reqwest client of its own: one HTTP/2 connection to a server, or as many HTTP/1.1 connections as there
-//!   are calls. Lanes are filled in order, so that later ones become idle and close.
-//! * reqwest does not expose a server's stream limit. The limit is inferred from calls that wait although no connection
-//!   is being made; it applies to all lanes and expires, since servers differ and change.
+//! * A lane is a pool of its own: one HTTP/2 connection to a server, or as many HTTP/1.1 connections as there are calls.
+//!   Lanes are filled in order, so that later ones become idle and close.
+//! * hyper knows a server's stream limit (`http2::Connection::current_max_send_streams`), but the pool keeps the
+//!   connection to itself. The limit is inferred from calls that wait although no connection is being made; it applies to
+//!   all lanes and expires, since servers differ and change.
 
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Uri;
-use reqwest::Url;
-use tower::{Layer, Service};
+use hyper_util::client::legacy::{Builder, Client};
 
-use crate::platform::native::outgoing::Opening;
-use crate::platform::native::{Instant, TransportError};
+use crate::platform::native::Instant;
+use crate::platform::native::connector::Connector;
+use crate::platform::native::outgoing::{Opening, Outgoing};
 
 /// The lanes of one HTTP client.
 pub(super) struct Lanes {
-    /// Builds a lane's client.
-    make: Box<dyn Fn(reqwest::ClientBuilder) -> Result<reqwest::Client, TransportError> + Send + Sync>,
+    connector: Connector,
+    pool: Builder,
     most_calls: usize,
     state: Mutex<State>,
-    /// The URL that was called last: nearly every call has the same one, and parsing it is a tenth of a small call's cost.
-    last_url: Mutex<Option<(Uri, Url)>>,
 }
 
 struct State {
@@ -34,16 +30,15 @@ struct State {
     learned: Option<(usize, Instant)>,
 }
 
-/// One client and the counts of its calls.
+/// One pool and the counts of its calls.
 #[derive(Debug)]
 struct Lane {
-    client: reqwest::Client,
+    client: Client<Connector, Outgoing>,
+    connector: Connector,
     /// Calls assigned to this lane, sent or not.
     taken: AtomicUsize,
     /// Calls that were sent.
     opened: Arc<AtomicUsize>,
-    /// Connections being made.
-    connecting: Arc<AtomicUsize>,
 }
 
 impl std::fmt::Debug for Lanes {
@@ -53,48 +48,29 @@ impl std::fmt::Debug for Lanes {
 }
 
 impl Lanes {
-    /// Creates lanes of at most `most_calls` calls each, with clients built by `make`. Builds the first at once.
-    pub(super) fn new(
-        most_calls: usize,
-        make: impl Fn(reqwest::ClientBuilder) -> Result<reqwest::Client, TransportError> + Send + Sync + 'static,
-    ) -> Result<Self, TransportError> {
-        let lanes = Self {
-            make: Box::new(make),
-            most_calls: most_calls.max(1),
-            state: Mutex::new(State { lanes: Vec::new(), learned: None }),
-            last_url: Mutex::default(),
-        };
-        let first = lanes.make_lane()?;
-        lanes.state().lanes.push(Arc::new(first));
-        Ok(lanes)
-    }
-
-    /// Returns `uri` in the library's form.
-    pub(super) fn url(&self, uri: &Uri) -> Result<Url, TransportError> {
-        let mut last = self.last_url.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, url)) = last.as_ref().filter(|(known, _)| known == uri) {
-            return Ok(url.clone());
-        }
-        let url = Url::parse(&uri.to_string()).map_err(|error| unusable(&error.to_string()))?;
-        *last = Some((uri.clone(), url.clone()));
-        Ok(url)
+    /// Creates lanes of at most `most_calls` calls each, whose connections `connector` makes and `pool` keeps.
+    pub(super) fn new(most_calls: usize, connector: Connector, pool: Builder) -> Self {
+        let state = Mutex::new(State { lanes: Vec::new(), learned: None });
+        Self { connector, pool, most_calls: most_calls.max(1), state }
     }
 
     /// Assigns a call to the first lane with room.
-    pub(super) fn take(&self) -> Result<Place, TransportError> {
+    pub(super) fn take(&self) -> Place {
         let mut state = self.state();
         let most_calls = state.most_calls(self.most_calls);
         let free = state.lanes.iter().find(|lane| lane.taken.load(Ordering::Relaxed) < most_calls);
+        let may_add = state.lanes.len() < MOST_LANES;
         let lane = match free {
-            Some(lane) => lane.clone(),
-            None if state.lanes.len() < MOST_LANES => {
-                let lane = Arc::new(self.make_lane()?);
-                state.lanes.push(lane.clone());
-                lane
-            }
-            None => state.emptiest().ok_or_else(|| unusable("no connection is available"))?,
+            Some(lane) => Some(lane.clone()),
+            None if may_add => None,
+            None => state.emptiest(),
         };
-        Ok(Place::on(lane, state.lanes.len() < MOST_LANES))
+        let lane = lane.unwrap_or_else(|| {
+            let lane = Arc::new(self.make_lane());
+            state.lanes.push(lane.clone());
+            lane
+        });
+        Place::on(lane, state.lanes.len() < MOST_LANES)
     }
 
     /// Records that the server of `place` allows no more calls than are open there.
@@ -109,11 +85,10 @@ impl Lanes {
         state.learned = Some((most_calls, Instant::now() + LEARNED_FOR));
     }
 
-    fn make_lane(&self) -> Result<Lane, TransportError> {
-        let connecting = Arc::<AtomicUsize>::default();
-        let counting = CountConnecting { connecting: connecting.clone() };
-        let client = (self.make)(reqwest::Client::builder().connector_layer(counting))?;
-        Ok(Lane { client, taken: AtomicUsize::new(0), opened: Arc::default(), connecting })
+    fn make_lane(&self) -> Lane {
+        let connector = self.connector.counted();
+        let client = self.pool.build(connector.clone());
+        Lane { client, connector, taken: AtomicUsize::new(0), opened: Arc::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -134,10 +109,6 @@ impl State {
     }
 }
 
-fn unusable(message: &str) -> TransportError {
-    TransportError { kind: crate::platform::native::TransportErrorKind::Request, message: message.to_owned() }
-}
-
 /// A call's assignment to a lane, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -155,7 +126,7 @@ impl Place {
     }
 
     /// Returns the client for the call.
-    pub(super) fn client(&self) -> &reqwest::Client {
+    pub(super) fn client(&self) -> &Client<Connector, Outgoing> {
         &self.lane.client
     }
 
@@ -171,7 +142,7 @@ impl Place {
 
     /// Returns whether the call may still be waiting for a connection to be made.
     pub(super) fn is_connecting(&self) -> bool {
-        self.lane.connecting.load(Ordering::Relaxed) > 0
+        self.lane.connector.is_connecting()
     }
 }
 
@@ -179,60 +150,6 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.opening.close();
         self.lane.taken.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Counts connections being made.
-#[derive(Debug, Clone)]
-struct CountConnecting {
-    connecting: Arc<AtomicUsize>,
-}
-
-impl<S> Layer<S> for CountConnecting {
-    type Service = Counted<S>;
-
-    fn layer(&self, inner: S) -> Counted<S> {
-        Counted { inner, connecting: self.connecting.clone() }
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Counted<S> {
-    inner: S,
-    connecting: Arc<AtomicUsize>,
-}
-
-impl<S, T> Service<T> for Counted<S>
-where
-    S: Service<T>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, target: T) -> Self::Future {
-        let connect = self.inner.call(target);
-        self.connecting.fetch_add(1, Ordering::Relaxed);
-        let counted = Connecting(self.connecting.clone());
-        Box::pin(async move {
-            let connected = connect.await;
-            drop(counted);
-            connected
-        })
-    }
-}
-
-/// A connection being made.
-struct Connecting(Arc<AtomicUsize>);
-
-impl Drop for Connecting {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -244,20 +161,17 @@ const LEARNED_FOR: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
+    use hyper_util::rt::TokioExecutor;
+
     use super::*;
+    use crate::platform::native::settings::{Reach, TransportSettings};
+    use crate::platform::native::trust;
 
     fn lanes(most_calls: usize) -> Lanes {
-        // No provider for the whole process: only a client that is built without this configuration would need one.
-        let tls = || {
-            let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-            let config = config.expect("versions of TLS");
-            config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
-        };
-        Lanes::new(most_calls, move |builder| {
-            builder.tls_backend_preconfigured(tls()).build().map_err(|error| unusable(&error.to_string()))
-        })
-        .expect("lanes")
+        let settings = TransportSettings { reach: Reach::Loopback, ..TransportSettings::default() };
+        let tls = Arc::new(trust::tls(&settings).expect("TLS"));
+        let connector = Connector::new(&settings, tls, None);
+        Lanes::new(most_calls, connector, Client::builder(TokioExecutor::new()))
     }
 
     fn is_same(one: &Place, other: &Place) -> bool {
@@ -267,33 +181,33 @@ mod tests {
     #[tokio::test]
     async fn the_first_lane_with_a_place_is_taken() {
         let lanes = lanes(2);
-        let (one, two, three) = (lanes.take().unwrap(), lanes.take().unwrap(), lanes.take().unwrap());
+        let (one, two, three) = (lanes.take(), lanes.take(), lanes.take());
         assert!(is_same(&one, &two) && !is_same(&one, &three));
         assert!(!one.may_have_to_move() && two.may_have_to_move() && !three.may_have_to_move());
         drop(one);
-        assert!(is_same(&two, &lanes.take().unwrap()));
+        assert!(is_same(&two, &lanes.take()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_limit_that_was_learned_holds_for_all_lanes_and_for_a_time() {
         let lanes = lanes(8);
-        let places: Vec<_> = (0..3).map(|_| lanes.take().unwrap()).collect();
+        let places: Vec<_> = (0..3).map(|_| lanes.take()).collect();
         lanes.learn(&places[0]);
-        assert!(is_same(&places[0], &lanes.take().unwrap()), "a connection on which nothing is open teaches nothing");
+        assert!(is_same(&places[0], &lanes.take()), "a connection on which nothing is open teaches nothing");
         places[0].lane.opened.store(2, Ordering::Relaxed);
         lanes.learn(&places[0]);
-        let others: Vec<_> = (0..3).map(|_| lanes.take().unwrap()).collect();
+        let others: Vec<_> = (0..3).map(|_| lanes.take()).collect();
         assert!(!is_same(&places[0], &others[0]) && is_same(&others[0], &others[1]));
         assert!(!is_same(&others[1], &others[2]));
         tokio::time::advance(LEARNED_FOR).await;
-        assert!(is_same(&places[0], &lanes.take().unwrap()));
+        assert!(is_same(&places[0], &lanes.take()));
         places[0].lane.opened.store(0, Ordering::Relaxed);
     }
 
     #[tokio::test]
     async fn the_number_of_lanes_is_bounded() {
         let lanes = lanes(1);
-        let places: Vec<_> = (0..=MOST_LANES).map(|_| lanes.take().unwrap()).collect();
+        let places: Vec<_> = (0..=MOST_LANES).map(|_| lanes.take()).collect();
         assert_eq!(lanes.state().lanes.len(), MOST_LANES);
         assert!(!places[MOST_LANES].may_have_to_move());
     }

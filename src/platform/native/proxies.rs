@@ -1,4 +1,4 @@
-//! The proxies of the environment; an unusable variable is reported at start.
+//! The proxies of the environment and the system; an unusable variable is reported at start.
 //!
 //! The HTTP library silently ignores a variable that it cannot read, and would connect directly. The rules here are its
 //! own (those of curl): the name in capitals wins, an empty value means none. A value is never quoted, since it may
@@ -6,12 +6,43 @@
 
 use std::ffi::OsString;
 
-use http::Uri;
+use http::uri::Scheme;
+use http::{HeaderValue, Uri};
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
 use crate::platform::native::{TransportError, TransportErrorKind};
 
+/// The proxies in effect.
+#[derive(Debug)]
+pub(super) struct Proxies(Matcher);
+
+impl Proxies {
+    /// Reads the environment, and on macOS and Windows the system's settings. The error names an unusable variable.
+    pub(super) fn from_system() -> Result<Self, TransportError> {
+        check(|name| std::env::var_os(name))?;
+        Ok(Self(Matcher::from_system()))
+    }
+
+    /// Returns the proxy for `target`, if any.
+    pub(super) fn of(&self, target: &Uri) -> Option<Intercept> {
+        self.0.intercept(target)
+    }
+
+    /// Returns the login for requests to `target` that a proxy is sent itself, as the header `Proxy-Authorization`.
+    pub(super) fn login(&self, target: &Uri) -> Option<HeaderValue> {
+        // With https the login goes into the tunnel's own request.
+        let proxy = (target.scheme() == Some(&Scheme::HTTP)).then(|| self.of(target))??;
+        proxy.basic_auth().cloned()
+    }
+}
+
+/// Returns whether the proxy at `uri` speaks SOCKS.
+pub(super) fn is_socks(uri: &Uri) -> bool {
+    uri.scheme_str().is_some_and(|scheme| scheme.starts_with("socks"))
+}
+
 /// Checks every proxy variable in effect, read through `variable`.
-pub(super) fn check(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), TransportError> {
+fn check(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), TransportError> {
     let mut set = None;
     for names in VARIABLES {
         let Some((name, value)) = names.into_iter().find_map(|name| Some((name, variable(name)?))) else { continue };
