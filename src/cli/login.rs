@@ -78,7 +78,8 @@ impl Default for LoginOptions {
             method: Method::Browser,
             ports: PORTS.to_vec(),
             limit: LIMIT,
-            open_browser: webbrowser::open,
+            // Not waited for: some launchers stay until their browser is closed.
+            open_browser: |address| open::that_detached(address),
             seat: Seat::default(),
         }
     }
