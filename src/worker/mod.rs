@@ -24,7 +24,6 @@ use axum::body::Body;
 use axum::response::IntoResponse as _;
 use futures_util::future::{Either, LocalBoxFuture, select};
 use tower::ServiceExt as _;
-use worker::wasm_bindgen_futures::spawn_local;
 use worker::{Context, Env, HttpRequest, event};
 
 use crate::credentials::TokenSupplier;
@@ -54,8 +53,6 @@ struct Isolate {
     app: Arc<App>,
     router: Router,
     store: Arc<KvStore>,
-    /// Whether there are named keys, whose use is counted.
-    counts: bool,
     looked: Mutex<Option<Instant>>,
 }
 
@@ -67,16 +64,16 @@ impl Isolate {
         let store = Arc::new(KvStore::new(env).map_err(|error| error.to_string())?);
         let supplier = TokenSupplier::new(store.clone(), issuer(&settings, &client)).with_delegate(store.clone());
         let models = Models::new(Vec::new(), settings.default_model);
-        let counts = settings.server.guard.named.needs_key();
+        let has_named_keys = settings.server.guard.named.needs_key();
         let app = App::new(settings.server, models, supplier, settings.upstream, client);
         let app = app.map_err(|error| error.to_string())?;
-        let app = Arc::new(if counts {
+        let app = Arc::new(if has_named_keys {
             let counter = QuotaClient::new(env).map_err(|error| error.to_string())?;
             app.with_quota_owner(Arc::new(counter))
         } else {
             app
         });
-        Ok(Self { router: router(app.clone()), app, store, counts, looked: Mutex::default() })
+        Ok(Self { router: router(app.clone()), app, store, looked: Mutex::default() })
     }
 
     /// Answers the request; drops its work if the client disconnects first.
@@ -93,11 +90,9 @@ impl Isolate {
         }
     }
 
-    /// Waits for the `end` of an answer, and then sends what was used where keys are counted.
+    /// Waits for the `end` of an answer, and then sends what it has used. The host would stop work that it was not told of
+    /// as soon as the client has left.
     fn watch(&self, end: LocalBoxFuture<'static, ()>, context: &Context) {
-        if !self.counts {
-            return spawn_local(end);
-        }
         let app = self.app.clone();
         context.wait_until(async move {
             end.await;
