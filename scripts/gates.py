@@ -4,6 +4,7 @@
 * Its size; its memory before the first request, after one, and some seconds after many at once.
 * Instructions of a request whose answer is one delta and the eight other events, and of a byte of the instructions that
   the backend repeats in three of them: the difference between many and few requests, with and without such bytes.
+* Instructions that the ledger adds to a request, its writing included: the difference to a proxy without one.
 * Instructions and heap allocations of a text delta: the difference between a long and a short answer, under valgrind.
 * System calls of a delta that comes alone, waiting aside: the same under strace.
 
@@ -39,6 +40,7 @@ LIMITS = {
     "the same in Messages": 3450,
     "instructions a request": 342000,
     "instructions an echoed byte": 2.35,
+    "instructions a row of the ledger": 21000,
     "allocations a text delta, in a burst": 0.3,
     "allocations a text delta, each alone": 1.2,
     "system calls a text delta, each alone": 2.15,
@@ -51,6 +53,8 @@ PATIENCE = 4
 # The requests of the shorter and the longer run, and the bytes of instructions that the backend repeats thrice.
 REQUESTS = (10, 60)
 ECHO = 24000
+
+WITHOUT_LEDGER = ("--ledger-days", "0")
 
 ITEM = "msg_7ae93b306a22ed7f54e225d6db82a13c325daea5cc23209f"
 # Instructions as tools send them: line breaks, quotes, and now and then a character beyond ASCII.
@@ -275,7 +279,9 @@ def measure(binary, backend):
         memcheck = Counter(["valgrind", "--leak-check=no", "--undef-value-errors=no"], r"usage: ([\d,]+) allocs")
         yield "instructions a text delta, in a burst", callgrind.each(binary, backend, (2000, 12000), 50, 0)
         yield "the same in Messages", callgrind.each(binary, backend, (2000, 12000), 50, 0, MESSAGES)
-        yield "instructions a request", callgrind.each_request(binary, backend, 0)
+        request = callgrind.each_request(binary, backend, 0)
+        yield "instructions a request", request
+        yield "instructions a row of the ledger", request - callgrind.each_request(binary, backend, 0, WITHOUT_LEDGER)
         yield "instructions an echoed byte", callgrind.each_echoed_byte(binary, backend)
         yield "allocations a text delta, in a burst", memcheck.each(binary, backend, (2000, 12000), 50, 0)
         yield "allocations a text delta, each alone", memcheck.each(binary, backend, (200, 600), 1, 8)
@@ -304,9 +310,10 @@ class Counter:
         few, many = (self._total(binary, backend, count, per_write, pause, dialect=dialect) for count in counts)
         return (many - few) / (counts[1] - counts[0])
 
-    def each_request(self, binary, backend, echo):
+    def each_request(self, binary, backend, echo, options=()):
         """What one answer more of one delta costs, with so many bytes of instructions in three of its events."""
-        few, many = (self._total(binary, backend, 1, 1, 0, echo, requests) for requests in REQUESTS)
+        few, many = (
+            self._total(binary, backend, 1, 1, 0, echo, requests, options=options) for requests in REQUESTS)
         return (many - few) / (REQUESTS[1] - REQUESTS[0])
 
     def each_echoed_byte(self, binary, backend):
@@ -315,10 +322,10 @@ class Counter:
         repeated = 3 * (len(events_before(ECHO)[0]) - len(events_before(0)[0]))
         return (echoing - silent) / repeated
 
-    def _total(self, binary, backend, count, per_write, pause, echo=0, requests=1, dialect=CHAT):
+    def _total(self, binary, backend, count, per_write, pause, echo=0, requests=1, dialect=CHAT, options=()):
         with tempfile.TemporaryDirectory(prefix="gates-") as scratch:
             report = os.path.join(scratch, "report")
-            daemon = Daemon(binary, backend, self._wrapper(report))
+            daemon = Daemon(binary, backend, self._wrapper(report), options)
             daemon.stream(count, per_write, pause, echo, requests, dialect)
             daemon.stop()
             return self._read(pathlib.Path(report).read_text())

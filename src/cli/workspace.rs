@@ -52,7 +52,7 @@ impl Workspace {
         let entry = entries.into_iter().find(|entry| is_ours(entry))?;
         let text = |name: &str| {
             let text = entry.get(name)?.as_str()?.trim();
-            (!text.is_empty()).then(|| text.to_owned())
+            (!text.is_empty() && text != defaults::UNCONSTRAINED).then(|| text.to_owned())
         };
         Some(Self {
             origin: text("workspace_backend_origin"),
@@ -125,6 +125,8 @@ mod tests {
         for (fields, route, parts) in [
             (r#""plan_type":"plus""#, None, vec![]),
             (r#""workspace_backend_origin":"https://chatgpt.com","account_routing_override":null"#, None, vec![]),
+            (r#""workspace_backend_origin":"NO_CONSTRAINT","account_routing_override":"NO_CONSTRAINT""#, None, vec![]),
+            (r#""account_routing_override":"NO_CONSTRAINT""#, Some("us"), vec!["needs no"]),
             (r#""account_routing_override":"eu""#, Some("eu"), vec![]),
             (
                 r#""workspace_backend_origin":"https://gov.chatgpt.com/""#,

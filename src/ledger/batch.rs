@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use foldhash::fast::RandomState;
+use rusqlite::{OptionalExtension as _, Statement, Transaction, params};
 use sha2::{Digest as _, Sha256};
 
 use crate::ledger::entry::{LedgerEntry, TokenCounts};
@@ -13,20 +14,27 @@ use crate::ledger::schema::SLOT_SECONDS;
 use crate::phases::Phase;
 
 /// The numbers of the words known so far.
-pub(super) type Names = HashMap<Arc<str>, i64>;
+pub(super) type Names = HashMap<Arc<str>, i64, RandomState>;
 
 /// Writes the rows of `entries` and their sums.
 pub(super) fn write(transaction: &Transaction<'_>, names: &mut Names, entries: &[LedgerEntry]) -> Result<(), Trouble> {
     let mut sums: HashMap<Slot, Sums> = HashMap::new();
+    // Once for all: to look a statement up costs as much as to insert a row.
+    let mut row = transaction.prepare_cached(INSERT)?;
     for entry in entries {
-        let slot = insert(transaction, names, entry)?;
+        let slot = insert(transaction, &mut row, names, entry)?;
         sums.entry(slot).or_default().add(entry);
     }
     sums.iter().try_for_each(|(slot, sums)| sums.insert(transaction, slot))
 }
 
 /// Inserts the row of `entry`, and returns where its sums belong.
-fn insert(transaction: &Transaction<'_>, names: &mut Names, entry: &LedgerEntry) -> Result<Slot, Trouble> {
+fn insert(
+    transaction: &Transaction<'_>,
+    row: &mut Statement<'_>,
+    names: &mut Names,
+    entry: &LedgerEntry,
+) -> Result<Slot, Trouble> {
     let mut number = |text: Option<&str>| text.map(|text| name(transaction, names, text)).transpose();
     let (client, sent) = (number(entry.client.as_deref())?, number(entry.model_sent.as_deref())?);
     let asked = match (&entry.model_asked, &entry.model_sent) {
@@ -37,7 +45,7 @@ fn insert(transaction: &Transaction<'_>, names: &mut Names, entry: &LedgerEntry)
     let tokens = entry.tokens;
     let count = |of: fn(&TokenCounts) -> u64| tokens.as_ref().map(|tokens| integer(of(tokens)));
     let phase = |phase| millis(entry.phases.of(phase));
-    transaction.prepare_cached(INSERT)?.execute(params![
+    row.execute(params![
         integer(entry.started_at),
         number(Some(&entry.route))?,
         client,

@@ -8,8 +8,8 @@
 
 use std::borrow::Cow;
 
-use http::Uri;
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
+use http::{Uri, header};
 
 /// Marks, in a request's extensions, that its path was repaired.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,12 @@ pub fn mend<B>(mut request: http::Request<B>) -> http::Request<B> {
         request.extensions_mut().insert(Mended);
     }
     request
+}
+
+/// Returns the name and port by which `request` addresses this server.
+pub fn authority<B>(request: &http::Request<B>) -> &str {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    request.uri().authority().map(Authority::as_str).or(host).unwrap_or("localhost")
 }
 
 fn with_path(uri: &Uri, mut path: String) -> Option<Uri> {

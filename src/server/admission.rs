@@ -14,7 +14,7 @@ use crate::fault::Fault;
 use crate::server::App;
 use crate::server::guard::holder::Holder;
 use crate::server::observe::RequestLog;
-use crate::server::quota::Moment;
+use crate::server::quota::tally::QuotaTime;
 use crate::server::routes::absent::wants_websocket;
 
 /// Admits a request to the API: a POST if a slot is free and its holder has something left, and the log holds the slot; a
@@ -26,7 +26,7 @@ pub(super) fn admit(app: &Arc<App>, request: &Request) -> Result<(), Box<Respons
     let admitted = if request.method() == Method::POST {
         enter(app, request)
     } else if wants_websocket(request.headers()) {
-        app.quotas.check(&Holder::of(request), Moment::now())
+        app.quotas.check(&Holder::of(request), QuotaTime::now())
     } else {
         Ok(())
     };
@@ -38,11 +38,30 @@ fn enter(app: &Arc<App>, request: &Request) -> Result<(), Fault> {
     log.entered_api();
     log.admitted(app.capacity.slot()?);
     let holder = Holder::of(request);
-    app.quotas.enter(&holder, Moment::now())?;
+    app.quotas.enter(&holder, QuotaTime::now())?;
+    if !app.quotas.has_owner() {
+        let_in(app, &holder);
+    }
+    Ok(())
+}
+
+/// Returns whom the owner of the counts is to be asked about: the holder of an admitted POST, where there is an owner.
+pub(super) fn unasked(app: &App, request: &Request) -> Option<Holder> {
+    let is_counted = app.quotas.has_owner() && request.method() == Method::POST && is_to_the_api(request);
+    is_counted.then(|| Holder::of(request))
+}
+
+/// Admits a request of `holder` if the owner of the counts does.
+pub(super) async fn ask_owner(app: &App, holder: Holder) -> Result<(), Fault> {
+    app.quotas.ask_to_enter(&holder).await?;
+    let_in(app, &holder);
+    Ok(())
+}
+
+fn let_in(app: &App, holder: &Holder) {
     if let Some(name) = holder.name() {
         app.metrics.client_request(name);
     }
-    Ok(())
 }
 
 /// Returns whether the router has found a route of the API.

@@ -66,6 +66,11 @@ impl Front {
         if let Err(refused) = entered.and_then(|()| admission::admit(app, &request)) {
             return *refused;
         }
+        if let Some(holder) = admission::unasked(app, &request)
+            && let Err(refused) = admission::ask_owner(app, holder).await
+        {
+            return refused.into_response();
+        }
         next.run(request).await
     }
 }

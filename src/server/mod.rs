@@ -29,7 +29,7 @@ pub mod observe;
 #[cfg(not(target_arch = "wasm32"))]
 mod page;
 mod progress;
-mod quota;
+pub mod quota;
 mod reserve;
 mod routes;
 pub mod settings;
@@ -60,9 +60,10 @@ use crate::server::observe::once::{Recent, WarnOnce};
 pub use crate::server::page::state::GuideMaker;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::server::page::state::PageState;
-#[cfg(not(target_arch = "wasm32"))]
-use crate::server::quota::Moment;
 use crate::server::quota::Quotas;
+use crate::server::quota::owner::QuotaOwner;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::server::quota::tally::QuotaTime;
 use crate::server::settings::ServerSettings;
 use crate::upstream;
 use crate::upstream::Upstream;
@@ -158,11 +159,23 @@ impl App {
     #[must_use]
     pub fn with_ledger(mut self, ledger: Ledger) -> Self {
         #[cfg(not(target_arch = "wasm32"))]
-        if let Err(error) = self.quotas.recall(ledger.place(), Moment::now()) {
+        if let Err(error) = self.quotas.recall(ledger.place(), QuotaTime::now()) {
             tracing::warn!("⚠️ the tokens of today are counted from now on, for the ledger cannot be read: {error}");
         }
         self.ledger = Some(ledger);
         self
+    }
+
+    /// Has `owner` count the use of named keys, for every process that serves them.
+    #[must_use]
+    pub fn with_quota_owner(mut self, owner: Arc<dyn QuotaOwner>) -> Self {
+        self.quotas = Quotas::of(owner);
+        self
+    }
+
+    /// Sends the owner of the counts what answers have used since the last time.
+    pub async fn settle_quotas(&self) {
+        self.quotas.settle().await;
     }
 
     /// Returns what the backend last told of the plan's usage.

@@ -95,8 +95,8 @@ impl Simulator {
             "plan_type": account.plan,
             "is_deactivated": workspace.is_deactivated,
             "is_fedramp_compliant_workspace": account.fedramp,
-            "workspace_backend_origin": workspace.origin,
-            "account_routing_override": workspace.routing_override,
+            "workspace_backend_origin": workspace.origin.as_deref().unwrap_or(UNCONSTRAINED),
+            "account_routing_override": workspace.routing_override.as_deref().unwrap_or(UNCONSTRAINED),
         });
         let body = json!({ "accounts": [entry], "account_ordering": [account.account_id] });
         ScriptedAnswer::json(StatusCode::OK, &body)
@@ -248,3 +248,6 @@ impl Inner {
 }
 
 const CACHED_CONVERSATIONS: usize = 4096;
+
+/// The origin and the route of a workspace that has none of its own.
+const UNCONSTRAINED: &str = "NO_CONSTRAINT";

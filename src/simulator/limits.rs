@@ -100,11 +100,13 @@ impl Limits {
         })
     }
 
-    /// Returns the usage document.
+    /// Returns the usage document. Its shares are whole numbers: the Codex CLI reads no others.
     pub(super) fn document(&self, plan: &str, now: i64) -> Value {
         let window = |window: SimulatedWindow| {
+            #[expect(clippy::cast_possible_truncation, reason = "a share of a hundred")]
+            let used_percent = window.used_percent.round() as i64;
             json!({
-                "used_percent": window.used_percent,
+                "used_percent": used_percent,
                 "limit_window_seconds": window.minutes * 60,
                 "reset_after_seconds": window.resets_in_seconds,
                 "reset_at": now + window.resets_in_seconds,

@@ -16,6 +16,8 @@ pub const AUTH_URL: &str = "https://auth.openai.com";
 pub const ORIGINATOR: &str = "codex-proxy";
 /// The default client version. The backend hides models newer than it.
 pub const CLIENT_VERSION: &str = "0.169.0";
+/// The value of a workspace's origin and of its route if it has none of its own (Codex CLI 0.169).
+pub const UNCONSTRAINED: &str = "NO_CONSTRAINT";
 
 /// Checks a base URL and removes a trailing slash. The error is the problem.
 pub fn base_url(text: &str) -> Result<String, String> {

@@ -11,12 +11,12 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::future::select;
+use futures_util::future::{LocalBoxFuture, select};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::oneshot;
 use worker::AbortSignal;
 use worker::js_sys::Promise;
-use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
+use worker::wasm_bindgen_futures::JsFuture;
 
 /// The client of one request, as far as the host reports it.
 #[derive(Debug, Clone)]
@@ -37,18 +37,18 @@ impl Client {
         }
     }
 
-    /// Ends `body` when the client disconnects.
-    pub(super) fn attend(self, body: Body) -> Body {
+    /// Ends `body` when the client disconnects. `watch` is given the work that does so, which is over when the body is.
+    pub(super) fn attend(self, body: Body, watch: impl FnOnce(LocalBoxFuture<'static, ()>)) -> Body {
         if body.is_end_stream() {
             return body;
         }
         let slot = Arc::new(Mutex::new(Some(body)));
         let (finished, end) = oneshot::channel();
         let attended = Attended { slot: slot.clone(), _finished: finished };
-        spawn_local(async move {
+        watch(Box::pin(async move {
             select(pin!(self.left()), end).await;
             drop(held(&slot).take());
-        });
+        }));
         Body::new(attended)
     }
 }

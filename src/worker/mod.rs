@@ -3,12 +3,16 @@
 //! * An isolate is set up by its first request and serves many; their shared state holds no connection and no timer of
 //!   any.
 //! * An isolate reads the login in KV after half a minute without a read, so that a new one is noticed.
-//! * The Durable Object [`LoginKeeper`] alone renews a login.
+//! * The Durable Object [`LoginKeeper`] alone renews a login. Another one of its class counts the use of named keys: a request of
+//!   a key with a limit waits for it once, and what an answer has used is sent to it after the answer's end. The host keeps an
+//!   isolate for that, because it is told of the work before the answer begins.
 //! * A misconfigured Worker answers every request with an error, and logs the problem.
 
 mod departure;
 mod log;
 mod login_keeper;
+mod quota_client;
+mod quota_keeper;
 mod settings;
 
 use std::pin::pin;
@@ -18,7 +22,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse as _;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, LocalBoxFuture, select};
 use tower::ServiceExt as _;
 use worker::{Context, Env, HttpRequest, event};
 
@@ -32,13 +36,14 @@ use crate::server::address::mend;
 use crate::server::{App, router};
 use crate::worker::departure::Client;
 pub use crate::worker::login_keeper::LoginKeeper;
+use crate::worker::quota_client::QuotaClient;
 use crate::worker::settings::WorkerSettings;
 
 /// Answers one request.
 #[event(fetch)]
-pub async fn answer(request: HttpRequest, env: Env, _: Context) -> worker::Result<http::Response<Body>> {
+pub async fn answer(request: HttpRequest, env: Env, context: Context) -> worker::Result<http::Response<Body>> {
     match ISOLATE.get_or_init(|| Isolate::new(&env)) {
-        Ok(isolate) => Ok(isolate.answer(request).await),
+        Ok(isolate) => Ok(isolate.answer(request, &context).await),
         Err(problem) => Ok(misconfigured(problem)),
     }
 }
@@ -59,13 +64,20 @@ impl Isolate {
         let store = Arc::new(KvStore::new(env).map_err(|error| error.to_string())?);
         let supplier = TokenSupplier::new(store.clone(), issuer(&settings, &client)).with_delegate(store.clone());
         let models = Models::new(Vec::new(), settings.default_model);
+        let has_named_keys = settings.server.guard.named.needs_key();
         let app = App::new(settings.server, models, supplier, settings.upstream, client);
-        let app = Arc::new(app.map_err(|error| error.to_string())?);
+        let app = app.map_err(|error| error.to_string())?;
+        let app = Arc::new(if has_named_keys {
+            let counter = QuotaClient::new(env).map_err(|error| error.to_string())?;
+            app.with_quota_owner(Arc::new(counter))
+        } else {
+            app
+        });
         Ok(Self { router: router(app.clone()), app, store, looked: Mutex::default() })
     }
 
     /// Answers the request; drops its work if the client disconnects first.
-    async fn answer(&self, request: HttpRequest) -> http::Response<Body> {
+    async fn answer(&self, request: HttpRequest, context: &Context) -> http::Response<Body> {
         let request = mend(request);
         let client = Client::of(&request);
         let answer = pin!(async {
@@ -73,9 +85,19 @@ impl Isolate {
             self.router.clone().oneshot(request.map(Body::new)).await
         });
         match select(answer, pin!(client.clone().left())).await {
-            Either::Left((Ok(answer), _)) => answer.map(|body| client.attend(body)),
+            Either::Left((Ok(answer), _)) => answer.map(|body| client.attend(body, |end| self.watch(end, context))),
             Either::Right(_) => http::Response::default(),
         }
+    }
+
+    /// Waits for the `end` of an answer, and then sends what it has used. The host would stop work that it was not told of
+    /// as soon as the client has left.
+    fn watch(&self, end: LocalBoxFuture<'static, ()>, context: &Context) {
+        let app = self.app.clone();
+        context.wait_until(async move {
+            end.await;
+            app.settle_quotas().await;
+        });
     }
 
     /// Reads the store. A failure shows where the login is used.

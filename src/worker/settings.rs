@@ -82,16 +82,9 @@ impl WorkerSettings {
     }
 }
 
-/// Reads the named keys in the form of the daemon's file. Their use is not counted here: isolates come and go, and share no
-/// memory. So a key with a limit of use is an error, not a key without.
+/// Reads the named keys in the form of the daemon's file.
 fn named(text: &str) -> Result<KeySet, String> {
-    let set = KeySet::parse(text).map_err(|problem| format!("CODEX_PROXY_KEYS: {problem}"))?;
-    let counted = set.iter().find(|key| key.tokens_per_day.is_some() || key.requests_per_minute.is_some());
-    let Some(name) = counted.map(|key| key.name.clone()) else { return Ok(set) };
-    Err(format!(
-        "CODEX_PROXY_KEYS: the key {name} has tokens_per_day or requests_per_minute, which a Worker does not count; take \
-         them out, or let the daemon serve this client"
-    ))
+    KeySet::parse(text).map_err(|problem| format!("CODEX_PROXY_KEYS: {problem}"))
 }
 
 const IDLE_TIMEOUT: Duration = upstream::UpstreamSettings::IDLE_TIMEOUT;

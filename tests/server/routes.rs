@@ -134,7 +134,10 @@ async fn a_signed_in_codex_cli_is_told_that_its_workspace_is_served_here() {
     let proxy = Proxy::start(ServerSettings::default()).await;
     let check = "GET /backend-api/wham/accounts/check";
     let answer = proxy.send(&[check, "host: localhost", "chatgpt-account-id: acc-1"], "").await;
-    let expected = serde_json::json!({ "accounts": [{ "id": "acc-1" }], "account_ordering": ["acc-1"] });
+    let served = serde_json::json!({
+        "id": "acc-1", "workspace_backend_origin": "https://localhost", "account_routing_override": "NO_CONSTRAINT"
+    });
+    let expected = serde_json::json!({ "accounts": [served], "account_ordering": ["acc-1"] });
     assert_eq!((answer.status.as_u16(), answer.json()), (200, expected));
     assert_eq!(proxy.send(&[check, "host: localhost"], "").await.json()["accounts"][0]["id"], "default");
     let guard = Guard { api_keys: Keys::new(["k"]), ..Guard::default() };

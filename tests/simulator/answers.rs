@@ -443,10 +443,10 @@ async fn models_have_a_tag_and_a_gate() {
 #[tokio::test]
 async fn usage_and_upgrade() {
     let backend = Backend::start().await;
-    let weekly = SimulatedWindow { used_percent: 40.0, minutes: 10_080, resets_in_seconds: 60 };
+    let weekly = SimulatedWindow { used_percent: 39.6, minutes: 10_080, resets_in_seconds: 60 };
     backend.simulator.configure(|settings| settings.limits = Limits { primary: weekly, ..Limits::default() });
     let usage = backend.get("/backend-api/wham/usage").await.json();
-    assert_eq!(usage["rate_limit"]["primary_window"]["used_percent"], 40.0);
+    assert_eq!(usage["rate_limit"]["primary_window"]["used_percent"], 40);
     assert_eq!(usage["rate_limit"]["primary_window"]["limit_window_seconds"], 604_800);
 
     let head = backend.head("GET", "/backend-api/codex/responses").header("upgrade", "websocket");

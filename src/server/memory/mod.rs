@@ -27,10 +27,10 @@ pub(super) use socket::{OverSocket, SocketMemory};
 use crate::keys::digest::KeyDigest;
 
 /// The clients that share memory.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(super) struct Scope(Owner);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 enum Owner {
     /// All clients, if the API needs no key.
     Everyone,
@@ -78,7 +78,6 @@ enum Kind {
     Item,
     Response,
     Conversation,
-    Prefix,
 }
 
 /// A hash of a scope, a kind and an id, of fixed size.

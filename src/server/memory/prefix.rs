@@ -13,7 +13,7 @@ use foldhash::fast::RandomState;
 
 use crate::backend::request::context::Outline;
 use crate::server::memory::bounded::{ALLOCATION, Bounded, Charge};
-use crate::server::memory::{Kind, Scope};
+use crate::server::memory::{Key, Scope};
 
 /// The memory of the beginnings of conversations.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl PrefixMemory {
     /// the same conversation: see [`crate::ledger::LedgerEntry::prefix_break`].
     pub(in crate::server) fn turn(&self, scope: Scope, key: &str, body: &[u8], outline: &Outline) -> Option<i64> {
         let turn = Arc::new(self.hashes(body, outline));
-        let key = scope.key(Kind::Prefix, key);
+        let key = self.key(scope, key);
         let session = self.sessions.recall(key);
         let mut turns = session.map_or_else(Vec::new, |session| session.turns.clone());
         let relations = turns.iter().enumerate().rev().map(|(index, earlier)| (index, earlier.relation(&turn)));
@@ -79,6 +79,16 @@ impl PrefixMemory {
             Some((_, Relation::Breaks(index))) => Some(index),
             Some((_, Relation::None | Relation::Continues)) | None => None,
         }
+    }
+
+    /// Returns the key of a session. What is at stake is a number in the ledger, so the hash need not be one that
+    /// nobody can break: that would cost as much as all the rest.
+    fn key(&self, scope: Scope, session: &str) -> Key {
+        let half = |half: u8| self.seed.hash_one((half, scope, session)).to_le_bytes();
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&half(0));
+        key[8..].copy_from_slice(&half(1));
+        Key(key)
     }
 
     fn hashes(&self, body: &[u8], outline: &Outline) -> PromptHashes {
@@ -131,6 +141,7 @@ const MOST_ITEMS: usize = 4096;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::digest::KeyDigest;
 
     /// A prompt of `setup`, messages, and tools.
     fn prompt(setup: &str, items: &[&str], tools: &str) -> (Vec<u8>, Outline) {
@@ -192,6 +203,10 @@ mod tests {
         let (other, other_outline) = prompt("m", &["a", "c"], "");
         assert_eq!(memory.turn(Scope::of(None), "one", &body, &outline), None);
         assert_eq!(memory.turn(Scope::of(None), "two", &other, &other_outline), None);
+        for holder in ["a", "b"].map(|key| Scope::of(Some(KeyDigest::of(key.as_bytes())))) {
+            assert_eq!(memory.turn(holder, "one", &other, &other_outline), None);
+            assert_eq!(memory.turn(holder, "one", &body, &outline), Some(1));
+        }
         assert_eq!(memory.turn(Scope::of(None), "one", &other, &other_outline), Some(1));
     }
 

@@ -14,7 +14,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 
 use crate::excerpt::Excerpt;
 use crate::fault::{Fault, FaultKind};
-use crate::server::address::beyond_base;
+use crate::server::address::{authority, beyond_base};
 use crate::server::routes::models::ANTHROPIC_VERSION;
 
 /// Returns the routes of objects that are not stored or not supported.
@@ -68,8 +68,7 @@ pub(in crate::server) async fn wrong_method(request: Request) -> Response {
 /// Returns the error for a route after a route.
 pub(in crate::server) fn base_url_too_long(request: &Request) -> Option<Fault> {
     let route = beyond_base(request.uri().path())?;
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = request.uri().authority().map(http::uri::Authority::as_str).or(host).unwrap_or("localhost");
+    let host = authority(request);
     let scheme = request.uri().scheme_str().unwrap_or("http");
     let message = format!(
         "there is no {} {}: the base URL of the tool is too long, for it ends with {route}, which the tool appends by \

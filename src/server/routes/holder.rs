@@ -9,21 +9,21 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Serialize;
 
+use crate::fault::Fault;
 use crate::humanize::rfc3339;
 use crate::models::effort::Effort;
 use crate::server::App;
 use crate::server::guard::holder::Holder;
-use crate::server::quota::{Moment, UsedSoFar};
+use crate::server::quota::tally::UsedSoFar;
 use crate::server::routes::models::json;
 
 /// Tells the holder of the request's key about itself.
-pub(in crate::server) async fn show(State(app): State<Arc<App>>, request: Request) -> Response {
+pub(in crate::server) async fn show(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
     let holder = Holder::of(&request);
-    let used = match holder {
-        Holder::Unnamed(_) => None,
-        Holder::Local | Holder::Named(_) => Some(app.quotas.used(holder.name().unwrap_or_default(), Moment::now())),
-    };
-    json(&HolderReport::new(&holder, used, app.ledger.is_some()))
+    drop(request);
+    let used = app.quotas.used_by(&holder).await?;
+    let is_kept = app.ledger.is_some() || app.quotas.has_owner();
+    Ok(json(&HolderReport::new(&holder, used, is_kept)))
 }
 
 /// The document: what is `null` is not limited, or not known.

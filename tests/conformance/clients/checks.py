@@ -10,10 +10,12 @@ import asyncio
 import inspect
 import json
 import os
+import re
 import signal
 import sys
 import time
 import traceback
+import urllib.request
 
 BASE_URL = os.environ["BASE_URL"]
 # Where Anthropic's clients add `/v1` themselves.
@@ -44,6 +46,13 @@ def check(name, limit=None):
 def scenario(name, text="Say a few words."):
     """A user message that makes the simulator play the scenario `name`."""
     return f"{SCENARIOS[name]} {text}"
+
+
+def requests(labels):
+    """How many requests with these labels the proxy has answered."""
+    with urllib.request.urlopen(f"{ROOT_URL}/metrics") as answer:
+        found = re.search(rf"^codex_proxy_requests_total{{{re.escape(labels)}}} (\d+)$", answer.read().decode(), re.M)
+    return int(found[1]) if found else 0
 
 
 def assert_whole(text):

@@ -2,11 +2,9 @@
 
 import contextlib
 import json
-import re
-import urllib.request
 
 import setup
-from checks import BASE_URL, MODEL, ROOT_URL, assert_whole, check, run, scenario
+from checks import BASE_URL, MODEL, assert_whole, check, requests, run, scenario
 from command import Run
 
 CONFIG = f"""
@@ -159,16 +157,10 @@ def codex(prompt, model=MODEL, config=CONFIG):
 def _over_socket(turns, sockets=1, status=200):
     """Fails unless the block opens so many sockets and has so many turns of this status on them, or more."""
     names = 'route="/responses",status="101"', f'route="/responses (websocket)",status="{status}"'
-    before = [_count(name) for name in names]
+    before = [requests(name) for name in names]
     yield
-    opened, answered = (_count(name) - count for name, count in zip(names, before))
+    opened, answered = (requests(name) - count for name, count in zip(names, before))
     assert opened >= sockets and answered >= turns, f"{opened} sockets, {answered} turns"
-
-
-def _count(labels):
-    with urllib.request.urlopen(f"{ROOT_URL}/metrics") as answer:
-        found = re.search(rf"^codex_proxy_requests_total{{{re.escape(labels)}}} (\d+)$", answer.read().decode(), re.M)
-    return int(found[1]) if found else 0
 
 
 def _run(this, *arguments, keep=False):

@@ -3,9 +3,11 @@
 import base64
 import json
 import time
+import urllib.request
 
-from checks import MODEL, ROOT_URL, assert_whole, check, run
+from checks import MODEL, ROOT_URL, assert_whole, check, requests, run
 from command import Run
+from terminal import Terminal
 
 COMMON = """
 model = "{model}"
@@ -46,6 +48,8 @@ standalone_web_search = true
 
 # A name of a living model that the client has no entry for: it offers such a model the tools themselves.
 PLAIN_TOOLS = "gpt-6-1-sol"
+# The page of the plan's usage, as the proxy counts requests for it.
+USAGE = 'route="/backend-api/wham/usage",status="200"'
 ACCOUNT = "51a0a7ed-0000-4000-8000-0000000000bb"
 
 
@@ -89,6 +93,37 @@ def image():
     finally:
         this.remove()
     assert [image[:8] for image in images] == [b"\x89PNG\r\n\x1a\n"], f"{len(images)} images; {output.tail()}"
+
+
+@check("a ChatGPT login of its own: `/status` shows the plan's limits, and a turn in the terminal", limit=90)
+def status():
+    this = _prepared(WITH_LOGIN.replace("supports_websockets = false", "supports_websockets = true"), _login())
+    this.write("home/config.toml", f"""{(this.home / "config.toml").read_text()}
+[projects."{this.folder}"]
+trust_level = "trusted"
+""")
+    asked = requests(USAGE)
+    try:
+        with Terminal(this, "codex", "--no-daemon", CODEX_HOME=this.home) as terminal:
+            _say(terminal, "/status")
+            left = terminal.until(r"Weekly limit: .* (\d+)% left \(resets ")[1]
+            _say(terminal, "Hello!")
+            terminal.until("À bientôt")
+    finally:
+        this.remove()
+    assert requests(USAGE) > asked, "the proxy was not asked for the plan's usage"
+    with urllib.request.urlopen(f"{ROOT_URL}/wham/usage") as answer:
+        weekly = json.load(answer)["rate_limit"]["primary_window"]
+    assert int(left) == 100 - weekly["used_percent"], (left, weekly)
+
+
+def _say(terminal, text):
+    """Types a line where the client asks for one; a line that is sent at once would be taken for a paste."""
+    terminal.until("Ask Codex to do anything")
+    terminal.quiet()
+    terminal.type(text)
+    terminal.quiet()
+    terminal.type("\r")
 
 
 def _codex(config, login, prompt, model=MODEL):

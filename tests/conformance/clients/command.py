@@ -62,12 +62,12 @@ class Run:
             with (self.write("typed", typed).open("rb") as stdin, printed[0].open("wb") as stdout,
                   printed[1].open("wb") as stderr):
                 process = subprocess.Popen(
-                    command, cwd=self.folder, env=self._environment(variables), stdin=stdin, stdout=stdout,
+                    command, cwd=self.folder, env=self.environment(variables), stdin=stdin, stdout=stdout,
                     stderr=stderr, start_new_session=True)
                 try:
                     in_time = self._wait(process, limit, until)
                 finally:
-                    _end(process)
+                    end(process)
             output = Output(process.returncode if until is None else None, *map(_read, printed))
         finally:
             if not keep:
@@ -80,6 +80,13 @@ class Run:
     def remove(self):
         """Takes the run's folders away."""
         shutil.rmtree(self.root, ignore_errors=True)
+
+    def environment(self, variables):
+        """The environment of a program of this run, with `variables` beside it."""
+        kept = {name: os.environ[name] for name in ("PATH", "LANG", "SSL_CERT_FILE", "TMPDIR") if name in os.environ}
+        folders = {f"XDG_{kind}_HOME": str(self.home / kind.lower()) for kind in ("CONFIG", "DATA", "CACHE", "STATE")}
+        quiet = {"NO_PROXY": "127.0.0.1,localhost", "NO_COLOR": "1", "CI": "1", "TERM": "dumb"}
+        return {**kept, **folders, **quiet, "HOME": str(self.home), **{k: str(v) for k, v in variables.items()}}
 
     def _wait(self, process, limit, until):
         """Waits for the end of the process, or for `until` in any file that it has written; false if neither came."""
@@ -97,14 +104,8 @@ class Run:
                 time.sleep(POLL_SECONDS)
         return False
 
-    def _environment(self, variables):
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "SSL_CERT_FILE", "TMPDIR") if name in os.environ}
-        folders = {f"XDG_{kind}_HOME": str(self.home / kind.lower()) for kind in ("CONFIG", "DATA", "CACHE", "STATE")}
-        quiet = {"NO_PROXY": "127.0.0.1,localhost", "NO_COLOR": "1", "CI": "1", "TERM": "dumb"}
-        return {**kept, **folders, **quiet, "HOME": str(self.home), **{k: str(v) for k, v in variables.items()}}
 
-
-def _end(process):
+def end(process):
     """Ends the process and everything that it has started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
