@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use crate::files::read;
+
 /// Creates the directory 0700, and missing ones above it alike. One that exists stays as it is.
 #[cfg(unix)]
 pub(crate) fn create_directory(directory: &Path) -> io::Result<()> {
@@ -17,13 +19,24 @@ pub(crate) fn create_directory(directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)
 }
 
-/// Opens the file for writing. A missing one is created 0600; one of this user's that others can read becomes 0600.
+/// Opens the regular file for writing, without waiting for a pipe in its place. A missing one is created 0600; one of this
+/// user's that others can read, and not write, becomes 0600. What others can write stays as it is, to be refused.
 #[cfg(unix)]
 pub(crate) fn create_file(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-    let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_file() && metadata.permissions().mode() & 0o044 != 0 {
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = File::options();
+    let options = options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+    let file = options.open(path).map_err(|error| match error.raw_os_error() {
+        // A pipe that nobody reads.
+        Some(code) if code == rustix::io::Errno::NXIO.raw_os_error() => {
+            io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
+        }
+        _ => error,
+    })?;
+    read::check_regular(&file)?;
+    let mode = file.metadata()?.permissions().mode();
+    if mode & 0o044 != 0 && mode & 0o022 == 0 {
         // Another user's file stays as it is; who owns it is checked elsewhere.
         let _ = file.set_permissions(fs::Permissions::from_mode(0o600));
     }
@@ -33,7 +46,8 @@ pub(crate) fn create_file(path: &Path) -> io::Result<File> {
 /// Opens the file for writing, and creates a missing one.
 #[cfg(not(unix))]
 pub(crate) fn create_file(path: &Path) -> io::Result<File> {
-    File::options().write(true).create(true).truncate(false).open(path)
+    let file = File::options().write(true).create(true).truncate(false).open(path)?;
+    read::check_regular(&file).map(|()| file)
 }
 
 #[cfg(all(test, unix))]
@@ -57,5 +71,18 @@ mod tests {
         fs::write(&path, "kept").expect("written");
         create_file(&path).expect("opened");
         assert_eq!((mode(&path), fs::read_to_string(&path).expect("text").as_str()), (0o600, "kept"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("a mode");
+        create_file(&path).expect("opened");
+        assert_eq!(mode(&path), 0o666, "whoever could write it may have, so it is not made to look sound");
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let root = tempfile::tempdir().expect("a directory");
+        let pipe = root.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).expect("a pipe");
+        for path in [&pipe, Path::new("/dev/null")] {
+            assert_eq!(create_file(path).expect_err("no file").kind(), io::ErrorKind::InvalidInput, "{path:?}");
+        }
     }
 }

@@ -11,10 +11,23 @@ use std::path::Path;
 /// [`io::ErrorKind::InvalidInput`] or [`io::ErrorKind::FileTooLarge`].
 pub(crate) fn regular(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
+    check_regular(&file)?;
     bounded(file, largest)
+}
+
+/// Refuses an open `file` that is not a regular one.
+pub(crate) fn check_regular(file: &File) -> io::Result<()> {
+    if file.metadata()?.is_file() {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+}
+
+/// Returns whether something is at `path`, be it a symbolic link that leads nowhere: a file that is not mounted is not
+/// the same as none.
+pub(crate) fn is_something(path: &Path) -> bool {
+    let is_nothing = |error: io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    !path.symlink_metadata().is_err_and(is_nothing)
 }
 
 /// Reads the text of the regular file at `path`, like [`regular`].
@@ -37,18 +50,23 @@ fn bounded(file: File, largest: u64) -> io::Result<Vec<u8>> {
 }
 
 fn text(bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    String::from_utf8(bytes).map_err(|error| {
+        let place = error.utf8_error().valid_up_to() + 1;
+        io::Error::new(io::ErrorKind::InvalidData, format!("it is not UTF-8: byte {place} begins no character"))
+    })
 }
 
+/// Opens the file at `path` for reading, without waiting for the other end of a pipe.
 #[cfg(unix)]
-fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     File::options().read(true).custom_flags(flags).open(path)
 }
 
+/// Opens the file at `path` for reading.
 #[cfg(not(unix))]
-fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
@@ -70,7 +88,18 @@ mod tests {
         assert_eq!(regular_text(&path, 9).expect_err("no text").kind(), io::ErrorKind::InvalidData);
         let missing = regular(&directory.path().join("nothing"), 9).expect_err("nothing");
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        assert!(is_something(&path) && !is_something(&directory.path().join("nothing")));
+        assert!(!is_something(&path.join("below a file")));
         assert!(regular(directory.path(), 9).is_err());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_that_leads_nowhere_is_something() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("link");
+        std::os::unix::fs::symlink(directory.path().join("nothing"), &path).expect("a link");
+        assert!(is_something(&path) && !path.exists());
     }
 
     #[test]

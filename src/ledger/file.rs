@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::files::{private, trust};
+use crate::files::{private, read, trust};
 use crate::ledger::book::LedgerPlace;
 use crate::ledger::schema::{self, APPLICATION, VERSION};
 use crate::platform::unix_now;
@@ -53,8 +53,11 @@ pub(super) fn open(place: &LedgerPlace) -> Result<Connection, Trouble> {
 
 /// Opens the ledger at `place` for reading; `None` if there is none.
 pub(super) fn open_to_read(place: &LedgerPlace) -> Result<Option<Connection>, Trouble> {
-    if matches!(place, LedgerPlace::File(path) if !path.exists()) {
-        return Ok(None);
+    if let LedgerPlace::File(path) = place {
+        if !read::is_something(path) {
+            return Ok(None);
+        }
+        check_regular(path).map_err(Trouble::Unusable)?;
     }
     let connection = connect(place, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     match version(&connection)? {
@@ -137,13 +140,18 @@ fn prepare(path: &Path) -> Result<(), String> {
         private::create_directory(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
         trust::check_directory(directory).map_err(refused)?;
     }
-    // Opening a pipe would wait for its other end.
-    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return Err("it is not a regular file".to_owned());
-    }
     let file = private::create_file(path).map_err(told)?;
     let metadata = file.metadata().map_err(told)?;
     trust::check_login(path, &metadata).map_err(refused)
+}
+
+/// Refuses what is no regular file: SQLite would wait for the other end of a pipe.
+fn check_regular(path: &Path) -> Result<(), String> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => Ok(()),
+        Ok(_) => Err("it is not a regular file".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

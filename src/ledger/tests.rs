@@ -397,3 +397,19 @@ fn a_million_requests_are_summed_up_at_once() {
         sums(14, &[Grouping::Day, Grouping::Model]);
     });
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_others_could_write_is_left_as_it_is() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_directory, path, place) = place();
+    start(&place).close(PATIENCE);
+    for mode in [0o666, 0o622, 0o606] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
+        let ledger = start(&place);
+        ledger.enter(entry("gpt-6-sol", 1));
+        ledger.close(PATIENCE);
+        assert_eq!((ledger.counts().written, ledger.counts().lost), (0, 1), "{mode:o}");
+        assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, mode);
+    }
+}

@@ -166,12 +166,36 @@ fn what_somebody_else_may_have_put_there_is_neither_waited_for_nor_trusted() {
     protect(&home, "keys", 0o666);
     let keys = home.command(&["--port", "0", "--api-key-file", named.to_str().expect("text")]);
     assert!(refused(keys).contains("can be written by others"));
-    // The list of models is fetched again where its copy cannot be read.
+    let mut certificates = home.command(&["models"]);
+    certificates.env("SSL_CERT_FILE", &named);
+    assert!(refused(certificates).contains("SSL_CERT_FILE"));
+    let lock = pipe(".config/codex-proxy/keys.json.lock");
+    assert!(refused(home.command(&["keys", "add", "laptop"])).contains("it is not a regular file"));
+    std::fs::remove_file(lock).expect("removed");
+    // The list of models is fetched again where its copy cannot be read, and a ledger that cannot be used costs its rows.
     pipe(".cache/codex-proxy/models.json");
+    pipe(".local/state/codex-proxy/ledger.sqlite3");
+    assert!(refused(home.command(&["usage"])).contains("it is not a regular file"));
     let daemon = Daemon::start(&mut home.command(&["--port", "0"]));
     assert!(daemon.ask(crate::HEALTH).contains(r#""status":"ok""#));
     daemon.signal("-TERM");
-    assert_eq!(daemon.end().0, Some(0));
+    let (code, log) = daemon.end();
+    assert!(code == Some(0) && log.contains("ledger") && log.contains("it is not a regular file"), "{log}");
+}
+
+/// The file that a link leads to may hold the key, or be the keys.
+#[test]
+fn a_link_that_leads_nowhere_does_not_open_the_api() {
+    for name in ["config.toml", "keys.json"] {
+        for target in ["/nonexistent/dotfiles/file", name] {
+            let home = Home::new();
+            home.write(".config/codex-proxy/other", "");
+            let path = home.path().join(".config/codex-proxy").join(name);
+            std::os::unix::fs::symlink(target, &path).expect("a link");
+            let error = refused(home.command(&["--port", "0"]));
+            assert!(error.contains(name) && !error.contains("listening"), "{name} -> {target}: {error}");
+        }
+    }
 }
 
 #[test]

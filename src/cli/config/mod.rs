@@ -153,7 +153,7 @@ pub fn config_file(named: Option<PathBuf>, environment: &Environment) -> Option<
     let usual = || {
         // Without a home directory the path would be relative to the current directory, which anybody may own.
         environment.config_directory.as_ref()?;
-        Some(environment.own_directory().join("config.toml")).filter(|path| path.exists())
+        Some(environment.own_directory().join("config.toml")).filter(|path| read::is_something(path))
     };
     named.map(|path| environment.expand(&path)).or_else(usual)
 }

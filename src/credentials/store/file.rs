@@ -14,7 +14,7 @@
 //!   [`crate::credentials::store::codex_locks`].
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -31,7 +31,7 @@ use crate::credentials::store::codex_locks::CodexLocks;
 use crate::credentials::store::lock;
 use crate::credentials::store::lock::Locking;
 use crate::credentials::store::{CredentialStore, StoreLock};
-use crate::files::{private, trust};
+use crate::files::{private, read, trust};
 use crate::platform::sleep;
 
 /// A store in one file.
@@ -124,12 +124,14 @@ impl FileStore {
         }
         trust::check_login(&follow_links(&self.path)?, &metadata).map_err(io::Error::other)?;
         self.warn_if_exposed(&metadata);
-        let mut text = Zeroizing::new(String::new());
-        match File::open(&self.path) {
-            Ok(file) => file.take(MAX_DOCUMENT).read_to_string(&mut text)?,
+        let mut text = match read::regular_text(&self.path, MAX_DOCUMENT) {
+            Ok(text) => Zeroizing::new(text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
+        if text.starts_with(BYTE_ORDER_MARK) {
+            text.drain(..BYTE_ORDER_MARK.len_utf8());
+        }
         Ok(Some(text))
     }
 
@@ -384,7 +386,9 @@ fn sync_directory(_directory: &Path) -> io::Result<()> {
 const TEMPORARY_SUFFIX: &str = ".tmp";
 /// Larger than a document, so that a full disk is noticed before a token is spent.
 const PROBE_SIZE: usize = 64 * 1024;
-/// No login is longer; a truncated document does not parse.
+/// What some editors put before a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+/// No login is longer.
 const MAX_DOCUMENT: u64 = 4 * 1024 * 1024;
 const MAX_LINKS: usize = 16;
 /// Longer than a refresh under the lock with a look for the Codex CLI's token.

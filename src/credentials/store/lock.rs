@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::credentials::store::StoreLock;
+use crate::files::read;
 use crate::platform::{Instant, sleep};
 
 /// Waits up to `limit` for the lock on `lock_file`, or on `fallback` if that cannot be opened. Returns `None`
@@ -37,8 +38,8 @@ pub(super) enum Locking {
 /// Waits up to `limit` for the lock on `lock_file`, or on `fallback` if that cannot be opened.
 pub(super) async fn lock(lock_file: &Path, fallback: Option<&Path>, limit: Duration) -> Locking {
     // Another user's file, such as root's, may still be readable, which is enough to lock it.
-    let file = open(lock_file).or_else(|error| File::open(lock_file).map_err(|_| error));
-    let file = match file.or_else(|error| fallback.map_or(Err(error), File::open)) {
+    let file = open(lock_file).or_else(|error| read::open(lock_file).map_err(|_| error));
+    let file = match file.or_else(|error| fallback.map_or(Err(error), read::open)) {
         Ok(file) => file,
         Err(error) => {
             tracing::debug!("cannot lock {}: {error}; continuing without the lock", lock_file.display());

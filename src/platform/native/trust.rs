@@ -75,6 +75,10 @@ mod variables {
 
     /// Checks `file`; the error is the reason that it holds no certificate.
     fn certificates(file: &Path) -> Result<(), String> {
+        // A pipe would be waited for, and could not be read twice, by the verifier too.
+        if !fs::metadata(file).map_err(|error| error.to_string())?.is_file() {
+            return Err("it is not a regular file".to_owned());
+        }
         let mut all = CertificateDer::pem_file_iter(file).map_err(|error| match error {
             PemError::Io(error) => error.to_string(),
             other => other.to_string(),
@@ -119,7 +123,10 @@ mod variables {
             fs::write(&empty, "").expect("written");
             fs::write(&key, identity.signing_key.serialize_pem()).expect("written");
             let missing = place.path().join("missing");
-            for file in [&missing, &empty, &key, &place.path().to_owned()] {
+            let pipe = place.path().join("pipe");
+            rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).expect("a pipe");
+            let endless = Path::new("/dev/zero").to_owned();
+            for file in [&missing, &empty, &key, &place.path().to_owned(), &pipe, &endless] {
                 let told = told(FILE, file).unwrap_or_else(|| panic!("{}", file.display()));
                 assert!(told.contains("SSL_CERT_FILE") && told.contains(&file.display().to_string()), "{told}");
             }
