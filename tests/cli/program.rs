@@ -21,6 +21,8 @@ fn a_wrong_command_line_is_one_line_and_exit_code_2() {
         &["--allow-origin", "*"],
         &["--upstream-url", "http://chatgpt.com"],
         &["--log-level", "loud"],
+        &["--default-model", ""],
+        &["--default-model", &"m".repeat(257)],
         &["login", "--device", "--no-browser"],
     ] {
         let output = home.run(arguments);
@@ -44,6 +46,7 @@ fn a_failure_is_one_line_and_exit_code_1() {
         (&["--config", "/no/such.toml"], "/no/such.toml"),
         (&["--config", "~/bad.toml"], "unknown key `hots`; did you mean `host`?"),
         (&["--instructions-file", "/no/such.md"], "/no/such.md"),
+        (&["--api-key-file", "/no/such.keys"], "--api-key-file: cannot read /no/such.keys"),
     ] {
         let output = home.run(arguments);
         let errors = text(&output.stderr);

@@ -10,8 +10,7 @@ use crate::files::{read, trust};
 
 /// Reads the keys in the file at `path`, or in standard input if `path` is `-`. Returns at least one.
 pub(in crate::cli) fn read(path: &Path) -> Result<Vec<String>, CliError> {
-    let text = if path == Path::new("-") { read_input() } else { read_file(path) };
-    let text = text.map_err(|problem| CliError::Option { option: OPTION.to_owned(), problem })?;
+    let text = if path == Path::new("-") { read_input() } else { read_file(path) }?;
     let keys = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let keys: Vec<_> = keys.map(str::to_owned).collect();
     if keys.is_empty() {
@@ -21,19 +20,27 @@ pub(in crate::cli) fn read(path: &Path) -> Result<Vec<String>, CliError> {
     Ok(keys)
 }
 
-fn read_input() -> Result<String, String> {
+fn read_input() -> Result<String, CliError> {
     let mut text = String::new();
-    let read = std::io::stdin().take(LARGEST).read_to_string(&mut text);
-    read.map(|_| text).map_err(|error| format!("cannot read standard input: {error}"))
+    match std::io::stdin().take(LARGEST).read_to_string(&mut text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(unreadable(Path::new("standard input"), error)),
+    }
 }
 
-fn read_file(path: &Path) -> Result<String, String> {
-    trust::check_owner(path).map_err(|problem| format!("{} {problem}", path.display()))?;
-    let text = read::named_text(path, LARGEST).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+fn read_file(path: &Path) -> Result<String, CliError> {
+    let not_trusted =
+        |problem| CliError::Option { option: OPTION.to_owned(), problem: format!("{} {problem}", path.display()) };
+    trust::check_owner(path).map_err(not_trusted)?;
+    let text = read::named_text(path, LARGEST).map_err(|error| unreadable(path, error))?;
     if let Some(warning) = trust::exposure(path) {
         tracing::warn!("{warning}");
     }
     Ok(text)
+}
+
+fn unreadable(path: &Path, error: std::io::Error) -> CliError {
+    CliError::File { option: OPTION.to_owned(), path: path.to_owned(), error }
 }
 
 const OPTION: &str = "--api-key-file";

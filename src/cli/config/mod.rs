@@ -21,6 +21,7 @@ use crate::cli::config::origins::Origins;
 use crate::cli::config::variables::text;
 use crate::cli::error::CliError;
 use crate::credentials::{Environment, StoreChoice, StoreOptions};
+use crate::excerpt;
 use crate::files::read;
 use crate::keys::book::KeyBook;
 use crate::models::Models;
@@ -100,7 +101,7 @@ impl Config {
             client_key: keys.first().map(|key| Secret::new(key.trim())),
             server: server(&options, guard, &environment)?,
             aliases: options.model_alias.into_iter().map(|alias| (alias.from, alias.to)).collect(),
-            default_model: options.default_model,
+            default_model: default_model(options.default_model)?,
             tiers: tiers(options.messages),
             upstream: backend(
                 options.upstream_url.as_deref(),
@@ -134,6 +135,16 @@ impl Config {
     pub fn models(&self) -> Models {
         Models::new(self.aliases.clone(), self.default_model.clone()).for_tiers(self.tiers.clone())
     }
+}
+
+/// Refuses a name that no request could have.
+fn default_model(name: Option<String>) -> Result<Option<String>, CliError> {
+    let is_name = |name: &String| !name.trim().is_empty() && name.len() <= excerpt::NAME;
+    if name.as_ref().is_none_or(is_name) {
+        return Ok(name);
+    }
+    let problem = format!("a model's name has 1 to {} bytes", excerpt::NAME);
+    Err(CliError::Option { option: "--default-model".to_owned(), problem })
 }
 
 /// Returns the number of threads that serve.
