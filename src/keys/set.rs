@@ -15,7 +15,7 @@ pub struct KeySet(Vec<Arc<NamedKey>>);
 
 /// The document. Keys are only read whole, so that `K` differs for reading and writing.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `version` and `keys`")]
 struct KeyDocument<K> {
     version: u32,
     keys: Vec<K>,

@@ -39,6 +39,11 @@ pub(super) enum Found {
 }
 
 impl ServiceFile {
+    /// Adds the file's path to the system's error.
+    fn named(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
+    }
+
     /// Makes a file of a rendered text.
     pub(super) fn new(path: PathBuf, text: &str, encoding: TextEncoding) -> Self {
         Self { path, text: stamped(text), encoding }
@@ -49,7 +54,7 @@ impl ServiceFile {
         let bytes = match read::regular(&self.path, LARGEST) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
-            Err(error) => return Err(error),
+            Err(error) => return Err(self.named(&error)),
         };
         let text = self.encoding.decode(&bytes);
         Ok(match text {
@@ -61,6 +66,10 @@ impl ServiceFile {
 
     /// Writes the file beside its place and moves it there. It is its user's alone.
     pub(super) fn write(&self) -> io::Result<()> {
+        self.replace().map_err(|error| self.named(&error))
+    }
+
+    fn replace(&self) -> io::Result<()> {
         let directory = self.path.parent().unwrap_or(Path::new("."));
         private::create_directory(directory)?;
         let mut temporary = tempfile::NamedTempFile::new_in(directory)?;
@@ -72,7 +81,7 @@ impl ServiceFile {
 
     /// Removes the file.
     pub(super) fn remove(&self) -> io::Result<()> {
-        fs::remove_file(&self.path)
+        fs::remove_file(&self.path).map_err(|error| self.named(&error))
     }
 }
 

@@ -37,6 +37,16 @@ pub(super) struct Unpacked<'a> {
     slot: Option<&'a Slot>,
 }
 
+impl UnpackError {
+    /// Replaces the words of the zstd library, which are names of its types.
+    fn without_library_words(self) -> Self {
+        match self {
+            Self::Broken(_) => Self::Broken("a frame is damaged or cut short".to_owned()),
+            other => other,
+        }
+    }
+}
+
 impl<'a> Unpacked<'a> {
     /// Creates an empty output of at most `limit` bytes.
     pub(super) const fn new(limit: usize, slot: Option<&'a Slot>) -> Self {
@@ -102,14 +112,20 @@ pub(super) fn zstd(packed: &[u8], mut unpacked: Unpacked<'_>) -> Result<Vec<u8>,
     loop {
         match StreamingDecoder::new_with_decoder(&mut rest, &mut decoder) {
             Ok(frame) => {
-                let length = unpacked.read(frame)?;
+                let length = unpacked.read(frame).map_err(UnpackError::without_library_words)?;
                 check(&decoder, length)?;
             }
             Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
                 let skipped = usize::try_from(length).ok().and_then(|length| rest.get(length..));
                 rest = skipped.ok_or_else(|| UnpackError::Broken("a frame is cut short".to_owned()))?;
             }
-            Err(error) => return Err(UnpackError::Broken(error.to_string())),
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::BadMagicNumber(_))) => {
+                return Err(UnpackError::Broken("it does not begin as zstd does".to_owned()));
+            }
+            Err(FrameDecoderError::WindowSizeTooBig { .. }) => {
+                return Err(UnpackError::Broken("its window is larger than 8 MiB".to_owned()));
+            }
+            Err(_) => return Err(UnpackError::Broken("a frame's header is damaged or cut short".to_owned())),
         }
         if rest.is_empty() {
             return Ok(unpacked.whole);
