@@ -118,7 +118,7 @@ fn run_with(
             Command::Logout(logout) => account::log_out(&config, logout, &mut output).await,
             Command::Setup(arguments) => setup::set_up(&config, arguments, &mut output).await,
             Command::Run(arguments) => {
-                started = Some(setup::run::prepare(&config, &arguments).await?);
+                started = Some(setup::run::prepare(&config, &arguments, &mut terminal::Escaped(io::stderr())).await?);
                 Ok(())
             }
             Command::Doctor => doctor::examine(&config, &mut output).await,

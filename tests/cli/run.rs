@@ -151,6 +151,32 @@ fn what_is_missing_is_said_with_what_to_do() {
 }
 
 #[test]
+fn an_option_of_ours_after_the_tool_is_the_tools_and_that_is_said() {
+    let tools = Tools::new(&[]);
+    let port = tools.demo.address.port().to_string();
+    let output = |arguments: &[&str]| {
+        let mut command = tools.home.command(arguments);
+        command.env("PATH", tools.home.path().join("bin")).env("CODEX_PROXY_PORT", &port);
+        let output = command.output().expect("it runs");
+        assert_eq!(output.status.code(), Some(7), "{output:?}");
+        (text(&output.stdout), text(&output.stderr))
+    };
+    for (given, passed) in [(&["--port", "9999"][..], "--port\nargument 9999"), (&["--port=9999"], "--port=9999")] {
+        let (said, noted) = output(&[&["run", "opencode", "serve"], given].concat());
+        assert!(said.starts_with(&format!("argument serve\nargument {passed}\n")), "{said}");
+        let note = "note: --port after the tool is the tool's own; for another proxy: codex-proxy run --port 9999 opencode \
+                    serve\n";
+        assert_eq!(noted, note);
+    }
+    let (_, noted) = output(&["run", "env", "mine", "--host", "10.0.0.1"]);
+    assert!(noted.contains("codex-proxy run --host 10.0.0.1 env mine\n"), "{noted}");
+    for silent in [&["run", "--port", &port, "opencode", "--port", "1"][..], &["run", "opencode", "--", "--port", "1"]]
+    {
+        assert_eq!(output(silent).1, "", "{silent:?}");
+    }
+}
+
+#[test]
 fn another_program_is_not_taken_for_the_proxy() {
     let tools = Tools::new(&[]);
     let other = TcpListener::bind("127.0.0.1:0").expect("a port");
