@@ -143,7 +143,10 @@ fn what_is_missing_is_said_with_what_to_do() {
     assert!(code == Some(1) && error.contains("no proxy is running at http://localhost:9"), "{error}");
     assert!(error.contains("codex-proxy demo") && error.contains("--port"), "{error}");
     let (code, error) = said(&mut tools.command(&["zed"]));
-    assert!(code == Some(2) && error.contains("codex-proxy setup zed"), "{error}");
+    assert!(
+        code == Some(2) && error.contains(&format!("codex-proxy setup --port {} zed", tools.demo.address.port())),
+        "{error}"
+    );
     let (code, error) = said(&mut tools.command(&["nonsense"]));
     assert!(code == Some(2) && error.contains("opencode, claude-code"), "{error}");
     let (_, error) = said(&mut tools.command(&["env", "no-such-program"]));

@@ -52,7 +52,7 @@ fn the_doctor_notices_a_window_that_is_too_large() {
     assert_eq!(said(&home), None, "nobody has set Claude Code up");
     let settings = |env: &str| format!("{{\"env\":{{\"ANTHROPIC_BASE_URL\":\"http://localhost:4711\"{env}}}}}");
     home.write(".claude/settings.json", &settings(""));
-    assert!(said(&home).expect("a line").contains("setup claude-code"));
+    assert!(said(&home).expect("a line").contains("setup --port 4711 claude-code"));
     home.write(".claude/settings.json", &settings(",\"CLAUDE_CODE_MAX_CONTEXT_TOKENS\":\"1000000\""));
     assert!(said(&home).expect("a line").contains("CLAUDE_CODE_MAX_CONTEXT_TOKENS is 1000000"));
     home.write(".claude/settings.json", &settings(",\"CLAUDE_CODE_AUTO_COMPACT_WINDOW\":200000"));
@@ -273,8 +273,16 @@ fn every_tool_is_listed_and_shown_with_this_address() {
     assert!(tools.len() > 20, "{listed}");
     for tool in ["opencode", "cline", "python", "autogen"] {
         assert!(tools.iter().any(|line| line.starts_with(tool)), "{listed}");
+    }
+    for tool in tools.iter().filter_map(|line| line.split_whitespace().next()) {
         let shown = done(&home, &[tool]);
         assert!(shown.contains("http://localhost:4711"), "{tool}: {shown}");
+        for hint in
+            shown.lines().filter(|line| line.contains("codex-proxy setup ") || line.contains("codex-proxy run "))
+        {
+            let commands = hint.matches("codex-proxy setup ").count() + hint.matches("codex-proxy run ").count();
+            assert_eq!(hint.matches("--port 4711 ").count(), commands, "{hint}");
+        }
     }
     assert_eq!(fs::read_dir(home.path()).expect("a directory").count(), 0, "nothing is written unless asked for");
 }

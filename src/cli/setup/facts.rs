@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use http::{Request, StatusCode, header};
 use tokio::time::timeout;
 
-use crate::cli::config::Config;
+use crate::cli::config::{Config, DEFAULT_HOST, DEFAULT_PORT};
 use crate::cli::error::CliError;
 use crate::models::Models;
 use crate::models::effort::Effort;
@@ -31,6 +31,8 @@ pub(in crate::cli) struct Facts {
     pub(in crate::cli) models: Vec<KnownModel>,
     /// The model for small tasks.
     pub(in crate::cli) small: String,
+    /// The flags with which another command finds this proxy, each with a space after it.
+    pub(in crate::cli) flags: String,
 }
 
 /// The key that a tool sends.
@@ -69,12 +71,19 @@ impl Facts {
         names.retain(|name| *name != main);
         names.insert(0, main);
         let known = names.iter().map(|name| KnownModel::of(models, name)).collect();
-        Self { root: address(config), key, models: known, small: models.resolve(Some("haiku"), None).model }
+        let small = models.resolve(Some("haiku"), None).model;
+        Self { root: address(config), key, models: known, small, flags: flags(config) }
     }
 
     /// Facts about nothing, to ask the table what it can do.
     pub(in crate::cli) fn nothing() -> Self {
-        Self { root: String::new(), key: ClientKey::Any, models: Vec::new(), small: String::new() }
+        Self {
+            root: String::new(),
+            key: ClientKey::Any,
+            models: Vec::new(),
+            small: String::new(),
+            flags: String::new(),
+        }
     }
 
     /// The base URL of OpenAI's APIs.
@@ -145,6 +154,16 @@ pub(in crate::cli) fn address(config: &Config) -> String {
         host => host.to_owned(),
     };
     format!("http://{host}:{}", config.port)
+}
+
+/// The flags with which another command of this program finds the same proxy: `--port 3000 `, or nothing for the usual one.
+pub(in crate::cli) fn flags(config: &Config) -> String {
+    let host = match config.host.as_str() {
+        DEFAULT_HOST | "0.0.0.0" | "::" | "[::]" => String::new(),
+        host => format!("--host {} ", shell_word(host)),
+    };
+    let port = if config.port == DEFAULT_PORT { String::new() } else { format!("--port {} ", config.port) };
+    host + &port
 }
 
 /// Writes `text` as one word of a shell, quoted if it has other letters than names have.

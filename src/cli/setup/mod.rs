@@ -135,12 +135,15 @@ fn show(tool: &Tool, facts: &Facts, places: &Places<'_>, output: &mut impl Write
     for line in [(tool.then)(facts), key_notice(facts)].iter().filter(|line| !line.is_empty()) {
         writeln!(output, "# {line}")?;
     }
-    let name = tool.name;
+    let (name, flags) = (tool.name, &facts.flags);
     if !files.is_empty() {
-        writeln!(output, "# Put into the file, with everything else in it kept: codex-proxy setup {name} --write")?;
+        writeln!(
+            output,
+            "# Put into the file, with everything else in it kept: codex-proxy setup {flags}{name} --write"
+        )?;
     }
     if tool.start.is_some() && name != "env" {
-        writeln!(output, "# Started without a change of its files: codex-proxy run {name}")?;
+        writeln!(output, "# Started without a change of its files: codex-proxy run {flags}{name}")?;
     }
     Ok(())
 }

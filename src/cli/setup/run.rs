@@ -14,7 +14,7 @@ use crate::cli::config::Config;
 use crate::cli::config::args::RunArguments;
 use crate::cli::config::origins::OptionOrigin;
 use crate::cli::error::CliError;
-use crate::cli::setup::facts::{ClientKey, Facts, Running, address, running, shell_word};
+use crate::cli::setup::facts::{ClientKey, Facts, Running, address, flags, running, shell_word};
 use crate::cli::setup::places::Places;
 use crate::cli::setup::tool::{Launch, Scene, Start, Tool};
 use crate::cli::setup::{find, option};
@@ -38,7 +38,7 @@ pub(in crate::cli) async fn prepare(
 ) -> Result<Prepared, CliError> {
     let (name, rest) = arguments.command.split_first().ok_or_else(|| option("TOOL", "name the tool to start"))?;
     let tool = find(&name.to_string_lossy())?;
-    let start = tool.start.as_ref().ok_or_else(|| not_startable(tool))?;
+    let start = tool.start.as_ref().ok_or_else(|| not_startable(config, tool))?;
     for note in given_to_the_tool(config, &arguments.command) {
         writeln!(notes, "{note}")?;
     }
@@ -173,11 +173,11 @@ async fn facts(config: &Config) -> Result<Facts, CliError> {
     }
 }
 
-fn not_startable(tool: &Tool) -> CliError {
-    let name = tool.name;
+fn not_startable(config: &Config, tool: &Tool) -> CliError {
+    let (title, name, flags) = (tool.title, tool.name, flags(config));
     option(
         "TOOL",
-        &format!("{} takes its settings from files alone; `codex-proxy setup {name}` shows them", tool.title),
+        &format!("{title} takes its settings from files alone; `codex-proxy setup {flags}{name}` shows them"),
     )
 }
 
