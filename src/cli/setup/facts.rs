@@ -66,11 +66,7 @@ pub(in crate::cli) struct KnownModel {
 impl Facts {
     /// The facts about the proxy at `config`'s address, with `key` and `models`.
     pub(in crate::cli) fn new(config: &Config, key: ClientKey, models: &Models) -> Self {
-        let main = models.resolve(None, None).model;
-        let mut names = models.usable_names();
-        names.retain(|name| *name != main);
-        names.insert(0, main);
-        let known = names.iter().map(|name| KnownModel::of(models, name)).collect();
+        let known = models.names_for_people().iter().map(|name| KnownModel::of(models, name)).collect();
         let small = models.resolve(Some("haiku"), None).model;
         Self { root: address(config), key, models: known, small, flags: flags(config) }
     }
