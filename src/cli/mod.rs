@@ -116,7 +116,9 @@ fn run_with(
             Command::Status(format) => account::show(&config, format, &mut output).await,
             Command::Login(login) => account::log_in(&config, login, &mut output).await,
             Command::Logout(logout) => account::log_out(&config, logout, &mut output).await,
-            Command::Setup(arguments) => setup::set_up(&config, arguments, &mut output).await,
+            Command::Setup(arguments) => {
+                setup::set_up(&config, arguments, &mut output, &mut terminal::Escaped(io::stderr())).await
+            }
             Command::Run(arguments) => {
                 started = Some(setup::run::prepare(&config, &arguments, &mut terminal::Escaped(io::stderr())).await?);
                 Ok(())

@@ -288,6 +288,44 @@ fn every_tool_is_listed_and_shown_with_this_address() {
 }
 
 #[test]
+fn settings_for_nobody_or_another_program_are_doubted() {
+    use std::io::{Read as _, Write as _};
+    let home = Home::new();
+    let output = set_up(&home, &["opencode", "--write"]);
+    let warned = text(&output.stderr);
+    assert!(output.status.success() && warned.lines().count() == 1, "{output:?}");
+    assert!(warned.contains("no proxy is running at http://localhost:4711") && warned.contains("built-in"), "{warned}");
+    assert_eq!(text(&set_up(&home, &["opencode", "--remove"]).stderr), "", "that needs no proxy");
+    let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = other.local_addr().expect("bound").port().to_string();
+    let answers = std::thread::spawn(move || {
+        let (mut socket, _) = other.accept().expect("a question");
+        let _ = socket.read(&mut [0; 1024]);
+        let _ = socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+    });
+    let place = ["--host", "127.0.0.1", "--port", &port, "--upstream-url", NOBODY, "--auth-url", NOBODY];
+    let output = home.run(&[&["setup", "opencode"], &place[..]].concat());
+    let warned = text(&output.stderr);
+    assert!(output.status.success() && warned.contains("another program answers at"), "{output:?}");
+    answers.join().expect("asked once");
+}
+
+#[test]
+fn a_key_that_the_proxy_refuses_is_doubted() {
+    let home = Home::new();
+    let demo = Daemon::quiet(&mut home.command(&["demo", "--port", "0", "--api-key", "right"]));
+    let port = demo.address.port().to_string();
+    let warned = |key: &str| {
+        let mut command = home.command(&["setup", "opencode", "--with-key", "--port", &port, "--upstream-url", NOBODY]);
+        let output = command.env("CODEX_PROXY_API_KEY", key).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stderr)
+    };
+    assert!(warned("wrong").contains("refuses the key of CODEX_PROXY_API_KEY (environment)"), "{}", warned("wrong"));
+    assert_eq!(warned("right"), "");
+}
+
+#[test]
 fn the_models_are_those_of_the_proxy_that_runs() {
     let home = Home::new();
     let demo = Daemon::start(&mut home.command(&["demo", "--port", "0", "--default-model", "gpt-6-luna"]));

@@ -1,7 +1,6 @@
 //! What a tool has to be told: the address of this machine's proxy, a key, and the account's models.
 //!
-//! * The models are those of the running proxy, which may be a demo; without one, those that the backend lists or listed last;
-//!   without a login, the built-in ones.
+//! * The models are those of the running proxy, which may be a demo. Where none runs, the caller has others.
 
 use std::net::Ipv6Addr;
 use std::sync::Arc;
@@ -212,30 +211,20 @@ pub(in crate::cli) async fn running(config: &Config) -> Result<Running, CliError
     })
 }
 
-/// The facts for settings, with a key of the proxy's only if `with_key`. Where no proxy runs, `elsewhere` has the models.
-pub(in crate::cli) async fn gather(
-    config: &Config,
-    with_key: bool,
-    elsewhere: impl AsyncFnOnce() -> Result<Arc<Models>, CliError>,
-) -> Result<Facts, CliError> {
-    let found = running(config).await?;
-    let is_open = !config.has_key && !matches!(found, Running::Locked);
-    let key = match &config.client_key {
+/// Where the key was set that is sent to the proxy: the option, variable or file.
+pub(in crate::cli) fn key_place(config: &Config) -> String {
+    let option = ["api-key", "api-key-file"].into_iter().find(|option| config.origins.of(option).is_some());
+    config.origins.name(&format!("--{}", option.unwrap_or("api-key")))
+}
+
+/// The key for settings of the proxy that was `found`: one of its own only if `with_key`.
+pub(in crate::cli) fn key(config: &Config, found: &Running, with_key: bool) -> ClientKey {
+    match &config.client_key {
         Some(key) if with_key => ClientKey::Given(key.clone()),
         Some(_) => ClientKey::Unknown,
-        None => {
-            if is_open {
-                ClientKey::Any
-            } else {
-                ClientKey::Unknown
-            }
-        }
-    };
-    let models = match found {
-        Running::Yes(models) => models,
-        Running::No | Running::Other | Running::Locked => elsewhere().await?,
-    };
-    Ok(Facts::new(config, key, &models))
+        None if config.has_key || matches!(found, Running::Locked) => ClientKey::Unknown,
+        None => ClientKey::Any,
+    }
 }
 
 /// The status and body of an answer; `None` if there is none in time.

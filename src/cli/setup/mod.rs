@@ -30,7 +30,7 @@ use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
 use crate::cli::setup::apply::Outcome;
 use crate::cli::setup::change::SettingsFile;
 use crate::cli::setup::edit::Difference;
-use crate::cli::setup::facts::{ClientKey, Facts, YOUR_KEY};
+use crate::cli::setup::facts::{ClientKey, Facts, Running, YOUR_KEY};
 use crate::cli::setup::places::Places;
 use crate::cli::setup::tool::{Snippet, Tool};
 use crate::cli::{models, variable};
@@ -41,11 +41,12 @@ use crate::upstream::Upstream;
 
 pub(super) use guides::guides;
 
-/// Shows a tool's settings, writes them, or takes them out.
+/// Shows a tool's settings, writes them, or takes them out. What is doubtful about them goes to `notes`.
 pub(super) async fn set_up(
     config: &Config,
     arguments: SetupArguments,
     output: &mut impl Write,
+    notes: &mut impl Write,
 ) -> Result<(), CliError> {
     let Some(name) = arguments.tool.as_deref() else { return list(output) };
     let tool = find(name)?;
@@ -56,12 +57,40 @@ pub(super) async fn set_up(
     if arguments.with_key && config.client_key.is_none() {
         return Err(option("--with-key", "no key is known here; name it with API_KEY or --api-key-file"));
     }
-    let elsewhere = async || if arguments.remove { last_known(config) } else { models::known(config).await };
-    let facts = facts::gather(config, arguments.with_key, elsewhere).await?;
+    let found = facts::running(config).await?;
+    let models = match &found {
+        Running::Yes(models) => models.clone(),
+        _ if arguments.remove => last_known(config)?,
+        Running::No | Running::Other | Running::Locked => models::known(config).await?,
+    };
+    if let Some(doubt) = doubt(config, &found, &models).filter(|_| !arguments.remove) {
+        writeln!(notes, "⚠️ {doubt}")?;
+    }
+    let facts = Facts::new(config, facts::key(config, &found, arguments.with_key), &models);
     if !arguments.write && !arguments.remove {
         return show(tool, &facts, &places, output);
     }
     change(config, tool, &facts, &places, arguments.write, output)
+}
+
+/// What makes settings for the proxy at the configured address doubtful: nobody answers there, or not as was hoped. `models`
+/// are those of the settings.
+fn doubt(config: &Config, found: &Running, models: &Models) -> Option<String> {
+    let place = facts::address(config);
+    let whose = if models.live().is_empty() { "the built-in models" } else { "the models known without it" };
+    match found {
+        Running::Yes(_) => None,
+        Running::No => {
+            Some(format!("no proxy is running at {place}, so these are {whose}; run it again when one does"))
+        }
+        Running::Other => {
+            Some(format!("another program answers at {place}, so these are {whose}; name the proxy's port with --port"))
+        }
+        Running::Locked => config.client_key.as_ref().map(|_| {
+            let key = facts::key_place(config);
+            format!("the proxy at {place} refuses the key of {key}, so these are {whose}")
+        }),
+    }
 }
 
 /// Writes the settings into a tool's files, or takes them out.
