@@ -159,6 +159,52 @@ fn a_new_file_is_private_and_is_removed_again() {
     }
 }
 
+/// Runs `setup` for a proxy on `port`.
+fn done_for(port: &str, home: &Home, arguments: &[&str]) -> String {
+    let place = ["--port", port, "--upstream-url", NOBODY, "--auth-url", NOBODY];
+    let output = home.run(&[&["setup"], arguments, &place[..]].concat());
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    text(&output.stdout)
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn any_number_of_writes_is_taken_out_as_one() {
+    for (tool, path, before, _) in WRITTEN {
+        for before in [None, Some(before)] {
+            let home = Home::new();
+            if let Some(text) = before {
+                home.write(path, text);
+            } else if path.ends_with(".jsonc") {
+                continue;
+            }
+            let made = done_for("4711", &home, &[tool, "--write"]);
+            let again = done_for("4712", &home, &[tool, "--write"]);
+            assert_eq!(made.contains("as it was before"), before.is_some(), "{path}: {made}");
+            assert!(before.is_some() || !again.contains("as it was before"), "{path}: {again}");
+            let said = done_for("4713", &home, &[tool, "--remove"]);
+            assert!(said.contains(if before.is_some() { "restored " } else { "removed " }), "{path}: {said}");
+            assert_eq!(fs::read_to_string(home.path().join(path)).ok().as_deref(), before, "{path}");
+            assert!(!home.path().join(format!("{path}.codex-proxy-backup")).exists(), "{path}");
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_was_added_to_a_new_file_stays_without_a_backup() {
+    let home = Home::new();
+    let path = ".claude/settings.json";
+    done_for("4711", &home, &["claude-code", "--write"]);
+    let written = fs::read_to_string(home.path().join(path)).expect("there");
+    home.write(path, &written.replacen('{', "{\n  \"theme\": \"dark\",", 1));
+    done_for("4712", &home, &["claude-code", "--write"]);
+    done_for("4712", &home, &["claude-code", "--remove"]);
+    let left: Value = serde_json::from_str(&fs::read_to_string(home.path().join(path)).expect("there")).expect("JSON");
+    assert_eq!(left, serde_json::json!({ "theme": "dark" }));
+    assert!(!home.path().join(format!("{path}.codex-proxy-backup")).exists());
+}
+
 #[test]
 fn what_was_changed_since_stays() {
     let home = Home::new();
@@ -230,9 +276,11 @@ fn what_cannot_be_written_is_left_alone() {
     ] {
         home.write(path, before);
         let output = set_up(&home, &[tool, "--write"]);
-        let errors = text(&output.stderr);
+        // Above it stands that no proxy runs.
+        let said = text(&output.stderr);
+        let errors = said.lines().last().expect("an error");
         assert!(output.status.code() == Some(2) && errors.contains(part), "{output:?}");
-        assert!(errors.contains("nothing was changed") && errors.lines().count() == 1, "{errors}");
+        assert!(errors.contains("nothing was changed") && said.lines().count() == 2, "{said}");
         assert_eq!(fs::read_to_string(home.path().join(path)).expect("there"), before);
     }
     for arguments in [&["continue", "--write"][..], &["nonsense"], &["pi", "--write", "--remove"]] {
