@@ -55,6 +55,12 @@ pub fn main() -> ExitCode {
     let arguments: Vec<_> = env::args_os().collect();
     let given = match Given::parse(&arguments) {
         Ok(given) => given,
+        // A group of commands without one of them: its help says which there are.
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            // With stderr closed, the help cannot be shown.
+            let _ = error.print();
+            return ExitCode::from(2);
+        }
         Err(error) if error.use_stderr() => return fail(&usage_error(&error), ExitCode::from(2)),
         Err(help) => return help.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
     };

@@ -31,6 +31,18 @@ fn a_wrong_command_line_is_one_line_and_exit_code_2() {
 }
 
 #[test]
+fn a_group_without_its_command_shows_its_help() {
+    let home = Home::new();
+    for (group, action) in [("config", "  show "), ("keys", "  add "), ("service", "  install ")] {
+        let output = home.run(&[group]);
+        let help = text(&output.stderr);
+        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(2), ""), "{help}");
+        assert!(help.lines().any(|line| line.starts_with(action)), "{help}");
+        assert!(help.contains(&format!("Usage: codex-proxy {group}")), "{help}");
+    }
+}
+
+#[test]
 fn a_failure_is_one_line_and_exit_code_1() {
     let home = Home::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
