@@ -93,7 +93,10 @@ fn a_key_goes_into_the_environment_and_no_argument() {
     let tools = Tools::new(&["--api-key", "look-for-me"]);
     for tool in ["opencode", "claude", "codex", "aider", "cn", "llm", "pi", "python"] {
         let without = tools.output(&[tool]);
-        assert!(text(&without.stderr).contains("asks for a key"), "{tool}: {without:?}");
+        let asked = text(&without.stderr);
+        assert!(asked.contains("asks for a key") && asked.contains("CODEX_PROXY_API_KEY"), "{tool}: {without:?}");
+        let wrong = tools.command(&[tool]).env("API_KEY", "another").output().expect("it runs");
+        assert!(text(&wrong.stderr).contains("refuses the key of API_KEY (environment)"), "{tool}: {wrong:?}");
         let output = tools.command(&[tool]).env("API_KEY", "look-for-me").output().expect("it runs");
         let said = text(&output.stdout);
         let arguments: String = said.lines().filter(|line| line.starts_with("argument ")).collect();

@@ -39,6 +39,7 @@ use crate::models::Models;
 use crate::platform::HttpClient;
 use crate::upstream::Upstream;
 
+pub(super) use facts::flags;
 pub(super) use guides::guides;
 
 /// Shows a tool's settings, writes them, or takes them out. What is doubtful about them goes to `notes`.
@@ -55,7 +56,10 @@ pub(super) async fn set_up(
         return Err(option("--port", "0 is any port; name the one that the proxy has"));
     }
     if arguments.with_key && config.client_key.is_none() {
-        return Err(option("--with-key", "no key is known here; name it with API_KEY or --api-key-file"));
+        return Err(option(
+            "--with-key",
+            "no key is known here; name it in CODEX_PROXY_API_KEY or with --api-key-file",
+        ));
     }
     let found = facts::running(config).await?;
     let models = match &found {
@@ -253,7 +257,9 @@ fn key_notice(facts: &Facts) -> String {
         ClientKey::Unknown => {
             format!("The proxy asks for a key: put one of its own in the place of {YOUR_KEY}, or let --with-key do it.")
         }
-        ClientKey::Given(_) => "The key of API_KEY, --api-key or --api-key-file is among these settings.".to_owned(),
+        ClientKey::Given(_) => {
+            "The key of CODEX_PROXY_API_KEY, --api-key or --api-key-file is among these settings.".to_owned()
+        }
     }
 }
 
@@ -273,8 +279,8 @@ pub(super) fn remembered(config: &Config, client: &HttpClient, supplier: &TokenS
     models
 }
 
-/// The same, for what is taken out: no network and no login are needed for that.
-fn last_known(config: &Config) -> Result<Arc<Models>, CliError> {
+/// The same, for what is taken out or checked: no network and no login are needed for that.
+pub(super) fn last_known(config: &Config) -> Result<Arc<Models>, CliError> {
     let client = HttpClient::new(CONNECT_TIMEOUT)?;
     let supplier = TokenSupplier::new(open_store(&config.store, &config.environment), issuer(config, &client));
     Ok(remembered(config, &client, &supplier))

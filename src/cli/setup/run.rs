@@ -14,7 +14,7 @@ use crate::cli::config::Config;
 use crate::cli::config::args::RunArguments;
 use crate::cli::config::origins::OptionOrigin;
 use crate::cli::error::CliError;
-use crate::cli::setup::facts::{ClientKey, Facts, Running, address, flags, running, shell_word};
+use crate::cli::setup::facts::{ClientKey, Facts, Running, address, flags, key_place, running, shell_word};
 use crate::cli::setup::places::Places;
 use crate::cli::setup::tool::{Launch, Scene, Start, Tool};
 use crate::cli::setup::{find, option};
@@ -167,8 +167,13 @@ async fn facts(config: &Config) -> Result<Facts, CliError> {
         Running::Other => {
             Err(CliError::Tool(format!("another program answers at {place}; name the proxy's port with --port")))
         }
+        Running::Locked if config.client_key.is_some() => Err(CliError::Tool(format!(
+            "the proxy at {place} refuses the key of {}; name one of its own in CODEX_PROXY_API_KEY or with --api-key-file \
+             before the tool",
+            key_place(config)
+        ))),
         Running::Locked => Err(CliError::Tool(format!(
-            "the proxy at {place} asks for a key; name one in API_KEY or with --api-key-file before the tool"
+            "the proxy at {place} asks for a key; name one in CODEX_PROXY_API_KEY or with --api-key-file before the tool"
         ))),
     }
 }
