@@ -118,7 +118,7 @@ fn run_with(
             Command::Keys(arguments) => {
                 keys::run(&config, arguments.action, &mut output, &mut terminal::Escaped(io::stderr()))
             }
-            Command::Usage(arguments) => usage::show(&config, arguments, &mut output),
+            Command::Usage(arguments) => usage::show(&config, arguments, &mut output).await,
             Command::Status(format) => account::show(&config, format, &mut output).await,
             Command::Login(login) => account::log_in(&config, login, &mut output).await,
             Command::Logout(logout) => account::log_out(&config, logout, &mut output).await,
