@@ -176,7 +176,26 @@ async fn status(config: &Config, output: &mut impl Write) -> Result<(), CliError
     if let Err(problem) = manager::run(&manager.asking(), false) {
         writeln!(output, "⚠️ {problem}")?;
     }
-    health::check(config, output).await
+    if config.port == 0 {
+        return health::check(config, output).await;
+    }
+    let url = health::url(config);
+    // Asked first: a service that waits behind its socket starts with that.
+    let Ok(health) = health::ask(&url).await else { return health::check(config, output).await };
+    let mode = &health.mode;
+    match manager.runs() {
+        Ok(true) if mode != "demo" => return health::check(config, output).await,
+        Ok(true) => writeln!(output, "running, but a codex-proxy in mode {mode} answers at {url}: is that its port?")?,
+        Ok(false) => {
+            writeln!(output, "installed, not running; another codex-proxy (mode {mode}) answers at {url}")?;
+        }
+        Err(problem) => writeln!(
+            output,
+            "installed; whether it runs cannot be told ({problem}): the codex-proxy (mode {mode}) that answers at {url} may \
+             be another"
+        )?,
+    }
+    Err(CliError::Reported)
 }
 
 fn logs(config: &Config, arguments: LogsArguments, output: &mut impl Write) -> Result<(), CliError> {
