@@ -149,11 +149,22 @@ fn a_service_is_installed_once_and_leaves_nothing() {
     assert!(home.path().join(".local/state/codex-proxy").is_dir(), "the ledger could not be begun inside the sandbox");
 
     assert!(text(&service(&home, &install).stdout).contains("unchanged: "));
-    let other = service(&home, &["service", "install", "--port", "3001"]);
+    let other = service_in(&home, "active", &["service", "install", "--port", "3001"]);
     assert!(
         text(&other.stdout).contains("wrote: ") && text(&other.stdout).contains("restart codex-proxy"),
         "{other:?}"
     );
+    assert!(!text(&other.stdout).contains("enable --now"), "{other:?}");
+    let bare = text(&service_in(&home, "inactive", &["service", "install"]).stdout);
+    let changed: Vec<_> = bare.lines().filter(|line| line.starts_with("  - ") || line.starts_with("  + ")).collect();
+    assert!(
+        changed.len() == 2 && changed[0].starts_with("  - ExecStart=") && changed[0].contains("--port=3001"),
+        "{bare}"
+    );
+    assert!(changed[1].starts_with("  + ExecStart=") && !changed[1].contains("--port"), "{bare}");
+    assert!(bare.contains("enable --now codex-proxy.service") && !bare.contains("restart codex-proxy"), "{bare}");
+    let untold = text(&service_in(&home, "", &["service", "install", "--port", "3002"]).stdout);
+    assert!(untold.contains("enable --now codex-proxy.service") && untold.contains("restart codex-proxy"), "{untold}");
 
     let status = service(&home, &["service", "status", "--port", "9"]);
     assert!(text(&status.stdout).contains("installed: ") && text(&status.stdout).contains("not serving"), "{status:?}");
