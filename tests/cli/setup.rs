@@ -160,6 +160,7 @@ fn a_new_file_is_private_and_is_removed_again() {
 }
 
 /// Runs `setup` for a proxy on `port`.
+#[cfg(target_os = "linux")]
 fn done_for(port: &str, home: &Home, arguments: &[&str]) -> String {
     let place = ["--port", port, "--upstream-url", NOBODY, "--auth-url", NOBODY];
     let output = home.run(&[&["setup"], arguments, &place[..]].concat());

@@ -205,11 +205,11 @@ async fn status(config: &Config, output: &mut impl Write) -> Result<(), CliError
         Ok(false) => {
             writeln!(output, "installed, not running; another codex-proxy (mode {mode}) answers at {url}")?;
         }
-        Err(problem) => writeln!(
-            output,
-            "installed; whether it runs cannot be told ({problem}): the codex-proxy (mode {mode}) that answers at {url} may \
-             be another"
-        )?,
+        Err(problem) => {
+            let who = if mode == "demo" { "another" } else { "perhaps another" };
+            let told = format!("installed, and whether it runs cannot be told ({problem})");
+            writeln!(output, "{told}; {who} codex-proxy (mode {mode}) answers at {url}")?;
+        }
     }
     Err(CliError::Reported)
 }
