@@ -372,6 +372,8 @@ fn a_key_that_the_proxy_refuses_is_doubted() {
     };
     assert!(warned("wrong").contains("refuses the key of CODEX_PROXY_API_KEY (environment)"), "{}", warned("wrong"));
     assert_eq!(warned("right"), "");
+    let output = home.run(&["setup", "opencode", "--port", &port, "--upstream-url", NOBODY]);
+    assert!(text(&output.stderr).contains("asks for a key, so these are the built-in models"), "{output:?}");
 }
 
 #[test]

@@ -81,6 +81,7 @@ pub(super) fn take_out(file: &SettingsFile, is_own: impl Fn(&Value, bool) -> boo
     let holds =
         |text: &str| edit::holds(file.format, text, &file.changes, |value| is_own(value, was_made || saved.is_some()));
     if !holds(&text) {
+        forget(&backup, was_made)?;
         return Ok(Outcome::Absent);
     }
     // One that holds the changes itself says nothing of how it was before them.

@@ -90,10 +90,13 @@ fn doubt(config: &Config, found: &Running, models: &Models) -> Option<String> {
         Running::Other => {
             Some(format!("another program answers at {place}, so these are {whose}; name the proxy's port with --port"))
         }
-        Running::Locked => config.client_key.as_ref().map(|_| {
+        Running::Locked if config.client_key.is_some() => {
             let key = facts::key_place(config);
-            format!("the proxy at {place} refuses the key of {key}, so these are {whose}")
-        }),
+            Some(format!("the proxy at {place} refuses the key of {key}, so these are {whose}"))
+        }
+        Running::Locked => Some(format!(
+            "the proxy at {place} asks for a key, so these are {whose}; name one in CODEX_PROXY_API_KEY or with --api-key-file"
+        )),
     }
 }
 
