@@ -77,9 +77,15 @@ impl ServiceManager {
         }
     }
 
-    /// The commands that apply changed files to a service that runs.
-    pub(super) fn restarting(self) -> Vec<Words> {
+    /// The commands that apply changed `files` to a service that runs.
+    pub(super) fn restarting(self, files: &[ServiceFile]) -> Vec<Words> {
         match self {
+            // A socket cannot be opened anew while its service has it.
+            Self::Systemd if files.len() > 1 => vec![
+                words("systemctl --user daemon-reload"),
+                words(&format!("systemctl --user stop {SERVICE}")),
+                words(&format!("systemctl --user restart {SOCKET}")),
+            ],
             Self::Systemd => {
                 vec![words("systemctl --user daemon-reload"), words("systemctl --user restart codex-proxy")]
             }
@@ -121,11 +127,15 @@ impl ServiceManager {
     /// Asks the manager whether the service runs. The error says why it cannot be asked.
     pub(super) fn runs(self) -> Result<bool, String> {
         match self {
-            Self::Systemd => match heard(&words("systemctl --user is-active codex-proxy"))?.1.trim() {
-                "" => Err("systemctl --user tells nothing".to_owned()),
-                // A service that the socket has just started says within a moment that it is ready.
-                state => Ok(matches!(state, "active" | "activating" | "reloading")),
-            },
+            Self::Systemd => {
+                // A socket that waits is the service too.
+                let (_, told) = heard(&words(&format!("systemctl --user is-active {SERVICE} {SOCKET}")))?;
+                if told.trim().is_empty() {
+                    return Err("systemctl --user tells nothing".to_owned());
+                }
+                // A service that its socket has just started says within a moment that it is ready.
+                Ok(told.lines().any(|state| matches!(state.trim(), "active" | "activating" | "reloading")))
+            }
             Self::Launchd => {
                 let (_, told) = heard(&self.asking())?;
                 Ok(told.lines().any(|line| line.trim() == "state = running"))

@@ -116,7 +116,7 @@ fn advise(
     }
     if runs != Ok(false) {
         let title = if runs.is_ok() { "Apply it" } else { "Or, where it runs already" };
-        tell_steps(title, &manager.restarting(), output)?;
+        tell_steps(title, &manager.restarting(files), output)?;
     }
     if manager == ServiceManager::Systemd {
         writeln!(output, "\nIt ends with your last session. To start it with the machine: loginctl enable-linger")?;
