@@ -52,7 +52,7 @@ pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<
 fn banner(url: &str, has_key: bool) -> String {
     let port = url.rsplit(':').next().unwrap_or_default();
     let (key, header, note) = if has_key {
-        let note = "\nYOUR_API_KEY is one of the keys that are set with --api-key or API_KEY.\n";
+        let note = "\nYOUR_API_KEY is one of the keys that are set with --api-key or CODEX_PROXY_API_KEY.\n";
         ("YOUR_API_KEY", " -H 'authorization: Bearer YOUR_API_KEY'", note)
     } else {
         ("any", "", "")

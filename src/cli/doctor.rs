@@ -6,7 +6,6 @@
 
 use std::fmt::Display;
 use std::io::Write;
-#[cfg(unix)]
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -44,7 +43,7 @@ pub(super) async fn examine(config: &Config, output: &mut impl Write) -> Result<
     findings.extend([reached, token_issuer(config, &client).await, clock]);
     findings.extend(workspace(config, &client, login.as_ref(), is_offline).await);
     findings.extend(claude_code(config, &setup::remembered(config, &client, &supplier)));
-    let written = write(&findings, output);
+    let written = write(&findings, login.is_some(), output);
     // The exit code is the answer, with or without a reader of the lines.
     if findings.iter().any(|finding| finding.verdict == Verdict::Broken) {
         return Err(CliError::Reported);
@@ -52,11 +51,12 @@ pub(super) async fn examine(config: &Config, output: &mut impl Write) -> Result<
     Ok(written?)
 }
 
-fn write(findings: &[Finding], output: &mut impl Write) -> std::io::Result<()> {
+fn write(findings: &[Finding], has_login: bool, output: &mut impl Write) -> std::io::Result<()> {
     for finding in findings {
         writeln!(output, "{} {:9} {}", finding.verdict.mark(), finding.about, finding.text)?;
     }
-    writeln!(output, "{OVERLOAD_HINT}")
+    // Nobody was overloaded without a login.
+    if has_login { writeln!(output, "{OVERLOAD_HINT}") } else { Ok(()) }
 }
 
 /// The result of one check.
@@ -137,7 +137,9 @@ async fn port(config: &Config) -> Finding {
 async fn login(config: &Config, supplier: &TokenSupplier) -> Vec<Finding> {
     let status = supplier.status().await;
     let place = supplier.place();
-    let mut findings = vec![token(&status, config.store.choice, &place)];
+    let is_importable =
+        config.store.choice == StoreChoice::Auto && config.environment.legacy_path().parent().is_some_and(Path::exists);
+    let mut findings = vec![token(&status, is_importable, &place)];
     findings.extend(shared_chain(config, supplier).await);
     findings.extend(permissions(config, &place.location));
     findings
@@ -164,11 +166,12 @@ async fn shared_chain(config: &Config, supplier: &TokenSupplier) -> Option<Findi
     })
 }
 
-fn token(status: &AdminStatus, choice: StoreChoice, place: &impl Display) -> Finding {
+/// Checks the login's token. `is_importable`: there is a Codex CLI here, whose login the next start might copy.
+fn token(status: &AdminStatus, is_importable: bool, place: &impl Display) -> Finding {
     let left = status.minutes_until_expiry.unwrap_or_default();
     match &status.error {
         Some(error) if status.has_credentials && !status.is_expired => Verdict::Doubtful.about("login", error),
-        Some(error) if !status.has_credentials && choice == StoreChoice::Auto => {
+        Some(error) if !status.has_credentials && is_importable => {
             Verdict::Broken.about("login", format!("{error}. {IMPORT_COST}"))
         }
         Some(error) => Verdict::Broken.about("login", error),

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::cli::config::Config;
 use crate::cli::config::args::{AddKeyArguments, KeysAction};
 use crate::cli::error::CliError;
+use crate::cli::setup;
 use crate::humanize::{instant, rfc3339};
 use crate::keys::digest::KeyDigest;
 use crate::keys::file;
@@ -58,6 +59,7 @@ fn add(
         requests_per_minute: arguments.requests_per_minute,
         expires_at: arguments.expires,
     };
+    let unknown = unknown(config, &key.models)?;
     let is_first = change(path, |set| {
         let is_first = set.is_empty();
         set.add(key.clone()).map(|()| is_first)
@@ -68,12 +70,25 @@ fn add(
         return Err(CliError::Internal(format!("the key could not be shown, so it is removed again: {error}")));
     }
     writeln!(notes, "This is the key of {}. It is shown this once: only its SHA-256 is stored.", key.name)?;
+    for name in unknown {
+        writeln!(
+            notes,
+            "⚠️ {name:?} is no model that is known here, so the key opens none by it; see codex-proxy models"
+        )?;
+    }
     if is_first && !config.has_key {
         writeln!(
             notes,
-            "From now on every client needs a key, on this machine too; a running server asks for it within a second."
+            "From now on every client needs a key, on this machine too; a running server asks for it within a second, and \
+             refuses tools that were set up without one."
         )?;
     }
+    let flags = setup::flags(config);
+    writeln!(
+        notes,
+        "To hand it to a tool: CODEX_PROXY_API_KEY=... codex-proxy setup {flags}opencode --write --with-key\n\
+         or, for one run: CODEX_PROXY_API_KEY=... codex-proxy run {flags}opencode"
+    )?;
     if key.tokens_per_day.is_some() && config.ledger_days == 0 {
         writeln!(notes, "The ledger is off, so a server counts the tokens of a day from its own start.")?;
     }
@@ -98,6 +113,19 @@ fn check(config: &Config, arguments: &AddKeyArguments) -> Result<(), CliError> {
     }
 }
 
+/// The names among `models` that a request may have, but that mean no model of the account's list as it was last known, or of
+/// the built-in one: models that are not out yet, or slips.
+fn unknown<'m>(config: &Config, models: &'m [String]) -> Result<Vec<&'m String>, CliError> {
+    if models.is_empty() {
+        return Ok(Vec::new());
+    }
+    let known = setup::last_known(config)?;
+    let is_known = |name: &&String| {
+        known.find(&known.resolve(Some(name), None).model).is_some() || !known.resolve_image(Some(name)).foreign
+    };
+    Ok(models.iter().filter(|name| !is_known(name)).collect())
+}
+
 fn remove(path: &Path, name: &str, notes: &mut impl Write) -> Result<(), CliError> {
     let was_last = change(path, |set| match set.remove(name) {
         true => Ok(set.is_empty()),
@@ -108,7 +136,7 @@ fn remove(path: &Path, name: &str, notes: &mut impl Write) -> Result<(), CliErro
         writeln!(
             notes,
             "It was the last one. A running server stays closed until it is restarted; one that starts now asks for a \
-             key only if it has one of API_KEY or --api-key."
+             key only if it has one of CODEX_PROXY_API_KEY or --api-key."
         )?;
     }
     Ok(())

@@ -55,6 +55,12 @@ pub fn main() -> ExitCode {
     let arguments: Vec<_> = env::args_os().collect();
     let given = match Given::parse(&arguments) {
         Ok(given) => given,
+        // A group of commands without one of them: its help says which there are.
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            // With stderr closed, the help cannot be shown.
+            let _ = error.print();
+            return ExitCode::from(2);
+        }
         Err(error) if error.use_stderr() => return fail(&usage_error(&error), ExitCode::from(2)),
         Err(help) => return help.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
     };
@@ -112,13 +118,15 @@ fn run_with(
             Command::Keys(arguments) => {
                 keys::run(&config, arguments.action, &mut output, &mut terminal::Escaped(io::stderr()))
             }
-            Command::Usage(arguments) => usage::show(&config, arguments, &mut output),
+            Command::Usage(arguments) => usage::show(&config, arguments, &mut output).await,
             Command::Status(format) => account::show(&config, format, &mut output).await,
             Command::Login(login) => account::log_in(&config, login, &mut output).await,
             Command::Logout(logout) => account::log_out(&config, logout, &mut output).await,
-            Command::Setup(arguments) => setup::set_up(&config, arguments, &mut output).await,
+            Command::Setup(arguments) => {
+                setup::set_up(&config, arguments, &mut output, &mut terminal::Escaped(io::stderr())).await
+            }
             Command::Run(arguments) => {
-                started = Some(setup::run::prepare(&config, &arguments).await?);
+                started = Some(setup::run::prepare(&config, &arguments, &mut terminal::Escaped(io::stderr())).await?);
                 Ok(())
             }
             Command::Doctor => doctor::examine(&config, &mut output).await,

@@ -1,4 +1,7 @@
 //! `models`: the account's models and their efforts, or the built-in table without a login.
+//!
+//! * For people the models that answer come first, and the retired ones last, with their successors. `--json` is the list of
+//!   `/v1/models`, in its order.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -16,28 +19,44 @@ use crate::upstream::Upstream;
 
 /// Writes every listed model.
 pub(super) async fn list(config: &Config, format: Format, output: &mut impl Write) -> Result<(), CliError> {
-    let entries = entries(config).await?;
+    let models = known(config).await?;
     if format.json {
-        let list = serde_json::json!({ "object": "list", "data": entries });
+        let list = serde_json::json!({ "object": "list", "data": models.list() });
         let text = serde_json::to_string_pretty(&list).map_err(|error| CliError::Internal(error.to_string()))?;
         writeln!(output, "{text}")?;
         return Ok(());
     }
-    let bases: Vec<_> = entries.iter().filter(|entry| !is_variant(entry, &entries)).collect();
-    let width = bases.iter().map(|entry| entry.id.len()).max().unwrap_or_default();
+    if models.live().is_empty() {
+        writeln!(output, "The built-in list, until the account's own is known:\n")?;
+    }
+    let names = models.names_for_people();
+    let retired = retired(&models, &names);
+    let width = names.iter().chain(&retired).map(String::len).max().unwrap_or_default();
+    let entries: Vec<_> = names.iter().filter_map(|name| models.find(name)).collect();
     writeln!(output, "{:width$}  {:>7}  {:7}  efforts", "model", "context", "default")?;
-    for entry in bases {
+    for entry in &entries {
         let efforts: Vec<_> = entry.supported_reasoning_efforts.iter().map(|effort| effort.as_str()).collect();
         let default = entry.default_reasoning_effort.map_or("-", |effort| effort.as_str());
         let context = format!("{}k", entry.context_window / 1000);
         writeln!(output, "{:width$}  {context:>7}  {default:7}  {}", entry.id, efforts.join(" "))?;
     }
-    writeln!(output, "\nA name may end in an effort: {}", example(&entries))?;
+    if let Some(example) = entries.iter().find_map(with_effort) {
+        writeln!(output, "\nA name may end in an effort: {example}")?;
+    }
+    if !retired.is_empty() {
+        writeln!(output, "\nRetired, with their successors:")?;
+    }
+    for name in &retired {
+        writeln!(output, "{name:width$}  {}", models.upgrade_of(name).as_deref().unwrap_or("-"))?;
+    }
     Ok(())
 }
 
-async fn entries(config: &Config) -> Result<Vec<Entry>, CliError> {
-    Ok(known(config).await?.list())
+/// The listed models beside those of `names`.
+fn retired(models: &Models, names: &[String]) -> Vec<String> {
+    let entries = models.list();
+    let retired = entries.iter().filter(|entry| !is_variant(entry, &entries) && !names.contains(&entry.id));
+    retired.map(|entry| entry.id.clone()).collect()
 }
 
 /// What the backend lists; where it cannot be asked, what it listed last.
@@ -69,6 +88,8 @@ fn is_variant(entry: &Entry, entries: &[Entry]) -> bool {
     base.is_some_and(|base| base.supported_reasoning_efforts.iter().any(|effort| effort.as_str() == word))
 }
 
-fn example(entries: &[Entry]) -> &str {
-    entries.iter().find(|entry| is_variant(entry, entries)).map_or("gpt-6.1-sol-high", |entry| entry.id.as_str())
+/// The name of a model with its usual effort, or with its highest where it has none.
+fn with_effort(entry: &Entry) -> Option<String> {
+    let effort = entry.default_reasoning_effort.or_else(|| entry.supported_reasoning_efforts.last().copied())?;
+    Some(format!("{}-{effort}", entry.id))
 }

@@ -1,4 +1,5 @@
-//! `usage`: what requests have cost, from the ledger, and the last known usage windows. Asks nobody.
+//! `usage`: what requests have cost, from the ledger, and the last known usage windows. Asks no backend; where the ledger is
+//! empty, it asks at the configured address whether a demo runs there, which records elsewhere.
 //!
 //! * A line has at most 60 columns. Names that are longer are cut; `--json` has them whole.
 //! * `--json` is one document: times as RFC 3339 has them, keys in snake case, `null` for what is not known.
@@ -11,6 +12,7 @@ use serde::Serialize;
 use crate::cli::config::Config;
 use crate::cli::config::args::{SumsBy, UsageArguments};
 use crate::cli::error::CliError;
+use crate::cli::health;
 use crate::cli::status::window_line;
 use crate::humanize;
 use crate::ledger::LedgerPlace;
@@ -19,7 +21,7 @@ use crate::limits::PlanLimits;
 use crate::platform::unix_now;
 
 /// Writes the sums of the last days.
-pub(super) fn show(config: &Config, arguments: UsageArguments, output: &mut impl Write) -> Result<(), CliError> {
+pub(super) async fn show(config: &Config, arguments: UsageArguments, output: &mut impl Write) -> Result<(), CliError> {
     let Some(path) = &config.ledger_path else {
         let problem = "this user has no home directory, so nothing is recorded".to_owned();
         return Err(CliError::Option { option: "HOME".to_owned(), problem });
@@ -32,7 +34,14 @@ pub(super) fn show(config: &Config, arguments: UsageArguments, output: &mut impl
         writeln!(output, "{text}")?;
         return Ok(());
     }
-    Ok(usage.write(output)?)
+    usage.write(output)?;
+    if usage.total.requests == 0 && config.port != 0 {
+        let url = health::url(config);
+        if health::ask(&url).await.is_ok_and(|health| health.mode == "demo") {
+            writeln!(output, "A demo runs at {url}:\nits requests are on its page alone.")?;
+        }
+    }
+    Ok(())
 }
 
 /// What the ledger says.

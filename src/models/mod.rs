@@ -203,6 +203,15 @@ impl Models {
         usable.map(|model| model.id.clone().into_owned()).collect()
     }
 
+    /// Returns the [usable names](Self::usable_names) in the order for people: that of a request without one first.
+    pub fn names_for_people(&self) -> Vec<String> {
+        let usual = self.resolve(None, None).model;
+        let mut names = self.usable_names();
+        names.retain(|name| *name != usual);
+        names.insert(0, usual);
+        names
+    }
+
     /// Returns the successor of `id`, if a catalogue names one that the account can be expected to have.
     pub fn upgrade_of(&self, id: &str) -> Option<String> {
         let live = self.live();

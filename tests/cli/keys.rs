@@ -63,11 +63,15 @@ fn a_key_is_shown_once_and_only_its_digest_is_kept() {
     assert!(key.starts_with("cxp-") && key.len() == "cxp-".len() + 43 + 1 && key.ends_with('\n'), "{key:?}");
     assert!(notes.contains("shown this once") && notes.contains("every client needs a key"), "{notes}");
     assert!(!notes.contains(key.trim()));
+    assert!(
+        notes.contains("set up without") && notes.contains("codex-proxy setup opencode --write --with-key"),
+        "{notes}"
+    );
     let path = home.path().join(FILE);
     let kept = std::fs::read_to_string(&path).expect("a file");
     assert!(!kept.contains(&key.trim()["cxp-".len()..]), "{kept}");
     assert_eq!((mode(&path), mode(path.parent().expect("a directory"))), (0o600, 0o700));
-    let more = ["--tokens-per-day", "5000000000", "--requests-per-minute", "60", "--expires", "2100-12-31"];
+    let more = ["--tokens-per-day", "5G", "--requests-per-minute", "60", "--expires", "2100-12-31"];
     assert_ne!(added(&home, "ci", &more), key.trim());
     let list = listed(&home);
     assert_eq!(list[0]["models"], serde_json::json!(["gpt-6-luna", "gpt-6-sol"]));
@@ -107,6 +111,9 @@ fn what_makes_no_key_is_one_line_that_names_it() {
         assert!(error.contains(part), "{arguments:?}: {error}");
     }
     assert_eq!(listed(&home).len(), 1);
+    let doubted = text(&add(&home, "slip", &["--models", "gpt-6-luna,gpt-60-soll"]).stderr);
+    assert!(doubted.contains("\"gpt-60-soll\" is no model") && !doubted.contains("gpt-6-luna"), "{doubted}");
+    assert!(!doubted.contains("From now on"), "{doubted}");
     added(&home, "alias", &["--models", "gpt-4o", "--model-alias", "gpt-4o=gpt-6-luna"]);
 }
 

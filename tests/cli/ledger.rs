@@ -345,6 +345,19 @@ fn status_shows_what_the_last_answer_told_where_the_backend_cannot_be_asked() {
 }
 
 #[test]
+fn usage_tells_of_a_demo_that_records_elsewhere() {
+    let home = Home::new();
+    let demo = Daemon::quiet(&mut home.command(&["demo", "--port", "0"]));
+    let port = demo.address.port().to_string();
+    let shown = text(&home.run(&["usage", "--port", &port]).stdout);
+    assert!(shown.starts_with("No requests") && shown.contains("its requests are on its page alone"), "{shown}");
+    let json: Value = serde_json::from_slice(&home.run(&["usage", "--json", "--port", &port]).stdout).expect("JSON");
+    assert_eq!(json["total"]["requests"], 0);
+    drop(demo);
+    assert!(!text(&home.run(&["usage", "--port", &port]).stdout).contains("demo"));
+}
+
+#[test]
 fn usage_says_what_is_wrong() {
     let home = Home::new();
     home.write(LEDGER, "no database at all");

@@ -20,6 +20,12 @@ fn the_doctor_makes_every_check_whatever_it_finds() {
     {
         assert!(found.contains(part), "{part} is not in\n{found}");
     }
+    for part in ["overloaded", "Codex CLI"] {
+        assert!(!found.contains(part), "{part} concerns nobody without a login and without a Codex CLI:\n{found}");
+    }
+    home.write(".codex/config.toml", "");
+    let output = home.run(&["doctor", "--port", "0", "--upstream-url", nobody, "--auth-url", nobody]);
+    assert!(text(&output.stdout).contains("Where the Codex CLI is signed in"), "{output:?}");
 }
 
 #[test]
@@ -42,6 +48,16 @@ fn the_doctor_tells_an_expired_login_that_can_be_renewed_from_one_that_cannot() 
     home.write(".config/codex-proxy/auth.json", &document.to_string());
     let line = examine(&home, "xdg");
     assert!(line.starts_with("⚠️") && line.contains("it is renewed on the next start"), "{line}");
+    let whole = home.run(&[
+        "doctor",
+        "--port",
+        "0",
+        "--upstream-url",
+        "http://127.0.0.1:9",
+        "--auth-url",
+        "http://127.0.0.1:9",
+    ]);
+    assert!(text(&whole.stdout).contains("If every model has been overloaded for hours"), "{whole:?}");
 
     document["tokens"]["refresh_token"] = serde_json::Value::Null;
     home.write(".config/codex-proxy/auth.json", &document.to_string());

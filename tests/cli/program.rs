@@ -33,6 +33,18 @@ fn a_wrong_command_line_is_one_line_and_exit_code_2() {
 }
 
 #[test]
+fn a_group_without_its_command_shows_its_help() {
+    let home = Home::new();
+    for (group, action) in [("config", "  show "), ("keys", "  add "), ("service", "  install ")] {
+        let output = home.run(&[group]);
+        let help = text(&output.stderr);
+        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(2), ""), "{help}");
+        assert!(help.lines().any(|line| line.starts_with(action)), "{help}");
+        assert!(help.contains(&format!("Usage: codex-proxy {group}")), "{help}");
+    }
+}
+
+#[test]
 fn a_failure_is_one_line_and_exit_code_1() {
     let home = Home::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -329,15 +341,22 @@ fn the_accounts_models_are_listed_and_remembered() {
         let arguments = ["models", "--upstream-url", &upstream_url, "--client-version", "0.160.0"];
         let output = home.run(&arguments);
         assert!(output.status.success());
-        (text(&output.stdout).lines().nth(1).expect("a model").to_owned(), text(&output.stderr))
+        let said = text(&output.stdout);
+        let first = said.lines().skip_while(|line| !line.starts_with("model ")).nth(1).expect("a model").to_owned();
+        (first, text(&output.stderr), said)
     };
-    let (first, errors) = list();
-    assert!(first.starts_with("gpt-5 ") && errors.is_empty(), "without a login: {first} {errors}");
+    let (first, errors, said) = list();
+    assert!(first.starts_with("gpt-6.1-sol ") && errors.is_empty(), "without a login: {first} {errors}");
+    assert!(said.starts_with("The built-in list, until the account's own is known:\n"), "{said}");
+    assert!(said.contains("A name may end in an effort: gpt-6"), "{said}");
+    let (living, retired) = said.split_once("\nRetired, with their successors:\n").expect("the retired ones");
+    assert!(!living.contains("gpt-5-codex") && retired.starts_with("gpt-5 ") && retired.contains("gpt-6"), "{said}");
     home.write(".config/codex-proxy/auth.json", &simulator.issue_login(SimulatedLogin::default()).to_string());
-    let (first, errors) = list();
-    assert!(first.starts_with("gpt-6.1-sol "), "{first} {errors}");
+    let (first, errors, said) = list();
+    assert!(first.starts_with("gpt-6.1-sol ") && !said.contains("built-in"), "{first} {errors} {said}");
     drop(running);
-    let (first, errors) = list();
+    let (first, errors, said) = list();
+    assert!(!said.contains("built-in"), "remembered: {said}");
     assert!(first.starts_with("gpt-6.1-sol ") && errors.contains("cannot be fetched"), "{first} {errors}");
 }
 

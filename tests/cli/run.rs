@@ -93,7 +93,10 @@ fn a_key_goes_into_the_environment_and_no_argument() {
     let tools = Tools::new(&["--api-key", "look-for-me"]);
     for tool in ["opencode", "claude", "codex", "aider", "cn", "llm", "pi", "python"] {
         let without = tools.output(&[tool]);
-        assert!(text(&without.stderr).contains("asks for a key"), "{tool}: {without:?}");
+        let asked = text(&without.stderr);
+        assert!(asked.contains("asks for a key") && asked.contains("CODEX_PROXY_API_KEY"), "{tool}: {without:?}");
+        let wrong = tools.command(&[tool]).env("API_KEY", "another").output().expect("it runs");
+        assert!(text(&wrong.stderr).contains("refuses the key of API_KEY (environment)"), "{tool}: {wrong:?}");
         let output = tools.command(&[tool]).env("API_KEY", "look-for-me").output().expect("it runs");
         let said = text(&output.stdout);
         let arguments: String = said.lines().filter(|line| line.starts_with("argument ")).collect();
@@ -143,11 +146,40 @@ fn what_is_missing_is_said_with_what_to_do() {
     assert!(code == Some(1) && error.contains("no proxy is running at http://localhost:9"), "{error}");
     assert!(error.contains("codex-proxy demo") && error.contains("--port"), "{error}");
     let (code, error) = said(&mut tools.command(&["zed"]));
-    assert!(code == Some(2) && error.contains("codex-proxy setup zed"), "{error}");
+    assert!(
+        code == Some(2) && error.contains(&format!("codex-proxy setup --port {} zed", tools.demo.address.port())),
+        "{error}"
+    );
     let (code, error) = said(&mut tools.command(&["nonsense"]));
     assert!(code == Some(2) && error.contains("opencode, claude-code"), "{error}");
     let (_, error) = said(&mut tools.command(&["env", "no-such-program"]));
     assert!(error.contains("no-such-program"), "{error}");
+}
+
+#[test]
+fn an_option_of_ours_after_the_tool_is_the_tools_and_that_is_said() {
+    let tools = Tools::new(&[]);
+    let port = tools.demo.address.port().to_string();
+    let output = |arguments: &[&str]| {
+        let mut command = tools.home.command(arguments);
+        command.env("PATH", tools.home.path().join("bin")).env("CODEX_PROXY_PORT", &port);
+        let output = command.output().expect("it runs");
+        assert_eq!(output.status.code(), Some(7), "{output:?}");
+        (text(&output.stdout), text(&output.stderr))
+    };
+    for (given, passed) in [(&["--port", "9999"][..], "--port\nargument 9999"), (&["--port=9999"], "--port=9999")] {
+        let (said, noted) = output(&[&["run", "opencode", "serve"], given].concat());
+        assert!(said.starts_with(&format!("argument serve\nargument {passed}\n")), "{said}");
+        let note = "note: --port after the tool is the tool's own; for another proxy: codex-proxy run --port 9999 opencode \
+                    serve\n";
+        assert_eq!(noted, note);
+    }
+    let (_, noted) = output(&["run", "env", "mine", "--host", "10.0.0.1"]);
+    assert!(noted.contains("codex-proxy run --host 10.0.0.1 env mine\n"), "{noted}");
+    for silent in [&["run", "--port", &port, "opencode", "--port", "1"][..], &["run", "opencode", "--", "--port", "1"]]
+    {
+        assert_eq!(output(silent).1, "", "{silent:?}");
+    }
 }
 
 #[test]

@@ -101,6 +101,17 @@ fn service(home: &Home, arguments: &[&str]) -> Output {
     home.command(arguments).env("PATH", &tools).output().expect("it runs")
 }
 
+/// The same, whose answer to `is-active` is `state`.
+#[cfg(target_os = "linux")]
+fn service_in(home: &Home, state: &str, arguments: &[&str]) -> Output {
+    let script =
+        format!("#!/bin/sh\necho \"$@\" >> \"$HOME/calls\"\ncase \"$*\" in *is-active*) echo {state};; esac\n");
+    home.write("tools/systemctl", &script);
+    let tools = home.path().join("tools");
+    std::fs::set_permissions(tools.join("systemctl"), std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    home.command(arguments).env("PATH", &tools).output().expect("it runs")
+}
+
 /// The files below the home, but for the tools and their record.
 #[cfg(target_os = "linux")]
 fn left(home: &Home) -> Vec<PathBuf> {
@@ -138,11 +149,22 @@ fn a_service_is_installed_once_and_leaves_nothing() {
     assert!(home.path().join(".local/state/codex-proxy").is_dir(), "the ledger could not be begun inside the sandbox");
 
     assert!(text(&service(&home, &install).stdout).contains("unchanged: "));
-    let other = service(&home, &["service", "install", "--port", "3001"]);
+    let other = service_in(&home, "active", &["service", "install", "--port", "3001"]);
     assert!(
         text(&other.stdout).contains("wrote: ") && text(&other.stdout).contains("restart codex-proxy"),
         "{other:?}"
     );
+    assert!(!text(&other.stdout).contains("enable --now"), "{other:?}");
+    let bare = text(&service_in(&home, "inactive", &["service", "install"]).stdout);
+    let changed: Vec<_> = bare.lines().filter(|line| line.starts_with("  - ") || line.starts_with("  + ")).collect();
+    assert!(
+        changed.len() == 2 && changed[0].starts_with("  - ExecStart=") && changed[0].contains("--port=3001"),
+        "{bare}"
+    );
+    assert!(changed[1].starts_with("  + ExecStart=") && !changed[1].contains("--port"), "{bare}");
+    assert!(bare.contains("enable --now codex-proxy.service") && !bare.contains("restart codex-proxy"), "{bare}");
+    let untold = text(&service_in(&home, "", &["service", "install", "--port", "3002"]).stdout);
+    assert!(untold.contains("enable --now codex-proxy.service") && untold.contains("restart codex-proxy"), "{untold}");
 
     let status = service(&home, &["service", "status", "--port", "9"]);
     assert!(text(&status.stdout).contains("installed: ") && text(&status.stdout).contains("not serving"), "{status:?}");
@@ -152,6 +174,27 @@ fn a_service_is_installed_once_and_leaves_nothing() {
     let calls = std::fs::read_to_string(home.path().join("calls")).expect("calls");
     assert!(calls.contains("--user disable --now codex-proxy.service\n--user daemon-reload\n"), "{calls}");
     assert!(text(&service(&home, &["service", "uninstall"]).stdout).contains("There is no service"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn another_proxy_on_the_port_is_not_taken_for_the_service() {
+    let home = Home::new();
+    assert!(service(&home, &["service", "install"]).status.success());
+    let demo = Daemon::quiet(&mut home.command(&["demo", "--port", "0"]));
+    let live = Daemon::quiet(&mut home.serving("http://127.0.0.1:9"));
+    let (on_demo, on_live) = (demo.address.port().to_string(), live.address.port().to_string());
+    for (state, port, works, said) in [
+        ("inactive", &on_demo, false, "installed, not running; another codex-proxy (mode demo) answers at"),
+        ("failed", &on_live, false, "installed, not running; another codex-proxy (mode live) answers at"),
+        ("", &on_live, false, "whether it runs cannot be told"),
+        ("active", &on_demo, false, "a codex-proxy in mode demo answers"),
+        ("active", &on_live, true, "ok: codex-proxy"),
+    ] {
+        let output = service_in(&home, state, &["service", "status", "--port", port]);
+        assert_eq!(output.status.code(), Some(if works { 0 } else { 1 }), "{state}: {output:?}");
+        assert!(text(&output.stdout).contains(said), "{state}: {output:?}");
+    }
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn the_doctor_notices_a_window_that_is_too_large() {
     assert_eq!(said(&home), None, "nobody has set Claude Code up");
     let settings = |env: &str| format!("{{\"env\":{{\"ANTHROPIC_BASE_URL\":\"http://localhost:4711\"{env}}}}}");
     home.write(".claude/settings.json", &settings(""));
-    assert!(said(&home).expect("a line").contains("setup claude-code"));
+    assert!(said(&home).expect("a line").contains("setup --port 4711 claude-code"));
     home.write(".claude/settings.json", &settings(",\"CLAUDE_CODE_MAX_CONTEXT_TOKENS\":\"1000000\""));
     assert!(said(&home).expect("a line").contains("CLAUDE_CODE_MAX_CONTEXT_TOKENS is 1000000"));
     home.write(".claude/settings.json", &settings(",\"CLAUDE_CODE_AUTO_COMPACT_WINDOW\":200000"));
@@ -159,6 +159,53 @@ fn a_new_file_is_private_and_is_removed_again() {
     }
 }
 
+/// Runs `setup` for a proxy on `port`.
+#[cfg(target_os = "linux")]
+fn done_for(port: &str, home: &Home, arguments: &[&str]) -> String {
+    let place = ["--port", port, "--upstream-url", NOBODY, "--auth-url", NOBODY];
+    let output = home.run(&[&["setup"], arguments, &place[..]].concat());
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    text(&output.stdout)
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn any_number_of_writes_is_taken_out_as_one() {
+    for (tool, path, before, _) in WRITTEN {
+        for before in [None, Some(before)] {
+            let home = Home::new();
+            if let Some(text) = before {
+                home.write(path, text);
+            } else if path.ends_with(".jsonc") {
+                continue;
+            }
+            let made = done_for("4711", &home, &[tool, "--write"]);
+            let again = done_for("4712", &home, &[tool, "--write"]);
+            assert_eq!(made.contains("as it was before"), before.is_some(), "{path}: {made}");
+            assert!(before.is_some() || !again.contains("as it was before"), "{path}: {again}");
+            let said = done_for("4713", &home, &[tool, "--remove"]);
+            assert!(said.contains(if before.is_some() { "restored " } else { "removed " }), "{path}: {said}");
+            assert_eq!(fs::read_to_string(home.path().join(path)).ok().as_deref(), before, "{path}");
+            assert!(!home.path().join(format!("{path}.codex-proxy-backup")).exists(), "{path}");
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_was_added_to_a_new_file_stays_without_a_backup() {
+    let home = Home::new();
+    let path = ".claude/settings.json";
+    done_for("4711", &home, &["claude-code", "--write"]);
+    let written = fs::read_to_string(home.path().join(path)).expect("there");
+    home.write(path, &written.replacen('{', "{\n  \"theme\": \"dark\",", 1));
+    done_for("4712", &home, &["claude-code", "--write"]);
+    done_for("4712", &home, &["claude-code", "--remove"]);
+    let left: Value = serde_json::from_str(&fs::read_to_string(home.path().join(path)).expect("there")).expect("JSON");
+    assert_eq!(left, serde_json::json!({ "theme": "dark" }));
+    assert!(!home.path().join(format!("{path}.codex-proxy-backup")).exists());
+}
+
 #[test]
 fn what_was_changed_since_stays() {
     let home = Home::new();
@@ -230,9 +277,11 @@ fn what_cannot_be_written_is_left_alone() {
     ] {
         home.write(path, before);
         let output = set_up(&home, &[tool, "--write"]);
-        let errors = text(&output.stderr);
+        // Above it stands that no proxy runs.
+        let said = text(&output.stderr);
+        let errors = said.lines().last().expect("an error");
         assert!(output.status.code() == Some(2) && errors.contains(part), "{output:?}");
-        assert!(errors.contains("nothing was changed") && errors.lines().count() == 1, "{errors}");
+        assert!(errors.contains("nothing was changed") && said.lines().count() == 2, "{said}");
         assert_eq!(fs::read_to_string(home.path().join(path)).expect("there"), before);
     }
     for arguments in [&["continue", "--write"][..], &["nonsense"], &["pi", "--write", "--remove"]] {
@@ -273,10 +322,58 @@ fn every_tool_is_listed_and_shown_with_this_address() {
     assert!(tools.len() > 20, "{listed}");
     for tool in ["opencode", "cline", "python", "autogen"] {
         assert!(tools.iter().any(|line| line.starts_with(tool)), "{listed}");
+    }
+    for tool in tools.iter().filter_map(|line| line.split_whitespace().next()) {
         let shown = done(&home, &[tool]);
         assert!(shown.contains("http://localhost:4711"), "{tool}: {shown}");
+        for hint in
+            shown.lines().filter(|line| line.contains("codex-proxy setup ") || line.contains("codex-proxy run "))
+        {
+            let commands = hint.matches("codex-proxy setup ").count() + hint.matches("codex-proxy run ").count();
+            assert_eq!(hint.matches("--port 4711 ").count(), commands, "{hint}");
+        }
     }
     assert_eq!(fs::read_dir(home.path()).expect("a directory").count(), 0, "nothing is written unless asked for");
+}
+
+#[test]
+fn settings_for_nobody_or_another_program_are_doubted() {
+    use std::io::{Read as _, Write as _};
+    let home = Home::new();
+    let output = set_up(&home, &["opencode", "--write"]);
+    let warned = text(&output.stderr);
+    assert!(output.status.success() && warned.lines().count() == 1, "{output:?}");
+    assert!(warned.contains("no proxy is running at http://localhost:4711") && warned.contains("built-in"), "{warned}");
+    assert_eq!(text(&set_up(&home, &["opencode", "--remove"]).stderr), "", "that needs no proxy");
+    let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = other.local_addr().expect("bound").port().to_string();
+    let answers = std::thread::spawn(move || {
+        let (mut socket, _) = other.accept().expect("a question");
+        let _ = socket.read(&mut [0; 1024]);
+        let _ = socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+    });
+    let place = ["--host", "127.0.0.1", "--port", &port, "--upstream-url", NOBODY, "--auth-url", NOBODY];
+    let output = home.run(&[&["setup", "opencode"], &place[..]].concat());
+    let warned = text(&output.stderr);
+    assert!(output.status.success() && warned.contains("another program answers at"), "{output:?}");
+    answers.join().expect("asked once");
+}
+
+#[test]
+fn a_key_that_the_proxy_refuses_is_doubted() {
+    let home = Home::new();
+    let demo = Daemon::quiet(&mut home.command(&["demo", "--port", "0", "--api-key", "right"]));
+    let port = demo.address.port().to_string();
+    let warned = |key: &str| {
+        let mut command = home.command(&["setup", "opencode", "--with-key", "--port", &port, "--upstream-url", NOBODY]);
+        let output = command.env("CODEX_PROXY_API_KEY", key).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stderr)
+    };
+    assert!(warned("wrong").contains("refuses the key of CODEX_PROXY_API_KEY (environment)"), "{}", warned("wrong"));
+    assert_eq!(warned("right"), "");
+    let output = home.run(&["setup", "opencode", "--port", &port, "--upstream-url", NOBODY]);
+    assert!(text(&output.stderr).contains("asks for a key, so these are the built-in models"), "{output:?}");
 }
 
 #[test]

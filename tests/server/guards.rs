@@ -164,6 +164,8 @@ async fn a_form_is_taken_where_images_are_changed_and_only_with_a_header_no_page
     ] {
         let answer = proxy.send(&[&format!("POST {route}"), "host: localhost", form, header], body).await;
         assert_eq!(answer.status.as_u16(), expected, "{route} {header}: {answer:?}");
+        let says_form = format!("{answer:?}").contains("a form is taken too");
+        assert_eq!(says_form, expected == 415 && route.ends_with("/images/edits"), "{route}: {answer:?}");
     }
     let page =
         ["POST /v1/images/edits", "host: localhost", form, "authorization: Bearer any", "origin: https://evil.example"];

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use serde::{Deserialize, Serialize};
 
-use crate::cli::config::value::{Alias, Aliases, ByteSize};
+use crate::cli::config::value::{Alias, Aliases, ByteSize, count};
 use crate::credentials::StoreChoice;
 use crate::dialect::chat::options::ReasoningFormat;
 use crate::keys::expiry;
@@ -123,8 +123,8 @@ pub struct AddKeyArguments {
     /// Highest reasoning effort: none, minimal, low, medium, high, xhigh or max
     #[arg(long, value_name = "EFFORT", value_parser = effort)]
     pub max_effort: Option<Effort>,
-    /// Tokens of a day in UTC, input and output together
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Tokens of a day in UTC, input and output together, such as 500k or 2M
+    #[arg(long, value_name = "N", value_parser = count)]
     pub tokens_per_day: Option<u64>,
     /// Requests of any sixty seconds, at most 10000
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(NamedKey::MOST_REQUESTS)))]
@@ -263,7 +263,7 @@ pub struct SetupArguments {
     /// Take them out of it again
     #[arg(long, conflicts_with = "write")]
     pub remove: bool,
-    /// Show or write the key of API_KEY, --api-key or --api-key-file in place of a placeholder
+    /// Show or write the key of CODEX_PROXY_API_KEY, --api-key or --api-key-file in place of a placeholder
     #[arg(long)]
     pub with_key: bool,
 }
@@ -428,7 +428,7 @@ Examples:
                                             let tools that insist on gpt-4o have gpt-6-luna
   codex-proxy setup opencode                show a tool's settings; --write puts them into its file
   codex-proxy run claude                    start a tool with them, and change none of its files
-  codex-proxy keys add ci --tokens-per-day 1000000
+  codex-proxy keys add ci --tokens-per-day 1M
                                             make a key of its own for one client, with limits
   codex-proxy doctor                        find out why it does not work
 

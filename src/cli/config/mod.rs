@@ -309,7 +309,7 @@ fn header_text(option: &str, text: String) -> Result<String, CliError> {
 }
 
 /// Listens on both loopback addresses, of IPv4 and IPv6.
-const DEFAULT_HOST: &str = "localhost";
+pub(in crate::cli) const DEFAULT_HOST: &str = "localhost";
 /// The port to listen on unless another is named.
 pub(in crate::cli) const DEFAULT_PORT: u16 = 9879;
 /// The log level of commands that serve.

@@ -64,6 +64,28 @@ impl Serialize for ByteSize {
     }
 }
 
+/// Parses a count as `usage` prints them: `1000000`, `500k`, `1.5M`; the units are powers of 1000.
+pub fn count(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is not a count; write it like 1000000, 500k or 1.5M");
+    let text = text.trim();
+    let power = match text.chars().last().map(|unit| unit.to_ascii_lowercase()) {
+        Some('k') => 3,
+        Some('m') => 6,
+        Some('g') => 9,
+        Some('t') => 12,
+        _ => 0,
+    };
+    let number = if power == 0 { text } else { text.get(..text.len() - 1).unwrap_or_default().trim_end() };
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    let is_digits = |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let places = part.trim_end_matches('0').len();
+    if !is_digits(whole) || !is_digits(part) || places > power {
+        return Err(wrong());
+    }
+    let digits = format!("{whole}{}{}", part.get(..places).unwrap_or_default(), "0".repeat(power - places));
+    digits.parse().ok().filter(|&count| count > 0).ok_or_else(wrong)
+}
+
 /// A name mapped to a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alias {
@@ -140,6 +162,24 @@ pub(in crate::cli) fn shown_path<S: Serializer>(path: &Option<PathBuf>, serializ
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_count_is_read_as_usage_prints_it() {
+        for (text, number) in [
+            ("1", 1),
+            ("1000000", 1_000_000),
+            ("500k", 500_000),
+            ("1.5M", 1_500_000),
+            ("2 G", 2_000_000_000),
+            ("1.0", 1),
+        ] {
+            assert_eq!(count(text), Ok(number), "{text}");
+        }
+        for wrong in ["", "k", "0", "0M", "-1", "+1", "1.5", "1.2345k", ".5M", "1.M", "1e6", "1kk", "1é", "20000000T"]
+        {
+            assert!(count(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn sizes() {

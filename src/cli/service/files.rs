@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::cli::service::stamp::{is_untouched, stamped};
+use crate::cli::service::stamp::{is_mark, is_untouched, stamped};
 use crate::files::{private, read};
 
 /// A file of the service.
@@ -62,6 +62,18 @@ impl ServiceFile {
             Some(text) if is_untouched(&text) => Found::Untouched,
             Some(_) | None => Found::Changed,
         })
+    }
+
+    /// Returns the lines that differ from those of the file in its place: `-` and `+` before each. The sum is none of them.
+    pub(super) fn differences(&self) -> Vec<String> {
+        let before = read::regular(&self.path, LARGEST).ok().and_then(|bytes| self.encoding.decode(&bytes));
+        let before = before.unwrap_or_default();
+        let only = |sign: char, lines: &str, others: &str| {
+            let others: Vec<_> = others.lines().collect();
+            let only = lines.lines().filter(|line| !others.contains(line) && !line.trim().is_empty() && !is_mark(line));
+            only.map(|line| format!("{sign} {}", line.trim())).collect::<Vec<_>>()
+        };
+        [only('-', &before, &self.text), only('+', &self.text, &before)].concat()
     }
 
     /// Writes the file beside its place and moves it there. It is its user's alone.

@@ -77,9 +77,15 @@ impl ServiceManager {
         }
     }
 
-    /// The commands that apply changed files to a service that runs.
-    pub(super) fn restarting(self) -> Vec<Words> {
+    /// The commands that apply changed `files` to a service that runs.
+    pub(super) fn restarting(self, files: &[ServiceFile]) -> Vec<Words> {
         match self {
+            // A socket cannot be opened anew while its service has it.
+            Self::Systemd if files.len() > 1 => vec![
+                words("systemctl --user daemon-reload"),
+                words(&format!("systemctl --user stop {SERVICE}")),
+                words(&format!("systemctl --user restart {SOCKET}")),
+            ],
             Self::Systemd => {
                 vec![words("systemctl --user daemon-reload"), words("systemctl --user restart codex-proxy")]
             }
@@ -118,6 +124,30 @@ impl ServiceManager {
         }
     }
 
+    /// Asks the manager whether the service runs. The error says why it cannot be asked.
+    pub(super) fn runs(self) -> Result<bool, String> {
+        match self {
+            Self::Systemd => {
+                // A socket that waits is the service too.
+                let (_, told) = heard(&words(&format!("systemctl --user is-active {SERVICE} {SOCKET}")))?;
+                if told.trim().is_empty() {
+                    return Err("systemctl --user tells nothing".to_owned());
+                }
+                // A service that its socket has just started says within a moment that it is ready.
+                Ok(told.lines().any(|state| matches!(state.trim(), "active" | "activating" | "reloading")))
+            }
+            Self::Launchd => {
+                let (_, told) = heard(&self.asking())?;
+                Ok(told.lines().any(|line| line.trim() == "state = running"))
+            }
+            // The words of schtasks are those of the user's language; these are not.
+            Self::TaskScheduler => {
+                let script = "exit [int]((Get-ScheduledTask -TaskName codex-proxy).State -ne 'Running')";
+                Ok(heard(&with(words("powershell -NoProfile -Command"), [script.to_owned()]))?.0)
+            }
+        }
+    }
+
     /// The command that shows the log.
     pub(super) fn showing(self, log: &str, follow: bool) -> Words {
         match self {
@@ -145,10 +175,21 @@ pub(super) fn run(words: &Words, is_quiet: bool) -> Result<bool, String> {
     if is_quiet {
         command.stdout(Stdio::null()).stderr(Stdio::null());
     }
-    match command.status() {
-        Ok(status) => Ok(status.success()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(format!("there is no {program} here")),
-        Err(error) => Err(format!("{program} cannot be started: {error}")),
+    command.status().map(|status| status.success()).map_err(|error| not_started(program, &error))
+}
+
+/// Runs a command for its answer: whether it succeeded, and what it printed.
+fn heard(words: &Words) -> Result<(bool, String), String> {
+    let Some((program, arguments)) = words.split_first() else { return Ok((true, String::new())) };
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let output = output.map_err(|error| not_started(program, &error))?;
+    Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
+}
+
+fn not_started(program: &str, error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => format!("there is no {program} here"),
+        _ => format!("{program} cannot be started: {error}"),
     }
 }
 

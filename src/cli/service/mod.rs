@@ -25,7 +25,7 @@ use crate::cli::config::args::{InstallArguments, LogsArguments, ServiceAction, U
 use crate::cli::error::CliError;
 use crate::cli::service::definition::ServiceDefinition;
 use crate::cli::service::files::{Found, ServiceFile};
-use crate::cli::service::manager::ServiceManager;
+use crate::cli::service::manager::{ServiceManager, Words};
 use crate::cli::{health, variable};
 use crate::files::private;
 
@@ -68,8 +68,13 @@ fn install(
         if *state == Found::Same {
             writeln!(output, "unchanged: {path}")?;
         } else {
+            let differences = if *state == Found::Nothing { Vec::new() } else { file.differences() };
             file.write()?;
             writeln!(output, "wrote: {path}")?;
+            // Options that are not given again are taken back.
+            for line in differences {
+                writeln!(output, "  {line}")?;
+            }
         }
     }
     if manager == ServiceManager::Systemd
@@ -104,17 +109,28 @@ fn advise(
     if manager == ServiceManager::Systemd && !definition.has_sandbox {
         writeln!(output, "⚠️ This unit goes without user namespaces, which hide files and devices from the service.")?;
     }
-    let is_new = states.first() == Some(&Found::Nothing);
-    let steps = if is_new { manager.starting(files) } else { manager.restarting() };
-    writeln!(output, "\n{}:", if is_new { "Start it, now and at each login" } else { "Apply it" })?;
-    for step in &steps {
-        writeln!(output, "  {}", manager::typed(step))?;
+    // A service that was installed before has perhaps never been started.
+    let runs = if states.first() == Some(&Found::Nothing) { Ok(false) } else { manager.runs() };
+    if runs != Ok(true) {
+        tell_steps("Start it, now and at each login", &manager.starting(files), output)?;
+    }
+    if runs != Ok(false) {
+        let title = if runs.is_ok() { "Apply it" } else { "Or, where it runs already" };
+        tell_steps(title, &manager.restarting(files), output)?;
     }
     if manager == ServiceManager::Systemd {
         writeln!(output, "\nIt ends with your last session. To start it with the machine: loginctl enable-linger")?;
         writeln!(output, "(where that is refused: sudo loginctl enable-linger \"$USER\")")?;
     }
     writeln!(output, "Then: codex-proxy service status, codex-proxy service logs")?;
+    Ok(())
+}
+
+fn tell_steps(title: &str, steps: &[Words], output: &mut impl Write) -> Result<(), CliError> {
+    writeln!(output, "\n{title}:")?;
+    for step in steps {
+        writeln!(output, "  {}", manager::typed(step))?;
+    }
     Ok(())
 }
 
@@ -176,7 +192,26 @@ async fn status(config: &Config, output: &mut impl Write) -> Result<(), CliError
     if let Err(problem) = manager::run(&manager.asking(), false) {
         writeln!(output, "⚠️ {problem}")?;
     }
-    health::check(config, output).await
+    if config.port == 0 {
+        return health::check(config, output).await;
+    }
+    let url = health::url(config);
+    // Asked first: a service that waits behind its socket starts with that.
+    let Ok(health) = health::ask(&url).await else { return health::check(config, output).await };
+    let mode = &health.mode;
+    match manager.runs() {
+        Ok(true) if mode != "demo" => return health::check(config, output).await,
+        Ok(true) => writeln!(output, "running, but a codex-proxy in mode {mode} answers at {url}: is that its port?")?,
+        Ok(false) => {
+            writeln!(output, "installed, not running; another codex-proxy (mode {mode}) answers at {url}")?;
+        }
+        Err(problem) => {
+            let who = if mode == "demo" { "another" } else { "perhaps another" };
+            let told = format!("installed, and whether it runs cannot be told ({problem})");
+            writeln!(output, "{told}; {who} codex-proxy (mode {mode}) answers at {url}")?;
+        }
+    }
+    Err(CliError::Reported)
 }
 
 fn logs(config: &Config, arguments: LogsArguments, output: &mut impl Write) -> Result<(), CliError> {

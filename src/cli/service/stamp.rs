@@ -19,6 +19,11 @@ pub(super) fn is_untouched(text: &str) -> bool {
     sum(&blank) == stated
 }
 
+/// Returns whether `line` is the one with the sum.
+pub(super) fn is_mark(line: &str) -> bool {
+    line.contains(PREFIX)
+}
+
 fn sum(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()

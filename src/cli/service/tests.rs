@@ -46,7 +46,8 @@ fn the_managers_are_called_as_ever() {
         });
         let files = manager.files(&config.expect("a configuration"), &definition()).expect("files");
         let more = [vec![manager.asking(), manager.showing("the.log", false), manager.showing("the.log", true)]];
-        let all = [manager.starting(&files), manager.restarting(), manager.stopping(&files)].into_iter().chain(more);
+        let all =
+            [manager.starting(&files), manager.restarting(&files), manager.stopping(&files)].into_iter().chain(more);
         for call in all.flatten() {
             // The user's number is not the same everywhere.
             let call = manager::typed(&call);
@@ -59,6 +60,21 @@ fn the_managers_are_called_as_ever() {
         }
     }
     snapshot("service.calls", &calls);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_changed_socket_is_opened_anew_without_its_service() {
+    let config = Config::resolve(crate::cli::config::args::Options::default(), |name| {
+        (name == "HOME").then(|| "/home/u".into())
+    });
+    let definition = ServiceDefinition { sockets: vec!["127.0.0.1:9879".to_owned()], ..definition() };
+    let files = ServiceManager::Systemd.files(&config.expect("a configuration"), &definition).expect("files");
+    let steps: Vec<_> = ServiceManager::Systemd.restarting(&files).iter().map(manager::typed).collect();
+    assert_eq!(
+        steps[1..],
+        ["systemctl --user stop codex-proxy.service", "systemctl --user restart codex-proxy.socket"]
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Writing a tool's settings, and taking them out again.
 //!
-//! * The file as it was is kept once beside it, as `FILE.codex-proxy-backup`: until a removal has restored it.
+//! * The file as it was before the first write is kept beside it, as `FILE.codex-proxy-backup`, until a removal has restored it.
+//!   Where there was none, the backup says so: otherwise a second write would take the first one's text for the user's.
 //! * A link is followed, and stays one. Nothing is written into a file that is read-only, or a link to nothing.
 //! * Nothing is written unless something changes.
 
@@ -24,7 +25,7 @@ pub(super) enum Outcome {
     Written {
         /// What changed.
         differences: Vec<Difference>,
-        /// Where the file as it was is kept.
+        /// Where the file as it was before the first write is kept, if there was one.
         backup: Option<PathBuf>,
     },
     /// There was nothing to take out.
@@ -46,7 +47,6 @@ pub(super) fn write(file: &SettingsFile, is_own: impl Fn(&Value, bool) -> bool) 
         return Ok(Outcome::Same(differences));
     }
     let backup = backup_of(&path);
-    let mut kept = None;
     if let Some(text) = &found {
         check_writable(&path)?;
         // One that is there is older, and as good: unless everything was taken out by hand since.
@@ -55,8 +55,10 @@ pub(super) fn write(file: &SettingsFile, is_own: impl Fn(&Value, bool) -> bool) 
         if is_new || !has_backup {
             copy(&path, &backup, text)?;
         }
-        kept = Some(backup);
+    } else if !backup.exists() {
+        replace(&backup, NONE_BEFORE, Readers::Owner).map_err(|error| unkept(&backup, &error))?;
     }
+    let kept = read(&backup)?.is_some_and(|kept| kept != NONE_BEFORE).then_some(backup);
     let has_key = file.changes.iter().any(|change| change.rule == Rule::Secret);
     let readers = if has_key { Readers::Owner } else { Readers::AsBefore };
     replace(&path, &after, readers).map_err(|error| unwritable(&error))?;
@@ -66,12 +68,20 @@ pub(super) fn write(file: &SettingsFile, is_own: impl Fn(&Value, bool) -> bool) 
 /// Takes the changes of `file` out of it. The error is a predicate, with the file as its subject.
 pub(super) fn take_out(file: &SettingsFile, is_own: impl Fn(&Value, bool) -> bool) -> Result<Outcome, String> {
     let path = real_path(&file.path)?;
-    let Some(text) = read(&path)? else { return Ok(Outcome::Absent) };
     let backup = backup_of(&path);
-    let saved = read(&backup)?;
+    let (saved, was_made) = match read(&backup)? {
+        Some(text) if text == NONE_BEFORE => (None, true),
+        saved => (saved, false),
+    };
+    let Some(text) = read(&path)? else {
+        forget(&backup, was_made)?;
+        return Ok(Outcome::Absent);
+    };
     edit::check(file.format, &text).map_err(untouched)?;
-    let holds = |text: &str| edit::holds(file.format, text, &file.changes, |value| is_own(value, saved.is_some()));
+    let holds =
+        |text: &str| edit::holds(file.format, text, &file.changes, |value| is_own(value, was_made || saved.is_some()));
     if !holds(&text) {
+        forget(&backup, was_made)?;
         return Ok(Outcome::Absent);
     }
     // One that holds the changes itself says nothing of how it was before them.
@@ -81,9 +91,11 @@ pub(super) fn take_out(file: &SettingsFile, is_own: impl Fn(&Value, bool) -> boo
     let is_all = |blank: &str| after.trim() == blank.trim();
     if saved.is_none() && (after.trim().is_empty() || after.trim() == "{}" || is_all(file.blank)) {
         fs::remove_file(&path).map_err(|error| unwritable(&error))?;
+        forget(&backup, was_made)?;
         return Ok(Outcome::Deleted);
     }
     replace(&path, &after, Readers::AsBefore).map_err(|error| unwritable(&error))?;
+    forget(&backup, was_made)?;
     if saved.as_deref() == Some(after.as_str()) {
         // It has the rights that the file had before a key was in it.
         let rights = fs::metadata(&backup).map(|metadata| metadata.permissions());
@@ -93,6 +105,11 @@ pub(super) fn take_out(file: &SettingsFile, is_own: impl Fn(&Value, bool) -> boo
         return Ok(Outcome::TakenOut(None));
     }
     Ok(Outcome::TakenOut(saved.map(|_| backup)))
+}
+
+/// Removes a backup that only said that there was no file.
+fn forget(backup: &Path, was_made: bool) -> Result<(), String> {
+    if was_made { fs::remove_file(backup).map_err(|error| unwritable(&error)) } else { Ok(()) }
 }
 
 /// The file that `path` leads to.
@@ -122,10 +139,14 @@ fn check_writable(path: &Path) -> Result<(), String> {
 
 /// Keeps `text` at `backup`, as private as the file at `path`.
 fn copy(path: &Path, backup: &Path, text: &str) -> Result<(), String> {
-    let failed = |error: io::Error| untouched(format!("could not be kept as {}: {error}", backup.display()));
+    let failed = |error: io::Error| unkept(backup, &error);
     replace(backup, text, Readers::AsBefore).map_err(failed)?;
     let rights = fs::metadata(path).map_err(failed)?.permissions();
     fs::set_permissions(backup, rights).map_err(failed)
+}
+
+fn unkept(backup: &Path, error: &io::Error) -> String {
+    untouched(format!("could not be kept as {}: {error}", backup.display()))
 }
 
 fn backup_of(path: &Path) -> PathBuf {
@@ -142,5 +163,7 @@ fn unwritable(error: &io::Error) -> String {
     format!("cannot be written: {error}")
 }
 
+/// The backup of a file that was not there before the first write.
+const NONE_BEFORE: &str = "codex-proxy setup made the file beside this one; there was none before.\n";
 /// More than any settings file has.
 pub(in crate::cli::setup) const LARGEST: u64 = 16 << 20;

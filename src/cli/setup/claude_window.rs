@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::cli::config::Config;
 use crate::cli::setup::apply::LARGEST;
 use crate::cli::setup::edit;
+use crate::cli::setup::facts::flags;
 use crate::cli::setup::places::Places;
 use crate::cli::setup::tools::claude_code::{BASE_URL, MODEL, WINDOWS, path};
 use crate::files::read;
@@ -28,12 +29,12 @@ pub(in crate::cli) fn examine(config: &Config, models: &Models, places: &Places<
     let name = told(MODEL).unwrap_or_else(|| "opus".to_owned());
     let model = models.resolve(Some(&name), None).model;
     let window = models.find(&model).map_or(WINDOW, |entry| entry.context_window);
-    Some(judge(&WINDOWS.map(|name| (name, told(name))), &name, window))
+    let remedy = format!("run: codex-proxy setup {}claude-code --write", flags(config));
+    Some(judge(&WINDOWS.map(|name| (name, told(name))), &name, window, &remedy))
 }
 
-/// Whether a window is told and none is larger than the `window` of the model `name`.
-fn judge(told: &[(&str, Option<String>); 2], name: &str, window: u64) -> Result<String, String> {
-    let remedy = "run: codex-proxy setup claude-code --write";
+/// Whether a window is told and none is larger than the `window` of the model `name`. `remedy` is the end of an error.
+fn judge(told: &[(&str, Option<String>); 2], name: &str, window: u64, remedy: &str) -> Result<String, String> {
     for (variable, value) in told {
         let tokens = value.as_ref().map(|value| value.parse::<u64>().unwrap_or(u64::MAX));
         if tokens.is_some_and(|tokens| tokens > window) {
@@ -77,7 +78,7 @@ mod tests {
     #[test]
     fn a_window_that_is_too_large_or_not_told_is_noticed() {
         let judged = |whole: Option<&str>, compact: Option<&str>| {
-            judge(&[(WINDOWS[0], whole.map(str::to_owned)), (WINDOWS[1], compact.map(str::to_owned))], "m", 272_000)
+            judge(&[(WINDOWS[0], whole.map(str::to_owned)), (WINDOWS[1], compact.map(str::to_owned))], "m", 272_000, "")
         };
         assert!(judged(Some("272000"), Some("250240")).is_ok());
         assert!(judged(None, Some("250000")).is_ok());

@@ -1,7 +1,6 @@
 //! What a tool has to be told: the address of this machine's proxy, a key, and the account's models.
 //!
-//! * The models are those of the running proxy, which may be a demo; without one, those that the backend lists or listed last;
-//!   without a login, the built-in ones.
+//! * The models are those of the running proxy, which may be a demo. Where none runs, the caller has others.
 
 use std::net::Ipv6Addr;
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use futures_util::StreamExt as _;
 use http::{Request, StatusCode, header};
 use tokio::time::timeout;
 
-use crate::cli::config::Config;
+use crate::cli::config::{Config, DEFAULT_HOST, DEFAULT_PORT};
 use crate::cli::error::CliError;
 use crate::models::Models;
 use crate::models::effort::Effort;
@@ -31,6 +30,8 @@ pub(in crate::cli) struct Facts {
     pub(in crate::cli) models: Vec<KnownModel>,
     /// The model for small tasks.
     pub(in crate::cli) small: String,
+    /// The flags with which another command finds this proxy, each with a space after it.
+    pub(in crate::cli) flags: String,
 }
 
 /// The key that a tool sends.
@@ -64,17 +65,20 @@ pub(in crate::cli) struct KnownModel {
 impl Facts {
     /// The facts about the proxy at `config`'s address, with `key` and `models`.
     pub(in crate::cli) fn new(config: &Config, key: ClientKey, models: &Models) -> Self {
-        let main = models.resolve(None, None).model;
-        let mut names = models.usable_names();
-        names.retain(|name| *name != main);
-        names.insert(0, main);
-        let known = names.iter().map(|name| KnownModel::of(models, name)).collect();
-        Self { root: address(config), key, models: known, small: models.resolve(Some("haiku"), None).model }
+        let known = models.names_for_people().iter().map(|name| KnownModel::of(models, name)).collect();
+        let small = models.resolve(Some("haiku"), None).model;
+        Self { root: address(config), key, models: known, small, flags: flags(config) }
     }
 
     /// Facts about nothing, to ask the table what it can do.
     pub(in crate::cli) fn nothing() -> Self {
-        Self { root: String::new(), key: ClientKey::Any, models: Vec::new(), small: String::new() }
+        Self {
+            root: String::new(),
+            key: ClientKey::Any,
+            models: Vec::new(),
+            small: String::new(),
+            flags: String::new(),
+        }
     }
 
     /// The base URL of OpenAI's APIs.
@@ -147,6 +151,16 @@ pub(in crate::cli) fn address(config: &Config) -> String {
     format!("http://{host}:{}", config.port)
 }
 
+/// The flags with which another command of this program finds the same proxy: `--port 3000 `, or nothing for the usual one.
+pub(in crate::cli) fn flags(config: &Config) -> String {
+    let host = match config.host.as_str() {
+        DEFAULT_HOST | "0.0.0.0" | "::" | "[::]" => String::new(),
+        host => format!("--host {} ", shell_word(host)),
+    };
+    let port = if config.port == DEFAULT_PORT { String::new() } else { format!("--port {} ", config.port) };
+    host + &port
+}
+
 /// Writes `text` as one word of a shell, quoted if it has other letters than names have.
 pub(in crate::cli) fn shell_word(text: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-/:".contains(letter);
@@ -197,30 +211,20 @@ pub(in crate::cli) async fn running(config: &Config) -> Result<Running, CliError
     })
 }
 
-/// The facts for settings, with a key of the proxy's only if `with_key`. Where no proxy runs, `elsewhere` has the models.
-pub(in crate::cli) async fn gather(
-    config: &Config,
-    with_key: bool,
-    elsewhere: impl AsyncFnOnce() -> Result<Arc<Models>, CliError>,
-) -> Result<Facts, CliError> {
-    let found = running(config).await?;
-    let is_open = !config.has_key && !matches!(found, Running::Locked);
-    let key = match &config.client_key {
+/// Where the key was set that is sent to the proxy: the option, variable or file.
+pub(in crate::cli) fn key_place(config: &Config) -> String {
+    let option = ["api-key", "api-key-file"].into_iter().find(|option| config.origins.of(option).is_some());
+    config.origins.name(&format!("--{}", option.unwrap_or("api-key")))
+}
+
+/// The key for settings of the proxy that was `found`: one of its own only if `with_key`.
+pub(in crate::cli) fn key(config: &Config, found: &Running, with_key: bool) -> ClientKey {
+    match &config.client_key {
         Some(key) if with_key => ClientKey::Given(key.clone()),
         Some(_) => ClientKey::Unknown,
-        None => {
-            if is_open {
-                ClientKey::Any
-            } else {
-                ClientKey::Unknown
-            }
-        }
-    };
-    let models = match found {
-        Running::Yes(models) => models,
-        Running::No | Running::Other | Running::Locked => elsewhere().await?,
-    };
-    Ok(Facts::new(config, key, &models))
+        None if config.has_key || matches!(found, Running::Locked) => ClientKey::Unknown,
+        None => ClientKey::Any,
+    }
 }
 
 /// The status and body of an answer; `None` if there is none in time.

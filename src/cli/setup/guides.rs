@@ -1,6 +1,6 @@
 //! What the page says of tools: the same as `setup` shows of each, from the table.
 
-use crate::cli::config::{Config, DEFAULT_PORT};
+use crate::cli::config::Config;
 use crate::cli::setup::facts::{ANY_KEY, ClientKey, Facts};
 use crate::cli::setup::places::Places;
 use crate::cli::setup::snippets;
@@ -23,26 +23,25 @@ fn made(config: &Config, key: ClientKey, models: &Models) -> Guides {
     let any_key = (key == ClientKey::Any).then_some(ANY_KEY);
     let facts = Facts::new(config, key, models);
     let places = Places::new(&variable);
-    let port = if config.port == DEFAULT_PORT { String::new() } else { format!("--port {} ", config.port) };
     Guides {
-        tools: tools::all().map(|tool| guide(tool, &facts, &places, &port)).collect(),
+        tools: tools::all().map(|tool| guide(tool, &facts, &places)).collect(),
         base_url: facts.base_url(),
         root: facts.root,
         any_key,
     }
 }
 
-fn guide(tool: &'static Tool, facts: &Facts, places: &Places<'_>, port: &str) -> ToolGuide {
-    let name = tool.name;
+fn guide(tool: &'static Tool, facts: &Facts, places: &Places<'_>) -> ToolGuide {
+    let (name, flags) = (tool.name, &facts.flags);
     let files = (tool.files)(facts, places);
     let command = |place: &str, text: String| GuideText { place: place.to_owned(), text };
     let mut commands = Vec::new();
     if !files.is_empty() {
-        commands.push(command("Puts it into the tool's file", format!("codex-proxy setup {port}{name} --write")));
+        commands.push(command("Puts it into the tool's file", format!("codex-proxy setup {flags}{name} --write")));
     }
     if let Some(start) = &tool.start {
         let program = if start.programs.is_empty() { " PROGRAM" } else { "" };
-        let text = format!("codex-proxy run {port}{name}{program}");
+        let text = format!("codex-proxy run {flags}{name}{program}");
         commands.push(command("Starts it, and changes none of its files", text));
     }
     // What cannot be shown as a file is left to the command.
@@ -54,6 +53,7 @@ fn guide(tool: &'static Tool, facts: &Facts, places: &Places<'_>, port: &str) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::config::DEFAULT_PORT;
     use crate::cli::config::args::Options;
 
     fn guides_of(key: ClientKey, port: u16) -> Guides {

@@ -30,7 +30,7 @@ use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
 use crate::cli::setup::apply::Outcome;
 use crate::cli::setup::change::SettingsFile;
 use crate::cli::setup::edit::Difference;
-use crate::cli::setup::facts::{ClientKey, Facts, YOUR_KEY};
+use crate::cli::setup::facts::{ClientKey, Facts, Running, YOUR_KEY};
 use crate::cli::setup::places::Places;
 use crate::cli::setup::tool::{Snippet, Tool};
 use crate::cli::{models, variable};
@@ -39,13 +39,15 @@ use crate::models::Models;
 use crate::platform::HttpClient;
 use crate::upstream::Upstream;
 
+pub(super) use facts::flags;
 pub(super) use guides::guides;
 
-/// Shows a tool's settings, writes them, or takes them out.
+/// Shows a tool's settings, writes them, or takes them out. What is doubtful about them goes to `notes`.
 pub(super) async fn set_up(
     config: &Config,
     arguments: SetupArguments,
     output: &mut impl Write,
+    notes: &mut impl Write,
 ) -> Result<(), CliError> {
     let Some(name) = arguments.tool.as_deref() else { return list(output) };
     let tool = find(name)?;
@@ -54,14 +56,48 @@ pub(super) async fn set_up(
         return Err(option("--port", "0 is any port; name the one that the proxy has"));
     }
     if arguments.with_key && config.client_key.is_none() {
-        return Err(option("--with-key", "no key is known here; name it with API_KEY or --api-key-file"));
+        return Err(option(
+            "--with-key",
+            "no key is known here; name it in CODEX_PROXY_API_KEY or with --api-key-file",
+        ));
     }
-    let elsewhere = async || if arguments.remove { last_known(config) } else { models::known(config).await };
-    let facts = facts::gather(config, arguments.with_key, elsewhere).await?;
+    let found = facts::running(config).await?;
+    let models = match &found {
+        Running::Yes(models) => models.clone(),
+        _ if arguments.remove => last_known(config)?,
+        Running::No | Running::Other | Running::Locked => models::known(config).await?,
+    };
+    if let Some(doubt) = doubt(config, &found, &models).filter(|_| !arguments.remove) {
+        writeln!(notes, "⚠️ {doubt}")?;
+    }
+    let facts = Facts::new(config, facts::key(config, &found, arguments.with_key), &models);
     if !arguments.write && !arguments.remove {
         return show(tool, &facts, &places, output);
     }
     change(config, tool, &facts, &places, arguments.write, output)
+}
+
+/// What makes settings for the proxy at the configured address doubtful: nobody answers there, or not as was hoped. `models`
+/// are those of the settings.
+fn doubt(config: &Config, found: &Running, models: &Models) -> Option<String> {
+    let place = facts::address(config);
+    let whose = if models.live().is_empty() { "the built-in models" } else { "the models known without it" };
+    match found {
+        Running::Yes(_) => None,
+        Running::No => {
+            Some(format!("no proxy is running at {place}, so these are {whose}; run it again when one does"))
+        }
+        Running::Other => {
+            Some(format!("another program answers at {place}, so these are {whose}; name the proxy's port with --port"))
+        }
+        Running::Locked if config.client_key.is_some() => {
+            let key = facts::key_place(config);
+            Some(format!("the proxy at {place} refuses the key of {key}, so these are {whose}"))
+        }
+        Running::Locked => Some(format!(
+            "the proxy at {place} asks for a key, so these are {whose}; name one in CODEX_PROXY_API_KEY or with --api-key-file"
+        )),
+    }
 }
 
 /// Writes the settings into a tool's files, or takes them out.
@@ -135,12 +171,15 @@ fn show(tool: &Tool, facts: &Facts, places: &Places<'_>, output: &mut impl Write
     for line in [(tool.then)(facts), key_notice(facts)].iter().filter(|line| !line.is_empty()) {
         writeln!(output, "# {line}")?;
     }
-    let name = tool.name;
+    let (name, flags) = (tool.name, &facts.flags);
     if !files.is_empty() {
-        writeln!(output, "# Put into the file, with everything else in it kept: codex-proxy setup {name} --write")?;
+        writeln!(
+            output,
+            "# Put into the file, with everything else in it kept: codex-proxy setup {flags}{name} --write"
+        )?;
     }
     if tool.start.is_some() && name != "env" {
-        writeln!(output, "# Started without a change of its files: codex-proxy run {name}")?;
+        writeln!(output, "# Started without a change of its files: codex-proxy run {flags}{name}")?;
     }
     Ok(())
 }
@@ -221,7 +260,9 @@ fn key_notice(facts: &Facts) -> String {
         ClientKey::Unknown => {
             format!("The proxy asks for a key: put one of its own in the place of {YOUR_KEY}, or let --with-key do it.")
         }
-        ClientKey::Given(_) => "The key of API_KEY, --api-key or --api-key-file is among these settings.".to_owned(),
+        ClientKey::Given(_) => {
+            "The key of CODEX_PROXY_API_KEY, --api-key or --api-key-file is among these settings.".to_owned()
+        }
     }
 }
 
@@ -241,8 +282,8 @@ pub(super) fn remembered(config: &Config, client: &HttpClient, supplier: &TokenS
     models
 }
 
-/// The same, for what is taken out: no network and no login are needed for that.
-fn last_known(config: &Config) -> Result<Arc<Models>, CliError> {
+/// The same, for what is taken out or checked: no network and no login are needed for that.
+pub(super) fn last_known(config: &Config) -> Result<Arc<Models>, CliError> {
     let client = HttpClient::new(CONNECT_TIMEOUT)?;
     let supplier = TokenSupplier::new(open_store(&config.store, &config.environment), issuer(config, &client));
     Ok(remembered(config, &client, &supplier))

@@ -6,13 +6,15 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cli::config::Config;
 use crate::cli::config::args::RunArguments;
+use crate::cli::config::origins::OptionOrigin;
 use crate::cli::error::CliError;
-use crate::cli::setup::facts::{ClientKey, Facts, Running, address, running};
+use crate::cli::setup::facts::{ClientKey, Facts, Running, address, flags, key_place, running, shell_word};
 use crate::cli::setup::places::Places;
 use crate::cli::setup::tool::{Launch, Scene, Start, Tool};
 use crate::cli::setup::{find, option};
@@ -28,11 +30,18 @@ pub(in crate::cli) struct Prepared {
     _interrupts: tokio::signal::windows::CtrlC,
 }
 
-/// Finds the tool and its settings. The error says what is missing, and how to get it.
-pub(in crate::cli) async fn prepare(config: &Config, arguments: &RunArguments) -> Result<Prepared, CliError> {
+/// Finds the tool and its settings. The error says what is missing, and how to get it. `notes` is for hints beside it.
+pub(in crate::cli) async fn prepare(
+    config: &Config,
+    arguments: &RunArguments,
+    notes: &mut impl Write,
+) -> Result<Prepared, CliError> {
     let (name, rest) = arguments.command.split_first().ok_or_else(|| option("TOOL", "name the tool to start"))?;
     let tool = find(&name.to_string_lossy())?;
-    let start = tool.start.as_ref().ok_or_else(|| not_startable(tool))?;
+    let start = tool.start.as_ref().ok_or_else(|| not_startable(config, tool))?;
+    for note in given_to_the_tool(config, &arguments.command) {
+        writeln!(notes, "{note}")?;
+    }
     let (program, rest) = program(tool, start, rest)?;
     let facts = facts(config).await?;
     let texts: Vec<_> = rest.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
@@ -69,6 +78,26 @@ impl Prepared {
             Err(error) => CliError::Tool(format!("{} cannot be started: {error}", self.name)),
         }
     }
+}
+
+/// Notes on this program's options that stand after the tool, and so are the tool's: some tools have options of these names.
+/// One that stands before the tool too was not misplaced.
+fn given_to_the_tool(config: &Config, command: &[OsString]) -> Vec<String> {
+    let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--").collect();
+    let note = |name: &str| {
+        let flag = format!("--{name}");
+        let place = words.iter().position(|word| word.split('=').next() == Some(flag.as_str()))?;
+        if place == 0 || config.origins.of(name) == Some(&OptionOrigin::Flag) {
+            return None;
+        }
+        let value = words[place].split_once('=').map(|(_, value)| value);
+        let value = value.or_else(|| words.get(place + 1).map(|word| &**word)).map(shell_word)?;
+        let tool = words[..place].iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ");
+        Some(format!(
+            "note: {flag} after the tool is the tool's own; for another proxy: codex-proxy run {flag} {value} {tool}"
+        ))
+    };
+    ["host", "port"].into_iter().filter_map(note).collect()
 }
 
 /// The executable and the tool's own arguments.
@@ -138,17 +167,22 @@ async fn facts(config: &Config) -> Result<Facts, CliError> {
         Running::Other => {
             Err(CliError::Tool(format!("another program answers at {place}; name the proxy's port with --port")))
         }
+        Running::Locked if config.client_key.is_some() => Err(CliError::Tool(format!(
+            "the proxy at {place} refuses the key of {}; name one of its own in CODEX_PROXY_API_KEY or with --api-key-file \
+             before the tool",
+            key_place(config)
+        ))),
         Running::Locked => Err(CliError::Tool(format!(
-            "the proxy at {place} asks for a key; name one in API_KEY or with --api-key-file before the tool"
+            "the proxy at {place} asks for a key; name one in CODEX_PROXY_API_KEY or with --api-key-file before the tool"
         ))),
     }
 }
 
-fn not_startable(tool: &Tool) -> CliError {
-    let name = tool.name;
+fn not_startable(config: &Config, tool: &Tool) -> CliError {
+    let (title, name, flags) = (tool.title, tool.name, flags(config));
     option(
         "TOOL",
-        &format!("{} takes its settings from files alone; `codex-proxy setup {name}` shows them", tool.title),
+        &format!("{title} takes its settings from files alone; `codex-proxy setup {flags}{name}` shows them"),
     )
 }
 

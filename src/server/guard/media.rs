@@ -22,13 +22,17 @@ pub(super) fn needs_preflight(headers: &HeaderMap, body: &impl Body) -> bool {
 
 /// Returns whether a request to `path` has a form as its body and comes with a header that needs a preflight.
 pub(super) fn is_form_with_key(path: &str, headers: &HeaderMap) -> bool {
-    let is_taken = path.strip_prefix("/v1").unwrap_or(path) == TAKES_FORMS;
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let is_form = match (types.next(), types.next()) {
         (Some(value), None) => essence(value).eq_ignore_ascii_case(FORM.as_bytes()),
         _ => false,
     };
-    is_taken && is_form && KEYS.iter().any(|name| headers.contains_key(*name))
+    takes_forms(path) && is_form && KEYS.iter().any(|name| headers.contains_key(*name))
+}
+
+/// Returns whether the route at `path` takes forms.
+pub(super) fn takes_forms(path: &str) -> bool {
+    path.strip_prefix("/v1").unwrap_or(path) == TAKES_FORMS
 }
 
 fn essence(value: &HeaderValue) -> &[u8] {

@@ -140,8 +140,10 @@ impl Guard {
             && !media::needs_preflight(request.headers(), request.body())
             && !media::is_form_with_key(path, request.headers())
         {
-            let message = "send the request body as JSON, with the header content-type: application/json; \
-                           /v1/images/edits takes a form too, with a key in Authorization (any, where none is set)";
+            let form = "; a form is taken too, with a key in Authorization (any, where none is set)";
+            let form = if media::takes_forms(path) { form } else { "" };
+            let message =
+                format!("send the request body as JSON, with the header content-type: application/json{form}");
             return Err(Fault::new(FaultKind::UnsupportedMediaType, message));
         }
         if path == "/metrics" && matches!(holder, Holder::Named(_)) {

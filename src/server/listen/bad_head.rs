@@ -16,8 +16,9 @@ use crate::server::listen::gate::Activity;
 use crate::server::listen::limits::Limits;
 use crate::server::observe::request_id;
 
-/// Returns the error for the client; `None` if it has disconnected, is in the middle of an answer, or was merely idle.
-pub(super) fn of(error: &hyper::Error, activity: &Activity, limits: Limits) -> Option<Fault> {
+/// Returns the error for the client; `None` if it has disconnected, is in the middle of an answer, or was merely idle. `head` is
+/// what it has sent.
+pub(super) fn of(error: &hyper::Error, head: &[u8], activity: &Activity, limits: Limits) -> Option<Fault> {
     if !activity.is_heard() {
         return None;
     }
@@ -30,6 +31,10 @@ pub(super) fn of(error: &hyper::Error, activity: &Activity, limits: Limits) -> O
         let size = limits.head_size >> 10;
         let message = format!("the request's head is larger than {size} KiB or has more than {MOST_HEADERS} headers");
         Some(Fault::new(FaultKind::HeadTooLarge, message))
+    } else if error.is_parse() && head.starts_with(&TLS_HANDSHAKE) {
+        let message =
+            "this looks like TLS, and the port speaks plain HTTP: clients use http://, not https://".to_owned();
+        Some(Fault::new(FaultKind::InvalidRequest, message))
     } else if error.is_parse() {
         let message = format!("the request's head is not HTTP/1.1: {error}");
         Some(Fault::new(FaultKind::InvalidRequest, message))
@@ -65,5 +70,8 @@ async fn as_text(response: Response) -> Vec<u8> {
     text
 }
 
+/// The first bytes of a TLS record with a handshake, of any version
+/// (<https://www.rfc-editor.org/rfc/rfc8446#section-5.1>).
+const TLS_HANDSHAKE: [u8; 2] = [0x16, 0x03];
 /// hyper's default limit of headers. Any other number would cost each request two allocations.
 const MOST_HEADERS: usize = 100;

@@ -90,6 +90,7 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
     })
     .await;
     let Parts { io, read_buf, .. } = connection.into_parts();
+    let refused = outcome.as_ref().err().and_then(|error| bad_head::of(error, &read_buf, &activity, limits));
     let mut socket = io.into_inner().into_socket();
     if let (Ok(()), Some(session)) = (&outcome, switched.get()) {
         let ends =
@@ -103,7 +104,7 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
     let mut socket = socket.into_inner();
     if let Err(error) = outcome {
         tracing::debug!(%error, "a connection broke");
-        let Some(refused) = bad_head::of(&error, &activity, limits) else { return };
+        let Some(refused) = refused else { return };
         let Ok(Ok(())) = timeout(limits.linger, bad_head::write(&refused, &mut socket)).await else { return };
     }
     // At shutdown, clients that have their answer are not waited for.
@@ -158,5 +159,13 @@ mod tests {
         assert_eq!(answer_to("").await, "");
         let answer = answer_to("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 404 ") && answer.matches("HTTP/1.1 ").count() == 1, "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_speaks_tls_is_told_so() {
+        let answer = answer_to("\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}\u{7c}\u{3}\u{3}").await;
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("clients use http://"), "{answer}");
+        let answer = answer_to("\u{16}\u{2}\u{1}\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("is not HTTP/1.1"), "{answer}");
     }
 }

@@ -172,11 +172,7 @@ fn read(ledger: &Ledger, account: Option<&str>) -> Result<(LedgerRows, Option<Pl
 
 /// The models that the account can be expected to have, the usual one first.
 fn models(models: &Models) -> ModelsView {
-    let usual = models.resolve(None, None).model;
-    let mut names = models.usable_names();
-    names.retain(|name| *name != usual);
-    names.insert(0, usual);
-    let entries = names.iter().filter_map(|name| models.find(name)).collect();
+    let entries = models.names_for_people().iter().filter_map(|name| models.find(name)).collect();
     ModelsView { entries, is_own_list: !models.live().is_empty() }
 }
 

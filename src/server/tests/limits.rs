@@ -67,7 +67,8 @@ async fn a_head_of_too_many_headers_is_told_so() {
 async fn what_is_no_http_is_refused_in_the_shape_of_every_error() {
     let server = Server::start(ServerSettings::default()).await;
     for (head, words) in [
-        ("\u{16}\u{3}\u{1} TLS\r\n\r\n", "invalid HTTP method"),
+        ("\u{16}\u{3}\u{1} TLS\r\n\r\n", "this looks like TLS"),
+        ("\u{16}\u{2}\u{1}\r\n\r\n", "invalid HTTP method"),
         ("GET /health HTTP/9.9\r\n\r\n", "invalid HTTP version"),
         ("GET /health HTTP/1.1\r\nno colon\r\n\r\n", "invalid HTTP header"),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP version"),

@@ -21,8 +21,9 @@ fn nothing(_: &Facts) -> String {
 
 /// Every recipe, programs first.
 pub(super) const RECIPES: &[Tool] = &[
-    recipe("kilo", "Kilo", &[KILO], |_| {
-        "It takes what OpenCode takes: `codex-proxy setup opencode` prints every model with its window.".to_owned()
+    recipe("kilo", "Kilo", &[KILO], |facts| {
+        let flags = &facts.flags;
+        format!("It takes what OpenCode takes: `codex-proxy setup {flags}opencode` prints every model with its window.")
     }),
     recipe("qwen-code", "Qwen Code", &[QWEN_CODE], nothing),
     recipe("mistral-vibe", "Mistral Vibe", &[MISTRAL_VIBE], |facts| {

@@ -9,9 +9,12 @@ pub(super) const ENVIRONMENT: Tool = Tool {
     title: "Any program",
     files: no_files,
     shown: Shown::Templates(&[SHELL]),
-    then: |_| {
-        "`eval \"$(codex-proxy setup env)\"` sets them in this shell, and `codex-proxy run env PROGRAM` for one run."
-            .to_owned()
+    then: |facts| {
+        let flags = &facts.flags;
+        format!(
+            "`eval \"$(codex-proxy setup {flags}env)\"` sets them in this shell, and `codex-proxy run {flags}env PROGRAM` for \
+             one run."
+        )
     },
     start: Some(Start { programs: &[], install: "", launch }),
 };
@@ -21,7 +24,7 @@ pub(super) const POWERSHELL: Tool = Tool {
     title: "Any program, from PowerShell",
     files: no_files,
     shown: Shown::Templates(&[POWERSHELL_VARIABLES]),
-    then: |_| "`codex-proxy run env PROGRAM` sets them for one run.".to_owned(),
+    then: |facts| format!("`codex-proxy run {}env PROGRAM` sets them for one run.", facts.flags),
     start: None,
 };
 
@@ -58,7 +61,10 @@ message = client.messages.create(
 print("".join(block.text for block in message.content if block.type == "text"))"#,
         ),
     ]),
-    then: |_| "Then `python3 hello.py`; or, without the variables, `codex-proxy run python hello.py`.".to_owned(),
+    then: |facts| {
+        let flags = &facts.flags;
+        format!("Then `python3 hello.py`; or, without the variables, `codex-proxy run {flags}python hello.py`.")
+    },
     start: Some(Start { programs: &["python3", "python"], install: "see https://www.python.org/downloads/", launch }),
 };
 
@@ -91,10 +97,12 @@ const stream = client.messages.stream({
 console.log(await stream.finalText());"#,
         ),
     ]),
-    then: |_| {
-        "The end .mjs matters: `await` outside a function is for modules. Then `node hello.mjs`; or, without the variables, \
-         `codex-proxy run node hello.mjs`."
-            .to_owned()
+    then: |facts| {
+        format!(
+            "The end .mjs matters: `await` outside a function is for modules. Then `node hello.mjs`; or, without the \
+             variables, `codex-proxy run {}node hello.mjs`.",
+            facts.flags
+        )
     },
     start: Some(Start { programs: &["node"], install: "see https://nodejs.org/en/download", launch }),
 };
