@@ -84,8 +84,10 @@ pub(super) fn take_out(file: &SettingsFile, is_own: impl Fn(&Value, bool) -> boo
         forget(&backup, was_made)?;
         return Ok(Outcome::Absent);
     }
-    // One that holds the changes itself says nothing of how it was before them.
-    let original = saved.as_deref().filter(|saved| !holds(saved));
+    // One that leads to this very address says nothing of how it was before. Another server's is the user's, on this machine
+    // too.
+    let is_of_user = |saved: &&str| !edit::is_ours(file.format, saved, &file.changes, |value| is_own(value, false));
+    let original = if was_made { Some("") } else { saved.as_deref().filter(is_of_user) };
     let after = edit::take_out(file.format, &text, &file.changes, original).map_err(untouched)?;
     check_writable(&path)?;
     let is_all = |blank: &str| after.trim() == blank.trim();

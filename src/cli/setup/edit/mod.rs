@@ -67,7 +67,8 @@ pub(super) fn merge(format: Format, text: &str, changes: &[Change]) -> Result<(S
     Ok((merged, told))
 }
 
-/// Returns `text` without `changes`, and with the values of `original` in their places.
+/// Returns `text` without `changes`, and with the values of `original` in their places. Without an original nothing is known
+/// of a key that is no placeholder: it may be the user's.
 pub(super) fn take_out(
     format: Format,
     text: &str,
@@ -104,22 +105,53 @@ pub(super) fn check(format: Format, text: &str) -> Result<(), String> {
 /// Returns whether `text` holds something that has to be taken out: a place with this program's name, or the address of
 /// `is_own` in a replaced one.
 pub(super) fn holds(format: Format, text: &str, changes: &[Change], is_own: impl Fn(&Value) -> bool) -> bool {
-    fn any<D: Document>(document: &D, changes: &[Change], is_own: impl Fn(&Value) -> bool) -> bool {
-        let is_there = |change: &Change| match (change.rule, document.value(&keys(change))) {
-            (_, None) => false,
-            (Rule::Own, Some(_)) => true,
-            (Rule::Replace, Some(value)) => is_own(&value),
-            (Rule::Preset, Some(value)) => is_own_model(&value),
-            (Rule::Key | Rule::Secret, Some(_)) => false,
-        };
-        changes.iter().any(is_there)
+    any(
+        format,
+        text,
+        |change, value| match change.rule {
+            Rule::Own => true,
+            Rule::Replace => is_own(value),
+            Rule::Preset => is_own_model(value),
+            Rule::Key | Rule::Secret => false,
+        },
+        changes,
+    )
+}
+
+/// Returns whether `text` leads to the address of `is_own`, in a replaced place or one with this program's name.
+pub(super) fn is_ours(format: Format, text: &str, changes: &[Change], is_own: impl Fn(&Value) -> bool) -> bool {
+    any(
+        format,
+        text,
+        |change, value| match change.rule {
+            Rule::Own => any_leaf(value, &is_own),
+            Rule::Replace => is_own(value),
+            Rule::Preset | Rule::Key | Rule::Secret => false,
+        },
+        changes,
+    )
+}
+
+/// Returns whether `is_it` holds for one of `changes` and the value that `text` has in its place. YAML has a block of this
+/// program's instead.
+fn any(format: Format, text: &str, is_it: impl Fn(&Change, &Value) -> bool, changes: &[Change]) -> bool {
+    fn found<D: Document>(document: &D, is_it: impl Fn(&Change, &Value) -> bool, changes: &[Change]) -> bool {
+        changes.iter().any(|change| document.value(&keys(change)).is_some_and(|value| is_it(change, &value)))
     }
     match format {
         Format::Json | Format::Jsonc => {
-            JsonText::parse(text, format == Format::Jsonc).is_ok_and(|document| any(&document, changes, is_own))
+            JsonText::parse(text, format == Format::Jsonc).is_ok_and(|document| found(&document, is_it, changes))
         }
-        Format::Toml => TomlText::parse(text).is_ok_and(|document| any(&document, changes, is_own)),
+        Format::Toml => TomlText::parse(text).is_ok_and(|document| found(&document, is_it, changes)),
         Format::Yaml => block::holds(text),
+    }
+}
+
+fn any_leaf(value: &Value, is_it: &impl Fn(&Value) -> bool) -> bool {
+    match value {
+        Value::Object(members) => members.values().any(|value| any_leaf(value, is_it)),
+        Value::Array(elements) => elements.iter().any(|value| any_leaf(value, is_it)),
+        leaf => is_it(leaf),
     }
 }
 
@@ -186,7 +218,8 @@ fn take_out_of<D: Document>(mut document: D, changes: &[Change], original: Optio
         let replaced = original.filter(|original| original.value(&path).is_some());
         let is_own = match change.rule {
             Rule::Preset => replaced.is_none() && (found == change.value || is_own_model(&found)),
-            Rule::Own | Rule::Replace | Rule::Key | Rule::Secret => true,
+            Rule::Key => original.is_some() || found == change.value || found.as_str().is_some_and(is_placeholder),
+            Rule::Own | Rule::Replace | Rule::Secret => true,
         };
         match replaced {
             Some(original) if is_own => document.put_back(&path, original)?,
