@@ -80,6 +80,9 @@ pub enum CliError {
     /// The system refuses what the program needs: threads, descriptors, files.
     #[error("the system refuses what this program needs: {0}")]
     System(std::io::Error),
+    /// A tool's settings file was left alone, with the reason.
+    #[error("{0}")]
+    Settings(String),
     /// A tool could not be started.
     #[error("{0}")]
     Tool(String),
@@ -125,6 +128,7 @@ impl CliError {
             | Self::Bind { .. }
             | Self::Login(_)
             | Self::Service(_)
+            | Self::Settings(_)
             | Self::Client(_)
             | Self::Ledger { .. }
             | Self::Keys { .. }

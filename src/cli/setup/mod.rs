@@ -122,7 +122,7 @@ fn change(
         claude_window::is_ours(url, &config.host, config.port) || was_written && claude_window::is_loopback(url)
     };
     for (index, file) in files.iter().enumerate() {
-        let named = |problem| option(flag, &format!("{} {problem}", file.path.display()));
+        let named = |problem| CliError::Settings(format!("{} {problem}", file.path.display()));
         let outcome = if writes { apply::write(file, is_own) } else { apply::take_out(file, is_own) }.map_err(named)?;
         tell(file, &outcome, output)?;
         // Files beside the first say nothing of whose they are.

@@ -105,7 +105,7 @@ pub(super) fn check(format: Format, text: &str) -> Result<(), String> {
 /// Returns whether `text` holds something that has to be taken out: a place with this program's name, or the address of
 /// `is_own` in a replaced one.
 pub(super) fn holds(format: Format, text: &str, changes: &[Change], is_own: impl Fn(&Value) -> bool) -> bool {
-    any(
+    any_change(
         format,
         text,
         |change, value| match change.rule {
@@ -120,7 +120,7 @@ pub(super) fn holds(format: Format, text: &str, changes: &[Change], is_own: impl
 
 /// Returns whether `text` leads to the address of `is_own`, in a replaced place or one with this program's name.
 pub(super) fn is_ours(format: Format, text: &str, changes: &[Change], is_own: impl Fn(&Value) -> bool) -> bool {
-    any(
+    any_change(
         format,
         text,
         |change, value| match change.rule {
@@ -134,7 +134,7 @@ pub(super) fn is_ours(format: Format, text: &str, changes: &[Change], is_own: im
 
 /// Returns whether `is_it` holds for one of `changes` and the value that `text` has in its place. YAML has a block of this
 /// program's instead.
-fn any(format: Format, text: &str, is_it: impl Fn(&Change, &Value) -> bool, changes: &[Change]) -> bool {
+fn any_change(format: Format, text: &str, is_it: impl Fn(&Change, &Value) -> bool, changes: &[Change]) -> bool {
     fn found<D: Document>(document: &D, is_it: impl Fn(&Change, &Value) -> bool, changes: &[Change]) -> bool {
         changes.iter().any(|change| document.value(&keys(change)).is_some_and(|value| is_it(change, &value)))
     }
