@@ -53,7 +53,7 @@ fn a_failure_is_one_line_and_exit_code_1() {
     for (arguments, part) in [
         (&["--port", port.as_str()][..], "in use"),
         (&["demo", "--port", port.as_str()], "in use"),
-        (&["--host", "0.0.0.0", "--port", "0"], "without a key"),
+        (&["--host", "0.0.0.0", "--port", "0"], "set CODEX_PROXY_API_KEY"),
         (&["--host", "no-such-host.invalid", "--port", "0"], "no-such-host.invalid"),
         (&["--config", "/no/such.toml"], "/no/such.toml"),
         (&["--config", "~/bad.toml"], "unknown key `hots`; did you mean `host`?"),

@@ -14,7 +14,11 @@ async fn with_a_key_set_nothing_shows_without_it() {
         assert!(!text.contains(told), "{told}: {text}");
     }
     enter(&tab, "wrong").await;
-    assert!(tab.text().await.contains("That key does not open this page: it takes one of API_KEY or --api-key-file"));
+    assert!(
+        tab.text()
+            .await
+            .contains("That key does not open this page: it takes one of CODEX_PROXY_API_KEY or --api-key-file")
+    );
     enter(&tab, KEY).await;
     tab.until("document.getElementById('live')?.textContent === 'Kept current.'").await;
     assert!(tab.text().await.contains("Ready."));

@@ -17,7 +17,7 @@ pub enum BindError {
     /// The operator's error: other machines could spend the subscription.
     #[error(
         "refusing to listen on {0} without a key: everybody who can reach this machine could use your subscription; \
-         set API_KEY (or --api-key), or listen on localhost"
+         set CODEX_PROXY_API_KEY (or --api-key-file), or listen on localhost"
     )]
     Unprotected(IpAddr),
     /// The port is in use by another program.

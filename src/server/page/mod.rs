@@ -67,7 +67,7 @@ async fn sign_in(State(app): State<Arc<App>>, request: Request) -> Result<Respon
     let headers = HeaderMap::from_iter(key.map(|key| (HeaderName::from_static("x-api-key"), key)));
     if !app.settings.guard.admits_reader(&headers) {
         return Ok(ask_for_key(Some(
-            "That key does not open this page: it takes one of API_KEY or --api-key-file, not a named one.",
+            "That key does not open this page: it takes one of CODEX_PROXY_API_KEY or --api-key-file, not a named one.",
         )));
     }
     let cookie = app.page.sessions.begin(host.as_ref());
