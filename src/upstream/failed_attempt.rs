@@ -16,6 +16,8 @@ use crate::credentials::TokenSupplier;
 use crate::credentials::error::CredentialError;
 use crate::fault::{Fault, FaultKind, names_file};
 use crate::platform::{TransportError, TransportErrorKind};
+use crate::upstream::gateway;
+use crate::upstream::gateway::is_page;
 use crate::upstream::head;
 use crate::upstream::head::Head;
 use crate::upstream::idle::StreamError;
@@ -260,8 +262,8 @@ fn describe(kind: FaultKind, failure: &Failure) -> Fault {
 /// Maps an answer without a known error object: a page, an empty body, something else.
 fn without_words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Fault {
     let text = String::from_utf8_lossy(body.get(..SNIFFED).unwrap_or(body));
-    if is_challenge(headers, &text) || (status == StatusCode::FORBIDDEN && is_page(&text)) {
-        return Fault::new(FaultKind::UpstreamBlocked, BLOCKED);
+    if let Some(blocked) = gateway::block(status, headers, &text) {
+        return blocked;
     }
     let mut answered = format!("the backend answered {}", status.as_u16());
     if let Some(encoding) = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()) {
@@ -312,17 +314,10 @@ fn is_readable(text: &str) -> bool {
         && !text.contains(char::REPLACEMENT_CHARACTER)
 }
 
-fn is_page(text: &str) -> bool {
-    let start = text.trim_start().get(..15).unwrap_or_default().to_ascii_lowercase();
-    start.starts_with("<!doctype html") || start.starts_with("<html") || text.trim_start().starts_with('<')
-}
-
-fn is_challenge(headers: &HeaderMap, text: &str) -> bool {
-    headers.contains_key("cf-mitigated") || (is_page(text) && CHALLENGE_MARKS.iter().any(|mark| text.contains(mark)))
-}
-
+/// Returns whether a status says that the backend may answer soon. Cloudflare reports an unreachable backend by the
+/// statuses from 520 (<https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/>).
 fn is_passing(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 500 | 502 | 503 | 504)
+    matches!(status.as_u16(), 408 | 500 | 502..=504 | 520..=527 | 530)
 }
 
 /// Retries only rate limits with a retry time.
@@ -347,8 +342,3 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// The names of the Luna Reserve: the model, the banner and the limit (openai/codex#45132).
 const RESERVE_NAMES: [&str; 3] = ["gpt-reserve", "luna_reserve", "base_model_inference"];
-
-const BLOCKED: &str = "the backend's protection (Cloudflare) blocks this machine: this happens in some regions, behind some \
-                       VPNs and in data centres. The login is not at fault";
-
-const CHALLENGE_MARKS: [&str; 5] = ["Just a moment", "Attention Required", "_cf_chl_opt", "cf-mitigated", "Cloudflare"];

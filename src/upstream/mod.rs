@@ -17,6 +17,7 @@ pub mod defaults;
 mod encrypted;
 pub mod endpoint;
 pub mod exchange;
+mod gateway;
 pub mod failed_attempt;
 pub(crate) mod head;
 pub mod idle;

@@ -27,6 +27,7 @@ mod error_events;
 mod failures;
 mod faults;
 mod frames;
+mod gateways;
 mod harness;
 mod history;
 mod images;
