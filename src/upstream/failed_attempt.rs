@@ -23,6 +23,7 @@ use crate::upstream::head::Head;
 use crate::upstream::idle::StreamError;
 use crate::upstream::retry::Retry;
 use crate::upstream::when::{limits_reset_in, resets_in, retry_after, say_reset, try_again_in};
+use crate::upstream::words;
 
 /// A failed attempt: the client's error, and whether a retry makes sense.
 #[derive(Debug)]
@@ -88,7 +89,8 @@ impl FailedAttempt {
 
     /// The backend reported a failure inside a stream.
     pub(super) fn in_stream(failure: &Failure) -> Self {
-        let error = describe(kind_in_200(failure).unwrap_or(FaultKind::UpstreamServerError), failure);
+        let mut error = describe(kind_in_200(failure).unwrap_or(FaultKind::UpstreamServerError), failure);
+        words::recognise(&mut error);
         Self { retry: retry_of(&error), error: paused(error) }
     }
 
@@ -104,6 +106,7 @@ impl FailedAttempt {
             }
             (None, None) => without_words(status, headers, body),
         };
+        words::recognise(&mut error);
         if error.retry_after.is_none() {
             error.retry_after = match error.kind {
                 FaultKind::RateLimited | FaultKind::Overloaded => retry_after(headers),
@@ -145,17 +148,6 @@ impl FailedAttempt {
         }
         self
     }
-}
-
-/// Returns whether `error` denies the account the model, which is the backend's answer for a retired one.
-///
-/// The first message is the usual one; the others were observed for gpt-5.5 in September 2026 and for gpt-5.6-luna
-/// (NousResearch/hermes-agent#107174, earendil-works/pi#6615).
-pub fn is_of_model(error: &Fault) -> bool {
-    error.message.contains("model is not supported when using Codex")
-        || (error.kind == FaultKind::ModelNotFound
-            && (error.message.contains("does not exist or you do not have access")
-                || error.message.starts_with("Model not found")))
 }
 
 /// Adds a retry time to a rate limit without one, since clients retry at once otherwise.

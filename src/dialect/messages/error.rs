@@ -88,7 +88,7 @@ fn message(fault: &Fault) -> String {
             return format!("prompt is too long: {tokens} tokens > {window} maximum");
         }
         FaultKind::Refused if is_policy(fault) => {}
-        FaultKind::Refused if code.contains("image") => return "Could not process image".to_owned(),
+        FaultKind::Refused if is_of_image(fault) => return "Could not process image".to_owned(),
         FaultKind::Refused if names_file(code) => return "Could not process PDF".to_owned(),
         FaultKind::Refused | FaultKind::InvalidRequest if is_of_part(fault, "image_url") => {
             return "Could not process image".to_owned();
@@ -107,6 +107,12 @@ fn message(fault: &Fault) -> String {
 
 /// Returns whether the backend refuses the value at this key of a part. No field of the API has such a key.
 fn is_of_part(fault: &Fault, key: &str) -> bool {
+/// Returns whether the backend cannot read an image.
+fn is_of_image(fault: &Fault) -> bool {
+    fault.code().is_some_and(|code| code.contains("image"))
+        || fault.details.as_ref().is_some_and(|details| details.refuses_image)
+}
+
     fault.param.as_deref().is_some_and(|param| param.ends_with(key))
 }
 
