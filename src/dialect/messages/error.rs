@@ -76,7 +76,9 @@ fn overloaded() -> StatusCode {
 
 /// Returns whether the backend refused the content itself. With any other type Claude Code would retry six times.
 fn is_policy(fault: &Fault) -> bool {
-    fault.code().is_some_and(|code| code.contains("policy") || code == "invalid_prompt")
+    let code = fault.code().unwrap_or_default();
+    // Only policies, images and files are refused, and a policy may be about an image.
+    code.contains("policy") || !(is_of_image(fault) || names_file(code))
 }
 
 fn message(fault: &Fault) -> String {
@@ -105,14 +107,14 @@ fn message(fault: &Fault) -> String {
     }
 }
 
-/// Returns whether the backend refuses the value at this key of a part. No field of the API has such a key.
-fn is_of_part(fault: &Fault, key: &str) -> bool {
 /// Returns whether the backend cannot read an image.
 fn is_of_image(fault: &Fault) -> bool {
     fault.code().is_some_and(|code| code.contains("image"))
         || fault.details.as_ref().is_some_and(|details| details.refuses_image)
 }
 
+/// Returns whether the backend refuses the value at this key of a part. No field of the API has such a key.
+fn is_of_part(fault: &Fault, key: &str) -> bool {
     fault.param.as_deref().is_some_and(|param| param.ends_with(key))
 }
 

@@ -83,6 +83,9 @@ async fn refusals_of_the_backends_have_the_types_of_the_api() {
     for (fault, status, kind, retry) in [
         (HttpFault::CyberPolicy, 400, "policy_blocked", "false"),
         (HttpFault::Coded(400, "bio_policy"), 400, "policy_blocked", "false"),
+        (HttpFault::Coded(400, "inference_hook_denied"), 400, "policy_blocked", "false"),
+        (HttpFault::Coded(403, "access_program_not_enabled"), 400, "policy_blocked", "false"),
+        (HttpFault::Coded(400, "invalid_prompt"), 400, "policy_blocked", "false"),
         (HttpFault::Coded(400, "image_content_policy_violation"), 400, "policy_blocked", "false"),
         (HttpFault::Coded(400, "file_content_policy_violation"), 400, "policy_blocked", "false"),
         (HttpFault::ContextLength, 400, "invalid_request_error", "false"),
@@ -150,9 +153,6 @@ async fn a_file_that_the_backend_cannot_read_is_named_in_the_clients_words() {
     assert!(!words.contains("Could not process"), "{words}");
 }
 
-#[tokio::test]
-async fn what_would_change_the_answers_meaning_is_refused_by_its_name() {
-    let proxy = Proxy::start().await;
 /// An error as the backend sends it, as a status and inside a stream that has not begun to answer.
 async fn refusals(proxy: &Proxy, error: &Value) -> Vec<Answer> {
     let failed = json!({ "type": "response.failed", "response": { "status": "failed", "error": error } });
@@ -205,6 +205,9 @@ async fn an_image_or_an_overflow_that_only_the_text_names_is_recognised() {
     }
 }
 
+#[tokio::test]
+async fn what_would_change_the_answers_meaning_is_refused_by_its_name() {
+    let proxy = Proxy::start().await;
     for (key, value) in [
         ("safeguards", json!([{ "type": "something" }])),
         ("mcp_servers", json!([{ "type": "url", "url": "https://s.example", "name": "s" }])),
