@@ -41,6 +41,7 @@ mod refused;
 mod repairs;
 mod responses;
 mod responses_history;
+mod responses_neighbours;
 mod retired;
 mod search;
 mod shapes;
