@@ -235,6 +235,9 @@ pub struct Details {
     /// Whether the backend refuses the account the requested model.
     #[serde(skip)]
     pub refuses_model: bool,
+    /// Whether the backend cannot read an image of the request.
+    #[serde(skip)]
+    pub refuses_image: bool,
     /// The model that answered in place of the requested one.
     #[serde(skip)]
     pub substitute: Option<Box<str>>,

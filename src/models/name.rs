@@ -92,11 +92,15 @@ pub(super) fn split_effort(name: &str) -> (&str, Option<Effort>) {
             return (stem.trim_end(), effort);
         }
     }
-    let words = Effort::ALL.into_iter().map(|level| (level.as_str(), level));
-    let suffix = |(word, level)| Some((name.strip_suffix(word)?.strip_suffix('-')?, level));
-    match EXTRA_SUFFIXES.into_iter().chain(words).find_map(suffix) {
-        Some((stem, level)) if !stem.is_empty() => (stem, Some(level)),
-        Some(_) | None => (name, None),
+    // A level may have two words (`extra-high`); they are tried first.
+    let dashes: Vec<_> = name.rmatch_indices('-').take(2).collect();
+    let suffix = |(dash, _): &(usize, &str)| {
+        let (stem, word) = (name.get(..*dash)?, name.get(dash + 1..)?);
+        Some((stem, Effort::parse(word)?)).filter(|(stem, _)| !stem.is_empty())
+    };
+    match dashes.iter().rev().find_map(suffix) {
+        Some((stem, level)) => (stem, Some(level)),
+        None => (name, None),
     }
 }
 
@@ -156,9 +160,6 @@ fn leading_number(text: &str) -> Option<(u64, &str)> {
     let (digits, rest) = text.split_at(end);
     (!digits.is_empty()).then(|| (digits.parse().unwrap_or(u64::MAX), rest))
 }
-
-/// Levels of two words.
-const EXTRA_SUFFIXES: [(&str, Effort); 2] = [("extra-high", Effort::Xhigh), ("x-high", Effort::Xhigh)];
 
 #[cfg(test)]
 mod tests {
@@ -243,7 +244,12 @@ mod tests {
             ("gpt-5.1-codex-max-max", "gpt-5.1-codex-max", Some(Effort::Max)),
             ("gpt-5.1-codex-high-low", "gpt-5.1-codex", Some(Effort::Low)),
             ("gpt-5-none", "gpt-5", Some(Effort::None)),
-            ("gpt-7-ultra", "gpt-7-ultra", None),
+            ("gpt-7-ultra", "gpt-7", Some(Effort::Max)),
+            ("gpt-6-luna-ultra", "gpt-6-luna", Some(Effort::Max)),
+            ("gpt-6-luna-maximum", "gpt-6-luna", Some(Effort::Max)),
+            ("gpt-6-luna-off", "gpt-6-luna", Some(Effort::None)),
+            ("gpt-6-luna-very-high", "gpt-6-luna", Some(Effort::Xhigh)),
+            ("gpt-6-luna-sparkling", "gpt-6-luna-sparkling", None),
             ("gpt-6-sol-max", "gpt-6-sol", Some(Effort::Max)),
             ("gpt-5.5(high)", "gpt-5.5", Some(Effort::High)),
             ("GPT-6.1-Sol (Extra High)", "gpt-6.1-sol", Some(Effort::Xhigh)),
@@ -262,9 +268,43 @@ mod tests {
         }
     }
 
+    /// Behind a dash, in brackets and behind a colon.
+    #[test]
+    fn the_three_forms_take_the_same_words() {
+        for word in [
+            "none",
+            "off",
+            "disabled",
+            "minimal",
+            "minimum",
+            "min",
+            "low",
+            "medium",
+            "med",
+            "normal",
+            "high",
+            "xhigh",
+            "x-high",
+            "extra-high",
+            "extra_high",
+            "very-high",
+            "max",
+            "maximum",
+            "ultra",
+            "enormous",
+        ] {
+            let level = Effort::parse(word);
+            let dashed = split_effort(&format!("gpt-6-luna-{word}")).1;
+            let bracketed = split_effort(&format!("gpt-6-luna({word})")).1;
+            let behind_colon = split_effort(&format!("gpt-6-luna:{word}")).1;
+            assert_eq!((dashed, bracketed, behind_colon), (level, level, level), "{word}");
+        }
+    }
+
     #[test]
     fn a_catalogues_own_name_wins_over_a_guess() {
-        let own = ["gpt-6-1-sol", "gpt-7:high", "gpt-7(x)", "vendor/gpt-5.1-codex-max", "gpt-6-extra-high"];
+        let own =
+            ["gpt-6-1-sol", "gpt-7:high", "gpt-7(x)", "vendor/gpt-5.1-codex-max", "gpt-6-extra-high", "gpt-7-ultra"];
         for name in own {
             let (found, hint) = normalise(name, &[], |id| own.contains(&id) || catalogue::built_in(id).is_some());
             assert_eq!((found, hint), (Name::Known(name.to_owned()), None));

@@ -89,7 +89,7 @@ const VERSION: &str = "v1";
 /// The path of the backend's base URL.
 const BACKEND: [&str; 2] = ["backend-api", "codex"];
 /// The routes that tools append to a base URL. A longer route stands before its prefix.
-const ROUTES: [&str; 10] = [
+const ROUTES: [&str; 11] = [
     "/alpha/search",
     "/chat/completions",
     "/completions",
@@ -99,6 +99,7 @@ const ROUTES: [&str; 10] = [
     "/messages",
     "/models",
     "/responses/compact",
+    "/responses/input_tokens",
     "/responses",
 ];
 

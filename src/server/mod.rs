@@ -234,6 +234,7 @@ fn api(base: &str) -> Router<Arc<App>> {
         .route(&below("/chat/completions"), post(routes::generate::create::<Chat>))
         .route(&below("/responses"), post(routes::responses::create))
         .route(&below("/responses/compact"), post(routes::responses::compact))
+        .route(&below("/responses/input_tokens"), post(routes::responses::input_tokens))
         .route(&below("/images/generations"), post(routes::images::generate))
         .route(&below("/images/edits"), post(routes::images::edit))
         .route(&below("/alpha/search"), post(routes::search::search))

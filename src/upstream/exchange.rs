@@ -155,11 +155,11 @@ impl Upstream {
         let mut treated = Treated::new(call);
         loop {
             let machine = machine(&treated.call().model);
-            let mut failed = match self.attempt(treated.call(), treated.cut(), clock, machine).await {
+            let failed = match self.attempt(treated.call(), treated.cut(), clock, machine).await {
                 Ok(opened) => return Ok(opened),
                 Err(failed) => failed,
             };
-            if !treated.treat(&mut failed, &self.models) {
+            if !treated.treat(&failed, &self.models) {
                 clock.enter(Phase::Retry);
                 match self.pause(failed, &mut retries).await {
                     Ok(()) => {}

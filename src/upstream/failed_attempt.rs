@@ -16,11 +16,14 @@ use crate::credentials::TokenSupplier;
 use crate::credentials::error::CredentialError;
 use crate::fault::{Fault, FaultKind, names_file};
 use crate::platform::{TransportError, TransportErrorKind};
+use crate::upstream::gateway;
+use crate::upstream::gateway::is_page;
 use crate::upstream::head;
 use crate::upstream::head::Head;
 use crate::upstream::idle::StreamError;
 use crate::upstream::retry::Retry;
 use crate::upstream::when::{limits_reset_in, resets_in, retry_after, say_reset, try_again_in};
+use crate::upstream::words;
 
 /// A failed attempt: the client's error, and whether a retry makes sense.
 #[derive(Debug)]
@@ -86,7 +89,8 @@ impl FailedAttempt {
 
     /// The backend reported a failure inside a stream.
     pub(super) fn in_stream(failure: &Failure) -> Self {
-        let error = describe(kind_in_200(failure).unwrap_or(FaultKind::UpstreamServerError), failure);
+        let mut error = describe(kind_in_200(failure).unwrap_or(FaultKind::UpstreamServerError), failure);
+        words::recognise(&mut error);
         Self { retry: retry_of(&error), error: paused(error) }
     }
 
@@ -102,6 +106,7 @@ impl FailedAttempt {
             }
             (None, None) => without_words(status, headers, body),
         };
+        words::recognise(&mut error);
         if error.retry_after.is_none() {
             error.retry_after = match error.kind {
                 FaultKind::RateLimited | FaultKind::Overloaded => retry_after(headers),
@@ -143,17 +148,6 @@ impl FailedAttempt {
         }
         self
     }
-}
-
-/// Returns whether `error` denies the account the model, which is the backend's answer for a retired one.
-///
-/// The first message is the usual one; the others were observed for gpt-5.5 in September 2026 and for gpt-5.6-luna
-/// (NousResearch/hermes-agent#107174, earendil-works/pi#6615).
-pub fn is_of_model(error: &Fault) -> bool {
-    error.message.contains("model is not supported when using Codex")
-        || (error.kind == FaultKind::ModelNotFound
-            && (error.message.contains("does not exist or you do not have access")
-                || error.message.starts_with("Model not found")))
 }
 
 /// Adds a retry time to a rate limit without one, since clients retry at once otherwise.
@@ -260,8 +254,8 @@ fn describe(kind: FaultKind, failure: &Failure) -> Fault {
 /// Maps an answer without a known error object: a page, an empty body, something else.
 fn without_words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Fault {
     let text = String::from_utf8_lossy(body.get(..SNIFFED).unwrap_or(body));
-    if is_challenge(headers, &text) || (status == StatusCode::FORBIDDEN && is_page(&text)) {
-        return Fault::new(FaultKind::UpstreamBlocked, BLOCKED);
+    if let Some(blocked) = gateway::block(status, headers, &text) {
+        return blocked;
     }
     let mut answered = format!("the backend answered {}", status.as_u16());
     if let Some(encoding) = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()) {
@@ -312,17 +306,10 @@ fn is_readable(text: &str) -> bool {
         && !text.contains(char::REPLACEMENT_CHARACTER)
 }
 
-fn is_page(text: &str) -> bool {
-    let start = text.trim_start().get(..15).unwrap_or_default().to_ascii_lowercase();
-    start.starts_with("<!doctype html") || start.starts_with("<html") || text.trim_start().starts_with('<')
-}
-
-fn is_challenge(headers: &HeaderMap, text: &str) -> bool {
-    headers.contains_key("cf-mitigated") || (is_page(text) && CHALLENGE_MARKS.iter().any(|mark| text.contains(mark)))
-}
-
+/// Returns whether a status says that the backend may answer soon. Cloudflare reports an unreachable backend by the
+/// statuses from 520 (<https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/>).
 fn is_passing(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 500 | 502 | 503 | 504)
+    matches!(status.as_u16(), 408 | 500 | 502..=504 | 520..=527 | 530)
 }
 
 /// Retries only rate limits with a retry time.
@@ -347,8 +334,3 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// The names of the Luna Reserve: the model, the banner and the limit (openai/codex#45132).
 const RESERVE_NAMES: [&str; 3] = ["gpt-reserve", "luna_reserve", "base_model_inference"];
-
-const BLOCKED: &str = "the backend's protection (Cloudflare) blocks this machine: this happens in some regions, behind some \
-                       VPNs and in data centres. The login is not at fault";
-
-const CHALLENGE_MARKS: [&str; 5] = ["Just a moment", "Attention Required", "_cf_chl_opt", "cf-mitigated", "Cloudflare"];

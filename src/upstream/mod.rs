@@ -6,7 +6,7 @@
 //! * A 401 first reloads the login, then renews it; other failures are mapped in [`failed_attempt`] and retried as
 //!   [`retry`] says, or once with another body from `remedy`: a retired model's successor, or an effort that the model
 //!   supports.
-//! * `when` reads the time of a retry from a failure.
+//! * `when` reads the time of a retry from a failure, and [`words`] knows the failures that only their text tells.
 //! * [`Upstream::call`] asks one of the endpoints beside `/responses`, with the same login, headers and failures.
 //! * [`page`]: the backend's other pages, such as the plan's usage.
 //! * [`defaults`]: the default addresses, and checks of an operator's values.
@@ -14,16 +14,17 @@
 
 pub mod call;
 pub mod defaults;
-mod encrypted;
 pub mod endpoint;
 pub mod exchange;
 pub mod failed_attempt;
+mod gateway;
 pub(crate) mod head;
 pub mod idle;
 pub mod page;
 mod remedy;
 pub mod retry;
 mod when;
+pub mod words;
 
 use std::borrow::Cow;
 use std::sync::Arc;

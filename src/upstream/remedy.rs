@@ -17,9 +17,8 @@ use http::StatusCode;
 use crate::fault::{Fault, names_file};
 use crate::models::effort::Effort;
 use crate::models::{Models, Resolution};
-use crate::upstream::failed_attempt;
 use crate::upstream::failed_attempt::FailedAttempt;
-use crate::upstream::{BackendCall, Cut, encrypted};
+use crate::upstream::{BackendCall, Cut, words};
 
 /// A call and the remedies tried for it.
 #[derive(Debug)]
@@ -48,8 +47,8 @@ impl<'c> Treated<'c> {
     }
 
     /// Changes the call to avoid `failed`. Returns `false` if no remedy applies.
-    pub(super) fn treat(&mut self, failed: &mut FailedAttempt, models: &Models) -> bool {
-        if encrypted::recognise(failed) {
+    pub(super) fn treat(&mut self, failed: &FailedAttempt, models: &Models) -> bool {
+        if words::is_of_encrypted_content(&failed.error) {
             return self.drop_reasoning();
         }
         self.replace_model(&failed.error, models)
@@ -62,7 +61,7 @@ impl<'c> Treated<'c> {
     /// Returns the client's error after the last one, `error`: if a model and its successor were rejected, the
     /// requested model's.
     pub(super) fn verdict(self, error: Fault) -> Fault {
-        self.refused_model.filter(|_| failed_attempt::is_of_model(&error)).unwrap_or(error)
+        self.refused_model.filter(|_| words::is_of_model(&error)).unwrap_or(error)
     }
 
     fn drop_reasoning(&mut self) -> bool {
@@ -76,7 +75,7 @@ impl<'c> Treated<'c> {
     }
 
     fn replace_model(&mut self, error: &Fault, models: &Models) -> bool {
-        if !failed_attempt::is_of_model(error) {
+        if !words::is_of_model(error) {
             return false;
         }
         let refused = self.call.model.model.clone();

@@ -1,7 +1,7 @@
 //! Retries of failed calls, only while the client has received nothing.
 //!
-//! * Failed or broken connections, and the statuses 408, 500, 502, 503 and 504: twice, after 200 ms and 400 ms with
-//!   jitter.
+//! * Failed or broken connections, and the statuses 408, 500, 502 to 504, 520 to 527 and 530: twice, after 200 ms and
+//!   400 ms with jitter.
 //! * A rate limit with "try again in" at most five seconds: once, after that time.
 //! * Overload and usage limits: never. More requests make the first worse and do not help the second.
 

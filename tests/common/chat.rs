@@ -67,14 +67,18 @@ impl Message {
                 message.usage = event["usage"].clone();
                 continue;
             }
-            let delta = &event["choices"][0]["delta"];
+            let mut delta = event["choices"][0]["delta"].clone();
+            for (place, annotation) in delta["annotations"].as_array_mut().into_iter().flatten().enumerate() {
+                let index = annotation.as_object_mut().unwrap().remove("index");
+                assert_eq!(index, Some(json!(message.annotations.len() + place)), "by which clients join the lists");
+            }
             assert_eq!(delta["role"] == "assistant", index == 0, "the role once, first");
             assert!(index > 0 || delta["content"] == "", "content beside the role");
             if let Some(finish) = event["choices"][0]["finish_reason"].as_str() {
                 assert_eq!(message.finish, "", "one finish");
                 message.finish = finish.to_owned();
             }
-            message.add(delta);
+            message.add(&delta);
         }
         assert_ne!(message.finish, "", "a finish");
         message

@@ -187,7 +187,7 @@ async fn an_answer_without_any_words_of_the_backends_is_explained() {
         (400, Vec::new(), 400, "the backend answered 400 with an empty body"),
         (400, b"<p>no</p>".to_vec(), 400, "the backend answered 400 with a page instead of data"),
         (402, Vec::new(), 429, "the backend answered 402 with an empty body"),
-        (403, b"<html>Sorry".to_vec(), 502, "Cloudflare"),
+        (403, b"<html>Sorry".to_vec(), 502, "something in front of the backend"),
         (413, Vec::new(), 413, "the backend answered 413 with an empty body"),
         (429, Vec::new(), 429, "too many requests"),
     ];

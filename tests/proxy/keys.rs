@@ -90,6 +90,7 @@ fn routes() -> Vec<(&'static str, Value)> {
         ("/v1/chat/completions", json!({ "model": "gpt-6-sol", "messages": [{ "role": "user", "content": "hi" }] })),
         ("/v1/responses", json!({ "model": "gpt-6-sol", "input": "hi" })),
         ("/v1/responses/compact", json!({ "model": "gpt-6-sol", "input": "hi" })),
+        ("/v1/responses/input_tokens", json!({ "model": "gpt-6-sol", "input": "hi" })),
         ("/v1/messages", message.clone()),
         ("/v1/messages/count_tokens", message),
         ("/v1/images/generations", json!({ "model": "gpt-image-1", "prompt": "A cat" })),

@@ -26,6 +26,34 @@ async fn a_string_becomes_a_user_message() {
 }
 
 #[tokio::test]
+async fn the_tokens_of_a_prompt_are_estimated_in_openais_form() {
+    let proxy = Proxy::start().await;
+    let count = async |body: Value| {
+        let answer = proxy.post("/v1/responses/input_tokens", &body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        let counted = answer.json();
+        assert_eq!(counted["object"], "response.input_tokens");
+        assert_eq!(counted.as_object().unwrap().len(), 2, "{counted}");
+        counted["input_tokens"].as_u64().unwrap()
+    };
+    let said = "The quick brown fox jumps over the lazy dog.";
+    let one = count(json!({ "input": said })).await;
+    assert!((10..30).contains(&one), "{one}");
+    assert_eq!(count(json!({ "input": [{ "role": "user", "content": said }] })).await, one);
+    assert!(count(json!({ "input": said, "instructions": said })).await > one);
+    let message = json!({ "messages": [{ "role": "user", "content": said }] });
+    let counted = proxy.post("/v1/messages/count_tokens", &message).await.json();
+    assert_eq!(counted, json!({ "input_tokens": one }), "the same estimate on both routes");
+    assert_eq!(proxy.calls(), 0, "the backend is not asked");
+
+    // Earlier turns count.
+    let answer = proxy.post("/v1/responses", &json!({ "input": said })).await.json();
+    assert!(count(json!({ "input": said, "previous_response_id": answer["id"] })).await > 2 * one);
+    let refused = proxy.post("/v1/responses/input_tokens", &json!({ "model": "gpt-6-sol" })).await;
+    assert_eq!((refused.status, &refused.error()["param"]), (StatusCode::BAD_REQUEST, &json!("input")));
+}
+
+#[tokio::test]
 async fn items_lose_their_ids_and_nothing_else() {
     let proxy = Proxy::start().await;
     let body = json!({

@@ -126,11 +126,17 @@ async fn formats_images_and_hosted_tools_are_honoured() {
     let kinds: Vec<Value> = answer.items().iter().map(|item| item["type"].clone()).collect();
     assert_eq!(kinds[..3], [json!("web_search_call"), json!("message"), json!("image_generation_call")]);
     let cited = &answer.items()[1]["content"][0];
-    let annotation = &cited["annotations"][0];
-    let index = |name: &str| usize::try_from(annotation[name].as_u64().unwrap()).unwrap();
-    let (start, end) = (index("start_index"), index("end_index"));
-    let shown: String = cited["text"].as_str().unwrap().chars().skip(start).take(end - start).collect();
-    assert!(shown.starts_with("the café") && shown.ends_with("source."));
+    let shown: Vec<String> = cited["annotations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|annotation| {
+            let index = |name: &str| usize::try_from(annotation[name].as_u64().unwrap()).unwrap();
+            let (start, end) = (index("start_index"), index("end_index"));
+            cited["text"].as_str().unwrap().chars().skip(start).take(end - start).collect()
+        })
+        .collect();
+    assert_eq!(shown, ["the café “Example” is open", "see the source."]);
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ mod readdress;
 pub mod replay;
 pub(crate) mod schema;
 pub mod session;
-mod tools;
+pub(crate) mod tools;
 
 use std::sync::Arc;
 
@@ -38,7 +38,8 @@ use crate::backend::request::names::{ToolNames, write_name};
 use crate::backend::request::pairing::MISSING_OUTPUT;
 use crate::backend::request::session::{SessionKey, given_key};
 use crate::conversation::Conversation;
-use crate::conversation::call::Payload;
+use crate::conversation::call::{Call, CallReference, Payload};
+use crate::conversation::content::Part;
 use crate::conversation::settings::{ResponseFormat, SCHEMA_KEYS, TierRequest};
 use crate::conversation::tool::Tool;
 use crate::conversation::tool::ToolChoice;
@@ -208,6 +209,37 @@ fn write_item(item: &Item<'_, '_>, names: Option<&ToolNames>, input: &mut ArrayW
         Item::Orphan { orphan, content } => {
             write_message("user", input.element(), |out| content::write_orphan(orphan, content, out));
         }
+    }
+}
+
+/// Writes a turn alone, its calls and outputs under the client's ids and names. Reasoning, and what only a whole
+/// conversation can pair, is left to [`translate`].
+pub(crate) fn write_turn(turn: &Turn<'_>, input: &mut ArrayWriter<'_>) {
+    match turn {
+        Turn::Instruction(content) | Turn::PlacedInstruction(content) => {
+            write_item(&Item::Developer(content), None, input);
+        }
+        Turn::User(content) => write_item(&Item::User(content), None, input),
+        Turn::Assistant { content, refusal, calls } => {
+            for part in content.parts() {
+                if let Part::Name(name) = part {
+                    write_item(&Item::Author(*name), None, input);
+                }
+            }
+            write_item(&Item::Assistant { content, refusal: *refusal }, None, input);
+            for &Call { id, custom, name, payload, .. } in calls {
+                let id = id.map(Text::decode).unwrap_or_default();
+                write_item(&Item::Call { id, original_id: None, custom, name, payload }, None, input);
+            }
+        }
+        Turn::ToolOutput { call: CallReference::Id(id), content, parts_apart } => {
+            let output = Item::Output { id: id.decode(), custom: false, content, parts_apart: *parts_apart };
+            write_item(&output, None, input);
+        }
+        Turn::ToolOutput { call: CallReference::Name(_), .. }
+        | Turn::Served(_)
+        | Turn::Reasoning(_)
+        | Turn::Item(_) => {}
     }
 }
 

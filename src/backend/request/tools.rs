@@ -47,7 +47,8 @@ fn write_tool(tool: &Tool<'_>, names: Option<&ToolNames>, mut flat: ObjectWriter
     flat.end();
 }
 
-fn write_function(function: &Function<'_>, names: Option<&ToolNames>, flat: &mut ObjectWriter<'_>) {
+/// Writes the fields of a function.
+pub(crate) fn write_function(function: &Function<'_>, names: Option<&ToolNames>, flat: &mut ObjectWriter<'_>) {
     flat.string("type", "function");
     write_name(function.name, names, flat);
     write_description(function, flat);

@@ -11,7 +11,11 @@ use crate::json;
 use crate::json::{Object, Path, Text};
 
 /// Reads the choice in `value`.
-pub(super) fn parse<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<ToolChoice<'a>, Fault> {
+pub(in crate::dialect) fn parse<'a>(
+    value: &'a RawValue,
+    path: &Path<'_>,
+    ignored: &mut Ignored,
+) -> Result<ToolChoice<'a>, Fault> {
     if let Some(word) = Text::of(value) {
         return mode(word.escaped()).map(ToolChoice::Mode).ok_or_else(|| {
             let found = word.escaped();

@@ -41,7 +41,7 @@ impl Sink for Chunks {
     }
 
     fn citation(&mut self, spot: Spot, annotation: &RawValue, out: &mut Vec<u8>) {
-        let json = citation::translate(annotation, self.flow.offset(spot.part));
+        let json = citation::translate(annotation, self.flow.offset(spot.part), Some(self.writer.citations));
         if let Some(json) = json.filter(|_| !self.flow.is_cut()) {
             self.writer.citation(&json, out);
         }
@@ -111,6 +111,8 @@ struct Writer {
     suffix: &'static [u8],
     /// The number of images sent.
     images: usize,
+    /// The number of citations sent.
+    citations: usize,
 }
 
 impl Writer {
@@ -120,7 +122,7 @@ impl Writer {
         } else {
             b"},\"finish_reason\":null}]}\n\n"
         };
-        Self { id: meta.fallback_id.clone(), meta, prefix: Vec::new(), suffix, images: 0 }
+        Self { id: meta.fallback_id.clone(), meta, prefix: Vec::new(), suffix, images: 0, citations: 0 }
     }
 
     /// Writes one chunk whose delta `write` appends. Before the first chunk comes the one that names the role.
@@ -250,6 +252,7 @@ impl Writer {
     }
 
     fn citation(&mut self, json: &[u8], out: &mut Vec<u8>) {
+        self.citations += 1;
         self.chunk(out, |out| {
             out.extend_from_slice(br#""annotations":["#);
             out.extend_from_slice(json);

@@ -7,7 +7,10 @@ use crate::json::{Object, ObjectWriter, Text};
 
 /// Writes `annotation` in chat's form, its character positions moved by `offset` (the characters before the cited text
 /// in the answer). `None` for anything but a cited web page: chat has no form for the others.
-pub(super) fn translate(annotation: &RawValue, offset: u64) -> Option<Vec<u8>> {
+///
+/// `index` is the citation's place in the whole message, which a chunk tells: OpenAI's library for Python joins the lists
+/// of chunks by it, and fails without (`accumulate_delta`, openai-python 3.57).
+pub(super) fn translate(annotation: &RawValue, offset: u64, index: Option<usize>) -> Option<Vec<u8>> {
     let annotation: Object<'_> = serde_json::from_str(annotation.get()).ok()?;
     let kind = annotation.find("type").and_then(Text::of)?;
     if kind.escaped() != "url_citation" {
@@ -16,6 +19,9 @@ pub(super) fn translate(annotation: &RawValue, offset: u64) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let mut object = ObjectWriter::begin(&mut out);
     object.string("type", "url_citation");
+    if let Some(index) = index {
+        object.unsigned("index", index as u64);
+    }
     let mut citation = ObjectWriter::begin(object.key("url_citation"));
     for (name, value) in annotation.iter() {
         match name {
@@ -49,11 +55,11 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            String::from_utf8(translate(raw, 10).unwrap()).unwrap(),
+            String::from_utf8(translate(raw, 10, None).unwrap()).unwrap(),
             r#"{"type":"url_citation","url_citation":{"url":"https://a.example/?x=\u00e9","title":"T","start_index":13,"end_index":15}}"#
         );
         let file: &RawValue = serde_json::from_str(r#"{"type":"file_citation","file_id":"f"}"#).unwrap();
-        assert_eq!(translate(file, 0), None);
+        assert_eq!(translate(file, 0, None), None);
     }
 
     #[test]
@@ -62,8 +68,8 @@ mod tests {
             serde_json::from_str(r#"{"type":"url_citation","start_index":null,"end_index":18446744073709551615}"#)
                 .unwrap();
         assert_eq!(
-            String::from_utf8(translate(raw, 10).unwrap()).unwrap(),
-            r#"{"type":"url_citation","url_citation":{"start_index":null,"end_index":18446744073709551615}}"#
+            String::from_utf8(translate(raw, 10, Some(2)).unwrap()).unwrap(),
+            r#"{"type":"url_citation","index":2,"url_citation":{"start_index":null,"end_index":18446744073709551615}}"#
         );
     }
 }

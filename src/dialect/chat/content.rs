@@ -91,7 +91,12 @@ fn output<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Re
 }
 
 /// Reads the part in an object of type `kind` at `path`.
-fn part_of<'a>(part: &Object<'a>, kind: &str, path: &Path<'_>, ignored: &mut Ignored) -> Result<Part<'a>, Fault> {
+pub(in crate::dialect) fn part_of<'a>(
+    part: &Object<'a>,
+    kind: &str,
+    path: &Path<'_>,
+    ignored: &mut Ignored,
+) -> Result<Part<'a>, Fault> {
     match kind {
         "text" | "input_text" | "output_text" => {
             ignored.add_unknown(part, &["type", "text"], path);

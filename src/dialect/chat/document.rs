@@ -105,7 +105,9 @@ impl Sink for Fold {
                 }
                 Piece::Citation(spot, json) => {
                     let raw = serde_json::from_str::<&RawValue>(&json).ok();
-                    message.citations.extend(raw.and_then(|raw| citation::translate(raw, flow.offset(spot.part))));
+                    message
+                        .citations
+                        .extend(raw.and_then(|raw| citation::translate(raw, flow.offset(spot.part), None)));
                 }
                 Piece::Call => {
                     message.calls += usize::from(flow.call(&mut |shown| message.show(shown)));

@@ -30,7 +30,7 @@ pub(super) fn parse_all<'a>(
 }
 
 /// Appends the message in `value`; more than one if it has outputs of tools among its parts.
-fn parse<'a>(
+pub(in crate::dialect) fn parse<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
     messages: &mut Vec<Turn<'a>>,

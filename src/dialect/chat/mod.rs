@@ -6,19 +6,19 @@
 //!   [`options`] are the client's settings for them. [`usage`] writes the tokens used.
 
 mod call;
-mod choice;
+pub(in crate::dialect) mod choice;
 pub mod chunks;
 mod citation;
-mod content;
+pub(in crate::dialect) mod content;
 pub mod document;
 mod flow;
 mod images;
-mod message;
+pub(in crate::dialect) mod message;
 pub mod options;
 pub mod request;
 mod search;
 mod stop;
-mod tool;
+pub(in crate::dialect) mod tool;
 mod usage;
 
 use http::HeaderMap;

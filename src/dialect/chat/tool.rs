@@ -33,7 +33,12 @@ pub(super) fn parse_functions<'a>(
     json::array(value, path)?.iter().enumerate().map(parse).collect()
 }
 
-fn parse<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Tool<'a>, Fault> {
+/// Reads the tool in `value`.
+pub(in crate::dialect) fn parse<'a>(
+    value: &'a RawValue,
+    path: &Path<'_>,
+    ignored: &mut Ignored,
+) -> Result<Tool<'a>, Fault> {
     let tool = json::object(value, path)?;
     // Anthropic's tools have a different key for the schema, and often no type.
     if tool.find("input_schema").is_some() && tool.find("function").is_none() {

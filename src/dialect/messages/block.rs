@@ -1,6 +1,7 @@
 //! Blocks: the parts of messages.
 //!
-//! An unknown block is forwarded as the text of its JSON and is listed, so that nothing is lost.
+//! * Parts of OpenAI's APIs, whose names no block has, are read by chat's parser.
+//! * An unknown block is forwarded as the text of its JSON and is listed, so that nothing is lost.
 
 use serde_json::value::RawValue;
 
@@ -8,6 +9,7 @@ use crate::backend::request::names::sent_name;
 use crate::conversation::call::{Call, CallReference, Payload};
 use crate::conversation::content::{Content, Part, Source};
 use crate::conversation::ignored::Ignored;
+use crate::dialect::chat::content;
 use crate::fault::Fault;
 use crate::json::{self, Object, Path, Text, escape};
 
@@ -26,18 +28,18 @@ pub(in crate::dialect) fn tool_use<'a>(
 }
 
 /// Reads `{"type":"tool_result","tool_use_id","content","is_error"}`; an error is marked in its first part, unless its
-/// text tells it. `content` reads the tool's output.
+/// text tells it. `read` reads the tool's output.
 pub(in crate::dialect) fn tool_result<'a>(
     block: &Object<'a>,
     path: &Path<'_>,
     ignored: &mut Ignored,
-    content: impl FnOnce(&'a RawValue, &Path<'_>, &mut Ignored) -> Result<Content<'a>, Fault>,
+    read: impl FnOnce(&'a RawValue, &Path<'_>, &mut Ignored) -> Result<Content<'a>, Fault>,
 ) -> Result<(CallReference<'a>, Content<'a>), Fault> {
     let known = ["type", "tool_use_id", "content", "is_error", "cache_control", "toolset_name"];
     ignored.add_unknown(block, &known, path);
     let id = json::text(json::required(block, "tool_use_id", path)?, &path.key("tool_use_id"))?;
     let content = match block.find("content").filter(|value| value.get() != "null") {
-        Some(value) => content(value, &path.key("content"), ignored)?,
+        Some(value) => read(value, &path.key("content"), ignored)?,
         None => Content::Absent,
     };
     let failed = block.find("is_error").filter(|value| value.get() != "null");
@@ -100,6 +102,10 @@ pub(super) fn shown<'a>(
             parts.push(Part::Composed(format!("Tool loaded: {name}")));
         }
         "container_upload" => return Err(no_files(path)),
+        kind if OPENAI_PARTS.contains(&kind) => {
+            let part = content::part_of(block, kind, path, ignored)?;
+            parts.extend(Some(part).filter(|part| !matches!(part, Part::Text(text) if text.is_empty())));
+        }
         _ => unknown(value, path, parts, ignored),
     }
     Ok(())
@@ -265,6 +271,10 @@ fn unknown_source(found: &str, known: &str, path: &Path<'_>) -> Fault {
     let path = path.key("type");
     Fault::invalid(path.to_string(), format!("'{path}' must be {known}, but is '{found}'"))
 }
+
+/// The parts of chat and of the Responses API, other than `text`.
+const OPENAI_PARTS: [&str; 8] =
+    ["input_text", "output_text", "refusal", "image_url", "input_image", "file", "input_file", "input_audio"];
 
 /// The beginning of a failed output, for which the backend has no flag.
 const TOOL_ERROR: &str = "[tool error]";

@@ -76,7 +76,9 @@ fn overloaded() -> StatusCode {
 
 /// Returns whether the backend refused the content itself. With any other type Claude Code would retry six times.
 fn is_policy(fault: &Fault) -> bool {
-    fault.code().is_some_and(|code| code.contains("policy") || code == "invalid_prompt")
+    let code = fault.code().unwrap_or_default();
+    // Only policies, images and files are refused, and a policy may be about an image.
+    code.contains("policy") || !(is_of_image(fault) || names_file(code))
 }
 
 fn message(fault: &Fault) -> String {
@@ -88,7 +90,7 @@ fn message(fault: &Fault) -> String {
             return format!("prompt is too long: {tokens} tokens > {window} maximum");
         }
         FaultKind::Refused if is_policy(fault) => {}
-        FaultKind::Refused if code.contains("image") => return "Could not process image".to_owned(),
+        FaultKind::Refused if is_of_image(fault) => return "Could not process image".to_owned(),
         FaultKind::Refused if names_file(code) => return "Could not process PDF".to_owned(),
         FaultKind::Refused | FaultKind::InvalidRequest if is_of_part(fault, "image_url") => {
             return "Could not process image".to_owned();
@@ -103,6 +105,12 @@ fn message(fault: &Fault) -> String {
         Some(param) => format!("{}: {}", dotted(param), fault.message),
         None => fault.message.clone(),
     }
+}
+
+/// Returns whether the backend cannot read an image.
+fn is_of_image(fault: &Fault) -> bool {
+    fault.code().is_some_and(|code| code.contains("image"))
+        || fault.details.as_ref().is_some_and(|details| details.refuses_image)
 }
 
 /// Returns whether the backend refuses the value at this key of a part. No field of the API has such a key.

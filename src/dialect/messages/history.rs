@@ -6,6 +6,8 @@
 //! * The API joins adjacent messages of one role into one turn, and so does this module.
 //! * A message of the role `system` is an instruction in its place, or sets the effort from there on. So is the summary
 //!   of a compaction.
+//! * A message in chat's form is read by chat's parser: one of the role `developer`, `tool` or `function`, or one of the
+//!   model with `tool_calls`.
 
 use std::borrow::Cow;
 
@@ -20,6 +22,7 @@ use crate::conversation::call::Call;
 use crate::conversation::content::{Content, Part};
 use crate::conversation::ignored::Ignored;
 use crate::conversation::turn::Turn;
+use crate::dialect::chat;
 use crate::fault::Fault;
 use crate::json::{self, Object, Path, Text};
 
@@ -129,6 +132,10 @@ impl<'a> Reading<'_, 'a> {
         let role = json::string(json::required(&message, "role", path)?, &role_path)?;
         let content = message.find("content").filter(|value| value.get() != "null");
         match role.as_ref() {
+            role if is_chats(role, &message) => {
+                let Conversation { turns, ignored, .. } = &mut *self.conversation;
+                chat::message::parse(value, path, turns, ignored)
+            }
             "user" => {
                 self.ignored().add_unknown(&message, &["role", "content"], path);
                 self.user(required(content, path)?, &path.key("content"))
@@ -321,6 +328,12 @@ impl<'a> Reading<'_, 'a> {
         self.told.changes.push(change);
         Ok(())
     }
+}
+
+/// Returns whether a message has chat's form, unmistakably.
+fn is_chats(role: &str, message: &Object<'_>) -> bool {
+    let has_calls = || ["tool_calls", "function_call"].iter().any(|key| message.find(key).is_some());
+    matches!(role, "developer" | "tool" | "function") || (role == "assistant" && has_calls())
 }
 
 /// Returns the name of the tool in a change.

@@ -25,7 +25,7 @@ mod seal;
 mod server;
 mod session;
 mod speech;
-mod tool;
+pub(in crate::dialect) mod tool;
 mod usage;
 
 use http::HeaderMap;

@@ -1,7 +1,8 @@
 //! The tools a client offers, and the choice among them.
 //!
-//! * A tool with a schema is a function. So are Anthropic's tools that a client runs itself (bash, text editor,
-//!   memory): the API knows their schemas, and the backend receives them.
+//! * A tool with a schema is a function, and so is one in the form of OpenAI's APIs, `{"type":"function"}`. So are
+//!   Anthropic's tools that a client runs itself (bash, text editor, memory): the API knows their schemas, and the
+//!   backend receives them.
 //! * A web search is the backend's own. A server-side search for tools is left out and listed: all tools are sent.
 //! * Tools that would need Anthropic's servers or a screen are a 400.
 
@@ -14,6 +15,7 @@ use super::history::{Told, ToolChange};
 use crate::conversation::Conversation;
 use crate::conversation::ignored::Ignored;
 use crate::conversation::tool::{Function, Tool, ToolChoice, WebSearch};
+use crate::dialect::chat;
 use crate::fault::Fault;
 use crate::json::{self, Object, Path, Text};
 
@@ -86,6 +88,7 @@ impl<'a> Tools<'a> {
         let ignored = &mut conversation.ignored;
         match kind.as_deref() {
             None | Some("custom") => conversation.tools.push(Tool::Function(function(&tool, path, ignored)?)),
+            Some("function") => conversation.tools.push(chat::tool::parse(value, path, ignored)?),
             Some(kind) if kind.starts_with("web_search_") => {
                 self.search = Some(tool.find("name").and_then(Text::of).unwrap_or(Text::from_escaped("web_search")));
                 conversation.web_search = Some(web_search(&tool, path, ignored)?);
@@ -118,7 +121,16 @@ impl<'a> Tools<'a> {
     ) -> Result<(), Fault> {
         let Some(value) = choice else { return Ok(()) };
         let path = Path::Root.key("tool_choice");
+        // The forms of OpenAI's APIs: a word, or the type `function`.
+        if Text::of(value).is_some() {
+            conversation.tool_choice = Some(chat::choice::parse(value, &path, &mut conversation.ignored)?);
+            return Ok(());
+        }
         let choice = json::object(value, &path)?;
+        if choice.find("type").and_then(Text::of).is_some_and(|kind| kind.escaped() == "function") {
+            conversation.tool_choice = Some(chat::choice::parse(value, &path, &mut conversation.ignored)?);
+            return Ok(());
+        }
         conversation.ignored.add_unknown(&choice, &["type", "name", "disable_parallel_tool_use"], &path);
         if let Some(flag) = choice.find("disable_parallel_tool_use").filter(|value| value.get() != "null") {
             conversation.one_call_at_a_time = json::boolean(flag, &path.key("disable_parallel_tool_use"))?;
@@ -214,7 +226,11 @@ impl<'a> Roster<'a> {
 }
 
 /// Reads a tool with a schema.
-fn function<'a>(tool: &Object<'a>, path: &Path<'_>, ignored: &mut Ignored) -> Result<Function<'a>, Fault> {
+pub(in crate::dialect) fn function<'a>(
+    tool: &Object<'a>,
+    path: &Path<'_>,
+    ignored: &mut Ignored,
+) -> Result<Function<'a>, Fault> {
     ignored.add_unknown(tool, &FUNCTION_KEYS, path);
     let schema = json::required(tool, "input_schema", path)?;
     json::object(schema, &path.key("input_schema"))?;

@@ -30,6 +30,7 @@ use crate::json::{ArrayWriter, Object, ObjectWriter, Path, Text, escape, push_st
 pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Result<BackendRequest, Fault> {
     let mut ignored = request.ignored.clone();
     ignore_parameters(request, context, &mut ignored);
+    tools::check(&request.tools, &mut ignored)?;
     let mut references = References::default();
     let mut found = Vec::new();
     let (entries, reasoning_left_out) = match &request.input {
@@ -182,7 +183,10 @@ fn write_tools(request: &ResponsesRequest<'_>, names: Option<&ToolNames>, body: 
     }
     match request.body.find("parallel_tool_calls") {
         Some(parallel) => body.raw("parallel_tool_calls", parallel),
-        None => body.boolean("parallel_tool_calls", true),
+        None => {
+            let is_one = request.body.find("tool_choice").is_some_and(tools::allows_one_call);
+            body.boolean("parallel_tool_calls", !is_one)
+        }
     };
 }
 

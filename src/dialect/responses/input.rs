@@ -1,6 +1,7 @@
 //! The items of `input`, with items in place of references.
 //!
 //! * [`mod@reference`] resolves references.
+//! * [`neighbour`] reads messages in the form of another API.
 //! * Reasoning that cannot be sent is left out: if it lacks its encrypted content, in which case it is listed, or if it
 //!   belongs to another model.
 
@@ -13,6 +14,7 @@ use crate::backend::request::body::{Origin, Provenance};
 use crate::backend::request::context::Context;
 use crate::backend::request::context::{Reference, RememberedItem};
 use crate::conversation::ignored::Ignored;
+use crate::dialect::responses::neighbour;
 use crate::dialect::responses::reference;
 use crate::dialect::responses::reference::References;
 use crate::fault::Fault;
@@ -68,31 +70,46 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The items of a conversation, with their references resolved.
+/// The items of a conversation, with the replacements of some.
 #[derive(Debug)]
 pub(super) struct Items<'a> {
-    items: Vec<Entry<'a>>,
+    items: Vec<Item<'a>>,
     found: Vec<Found>,
 }
 
-/// The resolution of a reference.
+/// One item.
 #[derive(Debug)]
-pub(super) struct Found {
-    /// The index in the client's input, if the reference is there.
-    index: Option<usize>,
-    /// The item that replaces it, unless it is left out.
-    item: Option<RememberedItem>,
+enum Item<'a> {
+    /// An item to send as it is.
+    Own(Entry<'a>),
+    /// An item with a replacement, the next one in order.
+    Replaced(Place<'a>),
+}
+
+/// The replacement of an item.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// The resolution of a reference.
+    Reference {
+        /// The index in the client's input, if the reference is there.
+        index: Option<usize>,
+        /// The item that replaces it, unless it is left out.
+        item: Option<RememberedItem>,
+    },
+    /// The items of a message in the form of another API.
+    Neighbours(Vec<Box<RawValue>>),
 }
 
 impl Found {
     /// Returns the resolution to record; `None` for a reference outside the client's input.
     pub(super) fn reference(self) -> Option<Reference> {
-        self.index.map(|index| Reference { index, item: self.item.map(|item| item.json) })
+        let Self::Reference { index, item } = self else { return None };
+        index.map(|index| Reference { index, item: item.map(|item| item.json) })
     }
 }
 
 impl<'a> Items<'a> {
-    /// Reads `items` and resolves their references.
+    /// Reads `items`, resolves their references, and converts messages in the form of another API.
     pub(super) fn read(
         items: &[&'a RawValue],
         context: &Context<'a>,
@@ -112,9 +129,19 @@ impl<'a> Items<'a> {
                     Place::Input(index) => Some(index),
                     Place::Remembered(_) => None,
                 };
-                read.found.push(Found { index, item });
+                read.found.push(Found::Reference { index, item });
+                read.items.push(Item::Replaced(place));
+                continue;
             }
-            read.items.push(Entry { object, kind, place });
+            let is_message = kind == "message";
+            let neighbours = is_message.then(|| place.path(|path| neighbour::items(raw, &object, path, ignored)));
+            match neighbours.transpose()?.flatten() {
+                Some(items) => {
+                    read.found.push(Found::Neighbours(items));
+                    read.items.push(Item::Replaced(place));
+                }
+                None => read.items.push(Item::Own(Entry { object, kind, place })),
+            }
         }
         Ok(read)
     }
@@ -135,18 +162,19 @@ impl<'a> Items<'a> {
         let mut left_out = false;
         let mut entries: Vec<Entry<'i>> = Vec::with_capacity(self.items.len());
         for item in self.items {
-            let item = if item.kind == "item_reference" {
-                let Some(RememberedItem { json, provenance }) = found.next().and_then(|found| found.item.as_ref())
-                else {
-                    continue;
-                };
-                item.place.path(|path| {
-                    let raw = serde_json::from_str::<&RawValue>(json).map_err(|_| reference::unknown(path))?;
-                    let (object, kind) = typed(raw, path)?;
-                    Ok::<_, Fault>(Entry { object, kind, place: Place::Remembered(Some(provenance)) })
-                })?
-            } else {
-                item
+            let item = match item {
+                Item::Own(entry) => entry,
+                Item::Replaced(place) => match found.next() {
+                    Some(Found::Reference { item: Some(item), .. }) => place.path(|path| remembered(item, path))?,
+                    Some(Found::Neighbours(items)) => {
+                        for item in items {
+                            let (object, kind) = place.path(|path| typed(item, path))?;
+                            entries.push(Entry { object, kind, place });
+                        }
+                        continue;
+                    }
+                    Some(Found::Reference { item: None, .. }) | None => continue,
+                },
             };
             if item.kind != "reasoning" {
                 entries.push(item);
@@ -161,6 +189,13 @@ impl<'a> Items<'a> {
         }
         Ok((entries, left_out))
     }
+}
+
+/// Returns the remembered item that replaces the reference at `path`.
+fn remembered<'i>(item: &'i RememberedItem, path: &Path<'_>) -> Result<Entry<'i>, Fault> {
+    let raw = serde_json::from_str::<&RawValue>(&item.json).map_err(|_| reference::unknown(path))?;
+    let (object, kind) = typed(raw, path)?;
+    Ok(Entry { object, kind, place: Place::Remembered(Some(&item.provenance)) })
 }
 
 fn typed<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<(Object<'a>, Cow<'a, str>), Fault> {

@@ -2,7 +2,7 @@
 //!
 //! * Request: [`request`] reads the fields that decide the call; [`forward`] makes the body acceptable to the backend
 //!   with as few changes as possible. [`input`], [`history`], [`message`] and [`tools`] are its chapters, and
-//!   [`mod@reference`] replaces references by their items.
+//!   [`mod@reference`] replaces references by their items, and [`neighbour`] reads messages in another API's form.
 //! * Answer: [`relay`] forwards the backend's events unchanged, [`document`] waits for the complete answer. Both fill
 //!   the final object's `output`, which the backend leaves empty, from the finished items ([`output`]), and from the
 //!   contents of unfinished items ([`kept`]). Text that came in only one place is added to the others ([`missing`]).
@@ -18,6 +18,7 @@ mod input;
 mod kept;
 mod message;
 mod missing;
+mod neighbour;
 pub mod notice;
 mod output;
 mod reference;

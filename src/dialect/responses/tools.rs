@@ -1,15 +1,19 @@
 //! Tools and the choice among them: the client's own JSON, with the values corrected that the backend refuses.
 //!
 //! * Corrected are names that the backend does not accept, schemas without properties, the preview name of web search,
-//!   and chat's nested form, which some clients send here.
+//!   chat's nested form, and Anthropic's tools and choices, which some clients send here.
 //! * A tool of another type passes byte for byte.
 
 use serde_json::value::RawValue;
 
 use crate::backend::request::names::{ToolNames, write_name};
 use crate::backend::request::schema;
+use crate::backend::request::tools::write_function;
+use crate::conversation::ignored::Ignored;
 use crate::conversation::tool::hosted;
-use crate::json::{ArrayWriter, Object, ObjectWriter, Text};
+use crate::dialect::messages;
+use crate::fault::Fault;
+use crate::json::{ArrayWriter, Object, ObjectWriter, Path, Text, push_string};
 
 /// Writes an array of tools.
 pub(super) fn write_all(tools: &[&RawValue], names: Option<&ToolNames>, out: &mut Vec<u8>) {
@@ -28,12 +32,42 @@ pub(super) fn write_value(tools: &RawValue, names: Option<&ToolNames>, out: &mut
     }
 }
 
+/// Checks the tools in Anthropic's form; their keys without effect are listed.
+pub(super) fn check(tools: &[&RawValue], ignored: &mut Ignored) -> Result<(), Fault> {
+    let path = Path::Root.key("tools");
+    // A search is faster than a parse, and nearly no tool has the key.
+    let may_be = |tool: &RawValue| tool.get().contains("\"input_schema\"");
+    for (index, tool) in tools.iter().enumerate().filter(|(_, tool)| may_be(tool)) {
+        if let Some((tool, _)) = typed(tool).filter(|(tool, _)| is_anthropics(tool)) {
+            messages::tool::function(&tool, &path.index(index), ignored)?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether a tool has Anthropic's key for the schema, and no type or Anthropic's type for a function.
+fn is_anthropics(tool: &Object<'_>) -> bool {
+    let is_function = |kind: &RawValue| Text::of(kind).is_some_and(|kind| kind.escaped() == "custom");
+    tool.find("input_schema").is_some() && tool.find("type").is_none_or(is_function)
+}
+
 fn write_tool(raw: &RawValue, names: Option<&ToolNames>, out: &mut Vec<u8>) {
     let Some((tool, kind)) = typed(raw) else {
         out.extend_from_slice(raw.get().as_bytes());
         return;
     };
     match kind.as_str() {
+        "function" if is_anthropics(&tool) => {
+            match messages::tool::function(&tool, &Path::Root, &mut Ignored::default()) {
+                Ok(function) => {
+                    let mut object = ObjectWriter::begin(out);
+                    write_function(&function, names, &mut object);
+                    object.end();
+                }
+                // Only below other tools, whose contents are the client's own.
+                Err(_) => out.extend_from_slice(raw.get().as_bytes()),
+            }
+        }
         "function" | "custom" | "namespace" => {
             let mut object = ObjectWriter::begin(out);
             write_flat(&tool, &kind, names, &mut object);
@@ -88,6 +122,18 @@ pub(super) fn write_choice(raw: &RawValue, names: Option<&ToolNames>, out: &mut 
         out.extend_from_slice(raw.get().as_bytes());
         return;
     };
+    match (kind.as_str(), choice.find("name").and_then(Text::of)) {
+        // Anthropic's choices.
+        ("tool", Some(name)) => {
+            let mut object = ObjectWriter::begin(out);
+            object.string("type", "function");
+            write_name(name, names, &mut object);
+            return object.end();
+        }
+        ("any", _) => return push_string(out, "required"),
+        ("auto" | "none", _) => return push_string(out, &kind),
+        _ => {}
+    }
     let mut object = ObjectWriter::begin(out);
     let nested = nested(&choice, &kind);
     let outer = choice.iter().filter(|(key, _)| nested.is_none() || *key != kind);
@@ -105,6 +151,12 @@ pub(super) fn write_choice(raw: &RawValue, names: Option<&ToolNames>, out: &mut 
         }
     }
     object.end();
+}
+
+/// Returns whether an Anthropic choice allows only one call at a time.
+pub(super) fn allows_one_call(choice: &RawValue) -> bool {
+    let flag = typed(choice).and_then(|(choice, _)| choice.find("disable_parallel_tool_use"));
+    flag.is_some_and(|flag| flag.get() == "true")
 }
 
 /// Gives `each` every name of a function or custom tool in `tools`, including those in namespaces.
@@ -148,6 +200,9 @@ fn nested<'a>(tool: &Object<'a>, kind: &str) -> Option<Object<'a>> {
 
 fn typed(raw: &RawValue) -> Option<(Object<'_>, String)> {
     let tool = serde_json::from_str::<Object<'_>>(raw.get()).ok()?;
+    if is_anthropics(&tool) {
+        return Some((tool, "function".to_owned()));
+    }
     let kind = tool.find("type").and_then(Text::of)?.decode().into_owned();
     Some((tool, kind))
 }

@@ -34,7 +34,7 @@ use crate::server::memory::{Asked, Scope};
 use crate::server::observe::RequestLog;
 use crate::server::reserve;
 use crate::upstream::exchange::{self, Progress};
-use crate::upstream::{BackendCall, Head, Opened, failed_attempt};
+use crate::upstream::{BackendCall, Head, Opened, words};
 
 pub(super) use self::keepalive::Keepalive;
 
@@ -150,7 +150,7 @@ impl Exchange {
             error.details.get_or_insert_default().overflow = Some(Box::new(overflow));
         }
         reserve::mention(&mut error, &self.app.models);
-        if failed_attempt::is_of_model(&error) {
+        if words::is_of_model(&error) {
             error.message = format!("{}{}", error.message, self.app.models.advice(&self.call.model.model));
             error.param = error.param.or_else(|| Some("model".to_owned()));
             error.details.get_or_insert_default().refuses_model = true;

@@ -1,4 +1,4 @@
-//! `POST /v1/responses` and `POST /v1/responses/compact`.
+//! `POST /v1/responses`, `POST /v1/responses/compact` and `POST /v1/responses/input_tokens`.
 //!
 //! * A turn of a WebSocket comes here as a POST with [`OverSocket`](crate::server::memory::OverSocket) in its extensions. It
 //!   differs in its own keys, in the memory that it refers to first, and in that it may only announce a conversation.
@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::backend::answer::{Answer, Machine};
+use crate::backend::estimate;
 use crate::backend::request::body::Provenance;
 use crate::backend::request::context::{BackendRequest, Context};
 use crate::conversation::ignored::Ignored;
@@ -28,6 +30,7 @@ use crate::server::App;
 use crate::server::answer::Exchange;
 use crate::server::memory::{Asked, History};
 use crate::server::routes::incoming::Incoming;
+use crate::server::routes::models::json;
 
 /// Relays the backend's events, or answers with the final response object, as the client asked.
 pub(in crate::server) async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
@@ -54,6 +57,32 @@ pub(in crate::server) async fn compact(State(app): State<Arc<App>>, request: Req
     let incoming = Incoming::read(app, request).await?;
     let Turn { exchange, retained, .. } = incoming.work(|it| Turn::new(it, Purpose::Compaction)).await?;
     exchange.document(Arc::new(move |_| Box::new(Compaction::new(Arc::clone(&retained))))).await
+}
+
+/// Answers with an estimate of a prompt's tokens, over the body that the backend would get. The backend itself counts
+/// only what it answers.
+pub(in crate::server) async fn input_tokens(State(app): State<Arc<App>>, request: Request) -> Result<Response, Fault> {
+    let incoming = Incoming::read(app, request).await?;
+    let input_tokens = incoming.work(count).await?;
+    Ok(json(&Count { object: "response.input_tokens", input_tokens }))
+}
+
+fn count(incoming: &Incoming) -> Result<u64, Fault> {
+    let (history, spoken);
+    let mut asked = ResponsesRequest::parse(&incoming.body)?;
+    let model = incoming.resolve(asked.model.as_deref(), asked.effort.as_deref(), false)?;
+    history = recall(incoming, &asked)?;
+    spoken = asked.input.spoken();
+    let (_, provenance) = join(&mut asked, history.as_ref(), spoken.as_deref());
+    let answered = |id: &str| incoming.app.answers.item(incoming.scope, id);
+    let context = Context { answered: &answered, remembered: &provenance, ..incoming.context(&model) };
+    Ok(estimate::tokens(&translate(&asked, &context)?.body))
+}
+
+#[derive(Serialize)]
+struct Count {
+    object: &'static str,
+    input_tokens: u64,
 }
 
 /// The purpose of a request.
@@ -97,17 +126,7 @@ impl Turn {
         let model = incoming.resolve(asked.model.as_deref(), asked.effort.as_deref(), asked.stream && !compacts)?;
         history = recall(incoming, &asked)?;
         spoken = asked.input.spoken();
-        let own: Vec<&RawValue> = match &asked.input {
-            Input::Text(_) => spoken.iter().map(AsRef::as_ref).collect(),
-            Input::Items(items) => items.clone(),
-        };
-        let mut provenance = Vec::new();
-        if let Some(history) = &history {
-            let mut items = history.items();
-            provenance = history.provenance();
-            items.extend(&own);
-            asked.input = Input::Items(items);
-        }
+        let (own, provenance) = join(&mut asked, history.as_ref(), spoken.as_deref());
         let retained = if compacts { compaction::retained(&asked.input).into() } else { Arc::default() };
         let answered = |id: &str| incoming.app.answers.item(incoming.scope, id);
         let context = Context { answered: &answered, remembered: &provenance, ..incoming.context(&model) };
@@ -156,6 +175,24 @@ fn recall(incoming: &Incoming, asked: &ResponsesRequest<'_>) -> Result<Option<Hi
     };
     check_size(history.bytes(), incoming)?;
     Ok(Some(history))
+}
+
+/// Prepends the earlier conversation to the input of `asked`, which is `spoken` if it is one text. Returns the client's
+/// own items, and the origins of the items before them.
+fn join<'a>(
+    asked: &mut ResponsesRequest<'a>,
+    history: Option<&'a History>,
+    spoken: Option<&'a RawValue>,
+) -> (Vec<&'a RawValue>, Vec<Option<Arc<Provenance>>>) {
+    let own: Vec<&RawValue> = match &asked.input {
+        Input::Text(_) => spoken.into_iter().collect(),
+        Input::Items(items) => items.clone(),
+    };
+    let Some(history) = history else { return (own, Vec::new()) };
+    let mut items = history.items();
+    items.extend(&own);
+    asked.input = Input::Items(items);
+    (own, history.provenance())
 }
 
 /// Applies the limit of received bodies to the sent body, with everything that memory adds.

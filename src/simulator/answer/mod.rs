@@ -60,15 +60,18 @@ pub(in crate::simulator) fn call(tool: &Tool) -> Output {
     }
 }
 
-/// Returns a web search and a text that cites its result.
+/// Returns a web search and a text that cites its result twice.
 pub(in crate::simulator) fn search(turn: &Turn) -> Vec<Output> {
     let query: String = turn.last_user_text().chars().take(80).collect();
     let text = "Simulated search result: the café “Example” is open – see the source.".to_owned();
-    let start = text.find("the café").map_or(0, |offset| text[..offset].chars().count());
     let url = "https://example.com/simulated?utm_source=simulation".to_owned();
-    let citation =
-        Citation { url: url.clone(), title: "Example, a simulated page".to_owned(), start, end: text.chars().count() };
-    let message = Output::Message { text, phase: "final_answer", citations: vec![citation] };
+    let cite = |cited: &str| {
+        let start = text.find(cited).map_or(0, |offset| text[..offset].chars().count());
+        let end = start + cited.chars().count();
+        Citation { url: url.clone(), title: "Example, a simulated page".to_owned(), start, end }
+    };
+    let citations = vec![cite("the café “Example” is open"), cite("see the source.")];
+    let message = Output::Message { text, phase: "final_answer", citations };
     let sources =
         if turn.includes("web_search_call.action.sources") { vec![url, UNCITED.to_owned()] } else { Vec::new() };
     vec![Output::WebSearch { query, sources }, message]

@@ -94,6 +94,18 @@ def chat_parallel():
     assert answer.choices[0].message.content.count("code-4711") == 2
 
 
+@check("chat: two citations with the stream helper")
+def chat_citations():
+    messages = [{"role": "user", "content": scenario("two_citations")}]
+    with client.chat.completions.stream(model=MODEL, messages=messages) as stream:
+        streamed = stream.get_final_completion().choices[0].message
+    buffered = client.chat.completions.create(model=MODEL, messages=messages).choices[0].message
+    assert streamed.content == buffered.content
+    cited = [annotation.url_citation for annotation in streamed.annotations]
+    assert cited == [annotation.url_citation for annotation in buffered.annotations] and len(cited) == 2, cited
+    assert [streamed.content[place.start_index:place.end_index] for place in cited][1] == "see the source."
+
+
 @check("chat: forced tool")
 def chat_forced_tool():
     choice = {"type": "function", "function": {"name": "lookup_code"}}

@@ -21,6 +21,7 @@ SCENARIOS = {
     "thinks_and_calls": "[[simulate:commented-call]]",
     "plain": "[[simulate:default]]",
     "text_alone": "[[simulate:several-messages]]",
+    "two_citations": "[[simulate:web-search]]",
     "unfinished_images": "[[simulate:image-stream=2]]",
 }
 

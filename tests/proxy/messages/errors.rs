@@ -3,7 +3,8 @@
 use codex_proxy::models::Models;
 use codex_proxy::server::guard::key::Keys;
 use codex_proxy::server::settings::ServerSettings;
-use codex_proxy::simulator::{FailureShape, HttpFault, Moment, Scenario, StreamFailure};
+use codex_proxy::simulator::{FailureShape, HttpFault, Moment, Scenario, ScriptedAnswer, StreamFailure};
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::*;
@@ -82,6 +83,9 @@ async fn refusals_of_the_backends_have_the_types_of_the_api() {
     for (fault, status, kind, retry) in [
         (HttpFault::CyberPolicy, 400, "policy_blocked", "false"),
         (HttpFault::Coded(400, "bio_policy"), 400, "policy_blocked", "false"),
+        (HttpFault::Coded(400, "inference_hook_denied"), 400, "policy_blocked", "false"),
+        (HttpFault::Coded(403, "access_program_not_enabled"), 400, "policy_blocked", "false"),
+        (HttpFault::Coded(400, "invalid_prompt"), 400, "policy_blocked", "false"),
         (HttpFault::Coded(400, "image_content_policy_violation"), 400, "policy_blocked", "false"),
         (HttpFault::Coded(400, "file_content_policy_violation"), 400, "policy_blocked", "false"),
         (HttpFault::ContextLength, 400, "invalid_request_error", "false"),
@@ -147,6 +151,58 @@ async fn a_file_that_the_backend_cannot_read_is_named_in_the_clients_words() {
     proxy.next(Scenario::Http(HttpFault::Coded(400, "profile_incomplete")));
     let words = ask(&proxy, &asked("hi")).await.json()["error"]["message"].as_str().unwrap().to_owned();
     assert!(!words.contains("Could not process"), "{words}");
+}
+
+/// An error as the backend sends it, as a status and inside a stream that has not begun to answer.
+async fn refusals(proxy: &Proxy, error: &Value) -> Vec<Answer> {
+    let failed = json!({ "type": "response.failed", "response": { "status": "failed", "error": error } });
+    let mut answers = Vec::new();
+    for play in [
+        ScriptedAnswer::json(StatusCode::BAD_REQUEST, &json!({ "error": error })),
+        ScriptedAnswer::stream().bytes(format!("data: {failed}\n\n")),
+    ] {
+        proxy.next(play);
+        answers.push(ask(proxy, &asked("hi")).await);
+        assert_eq!(proxy.simulator.queued(), 0);
+    }
+    answers
+}
+
+/// The codex client, too, knows this rejection by its text alone.
+#[tokio::test]
+async fn an_image_or_an_overflow_that_only_the_text_names_is_recognised() {
+    let proxy = Proxy::start().await;
+    let image = "The image data you provided does not represent a valid image. Please check your input and try again.";
+    let overflow = "Your input exceeds the context window of this model. Please adjust your input and try again.";
+    let mut answers = Vec::new();
+    for (text, code, param) in [
+        (image, Value::Null, Value::Null),
+        (image, json!("invalid_value"), json!("input")),
+        (image, json!("invalid_value"), json!("input[0].content[0].image_url")),
+        (image, json!("invalid_request_error"), Value::Null),
+        (overflow, Value::Null, Value::Null),
+        (overflow, json!("invalid_value"), json!("input")),
+    ] {
+        let error = json!({ "message": text, "type": "invalid_request_error", "code": code, "param": param });
+        answers.extend(refusals(&proxy, &error).await.into_iter().map(|answer| (text, answer)));
+        let untyped = json!({ "message": text, "code": code });
+        answers.extend(refusals(&proxy, &untyped).await.into_iter().map(|answer| (text, answer)));
+    }
+    for text in [image, overflow] {
+        proxy.next(ScriptedAnswer::json(StatusCode::BAD_REQUEST, &json!({ "detail": text })));
+        answers.push((text, ask(&proxy, &asked("hi")).await));
+    }
+    for (text, answer) in answers {
+        let error = &answer.json()["error"];
+        assert_eq!((answer.status.as_u16(), answer.header("x-should-retry")), (400, "false"), "{}", answer.text);
+        assert_eq!(error["type"], "invalid_request_error", "{error}");
+        let message = error["message"].as_str().unwrap();
+        if text == image {
+            assert_eq!(message, "Could not process image");
+        } else {
+            assert!(message.starts_with("prompt is too long: ") && message.ends_with(" maximum"), "{message}");
+        }
+    }
 }
 
 #[tokio::test]

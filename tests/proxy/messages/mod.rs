@@ -6,6 +6,7 @@ mod errors;
 mod files;
 mod history;
 mod models;
+mod neighbours;
 mod reasoning;
 mod requests;
 mod search;

@@ -1,0 +1,132 @@
+//! Forms of chat and of Anthropic's API in a Responses request.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::harness::Proxy;
+
+const PIXEL: &str = "data:image/png;base64,iVBORw0KGgo=";
+
+fn input_text(text: &str) -> Value {
+    json!({ "type": "input_text", "text": text })
+}
+
+fn message(role: &str, content: Value) -> Value {
+    json!({ "type": "message", "role": role, "content": content })
+}
+
+/// The body that the backend gets, for a request of which nothing is left out.
+async fn sent(proxy: &Proxy, body: &Value) -> Value {
+    let answer = proxy.post("/v1/responses", body).await;
+    assert_eq!((answer.status, answer.header("x-codex-proxy-ignored")), (StatusCode::OK, ""), "{}", answer.text);
+    proxy.last_sent()
+}
+
+fn call(id: &str) -> Value {
+    json!({ "type": "function_call", "call_id": id, "name": "f", "arguments": "{}" })
+}
+
+fn output(id: &str, text: &str) -> Value {
+    json!({ "type": "function_call_output", "call_id": id, "output": text })
+}
+
+#[tokio::test]
+async fn the_calls_and_outputs_of_chat_are_items() {
+    let proxy = Proxy::start().await;
+    let chats = |id: &str| json!({ "id": id, "type": "function", "function": { "name": "f", "arguments": "{}" } });
+    let input = json!([
+        { "role": "user", "content": "hi" },
+        { "role": "assistant", "content": null, "tool_calls": [chats("one"), chats("two")] },
+        { "role": "tool", "tool_call_id": "two", "content": "second" },
+        { "role": "tool", "tool_call_id": "one", "content": [{ "type": "text", "text": "first" }] },
+        { "role": "assistant", "content": "so", "tool_calls": [chats("three")] },
+        output("three", "third"),
+        { "role": "user", "content": "bye" },
+    ]);
+    let first = message("user", json!([input_text("hi")]));
+    let items = json!([
+        first,
+        call("one"),
+        call("two"),
+        output("two", "second"),
+        output("one", "first"),
+        message("assistant", json!([{ "type": "output_text", "text": "so" }])),
+        call("three"),
+        output("three", "third"),
+        message("user", json!([input_text("bye")])),
+    ]);
+    let answer = proxy.post("/v1/responses", &json!({ "input": input })).await;
+    assert_eq!((answer.status, answer.header("x-codex-proxy-ignored")), (StatusCode::OK, ""), "{}", answer.text);
+    assert_eq!(proxy.last_sent()["input"], items);
+
+    // As a remembered conversation too.
+    let next = json!({ "input": "go on", "previous_response_id": answer.json()["id"] });
+    let sent = sent(&proxy, &next).await;
+    let count = items.as_array().unwrap().len();
+    assert_eq!(sent["input"].as_array().unwrap()[..count], items.as_array().unwrap()[..]);
+}
+
+#[tokio::test]
+async fn the_blocks_of_anthropic_are_parts_and_items() {
+    let proxy = Proxy::start().await;
+    let source = json!({ "type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo=" });
+    let image = json!({ "type": "input_image", "image_url": PIXEL });
+    let input = json!([
+        { "role": "user", "content": [{ "type": "text", "text": "look" }, { "type": "image", "source": source }] },
+        { "role": "assistant", "content": [
+            { "type": "text", "text": "so" }, { "type": "tool_use", "id": "one", "name": "f", "input": {} }] },
+        { "role": "user", "content": [
+            { "type": "tool_result", "tool_use_id": "one", "content": "done" }, { "type": "text", "text": "bye" }] },
+        { "role": "user", "content": [{ "type": "file", "file": { "file_data": "data:a/b;base64,AAAA", "filename": "n" } }] },
+    ]);
+    let file = json!({ "type": "input_file", "filename": "n", "file_data": "data:a/b;base64,AAAA" });
+    assert_eq!(
+        sent(&proxy, &json!({ "input": input })).await["input"],
+        json!([
+            message("user", json!([input_text("look"), image])),
+            message("assistant", json!([{ "type": "output_text", "text": "so" }])),
+            call("one"),
+            output("one", "done"),
+            message("user", json!([input_text("bye")])),
+            message("user", json!([file])),
+        ])
+    );
+    let broken = json!({ "input": [{ "role": "user", "content": [
+        { "type": "image", "source": { "type": "base64", "media_type": "image/png", "data": "?" } }] }] });
+    let answer = proxy.post("/v1/responses", &broken).await;
+    assert_eq!(
+        (answer.status, &answer.error()["param"]),
+        (StatusCode::BAD_REQUEST, &json!("input[0].content[0].source.data"))
+    );
+}
+
+#[tokio::test]
+async fn a_tool_of_anthropic_is_a_function() {
+    let proxy = Proxy::start().await;
+    let schema = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
+    let function =
+        json!({ "type": "function", "name": "f", "description": "d", "parameters": schema, "strict": false });
+    for kind in [Value::Null, json!("custom")] {
+        for (choice, chosen) in [
+            (json!({ "type": "tool", "name": "f" }), json!({ "type": "function", "name": "f" })),
+            (json!({ "type": "any", "disable_parallel_tool_use": true }), json!("required")),
+            (json!({ "type": "auto" }), json!("auto")),
+            (json!("required"), json!("required")),
+        ] {
+            let tool = json!({ "type": kind, "name": "f", "description": "d", "input_schema": schema });
+            let is_one = choice["disable_parallel_tool_use"] == true;
+            let sent = sent(&proxy, &json!({ "input": "hi", "tools": [tool], "tool_choice": choice })).await;
+            assert_eq!((&sent["tools"], &sent["tool_choice"]), (&json!([function]), &chosen));
+            assert_eq!(sent["parallel_tool_calls"], !is_one);
+        }
+    }
+    let odd = json!({ "name": "f", "input_schema": schema, "cache_control": { "type": "ephemeral" }, "shade": 1 });
+    let answer = proxy.post("/v1/responses", &json!({ "input": "hi", "tools": [odd] })).await;
+    assert_eq!(answer.header("x-codex-proxy-ignored"), "tools[0].shade");
+    let answer = proxy.post("/v1/responses", &json!({ "input": "hi", "tools": [{ "input_schema": schema }] })).await;
+    assert_eq!((answer.status, &answer.error()["param"]), (StatusCode::BAD_REQUEST, &json!("tools[0].name")));
+    // The name is fitted, as any function's.
+    let dotted = json!({ "name": "a.b", "input_schema": schema });
+    let sent = sent(&proxy, &json!({ "input": "hi", "tools": [dotted] })).await;
+    assert!(sent["tools"][0]["name"].as_str().unwrap().starts_with("a_b_"), "{sent}");
+}
