@@ -25,3 +25,4 @@ mod recordings;
 mod requests;
 mod snapshots;
 mod splits;
+mod weave;

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use crate::backend::answer::call_kind::CallKind;
+use crate::backend::answer::ordered::PieceOrder;
 use crate::backend::answer::sent::Sent;
 use crate::backend::answer::sequence::Sequence;
 use crate::backend::answer::views::ItemView;
@@ -312,6 +313,16 @@ impl Item {
 }
 
 impl Part {
+    /// Returns the place among the pieces of the item.
+    pub(crate) const fn order(&self) -> PieceOrder {
+        PieceOrder::of_part(self.kind, self.index, self.number)
+    }
+
+    /// Returns whether the text has begun and may go on, as far as the part's own events tell.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.finished.is_none() && (self.announced || !self.sent.is_empty() || self.withheld.is_some())
+    }
+
     /// Returns whether the deltas received, withheld ones included, add up to the complete text.
     pub(crate) fn has_all_deltas_of(&self, whole: Text<'_>) -> bool {
         self.withheld.unwrap_or(self.sent) == Sent::of(whole)

@@ -9,6 +9,7 @@
 use crate::backend::answer::items::{Finisher, Item, ItemKind, Items, Key};
 use crate::backend::answer::reasoning::{KeptReasoning, Thoughts};
 use crate::backend::answer::sink::{FinishReason, SearchCall, Sink};
+use crate::backend::answer::turns::{Offer, Turns};
 use crate::backend::answer::verdict::Inconsistency;
 use crate::backend::answer::views::{ItemView, WholePart};
 use crate::backend::answer::{Machine, Step};
@@ -32,8 +33,7 @@ pub struct AnswerMachine<S> {
     pub(super) visible: bool,
     /// The number of announced calls.
     pub(super) calls: usize,
-    /// For every kind of text, the place of the part that began last.
-    pub(super) begun: [Option<(u64, u64)>; 4],
+    pub(super) turns: Turns,
     shows_reasoning: bool,
     identified: bool,
     usage: Option<Usage>,
@@ -65,6 +65,7 @@ impl<S: Sink> AnswerMachine<S> {
     /// model's reasoning.
     pub fn new(model: &str, shows_reasoning: bool, sink: S) -> Self {
         Self {
+            turns: Turns::new(sink.has_one_order()),
             sink,
             deltas: DeltaReader::default(),
             answerer: Answerer::new(model, false),
@@ -72,7 +73,6 @@ impl<S: Sink> AnswerMachine<S> {
             thoughts: Thoughts::default(),
             visible: false,
             calls: 0,
-            begun: [None; 4],
             shows_reasoning,
             identified: false,
             usage: None,
@@ -91,10 +91,7 @@ impl<S: Sink> AnswerMachine<S> {
     fn delta(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) -> Sound {
         let Some(at) = self.items.delta(delta) else { return Ok(()) };
         match delta.kind {
-            DeltaKind::Arguments | DeltaKind::Input => {
-                self.arguments_delta(at, delta.text, out);
-                Ok(())
-            }
+            DeltaKind::Arguments | DeltaKind::Input => self.arguments_delta(at, delta.text, out),
             _ => self.text(at, delta.text, out),
         }
     }
@@ -111,7 +108,7 @@ impl<S: Sink> AnswerMachine<S> {
         self.sink.model(self.answerer.name());
         match event.kind.as_ref() {
             "response.created" | "response.in_progress" => self.identify(event.response.as_ref()),
-            "response.output_item.added" if is_new => self.item_added(event, out),
+            "response.output_item.added" if is_new => self.item_added(event, out)?,
             "response.output_item.done" => {
                 if let Some(view) = event.item.and_then(ItemView::read) {
                     let position = self.items.find_or_add(Key::of_item(&view, event.output_index));
@@ -123,7 +120,7 @@ impl<S: Sink> AnswerMachine<S> {
                     self.items.announce(at);
                 }
             }
-            "response.output_text.annotation.added" if is_new => self.annotation_added(event, out),
+            "response.output_text.annotation.added" if is_new => self.annotation_added(event, out)?,
             "response.completed" => return self.complete(event.response.as_ref(), None, out),
             "response.incomplete" => {
                 let reason = event.response.as_ref().and_then(ResponseView::incomplete_reason);
@@ -133,7 +130,13 @@ impl<S: Sink> AnswerMachine<S> {
             "error" => return Ok(failed(Failure::from_error_event(data))),
             _ => self.parts_done(event, out)?,
         }
+        self.turn(out)?;
         Ok(Step::Continue)
+    }
+
+    /// Gives the sink the pieces that have waited for what an event finished.
+    fn turn(&mut self, out: &mut Vec<u8>) -> Sound {
+        if self.turns.has_waiting() { self.release(out) } else { Ok(()) }
     }
 
     fn identify(&mut self, view: Option<&ResponseView<'_>>) {
@@ -157,14 +160,14 @@ impl<S: Sink> AnswerMachine<S> {
         Ok(())
     }
 
-    fn item_added(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
-        let Some(view) = event.item.and_then(ItemView::read) else { return };
+    fn item_added(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Sound {
+        let Some(view) = event.item.and_then(ItemView::read) else { return Ok(()) };
         let key = Key::of_item(&view, event.output_index);
         let position = self.items.find_or_add(key);
         self.items.name(position, key);
         let item = self.items.item_mut(position);
         if item.done {
-            return;
+            return Ok(());
         }
         let kind = ItemKind::of(&view);
         item.kind = kind;
@@ -182,8 +185,9 @@ impl<S: Sink> AnswerMachine<S> {
         if let ItemKind::Call(kind) = kind
             && has_name
         {
-            self.begin_call(position, kind, &view, out);
+            self.begin_call(position, kind, &view, out)?;
         }
+        Ok(())
     }
 
     /// Takes a finished item.
@@ -197,12 +201,12 @@ impl<S: Sink> AnswerMachine<S> {
         for part in &whole {
             self.whole_part(position, part, Finisher::Item, out)?;
         }
-        self.left_over(position, view, &whole)?;
+        self.left_over(position, view, &whole, out)?;
         match kind {
             ItemKind::Message if is_first => self.thoughts.led_to_message(),
-            ItemKind::Reasoning if is_first => self.reasoning_done(position, view, out),
-            ItemKind::Search if is_first => self.searched(view, out),
-            ItemKind::Image => self.image(position, view, out),
+            ItemKind::Reasoning if is_first => self.reasoning_done(position, view, out)?,
+            ItemKind::Search if is_first => self.searched(position, view, out)?,
+            ItemKind::Image => self.image(position, view, out)?,
             ItemKind::Call(kind) => {
                 self.call_done(position, kind, view, out)?;
                 if is_first {
@@ -214,30 +218,25 @@ impl<S: Sink> AnswerMachine<S> {
         // A call that another kind of item ended may still get its arguments.
         let is_half_a_call = kind.call().is_none() && self.items.item(position).call.is_some();
         if is_first && !is_half_a_call {
-            self.sink.item_done(position, out);
+            self.offer(position, None, Offer::End, out)?;
         }
-        Ok(())
+        self.turn(out)
     }
 
     /// Keeps finished reasoning, and sends it if the client sees reasoning at all.
     ///
     /// The encrypted form in the item's first event may be incomplete: it counts only if the finished item has none.
-    fn reasoning_done(&mut self, position: usize, view: &ItemView<'_>, out: &mut Vec<u8>) {
+    fn reasoning_done(&mut self, position: usize, view: &ItemView<'_>, out: &mut Vec<u8>) -> Sound {
         let early = std::mem::take(&mut self.items.item_mut(position).early);
         let early = (!early.is_empty()).then_some(Text::from_escaped(&early));
         let encrypted = view.encrypted().or(early);
         self.thoughts.add(view, encrypted);
-        if self.shows_reasoning {
-            let length = out.len();
-            self.sink.sealed(position, encrypted, out);
-            self.visible |= out.len() > length;
-        }
+        if self.shows_reasoning { self.offer(position, None, Offer::Sealed(encrypted), out) } else { Ok(()) }
     }
 
-    fn searched(&mut self, view: &ItemView<'_>, out: &mut Vec<u8>) {
-        let length = out.len();
-        self.sink.searched(SearchCall { id: view.id.and_then(Raw::text), action: view.action }, out);
-        self.visible |= out.len() > length;
+    fn searched(&mut self, position: usize, view: &ItemView<'_>, out: &mut Vec<u8>) -> Sound {
+        let search = SearchCall { id: view.id.and_then(Raw::text), action: view.action };
+        self.offer(position, None, Offer::Search(search), out)
     }
 
     /// Takes the answer's last event; `cut` is the reason of an incomplete answer.
@@ -258,9 +257,10 @@ impl<S: Sink> AnswerMachine<S> {
         if output.is_empty() {
             self.require_proof()?;
         } else {
-            self.require_a_place_in(&positions)?;
+            self.require_a_place_in(&positions, out)?;
         }
-        self.flush_calls(out);
+        self.flush_calls(out)?;
+        self.release_all(out)?;
         self.usage = view.and_then(|view| view.usage);
         let is_paused = view.is_some_and(|view| view.end_turn.is_some_and(|over| over.get() == "false"));
         self.finish(cut.unwrap_or_else(|| self.finish_reason(is_paused)), self.usage, out);
