@@ -14,6 +14,7 @@ mod captures;
 #[path = "../common/mod.rs"]
 mod common;
 mod damage;
+mod faults;
 mod fold;
 mod histories;
 mod images;

@@ -1,6 +1,7 @@
 //! The items of an unfinished answer: those that have appeared, and the text sent of each.
 //!
 //! * An item is found by its id, else by its place in the answer: some backends change an item's id between events.
+//! * An event without id and place is about the current item, unless it begins an item or ends one of another kind.
 //! * A finished item is found only by its own id. Another id at its place is another item.
 //! * A lookup costs the same for any number of items.
 
@@ -174,11 +175,7 @@ impl Items {
             return Some(self.recent);
         }
         let found = match key {
-            // Events that name nothing can only concern the current item.
-            Key { id: None, place: None } => self.list.len().checked_sub(1).filter(|last| {
-                let last = &self.list[*last];
-                last.id.is_none() && last.place.is_none() && !last.done
-            }),
+            Key { id: None, place: None } => self.current(),
             Key { id, place } => id.and_then(|id| self.ids.get(id).copied()).or_else(|| {
                 let found = self.places.get(&place?).copied()?;
                 let item = &self.list[found];
@@ -193,6 +190,33 @@ impl Items {
     /// Finds the position of the item that `key` names, or adds the item.
     pub(crate) fn find_or_add(&mut self, key: Key<'_>) -> usize {
         self.find(key).unwrap_or_else(|| self.add(key))
+    }
+
+    /// Finds the position of the item that `key` names and that begins, or adds the item.
+    pub(crate) fn find_or_begin(&mut self, key: Key<'_>) -> usize {
+        let is_begun = |item: &Item| item.kind != ItemKind::Unknown;
+        self.find_unless(key, is_begun)
+    }
+
+    /// Finds the position of the item of this `kind` that `key` names and that ends, or adds the item.
+    pub(crate) fn find_or_end(&mut self, key: Key<'_>, kind: ItemKind) -> usize {
+        let is_another = |item: &Item| kind != item.kind && ![kind, item.kind].contains(&ItemKind::Unknown);
+        self.find_unless(key, is_another)
+    }
+
+    /// Finds the position of the item that `key` names, or adds the item. Without a name it is not an item for which
+    /// `is_another` holds.
+    fn find_unless(&mut self, key: Key<'_>, is_another: impl Fn(&Item) -> bool) -> usize {
+        let is_nameless = key.id.is_none() && key.place.is_none();
+        let found = self.find(key).filter(|found| !(is_nameless && is_another(&self.list[*found])));
+        found.unwrap_or_else(|| self.add(key))
+    }
+
+    /// Returns the unfinished item of the last event, or else the last item, unless it is finished.
+    fn current(&self) -> Option<usize> {
+        let candidates = [Some(self.recent), self.list.len().checked_sub(1)];
+        let is_open = |position: &usize| self.list.get(*position).is_some_and(|item| !item.done);
+        candidates.into_iter().flatten().find(is_open)
     }
 
     /// Adds an item for `key`.

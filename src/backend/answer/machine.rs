@@ -111,7 +111,8 @@ impl<S: Sink> AnswerMachine<S> {
             "response.output_item.added" if is_new => self.item_added(event, out)?,
             "response.output_item.done" => {
                 if let Some(view) = event.item.and_then(ItemView::read) {
-                    let position = self.items.find_or_add(Key::of_item(&view, event.output_index));
+                    let key = Key::of_item(&view, event.output_index);
+                    let position = self.items.find_or_end(key, ItemKind::of(&view));
                     self.item_done(position, &view, event.output_index, out)?;
                 }
             }
@@ -163,7 +164,7 @@ impl<S: Sink> AnswerMachine<S> {
     fn item_added(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Sound {
         let Some(view) = event.item.and_then(ItemView::read) else { return Ok(()) };
         let key = Key::of_item(&view, event.output_index);
-        let position = self.items.find_or_add(key);
+        let position = self.items.find_or_begin(key);
         self.items.name(position, key);
         let item = self.items.item_mut(position);
         if item.done {

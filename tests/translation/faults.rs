@@ -1,0 +1,106 @@
+//! Answers with events of which a field is missing or damaged: whole where another event tells it, or an error.
+
+use codex_proxy::backend::answer::Step;
+use codex_proxy::dialect::messages::request::{MessagesShape, Thinking};
+use serde_json::{Value, json};
+
+use super::fold::{chunks, completion, data, meta, of_chunks, of_completion};
+use super::messages::{document, events, folded};
+use super::modes::stream;
+use crate::common::chat::Message;
+
+/// The events of a message at `place`.
+fn message(place: u64, pieces: &[&str]) -> Vec<Value> {
+    let (id, whole) = (format!("m{place}"), pieces.concat());
+    let part = |text: &str| json!({ "type": "output_text", "text": text, "annotations": [] });
+    let item = |parts: Value| json!({ "id": id, "type": "message", "role": "assistant", "content": parts });
+    let event = |kind: &str, field: &str, value: Value| json!({ "type": format!("response.{kind}"), "item_id": id, "output_index": place, "content_index": 0, field: value });
+    let whole_item =
+        |kind: &str, parts| json!({ "type": format!("response.{kind}"), "output_index": place, "item": item(parts) });
+    let mut found = vec![whole_item("output_item.added", json!([])), event("content_part.added", "part", part(""))];
+    found.extend(pieces.iter().map(|piece| event("output_text.delta", "delta", json!(piece))));
+    found.push(event("output_text.done", "text", json!(whole)));
+    found.push(event("content_part.done", "part", part(&whole)));
+    found.push(whole_item("output_item.done", json!([part(&whole)])));
+    found
+}
+
+/// The events of a reasoning item at place 0.
+fn reasoning() -> Vec<Value> {
+    let item = |summary| json!({ "id": "r", "type": "reasoning", "encrypted_content": "sealed", "summary": summary });
+    let event = |kind: &str, field: &str, value: Value| json!({ "type": format!("response.{kind}"), "item_id": "r", "output_index": 0, "summary_index": 0, field: value });
+    vec![
+        json!({ "type": "response.output_item.added", "output_index": 0, "item": item(json!([])) }),
+        event("reasoning_summary_text.delta", "delta", json!("think")),
+        event("reasoning_summary_text.done", "text", json!("think")),
+        json!({ "type": "response.output_item.done", "output_index": 0, "item": item(json!([{ "type": "summary_text", "text": "think" }])) }),
+    ]
+}
+
+/// A chat answer in both modes; `None` for an error.
+fn chat(events: &[Value]) -> [Option<Message>; 2] {
+    chat_of(&stream(events))
+}
+
+fn chat_of(stream: &[u8]) -> [Option<Message>; 2] {
+    let (buffered, buffered_step) = completion(&meta(), &[stream]);
+    let (streamed, step) = chunks(&meta(), &[stream]);
+    [
+        (buffered_step == Step::Complete).then(|| of_completion(&buffered)),
+        (step == Step::Complete).then(|| of_chunks(&streamed)),
+    ]
+}
+
+/// The content of a Messages answer in both modes; `None` for an error.
+fn messages(events_sent: &[Value]) -> [Option<Value>; 2] {
+    let shape = MessagesShape { thinking: Thinking::Shown, ..MessagesShape::default() };
+    let stream = stream(events_sent);
+    let (buffered, buffered_step) = document(&shape, &[&stream]);
+    let (streamed, step) = events(&shape, &[&stream]);
+    let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap()["content"].clone();
+    [
+        (buffered_step == Step::Complete).then(|| read(&buffered)),
+        (step == Step::Complete).then(|| folded(&data(&streamed))["content"].clone()),
+    ]
+}
+
+/// An event that names no item, by neither id nor place, is about the current one.
+#[test]
+fn an_event_without_a_name_is_about_the_current_item() {
+    let (first, second) = (reasoning(), message(1, &["alpha ", "bravo"]));
+    for nameless in [None, Some(Value::Null)] {
+        for which in 1..second.len() - 1 {
+            let mut events = [first.clone(), second.clone()].concat();
+            let event = events[first.len() + which].as_object_mut().unwrap();
+            for name in ["item_id", "output_index"] {
+                event.remove(name);
+                event.extend(nameless.clone().map(|null| (name.to_owned(), null)));
+            }
+            for answer in chat(&events).map(Option::unwrap) {
+                assert_eq!((answer.content.as_str(), answer.reasoning.as_str()), ("alpha bravo", "think"), "{which}");
+            }
+            let answers = messages(&events).map(Option::unwrap);
+            assert_eq!(answers[0][1], json!({ "type": "text", "text": "alpha bravo" }), "{which}");
+            assert_eq!(answers[0], answers[1], "{which}");
+        }
+    }
+}
+
+/// An item that begins without a name is another one than the item before it, even if that has not ended.
+#[test]
+fn an_item_without_a_name_is_one_of_its_own() {
+    let mut nameless = message(1, &["bravo"]);
+    for event in &mut nameless {
+        event.as_object_mut().unwrap().retain(|key, _| key != "item_id" && key != "output_index");
+        if let Some(item) = event.get_mut("item") {
+            item.as_object_mut().unwrap().remove("id");
+        }
+    }
+    let mut unfinished = message(0, &["alpha"]);
+    unfinished.pop();
+    for first in [message(0, &["alpha"]), unfinished] {
+        for answer in chat(&[first.clone(), nameless.clone()].concat()) {
+            assert_eq!(answer.unwrap().content, "alpha\n\nbravo");
+        }
+    }
+}
