@@ -104,3 +104,65 @@ fn an_item_without_a_name_is_one_of_its_own() {
         }
     }
 }
+
+/// The events of a call at place 0.
+fn call(kind: &str) -> Vec<Value> {
+    let (field, family) = match kind {
+        "function_call" => ("arguments", "response.function_call_arguments"),
+        _ => ("input", "response.custom_tool_call_input"),
+    };
+    let item = |payload: &str| json!({ "id": "f", "type": kind, "call_id": "c", "name": "n", field: payload });
+    let event = |name: &str, field: &str| json!({ "type": format!("{family}.{name}"), "item_id": "f", "output_index": 0, field: "{}" });
+    vec![
+        json!({ "type": "response.output_item.added", "output_index": 0, "item": item("") }),
+        event("delta", "delta"),
+        event("done", field),
+        json!({ "type": "response.output_item.done", "output_index": 0, "item": item("{}") }),
+    ]
+}
+
+/// Removes `field` from the item of the event at `position`, or makes it `null`.
+fn without(events: &mut [Value], position: usize, field: &str, is_null: bool) {
+    let item = events[position]["item"].as_object_mut().unwrap();
+    item.remove(field);
+    item.extend(is_null.then(|| (field.to_owned(), Value::Null)));
+}
+
+#[test]
+fn a_call_without_an_id_or_a_name_is_an_error() {
+    for kind in ["function_call", "custom_tool_call"] {
+        for (field, is_null) in [("call_id", false), ("call_id", true), ("name", false), ("name", true)] {
+            let mut events = call(kind);
+            for position in [0, 3] {
+                without(&mut events, position, field, is_null);
+            }
+            for events in [&events[..], &events[..3], &events[3..]] {
+                assert_eq!(chat(events), [None, None], "{kind} {field}");
+                assert_eq!(messages(events), [None, None], "{kind} {field}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_call_has_the_id_and_the_name_that_either_event_tells() {
+    for kind in ["function_call", "custom_tool_call"] {
+        for (first, last) in [("call_id", "name"), ("name", "call_id"), ("name", "name_"), ("name_", "name")] {
+            let mut events = call(kind);
+            without(&mut events, 0, first, false);
+            without(&mut events, 3, last, true);
+            for answer in chat(&events) {
+                let call = &answer.unwrap().calls[0];
+                assert_eq!((call.0.as_str(), call.2.as_str(), call.3.as_str()), ("c", "n", "{}"), "{kind} {first}");
+            }
+        }
+    }
+}
+
+#[test]
+fn arguments_of_a_call_that_never_appears_are_an_error() {
+    let stray = json!({ "type": "response.function_call_arguments.delta", "item_id": "other", "output_index": 5, "delta": "{}" });
+    let events = [message(0, &["alpha"]), vec![stray]].concat();
+    assert_eq!(chat(&events), [None, None]);
+    assert_eq!(messages(&events), [None, None]);
+}

@@ -3,15 +3,15 @@
 //! * A call is announced once its id and name are known; earlier arguments are held back.
 //! * The finished item has the final name and arguments. Everything announced or sent before is compared with it.
 
-use crate::backend::answer::items::{At, Finisher};
+use crate::backend::answer::items::{At, Finisher, Item};
 use crate::backend::answer::machine::{AnswerMachine, Sound};
 use crate::backend::answer::sent::Sent;
 use crate::backend::answer::sink::{CallHead, CallKind, Correction, FinishReason, Sink};
 use crate::backend::answer::turns::Offer;
-use crate::backend::answer::verdict::{Inconsistency, Verdict, head_of};
+use crate::backend::answer::verdict::{Inconsistency, Verdict, digest_of, head_of};
 use crate::backend::answer::views::ItemView;
 use crate::backend::event::delta::DeltaKind;
-use crate::json::Text;
+use crate::json::{Raw, Text};
 
 impl<S: Sink> AnswerMachine<S> {
     pub(super) fn arguments_delta(&mut self, at: At, text: Text<'_>, out: &mut Vec<u8>) -> Sound {
@@ -30,13 +30,19 @@ impl<S: Sink> AnswerMachine<S> {
         view: &ItemView<'_>,
         out: &mut Vec<u8>,
     ) -> Sound {
-        let head = head_of(view).filter(|_| self.items.item(position).call.is_none());
-        let Some((id, name, head)) = head else { return Ok(()) };
+        let item = self.items.item_mut(position);
+        if item.call.is_some() {
+            return Ok(());
+        }
+        let early = std::mem::take(&mut item.early_head);
+        let [early_id, early_name] = early.each_ref().map(|text| text.as_deref().map(Text::from_escaped));
+        let told = (view.call_id.and_then(Raw::text).or(early_id), view.name.and_then(Raw::text).or(early_name));
+        let (Some(id), Some(name)) = told else { return Ok(()) };
         let index = self.turns.count_call();
         self.calls += 1;
         let item = self.items.item_mut(position);
         item.call = Some(index);
-        item.head = head;
+        item.head = digest_of(id, name);
         item.initial = view.payload(kind).map(|text| text.escaped().to_owned()).unwrap_or_default();
         let held = std::mem::take(&mut item.held);
         self.thoughts.led_to_call(id);
@@ -127,6 +133,11 @@ impl<S: Sink> AnswerMachine<S> {
             return Ok(());
         }
         Err(Inconsistency::Contradiction(DeltaKind::Arguments))
+    }
+
+    /// Requires that every call has been announced.
+    pub(super) fn require_heads(&self) -> Sound {
+        if self.items.iter().any(Item::is_headless_call) { Err(Inconsistency::Headless) } else { Ok(()) }
     }
 
     /// Sends the arguments that only an item's first event contained.

@@ -48,6 +48,8 @@ pub(crate) struct Item {
     pub(crate) call: Option<usize>,
     /// The id and name with which the call was announced.
     pub(crate) head: Sent,
+    /// The call's id and name, escaped, as far as they are known before the call can be announced.
+    pub(crate) early_head: [Option<String>; 2],
     /// Escaped arguments received before the call could be announced.
     pub(crate) held: String,
     /// Escaped arguments of the item's first event, in case no others come.
@@ -306,6 +308,7 @@ impl Item {
             done: false,
             call: None,
             head: Sent::default(),
+            early_head: [None, None],
             held: String::new(),
             initial: String::new(),
             early: String::new(),
@@ -322,6 +325,11 @@ impl Item {
     pub(crate) fn is_untold(&self) -> bool {
         let is_untold = |part: &Part| !part.announced && part.sent.is_empty() && part.citations.is_empty();
         !self.begun && !self.done && self.parts.iter().all(is_untold)
+    }
+
+    /// Returns whether a part of a call has come, and nothing could be announced.
+    pub(crate) const fn is_headless_call(&self) -> bool {
+        self.call.is_none() && (self.kind.call().is_some() || !self.held.is_empty())
     }
 
     /// Returns whether deltas were withheld whose text no finished form has supplied since.

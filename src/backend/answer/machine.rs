@@ -182,13 +182,17 @@ impl<S: Sink> AnswerMachine<S> {
             self.items.announce(at);
         }
         // A name is sent once and cannot be corrected: a call without a name waits for the end of its item.
-        let has_name = view.name.and_then(Raw::text).is_some_and(|name| !name.is_empty());
-        if let ItemKind::Call(kind) = kind
-            && has_name
-        {
-            self.begin_call(position, kind, &view, out)?;
+        let name = view.name.and_then(Raw::text).filter(|name| !name.is_empty());
+        let id = view.call_id.and_then(Raw::text);
+        match kind {
+            ItemKind::Call(kind) if id.is_some() && name.is_some() => self.begin_call(position, kind, &view, out),
+            ItemKind::Call(_) => {
+                let head = [id, name].map(|text| text.map(|text| text.escaped().to_owned()));
+                self.items.item_mut(position).early_head = head;
+                Ok(())
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Takes a finished item.
@@ -260,6 +264,7 @@ impl<S: Sink> AnswerMachine<S> {
         } else {
             self.require_a_place_in(&positions, out)?;
         }
+        self.require_heads()?;
         self.flush_calls(out)?;
         self.release_all(out)?;
         self.usage = view.and_then(|view| view.usage);
