@@ -166,3 +166,62 @@ fn arguments_of_a_call_that_never_appears_are_an_error() {
     assert_eq!(chat(&events), [None, None]);
     assert_eq!(messages(&events), [None, None]);
 }
+
+/// A finished item of which a field is damaged does not take back the text that the events before it agree on.
+#[test]
+fn a_damaged_field_of_a_finished_item_is_no_contradiction() {
+    let fields = [
+        ("/item/content", json!([])),
+        ("/item/content", json!({})),
+        ("/item/content", json!("x")),
+        ("/item/content", Value::Null),
+        ("/item/content/0", Value::Null),
+        ("/item/content/0/type", Value::Null),
+        ("/item/content/0/text", Value::Null),
+        ("/item/content/0/text", json!([])),
+        ("/item/content/0", json!({ "type": "output_text", "annotations": [] })),
+        ("/item/content/0/annotations", json!({})),
+        ("/item/content/0/annotations", json!(5)),
+        ("/item/type", Value::Null),
+    ];
+    for (pointer, damaged) in fields {
+        let mut events = [reasoning(), message(1, &["alpha ", "bravo"]), message(2, &["charlie"])].concat();
+        let last = reasoning().len() + message(1, &["alpha ", "bravo"]).len() - 1;
+        *events[last].pointer_mut(pointer).unwrap() = damaged.clone();
+        for answer in chat(&events) {
+            let answer = answer.unwrap_or_else(|| panic!("{pointer} {damaged}"));
+            assert_eq!(answer.content, "alpha bravo\n\ncharlie", "{pointer} {damaged}");
+        }
+        let answers = messages(&events).map(Option::unwrap);
+        assert_eq!(answers[0][1]["text"], "alpha bravo", "{pointer} {damaged}");
+        assert_eq!(answers[0], answers[1], "{pointer} {damaged}");
+    }
+}
+
+#[test]
+fn a_damaged_field_of_finished_reasoning_is_no_contradiction() {
+    let fields = [("/item/summary", json!({})), ("/item/summary/0", Value::Null), ("/item/type", Value::Null)];
+    for (pointer, damaged) in fields {
+        let mut events = [reasoning(), message(1, &["alpha"])].concat();
+        *events[3].pointer_mut(pointer).unwrap() = damaged.clone();
+        let answers = messages(&events).map(Option::unwrap);
+        assert_eq!(answers[0][0]["thinking"], "think", "{pointer}");
+        assert_ne!(answers[0][0]["signature"], "", "{pointer}");
+        assert_eq!(answers[0], answers[1], "{pointer}");
+    }
+}
+
+/// A readable text that differs still counts: it replaces the deltas in a document, and ends a stream in an error.
+#[test]
+fn another_finished_text_is_still_a_contradiction() {
+    for (pointer, other, expected) in [
+        ("/item/content/0/text", json!("other"), "other"),
+        ("/item/content/0", json!({ "type": "refusal", "refusal": "no" }), ""),
+    ] {
+        let mut events = message(0, &["alpha"]);
+        *events.last_mut().unwrap().pointer_mut(pointer).unwrap() = other;
+        let [buffered, streamed] = chat(&events);
+        assert_eq!(buffered.unwrap().content, expected);
+        assert_eq!(streamed, None);
+    }
+}

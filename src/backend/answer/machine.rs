@@ -200,9 +200,10 @@ impl<S: Sink> AnswerMachine<S> {
         self.items.name(position, Key::of_item(view, place));
         let item = self.items.item_mut(position);
         let is_first = !std::mem::replace(&mut item.done, true);
-        item.kind = ItemKind::of(view);
-        let kind = item.kind;
-        let whole = WholePart::all_in(view);
+        // A kind that is missing here is the one told before.
+        let kind = Some(ItemKind::of(view)).filter(|kind| *kind != ItemKind::Unknown).unwrap_or(item.kind);
+        item.kind = kind;
+        let whole = WholePart::all_in(view, kind);
         for part in &whole {
             self.whole_part(position, part, Finisher::Item, out)?;
         }

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::backend::answer::items::{At, Finisher, Items, Key};
+use crate::backend::answer::items::{At, Finisher, Items, Key, Part};
 use crate::backend::answer::machine::{AnswerMachine, Sound};
 use crate::backend::answer::sent::Sent;
 use crate::backend::answer::sink::{Correction, Image, Sink, Spot};
@@ -62,7 +62,8 @@ impl<S: Sink> AnswerMachine<S> {
         Ok(())
     }
 
-    /// Removes parts that the finished item does not have.
+    /// Removes parts that the finished item does not have. A part that it has, but not readably, contradicts nothing, nor
+    /// does an item without parts.
     pub(super) fn left_over(
         &mut self,
         position: usize,
@@ -71,6 +72,9 @@ impl<S: Sink> AnswerMachine<S> {
         out: &mut Vec<u8>,
     ) -> Sound {
         for at in self.items.left_over(position, view, whole) {
+            if is_unreadable(self.items.part_at_ref(at), view, whole) {
+                continue;
+            }
             self.correct_text(at, Text::EMPTY, out)?;
         }
         Ok(())
@@ -138,6 +142,15 @@ impl<S: Sink> AnswerMachine<S> {
         let format = view.output_format.and_then(Raw::text).unwrap_or(PNG);
         self.offer(position, None, Offer::Image(Image { format, base64 }), out)
     }
+}
+
+/// Returns whether the finished item `view`, of which `whole` is readable, tells nothing about `part`.
+fn is_unreadable(part: &Part, view: &ItemView<'_>, whole: &[WholePart<'_>]) -> bool {
+    let is_summary = |kind| kind == DeltaKind::Summary;
+    let list = if is_summary(part.kind) { &view.summary } else { &view.content };
+    let count = list.as_ref().map_or(0, Vec::len) as u64;
+    let is_at = |whole: &WholePart<'_>| whole.index == part.index && is_summary(whole.kind) == is_summary(part.kind);
+    count == 0 || (part.index < count && !whole.iter().any(is_at))
 }
 
 fn spot(items: &mut Items, at: At) -> Spot {
