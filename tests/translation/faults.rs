@@ -4,7 +4,7 @@ use codex_proxy::backend::answer::Step;
 use codex_proxy::dialect::messages::request::{MessagesShape, Thinking};
 use serde_json::{Value, json};
 
-use super::fold::{chunks, completion, data, meta, of_chunks, of_completion};
+use super::fold::{chunks, collect, completion, data, meta, of_chunks, of_completion, relay};
 use super::messages::{document, events, folded};
 use super::modes::stream;
 use crate::common::chat::Message;
@@ -223,5 +223,45 @@ fn another_finished_text_is_still_a_contradiction() {
         let [buffered, streamed] = chat(&events);
         assert_eq!(buffered.unwrap().content, expected);
         assert_eq!(streamed, None);
+    }
+}
+
+/// The last event of an answer whose response has this `status`.
+fn ended(name: &str, status: &str) -> Vec<u8> {
+    let response = json!({ "id": "resp_1", "status": status, "output": [], "incomplete_details": { "reason": "max_output_tokens" },
+        "error": { "code": "rate_limit_exceeded", "message": "slow down" } });
+    let last = json!({ "type": name, "response": response });
+    message(0, &["alpha"]).iter().chain([&last]).map(|event| format!("data: {event}\n\n")).collect::<String>().into()
+}
+
+#[test]
+fn the_status_of_the_response_decides_how_an_answer_ends() {
+    let shape = MessagesShape::default();
+    for name in ["response.completed", "response.incomplete"] {
+        for status in ["failed", "cancelled"] {
+            let stream = ended(name, status);
+            let pieces = &[&stream[..]];
+            let steps = [
+                completion(&meta(), pieces).1,
+                chunks(&meta(), pieces).1,
+                document(&shape, pieces).1,
+                events(&shape, pieces).1,
+                collect(pieces).1,
+                relay(pieces).1,
+            ];
+            for step in steps {
+                let Step::Failed { failure, reported } = step else { panic!("{name} {status}: {step:?}") };
+                assert_eq!((failure.code.as_deref(), reported), (Some("rate_limit_exceeded"), false));
+            }
+            assert!(!String::from_utf8(relay(pieces).0).unwrap().contains(name));
+        }
+        let stream = ended(name, "incomplete");
+        for answer in chat_of(&stream) {
+            assert_eq!(answer.unwrap().finish, "length");
+        }
+        let (collected, step) = collect(&[&stream]);
+        assert_eq!(step, Step::Complete);
+        assert_eq!(serde_json::from_slice::<Value>(&collected).unwrap()["status"], "incomplete");
+        assert_eq!(relay(&[&stream]).1, Step::Complete);
     }
 }

@@ -18,7 +18,7 @@ use crate::backend::event::answerer::Answerer;
 use crate::backend::event::delta::{Delta, DeltaKind, DeltaReader};
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::Frame;
-use crate::backend::event::{Event, ResponseView, Usage};
+use crate::backend::event::{Ending, Event, ResponseView, Usage};
 use crate::fault::Fault;
 use crate::json::{Raw, Text};
 
@@ -106,6 +106,9 @@ impl<S: Sink> AnswerMachine<S> {
             return Ok(failed(failure));
         }
         self.sink.model(self.answerer.name());
+        if let Some(ending) = event.ending() {
+            return self.end(ending, event, out);
+        }
         match event.kind.as_ref() {
             "response.created" | "response.in_progress" => self.identify(event.response.as_ref()),
             "response.output_item.added" if is_new => self.item_added(event, out)?,
@@ -122,17 +125,22 @@ impl<S: Sink> AnswerMachine<S> {
                 }
             }
             "response.output_text.annotation.added" if is_new => self.annotation_added(event, out)?,
-            "response.completed" => return self.complete(event.response.as_ref(), None, out),
-            "response.incomplete" => {
-                let reason = event.response.as_ref().and_then(ResponseView::incomplete_reason);
-                return self.complete(event.response.as_ref(), Some(FinishReason::of_incomplete(reason)), out);
-            }
-            "response.failed" | "response.cancelled" => return Ok(failed(Failure::from_failed_response(event))),
             "error" => return Ok(failed(Failure::from_error_event(data))),
             _ => self.parts_done(event, out)?,
         }
         self.turn(out)?;
         Ok(Step::Continue)
+    }
+
+    /// Takes the event that ends the answer.
+    fn end(&mut self, ending: Ending, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Step, Inconsistency> {
+        let response = event.response.as_ref();
+        let cut = match ending {
+            Ending::Completed => None,
+            Ending::Incomplete => Some(FinishReason::of_incomplete(response.and_then(ResponseView::incomplete_reason))),
+            Ending::Failed => return Ok(failed(Failure::from_failed_response(event))),
+        };
+        self.complete(response, cut, out)
     }
 
     /// Gives the sink the pieces that have waited for what an event finished.
