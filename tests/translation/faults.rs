@@ -1,6 +1,7 @@
 //! Answers with events of which a field is missing or damaged: whole where another event tells it, or an error.
 
 use codex_proxy::backend::answer::Step;
+use codex_proxy::dialect::chat::options::{AnswerMeta, ReasoningFormat};
 use codex_proxy::dialect::messages::request::{MessagesShape, Thinking};
 use serde_json::{Value, json};
 
@@ -264,4 +265,35 @@ fn the_status_of_the_response_decides_how_an_answer_ends() {
         assert_eq!(serde_json::from_slice::<Value>(&collected).unwrap()["status"], "incomplete");
         assert_eq!(relay(&[&stream]).1, Step::Complete);
     }
+}
+
+/// Without reasoning and its tags the messages are separated by a blank line, wherever reasoning stands between them.
+#[test]
+fn reasoning_in_the_text_leaves_messages_as_they_are() {
+    let placed = |mut events: Vec<Value>, place: u64, id: &str| {
+        for event in &mut events {
+            event["output_index"] = place.into();
+            let name = if event.get("item").is_some() { "/item/id" } else { "/item_id" };
+            *event.pointer_mut(name).unwrap() = id.into();
+        }
+        events
+    };
+    let events = [
+        reasoning(),
+        message(1, &["alpha ", "bravo"]),
+        placed(reasoning(), 2, "r2"),
+        placed(reasoning(), 3, "r3"),
+        message(4, &["charlie"]),
+        message(5, &["delta"]),
+        placed(reasoning(), 6, "r6"),
+    ];
+    let meta = AnswerMeta { reasoning: ReasoningFormat::ThinkTags, ..meta() };
+    let stream = stream(&events.concat());
+    let content = of_completion(&completion(&meta, &[&stream]).0).content;
+    let expected = "<think>\nthink\n</think>\n\nalpha bravo\n\n<think>\nthink\n\nthink\n</think>\n\ncharlie\n\ndelta\n\n\
+        <think>\nthink\n</think>\n\n";
+    assert_eq!(content, expected);
+    assert_eq!(of_chunks(&chunks(&meta, &[&stream]).0).content, expected);
+    let stripped: String = content.split("<think>").map(|text| text.rsplit("</think>\n\n").next().unwrap()).collect();
+    assert_eq!(stripped.trim_end(), "alpha bravo\n\ncharlie\n\ndelta");
 }
