@@ -286,7 +286,7 @@ impl<S: Sink> AnswerMachine<S> {
     /// Gives the sink all waiting pieces, since the answer is complete.
     pub(super) fn release_all(&mut self, out: &mut Vec<u8>) -> Sound {
         let groups = self.turns.waiting.take();
-        groups.into_iter().try_for_each(|group| self.give_group(group, out))
+        groups.iter().try_for_each(|group| self.give_group(group, out))
     }
 
     /// Gives a sink that sorts the waiting pieces of the item at `item`, so that they can be corrected.
@@ -294,10 +294,10 @@ impl<S: Sink> AnswerMachine<S> {
         let Some(group) = self.turns.waiting.find(item).filter(|_| self.sink.sorts()) else { return Ok(()) };
         let pieces = std::mem::take(&mut group.pieces);
         let group = Group { item, place: group.place, pieces };
-        self.give_group(group, out)
+        self.give_group(&group, out)
     }
 
-    fn give_group(&mut self, group: Group<Waiting>, out: &mut Vec<u8>) -> Sound {
+    fn give_group(&mut self, group: &Group<Waiting>, out: &mut Vec<u8>) -> Sound {
         group.pieces.iter().try_for_each(|(_, piece)| {
             let offer = piece.offer(group.item);
             self.turns.held -= offer.bytes();
