@@ -160,14 +160,6 @@ fn a_call_has_the_id_and_the_name_that_either_event_tells() {
     }
 }
 
-#[test]
-fn arguments_of_a_call_that_never_appears_are_an_error() {
-    let stray = json!({ "type": "response.function_call_arguments.delta", "item_id": "other", "output_index": 5, "delta": "{}" });
-    let events = [message(0, &["alpha"]), vec![stray]].concat();
-    assert_eq!(chat(&events), [None, None]);
-    assert_eq!(messages(&events), [None, None]);
-}
-
 /// A finished item of which a field is damaged does not take back the text that the events before it agree on.
 #[test]
 fn a_damaged_field_of_a_finished_item_is_no_contradiction() {

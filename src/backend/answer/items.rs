@@ -327,9 +327,9 @@ impl Item {
         !self.begun && !self.done && self.parts.iter().all(is_untold)
     }
 
-    /// Returns whether a part of a call has come, and nothing could be announced.
+    /// Returns whether the item is a call that could not be announced.
     pub(crate) const fn is_headless_call(&self) -> bool {
-        self.call.is_none() && (self.kind.call().is_some() || !self.held.is_empty())
+        self.call.is_none() && self.kind.call().is_some()
     }
 
     /// Returns whether deltas were withheld whose text no finished form has supplied since.

@@ -398,6 +398,11 @@ impl<S: Sink> AnswerMachine<S> {
                 self.sink.item_done(item, out);
                 return Ok(());
             }
+            // Only blocks, which share one order, show these.
+            Offer::Sealed(_) | Offer::Search(_) if !self.turns.is_one_lane => {
+                self.send(item, offer, out);
+                return Ok(());
+            }
             _ => {}
         }
         let place = self.items.item(item).place;
