@@ -68,7 +68,7 @@ async fn messages_that_take_turns_stay_apart() {
     let delta = |id: &str, place: u64, text: &str| json!({ "type": "response.output_text.delta", "item_id": id, "output_index": place, "content_index": 0, "delta": text });
     let events = [delta("a", 0, "a1"), delta("b", 1, "b1"), delta("b", 1, "b2"), delta("a", 0, "a2")];
     for answer in proxy.both(stream_of(&events), &user("hi")).await {
-        assert_eq!(answer.message().content, "a1\n\nb1b2\n\na2");
+        assert_eq!(answer.message().content, "a1a2\n\nb1b2");
     }
 }
 

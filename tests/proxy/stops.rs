@@ -85,9 +85,12 @@ async fn sequences_count_by_their_characters_across_parts_and_messages() {
         let message = asked(&proxy, answer, &stop).await;
         assert!("aSTOP😀 b".starts_with(&message.content) && !message.content.is_empty(), "{message:?}");
     }
-    let parts = [text(0, 0, "one ST"), text(0, 1, "OP two")];
+    let part_done = json!({ "type": "response.output_text.done", "item_id": "m0", "output_index": 0, "content_index": 0, "text": "one ST" });
+    let parts = [text(0, 0, "one ST"), part_done, text(0, 1, "OP two")];
     assert_eq!(asked(&proxy, endless(&parts), &json!("STOP")).await.content, "one ");
-    let messages = [text(0, 0, "one"), text(1, 0, "two")];
+    let item = json!({ "id": "m0", "type": "message", "content": [{ "type": "output_text", "text": "one", "annotations": [] }] });
+    let item_done = json!({ "type": "response.output_item.done", "output_index": 0, "item": item });
+    let messages = [text(0, 0, "one"), item_done, text(1, 0, "two")];
     assert_eq!(asked(&proxy, endless(&messages), &json!("\n\n")).await.content, "one");
 }
 
@@ -108,7 +111,7 @@ async fn what_only_almost_is_one_is_shown() {
 async fn only_text_is_looked_at() {
     let summary = json!({ "type": "response.reasoning_summary_text.delta", "item_id": "r", "output_index": 0, "summary_index": 0, "delta": "a STOP b" });
     let refusal = json!({ "type": "response.refusal.delta", "item_id": "m1", "output_index": 1, "content_index": 1, "delta": "no STOP" });
-    let events = [summary, text(1, 0, "x ST"), refusal, text(1, 0, "OP y"), call(2, "{\"a\":\"STOP\"}")];
+    let events = [summary, text(1, 0, "x ST"), refusal, text(1, 2, "OP y"), call(2, "{\"a\":\"STOP\"}")];
     for (format, content) in [
         (ReasoningFormat::ReasoningContent, "x STOP y"),
         (ReasoningFormat::ThinkTags, "<think>\na STOP b\n</think>\n\nx STOP y"),

@@ -14,6 +14,7 @@ mod captures;
 #[path = "../common/mod.rs"]
 mod common;
 mod damage;
+mod faults;
 mod fold;
 mod histories;
 mod images;
@@ -25,3 +26,4 @@ mod recordings;
 mod requests;
 mod snapshots;
 mod splits;
+mod weave;

@@ -25,18 +25,18 @@ fn occasion() -> Occasion {
     }
 }
 
-fn events(shape: &MessagesShape, stream: &[&[u8]]) -> (Vec<u8>, Step) {
+pub(crate) fn events(shape: &MessagesShape, stream: &[&[u8]]) -> (Vec<u8>, Step) {
     let shows = shape.thinking != Thinking::Hidden;
     run(AnswerMachine::new("gpt-6.1-sol", shows, Events::new(shape.clone(), &occasion())), stream)
 }
 
-fn document(shape: &MessagesShape, stream: &[&[u8]]) -> (Vec<u8>, Step) {
+pub(crate) fn document(shape: &MessagesShape, stream: &[&[u8]]) -> (Vec<u8>, Step) {
     let shows = shape.thinking != Thinking::Hidden;
     run(AnswerMachine::new("gpt-6.1-sol", shows, Message::new(shape.clone(), &occasion())), stream)
 }
 
 /// The message that `events` make, in the way the SDKs put it together. Fails on whatever none of them could read.
-fn folded(events: &[Value]) -> Value {
+pub(crate) fn folded(events: &[Value]) -> Value {
     let mut message = Value::Null;
     let mut open: Option<(usize, String)> = None;
     for event in events {

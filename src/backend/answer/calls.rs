@@ -3,48 +3,61 @@
 //! * A call is announced once its id and name are known; earlier arguments are held back.
 //! * The finished item has the final name and arguments. Everything announced or sent before is compared with it.
 
-use crate::backend::answer::items::{At, Finisher};
+use crate::backend::answer::items::{At, Finisher, Item};
 use crate::backend::answer::machine::{AnswerMachine, Sound};
 use crate::backend::answer::sent::Sent;
 use crate::backend::answer::sink::{CallHead, CallKind, Correction, FinishReason, Sink};
-use crate::backend::answer::verdict::{Inconsistency, Verdict, head_of};
+use crate::backend::answer::turns::Offer;
+use crate::backend::answer::verdict::{Inconsistency, Verdict, digest_of, head_of};
 use crate::backend::answer::views::ItemView;
 use crate::backend::event::delta::DeltaKind;
-use crate::json::Text;
+use crate::json::{Raw, Text};
 
 impl<S: Sink> AnswerMachine<S> {
-    pub(super) fn arguments_delta(&mut self, at: At, text: Text<'_>, out: &mut Vec<u8>) {
+    pub(super) fn arguments_delta(&mut self, at: At, text: Text<'_>, out: &mut Vec<u8>) -> Sound {
         if self.items.item(at.item).call.is_some() {
-            self.arguments(at, text, out);
-        } else {
-            self.items.item_mut(at.item).held.push_str(text.escaped());
+            return self.arguments(at, text, out);
         }
+        self.items.item_mut(at.item).held.push_str(text.escaped());
+        Ok(())
     }
 
     /// Announces a call as soon as its id and name are known, with the arguments received before it.
-    pub(super) fn begin_call(&mut self, position: usize, kind: CallKind, view: &ItemView<'_>, out: &mut Vec<u8>) {
-        let Some((id, name, head)) = head_of(view).filter(|_| self.items.item(position).call.is_none()) else { return };
-        let index = self.calls;
+    pub(super) fn begin_call(
+        &mut self,
+        position: usize,
+        kind: CallKind,
+        view: &ItemView<'_>,
+        out: &mut Vec<u8>,
+    ) -> Sound {
+        let item = self.items.item_mut(position);
+        if item.call.is_some() {
+            return Ok(());
+        }
+        let early = std::mem::take(&mut item.early_head);
+        let [early_id, early_name] = early.each_ref().map(|text| text.as_deref().map(Text::from_escaped));
+        let told = (view.call_id.and_then(Raw::text).or(early_id), view.name.and_then(Raw::text).or(early_name));
+        let (Some(id), Some(name)) = told else { return Ok(()) };
+        let index = self.turns.count_call();
         self.calls += 1;
         let item = self.items.item_mut(position);
         item.call = Some(index);
-        item.head = head;
+        item.head = digest_of(id, name);
         item.initial = view.payload(kind).map(|text| text.escaped().to_owned()).unwrap_or_default();
         let held = std::mem::take(&mut item.held);
         self.thoughts.led_to_call(id);
-        self.visible = true;
-        self.sink.call(CallHead { item: position, index, kind, id, name }, out);
+        self.offer(position, None, Offer::Call(CallHead { item: position, index, kind, id, name }), out)?;
         let at = self.items.part(position, DeltaKind::Arguments, 0);
-        self.arguments(at, Text::from_escaped(&held), out);
+        self.arguments(at, Text::from_escaped(&held), out)
     }
 
-    fn arguments(&mut self, at: At, text: Text<'_>, out: &mut Vec<u8>) {
+    fn arguments(&mut self, at: At, text: Text<'_>, out: &mut Vec<u8>) -> Sound {
         let item = self.items.item(at.item);
-        let Some(index) = item.call.filter(|_| !text.is_empty()) else { return };
+        let Some(index) = item.call.filter(|_| !text.is_empty()) else { return Ok(()) };
         let kind = item.kind.call().unwrap_or(CallKind::Function);
         self.items.part_at(at).sent.add(text);
         self.count(text);
-        self.sink.arguments(index, kind, text, out);
+        self.offer(at.item, None, Offer::Arguments(index, kind, text), out)
     }
 
     /// Takes the complete arguments of a call, and sends the client the missing rest.
@@ -65,8 +78,8 @@ impl<S: Sink> AnswerMachine<S> {
         };
         match self.items.finish(at, whole, by) {
             Verdict::Whole => {}
-            Verdict::Rest(rest) => self.arguments(at, Text::from_escaped(&rest), out),
-            Verdict::Contradicted if self.sink.correct(Correction::Arguments(index, whole)) => {
+            Verdict::Rest(rest) => self.arguments(at, Text::from_escaped(&rest), out)?,
+            Verdict::Contradicted if self.correct_arguments(at, index, whole, out)? => {
                 self.items.part_at(at).sent = Sent::of(whole);
             }
             Verdict::Contradicted | Verdict::Hopeless => {
@@ -74,6 +87,18 @@ impl<S: Sink> AnswerMachine<S> {
             }
         }
         Ok(())
+    }
+
+    fn correct_arguments(
+        &mut self,
+        at: At,
+        call: usize,
+        whole: Text<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Inconsistency> {
+        self.release_early(at.item, out)?;
+        let index = self.turns.index_of(call);
+        Ok(index.is_some_and(|index| self.sink.correct(Correction::Arguments(index, whole))))
     }
 
     /// Takes a finished call.
@@ -84,30 +109,39 @@ impl<S: Sink> AnswerMachine<S> {
         view: &ItemView<'_>,
         out: &mut Vec<u8>,
     ) -> Sound {
-        self.require_head(position, kind, view)?;
+        self.require_head(position, kind, view, out)?;
         let payload = view.payload(kind);
         if payload.is_some() {
             self.items.item_mut(position).held.clear();
         }
-        self.begin_call(position, kind, view, out);
+        self.begin_call(position, kind, view, out)?;
         payload.map_or(Ok(()), |payload| self.whole_arguments(position, payload, Finisher::Item, out))
     }
 
     /// Compares a finished call with its announcement: another id or name contradicts it.
-    fn require_head(&mut self, position: usize, kind: CallKind, view: &ItemView<'_>) -> Sound {
+    fn require_head(&mut self, position: usize, kind: CallKind, view: &ItemView<'_>, out: &mut Vec<u8>) -> Sound {
         let item = self.items.item_mut(position);
-        let Some((index, (id, name, head))) = item.call.zip(head_of(view)) else { return Ok(()) };
-        if item.head != head {
-            item.head = head;
-            if !self.sink.correct(Correction::Head(CallHead { item: position, index, kind, id, name })) {
-                return Err(Inconsistency::Contradiction(DeltaKind::Arguments));
-            }
+        let Some((call, (id, name, head))) = item.call.zip(head_of(view)) else { return Ok(()) };
+        if item.head == head {
+            return Ok(());
         }
-        Ok(())
+        item.head = head;
+        self.release_early(position, out)?;
+        let head = |index| CallHead { item: position, index, kind, id, name };
+        let index = self.turns.index_of(call);
+        if index.is_some_and(|index| self.sink.correct(Correction::Head(head(index)))) {
+            return Ok(());
+        }
+        Err(Inconsistency::Contradiction(DeltaKind::Arguments))
+    }
+
+    /// Requires that every call has been announced.
+    pub(super) fn require_heads(&self) -> Sound {
+        if self.items.iter().any(Item::is_headless_call) { Err(Inconsistency::Headless) } else { Ok(()) }
     }
 
     /// Sends the arguments that only an item's first event contained.
-    pub(super) fn flush_calls(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn flush_calls(&mut self, out: &mut Vec<u8>) -> Sound {
         for position in
             (0..self.items.len()).filter(|position| self.items.item(*position).call.is_some()).collect::<Vec<_>>()
         {
@@ -115,9 +149,10 @@ impl<S: Sink> AnswerMachine<S> {
             let at = self.items.part(position, DeltaKind::Arguments, 0);
             let part = self.items.part_at(at);
             if part.sent.is_empty() && part.finished.is_none() {
-                self.arguments(at, Text::from_escaped(&initial), out);
+                self.arguments(at, Text::from_escaped(&initial), out)?;
             }
         }
+        Ok(())
     }
 
     /// Returns the reason of a complete answer; `is_paused` if the backend says that the turn is not over.

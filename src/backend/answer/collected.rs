@@ -2,26 +2,22 @@
 //!
 //! The client has not seen them yet, so a piece can be corrected, and a late piece be put in its place.
 
-use std::collections::{HashMap, HashSet};
-
 use serde_json::value::RawValue;
 
 use crate::backend::answer::call_kind::CallKind;
+use crate::backend::answer::ordered::{Group, Ordered, PieceOrder};
 use crate::backend::answer::sink::{CallHead, Correction, Image, Spot};
-use crate::backend::event::delta::DeltaKind;
 use crate::json::Text;
 
 /// The pieces received so far.
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
-    pieces: Vec<Piece>,
-    /// The parts with at least one piece.
-    begun: HashSet<usize>,
-    /// For every kind of text, the last part by place among those received.
-    latest: HashMap<DeltaKind, Order>,
-    /// The calls, in the order of their pieces.
+    pieces: Ordered<Piece>,
+    /// The item, and its place, of the pieces that name none.
+    turn: (usize, Option<u64>),
+    /// The calls, in the order of their arrival.
     pub(crate) calls: Vec<CollectedCall>,
-    /// The data URL of each image.
+    /// The data URL of each image, in the order of their arrival.
     pub(crate) images: Vec<Vec<u8>>,
 }
 
@@ -32,23 +28,16 @@ pub(crate) enum Piece {
     Text(Spot, String),
     /// A citation in a text, as the backend wrote it.
     Citation(Spot, Box<str>),
-    /// The position of the next call.
-    Call,
-    /// The position of the next image.
-    Image,
+    /// The call with this index.
+    Call(usize),
+    /// The image with this index.
+    Image(usize),
     /// The end of the reasoning item with this number, and its encrypted form, escaped.
     Sealed(usize, Option<String>),
     /// The end of the item with this number.
     Ended(usize),
     /// A search: its id, escaped, and its action as JSON.
     Searched(Option<String>, Option<Box<str>>),
-}
-
-/// The place of an item, and of a part in it.
-type Order = (u64, u64);
-
-fn order_of(spot: Spot) -> Option<Order> {
-    spot.place.map(|place| (place, spot.index))
 }
 
 /// One call; every text is escaped.
@@ -63,31 +52,34 @@ pub(crate) struct CollectedCall {
 }
 
 impl Collected {
+    /// Takes the item, and its place in the answer, to which further pieces belong.
+    pub(crate) const fn turn(&mut self, item: usize, place: Option<u64>) {
+        self.turn = (item, place);
+    }
+
     /// Appends to a text.
     pub(crate) fn text(&mut self, spot: Spot, text: Text<'_>) {
-        match self.pieces.last_mut() {
-            Some(Piece::Text(last, escaped)) if last.part == spot.part => escaped.push_str(text.escaped()),
-            _ => {
-                let is_new = self.begun.insert(spot.part);
-                let place = if is_new { self.place_of(spot) } else { self.pieces.len() };
-                self.pieces.insert(place, Piece::Text(spot, text.escaped().to_owned()));
-            }
+        let group = self.pieces.group(spot.item, spot.place);
+        match group.last_at(spot.order()) {
+            Some(Piece::Text(_, escaped)) => escaped.push_str(text.escaped()),
+            _ => group.add(spot.order(), Piece::Text(spot, text.escaped().to_owned())),
         }
     }
 
-    /// Appends a piece that is neither a text nor a call.
+    /// Appends a piece of the current item that is no part of a text.
     pub(crate) fn push(&mut self, piece: Piece) {
-        self.pieces.push(piece);
+        let (item, place) = self.turn;
+        self.pieces.group(item, place).add(PieceOrder::LAST, piece);
     }
 
     /// Appends a citation.
     pub(crate) fn citation(&mut self, spot: Spot, annotation: &RawValue) {
-        self.push(Piece::Citation(spot, annotation.get().into()));
+        self.pieces.group(spot.item, spot.place).add(spot.order(), Piece::Citation(spot, annotation.get().into()));
     }
 
     /// Appends a call.
     pub(crate) fn call(&mut self, head: CallHead<'_>) {
-        self.push(Piece::Call);
+        self.push(Piece::Call(self.calls.len()));
         self.calls.push(CollectedCall {
             item: head.item,
             kind: head.kind,
@@ -108,7 +100,7 @@ impl Collected {
     pub(crate) fn image(&mut self, image: Image<'_>) {
         let mut url = Vec::new();
         image.write_url(&mut url);
-        self.push(Piece::Image);
+        self.push(Piece::Image(self.images.len()));
         self.images.push(url);
     }
 
@@ -117,11 +109,13 @@ impl Collected {
         match correction {
             Correction::Text(spot, whole) => self.replace(spot, whole),
             Correction::Citations(spot, whole) => {
-                self.pieces.retain(|piece| !matches!(piece, Piece::Citation(other, _) if other.part == spot.part));
-                let is_of = |piece: &Piece| matches!(piece, Piece::Text(other, _) if other.part == spot.part);
-                let place = self.pieces.iter().rposition(is_of).map_or(self.pieces.len(), |last| last + 1);
-                let whole = whole.iter().map(|citation| Piece::Citation(spot, citation.get().into()));
-                self.pieces.splice(place..place, whole);
+                let group = self.pieces.group(spot.item, spot.place);
+                group
+                    .pieces
+                    .retain(|(_, piece)| !matches!(piece, Piece::Citation(other, _) if other.part == spot.part));
+                for citation in whole {
+                    group.add(spot.order(), Piece::Citation(spot, citation.get().into()));
+                }
             }
             Correction::Head(head) => {
                 if let Some(call) = self.calls.get_mut(head.index) {
@@ -138,40 +132,22 @@ impl Collected {
     }
 
     /// Takes the pieces, in the order of the document.
-    pub(crate) fn take(&mut self) -> Vec<Piece> {
-        std::mem::take(&mut self.pieces)
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = Piece> {
+        let pieces = |group: Group<Piece>| group.pieces.into_iter().map(|(_, piece)| piece);
+        self.pieces.take().into_iter().flat_map(pieces)
     }
 
-    /// Returns the position for the first piece of a part: after all pieces received, unless parts of its kind that
-    /// follow it are among them.
-    fn place_of(&mut self, spot: Spot) -> usize {
-        let Some(order) = order_of(spot) else { return self.pieces.len() };
-        let latest = self.latest.entry(spot.kind).or_insert(order);
-        if *latest <= order {
-            *latest = order;
-            return self.pieces.len();
-        }
-        let is_behind = |piece: &Piece| match piece {
-            Piece::Text(other, _) => other.kind == spot.kind && order_of(*other).is_some_and(|other| other > order),
-            Piece::Citation(..)
-            | Piece::Call
-            | Piece::Image
-            | Piece::Sealed(..)
-            | Piece::Ended(_)
-            | Piece::Searched(..) => false,
-        };
-        self.pieces.iter().position(is_behind).unwrap_or(self.pieces.len())
-    }
-
-    /// Puts `whole` at the beginning of the part at `spot`, and removes the rest of the part.
+    /// Puts `whole` at the beginning of the part at `spot`, and removes the rest of its text.
     fn replace(&mut self, spot: Spot, whole: Text<'_>) {
         let is_of = |piece: &Piece| matches!(piece, Piece::Text(other, _) if other.part == spot.part);
-        self.begun.insert(spot.part);
-        let first = self.pieces.iter().position(is_of);
-        let place = first.unwrap_or_else(|| self.place_of(spot));
-        self.pieces.retain(|piece| !is_of(piece));
-        if !whole.is_empty() {
-            self.pieces.insert(place, Piece::Text(spot, whole.escaped().to_owned()));
+        let group = self.pieces.group(spot.item, spot.place);
+        let first = group.pieces.iter().position(|(_, piece)| is_of(piece));
+        group.pieces.retain(|(_, piece)| !is_of(piece));
+        let piece = (spot.order(), Piece::Text(spot, whole.escaped().to_owned()));
+        match first {
+            _ if whole.is_empty() => {}
+            Some(first) => group.pieces.insert(first, piece),
+            None => group.add(piece.0, piece.1),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The items of an unfinished answer: those that have appeared, and the text sent of each.
 //!
 //! * An item is found by its id, else by its place in the answer: some backends change an item's id between events.
+//! * An event without id and place is about the current item, unless it begins an item or ends one of another kind.
 //! * A finished item is found only by its own id. Another id at its place is another item.
 //! * A lookup costs the same for any number of items.
 
 use std::collections::HashMap;
 
 use crate::backend::answer::call_kind::CallKind;
+use crate::backend::answer::ordered::PieceOrder;
 use crate::backend::answer::sent::Sent;
 use crate::backend::answer::sequence::Sequence;
 use crate::backend::answer::views::ItemView;
@@ -46,6 +48,8 @@ pub(crate) struct Item {
     pub(crate) call: Option<usize>,
     /// The id and name with which the call was announced.
     pub(crate) head: Sent,
+    /// The call's id and name, escaped, as far as they are known before the call can be announced.
+    pub(crate) early_head: [Option<String>; 2],
     /// Escaped arguments received before the call could be announced.
     pub(crate) held: String,
     /// Escaped arguments of the item's first event, in case no others come.
@@ -173,11 +177,7 @@ impl Items {
             return Some(self.recent);
         }
         let found = match key {
-            // Events that name nothing can only concern the current item.
-            Key { id: None, place: None } => self.list.len().checked_sub(1).filter(|last| {
-                let last = &self.list[*last];
-                last.id.is_none() && last.place.is_none() && !last.done
-            }),
+            Key { id: None, place: None } => self.current(),
             Key { id, place } => id.and_then(|id| self.ids.get(id).copied()).or_else(|| {
                 let found = self.places.get(&place?).copied()?;
                 let item = &self.list[found];
@@ -192,6 +192,33 @@ impl Items {
     /// Finds the position of the item that `key` names, or adds the item.
     pub(crate) fn find_or_add(&mut self, key: Key<'_>) -> usize {
         self.find(key).unwrap_or_else(|| self.add(key))
+    }
+
+    /// Finds the position of the item that `key` names and that begins, or adds the item.
+    pub(crate) fn find_or_begin(&mut self, key: Key<'_>) -> usize {
+        let is_begun = |item: &Item| item.kind != ItemKind::Unknown;
+        self.find_unless(key, is_begun)
+    }
+
+    /// Finds the position of the item of this `kind` that `key` names and that ends, or adds the item.
+    pub(crate) fn find_or_end(&mut self, key: Key<'_>, kind: ItemKind) -> usize {
+        let is_another = |item: &Item| kind != item.kind && ![kind, item.kind].contains(&ItemKind::Unknown);
+        self.find_unless(key, is_another)
+    }
+
+    /// Finds the position of the item that `key` names, or adds the item. Without a name it is not an item for which
+    /// `is_another` holds.
+    fn find_unless(&mut self, key: Key<'_>, is_another: impl Fn(&Item) -> bool) -> usize {
+        let is_nameless = key.id.is_none() && key.place.is_none();
+        let found = self.find(key).filter(|found| !(is_nameless && is_another(&self.list[*found])));
+        found.unwrap_or_else(|| self.add(key))
+    }
+
+    /// Returns the unfinished item of the last event, or else the last item, unless it is finished.
+    fn current(&self) -> Option<usize> {
+        let candidates = [Some(self.recent), self.list.len().checked_sub(1)];
+        let is_open = |position: &usize| self.list.get(*position).is_some_and(|item| !item.done);
+        candidates.into_iter().flatten().find(is_open)
     }
 
     /// Adds an item for `key`.
@@ -281,6 +308,7 @@ impl Item {
             done: false,
             call: None,
             head: Sent::default(),
+            early_head: [None, None],
             held: String::new(),
             initial: String::new(),
             early: String::new(),
@@ -299,6 +327,11 @@ impl Item {
         !self.begun && !self.done && self.parts.iter().all(is_untold)
     }
 
+    /// Returns whether the item is a call that could not be announced.
+    pub(crate) const fn is_headless_call(&self) -> bool {
+        self.call.is_none() && self.kind.call().is_some()
+    }
+
     /// Returns whether deltas were withheld whose text no finished form has supplied since.
     pub(crate) fn lacks_deltas(&self) -> bool {
         self.parts.iter().any(|part| part.withheld.is_some() && part.finished.is_none())
@@ -312,6 +345,16 @@ impl Item {
 }
 
 impl Part {
+    /// Returns the place among the pieces of the item.
+    pub(crate) const fn order(&self) -> PieceOrder {
+        PieceOrder::of_part(self.kind, self.index, self.number)
+    }
+
+    /// Returns whether the text has begun and may go on, as far as the part's own events tell.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.finished.is_none() && (self.announced || !self.sent.is_empty() || self.withheld.is_some())
+    }
+
     /// Returns whether the deltas received, withheld ones included, add up to the complete text.
     pub(crate) fn has_all_deltas_of(&self, whole: Text<'_>) -> bool {
         self.withheld.unwrap_or(self.sent) == Sent::of(whole)

@@ -9,6 +9,7 @@
 use crate::backend::answer::items::{Finisher, Item, ItemKind, Items, Key};
 use crate::backend::answer::reasoning::{KeptReasoning, Thoughts};
 use crate::backend::answer::sink::{FinishReason, SearchCall, Sink};
+use crate::backend::answer::turns::{Offer, Turns};
 use crate::backend::answer::verdict::Inconsistency;
 use crate::backend::answer::views::{ItemView, WholePart};
 use crate::backend::answer::{Machine, Step};
@@ -17,7 +18,7 @@ use crate::backend::event::answerer::Answerer;
 use crate::backend::event::delta::{Delta, DeltaKind, DeltaReader};
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::Frame;
-use crate::backend::event::{Event, ResponseView, Usage};
+use crate::backend::event::{Ending, Event, ResponseView, Usage};
 use crate::fault::Fault;
 use crate::json::{Raw, Text};
 
@@ -32,8 +33,7 @@ pub struct AnswerMachine<S> {
     pub(super) visible: bool,
     /// The number of announced calls.
     pub(super) calls: usize,
-    /// For every kind of text, the place of the part that began last.
-    pub(super) begun: [Option<(u64, u64)>; 4],
+    pub(super) turns: Turns,
     shows_reasoning: bool,
     identified: bool,
     usage: Option<Usage>,
@@ -65,6 +65,7 @@ impl<S: Sink> AnswerMachine<S> {
     /// model's reasoning.
     pub fn new(model: &str, shows_reasoning: bool, sink: S) -> Self {
         Self {
+            turns: Turns::new(sink.has_one_order()),
             sink,
             deltas: DeltaReader::default(),
             answerer: Answerer::new(model, false),
@@ -72,7 +73,6 @@ impl<S: Sink> AnswerMachine<S> {
             thoughts: Thoughts::default(),
             visible: false,
             calls: 0,
-            begun: [None; 4],
             shows_reasoning,
             identified: false,
             usage: None,
@@ -91,10 +91,7 @@ impl<S: Sink> AnswerMachine<S> {
     fn delta(&mut self, delta: &Delta<'_>, out: &mut Vec<u8>) -> Sound {
         let Some(at) = self.items.delta(delta) else { return Ok(()) };
         match delta.kind {
-            DeltaKind::Arguments | DeltaKind::Input => {
-                self.arguments_delta(at, delta.text, out);
-                Ok(())
-            }
+            DeltaKind::Arguments | DeltaKind::Input => self.arguments_delta(at, delta.text, out),
             _ => self.text(at, delta.text, out),
         }
     }
@@ -109,12 +106,16 @@ impl<S: Sink> AnswerMachine<S> {
             return Ok(failed(failure));
         }
         self.sink.model(self.answerer.name());
+        if let Some(ending) = event.ending() {
+            return self.end(ending, event, out);
+        }
         match event.kind.as_ref() {
             "response.created" | "response.in_progress" => self.identify(event.response.as_ref()),
-            "response.output_item.added" if is_new => self.item_added(event, out),
+            "response.output_item.added" if is_new => self.item_added(event, out)?,
             "response.output_item.done" => {
                 if let Some(view) = event.item.and_then(ItemView::read) {
-                    let position = self.items.find_or_add(Key::of_item(&view, event.output_index));
+                    let key = Key::of_item(&view, event.output_index);
+                    let position = self.items.find_or_end(key, ItemKind::of(&view));
                     self.item_done(position, &view, event.output_index, out)?;
                 }
             }
@@ -123,17 +124,28 @@ impl<S: Sink> AnswerMachine<S> {
                     self.items.announce(at);
                 }
             }
-            "response.output_text.annotation.added" if is_new => self.annotation_added(event, out),
-            "response.completed" => return self.complete(event.response.as_ref(), None, out),
-            "response.incomplete" => {
-                let reason = event.response.as_ref().and_then(ResponseView::incomplete_reason);
-                return self.complete(event.response.as_ref(), Some(FinishReason::of_incomplete(reason)), out);
-            }
-            "response.failed" | "response.cancelled" => return Ok(failed(Failure::from_failed_response(event))),
+            "response.output_text.annotation.added" if is_new => self.annotation_added(event, out)?,
             "error" => return Ok(failed(Failure::from_error_event(data))),
             _ => self.parts_done(event, out)?,
         }
+        self.turn(out)?;
         Ok(Step::Continue)
+    }
+
+    /// Takes the event that ends the answer.
+    fn end(&mut self, ending: Ending, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Step, Inconsistency> {
+        let response = event.response.as_ref();
+        let cut = match ending {
+            Ending::Completed => None,
+            Ending::Incomplete => Some(FinishReason::of_incomplete(response.and_then(ResponseView::incomplete_reason))),
+            Ending::Failed => return Ok(failed(Failure::from_failed_response(event))),
+        };
+        self.complete(response, cut, out)
+    }
+
+    /// Gives the sink the pieces that have waited for what an event finished.
+    fn turn(&mut self, out: &mut Vec<u8>) -> Sound {
+        if self.turns.has_waiting() { self.release(out) } else { Ok(()) }
     }
 
     fn identify(&mut self, view: Option<&ResponseView<'_>>) {
@@ -157,14 +169,14 @@ impl<S: Sink> AnswerMachine<S> {
         Ok(())
     }
 
-    fn item_added(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
-        let Some(view) = event.item.and_then(ItemView::read) else { return };
+    fn item_added(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Sound {
+        let Some(view) = event.item.and_then(ItemView::read) else { return Ok(()) };
         let key = Key::of_item(&view, event.output_index);
-        let position = self.items.find_or_add(key);
+        let position = self.items.find_or_begin(key);
         self.items.name(position, key);
         let item = self.items.item_mut(position);
         if item.done {
-            return;
+            return Ok(());
         }
         let kind = ItemKind::of(&view);
         item.kind = kind;
@@ -178,11 +190,16 @@ impl<S: Sink> AnswerMachine<S> {
             self.items.announce(at);
         }
         // A name is sent once and cannot be corrected: a call without a name waits for the end of its item.
-        let has_name = view.name.and_then(Raw::text).is_some_and(|name| !name.is_empty());
-        if let ItemKind::Call(kind) = kind
-            && has_name
-        {
-            self.begin_call(position, kind, &view, out);
+        let name = view.name.and_then(Raw::text).filter(|name| !name.is_empty());
+        let id = view.call_id.and_then(Raw::text);
+        match kind {
+            ItemKind::Call(kind) if id.is_some() && name.is_some() => self.begin_call(position, kind, &view, out),
+            ItemKind::Call(_) => {
+                let head = [id, name].map(|text| text.map(|text| text.escaped().to_owned()));
+                self.items.item_mut(position).early_head = head;
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -191,18 +208,19 @@ impl<S: Sink> AnswerMachine<S> {
         self.items.name(position, Key::of_item(view, place));
         let item = self.items.item_mut(position);
         let is_first = !std::mem::replace(&mut item.done, true);
-        item.kind = ItemKind::of(view);
-        let kind = item.kind;
-        let whole = WholePart::all_in(view);
+        // A kind that is missing here is the one told before.
+        let kind = Some(ItemKind::of(view)).filter(|kind| *kind != ItemKind::Unknown).unwrap_or(item.kind);
+        item.kind = kind;
+        let whole = WholePart::all_in(view, kind);
         for part in &whole {
             self.whole_part(position, part, Finisher::Item, out)?;
         }
-        self.left_over(position, view, &whole)?;
+        self.left_over(position, view, &whole, out)?;
         match kind {
             ItemKind::Message if is_first => self.thoughts.led_to_message(),
-            ItemKind::Reasoning if is_first => self.reasoning_done(position, view, out),
-            ItemKind::Search if is_first => self.searched(view, out),
-            ItemKind::Image => self.image(position, view, out),
+            ItemKind::Reasoning if is_first => self.reasoning_done(position, view, out)?,
+            ItemKind::Search if is_first => self.searched(position, view, out)?,
+            ItemKind::Image => self.image(position, view, out)?,
             ItemKind::Call(kind) => {
                 self.call_done(position, kind, view, out)?;
                 if is_first {
@@ -214,30 +232,25 @@ impl<S: Sink> AnswerMachine<S> {
         // A call that another kind of item ended may still get its arguments.
         let is_half_a_call = kind.call().is_none() && self.items.item(position).call.is_some();
         if is_first && !is_half_a_call {
-            self.sink.item_done(position, out);
+            self.offer(position, None, Offer::End, out)?;
         }
-        Ok(())
+        self.turn(out)
     }
 
     /// Keeps finished reasoning, and sends it if the client sees reasoning at all.
     ///
     /// The encrypted form in the item's first event may be incomplete: it counts only if the finished item has none.
-    fn reasoning_done(&mut self, position: usize, view: &ItemView<'_>, out: &mut Vec<u8>) {
+    fn reasoning_done(&mut self, position: usize, view: &ItemView<'_>, out: &mut Vec<u8>) -> Sound {
         let early = std::mem::take(&mut self.items.item_mut(position).early);
         let early = (!early.is_empty()).then_some(Text::from_escaped(&early));
         let encrypted = view.encrypted().or(early);
         self.thoughts.add(view, encrypted);
-        if self.shows_reasoning {
-            let length = out.len();
-            self.sink.sealed(position, encrypted, out);
-            self.visible |= out.len() > length;
-        }
+        if self.shows_reasoning { self.offer(position, None, Offer::Sealed(encrypted), out) } else { Ok(()) }
     }
 
-    fn searched(&mut self, view: &ItemView<'_>, out: &mut Vec<u8>) {
-        let length = out.len();
-        self.sink.searched(SearchCall { id: view.id.and_then(Raw::text), action: view.action }, out);
-        self.visible |= out.len() > length;
+    fn searched(&mut self, position: usize, view: &ItemView<'_>, out: &mut Vec<u8>) -> Sound {
+        let search = SearchCall { id: view.id.and_then(Raw::text), action: view.action };
+        self.offer(position, None, Offer::Search(search), out)
     }
 
     /// Takes the answer's last event; `cut` is the reason of an incomplete answer.
@@ -258,9 +271,11 @@ impl<S: Sink> AnswerMachine<S> {
         if output.is_empty() {
             self.require_proof()?;
         } else {
-            self.require_a_place_in(&positions)?;
+            self.require_a_place_in(&positions, out)?;
         }
-        self.flush_calls(out);
+        self.require_heads()?;
+        self.flush_calls(out)?;
+        self.release_all(out)?;
         self.usage = view.and_then(|view| view.usage);
         let is_paused = view.is_some_and(|view| view.end_turn.is_some_and(|over| over.get() == "false"));
         self.finish(cut.unwrap_or_else(|| self.finish_reason(is_paused)), self.usage, out);

@@ -2,8 +2,8 @@
 //!
 //! * A [`Machine`] runs in a [`Transcoder`]: bytes in, bytes out, the same for streaming and buffered answers. A
 //!   buffered machine writes its one JSON document when the answer is complete.
-//! * [`machine`] is the one machine for every API but the backend's own; its chapters are [`texts`] and [`calls`]. It
-//!   gives the pieces of the answer to a [`sink`].
+//! * [`machine`] is the one machine for every API but the backend's own; its chapters are [`texts`], [`calls`] and
+//!   [`turns`]. It gives the pieces of the answer to a [`sink`], in the order of their items.
 //! * [`items`], [`sent`], [`sequence`] and [`verdict`] compare the text sent with the finished forms; [`views`] are the
 //!   backend's finished items.
 //! * [`reasoning`] keeps the encrypted reasoning that led to calls; [`stop`] finds stop sequences; [`mod@renamed`]
@@ -14,6 +14,7 @@ mod calls;
 pub(crate) mod collected;
 pub(crate) mod items;
 pub mod machine;
+pub(crate) mod ordered;
 pub mod reasoning;
 mod renamed;
 pub(crate) mod sent;
@@ -21,6 +22,7 @@ pub(crate) mod sequence;
 pub mod sink;
 pub mod stop;
 mod texts;
+mod turns;
 pub mod verdict;
 pub(crate) mod views;
 

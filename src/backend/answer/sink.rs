@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 pub use crate::backend::answer::call_kind::CallKind;
+use crate::backend::answer::ordered::PieceOrder;
 use crate::backend::event::Usage;
 use crate::backend::event::delta::DeltaKind;
 use crate::fault::Fault;
@@ -21,6 +22,13 @@ pub struct Spot {
     pub place: Option<u64>,
     /// The part's place among those of its kind in the item.
     pub index: u64,
+}
+
+impl Spot {
+    /// Returns the place among the pieces of the item.
+    pub(crate) const fn order(&self) -> PieceOrder {
+        PieceOrder::of_part(self.kind, self.index, self.part)
+    }
 }
 
 /// The beginning of a call.
@@ -109,6 +117,8 @@ pub trait Sink: Send + Unpin {
     fn model(&mut self, name: &str);
     /// Takes the answering account, before everything else.
     fn account(&mut self, _account: &str) {}
+    /// Takes the number and the place of the item to which the pieces that follow belong.
+    fn turn(&mut self, _item: usize, _place: Option<u64>) {}
     /// Takes the end of a reasoning item: the encrypted reasoning, which only the backend can read, if there is any.
     fn sealed(&mut self, _item: usize, _encrypted: Option<Text<'_>>, _out: &mut Vec<u8>) {}
     /// Takes a finished search.
@@ -127,8 +137,10 @@ pub trait Sink: Send + Unpin {
     fn image(&mut self, image: Image<'_>, out: &mut Vec<u8>);
     /// Replaces an earlier piece; `false` if the client has received it already.
     fn correct(&mut self, correction: Correction<'_>) -> bool;
-    /// Returns whether texts may come in another order than that of their places.
+    /// Returns whether pieces may come in another order than that of their places.
     fn sorts(&self) -> bool;
+    /// Returns whether all pieces share one order; otherwise texts, refusals, reasoning, calls and images have one each.
+    fn has_one_order(&self) -> bool;
     /// Returns whether a stop sequence has ended the answer.
     fn is_stopped(&self) -> bool;
     /// Ends a complete answer.

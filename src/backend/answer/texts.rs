@@ -2,10 +2,11 @@
 
 use serde_json::value::RawValue;
 
-use crate::backend::answer::items::{At, Finisher, Items, Key};
+use crate::backend::answer::items::{At, Finisher, Items, Key, Part};
 use crate::backend::answer::machine::{AnswerMachine, Sound};
 use crate::backend::answer::sent::Sent;
 use crate::backend::answer::sink::{Correction, Image, Sink, Spot};
+use crate::backend::answer::turns::{Lane, Offer};
 use crate::backend::answer::verdict::{Citations, Inconsistency, Verdict};
 use crate::backend::answer::views::{ItemView, WholePart};
 use crate::backend::event::Event;
@@ -20,32 +21,14 @@ impl<S: Sink> AnswerMachine<S> {
             return Ok(());
         }
         let spot = spot(&mut self.items, at);
-        let part = self.items.part_at(at);
-        let begins = part.sent.is_empty();
-        part.sent.add(text);
-        if begins {
-            self.begin(spot)?;
-        }
-        self.visible = true;
+        self.items.part_at(at).sent.add(text);
         self.count(text);
-        self.sink.text(spot, text, out);
-        Ok(())
-    }
-
-    /// Records the beginning of a text, which must not come after a text of a later place unless the sink sorts.
-    fn begin(&mut self, spot: Spot) -> Sound {
-        let Some(order) = spot.place.map(|place| (place, spot.index)) else { return Ok(()) };
-        let latest = &mut self.begun[match spot.kind {
-            DeltaKind::Text => 0,
-            DeltaKind::Refusal => 1,
-            DeltaKind::Summary => 2,
-            DeltaKind::Reasoning | DeltaKind::Arguments | DeltaKind::Input => 3,
-        }];
-        if latest.is_some_and(|latest| order < latest) {
-            return if self.sink.sorts() { Ok(()) } else { Err(Inconsistency::Disorder) };
+        if self.turns.is_current(Lane::of(kind), at) {
+            self.visible = true;
+            self.sink.text(spot, text, out);
+            return Ok(());
         }
-        *latest = Some(order);
-        Ok(())
+        self.offer(at.item, Some(at), Offer::Text(spot, text), out)
     }
 
     /// Takes a complete part, and sends the client the missing rest.
@@ -63,13 +46,14 @@ impl<S: Sink> AnswerMachine<S> {
         match self.items.finish(at, whole.text, by) {
             Verdict::Whole => {}
             Verdict::Rest(rest) => self.text(at, Text::from_escaped(&rest), out)?,
-            Verdict::Contradicted => self.correct_text(at, whole.text)?,
+            Verdict::Contradicted => self.correct_text(at, whole.text, out)?,
             Verdict::Hopeless => return Err(Inconsistency::Contradiction(whole.kind)),
         }
         whole.citations.as_ref().map_or(Ok(()), |citations| self.whole_citations(at, citations, out))
     }
 
-    fn correct_text(&mut self, at: At, whole: Text<'_>) -> Sound {
+    fn correct_text(&mut self, at: At, whole: Text<'_>, out: &mut Vec<u8>) -> Sound {
+        self.release_early(at.item, out)?;
         let spot = spot(&mut self.items, at);
         if !self.sink.correct(Correction::Text(spot, whole)) {
             return Err(Inconsistency::Contradiction(spot.kind));
@@ -78,16 +62,26 @@ impl<S: Sink> AnswerMachine<S> {
         Ok(())
     }
 
-    /// Removes parts that the finished item does not have.
-    pub(super) fn left_over(&mut self, position: usize, view: &ItemView<'_>, whole: &[WholePart<'_>]) -> Sound {
+    /// Removes parts that the finished item does not have. A part that it has, but not readably, contradicts nothing, nor
+    /// does an item without parts.
+    pub(super) fn left_over(
+        &mut self,
+        position: usize,
+        view: &ItemView<'_>,
+        whole: &[WholePart<'_>],
+        out: &mut Vec<u8>,
+    ) -> Sound {
         for at in self.items.left_over(position, view, whole) {
-            self.correct_text(at, Text::EMPTY)?;
+            if is_unreadable(self.items.part_at_ref(at), view, whole) {
+                continue;
+            }
+            self.correct_text(at, Text::EMPTY, out)?;
         }
         Ok(())
     }
 
     /// Removes the texts of items outside the complete list of finished ones, given by their positions.
-    pub(super) fn require_a_place_in(&mut self, finished: &[usize]) -> Sound {
+    pub(super) fn require_a_place_in(&mut self, finished: &[usize], out: &mut Vec<u8>) -> Sound {
         let mut is_finished = vec![false; self.items.len()];
         finished.iter().for_each(|position| is_finished[*position] = true);
         for position in (0..self.items.len()).filter(|position| !is_finished[*position]) {
@@ -100,24 +94,26 @@ impl<S: Sink> AnswerMachine<S> {
             }
             let sent = item.parts.iter().enumerate().filter(|(_, part)| !part.sent.is_empty());
             let sent: Vec<At> = sent.map(|(part, _)| At { item: position, part }).collect();
-            sent.into_iter().try_for_each(|at| self.correct_text(at, Text::EMPTY))?;
+            sent.into_iter().try_for_each(|at| self.correct_text(at, Text::EMPTY, out))?;
         }
         Ok(())
     }
 
-    pub(super) fn annotation_added(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
-        let Some(annotation) = event.annotation else { return };
+    pub(super) fn annotation_added(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Sound {
+        let Some(annotation) = event.annotation else { return Ok(()) };
         let position = self.items.find_or_add(Key::of(event));
         let at = self.items.part(position, DeltaKind::Text, event.content_index.unwrap_or_default());
         if self.items.cite(at, event.annotation_index, annotation) {
-            self.cite(at, annotation, out);
+            self.cite(at, annotation, out)?;
         }
+        Ok(())
     }
 
     fn whole_citations(&mut self, at: At, whole: &[&RawValue], out: &mut Vec<u8>) -> Sound {
         let known = match self.items.finish_citations(at, whole) {
             Citations::Sent(known) => known,
             Citations::Contradicted => {
+                self.release_early(at.item, out)?;
                 let spot = spot(&mut self.items, at);
                 if !self.sink.correct(Correction::Citations(spot, whole)) {
                     return Err(Inconsistency::Contradiction(DeltaKind::Text));
@@ -128,26 +124,33 @@ impl<S: Sink> AnswerMachine<S> {
         };
         for citation in whole.iter().skip(known) {
             self.items.part_at(at).citations.push(citation.get().into());
-            self.cite(at, citation, out);
+            self.cite(at, citation, out)?;
         }
         Ok(())
     }
 
-    fn cite(&mut self, at: At, annotation: &RawValue, out: &mut Vec<u8>) {
-        self.visible = true;
+    fn cite(&mut self, at: At, annotation: &RawValue, out: &mut Vec<u8>) -> Sound {
         let spot = spot(&mut self.items, at);
-        self.sink.citation(spot, annotation, out);
+        self.offer(at.item, Some(at), Offer::Citation(spot, annotation), out)
     }
 
-    pub(super) fn image(&mut self, position: usize, view: &ItemView<'_>, out: &mut Vec<u8>) {
-        let Some(base64) = view.result.and_then(Raw::text).filter(|result| !result.is_empty()) else { return };
+    pub(super) fn image(&mut self, position: usize, view: &ItemView<'_>, out: &mut Vec<u8>) -> Sound {
+        let Some(base64) = view.result.and_then(Raw::text).filter(|result| !result.is_empty()) else { return Ok(()) };
         if std::mem::replace(&mut self.items.item_mut(position).shown, true) {
-            return;
+            return Ok(());
         }
         let format = view.output_format.and_then(Raw::text).unwrap_or(PNG);
-        self.visible = true;
-        self.sink.image(Image { format, base64 }, out);
+        self.offer(position, None, Offer::Image(Image { format, base64 }), out)
     }
+}
+
+/// Returns whether the finished item `view`, of which `whole` is readable, tells nothing about `part`.
+fn is_unreadable(part: &Part, view: &ItemView<'_>, whole: &[WholePart<'_>]) -> bool {
+    let is_summary = |kind| kind == DeltaKind::Summary;
+    let list = if is_summary(part.kind) { &view.summary } else { &view.content };
+    let count = list.as_ref().map_or(0, Vec::len) as u64;
+    let is_at = |whole: &WholePart<'_>| whole.index == part.index && is_summary(whole.kind) == is_summary(part.kind);
+    count == 0 || (part.index < count && !whole.iter().any(is_at))
 }
 
 fn spot(items: &mut Items, at: At) -> Spot {

@@ -31,6 +31,9 @@ pub(crate) enum Inconsistency {
     /// Events are lost, and no finished form contains their text.
     #[error("a part of the backend's answer was lost on the way; ask again")]
     Lost,
+    /// A call has come without an id or a name.
+    #[error("the backend's answer contains a tool call without an id or a name; ask again")]
+    Headless,
     /// A text has come after a text that should follow it.
     #[error("the backend's answer came in the wrong order; ask again")]
     Disorder,
@@ -202,11 +205,16 @@ impl Items {
 /// Returns a call's id and name, and their digest, with which it is announced.
 pub(crate) fn head_of<'a>(view: &ItemView<'a>) -> Option<(Text<'a>, Text<'a>, Sent)> {
     let (id, name) = (view.call_id.and_then(Raw::text)?, view.name.and_then(Raw::text)?);
+    Some((id, name, digest_of(id, name)))
+}
+
+/// Returns the digest of a call's id and name.
+pub(crate) fn digest_of(id: Text<'_>, name: Text<'_>) -> Sent {
     let mut sent = Sent::of(id);
     // A separator between the two, so that no other id and name give the same digest.
     sent.add(Text::from_escaped("\\n"));
     sent.add(name);
-    Some((id, name, sent))
+    sent
 }
 
 /// Reads the kind and index of the part that `event` announces.

@@ -1,9 +1,10 @@
 //! Items and their parts, reduced to the few fields that an answer needs.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::backend::answer::call_kind::CallKind;
+use crate::backend::answer::items::ItemKind;
 use crate::backend::event::Event;
 use crate::backend::event::delta::DeltaKind;
 use crate::backend::event::scanner::{Scanner, once};
@@ -24,9 +25,9 @@ pub(crate) struct ItemView<'a> {
     pub(crate) arguments: Option<Raw<'a>>,
     #[serde(borrow, default)]
     pub(crate) input: Option<Raw<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "list_or_none")]
     pub(crate) content: Option<Vec<Raw<'a>>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "list_or_none")]
     pub(crate) summary: Option<Vec<Raw<'a>>>,
     #[serde(borrow, default)]
     pub(crate) encrypted_content: Option<Raw<'a>>,
@@ -144,18 +145,18 @@ impl<'a> WholePart<'a> {
         }
     }
 
-    /// Reads the parts of a finished message or of finished reasoning.
-    pub(crate) fn all_in(item: &ItemView<'a>) -> Vec<Self> {
+    /// Reads the parts of a finished message or of finished reasoning, an item of this `kind`.
+    pub(crate) fn all_in(item: &ItemView<'a>, kind: ItemKind) -> Vec<Self> {
         let content = || (0..).zip(item.content.iter().flatten().copied());
-        match item.kind.and_then(Raw::text).map(Text::escaped) {
-            Some("message") => content().flat_map(|(index, part)| Self::of_content(part, index)).collect(),
-            Some("reasoning") => {
+        match kind {
+            ItemKind::Message => content().flat_map(|(index, part)| Self::of_content(part, index)).collect(),
+            ItemKind::Reasoning => {
                 let summary = (0..).zip(item.summary.iter().flatten().copied());
                 let summary = summary.filter_map(|(index, part)| Self::of_reasoning(part, DeltaKind::Summary, index));
                 let raw = content().filter_map(|(index, part)| Self::of_reasoning(part, DeltaKind::Reasoning, index));
                 summary.chain(raw).collect()
             }
-            _ => Vec::new(),
+            ItemKind::Unknown | ItemKind::Call(_) | ItemKind::Image | ItemKind::Search | ItemKind::Other => Vec::new(),
         }
     }
 
@@ -200,7 +201,7 @@ struct PartView<'a> {
     text: Option<Raw<'a>>,
     #[serde(borrow, default)]
     refusal: Option<Raw<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "list_or_none")]
     annotations: Option<Vec<&'a RawValue>>,
 }
 
@@ -232,6 +233,16 @@ impl<'a> PartView<'a> {
         };
         Some(Self { kind: told(view.kind), text: told(view.text), refusal: told(view.refusal), annotations })
     }
+}
+
+/// Parses a list; anything else counts as absent.
+fn list_or_none<'de: 'a, 'a, T, D>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    T: Deserialize<'a>,
+    D: Deserializer<'de>,
+{
+    let raw = Option::<&'a RawValue>::deserialize(deserializer)?;
+    Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
 }
 
 /// Returns a scanned field, unless it is `null`.

@@ -162,10 +162,37 @@ impl<'a> Event<'a> {
         once(&mut self.response, view)
     }
 
+    /// Returns the end of the answer that this event is, if it is one. The status of the response itself decides whether
+    /// a finished answer is one.
+    pub fn ending(&self) -> Option<Ending> {
+        let has_status = |names: &[&str]| self.response.as_ref().is_some_and(|response| response.has_status(names));
+        match self.kind.as_ref() {
+            "response.failed" | "response.cancelled" => Some(Ending::Failed),
+            "response.completed" | "response.incomplete" if has_status(&["failed", "cancelled"]) => {
+                Some(Ending::Failed)
+            }
+            "response.incomplete" => Some(Ending::Incomplete),
+            "response.completed" if has_status(&["incomplete"]) => Some(Ending::Incomplete),
+            "response.completed" => Some(Ending::Completed),
+            _ => None,
+        }
+    }
+
     /// Returns the new characters of a delta.
     pub fn delta(&self) -> Option<Text<'a>> {
         self.delta.and_then(Raw::text)
     }
+}
+
+/// The end of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The answer is complete.
+    Completed,
+    /// The answer was cut.
+    Incomplete,
+    /// The backend gave up.
+    Failed,
 }
 
 /// Reads the value of a known field; `null`, which the backend does not send there, is left to the parser.

@@ -21,6 +21,9 @@ pub struct ResponseView<'a> {
     /// The backend's id of the answer.
     #[serde(borrow, default)]
     pub id: Option<Cow<'a, str>>,
+    /// The status: `completed`, `incomplete`, `failed`, …
+    #[serde(borrow, default)]
+    pub status: Option<Raw<'a>>,
     /// Tokens used.
     #[serde(default)]
     pub usage: Option<Usage>,
@@ -82,6 +85,11 @@ impl<'a> ResponseView<'a> {
         self.output.and_then(items).unwrap_or_default()
     }
 
+    /// Returns whether the status is one of `names`.
+    pub(super) fn has_status(&self, names: &[&str]) -> bool {
+        self.status.and_then(Raw::text).is_some_and(|status| names.contains(&status.escaped()))
+    }
+
     /// Returns the reason of an incomplete answer: `max_output_tokens`, `content_filter`, …
     pub fn incomplete_reason(&self) -> Option<&str> {
         self.incomplete_details.as_ref()?.reason.as_deref()
@@ -99,6 +107,7 @@ pub(super) fn parse_optional<'de: 'a, 'a, D: Deserializer<'de>>(
 #[derive(Debug, Default)]
 struct Fields<'a> {
     id: Option<Raw<'a>>,
+    status: Option<Raw<'a>>,
     usage: Option<Raw<'a>>,
     incomplete_details: Option<Raw<'a>>,
     end_turn: Option<Raw<'a>>,
@@ -112,6 +121,7 @@ impl<'a> Fields<'a> {
     fn take(&mut self, key: &[u8], scanner: &mut Scanner<'a>) -> Option<()> {
         let field = match key {
             b"id" => &mut self.id,
+            b"status" => &mut self.status,
             b"usage" => &mut self.usage,
             b"incomplete_details" => &mut self.incomplete_details,
             b"end_turn" => &mut self.end_turn,
@@ -138,6 +148,7 @@ impl<'a> Fields<'a> {
         Some(ResponseView {
             json,
             id: id.flatten().map(Cow::Borrowed),
+            status: told(self.status),
             usage: read(told(self.usage))?,
             incomplete_details: read(told(self.incomplete_details))?,
             end_turn: told(self.end_turn),

@@ -79,6 +79,10 @@ impl Sink for Chunks {
         false
     }
 
+    fn has_one_order(&self) -> bool {
+        self.writer.meta.has_one_order()
+    }
+
     fn is_stopped(&self) -> bool {
         self.flow.is_stopped()
     }

@@ -90,6 +90,14 @@ impl Sink for Fold {
         true
     }
 
+    fn has_one_order(&self) -> bool {
+        self.meta.has_one_order()
+    }
+
+    fn turn(&mut self, item: usize, place: Option<u64>) {
+        self.collected.turn(item, place);
+    }
+
     fn is_stopped(&self) -> bool {
         self.watch.as_ref().is_some_and(Flow::is_stopped)
     }
@@ -97,7 +105,6 @@ impl Sink for Fold {
     fn finish(&mut self, reason: FinishReason, usage: Option<Usage>, out: &mut Vec<u8>) {
         let mut message = Message::default();
         let mut flow = Flow::new(&self.meta);
-        let mut images = 0;
         for piece in self.collected.take() {
             match piece {
                 Piece::Text(spot, escaped) => {
@@ -109,17 +116,18 @@ impl Sink for Fold {
                         .citations
                         .extend(raw.and_then(|raw| citation::translate(raw, flow.offset(spot.part), None)));
                 }
-                Piece::Call => {
-                    message.calls += usize::from(flow.call(&mut |shown| message.show(shown)));
+                Piece::Call(index) => {
+                    let is_shown = flow.call(&mut |shown| message.show(shown));
+                    message.calls.extend(is_shown.then_some(index));
                 }
-                Piece::Image => {
-                    images += usize::from(flow.interrupt(&mut |shown| message.show(shown)));
+                Piece::Image(index) => {
+                    let is_shown = flow.interrupt(&mut |shown| message.show(shown));
+                    message.images.extend(is_shown.then_some(index));
                 }
                 Piece::Sealed(..) | Piece::Ended(_) | Piece::Searched(..) => {}
             }
         }
         self.left_out = flow.left_out();
-        self.collected.images.truncate(images);
         let reason = flow.finish(reason, &mut |shown| message.show(shown));
         self.write(&message, reason, usage, out);
     }
@@ -138,8 +146,10 @@ struct Message {
     content: String,
     refusal: String,
     reasoning: String,
-    /// The number of calls shown.
-    calls: usize,
+    /// The indexes of the calls shown.
+    calls: Vec<usize>,
+    /// The indexes of the images shown.
+    images: Vec<usize>,
     /// The citations in chat's form.
     citations: Vec<Vec<u8>>,
 }
@@ -179,7 +189,7 @@ impl Fold {
 
     fn write_message(&self, message: &Message, object: &mut ObjectWriter<'_>) {
         object.string("role", "assistant");
-        if message.content.is_empty() && !(message.calls == 0 && message.refusal.is_empty()) {
+        if message.content.is_empty() && !(message.calls.is_empty() && message.refusal.is_empty()) {
             object.json("content", "null");
         } else {
             escaped(object, "content", &message.content);
@@ -192,7 +202,7 @@ impl Fold {
         if !message.reasoning.is_empty() && self.meta.reasoning != ReasoningFormat::None {
             escaped(object, self.meta.reasoning.field(), &message.reasoning);
         }
-        self.write_calls(message.calls, object);
+        self.write_calls(&message.calls, object);
         if !message.citations.is_empty() {
             let mut annotations = ArrayWriter::begin(object.key("annotations"));
             for annotation in &message.citations {
@@ -200,25 +210,26 @@ impl Fold {
             }
             annotations.end();
         }
-        if !self.collected.images.is_empty() {
+        if !message.images.is_empty() {
             let mut images = ArrayWriter::begin(object.key("images"));
-            for (index, url) in self.collected.images.iter().enumerate() {
+            let shown = message.images.iter().filter_map(|index| self.collected.images.get(*index));
+            for (index, url) in shown.enumerate() {
                 write_image(index, |out| out.extend_from_slice(url), images.element());
             }
             images.end();
         }
     }
 
-    /// Writes the first `shown` calls.
-    fn write_calls(&self, shown: usize, message: &mut ObjectWriter<'_>) {
-        let shown = self.collected.calls.get(..shown).unwrap_or_default();
+    /// Writes the calls with the indexes `shown`.
+    fn write_calls(&self, shown: &[usize], message: &mut ObjectWriter<'_>) {
+        let mut shown = shown.iter().filter_map(|index| self.collected.calls.get(*index)).peekable();
         if self.meta.legacy_functions {
-            if let Some(call) = shown.first() {
+            if let Some(call) = shown.next() {
                 write_tool(call, "arguments", ObjectWriter::begin(message.key("function_call")));
             }
             return;
         }
-        if shown.is_empty() {
+        if shown.peek().is_none() {
             return;
         }
         let mut calls = ArrayWriter::begin(message.key("tool_calls"));

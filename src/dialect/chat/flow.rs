@@ -1,7 +1,9 @@
 //! The order of an answer's parts in one chat message.
 //!
 //! * A blank line separates messages, and the parts of the reasoning.
-//! * Reasoning has a field of its own, or is placed in the content between `<think>` and `</think>`, or is not shown.
+//! * Reasoning has a field of its own, or is placed in the content between `<think>` and `</think>`, or is not shown. In
+//!   the content a blank line separates it from the texts around it; without it and the blank line after it, messages
+//!   are separated as always.
 //! * A stop sequence ends the text, and the answer with it, unless a call has begun: a call has to be completed. Only
 //!   text is searched, and another piece between two texts interrupts a sequence too.
 //! * The legacy form has room for only the first call.
@@ -27,6 +29,8 @@ pub(super) struct Flow {
     reasoned: bool,
     /// Whether `<think>` has been written and not closed.
     thinking: bool,
+    /// Whether the content is empty or ends with a separator.
+    is_separated: bool,
     /// The characters of content.
     length: u64,
     /// The number of calls begun.
@@ -55,6 +59,7 @@ impl Flow {
             speaking: None,
             reasoned: false,
             thinking: false,
+            is_separated: true,
             length: 0,
             calls: 0,
             is_cut: false,
@@ -141,14 +146,16 @@ impl Flow {
         match spot.kind {
             DeltaKind::Text => {
                 self.end_thinking(show);
-                if self.speaking.replace(spot.item).is_some_and(|speaking| speaking != spot.item) {
+                let is_another = self.speaking.replace(spot.item).is_some_and(|speaking| speaking != spot.item);
+                if is_another && !self.is_separated {
                     self.content(BLANK_LINE, show);
                 }
             }
             DeltaKind::Refusal => self.release(show),
             _ => {
                 self.release(show);
-                if !has_begun && std::mem::replace(&mut self.reasoned, true) {
+                let is_apart = self.format == ReasoningFormat::ThinkTags && !self.thinking;
+                if !has_begun && std::mem::replace(&mut self.reasoned, true) && !is_apart {
                     self.reason(BLANK_LINE, show);
                 }
             }
@@ -161,6 +168,7 @@ impl Flow {
     }
 
     fn content(&mut self, text: Text<'_>, show: &mut impl FnMut(Shown<'_>)) {
+        self.is_separated = false;
         self.length += text.length() as u64;
         match &mut self.stop {
             None => show(Shown::Content(text)),
@@ -175,6 +183,9 @@ impl Flow {
             ReasoningFormat::ReasoningContent | ReasoningFormat::Reasoning => show(Shown::Reasoning(text)),
             ReasoningFormat::ThinkTags => {
                 if !std::mem::replace(&mut self.thinking, true) {
+                    if !self.is_separated {
+                        self.aside(BLANK_LINE, show);
+                    }
                     self.aside(THINK_BEGIN, show);
                 }
                 self.aside(text, show);
@@ -185,6 +196,7 @@ impl Flow {
     fn end_thinking(&mut self, show: &mut impl FnMut(Shown<'_>)) {
         if std::mem::take(&mut self.thinking) {
             self.aside(THINK_END, show);
+            self.is_separated = true;
         }
     }
 

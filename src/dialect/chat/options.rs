@@ -49,3 +49,11 @@ pub struct AnswerMeta {
     /// The sequences that end the answer's text although the backend goes on.
     pub stop: Option<StopSequences>,
 }
+
+impl AnswerMeta {
+    /// Returns whether texts, reasoning and calls share one order. In fields of their own they need none, but reasoning
+    /// may be a part of the text, and a stop sequence ends the calls too.
+    pub(super) const fn has_one_order(&self) -> bool {
+        self.stop.is_some() || matches!(self.reasoning, ReasoningFormat::ThinkTags)
+    }
+}

@@ -51,7 +51,8 @@ impl Message {
         let mut blocks = Blocks::new(&self.shape, &self.model, self.seals);
         blocks.account(&self.account);
         let mut written = Written::default();
-        let mut calls = std::mem::take(&mut self.collected.calls).into_iter().enumerate();
+        let calls = std::mem::take(&mut self.collected.calls);
+        let mut next = 0..;
         for piece in self.collected.take() {
             match piece {
                 Piece::Text(spot, text) => blocks.text(spot, Text::from_escaped(&text), &mut written),
@@ -60,8 +61,8 @@ impl Message {
                         blocks.citation(spot, annotation, &mut written);
                     }
                 }
-                Piece::Call => {
-                    let Some((index, call)) = calls.next() else { continue };
+                Piece::Call(call) => {
+                    let Some((index, call)) = next.next().zip(calls.get(call)) else { continue };
                     let (id, name) = (Text::from_escaped(&call.id), Text::from_escaped(&call.name));
                     blocks.call(CallHead { item: call.item, index, kind: call.kind, id, name }, &mut written);
                     blocks.arguments(index, &call.payload, &mut written);
@@ -76,7 +77,7 @@ impl Message {
                     blocks.searched(SearchCall { id, action }, &mut written);
                 }
                 Piece::Ended(item) => blocks.item_done(item, &mut written),
-                Piece::Image => {}
+                Piece::Image(_) => {}
             }
         }
         let ending = blocks.finish(reason, &mut written);
@@ -278,6 +279,14 @@ impl Sink for Message {
 
     fn sorts(&self) -> bool {
         true
+    }
+
+    fn has_one_order(&self) -> bool {
+        true
+    }
+
+    fn turn(&mut self, item: usize, place: Option<u64>) {
+        self.collected.turn(item, place);
     }
 
     fn is_stopped(&self) -> bool {

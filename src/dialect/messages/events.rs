@@ -214,6 +214,10 @@ impl Sink for Events {
         false
     }
 
+    fn has_one_order(&self) -> bool {
+        true
+    }
+
     fn is_stopped(&self) -> bool {
         self.blocks.is_stopped()
     }

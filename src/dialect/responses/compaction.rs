@@ -16,7 +16,7 @@ use crate::backend::answer::{Machine, Step};
 use crate::backend::event::answerer::Answerer;
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::Frame;
-use crate::backend::event::{Event, ResponseView, Usage};
+use crate::backend::event::{Ending, Event, ResponseView, Usage};
 use crate::dialect::responses::request::Input;
 use crate::fault::Fault;
 use crate::json::{Object, ObjectWriter, Raw, Text};
@@ -147,14 +147,15 @@ impl Machine for Compaction {
         if let Some(failure) = self.answerer.refused() {
             return Step::Failed { failure, reported: false };
         }
-        match event.kind.as_ref() {
-            "response.output_item.done" => event.item.into_iter().for_each(|item| self.note(item)),
-            "response.completed" | "response.incomplete" => {
-                return self.complete(event.response.as_ref(), out);
-            }
-            "response.failed" | "response.cancelled" => {
+        match event.ending() {
+            Some(Ending::Completed | Ending::Incomplete) => return self.complete(event.response.as_ref(), out),
+            Some(Ending::Failed) => {
                 return Step::Failed { failure: Failure::from_failed_response(&event), reported: false };
             }
+            None => {}
+        }
+        match event.kind.as_ref() {
+            "response.output_item.done" => event.item.into_iter().for_each(|item| self.note(item)),
             "error" => return Step::Failed { failure: Failure::from_error_event(&frame.data), reported: false },
             _ => {}
         }

@@ -6,7 +6,7 @@ use crate::backend::event::answerer::Answerer;
 use crate::backend::event::delta::{Delta, DeltaReader};
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::Frame;
-use crate::backend::event::{Event, Name, Usage};
+use crate::backend::event::{Ending, Event, Name, Usage};
 use crate::dialect::responses::output::{Audience, Output, write_filled};
 use crate::dialect::responses::{is_internal, is_preamble, status_at};
 use crate::fault::Fault;
@@ -43,20 +43,10 @@ impl Collect {
             if let Some(failure) = self.answerer.refused() {
                 return Ok(Step::Failed { failure, reported: false });
             }
+            if let Some(ending) = event.ending() {
+                return self.end(ending, event, out);
+            }
             match event.kind.as_ref() {
-                kind @ ("response.completed" | "response.incomplete") => {
-                    let Some(response) = &event.response else { return Ok(Step::Continue) };
-                    self.usage = response.usage;
-                    let number = event.sequence_number;
-                    match self.output.complete(response, status_at(kind), number, &mut Vec::new())? {
-                        Some(list) => write_filled(response, &list, out),
-                        None => out.extend_from_slice(response.json),
-                    }
-                    return Ok(Step::Complete);
-                }
-                "response.failed" | "response.cancelled" => {
-                    return Ok(Step::Failed { failure: Failure::from_failed_response(event), reported: false });
-                }
                 "error" => return Ok(Step::Failed { failure: Failure::from_error_event(data), reported: false }),
                 _ if is_new => drop(self.output.event(event, &mut Vec::new())?),
                 _ => {}
@@ -64,6 +54,20 @@ impl Collect {
         }
         self.saw(&event.kind);
         Ok(Step::Continue)
+    }
+
+    /// Takes the event that ends the answer.
+    fn end(&mut self, ending: Ending, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Step, Inconsistency> {
+        if ending == Ending::Failed {
+            return Ok(Step::Failed { failure: Failure::from_failed_response(event), reported: false });
+        }
+        let Some(response) = &event.response else { return Ok(Step::Continue) };
+        self.usage = response.usage;
+        match self.output.complete(response, status_at(ending), event.sequence_number, &mut Vec::new())? {
+            Some(list) => write_filled(response, &list, out),
+            None => out.extend_from_slice(response.json),
+        }
+        Ok(Step::Complete)
     }
 
     /// Takes an event of which only the name is readable.

@@ -259,7 +259,7 @@ impl Output {
             item.begun = true;
             Missing::before(number, &self.items, position, out).item(done.raw);
         }
-        let mut whole = WholePart::all_in(view);
+        let mut whole = WholePart::all_in(view, kind);
         let payload = kind.call().and_then(|kind| view.payload(kind));
         whole.extend(payload.map(|text| WholePart { kind: DeltaKind::Arguments, index: 0, text, citations: None }));
         for part in &whole {

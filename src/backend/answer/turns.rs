@@ -1,0 +1,450 @@
+//! The order of an answer's pieces, whose events may interleave.
+//!
+//! * The pieces of the first unfinished item and part go out as they come. Those of later items and parts wait until it
+//!   is finished, so that both modes give the same answer.
+//! * Pieces wait only for pieces of the same lane: a client gets a chat message's text, reasoning and calls in separate
+//!   fields, and the blocks of a message in one order.
+//! * A piece that belongs before others already sent is an error, unless the sink sorts.
+
+use serde_json::value::RawValue;
+
+use crate::backend::answer::items::{At, Item, ItemKind, Items};
+use crate::backend::answer::machine::{AnswerMachine, Sound};
+use crate::backend::answer::ordered::{Group, Ordered, PieceOrder};
+use crate::backend::answer::sink::{CallHead, CallKind, Image, SearchCall, Sink, Spot};
+use crate::backend::answer::verdict::Inconsistency;
+use crate::backend::event::delta::DeltaKind;
+use crate::backend::event::sse::LARGEST_FRAME;
+use crate::json::Text;
+
+/// The pieces that share one order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    Text,
+    Refusal,
+    Reasoning,
+    Call,
+    Image,
+    Search,
+}
+
+const LANES: usize = 6;
+
+impl Lane {
+    /// Returns the lane of a text.
+    pub(super) const fn of(kind: DeltaKind) -> Self {
+        match kind {
+            DeltaKind::Text => Self::Text,
+            DeltaKind::Refusal => Self::Refusal,
+            DeltaKind::Summary | DeltaKind::Reasoning => Self::Reasoning,
+            DeltaKind::Arguments | DeltaKind::Input => Self::Call,
+        }
+    }
+}
+
+/// The pieces given and those that wait.
+#[derive(Debug)]
+pub(super) struct Turns {
+    /// Whether all lanes are one.
+    is_one_lane: bool,
+    /// By lane, the part whose text goes out as it comes.
+    current: [Option<At>; LANES],
+    latest: [Option<Latest>; LANES],
+    /// By item, the lanes of which it has given pieces, one bit each.
+    given: Vec<u8>,
+    /// The item that was named to the sink last.
+    named: Option<usize>,
+    waiting: Ordered<Waiting>,
+    /// The bytes of the waiting pieces.
+    held: usize,
+    /// By the number of a call, its index among those given.
+    calls: Vec<Option<usize>>,
+    given_calls: usize,
+    /// The first item that may be unfinished.
+    first_open: usize,
+    /// The item for which a piece had to wait last.
+    blocker: Option<usize>,
+}
+
+/// The latest piece of a lane.
+#[derive(Debug, Clone, Copy)]
+struct Latest {
+    item: usize,
+    order: PieceOrder,
+    /// The highest number and the last place of all items so far.
+    number: usize,
+    place: Option<u64>,
+}
+
+/// A piece of an item.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Offer<'a> {
+    Text(Spot, Text<'a>),
+    Citation(Spot, &'a RawValue),
+    Call(CallHead<'a>),
+    Arguments(usize, CallKind, Text<'a>),
+    Image(Image<'a>),
+    Sealed(Option<Text<'a>>),
+    Search(SearchCall<'a>),
+    /// The end of the item.
+    End,
+}
+
+/// A piece that waits; texts are escaped.
+#[derive(Debug)]
+enum Waiting {
+    Text(Spot, String),
+    Citation(Spot, Box<RawValue>),
+    Call { index: usize, kind: CallKind, id: String, name: String },
+    Arguments(usize, CallKind, String),
+    Image { format: String, base64: String },
+    Sealed(Option<String>),
+    Search { id: Option<String>, action: Option<Box<RawValue>> },
+    End,
+}
+
+impl Offer<'_> {
+    const fn lane(&self) -> Lane {
+        match self {
+            Self::Text(spot, _) | Self::Citation(spot, _) => Lane::of(spot.kind),
+            Self::Call(_) | Self::Arguments(..) | Self::End => Lane::Call,
+            Self::Image(_) => Lane::Image,
+            Self::Sealed(_) => Lane::Reasoning,
+            Self::Search(_) => Lane::Search,
+        }
+    }
+
+    /// Returns the place of the piece in its item.
+    const fn order(&self) -> PieceOrder {
+        match self {
+            Self::Text(spot, _) | Self::Citation(spot, _) => spot.order(),
+            _ => PieceOrder::LAST,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(_, text) | Self::Arguments(_, _, text) => text.escaped().len(),
+            Self::Citation(_, json) => json.get().len(),
+            Self::Image(image) => image.base64.escaped().len(),
+            Self::Sealed(Some(text)) => text.escaped().len(),
+            Self::Search(SearchCall { action: Some(action), .. }) => action.get().len(),
+            Self::Call(_) | Self::Sealed(None) | Self::Search(_) | Self::End => 0,
+        }
+    }
+
+    fn to_waiting(self) -> Waiting {
+        let owned = |text: Text<'_>| text.escaped().to_owned();
+        match self {
+            Self::Text(spot, text) => Waiting::Text(spot, owned(text)),
+            Self::Citation(spot, json) => Waiting::Citation(spot, json.to_owned()),
+            Self::Call(CallHead { index, kind, id, name, .. }) => {
+                Waiting::Call { index, kind, id: owned(id), name: owned(name) }
+            }
+            Self::Arguments(index, kind, text) => Waiting::Arguments(index, kind, owned(text)),
+            Self::Image(Image { format, base64 }) => Waiting::Image { format: owned(format), base64: owned(base64) },
+            Self::Sealed(encrypted) => Waiting::Sealed(encrypted.map(owned)),
+            Self::Search(SearchCall { id, action }) => {
+                Waiting::Search { id: id.map(owned), action: action.map(RawValue::to_owned) }
+            }
+            Self::End => Waiting::End,
+        }
+    }
+}
+
+impl Waiting {
+    /// Returns the piece, of the item at `item`.
+    fn offer(&self, item: usize) -> Offer<'_> {
+        let text = |text| Text::from_escaped(text);
+        match self {
+            Self::Text(spot, escaped) => Offer::Text(*spot, text(escaped)),
+            Self::Citation(spot, json) => Offer::Citation(*spot, json),
+            Self::Call { index, kind, id, name } => {
+                Offer::Call(CallHead { item, index: *index, kind: *kind, id: text(id), name: text(name) })
+            }
+            Self::Arguments(index, kind, escaped) => Offer::Arguments(*index, *kind, text(escaped)),
+            Self::Image { format, base64 } => Offer::Image(Image { format: text(format), base64: text(base64) }),
+            Self::Sealed(encrypted) => Offer::Sealed(encrypted.as_deref().map(Text::from_escaped)),
+            Self::Search { id, action } => {
+                Offer::Search(SearchCall { id: id.as_deref().map(Text::from_escaped), action: action.as_deref() })
+            }
+            Self::End => Offer::End,
+        }
+    }
+}
+
+impl Turns {
+    /// Creates the order of an empty answer. If `is_one_lane`, all pieces share one.
+    pub(super) fn new(is_one_lane: bool) -> Self {
+        Self {
+            is_one_lane,
+            current: [None; LANES],
+            latest: [None; LANES],
+            given: Vec::new(),
+            named: None,
+            waiting: Ordered::default(),
+            held: 0,
+            calls: Vec::new(),
+            given_calls: 0,
+            first_open: 0,
+            blocker: None,
+        }
+    }
+
+    /// Returns whether the text of the part at `at` goes out as it comes.
+    pub(super) fn is_current(&self, lane: Lane, at: At) -> bool {
+        self.current[self.number(lane)] == Some(at)
+    }
+
+    /// Counts a call, and returns its number.
+    pub(super) fn count_call(&mut self) -> usize {
+        self.calls.push(None);
+        self.calls.len() - 1
+    }
+
+    /// Returns the index, among the calls given, of the call with this number, if it has been given.
+    pub(super) fn index_of(&self, call: usize) -> Option<usize> {
+        self.calls.get(call).copied().flatten()
+    }
+
+    /// Returns whether any piece waits.
+    pub(super) const fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    const fn number(&self, lane: Lane) -> usize {
+        if self.is_one_lane { 0 } else { lane as usize }
+    }
+
+    fn are_the_same(&self, one: Lane, other: Lane) -> bool {
+        self.is_one_lane || one == other
+    }
+
+    fn hold(&mut self, item: usize, place: Option<u64>, offer: Offer<'_>) {
+        self.held += offer.bytes();
+        let group = self.waiting.group(item, place);
+        match (group.last_at(offer.order()), offer) {
+            (Some(Waiting::Text(_, held)), Offer::Text(_, text)) => held.push_str(text.escaped()),
+            (Some(Waiting::Arguments(_, _, held)), Offer::Arguments(_, _, text)) => held.push_str(text.escaped()),
+            _ => group.add(offer.order(), offer.to_waiting()),
+        }
+    }
+
+    /// Records a piece that is given; `false` if it belongs before others.
+    fn follows(&mut self, item: usize, place: Option<u64>, order: PieceOrder, lane: usize) -> bool {
+        if self.given.len() <= item {
+            self.given.resize(item + 1, 0);
+        }
+        let has_given = self.given[item] & (1 << lane) != 0;
+        self.given[item] |= 1 << lane;
+        if let Some(latest) = self.latest[lane] {
+            let is_resumed = has_given && latest.item != item;
+            let is_early = match place.zip(latest.place) {
+                Some((place, latest_place)) => (place, item) < (latest_place, latest.item),
+                None => item < latest.number,
+            };
+            if is_resumed || is_early || (latest.item == item && order < latest.order) {
+                return false;
+            }
+        }
+        let earlier = self.latest[lane].map_or((0, None), |latest| (latest.number, latest.place));
+        self.latest[lane] = Some(Latest { item, order, number: item.max(earlier.0), place: place.max(earlier.1) });
+        true
+    }
+}
+
+impl<S: Sink> AnswerMachine<S> {
+    /// Gives the sink a piece of the item at `item`, and of its part at `part`: at once, or in its turn.
+    pub(super) fn offer(&mut self, item: usize, part: Option<At>, offer: Offer<'_>, out: &mut Vec<u8>) -> Sound {
+        let place = self.items.item(item).place;
+        if self.has_to_wait(item, &offer) {
+            self.turns.hold(item, place, offer);
+            return self.require_room();
+        }
+        if self.turns.waiting.is_empty() || matches!(offer, Offer::Arguments(..) | Offer::End) {
+            return self.give(item, part, offer, out);
+        }
+        self.turns.hold(item, place, offer);
+        self.release(out)
+    }
+
+    /// Gives the sink all waiting pieces whose turn has come.
+    pub(super) fn release(&mut self, out: &mut Vec<u8>) -> Sound {
+        let mut left = Vec::new();
+        let mut groups = self.turns.waiting.take().into_iter();
+        for group in groups.by_ref() {
+            left.extend(self.release_group(group, out)?);
+            if self.turns.is_one_lane && !left.is_empty() {
+                break;
+            }
+        }
+        left.extend(groups);
+        self.turns.waiting.put_back(left);
+        Ok(())
+    }
+
+    /// Gives the sink all waiting pieces, since the answer is complete.
+    pub(super) fn release_all(&mut self, out: &mut Vec<u8>) -> Sound {
+        let groups = self.turns.waiting.take();
+        groups.iter().try_for_each(|group| self.give_group(group, out))
+    }
+
+    /// Gives a sink that sorts the waiting pieces of the item at `item`, so that they can be corrected.
+    pub(super) fn release_early(&mut self, item: usize, out: &mut Vec<u8>) -> Sound {
+        let Some(group) = self.turns.waiting.find(item).filter(|_| self.sink.sorts()) else { return Ok(()) };
+        let pieces = std::mem::take(&mut group.pieces);
+        let group = Group { item, place: group.place, pieces };
+        self.give_group(&group, out)
+    }
+
+    fn give_group(&mut self, group: &Group<Waiting>, out: &mut Vec<u8>) -> Sound {
+        group.pieces.iter().try_for_each(|(_, piece)| {
+            let offer = piece.offer(group.item);
+            self.turns.held -= offer.bytes();
+            self.give(group.item, None, offer, out)
+        })
+    }
+
+    /// Gives the pieces of `group` whose turn has come, and returns the others.
+    fn release_group(
+        &mut self,
+        group: Group<Waiting>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Group<Waiting>>, Inconsistency> {
+        let Group { item, place, pieces } = group;
+        let mut left = Vec::new();
+        for (order, piece) in pieces {
+            let offer = piece.offer(item);
+            let waits = if matches!(offer, Offer::End) { !left.is_empty() } else { self.has_to_wait(item, &offer) };
+            if waits {
+                left.push((order, piece));
+            } else {
+                self.turns.held -= offer.bytes();
+                self.give(item, None, offer, out)?;
+            }
+        }
+        Ok((!left.is_empty()).then_some(Group { item, place, pieces: left }))
+    }
+
+    fn has_to_wait(&mut self, item: usize, offer: &Offer<'_>) -> bool {
+        match offer {
+            Offer::Arguments(call, ..) => self.turns.index_of(*call).is_none(),
+            Offer::End => self.turns.waiting.find(item).is_some(),
+            Offer::Text(..) | Offer::Citation(..) => {
+                let (order, lane) = (offer.order(), offer.lane());
+                self.is_blocked_by_an_item(item, lane) || self.is_blocked_by_a_part(item, order, lane)
+            }
+            Offer::Call(_) | Offer::Image(_) | Offer::Sealed(_) | Offer::Search(_) => {
+                self.is_blocked_by_an_item(item, offer.lane())
+            }
+        }
+    }
+
+    fn is_blocked_by_an_item(&mut self, item: usize, lane: Lane) -> bool {
+        if self.turns.blocker.is_some_and(|blocker| self.blocks(blocker, item, lane)) {
+            return true;
+        }
+        while self.turns.first_open < self.items.len() && self.items.item(self.turns.first_open).done {
+            self.turns.first_open += 1;
+        }
+        let mut open = self.turns.first_open..self.items.len();
+        let blocker = open.find(|other| self.blocks(*other, item, lane));
+        self.turns.blocker = blocker.or(self.turns.blocker);
+        blocker.is_some()
+    }
+
+    /// Returns whether the item at `other` is unfinished and may still give pieces before those of `item`.
+    fn blocks(&self, other: usize, item: usize, lane: Lane) -> bool {
+        let blocking = self.items.item(other);
+        other != item && !blocking.done && is_before(&self.items, other, item) && self.may_give(blocking, lane)
+    }
+
+    fn may_give(&self, item: &Item, lane: Lane) -> bool {
+        let is = |other| self.turns.are_the_same(lane, other);
+        match item.kind {
+            ItemKind::Message => is(Lane::Text) || is(Lane::Refusal),
+            ItemKind::Reasoning => self.shows(DeltaKind::Reasoning) && is(Lane::Reasoning),
+            ItemKind::Call(_) => item.call.is_none() && is(Lane::Call),
+            ItemKind::Image => is(Lane::Image),
+            ItemKind::Search => is(Lane::Search),
+            ItemKind::Other => false,
+            ItemKind::Unknown => {
+                item.parts.iter().any(|part| part.is_open() && self.shows(part.kind) && is(Lane::of(part.kind)))
+            }
+        }
+    }
+
+    fn is_blocked_by_a_part(&self, item: usize, order: PieceOrder, lane: Lane) -> bool {
+        let item = self.items.item(item);
+        let mut parts = item.parts.iter().filter(|part| part.order() < order && part.is_open());
+        !item.done && parts.any(|part| self.shows(part.kind) && self.turns.are_the_same(lane, Lane::of(part.kind)))
+    }
+
+    /// Requires that a sink which could send the waiting pieces at once need not keep more of them than of an event.
+    fn require_room(&self) -> Sound {
+        let is_too_much = self.turns.held > LARGEST_FRAME && !self.sink.sorts();
+        if is_too_much { Err(Inconsistency::Disorder) } else { Ok(()) }
+    }
+
+    fn give(&mut self, item: usize, part: Option<At>, offer: Offer<'_>, out: &mut Vec<u8>) -> Sound {
+        match offer {
+            Offer::Arguments(call, kind, text) => {
+                if let Some(index) = self.turns.index_of(call) {
+                    self.sink.arguments(index, kind, text, out);
+                }
+                return Ok(());
+            }
+            Offer::End => {
+                self.sink.item_done(item, out);
+                return Ok(());
+            }
+            // Only blocks, which share one order, show these.
+            Offer::Sealed(_) | Offer::Search(_) if !self.turns.is_one_lane => {
+                self.send(item, offer, out);
+                return Ok(());
+            }
+            _ => {}
+        }
+        let place = self.items.item(item).place;
+        let lane = self.turns.number(offer.lane());
+        if !self.turns.follows(item, place, offer.order(), lane) && !self.sink.sorts() {
+            return Err(Inconsistency::Disorder);
+        }
+        self.turns.current[lane] = part;
+        if self.turns.named.replace(item) != Some(item) {
+            self.sink.turn(item, place);
+        }
+        self.send(item, offer, out);
+        Ok(())
+    }
+
+    fn send(&mut self, item: usize, offer: Offer<'_>, out: &mut Vec<u8>) {
+        let length = out.len();
+        match offer {
+            Offer::Text(spot, text) => self.sink.text(spot, text, out),
+            Offer::Citation(spot, annotation) => self.sink.citation(spot, annotation, out),
+            Offer::Call(head) => {
+                let index = self.turns.given_calls;
+                self.turns.given_calls += 1;
+                if let Some(given) = self.turns.calls.get_mut(head.index) {
+                    *given = Some(index);
+                }
+                self.sink.call(CallHead { index, ..head }, out);
+            }
+            Offer::Image(image) => self.sink.image(image, out),
+            Offer::Sealed(encrypted) => self.sink.sealed(item, encrypted, out),
+            Offer::Search(search) => self.sink.searched(search, out),
+            Offer::Arguments(..) | Offer::End => {}
+        }
+        let is_shown = matches!(offer, Offer::Text(..) | Offer::Citation(..) | Offer::Call(_) | Offer::Image(_));
+        self.visible |= is_shown || out.len() > length;
+    }
+}
+
+/// Returns whether the item at `one` comes before the item at `other`: by their places, or by their appearance.
+fn is_before(items: &Items, one: usize, other: usize) -> bool {
+    match items.item(one).place.zip(items.item(other).place) {
+        Some((place, other_place)) if place != other_place => place < other_place,
+        _ => one < other,
+    }
+}
