@@ -68,6 +68,18 @@ pub struct TokenCounts {
 }
 
 impl TokenCounts {
+    /// Bounds each count by [`MOST_TOKENS`].
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let bound = |count: u64| count.min(MOST_TOKENS);
+        Self {
+            input: bound(self.input),
+            cached: bound(self.cached),
+            output: bound(self.output),
+            reasoning: bound(self.reasoning),
+        }
+    }
+
     /// Returns the share of the request's tokens served from the cache, from 0 to 1; `None` for a request of no tokens.
     pub fn cache_hit_share(&self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "no request has so many tokens")]
@@ -75,3 +87,7 @@ impl TokenCounts {
         (self.input > 0).then(|| share(self.cached.min(self.input), self.input))
     }
 }
+
+/// The most tokens that count for one answer. A real one has a millionth of it; a larger count is a mistake of the backend,
+/// and sums of it would leave the integers of SQLite and Prometheus.
+pub const MOST_TOKENS: u64 = 1_000_000_000_000;

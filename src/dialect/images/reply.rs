@@ -275,12 +275,14 @@ impl ImageUsage {
     #[must_use]
     pub fn and(self, other: &Self) -> Self {
         let sum = |one: Option<(u64, u64)>, two: Option<(u64, u64)>| match (one, two) {
-            (Some((text, image)), Some((more_text, more_image))) => Some((text + more_text, image + more_image)),
+            (Some((text, image)), Some((more_text, more_image))) => {
+                Some((text.saturating_add(more_text), image.saturating_add(more_image)))
+            }
             (known, None) | (None, known) => known,
         };
         Self {
-            input: self.input + other.input,
-            output: self.output + other.output,
+            input: self.input.saturating_add(other.input),
+            output: self.output.saturating_add(other.output),
             input_details: sum(self.input_details, other.input_details),
             output_details: sum(self.output_details, other.output_details),
         }
