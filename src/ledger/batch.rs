@@ -125,10 +125,7 @@ impl Sums {
         let tokens = entry.tokens.unwrap_or_default();
         self.requests += 1;
         self.failed += u64::from(entry.error_code.is_some());
-        self.tokens.input = self.tokens.input.saturating_add(tokens.input);
-        self.tokens.cached = self.tokens.cached.saturating_add(tokens.cached);
-        self.tokens.output = self.tokens.output.saturating_add(tokens.output);
-        self.tokens.reasoning = self.tokens.reasoning.saturating_add(tokens.reasoning);
+        self.tokens = self.tokens.and(tokens);
         self.first_tokens += u64::from(entry.first_token_ms.is_some());
         self.first_token_ms = self.first_token_ms.saturating_add(entry.first_token_ms.unwrap_or_default());
         self.duration_ms = self.duration_ms.saturating_add(entry.duration_ms);

@@ -34,7 +34,7 @@ pub struct LedgerEntry {
     pub status: Option<u16>,
     /// The code of the error that ended the answer.
     pub error_code: Option<String>,
-    /// The tokens, if the backend has counted them.
+    /// The tokens of all calls to the backend, as far as it has counted them.
     pub tokens: Option<TokenCounts>,
     /// The time to the first visible event, in milliseconds.
     pub first_token_ms: Option<u64>,
@@ -68,6 +68,17 @@ pub struct TokenCounts {
 }
 
 impl TokenCounts {
+    /// Adds the tokens of another call.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            cached: self.cached.saturating_add(other.cached),
+            output: self.output.saturating_add(other.output),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+        }
+    }
+
     /// Bounds each count by [`MOST_TOKENS`].
     #[must_use]
     pub fn bounded(self) -> Self {

@@ -24,6 +24,7 @@ mod compaction;
 mod contradictions;
 mod conversations;
 mod error_events;
+mod failed_usage;
 mod failures;
 mod faults;
 mod frames;

@@ -20,6 +20,8 @@ pub enum ReplyPiece {
     Partial(Bytes),
     /// Finished images.
     Completed(ImageAnswer),
+    /// The tokens of an answer that holds no image.
+    Spent(ImageUsage),
     /// The backend reports a failure.
     Failed(Failure),
     /// The body is no answer; these bytes are its beginning.
@@ -136,7 +138,7 @@ impl ReplyReader {
         match std::mem::replace(self, Self::Ended) {
             Self::Undecided => false,
             Self::Document(document) => {
-                each(read_document(&Bytes::from(document)));
+                read_document(&Bytes::from(document), each);
                 true
             }
             Self::Events(mut framer) => {
@@ -178,18 +180,17 @@ fn read_event(frame: &Frame<'_>, each: &mut impl FnMut(ReplyPiece)) -> bool {
 }
 
 /// Reads a whole document.
-fn read_document(document: &Bytes) -> ReplyPiece {
-    let Ok(object) = serde_json::from_slice::<Object<'_>>(document) else {
-        return ReplyPiece::Unreadable(document.slice(..document.len().min(LONGEST_SAMPLE)));
-    };
+fn read_document(document: &Bytes, each: &mut impl FnMut(ReplyPiece)) {
+    let unreadable = || ReplyPiece::Unreadable(document.slice(..document.len().min(LONGEST_SAMPLE)));
+    let Ok(object) = serde_json::from_slice::<Object<'_>>(document) else { return each(unreadable()) };
     let answer = ImageAnswer::of_document(document, &object);
     if !answer.images.is_empty() {
-        return ReplyPiece::Completed(answer);
+        return each(ReplyPiece::Completed(answer));
     }
-    match Failure::from_body(document) {
-        Some(failure) => ReplyPiece::Failed(failure),
-        None => ReplyPiece::Unreadable(document.slice(..document.len().min(LONGEST_SAMPLE))),
+    if let Some(usage) = answer.usage {
+        each(ReplyPiece::Spent(usage));
     }
+    each(Failure::from_body(document).map_or_else(unreadable, ReplyPiece::Failed));
 }
 
 impl ImageAnswer {
@@ -302,7 +303,7 @@ impl ImageUsage {
                 details.end();
             }
         }
-        object.unsigned("total_tokens", self.input + self.output);
+        object.unsigned("total_tokens", self.input.saturating_add(self.output));
         object.end();
     }
 }

@@ -182,11 +182,12 @@ impl RequestLog {
         self.record().prefix_break = Some(index);
     }
 
-    /// Records the answer's tokens, as the backend counted them, up to [`MOST_TOKENS`].
+    /// Records the tokens of a call to the backend, as it counted them, up to [`MOST_TOKENS`]. Those of several calls, such as
+    /// repeated ones, add up.
     pub fn tokens(&self, model: &str, counts: TokenCounts) {
         let counts = counts.bounded();
         let mut record = self.record();
-        record.tokens = Some(counts);
+        record.tokens = Some(record.tokens.map_or(counts, |earlier| earlier.and(counts)));
         self.0.app.metrics.tokens(model, record.client.as_deref(), counts);
         self.spend(&record, counts.input.saturating_add(counts.output));
     }
