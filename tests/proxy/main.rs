@@ -30,6 +30,7 @@ mod faults;
 mod frames;
 mod harness;
 mod history;
+mod image_sources;
 mod images;
 mod keys;
 mod ledger;
