@@ -1,5 +1,7 @@
-//! What is no image is refused with its field.
+//! What is no image is refused with its field, whether it comes in JSON or as a form.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use codex_proxy::simulator::RecordedRequest;
 use serde_json::{Value, json};
 
@@ -60,4 +62,37 @@ async fn an_image_is_sent_as_it_is_under_its_own_type() {
         assert_eq!(answer.status, 200, "{}", answer.text);
         assert_eq!(asked(&proxy).last().unwrap()["images"][0]["image_url"], PIXEL, "{address}");
     }
+}
+
+#[tokio::test]
+async fn a_form_field_that_stands_twice_is_refused() {
+    let proxy = Proxy::start().await;
+    let pixel = STANDARD.decode(PIXEL.split_once(',').unwrap().1).unwrap();
+    for (fields, refused) in [
+        (vec![("prompt", "first"), ("prompt", "second")], Some("prompt")),
+        (vec![("prompt", "same"), ("n", "1"), ("n", "1")], Some("n")),
+        (vec![("prompt", "p"), ("size", "auto"), ("size[]", "auto")], Some("size")),
+        // Such a field has no effect in any case, which the answer says.
+        (vec![("prompt", "p"), ("tag[]", "a"), ("tag[]", "b")], None),
+    ] {
+        let mut body = Vec::new();
+        for (name, text) in &fields {
+            let part = format!("--cut\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n");
+            body.extend_from_slice(part.as_bytes());
+        }
+        body.extend_from_slice(b"--cut\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\r\n");
+        body.extend_from_slice(&pixel);
+        body.extend_from_slice(b"\r\n--cut--\r\n");
+        let request = proxy.http.post(format!("{}{EDITS}", proxy.base)).body(body).bearer_auth("any");
+        let request = request.header("content-type", "multipart/form-data; boundary=cut");
+        let answer = Answer::read(request.send().await.unwrap()).await;
+        match refused {
+            Some(field) => {
+                assert_eq!((answer.status.as_u16(), &answer.error()["param"]), (400, &json!(field)), "{fields:?}");
+                assert!(answer.text.contains("sent twice"), "{}", answer.text);
+            }
+            None => assert_eq!((answer.status.as_u16(), answer.header("x-codex-proxy-ignored")), (200, "tag, tag")),
+        }
+    }
+    assert_eq!(asked(&proxy).len(), 1);
 }
