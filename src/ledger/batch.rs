@@ -9,7 +9,6 @@ use rusqlite::{OptionalExtension as _, Statement, Transaction, params};
 use sha2::{Digest as _, Sha256};
 
 use crate::ledger::entry::{LedgerEntry, TokenCounts};
-use crate::ledger::file::Trouble;
 use crate::ledger::schema::SLOT_SECONDS;
 use crate::phases::Phase;
 
@@ -17,7 +16,7 @@ use crate::phases::Phase;
 pub(super) type Names = HashMap<Arc<str>, i64, RandomState>;
 
 /// Writes the rows of `entries` and their sums.
-pub(super) fn write(transaction: &Transaction<'_>, names: &mut Names, entries: &[LedgerEntry]) -> Result<(), Trouble> {
+pub(super) fn write(transaction: &Transaction<'_>, names: &mut Names, entries: &[LedgerEntry]) -> rusqlite::Result<()> {
     let mut sums: HashMap<Slot, Sums> = HashMap::new();
     // Once for all: to look a statement up costs as much as to insert a row.
     let mut row = transaction.prepare_cached(INSERT)?;
@@ -34,7 +33,7 @@ fn insert(
     row: &mut Statement<'_>,
     names: &mut Names,
     entry: &LedgerEntry,
-) -> Result<Slot, Trouble> {
+) -> rusqlite::Result<Slot> {
     let mut number = |text: Option<&str>| text.map(|text| name(transaction, names, text)).transpose();
     let (client, sent) = (number(entry.client.as_deref())?, number(entry.model_sent.as_deref())?);
     let asked = match (&entry.model_asked, &entry.model_sent) {
@@ -80,7 +79,7 @@ fn insert(
 }
 
 /// Returns the number of a word, a new one if it is new.
-fn name(transaction: &Transaction<'_>, names: &mut Names, text: &str) -> Result<i64, Trouble> {
+fn name(transaction: &Transaction<'_>, names: &mut Names, text: &str) -> rusqlite::Result<i64> {
     if let Some(id) = names.get(text) {
         return Ok(*id);
     }
@@ -126,16 +125,13 @@ impl Sums {
         let tokens = entry.tokens.unwrap_or_default();
         self.requests += 1;
         self.failed += u64::from(entry.error_code.is_some());
-        self.tokens.input += tokens.input;
-        self.tokens.cached += tokens.cached;
-        self.tokens.output += tokens.output;
-        self.tokens.reasoning += tokens.reasoning;
+        self.tokens = self.tokens.and(tokens);
         self.first_tokens += u64::from(entry.first_token_ms.is_some());
-        self.first_token_ms += entry.first_token_ms.unwrap_or_default();
-        self.duration_ms += entry.duration_ms;
+        self.first_token_ms = self.first_token_ms.saturating_add(entry.first_token_ms.unwrap_or_default());
+        self.duration_ms = self.duration_ms.saturating_add(entry.duration_ms);
     }
 
-    fn insert(&self, transaction: &Transaction<'_>, at: &Slot) -> Result<(), Trouble> {
+    fn insert(&self, transaction: &Transaction<'_>, at: &Slot) -> rusqlite::Result<()> {
         transaction.prepare_cached(ADD)?.execute(params![
             at.slot,
             at.model,
@@ -174,15 +170,19 @@ const INSERT: &str = "INSERT INTO request (started_at, route, client, model_aske
     upstream_hold_ms, first_event_ms, retry_ms, prefix_break) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, \
     ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28)";
 
+/// A sum stays at SQLite's largest integer: beyond it, `+` makes a `REAL`, which a strict column does not take
+/// (<https://sqlite.org/datatype3.html>).
 const ADD: &str = "INSERT INTO usage (slot, model, client, requests, failed, input_tokens, cached_tokens, \
     output_tokens, reasoning_tokens, first_tokens, first_token_ms, duration_ms) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
     ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, failed = failed + excluded.failed, \
-    input_tokens = input_tokens + excluded.input_tokens, cached_tokens = cached_tokens + excluded.cached_tokens, \
-    output_tokens = output_tokens + excluded.output_tokens, \
-    reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, \
+    input_tokens = min(input_tokens + excluded.input_tokens, 9223372036854775807), \
+    cached_tokens = min(cached_tokens + excluded.cached_tokens, 9223372036854775807), \
+    output_tokens = min(output_tokens + excluded.output_tokens, 9223372036854775807), \
+    reasoning_tokens = min(reasoning_tokens + excluded.reasoning_tokens, 9223372036854775807), \
     first_tokens = first_tokens + excluded.first_tokens, \
-    first_token_ms = first_token_ms + excluded.first_token_ms, duration_ms = duration_ms + excluded.duration_ms";
+    first_token_ms = min(first_token_ms + excluded.first_token_ms, 9223372036854775807), \
+    duration_ms = min(duration_ms + excluded.duration_ms, 9223372036854775807)";
 
 /// The words that are remembered; more than there are models, routes, keys and codes.
 pub(super) const MOST_NAMES: usize = 4096;

@@ -34,7 +34,7 @@ pub struct LedgerEntry {
     pub status: Option<u16>,
     /// The code of the error that ended the answer.
     pub error_code: Option<String>,
-    /// The tokens, if the backend has counted them.
+    /// The tokens of all calls to the backend, as far as it has counted them.
     pub tokens: Option<TokenCounts>,
     /// The time to the first visible event, in milliseconds.
     pub first_token_ms: Option<u64>,
@@ -68,6 +68,29 @@ pub struct TokenCounts {
 }
 
 impl TokenCounts {
+    /// Adds the tokens of another call.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            cached: self.cached.saturating_add(other.cached),
+            output: self.output.saturating_add(other.output),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+        }
+    }
+
+    /// Bounds each count by [`MOST_TOKENS`].
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let bound = |count: u64| count.min(MOST_TOKENS);
+        Self {
+            input: bound(self.input),
+            cached: bound(self.cached),
+            output: bound(self.output),
+            reasoning: bound(self.reasoning),
+        }
+    }
+
     /// Returns the share of the request's tokens served from the cache, from 0 to 1; `None` for a request of no tokens.
     pub fn cache_hit_share(&self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "no request has so many tokens")]
@@ -75,3 +98,7 @@ impl TokenCounts {
         (self.input > 0).then(|| share(self.cached.min(self.input), self.input))
     }
 }
+
+/// The most tokens that count for one answer. A real one has a millionth of it; a larger count is a mistake of the backend,
+/// and sums of it would leave the integers of SQLite and Prometheus.
+pub const MOST_TOKENS: u64 = 1_000_000_000_000;

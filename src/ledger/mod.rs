@@ -26,4 +26,4 @@ mod tests;
 mod writer;
 
 pub use book::{Ledger, LedgerPlace};
-pub use entry::{LedgerEntry, TokenCounts};
+pub use entry::{LedgerEntry, MOST_TOKENS, TokenCounts};

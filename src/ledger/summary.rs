@@ -120,7 +120,8 @@ impl LedgerReader {
             keys.extend(is_asked.then_some(*key));
         }
         let group = if keys.is_empty() { String::new() } else { format!("GROUP BY {}", keys.join(", ")) };
-        let summed = SUMMED.map(|column| format!("sum({column}) AS {column}")).join(", ");
+        // `sum` fails where integers overflow; `total` is exact up to 2^53, and the cast stops at the largest integer.
+        let summed = SUMMED.map(|column| format!("CAST(total({column}) AS INTEGER) AS {column}")).join(", ");
         let sql = format!(
             "SELECT {outer} {} FROM (SELECT {inner} {summed} FROM usage WHERE slot >= ?1 {group}) AS sums \
              LEFT JOIN name AS model ON model.id = sums.model LEFT JOIN name AS client ON client.id = sums.client \

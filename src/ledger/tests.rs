@@ -1,5 +1,7 @@
 //! Tests of the database: what is written is read, and what becomes of databases that cannot be used.
 
+mod absurd;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

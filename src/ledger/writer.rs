@@ -3,7 +3,7 @@
 //! * Rows are gathered for [`GATHERING`] and written in one transaction with their sums. What is committed survives the end
 //!   of the process, however it ends.
 //! * A database that turns out to be damaged is set aside, and its batch written to a new one. Whatever else fails, a full
-//!   disk or a file that may not be written, costs the rows until it works again; the log says so once.
+//!   disk or a file that may not be written, costs the rows until it works again; the log says so once. A row whose values are refused costs no other row.
 //! * Rows older than the retention are deleted a few at a time.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ErrorCode, params};
 
 use crate::ledger::batch;
 use crate::ledger::batch::{MOST_NAMES, Names, account_digest, integer};
@@ -106,8 +106,9 @@ impl Writer {
             written = file::set_aside(path, trouble).and_then(|()| self.try_write(batch));
         }
         match written {
-            Ok(()) => {
-                self.counts.written.fetch_add(rows, Ordering::Relaxed);
+            Ok(refused) => {
+                self.counts.written.fetch_add(rows - refused, Ordering::Relaxed);
+                self.counts.lost.fetch_add(refused, Ordering::Relaxed);
                 if let Some((_, lost)) = self.failing.take() {
                     tracing::warn!(rows = lost, "the ledger is written again; the rows in between are lost");
                 }
@@ -116,7 +117,8 @@ impl Writer {
         }
     }
 
-    fn try_write(&mut self, batch: &[LedgerEntry]) -> Result<(), Trouble> {
+    /// Writes a batch. Returns the number of rows that the database refuses.
+    fn try_write(&mut self, batch: &[LedgerEntry]) -> Result<u64, Trouble> {
         let open = match &mut self.open {
             Some(open) => open,
             None => self.open.insert(Open::at(&self.place)?),
@@ -172,7 +174,35 @@ impl Open {
         Ok(Self { connection, names, limits_of: None })
     }
 
-    fn write(&mut self, batch: &[LedgerEntry], limits: &LimitBoard) -> Result<(), Trouble> {
+    /// Writes a batch in one transaction; if that fails for what is in a row, each row alone. Returns the number of rows that
+    /// are refused.
+    fn write(&mut self, batch: &[LedgerEntry], limits: &LimitBoard) -> Result<u64, Trouble> {
+        match self.write_together(batch, limits) {
+            Ok(()) => return Ok(0),
+            Err(error) if is_of_a_row(&error) => self.names.clear(),
+            Err(error) => return Err(error.into()),
+        }
+        let mut refused = 0;
+        let mut reason = None;
+        for row in batch {
+            match self.write_together(std::slice::from_ref(row), limits) {
+                Ok(()) => {}
+                Err(error) if is_of_a_row(&error) => {
+                    // The numbers of its new words are rolled back with it.
+                    self.names.clear();
+                    refused += 1;
+                    reason = Some(error);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if let Some(reason) = reason {
+            tracing::warn!(rows = refused, "the ledger cannot store some requests, which are left out: {reason}");
+        }
+        Ok(refused)
+    }
+
+    fn write_together(&mut self, batch: &[LedgerEntry], limits: &LimitBoard) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         batch::write(&transaction, &mut self.names, batch)?;
         let observed_at = limits.observed_at();
@@ -206,6 +236,12 @@ impl Open {
         self.connection.execute("DELETE FROM limits WHERE observed_at < ?1", [integer(oldest)])?;
         Ok(())
     }
+}
+
+/// Returns whether a write failed for its values, so that other rows can be written.
+fn is_of_a_row(error: &rusqlite::Error) -> bool {
+    use ErrorCode::{ConstraintViolation, ParameterOutOfRange, TooBig, TypeMismatch};
+    matches!(error.sqlite_error_code(), Some(ConstraintViolation | ParameterOutOfRange | TooBig | TypeMismatch))
 }
 
 /// The time between two batches. With the writing itself, at most this much is lost with the process.

@@ -10,6 +10,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use http::{Response, StatusCode};
 
 use crate::backend::answer::{Machine, Step, Transcoder};
+use crate::backend::event::Usage;
 use crate::backend::event::answerer::Answerer;
 use crate::backend::request::body::Origin;
 use crate::credentials::TokenSupplier;
@@ -38,6 +39,9 @@ pub struct Opened<M> {
     /// The request's reasoning that was not sent.
     pub dropped: Vec<Origin>,
 }
+
+/// Takes the model and the tokens of a failed attempt.
+pub type OnSpent<'a> = &'a (dyn Fn(&Resolution, Usage) + Send + Sync);
 
 /// The progress of an answer.
 #[derive(Debug)]
@@ -144,18 +148,20 @@ impl Upstream {
     /// Sends `call` and reads up to the first visible event. `machine` creates the translator of an attempt for the
     /// model sent, which differs from the call's if that one turns out to be retired.
     ///
-    /// `clock` is entered for each phase of each attempt.
+    /// `clock` is entered for each phase of each attempt, and `spent` is called with the model and the tokens of each attempt
+    /// whose failure the backend charges for.
     pub async fn open<M: Machine>(
         &self,
         call: &BackendCall,
         clock: &PhaseClock,
         machine: impl Fn(&Resolution) -> M,
+        spent: OnSpent<'_>,
     ) -> Result<Opened<M>, Fault> {
         let mut retries = Retries::default();
         let mut treated = Treated::new(call);
         loop {
             let machine = machine(&treated.call().model);
-            let failed = match self.attempt(treated.call(), treated.cut(), clock, machine).await {
+            let failed = match self.attempt(treated.call(), treated.cut(), clock, machine, spent).await {
                 Ok(opened) => return Ok(opened),
                 Err(failed) => failed,
             };
@@ -186,6 +192,7 @@ impl Upstream {
         cut: Cut,
         clock: &PhaseClock,
         mut machine: M,
+        spent: OnSpent<'_>,
     ) -> Result<Opened<M>, FailedAttempt> {
         let Answered { response, account } = self.send(&|access| self.request(access, call, cut), clock).await?;
         if response.status() != StatusCode::OK {
@@ -219,6 +226,9 @@ impl Upstream {
                     return Err(FailedAttempt::answered(parts.status, &parts.headers, &sample));
                 }
                 Progress::Failed { failed, .. } if !rest.transcoder.machine().visible() => {
+                    if let Some(usage) = rest.machine().answerer().usage() {
+                        spent(&call.model, usage);
+                    }
                     return Err(failed.with_head(head));
                 }
                 Progress::Continue => break,

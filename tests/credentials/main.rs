@@ -27,5 +27,7 @@ mod migration;
 mod processes;
 mod refresh;
 mod support;
+#[cfg(unix)]
+mod useless_answers;
 #[cfg(not(feature = "keychain"))]
 mod without_keychain;

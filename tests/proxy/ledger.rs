@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use codex_proxy::ledger::summary::LedgerReader;
-use codex_proxy::ledger::{LedgerEntry, LedgerPlace};
+use codex_proxy::ledger::{LedgerEntry, LedgerPlace, TokenCounts};
 use codex_proxy::phases::Phase;
 use codex_proxy::server::guard::Guard;
 use codex_proxy::server::guard::key::Keys;
@@ -349,4 +349,32 @@ async fn the_plans_usage_is_behind_the_guards_and_its_failures_are_told() {
     assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{answer:?}");
     let post = proxy.http.post(format!("{}/wham/usage", proxy.base)).bearer_auth("k").json(&json!({}));
     assert_eq!(post.send().await.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+/// A token count that no real answer has is bounded in the ledger, in the metrics, and for the limit of a key.
+#[tokio::test]
+async fn an_absurd_token_count_is_bounded_and_costs_no_other_row() {
+    let (_directory, proxy) = recording(ServerSettings::default()).await;
+    for (nth, count) in [u64::MAX, 1 << 63, 5].into_iter().enumerate() {
+        let usage = json!({
+            "input_tokens": count, "input_tokens_details": { "cached_tokens": count },
+            "output_tokens": count, "output_tokens_details": { "reasoning_tokens": count }, "total_tokens": count,
+        });
+        let item = json!({
+            "id": "msg_1", "type": "message", "role": "assistant", "status": "completed",
+            "content": [{ "type": "output_text", "text": "hi", "annotations": [] }],
+        });
+        let response = json!({ "id": "resp_1", "status": "completed", "output": [item], "usage": usage });
+        let event = json!({ "type": "response.completed", "sequence_number": 0, "response": response });
+        let scripted = ScriptedAnswer::stream().bytes(format!("data: {event}\n\n"));
+        assert_eq!(proxy.next(scripted).chat(&user("hi")).await.status, StatusCode::OK);
+        let most = count.min(1_000_000_000_000);
+        let tokens = last_row(&proxy, nth + 1).await.tokens.expect("counted");
+        assert_eq!(tokens, TokenCounts { input: most, cached: most, output: most, reasoning: most });
+    }
+    let ledger = proxy.app.ledger.as_ref().unwrap();
+    let sums = LedgerReader::open(ledger.place()).unwrap().unwrap().usage(0, &[]).unwrap()[0].sums;
+    assert_eq!((sums.requests, sums.tokens.input, ledger.counts().lost), (3, 2_000_000_000_005, 0));
+    let name = r#"codex_proxy_tokens_total{kind="input",model="gpt-6.1-sol"}"#;
+    assert_eq!(proxy.metric(name).await, "2000000000005");
 }

@@ -79,3 +79,50 @@ async fn the_backends_base_url_serves_turns_and_models() {
     let models = proxy.get("/backend-api/codex/models?client_version=0.169.0").await;
     assert!(models.json()["models"].as_array().is_some_and(|models| !models.is_empty()));
 }
+
+#[tokio::test]
+async fn what_is_no_result_is_an_error() {
+    let proxy = Proxy::start().await;
+    for (body, status, code) in [
+        (r#"{"error":{"message":"m","code":"usage_limit_reached"}}"#, 429, "usage_limit_reached"),
+        (r#"{"error":{"message":"m","code":"server_is_overloaded"},"output":null}"#, 503, "server_is_overloaded"),
+        (r#"{"error":{"message":"m"}}"#, 502, "server_error"),
+        (r#"{"error":"it broke"}"#, 502, "server_error"),
+        (r#"{"detail":"Unauthorized"}"#, 502, "server_error"),
+        (r#""a string""#, 502, "upstream_invalid_response"),
+        ("[]", 502, "upstream_invalid_response"),
+        ("null", 502, "upstream_invalid_response"),
+        ("", 502, "upstream_invalid_response"),
+        (r#"{"output":"half"#, 502, "upstream_invalid_response"),
+        ("<html><body>Sorry</body></html>", 502, "upstream_invalid_response"),
+    ] {
+        let answer = search(proxy.next(ScriptedAnswer::stream().bytes(body)), SEARCH, BODY).await;
+        assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (status, code), "{body}");
+    }
+    // What has results is passed on, whatever stands beside them.
+    for body in
+        [r#"{"error":null,"output":"x"}"#, r#"{"output":"x","detail":"y"}"#, r#"{"results":[],"detail":1}"#, "{}"]
+    {
+        let answer = search(proxy.next(ScriptedAnswer::stream().bytes(body)), SEARCH, BODY).await;
+        assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, body));
+    }
+}
+
+#[tokio::test]
+async fn a_search_that_cannot_be_asks_nobody() {
+    let proxy = Proxy::start().await;
+    let long: &'static str = format!(r#"{{"id":"t-1","model":"{}"}}"#, "x".repeat(257)).leak();
+    for (body, field) in [
+        ("", json!(null)),
+        ("x", json!(null)),
+        ("[]", json!(null)),
+        (r#""text""#, json!(null)),
+        (r#"{"id":"t-1""#, json!(null)),
+        (r#"{"model":5}"#, json!("model")),
+        (long, json!("model")),
+    ] {
+        let answer = search(&proxy, SEARCH, body).await;
+        assert_eq!((answer.status.as_u16(), &answer.error()["param"]), (400, &field), "{body}: {}", answer.text);
+    }
+    assert_eq!(proxy.simulator.requests_to(SEARCH).len(), 0);
+}

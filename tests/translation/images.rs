@@ -53,7 +53,7 @@ fn a_field_that_cannot_be_is_named() {
         ("response_format", json!("url"), "hosts no images"),
         ("response_format", json!("jpeg"), "one of b64_json, url"),
         ("stream", json!("yes"), "must be a boolean"),
-        ("mask", json!({ "image_url": "data:," }), "/v1/images/edits"),
+        ("mask", json!({ "image_url": format!("data:image/png;base64,{PIXEL}") }), "/v1/images/edits"),
     ] {
         let mut request = json!({ "prompt": "A cat" });
         request[field] = value;

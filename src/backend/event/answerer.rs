@@ -1,4 +1,4 @@
-//! The model and the service tier that answer, as far as the backend has told them.
+//! The model and the service tier that answer, and the tokens spent, as far as the backend has told them.
 //!
 //! * The backend names the model in the head's `openai-model`, in `response.model` and `response.headers` of any event,
 //!   and in the `headers` of `response.metadata`, whose values are strings or arrays of strings (Codex CLI 0.147,
@@ -10,13 +10,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::backend::event::Event;
 use crate::backend::event::failure::Failure;
+use crate::backend::event::{Event, Usage};
 use crate::fault::Details;
 use crate::json::{Object, Raw};
 use crate::models::same::same_model;
 
-/// The known facts about the model, tier and account of one answer.
+/// The known facts about the model, tier, account and tokens of one answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answerer {
     account: Arc<str>,
@@ -26,6 +26,7 @@ pub struct Answerer {
     differs: bool,
     tier: Option<String>,
     is_held: bool,
+    usage: Option<Usage>,
 }
 
 impl Answerer {
@@ -68,6 +69,11 @@ impl Answerer {
     /// Returns the answering model, if it is another than the requested one.
     pub fn substitute(&self) -> Option<&str> {
         self.model().filter(|_| self.differs)
+    }
+
+    /// Returns the tokens of the answer, whatever its end: a failed one is charged too.
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
     }
 
     /// Returns whether the backend has said that it holds the answer back for a check.
@@ -117,6 +123,7 @@ impl Answerer {
             self.note_headers(headers);
         }
         let Some(view) = &event.response else { return };
+        self.usage = view.usage.or(self.usage);
         if let Some(model) = view.model.and_then(string) {
             self.told(&model);
         }

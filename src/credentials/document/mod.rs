@@ -138,7 +138,10 @@ impl AuthDocument {
         if let Some(token) = &tokens.refresh_token {
             self.set_token("refresh_token", token.expose());
         }
-        self.set_last_refresh(now);
+        // It is the age of the access token, and may be its only expiry.
+        if tokens.access_token.is_some() {
+            self.set_last_refresh(now);
+        }
     }
 
     /// Replaces the login by a new sign-in; unrelated fields stay. Other fields beside the tokens, such as

@@ -1,7 +1,5 @@
 //! Delegated refresh: the caller's side, and the report of the worker's side.
 
-use std::sync::atomic::Ordering;
-
 use crate::credentials::Login;
 use crate::credentials::document::AuthDocument;
 use crate::credentials::error::CredentialError;
@@ -28,7 +26,7 @@ impl Shared {
         let place = self.store.place();
         match report {
             Report::Stored | Report::Known => {
-                let held = self.current_or_missing().await?;
+                let held = self.delegated().await?;
                 if report == Report::Stored {
                     self.received(&held.login);
                 }
@@ -36,21 +34,18 @@ impl Shared {
                     return Err(self.fail(IssuerError::Invalid("it is of no use".into())));
                 }
                 if report == Report::Stored {
-                    self.succeeded.fetch_add(1, Ordering::Relaxed);
+                    self.succeed();
                     tracing::info!("the login in {place} is renewed");
+                } else {
+                    self.write_state().recovered();
                 }
                 Ok(held.login)
             }
             Report::Unsaved { document, reason } => {
-                self.succeeded.fetch_add(1, Ordering::Relaxed);
                 let document = AuthDocument::parse(&document)
                     .map_err(|malformed| CredentialError::Broken { place: place.clone(), malformed })?;
-                let spent = held.login.refresh_token.clone();
-                self.adopt_renewed(
-                    Held::new(document, &place)?,
-                    spent,
-                    Err(CredentialError::Unwritable { place, reason }),
-                )
+                let renewed = Held::new(document, &place)?;
+                self.adopt_renewed(renewed, held, Err(CredentialError::Unwritable { place, reason }))
             }
             Report::Unwritable { reason } => Err(self.postpone(CredentialError::Unwritable { place, reason })),
             Report::Refused(report) => match IssuerError::from(report) {
@@ -63,7 +58,17 @@ impl Shared {
                     let refresh_token = now_held.login.refresh_token;
                     Err(self.end_for_good(refresh_token.unwrap_or_else(|| Secret::new("")), ended))
                 }
-                error => Err(self.fail(error)),
+                error => {
+                    // The delegate may have stored a new refresh token without a usable access token.
+                    if let Ok(stored) = self.delegated().await
+                        && stored.serves(Some(&held.login.access.token), self.now())
+                        && stored.serves(need.replaces.as_ref(), self.now())
+                    {
+                        self.write_state().recovered();
+                        return Ok(stored.login);
+                    }
+                    Err(self.fail(error))
+                }
             },
             Report::Store => {
                 self.current_or_missing().await?;

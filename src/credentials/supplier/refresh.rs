@@ -280,11 +280,9 @@ impl Shared {
 
     /// Stores new tokens, then adopts them.
     async fn store_tokens(&self, held: &Held, tokens: &TokenSet, lock: &StoreLock) -> Result<Login, CredentialError> {
-        self.succeeded.fetch_add(1, Ordering::Relaxed);
-        let spent = held.login.refresh_token.clone();
         let (in_store, is_unsaved) = match &self.read_state().unsaved {
             Some(unsaved) => (unsaved.stored.clone(), true),
-            None => (spent.clone(), false),
+            None => (held.login.refresh_token.clone(), false),
         };
         let stored = match self.store.reclaim(lock).await {
             Ok(()) => self.stored().await,
@@ -310,13 +308,15 @@ impl Shared {
             Err(error) => Err(error),
             Ok(_) => self.store.write(&renewed.document, lock).await,
         };
-        self.adopt_renewed(renewed, spent, written)
+        self.adopt_renewed(renewed, held, written)
     }
 
+    /// Adopts the document of a refresh of `former`, which fails if it brought no usable access token. The document
+    /// is kept all the same: the former refresh token is used up.
     pub(super) fn adopt_renewed(
         &self,
         renewed: Held,
-        spent: Option<Secret>,
+        former: &Held,
         written: Result<(), CredentialError>,
     ) -> Result<Login, CredentialError> {
         let login = renewed.login.clone();
@@ -329,18 +329,29 @@ impl Shared {
                         "the renewed login could not be stored: {error}; it exists only in this process until it can be stored"
                     );
                 }
+                let spent = former.login.refresh_token.clone();
                 let stored = state.unsaved.take().map_or(spent, |unsaved| unsaved.stored);
                 Some(Unsaved { stored, error })
             }
         };
-        state.renewed(renewed, unsaved);
+        state.advance(renewed, unsaved);
         drop(state);
+        if login.access.token == former.login.access.token {
+            return Err(self.fail(IssuerError::Invalid("there is no new access token in it".into())));
+        }
         self.received(&login);
         if login.is_expired(self.now()) {
             return Err(self.fail(IssuerError::Invalid("its access token has expired already".into())));
         }
+        self.succeed();
         tracing::info!("the login in {} is renewed", self.store.place());
         Ok(login)
+    }
+
+    /// Records a refresh that returned a usable token.
+    pub(super) fn succeed(&self) {
+        self.succeeded.fetch_add(1, Ordering::Relaxed);
+        self.write_state().recovered();
     }
 
     /// Records a login with a token just issued.
@@ -393,6 +404,16 @@ impl Shared {
 
     /// Adopts the store's login; returns the one in memory if the store could not take it.
     async fn current(&self) -> Result<Option<Held>, CredentialError> {
+        self.take_stored(State::adopt).await
+    }
+
+    /// Adopts the login that a delegate's refresh has left in the store.
+    pub(super) async fn delegated(&self) -> Result<Held, CredentialError> {
+        let taken = self.take_stored(|state, held| state.advance(held, None)).await?;
+        taken.ok_or_else(|| CredentialError::Missing { place: self.store.place() })
+    }
+
+    async fn take_stored(&self, take: impl FnOnce(&mut State, Held)) -> Result<Option<Held>, CredentialError> {
         let stored = self.stored().await;
         let mut state = self.write_state();
         if state.unsaved.is_some() && !matches!(&stored, Ok(Some(stored)) if !state.outdates(stored)) {
@@ -407,7 +428,7 @@ impl Shared {
                 {
                     tracing::warn!("the login in {} now belongs to another account", self.store.place());
                 }
-                state.adopt(stored.clone());
+                take(&mut state, stored.clone());
                 Ok(Some(stored))
             }
             None => {

@@ -3,7 +3,8 @@
 //! * The login in memory is the store's, except after a failed write: then it is newer, and [`Unsaved`] records the
 //!   refresh token left in the store, which tells the stale login from another program's new one.
 //! * An ended refresh token stays ended until the document holds another one.
-//! * A temporary failure blocks further attempts for a time that doubles up to a minute.
+//! * A temporary failure blocks further attempts for a time that doubles up to a minute. Another program's login ends
+//!   the wait; a refresh token that an own refresh brought without a usable access token does not.
 
 use std::time::Duration;
 
@@ -117,11 +118,22 @@ impl State {
     /// Adopts a renewed login; `unsaved` if the store could not take it.
     pub(super) fn renewed(&mut self, held: Held, unsaved: Option<Unsaved>) {
         self.failure = None;
+        self.advance(held, unsaved);
+    }
+
+    /// Adopts the document of an own refresh, which may have rotated the refresh token without a usable access token: a
+    /// failure stays, so that the next attempt waits.
+    pub(super) fn advance(&mut self, held: Held, unsaved: Option<Unsaved>) {
         if unsaved.is_none() {
             self.postponed = None;
         }
         self.unsaved = unsaved;
         self.hold(held);
+    }
+
+    /// Records that a refresh has succeeded.
+    pub(super) fn recovered(&mut self) {
+        self.failure = None;
     }
 
     /// Records a token from a refresh.

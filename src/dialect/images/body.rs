@@ -53,19 +53,23 @@ pub fn write(request: &ImageRequest<'_>, model: &str) -> Vec<u8> {
 fn write_source(source: &ImageSource<'_>, out: &mut Vec<u8>) {
     let mut object = ObjectWriter::begin(out);
     match source {
-        ImageSource::Address(address) => {
-            object.text("image_url", Text::from_escaped(address));
+        ImageSource::Base64 { media_type, text } => {
+            write_address(media_type, object.key("image_url"), |out| out.extend_from_slice(text.as_bytes()));
         }
         ImageSource::File { media_type, bytes } => {
-            let out = object.key("image_url");
-            out.extend_from_slice(b"\"data:");
-            out.extend_from_slice(media_type.as_bytes());
-            out.extend_from_slice(b";base64,");
-            encode(bytes, out);
-            out.push(b'"');
+            write_address(media_type, object.key("image_url"), |out| encode(bytes, out));
         }
     }
     object.end();
+}
+
+/// Writes the `data:` address of an image, whose base64 `write` appends.
+fn write_address(media_type: &str, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(b"\"data:");
+    out.extend_from_slice(media_type.as_bytes());
+    out.extend_from_slice(b";base64,");
+    write(out);
+    out.push(b'"');
 }
 
 /// Appends `bytes` in base64, without a copy in between.
@@ -80,7 +84,7 @@ fn encode(bytes: &[u8], out: &mut Vec<u8>) {
 /// The bytes of a source in the body.
 fn length(source: &ImageSource<'_>) -> usize {
     let address = match source {
-        ImageSource::Address(address) => address.len(),
+        ImageSource::Base64 { text, .. } => text.len(),
         ImageSource::File { bytes, .. } => encoded(bytes.len()),
     };
     address + ROOM

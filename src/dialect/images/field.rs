@@ -14,7 +14,7 @@ use crate::json::{Object, Path, Text, escape};
 pub(super) enum Fields<'a> {
     /// The keys of a JSON object.
     Json(Object<'a>),
-    /// The text fields of a form; the last of two equal names counts.
+    /// The text fields of a form; only names that are unknown may stand twice.
     Form(Vec<(&'a str, &'a str)>),
 }
 

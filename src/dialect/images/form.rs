@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::ImageTask;
 use super::field::Fields;
 use super::picture::media_type;
-use super::request::{ImageRequest, ImageSource};
+use super::request::{ImageRequest, ImageSource, KNOWN};
 use crate::fault::Fault;
 
 /// One part of a form.
@@ -31,13 +31,21 @@ impl<'a> ImageRequest<'a> {
                     let path = format!("image[{}]", images.len());
                     images.push(part.source(&path)?);
                 }
-                "mask" if mask.is_some() => return Err(Fault::invalid("mask", "'mask' is sent twice")),
+                "mask" if mask.is_some() => return Err(twice("mask")),
                 "mask" => mask = Some(part.source("mask")?),
+                name if KNOWN.contains(&name) && fields.iter().any(|(known, _)| *known == name) => {
+                    return Err(twice(name));
+                }
                 name => fields.push((name, part.text(name)?)),
             }
         }
         Self::read(task, &Fields::Form(fields), images, mask, "image")
     }
+}
+
+/// Refuses a field that stands twice: one of the values would be dropped without a word.
+fn twice(name: &str) -> Fault {
+    Fault::invalid(name, format!("'{name}' is sent twice"))
 }
 
 impl FormPart {

@@ -16,6 +16,22 @@ pub fn media_type(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// Returns whether all of `text` is base64, with or without padding.
+pub fn is_base64(text: &str) -> bool {
+    let letters = text.trim_end_matches('=');
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let padding = text.len() - letters.len();
+    let is_whole = if padding == 0 { letters.len() % 4 != 1 } else { padding <= 2 && text.len().is_multiple_of(4) };
+    is_whole && letters.bytes().all(is_letter)
+}
+
+/// Decodes the beginning of an image; nothing of what is no base64.
+fn beginning(letters: impl Iterator<Item = u8>) -> Vec<u8> {
+    let head: Vec<u8> = letters.take(HEAD / 3 * 4).collect();
+    let whole = head.len() / 4 * 4;
+    STANDARD.decode(head.get(..whole).unwrap_or_default()).unwrap_or_default()
+}
+
 /// The facts in the beginning of an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Picture {
@@ -30,9 +46,12 @@ impl Picture {
     pub fn of_base64(text: Text<'_>) -> Self {
         // JSON may write each slash with a backslash before it.
         let letters = text.escaped().bytes().filter(|byte| *byte != b'\\');
-        let head: Vec<u8> = letters.take(HEAD / 3 * 4).collect();
-        let whole = head.len() / 4 * 4;
-        STANDARD.decode(head.get(..whole).unwrap_or_default()).map(|bytes| Self::of(&bytes)).unwrap_or_default()
+        Self::of(&beginning(letters))
+    }
+
+    /// Returns the media type of the image in base64, by its first characters.
+    pub fn media_type_of_base64(text: &str) -> Option<&'static str> {
+        media_type(&beginning(text.bytes()))
     }
 
     fn of(bytes: &[u8]) -> Self {

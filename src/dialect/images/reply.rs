@@ -20,6 +20,8 @@ pub enum ReplyPiece {
     Partial(Bytes),
     /// Finished images.
     Completed(ImageAnswer),
+    /// The tokens of an answer that holds no image.
+    Spent(ImageUsage),
     /// The backend reports a failure.
     Failed(Failure),
     /// The body is no answer; these bytes are its beginning.
@@ -136,7 +138,7 @@ impl ReplyReader {
         match std::mem::replace(self, Self::Ended) {
             Self::Undecided => false,
             Self::Document(document) => {
-                each(read_document(&Bytes::from(document)));
+                read_document(&Bytes::from(document), each);
                 true
             }
             Self::Events(mut framer) => {
@@ -178,18 +180,17 @@ fn read_event(frame: &Frame<'_>, each: &mut impl FnMut(ReplyPiece)) -> bool {
 }
 
 /// Reads a whole document.
-fn read_document(document: &Bytes) -> ReplyPiece {
-    let Ok(object) = serde_json::from_slice::<Object<'_>>(document) else {
-        return ReplyPiece::Unreadable(document.slice(..document.len().min(LONGEST_SAMPLE)));
-    };
+fn read_document(document: &Bytes, each: &mut impl FnMut(ReplyPiece)) {
+    let unreadable = || ReplyPiece::Unreadable(document.slice(..document.len().min(LONGEST_SAMPLE)));
+    let Ok(object) = serde_json::from_slice::<Object<'_>>(document) else { return each(unreadable()) };
     let answer = ImageAnswer::of_document(document, &object);
     if !answer.images.is_empty() {
-        return ReplyPiece::Completed(answer);
+        return each(ReplyPiece::Completed(answer));
     }
-    match Failure::from_body(document) {
-        Some(failure) => ReplyPiece::Failed(failure),
-        None => ReplyPiece::Unreadable(document.slice(..document.len().min(LONGEST_SAMPLE))),
+    if let Some(usage) = answer.usage {
+        each(ReplyPiece::Spent(usage));
     }
+    each(Failure::from_body(document).map_or_else(unreadable, ReplyPiece::Failed));
 }
 
 impl ImageAnswer {
@@ -275,12 +276,14 @@ impl ImageUsage {
     #[must_use]
     pub fn and(self, other: &Self) -> Self {
         let sum = |one: Option<(u64, u64)>, two: Option<(u64, u64)>| match (one, two) {
-            (Some((text, image)), Some((more_text, more_image))) => Some((text + more_text, image + more_image)),
+            (Some((text, image)), Some((more_text, more_image))) => {
+                Some((text.saturating_add(more_text), image.saturating_add(more_image)))
+            }
             (known, None) | (None, known) => known,
         };
         Self {
-            input: self.input + other.input,
-            output: self.output + other.output,
+            input: self.input.saturating_add(other.input),
+            output: self.output.saturating_add(other.output),
             input_details: sum(self.input_details, other.input_details),
             output_details: sum(self.output_details, other.output_details),
         }
@@ -300,7 +303,7 @@ impl ImageUsage {
                 details.end();
             }
         }
-        object.unsigned("total_tokens", self.input + self.output);
+        object.unsigned("total_tokens", self.input.saturating_add(self.output));
         object.end();
     }
 }

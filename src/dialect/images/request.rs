@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::field::Fields;
+use super::picture::{Picture, is_base64};
 use super::settings::ImageSettings;
 use super::{ImageTask, MOST_SOURCES};
 use crate::conversation::ignored::Ignored;
@@ -36,8 +37,13 @@ pub struct ImageRequest<'a> {
 /// An image that a client sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageSource<'a> {
-    /// A `data:` address, escaped for JSON.
-    Address(&'a str),
+    /// An image in base64, from a `data:` address.
+    Base64 {
+        /// The media type, as the image's beginning tells.
+        media_type: &'static str,
+        /// The image, escaped for JSON.
+        text: &'a str,
+    },
     /// A file.
     File {
         /// The media type, as its beginning tells.
@@ -136,22 +142,36 @@ fn read_source<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<ImageSource<'a>
     address(json::text(url, &path)?, &path)
 }
 
-/// Checks that `text` is a `data:` address. The backend fetches no other (`Error while downloading file`), and neither
-/// does this proxy, which would let a client reach into the network around it.
+/// Reads a `data:` address of an image. The backend fetches no other (`Error while downloading file`), and neither does
+/// this proxy, which would let a client reach into the network around it. The contents tell what it is, as in a form.
 fn address<'a>(text: Text<'a>, path: &Path<'_>) -> Result<ImageSource<'a>, Fault> {
+    let wrong = |reason: &str| Fault::invalid(path.to_string(), format!("'{path}' {reason}"));
     let escaped = text.escaped();
-    if escaped.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
-        return Ok(ImageSource::Address(escaped));
+    if !escaped.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
+        return Err(wrong("must hold the image itself, as data:image/png;base64,…; no address is fetched"));
     }
-    let message = format!("'{path}' must hold the image itself, as data:image/png;base64,…; no address is fetched");
-    Err(Fault::invalid(path.to_string(), message))
+    let (head, data) = escaped.split_once(',').unwrap_or((escaped, ""));
+    let head = Text::from_escaped(head).decode();
+    if !head.rsplit(';').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("base64")) {
+        return Err(wrong("must hold the image in base64, as data:image/png;base64,…"));
+    }
+    let base64 = Text::from_escaped(data).decode();
+    if base64.is_empty() {
+        return Err(wrong("is an empty image in base64"));
+    }
+    if !is_base64(&base64) {
+        return Err(wrong("holds an image in broken base64"));
+    }
+    let media_type = Picture::media_type_of_base64(&base64);
+    let media_type = media_type.ok_or_else(|| wrong("is no PNG, JPEG, WebP or GIF image"))?;
+    Ok(ImageSource::Base64 { media_type, text: data })
 }
 
 /// The most images of one request, OpenAI's.
 pub const MOST_IMAGES: u64 = 10;
 
 /// The fields that are read.
-const KNOWN: [&str; 15] = [
+pub(super) const KNOWN: [&str; 15] = [
     "background",
     "image",
     "images",

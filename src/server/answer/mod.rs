@@ -22,6 +22,7 @@ use http::{HeaderName, HeaderValue};
 use http_body::Frame;
 
 use crate::backend::answer::Machine;
+use crate::backend::event::Usage;
 use crate::backend::event::answerer::Answerer;
 use crate::backend::request::body::{Body as RequestBody, Origin, Provenance};
 use crate::fault::{Fault, FaultKind, Overflow};
@@ -94,7 +95,7 @@ impl Exchange {
                 Progress::Continue => {}
                 Progress::Complete => break,
                 Progress::Failed { failed, .. } => {
-                    self.note_answered(rest.machine().answerer());
+                    self.note_failed(&rest);
                     return Err(self.explain(failed.with_head(head).error));
                 }
             }
@@ -113,7 +114,8 @@ impl Exchange {
     fn open(self, machine: MakeMachine) -> Opening {
         Box::pin(async move {
             self.log.sent(&self.call.model.model);
-            let opened = self.app.upstream.open(&self.call, self.log.clock(), |model| machine(model)).await;
+            let spent = |model: &Resolution, usage| note_usage(&self.log, model, usage);
+            let opened = self.app.upstream.open(&self.call, self.log.clock(), |model| machine(model), &spent).await;
             let mut opened = opened.map_err(|error| self.explain(error))?;
             if self.reasoning_left_out || !opened.dropped.is_empty() {
                 tracing::info!(items = opened.dropped.len(), "reasoning of earlier turns was not sent");
@@ -169,19 +171,22 @@ impl Exchange {
         note_answered(&self.app, &self.log, &self.call.session_key, answered);
     }
 
+    /// Records the facts and the tokens of an answer that failed after its beginning.
+    fn note_failed(&self, rest: &Rest) {
+        let answerer = rest.machine().answerer();
+        self.note_answered(answerer);
+        if let Some(usage) = answerer.usage() {
+            note_usage(&self.log, &self.call.model, usage);
+        }
+    }
+
     /// Records a complete answer in log and metrics, and in memory for later turns.
     fn settle(&self, rest: &mut Rest) {
         let account = rest.account();
         self.note_answered(rest.machine().answerer());
         let machine = rest.machine_mut();
         if let Some(usage) = machine.usage() {
-            let counts = TokenCounts {
-                input: usage.input_tokens,
-                cached: usage.cached_tokens(),
-                output: usage.output_tokens,
-                reasoning: usage.reasoning_tokens(),
-            };
-            self.log.tokens(&self.call.model.model, counts);
+            note_usage(&self.log, &self.call.model, usage);
         } else if let Some(estimate) = machine.estimated_usage() {
             let (input, output) = (estimate.input_tokens, estimate.output_tokens);
             self.log.estimated_tokens(input.saturating_add(output));
@@ -303,7 +308,7 @@ impl Events {
             Progress::Continue => {}
             Progress::Complete => self.exchange.settle(&mut rest),
             Progress::Failed { failed, reported } => {
-                self.exchange.note_answered(rest.machine().answerer());
+                self.exchange.note_failed(&rest);
                 let error = self.exchange.explain(failed.error);
                 self.exchange.log.failed(&error);
                 if !reported {
@@ -324,6 +329,17 @@ impl http_body::Body for Events {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         self.poll_bytes(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
+}
+
+/// Records the tokens of one attempt.
+fn note_usage(log: &RequestLog, model: &Resolution, usage: Usage) {
+    let counts = TokenCounts {
+        input: usage.input_tokens,
+        cached: usage.cached_tokens(),
+        output: usage.output_tokens,
+        reasoning: usage.reasoning_tokens(),
+    };
+    log.tokens(&model.model, counts);
 }
 
 /// Records the models list's entity tag, which every answer announces, an error's too.

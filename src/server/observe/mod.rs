@@ -36,7 +36,7 @@ use crate::backend::event::answerer::Answerer;
 use crate::excerpt::{Excerpt, MESSAGE, NAME, cut};
 use crate::fault::{Fault, FaultKind, Severity};
 use crate::keys::named::KeyName;
-use crate::ledger::TokenCounts;
+use crate::ledger::{MOST_TOKENS, TokenCounts};
 use crate::models::Resolution;
 use crate::phases::PhaseClock;
 use crate::platform::{Instant, unix_now};
@@ -182,17 +182,19 @@ impl RequestLog {
         self.record().prefix_break = Some(index);
     }
 
-    /// Records the answer's tokens, as the backend counted them.
+    /// Records the tokens of a call to the backend, as it counted them, up to [`MOST_TOKENS`]. Those of several calls, such as
+    /// repeated ones, add up.
     pub fn tokens(&self, model: &str, counts: TokenCounts) {
+        let counts = counts.bounded();
         let mut record = self.record();
-        record.tokens = Some(counts);
+        record.tokens = Some(record.tokens.map_or(counts, |earlier| earlier.and(counts)));
         self.0.app.metrics.tokens(model, record.client.as_deref(), counts);
         self.spend(&record, counts.input.saturating_add(counts.output));
     }
 
     /// Counts an estimate of the answer's tokens for the limit of its key alone: the backend has not counted them.
     pub fn estimated_tokens(&self, tokens: u64) {
-        self.spend(&self.record(), tokens);
+        self.spend(&self.record(), tokens.min(MOST_TOKENS));
     }
 
     fn spend(&self, record: &RequestRecord, tokens: u64) {

@@ -46,7 +46,7 @@ pub(in crate::server) struct RequestRecord {
     pub(in crate::server) phases: PhaseTimes,
     /// Where the conversation's beginning differs from its last turn's: see [`LedgerEntry::prefix_break`].
     pub(in crate::server) prefix_break: Option<i64>,
-    /// The answer's tokens, as the backend counted them.
+    /// The tokens of all calls to the backend, as it counted them.
     pub(in crate::server) tokens: Option<TokenCounts>,
     /// The failure of the answer.
     pub(in crate::server) fault: Option<FaultRecord>,

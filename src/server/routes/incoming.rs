@@ -221,7 +221,7 @@ impl Incoming {
     }
 }
 
-fn check_length(model: Option<&str>) -> Result<(), Fault> {
+pub(super) fn check_length(model: Option<&str>) -> Result<(), Fault> {
     let Some(length) = model.map(str::len).filter(|length| *length > NAME) else { return Ok(()) };
     let message = format!("'model' has {length} bytes; no model's name is longer than {NAME}");
     Err(Fault::invalid("model", message))

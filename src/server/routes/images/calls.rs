@@ -7,8 +7,8 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 
 use super::AT_ONCE;
 use crate::backend::event::answerer::Answerer;
+use crate::dialect::images::ImageTask;
 use crate::dialect::images::reply::{ImageAnswer, ImageUsage, ReplyPiece, ReplyReader};
-use crate::dialect::images::{ImageTask, document};
 use crate::fault::{Fault, FaultKind};
 use crate::ledger::TokenCounts;
 use crate::models::Resolution;
@@ -74,9 +74,7 @@ impl ImageCalls {
         let mut answers: Vec<Collected> = stream::iter(calls).buffer_unordered(AT_ONCE).try_collect().await?;
         answers.sort_unstable_by_key(|(index, ..)| *index);
         let head = answers.first().map(|(_, head, _)| head.clone()).unwrap_or_default();
-        let answers: Vec<ImageAnswer> = answers.into_iter().map(|(.., answer)| answer).collect();
-        self.note_usage(document::usage(&answers).as_ref());
-        Ok((head, answers))
+        Ok((head, answers.into_iter().map(|(.., answer)| answer).collect()))
     }
 
     async fn collect_one(self: Arc<Self>, index: usize) -> Result<Collected, Fault> {
@@ -130,8 +128,10 @@ impl ImageCalls {
         loop {
             let Reading { answer, reader, ready } = &mut *reading;
             if let Some(piece) = ready.pop_front() {
-                let piece = self.piece(piece, answer);
-                return Some((piece, Progress::Reading(reading)));
+                match self.piece(piece, answer).transpose() {
+                    Some(piece) => return Some((piece, Progress::Reading(reading))),
+                    None => continue,
+                }
             }
             if reader.is_ended() {
                 return None;
@@ -161,16 +161,28 @@ impl ImageCalls {
         }
     }
 
-    fn piece(&self, piece: ReplyPiece, answer: &EndpointAnswer) -> Result<CallPiece, Fault> {
+    /// Returns the piece for the client, if it is one.
+    fn piece(&self, piece: ReplyPiece, answer: &EndpointAnswer) -> Result<Option<CallPiece>, Fault> {
         match piece {
             ReplyPiece::Partial(event) => {
                 self.log.first_token();
-                Ok(CallPiece::Partial(event))
+                Ok(Some(CallPiece::Partial(event)))
+            }
+            ReplyPiece::Spent(usage) => {
+                self.note_usage(&usage);
+                Ok(None)
             }
             ReplyPiece::Completed(completed) => {
+                if let Some(usage) = &completed.usage {
+                    self.note_usage(usage);
+                }
                 self.note_model(completed.model.as_deref(), answer)?;
                 self.log.first_token();
-                if completed.images.is_empty() { Err(without_image()) } else { Ok(CallPiece::Completed(completed)) }
+                if completed.images.is_empty() {
+                    Err(without_image())
+                } else {
+                    Ok(Some(CallPiece::Completed(completed)))
+                }
             }
             ReplyPiece::Failed(failure) => Err(answer.reported(&failure)),
             ReplyPiece::Unreadable(beginning) => Err(answer.no_answer(&beginning)),
@@ -186,12 +198,10 @@ impl ImageCalls {
         answered.refused().map_or(Ok(()), |failure| Err(answer.reported(&failure)))
     }
 
-    /// Records the tokens of all calls.
-    pub(super) fn note_usage(&self, usage: Option<&ImageUsage>) {
-        if let Some(usage) = usage {
-            let counts = TokenCounts { input: usage.input, cached: 0, reasoning: 0, output: usage.output };
-            self.log.tokens(&self.model.model, counts);
-        }
+    /// Records the tokens of one call.
+    fn note_usage(&self, usage: &ImageUsage) {
+        let counts = TokenCounts { input: usage.input, cached: 0, reasoning: 0, output: usage.output };
+        self.log.tokens(&self.model.model, counts);
     }
 }
 

@@ -16,7 +16,6 @@ use http_body::Frame;
 use super::calls::{CallPiece, ImageCalls};
 use crate::dialect::COMMENT;
 use crate::dialect::images::events;
-use crate::dialect::images::reply::ImageUsage;
 use crate::fault::{Fault, FaultKind};
 use crate::platform::{Instant, sleep, unix_now};
 use crate::server::answer::{EVENT_STREAM, Keepalive, respond as answered};
@@ -35,8 +34,7 @@ pub(super) async fn respond(calls: Arc<ImageCalls>, count: usize, ignored: &[Str
         Either::Right(((), _)) => (None, Head::default()),
     };
     let keepalive = Keepalive::new(COMMENT, interval, accepted);
-    let usage = Some(ImageUsage::default());
-    let body = ImageEvents { calls, pieces, first, keepalive, usage, handed: 0, is_ended: false };
+    let body = ImageEvents { calls, pieces, first, keepalive, handed: 0, is_ended: false };
     Ok(answered(EVENT_STREAM, &head, ignored, Body::new(body)))
 }
 
@@ -59,8 +57,6 @@ struct ImageEvents {
     /// The first piece, if it came before the head was sent.
     first: Option<CallPiece>,
     keepalive: Keepalive,
-    /// The tokens so far; none once a call has not told its own.
-    usage: Option<ImageUsage>,
     /// The bytes of the piece that was handed over last. Whoever asks for more has taken it.
     handed: usize,
     is_ended: bool,
@@ -93,7 +89,6 @@ impl ImageEvents {
                 Some(Err(error)) => return Poll::Ready(Some(self.fail(&error))),
                 None => {
                     self.is_ended = true;
-                    self.calls.note_usage(self.usage.as_ref());
                     return Poll::Ready(None);
                 }
             }
@@ -106,7 +101,6 @@ impl ImageEvents {
             CallPiece::Head(_) => {}
             CallPiece::Partial(event) => events::partial(event, &mut out),
             CallPiece::Completed(answer) => {
-                self.usage = self.usage.take().zip(answer.usage.as_ref()).map(|(sum, usage)| sum.and(usage));
                 events::completed(self.calls.task, answer, unix_now().as_secs(), &mut out);
             }
         }
