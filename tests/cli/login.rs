@@ -87,7 +87,7 @@ fn signing_in_looking_and_signing_out() {
 
     let status = home.run(&pointed_at(&["status"], &upstream, &issuer));
     assert!(status.status.success(), "{status:?}");
-    for words in ["Plan     Plus", "weekly: 12.5 % used", "5-hour: 40 % used, resets in 2 hours"] {
+    for words in ["Plan     Plus", "weekly: 13 % used", "5-hour: 40 % used, resets in 2 hours"] {
         assert!(text(&status.stdout).contains(words), "{words} is not in\n{}", text(&status.stdout));
     }
     let status = home.run(&pointed_at(&["status", "--json"], &upstream, &issuer));

@@ -18,7 +18,7 @@ use crate::backend::event::answerer::Answerer;
 use crate::backend::event::delta::{Delta, DeltaKind, DeltaReader};
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::Frame;
-use crate::backend::event::{Ending, Event, ResponseView, Usage};
+use crate::backend::event::{Event, ResponseEnding, ResponseView, Usage};
 use crate::fault::Fault;
 use crate::json::{Raw, Text};
 
@@ -133,12 +133,14 @@ impl<S: Sink> AnswerMachine<S> {
     }
 
     /// Takes the event that ends the answer.
-    fn end(&mut self, ending: Ending, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Step, Inconsistency> {
+    fn end(&mut self, ending: ResponseEnding, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Step, Inconsistency> {
         let response = event.response.as_ref();
         let cut = match ending {
-            Ending::Completed => None,
-            Ending::Incomplete => Some(FinishReason::of_incomplete(response.and_then(ResponseView::incomplete_reason))),
-            Ending::Failed => return Ok(failed(Failure::from_failed_response(event))),
+            ResponseEnding::Completed => None,
+            ResponseEnding::Incomplete => {
+                Some(FinishReason::of_incomplete(response.and_then(ResponseView::incomplete_reason)))
+            }
+            ResponseEnding::Failed => return Ok(failed(Failure::from_failed_response(event))),
         };
         self.complete(response, cut, out)
     }

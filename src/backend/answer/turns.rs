@@ -29,6 +29,8 @@ pub(super) enum Lane {
 }
 
 const LANES: usize = 6;
+/// The bit of an item that has ended, beside those of its lanes.
+const ENDED: u8 = 1 << 7;
 
 impl Lane {
     /// Returns the lane of a text.
@@ -50,7 +52,7 @@ pub(super) struct Turns {
     /// By lane, the part whose text goes out as it comes.
     current: [Option<At>; LANES],
     latest: [Option<Latest>; LANES],
-    /// By item, the lanes of which it has given pieces, one bit each.
+    /// By item, the lanes of which it has given pieces, one bit each, and [`ENDED`].
     given: Vec<u8>,
     /// The item that was named to the sink last.
     named: Option<usize>,
@@ -230,6 +232,19 @@ impl Turns {
         }
     }
 
+    /// Records that the end of an item is given.
+    fn end(&mut self, item: usize) {
+        if self.given.len() <= item {
+            self.given.resize(item + 1, 0);
+        }
+        self.given[item] |= ENDED;
+    }
+
+    /// Returns whether the end of an item is given.
+    fn has_ended(&self, item: usize) -> bool {
+        self.given.get(item).is_some_and(|given| given & ENDED != 0)
+    }
+
     /// Records a piece that is given; `false` if it belongs before others.
     fn follows(&mut self, item: usize, place: Option<u64>, order: PieceOrder, lane: usize) -> bool {
         if self.given.len() <= item {
@@ -395,9 +410,13 @@ impl<S: Sink> AnswerMachine<S> {
                 return Ok(());
             }
             Offer::End => {
+                self.name(item);
+                self.turns.end(item);
                 self.sink.item_done(item, out);
                 return Ok(());
             }
+            // A sink that sorts puts it before the end. No backend is known to send it.
+            _ if self.turns.has_ended(item) && !self.sink.sorts() => return Err(Inconsistency::Disorder),
             // Only blocks, which share one order, show these.
             Offer::Sealed(_) | Offer::Search(_) if !self.turns.is_one_lane => {
                 self.send(item, offer, out);
@@ -411,11 +430,16 @@ impl<S: Sink> AnswerMachine<S> {
             return Err(Inconsistency::Disorder);
         }
         self.turns.current[lane] = part;
-        if self.turns.named.replace(item) != Some(item) {
-            self.sink.turn(item, place);
-        }
+        self.name(item);
         self.send(item, offer, out);
         Ok(())
+    }
+
+    /// Names the item to the sink, for the pieces that name none.
+    fn name(&mut self, item: usize) {
+        if self.turns.named.replace(item) != Some(item) {
+            self.sink.turn(item, self.items.item(item).place);
+        }
     }
 
     fn send(&mut self, item: usize, offer: Offer<'_>, out: &mut Vec<u8>) {

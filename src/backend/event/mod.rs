@@ -164,16 +164,16 @@ impl<'a> Event<'a> {
 
     /// Returns the end of the answer that this event is, if it is one. The status of the response itself decides whether
     /// a finished answer is one.
-    pub fn ending(&self) -> Option<Ending> {
+    pub fn ending(&self) -> Option<ResponseEnding> {
         let has_status = |names: &[&str]| self.response.as_ref().is_some_and(|response| response.has_status(names));
         match self.kind.as_ref() {
-            "response.failed" | "response.cancelled" => Some(Ending::Failed),
+            "response.failed" | "response.cancelled" => Some(ResponseEnding::Failed),
             "response.completed" | "response.incomplete" if has_status(&["failed", "cancelled"]) => {
-                Some(Ending::Failed)
+                Some(ResponseEnding::Failed)
             }
-            "response.incomplete" => Some(Ending::Incomplete),
-            "response.completed" if has_status(&["incomplete"]) => Some(Ending::Incomplete),
-            "response.completed" => Some(Ending::Completed),
+            "response.incomplete" => Some(ResponseEnding::Incomplete),
+            "response.completed" if has_status(&["incomplete"]) => Some(ResponseEnding::Incomplete),
+            "response.completed" => Some(ResponseEnding::Completed),
             _ => None,
         }
     }
@@ -186,7 +186,7 @@ impl<'a> Event<'a> {
 
 /// The end of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum ResponseEnding {
     /// The answer is complete.
     Completed,
     /// The answer was cut.

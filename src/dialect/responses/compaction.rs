@@ -16,7 +16,7 @@ use crate::backend::answer::{Machine, Step};
 use crate::backend::event::answerer::Answerer;
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::Frame;
-use crate::backend::event::{Ending, Event, ResponseView, Usage};
+use crate::backend::event::{Event, ResponseEnding, ResponseView, Usage};
 use crate::dialect::responses::request::Input;
 use crate::fault::Fault;
 use crate::json::{Object, ObjectWriter, Raw, Text};
@@ -148,8 +148,10 @@ impl Machine for Compaction {
             return Step::Failed { failure, reported: false };
         }
         match event.ending() {
-            Some(Ending::Completed | Ending::Incomplete) => return self.complete(event.response.as_ref(), out),
-            Some(Ending::Failed) => {
+            Some(ResponseEnding::Completed | ResponseEnding::Incomplete) => {
+                return self.complete(event.response.as_ref(), out);
+            }
+            Some(ResponseEnding::Failed) => {
                 return Step::Failed { failure: Failure::from_failed_response(&event), reported: false };
             }
             None => {}

@@ -6,7 +6,7 @@ use crate::backend::event::answerer::Answerer;
 use crate::backend::event::delta::{Delta, DeltaReader};
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::Frame;
-use crate::backend::event::{Ending, Event, Name, Usage};
+use crate::backend::event::{Event, Name, ResponseEnding, Usage};
 use crate::dialect::responses::output::{Audience, Output, write_filled};
 use crate::dialect::responses::{is_internal, is_preamble, status_at};
 use crate::fault::Fault;
@@ -57,8 +57,8 @@ impl Collect {
     }
 
     /// Takes the event that ends the answer.
-    fn end(&mut self, ending: Ending, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Step, Inconsistency> {
-        if ending == Ending::Failed {
+    fn end(&mut self, ending: ResponseEnding, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Step, Inconsistency> {
+        if ending == ResponseEnding::Failed {
             return Ok(Step::Failed { failure: Failure::from_failed_response(event), reported: false });
         }
         let Some(response) = &event.response else { return Ok(Step::Continue) };

@@ -26,7 +26,7 @@ pub mod relay;
 pub mod request;
 mod tools;
 
-use crate::backend::event::Ending;
+use crate::backend::event::ResponseEnding;
 
 /// Returns whether an event is internal to the backend and known only to Codex clients; some libraries crash on such
 /// events.
@@ -35,8 +35,8 @@ fn is_internal(kind: &str) -> bool {
 }
 
 /// Returns the status of items that were unfinished at the end of the answer.
-const fn status_at(ending: Ending) -> &'static str {
-    if matches!(ending, Ending::Completed) { "completed" } else { "incomplete" }
+const fn status_at(ending: ResponseEnding) -> &'static str {
+    if matches!(ending, ResponseEnding::Completed) { "completed" } else { "incomplete" }
 }
 
 /// Returns whether an event only announces the start of work: after such events a failure can still be answered with a

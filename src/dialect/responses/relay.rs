@@ -16,7 +16,7 @@ use crate::backend::event::answerer::{Answerer, is_model_header};
 use crate::backend::event::delta::{Delta, DeltaReader};
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::{Frame, on_one_line};
-use crate::backend::event::{Ending, Event, Name, ResponseView, Usage};
+use crate::backend::event::{Event, Name, ResponseEnding, ResponseView, Usage};
 use crate::dialect::responses::output::{Audience, Output, write_filled};
 use crate::dialect::responses::{is_internal, is_preamble, status_at};
 use crate::fault::Fault;
@@ -123,8 +123,8 @@ impl Relay {
     }
 
     fn complete(&mut self, frame: &Frame<'_>, event: &Event<'_>, out: &mut Vec<u8>) -> Result<Step, Inconsistency> {
-        let ending = event.ending().unwrap_or(Ending::Incomplete);
-        if ending == Ending::Failed {
+        let ending = event.ending().unwrap_or(ResponseEnding::Incomplete);
+        if ending == ResponseEnding::Failed {
             // Any client would take an event of this name as a success.
             return Ok(untold(Failure::from_failed_response(event)));
         }
