@@ -295,7 +295,7 @@ fn usage_shows_what_was_recorded_while_the_daemon_runs_and_after() {
         for by in ["model", "client", "day"] {
             let shown = text(&home.run(&["usage", "--by", by, "--days", "2"]).stdout);
             assert!(shown.starts_with(by) && shown.contains("Limits, as told"), "{shown}");
-            assert!(shown.contains("weekly: 13 % used, resets in 3 days"), "{shown}");
+            assert!(shown.contains("weekly: 12.5 % used, resets in 3 days"), "{shown}");
             assert!(shown.lines().all(|line| line.chars().count() <= 60), "{shown}");
         }
         let output = home.run(&["usage", "--json"]);
@@ -337,7 +337,7 @@ fn status_shows_what_the_last_answer_told_where_the_backend_cannot_be_asked() {
         text(&command.output().expect("it runs").stdout)
     };
     let shown = status(&[]);
-    assert!(shown.contains("Usage    weekly: 13 % used") && shown.contains("(told "), "{shown}");
+    assert!(shown.contains("Usage    weekly: 12.5 % used") && shown.contains("(told "), "{shown}");
     assert!(shown.contains("not known now: "), "{shown}");
     let json: Value = serde_json::from_str(&status(&["--json"])).expect("JSON");
     assert!(json["windows_observed_at"].as_str().is_some_and(|at| at.len() == 20 && at.ends_with('Z')), "{json}");

@@ -240,9 +240,12 @@ impl Turns {
         self.given[item] |= ENDED;
     }
 
-    /// Returns whether the end of an item is given.
-    fn has_ended(&self, item: usize) -> bool {
-        self.given.get(item).is_some_and(|given| given & ENDED != 0)
+    /// Returns whether the end of an item is given, and pieces of others after it. Of blocks, which share one order, none
+    /// comes after the end.
+    fn is_too_late(&self, item: usize, lane: Lane) -> bool {
+        let has_ended = self.given.get(item).is_some_and(|given| given & ENDED != 0);
+        let has_others = || self.latest[self.number(lane)].is_some_and(|latest| latest.item != item);
+        has_ended && (self.is_one_lane || has_others())
     }
 
     /// Records a piece that is given; `false` if it belongs before others.
@@ -416,7 +419,9 @@ impl<S: Sink> AnswerMachine<S> {
                 return Ok(());
             }
             // A sink that sorts puts it before the end. No backend is known to send it.
-            _ if self.turns.has_ended(item) && !self.sink.sorts() => return Err(Inconsistency::Disorder),
+            _ if self.turns.is_too_late(item, offer.lane()) && !self.sink.sorts() => {
+                return Err(Inconsistency::Disorder);
+            }
             // Only blocks, which share one order, show these.
             Offer::Sealed(_) | Offer::Search(_) if !self.turns.is_one_lane => {
                 self.send(item, offer, out);
