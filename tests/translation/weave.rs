@@ -6,6 +6,7 @@ use codex_proxy::backend::answer::Step;
 use codex_proxy::backend::answer::stop::StopSequences;
 use codex_proxy::dialect::chat::options::{AnswerMeta, ReasoningFormat};
 use codex_proxy::dialect::messages::request::{MessagesShape, Thinking};
+use codex_proxy::platform::Instant;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -280,3 +281,48 @@ fn a_stream_holds_only_what_is_not_in_turn() {
 
 /// Bytes to take off a stream so that its last event is missing.
 const LAST: usize = 20;
+
+/// Thousands of items that begin before others end, or thousands of pieces that wait for one, are put in order at once.
+#[test]
+fn pieces_that_wait_take_time_by_their_number() {
+    let added = |item: usize| {
+        json!({ "type": "response.output_item.added", "output_index": item,
+            "item": { "id": format!("m{item}"), "type": "message", "content": [] } })
+    };
+    let delta = |item: usize| {
+        json!({ "type": "response.output_text.delta", "item_id": format!("m{item}"), "output_index": item,
+            "content_index": 0, "delta": "x" })
+    };
+    let done = |item: usize| {
+        json!({ "type": "response.output_item.done", "output_index": item, "item": { "id": format!("m{item}"),
+            "type": "message", "content": [{ "type": "output_text", "text": "x", "annotations": [] }] } })
+    };
+    let citation = |number: usize| {
+        json!({ "type": "response.output_text.annotation.added", "item_id": "m1", "output_index": 1,
+            "content_index": 0, "annotation_index": number,
+            "annotation": { "type": "url_citation", "url": "https://a.example", "title": "t", "start_index": 0, "end_index": 1 } })
+    };
+    let begun = |items: usize| (0..items).flat_map(move |item| [added(item), delta(item)]);
+    let first_open =
+        begun(1).chain((1..ITEMS).flat_map(|item| [added(item), delta(item), done(item)])).chain([done(0)]);
+    let all_open = begun(ITEMS).chain((0..ITEMS).map(done));
+    let many_citations = begun(2).chain((0..3 * ITEMS).map(citation)).chain([done(0), done(1)]);
+    let kinds: [(&str, Vec<Value>); 3] = [
+        ("the first item is open", first_open.collect()),
+        ("all items are open", all_open.collect()),
+        ("citations wait", many_citations.collect()),
+    ];
+    for (what, events_woven) in kinds {
+        let stream = stream(&events_woven);
+        let begun = Instant::now();
+        assert_eq!(chunks(&meta(), &[&stream]).1, Step::Complete, "{what}");
+        assert_eq!(completion(&meta(), &[&stream]).1, Step::Complete, "{what}");
+        assert_eq!(events(&MessagesShape::default(), &[&stream]).1, Step::Complete, "{what}");
+        assert_eq!(document(&MessagesShape::default(), &[&stream]).1, Step::Complete, "{what}");
+        let taken = begun.elapsed();
+        assert!(taken.as_secs() < 20, "{what}: {taken:?}");
+    }
+}
+
+/// Items of one answer: more than any has.
+const ITEMS: usize = 10_000;

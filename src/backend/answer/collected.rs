@@ -5,7 +5,7 @@
 use serde_json::value::RawValue;
 
 use crate::backend::answer::call_kind::CallKind;
-use crate::backend::answer::ordered::{Group, Ordered, PieceOrder};
+use crate::backend::answer::ordered::{Ordered, PieceOrder};
 use crate::backend::answer::sink::{CallHead, Correction, Image, Spot};
 use crate::json::Text;
 
@@ -133,8 +133,8 @@ impl Collected {
 
     /// Takes the pieces, in the order of the document.
     pub(crate) fn take(&mut self) -> impl Iterator<Item = Piece> {
-        let pieces = |group: Group<Piece>| group.pieces.into_iter().map(|(_, piece)| piece);
-        self.pieces.take().into_iter().flat_map(pieces)
+        let mut pieces = std::mem::take(&mut self.pieces);
+        std::iter::from_fn(move || pieces.pop()).flat_map(|group| group.pieces).map(|(_, piece)| piece)
     }
 
     /// Puts `whole` at the beginning of the part at `spot`, and removes the rest of its text.

@@ -27,6 +27,10 @@ pub(crate) struct Items {
     recent: usize,
     /// The number of parts in all items.
     parts: usize,
+    /// The highest place so far.
+    last_place: u64,
+    /// Whether an item appeared after one of a higher place.
+    is_disordered: bool,
     /// The numbers of the events.
     pub(crate) sequence: Sequence,
 }
@@ -224,10 +228,17 @@ impl Items {
     /// Adds an item for `key`.
     pub(crate) fn add(&mut self, key: Key<'_>) -> usize {
         let position = self.list.len();
+        self.is_disordered |= key.place.is_some_and(|place| place < self.last_place);
+        self.last_place = self.last_place.max(key.place.unwrap_or_default());
         self.list.push(Item::new(key));
         self.name(position, key);
         self.recent = position;
         position
+    }
+
+    /// Returns whether the items appeared in the order of their places.
+    pub(crate) const fn are_in_order(&self) -> bool {
+        !self.is_disordered
     }
 
     /// Returns the position of the item with the given `id`, as JSON.

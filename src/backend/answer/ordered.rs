@@ -1,5 +1,9 @@
 //! Pieces of several items, kept in the order of the items and of their parts.
 
+use std::collections::{HashMap, VecDeque};
+
+use foldhash::fast::RandomState;
+
 use crate::backend::event::delta::DeltaKind;
 
 /// The place of a piece in its item.
@@ -20,9 +24,9 @@ impl PieceOrder {
 /// Pieces by item. Items follow each other by their places, and by their numbers where these are missing or the same.
 #[derive(Debug)]
 pub(crate) struct Ordered<P> {
-    groups: Vec<Group<P>>,
-    /// The group found last.
-    recent: usize,
+    /// The items, in order.
+    order: VecDeque<usize>,
+    groups: HashMap<usize, Group<P>, RandomState>,
 }
 
 /// The pieces of one item, in order.
@@ -30,51 +34,50 @@ pub(crate) struct Ordered<P> {
 pub(crate) struct Group<P> {
     pub(crate) item: usize,
     pub(crate) place: Option<u64>,
-    pub(crate) pieces: Vec<(PieceOrder, P)>,
+    pub(crate) pieces: VecDeque<(PieceOrder, P)>,
 }
 
 impl<P> Default for Ordered<P> {
     fn default() -> Self {
-        Self { groups: Vec::new(), recent: 0 }
+        Self { order: VecDeque::new(), groups: HashMap::default() }
     }
 }
 
 impl<P> Ordered<P> {
     /// Returns whether there are no groups.
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.groups.is_empty()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.is_empty()
     }
 
     /// Finds the pieces of `item`.
     pub(crate) fn find(&mut self, item: usize) -> Option<&mut Group<P>> {
-        let is_recent = self.groups.get(self.recent).is_some_and(|group| group.item == item);
-        if !is_recent {
-            self.recent = self.groups.iter().rposition(|group| group.item == item)?;
-        }
-        self.groups.get_mut(self.recent)
+        self.groups.get_mut(&item)
     }
 
     /// Finds the pieces of `item`, or adds the item, which has this `place` in the answer.
     pub(crate) fn group(&mut self, item: usize, place: Option<u64>) -> &mut Group<P> {
-        if self.find(item).is_none() {
-            let is_behind = |group: &Group<P>| match group.place.zip(place) {
-                Some((other, place)) => (other, group.item) > (place, item),
-                None => group.item > item,
+        if !self.groups.contains_key(&item) {
+            let is_behind = |other: &usize| match self.groups.get(other).and_then(|group| group.place).zip(place) {
+                Some((other_place, place)) => (other_place, *other) > (place, item),
+                None => *other > item,
             };
-            self.recent = self.groups.iter().position(is_behind).unwrap_or(self.groups.len());
-            self.groups.insert(self.recent, Group { item, place, pieces: Vec::new() });
+            // Nearly always the last.
+            let position = self.order.iter().rposition(|other| !is_behind(other)).map_or(0, |before| before + 1);
+            self.order.insert(position, item);
         }
-        &mut self.groups[self.recent]
+        self.groups.entry(item).or_insert_with(|| Group { item, place, pieces: VecDeque::new() })
     }
 
-    /// Takes all groups, in order.
-    pub(crate) fn take(&mut self) -> Vec<Group<P>> {
-        std::mem::take(&mut self.groups)
+    /// Takes the first group.
+    pub(crate) fn pop(&mut self) -> Option<Group<P>> {
+        let first = self.order.pop_front()?;
+        self.groups.remove(&first)
     }
 
-    /// Returns groups taken before, in their order.
-    pub(crate) fn put_back(&mut self, groups: Vec<Group<P>>) {
-        self.groups = groups;
+    /// Returns the group that was taken last.
+    pub(crate) fn put_back(&mut self, group: Group<P>) {
+        self.order.push_front(group.item);
+        self.groups.insert(group.item, group);
     }
 }
 

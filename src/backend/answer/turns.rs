@@ -56,7 +56,8 @@ pub(super) struct Turns {
     given: Vec<u8>,
     /// The item that was named to the sink last.
     named: Option<usize>,
-    waiting: Ordered<Waiting>,
+    /// By lane, the pieces that wait. Where one waits, so do all behind it.
+    waiting: [Ordered<Waiting>; LANES],
     /// The bytes of the waiting pieces.
     held: usize,
     /// By the number of a call, its index among those given.
@@ -64,8 +65,8 @@ pub(super) struct Turns {
     given_calls: usize,
     /// The first item that may be unfinished.
     first_open: usize,
-    /// The item for which a piece had to wait last.
-    blocker: Option<usize>,
+    /// By lane, the item for which a piece had to wait last.
+    blockers: [Option<usize>; LANES],
 }
 
 /// The latest piece of a lane.
@@ -184,12 +185,12 @@ impl Turns {
             latest: [None; LANES],
             given: Vec::new(),
             named: None,
-            waiting: Ordered::default(),
+            waiting: Default::default(),
             held: 0,
             calls: Vec::new(),
             given_calls: 0,
             first_open: 0,
-            blocker: None,
+            blockers: [None; LANES],
         }
     }
 
@@ -210,8 +211,13 @@ impl Turns {
     }
 
     /// Returns whether any piece waits.
-    pub(super) const fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.iter().all(Ordered::is_empty)
+    }
+
+    /// Returns the lane in which pieces of `item` wait.
+    fn lane_of_waiting(&mut self, item: usize) -> Option<usize> {
+        (0..LANES).find(|lane| self.waiting[*lane].find(item).is_some())
     }
 
     const fn number(&self, lane: Lane) -> usize {
@@ -222,9 +228,9 @@ impl Turns {
         self.is_one_lane || one == other
     }
 
-    fn hold(&mut self, item: usize, place: Option<u64>, offer: Offer<'_>) {
+    fn hold(&mut self, item: usize, place: Option<u64>, lane: usize, offer: Offer<'_>) {
         self.held += offer.bytes();
-        let group = self.waiting.group(item, place);
+        let group = self.waiting[lane].group(item, place);
         match (group.last_at(offer.order()), offer) {
             (Some(Waiting::Text(_, held)), Offer::Text(_, text)) => held.push_str(text.escaped()),
             (Some(Waiting::Arguments(_, _, held)), Offer::Arguments(_, _, text)) => held.push_str(text.escaped()),
@@ -274,45 +280,71 @@ impl Turns {
 impl<S: Sink> AnswerMachine<S> {
     /// Gives the sink a piece of the item at `item`, and of its part at `part`: at once, or in its turn.
     pub(super) fn offer(&mut self, item: usize, part: Option<At>, offer: Offer<'_>, out: &mut Vec<u8>) -> Sound {
-        let place = self.items.item(item).place;
+        let (place, lane) = (self.items.item(item).place, self.turns.number(offer.lane()));
+        if matches!(offer, Offer::End)
+            && let Some(lane) = self.turns.lane_of_waiting(item)
+        {
+            self.turns.hold(item, place, lane, offer);
+            return Ok(());
+        }
         if self.has_to_wait(item, &offer) {
-            self.turns.hold(item, place, offer);
+            self.turns.hold(item, place, lane, offer);
             return self.require_room();
         }
-        if self.turns.waiting.is_empty() || matches!(offer, Offer::Arguments(..) | Offer::End) {
+        if self.turns.waiting[lane].is_empty() || matches!(offer, Offer::Arguments(..) | Offer::End) {
             return self.give(item, part, offer, out);
         }
-        self.turns.hold(item, place, offer);
-        self.release(out)
+        self.turns.hold(item, place, lane, offer);
+        self.release_lane(lane, out)
     }
 
     /// Gives the sink all waiting pieces whose turn has come.
     pub(super) fn release(&mut self, out: &mut Vec<u8>) -> Sound {
-        let mut left = Vec::new();
-        let mut groups = self.turns.waiting.take().into_iter();
-        for group in groups.by_ref() {
-            left.extend(self.release_group(group, out)?);
-            if self.turns.is_one_lane && !left.is_empty() {
-                break;
+        (0..LANES).try_for_each(|lane| self.release_lane(lane, out))
+    }
+
+    fn release_lane(&mut self, lane: usize, out: &mut Vec<u8>) -> Sound {
+        while let Some(mut group) = self.turns.waiting[lane].pop() {
+            let item = group.item;
+            while let Some((order, piece)) = group.pieces.pop_front() {
+                let offer = piece.offer(item);
+                if matches!(offer, Offer::End) {
+                    self.offer(item, None, offer, out)?;
+                } else if self.has_to_wait(item, &offer) {
+                    group.pieces.push_front((order, piece));
+                    self.turns.waiting[lane].put_back(group);
+                    return Ok(());
+                } else {
+                    self.turns.held -= offer.bytes();
+                    self.give(item, None, offer, out)?;
+                }
             }
         }
-        left.extend(groups);
-        self.turns.waiting.put_back(left);
         Ok(())
     }
 
     /// Gives the sink all waiting pieces, since the answer is complete.
     pub(super) fn release_all(&mut self, out: &mut Vec<u8>) -> Sound {
-        let groups = self.turns.waiting.take();
-        groups.iter().try_for_each(|group| self.give_group(group, out))
+        for lane in 0..LANES {
+            while let Some(group) = self.turns.waiting[lane].pop() {
+                self.give_group(&group, out)?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives a sink that sorts the waiting pieces of the item at `item`, so that they can be corrected.
     pub(super) fn release_early(&mut self, item: usize, out: &mut Vec<u8>) -> Sound {
-        let Some(group) = self.turns.waiting.find(item).filter(|_| self.sink.sorts()) else { return Ok(()) };
-        let pieces = std::mem::take(&mut group.pieces);
-        let group = Group { item, place: group.place, pieces };
-        self.give_group(&group, out)
+        if !self.sink.sorts() {
+            return Ok(());
+        }
+        for lane in 0..LANES {
+            let Some(group) = self.turns.waiting[lane].find(item) else { continue };
+            let pieces = std::mem::take(&mut group.pieces);
+            let group = Group { item, place: group.place, pieces };
+            self.give_group(&group, out)?;
+        }
+        Ok(())
     }
 
     fn give_group(&mut self, group: &Group<Waiting>, out: &mut Vec<u8>) -> Sound {
@@ -323,31 +355,10 @@ impl<S: Sink> AnswerMachine<S> {
         })
     }
 
-    /// Gives the pieces of `group` whose turn has come, and returns the others.
-    fn release_group(
-        &mut self,
-        group: Group<Waiting>,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<Group<Waiting>>, Inconsistency> {
-        let Group { item, place, pieces } = group;
-        let mut left = Vec::new();
-        for (order, piece) in pieces {
-            let offer = piece.offer(item);
-            let waits = if matches!(offer, Offer::End) { !left.is_empty() } else { self.has_to_wait(item, &offer) };
-            if waits {
-                left.push((order, piece));
-            } else {
-                self.turns.held -= offer.bytes();
-                self.give(item, None, offer, out)?;
-            }
-        }
-        Ok((!left.is_empty()).then_some(Group { item, place, pieces: left }))
-    }
-
     fn has_to_wait(&mut self, item: usize, offer: &Offer<'_>) -> bool {
         match offer {
             Offer::Arguments(call, ..) => self.turns.index_of(*call).is_none(),
-            Offer::End => self.turns.waiting.find(item).is_some(),
+            Offer::End => false,
             Offer::Text(..) | Offer::Citation(..) => {
                 let (order, lane) = (offer.order(), offer.lane());
                 self.is_blocked_by_an_item(item, lane) || self.is_blocked_by_a_part(item, order, lane)
@@ -359,15 +370,16 @@ impl<S: Sink> AnswerMachine<S> {
     }
 
     fn is_blocked_by_an_item(&mut self, item: usize, lane: Lane) -> bool {
-        if self.turns.blocker.is_some_and(|blocker| self.blocks(blocker, item, lane)) {
+        let number = self.turns.number(lane);
+        if self.turns.blockers[number].is_some_and(|blocker| self.blocks(blocker, item, lane)) {
             return true;
         }
         while self.turns.first_open < self.items.len() && self.items.item(self.turns.first_open).done {
             self.turns.first_open += 1;
         }
-        let mut open = self.turns.first_open..self.items.len();
-        let blocker = open.find(|other| self.blocks(*other, item, lane));
-        self.turns.blocker = blocker.or(self.turns.blocker);
+        let end = if self.items.are_in_order() { item } else { self.items.len() };
+        let blocker = (self.turns.first_open..end).find(|other| self.blocks(*other, item, lane));
+        self.turns.blockers[number] = blocker.or(self.turns.blockers[number]);
         blocker.is_some()
     }
 
