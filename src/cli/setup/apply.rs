@@ -25,7 +25,7 @@ pub(super) enum Outcome {
     Written {
         /// What changed.
         differences: Vec<Difference>,
-        /// Where the file as it was before the first write is kept, if there was one.
+        /// The path of the file as it was before the first write, if there was one.
         backup: Option<PathBuf>,
     },
     /// There was nothing to take out.

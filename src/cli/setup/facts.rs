@@ -211,7 +211,7 @@ pub(in crate::cli) async fn running(config: &Config) -> Result<Running, CliError
     })
 }
 
-/// Where the key was set that is sent to the proxy: the option, variable or file.
+/// Returns the option, variable or file that set the key sent to the proxy.
 pub(in crate::cli) fn key_place(config: &Config) -> String {
     let option = ["api-key", "api-key-file"].into_iter().find(|option| config.origins.of(option).is_some());
     config.origins.name(&format!("--{}", option.unwrap_or("api-key")))

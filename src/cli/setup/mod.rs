@@ -77,8 +77,8 @@ pub(super) async fn set_up(
     change(config, tool, &facts, &places, arguments.write, output)
 }
 
-/// What makes settings for the proxy at the configured address doubtful: nobody answers there, or not as was hoped. `models`
-/// are those of the settings.
+/// Returns a warning if no proxy answers at the configured address, or refuses the key: the settings then hold the built-in
+/// list, or would not work. `models` are those of the settings.
 fn doubt(config: &Config, found: &Running, models: &Models) -> Option<String> {
     let place = facts::address(config);
     let whose = if models.live().is_empty() { "the built-in models" } else { "the models known without it" };

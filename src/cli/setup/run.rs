@@ -81,7 +81,7 @@ impl Prepared {
 }
 
 /// Notes on this program's options that stand after the tool, and so are the tool's: some tools have options of these names.
-/// One that stands before the tool too was not misplaced.
+/// An option that also stands before the tool was not misplaced.
 fn given_to_the_tool(config: &Config, command: &[OsString]) -> Vec<String> {
     let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--").collect();
     let note = |name: &str| {

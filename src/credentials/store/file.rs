@@ -386,7 +386,7 @@ fn sync_directory(_directory: &Path) -> io::Result<()> {
 const TEMPORARY_SUFFIX: &str = ".tmp";
 /// Larger than a document, so that a full disk is noticed before a token is spent.
 const PROBE_SIZE: usize = 64 * 1024;
-/// What some editors put before a text.
+/// Some editors put it before a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 /// No login is longer.
 const MAX_DOCUMENT: u64 = 4 * 1024 * 1024;

@@ -43,7 +43,7 @@ impl<'a> ImageRequest<'a> {
     }
 }
 
-/// Refuses a field that stands twice: one of the values would be dropped without a word.
+/// Refuses a repeated field: one of its values would be dropped silently.
 fn twice(name: &str) -> Fault {
     Fault::invalid(name, format!("'{name}' is sent twice"))
 }

@@ -81,8 +81,8 @@ impl PrefixMemory {
         }
     }
 
-    /// Returns the key of a session. What is at stake is a number in the ledger, so the hash need not be one that
-    /// nobody can break: that would cost as much as all the rest.
+    /// Returns the key of a session. A collision costs a wrong number in the ledger, so a fast seeded hash suffices: SHA-256
+    /// would cost as much as all the rest.
     fn key(&self, scope: Scope, session: &str) -> Key {
         let half = |half: u8| self.seed.hash_one((half, scope, session)).to_le_bytes();
         let mut key = [0; 16];

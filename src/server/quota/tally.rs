@@ -1,4 +1,4 @@
-//! What one holder has used, and whether that leaves it anything.
+//! The use of one key: its tokens of the day and its requests of the last minute, and whether its limits leave it anything.
 
 use std::collections::VecDeque;
 use std::sync::OnceLock;
@@ -89,7 +89,7 @@ impl KeyLimits {
     }
 }
 
-/// What one holder has used.
+/// The use of one key.
 #[derive(Debug, Default)]
 pub struct KeyUse {
     /// The number of the latest day.
@@ -100,7 +100,7 @@ pub struct KeyUse {
     begun: VecDeque<Duration>,
 }
 
-/// What one holder has used until now.
+/// The use of one key until now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsedSoFar {
     /// The tokens of today.
