@@ -170,6 +170,17 @@ async fn a_body_that_is_refused_is_not_quoted_in_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_that_holds_its_own_key_is_logged_without_it() {
+    let (_simulator, running, home, _) = signed_in().await;
+    let watched = Watched::start(&home, &running, &["--log-bodies"]);
+    let message = json!([{ "role": "user", "content": format!("Why does \"{API_KEY}\" not work?") }]);
+    let answer = ask(&watched.daemon.base(), "/v1/chat/completions", &json!({ "messages": message })).await;
+    assert!(answer.starts_with("200 ") && answer.contains(API_KEY), "the answer is the client's: {answer}");
+    let log = watched.end();
+    assert!(log.contains("Why does") && !log.contains(API_KEY), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_seen_in_any_log_answer_or_number() {
     let simulator = Simulator::new();
     let running = simulator.start().await.expect("a simulator");

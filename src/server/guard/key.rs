@@ -47,9 +47,18 @@ impl fmt::Debug for Keys {
 
 /// Returns the digests of all that `headers` present as a key.
 pub(super) fn presented(headers: &HeaderMap) -> impl Iterator<Item = KeyDigest> {
+    texts(headers).map(KeyDigest::of)
+}
+
+/// Returns the texts in `headers` whose digest is `digest`.
+pub(in crate::server) fn texts_of(headers: &HeaderMap, digest: KeyDigest) -> impl Iterator<Item = &[u8]> {
+    texts(headers).filter(move |text| KeyDigest::of(text) == digest)
+}
+
+fn texts(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let bearers = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| bearer(value.as_bytes()));
     let plain = headers.get_all(API_KEY).iter().map(|value| value.as_bytes().trim_ascii());
-    bearers.chain(plain).map(KeyDigest::of)
+    bearers.chain(plain)
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {

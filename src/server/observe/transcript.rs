@@ -1,11 +1,12 @@
 //! `--log-bodies`: logs request and answer bodies, piece by piece as they pass.
 //!
 //! * Only the API's own routes are logged; the admin routes carry nothing but credentials.
-//! * Words that look like a token or key are replaced by `***`. A word is never split between two log lines, so none
-//!   escapes by being cut.
+//! * Words that look like a token or key are replaced by `***`, and so is the key of the request itself, whatever it looks
+//!   like. Neither is ever split between two log lines, so none escapes by being cut.
 //! * Such a log holds conversations: it is for finding a fault, and then for deletion.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
@@ -14,12 +15,68 @@ use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use memchr::memmem;
 use tracing::Span;
+
+use crate::server::guard::holder::Holder;
+use crate::server::guard::key;
 
 /// Logs the bodies of a request and of its answer in the request's span.
 pub(in crate::server) async fn record(request: Request, next: Next) -> Response {
-    let request = request.map(|inner| Body::new(Recorded::new(inner, "request")));
-    next.run(request).await.map(|inner| Body::new(Recorded::new(inner, "answer")))
+    let keys = KeyForms::of(&request);
+    let request = request.map(|inner| Body::new(Recorded::new(inner, "request", keys.clone())));
+    next.run(request).await.map(|inner| Body::new(Recorded::new(inner, "answer", keys)))
+}
+
+/// The forms in which a body may hold the key of its request: as it is, and as JSON writes it in a string.
+#[derive(Clone, Default)]
+struct KeyForms(Arc<[Box<[u8]>]>);
+
+impl KeyForms {
+    fn of(request: &Request) -> Self {
+        let digest = request.extensions().get::<Holder>().and_then(Holder::digest);
+        let texts = digest.into_iter().flat_map(|digest| key::texts_of(request.headers(), digest));
+        Self::new(texts)
+    }
+
+    fn new<'k>(texts: impl Iterator<Item = &'k [u8]>) -> Self {
+        let forms = texts.flat_map(|text| {
+            let written = serde_json::to_string(&String::from_utf8_lossy(text)).unwrap_or_default();
+            let inner = written.trim_matches('"').as_bytes();
+            let escaped = (inner != text).then(|| Box::from(inner));
+            [Some(Box::from(text)), escaped].into_iter().flatten()
+        });
+        // The escaped form holds more, and may hold the plain one.
+        let mut forms: Vec<Box<[u8]>> = forms.filter(|form: &Box<[u8]>| !form.is_empty()).collect();
+        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        Self(forms.into())
+    }
+
+    /// Returns how many of the last bytes of `text` may be the beginning of a form.
+    fn begun_in(&self, text: &[u8]) -> usize {
+        let begins = |form: &[u8], most| form.get(..most).is_some_and(|beginning| text.ends_with(beginning));
+        let begun = |form: &[u8]| (1..form.len()).rev().find(|&most| begins(form, most));
+        self.0.iter().filter_map(|form| begun(form)).max().unwrap_or_default()
+    }
+
+    /// Replaces every form in `text`.
+    fn hide(&self, text: Vec<u8>) -> Vec<u8> {
+        self.0.iter().fold(text, |text, form| {
+            let finder = memmem::Finder::new(form);
+            let mut hidden = Vec::new();
+            let mut copied = 0;
+            for found in finder.find_iter(&text) {
+                hidden.extend_from_slice(text.get(copied..found).unwrap_or_default());
+                hidden.extend_from_slice(b"***");
+                copied = found + form.len();
+            }
+            if copied == 0 {
+                return text;
+            }
+            hidden.extend_from_slice(text.get(copied..).unwrap_or_default());
+            hidden
+        })
+    }
 }
 
 /// A body that is logged as it is read.
@@ -27,22 +84,30 @@ struct Recorded {
     inner: Body,
     span: Span,
     direction: &'static str,
+    keys: KeyForms,
     /// Bytes after the last whole word.
     pending: Vec<u8>,
 }
 
 impl Recorded {
-    fn new(inner: Body, direction: &'static str) -> Self {
-        Self { inner, span: Span::current(), direction, pending: Vec::new() }
+    fn new(inner: Body, direction: &'static str, keys: KeyForms) -> Self {
+        Self { inner, span: Span::current(), direction, keys, pending: Vec::new() }
     }
 
     fn add(&mut self, data: &[u8]) {
+        let text = self.take_whole(data);
+        self.write(&text);
+    }
+
+    /// Adds `data` to what is pending, and takes what can be logged without cutting a word or a key.
+    fn take_whole(&mut self, data: &[u8]) -> Vec<u8> {
         self.pending.extend_from_slice(data);
+        self.pending = self.keys.hide(std::mem::take(&mut self.pending));
         let whole = self.pending.iter().rposition(|&byte| byte.is_ascii() && !is_word(byte)).map_or(0, |last| last + 1);
         let whole = if self.pending.len() - whole > LONGEST_WORD { self.pending.len() } else { whole };
+        let whole = whole - self.keys.begun_in(self.pending.get(..whole).unwrap_or_default());
         let pending = self.pending.split_off(whole);
-        let text = std::mem::replace(&mut self.pending, pending);
-        self.write(&text);
+        std::mem::replace(&mut self.pending, pending)
     }
 
     fn write(&self, text: &[u8]) {
@@ -230,8 +295,25 @@ mod tests {
     }
 
     #[test]
+    fn the_key_of_the_request_is_hidden_however_it_is_written_or_cut() {
+        for key in ["secret", "a b+c/d==", r#"a"b\c"#, "aaab", "dreißig"] {
+            let keys = KeyForms::new([key.as_bytes()].into_iter());
+            let text = format!("{}, {key}: {key}{key} aaa", serde_json::json!({ "text": format!("x{key}y") }));
+            for cut in 0..text.len() {
+                let mut body = Recorded::new(Body::empty(), "request", keys.clone());
+                let mut logged = String::new();
+                for piece in [&text.as_bytes()[..cut], &text.as_bytes()[cut..]] {
+                    logged.push_str(&String::from_utf8_lossy(&body.take_whole(piece)));
+                }
+                logged.push_str(&String::from_utf8_lossy(&std::mem::take(&mut body.pending)));
+                assert_eq!(logged, r#"{"text":"x***y"}, ***: ****** aaa"#, "{key} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
     fn a_cut_word_is_put_together_first() {
-        let mut body = Recorded::new(Body::empty(), "request");
+        let mut body = Recorded::new(Body::empty(), "request", KeyForms::default());
         for piece in ["x eyJhbGciOiJI", "UzI1NiJ9.e30", ".abc"] {
             body.add(piece.as_bytes());
             assert!(body.pending.starts_with(b"eyJ"), "{piece}");
