@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use codex_proxy::server::settings::ServerSettings;
 use codex_proxy::simulator::{FailureShape, HttpFault, Moment, Play, Scenario, ScriptedAnswer, Stage, StreamFailure};
+use futures_util::future::join_all;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -61,7 +62,6 @@ pub(crate) fn in_stream_code(answer: &Answer) -> String {
 
 #[tokio::test]
 async fn http_failures_keep_their_meaning() {
-    let proxy = Proxy::start().await;
     let cases: Vec<(HttpFault, u16, &str, usize)> = vec![
         (HttpFault::UsageLimit(60), 429, "usage_limit_reached", 1),
         (HttpFault::UsageNotIncluded, 403, "usage_not_included", 1),
@@ -79,7 +79,9 @@ async fn http_failures_keep_their_meaning() {
         (HttpFault::GatewayTimeout, 502, "server_error", 3),
         (HttpFault::RequestTimeout, 502, "server_error", 3),
     ];
-    for (fault, status, code, attempts) in cases {
+    // Each with a proxy of its own: they wait between their attempts at the same time.
+    join_all(cases.into_iter().map(async |(fault, status, code, attempts)| {
+        let proxy = Proxy::start().await;
         for (path, answer) in ask_everywhere(&proxy, Scenario::Http(fault), attempts).await {
             assert_eq!(answer.status.as_u16(), status, "{fault:?} {path}: {}", answer.text);
             let error = answer.error();
@@ -87,7 +89,8 @@ async fn http_failures_keep_their_meaning() {
             let message = error["message"].as_str().unwrap();
             assert!(!message.is_empty() && !message.contains("<html"), "{fault:?}: {message}");
         }
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Pages of a gateway in front of the backend: a block is final, an outage is retried.
 
 use codex_proxy::simulator::ScriptedAnswer;
+use futures_util::future::join_all;
 use http::{HeaderName, StatusCode};
 
 use crate::failures::ask_everywhere;
@@ -21,18 +22,21 @@ fn branded(status: u16) -> String {
 
 #[tokio::test]
 async fn an_error_page_of_a_gateway_is_an_outage_and_retried() {
-    let proxy = Proxy::start().await;
-    for status in [500, 502, 503, 504, 520, 521, 522, 523, 524, 530] {
-        for body in [branded(status), "<html><body><h1>Bad Gateway</h1><hr>nginx</body></html>".to_owned()] {
-            for (path, answer) in ask_everywhere(&proxy, page(status, &body), 3).await {
-                assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{status} {path}: {}", answer.text);
-                assert_eq!(answer.error()["code"], "server_error", "{status} {path}");
-                assert_eq!(answer.header("x-should-retry"), "", "{status} {path}");
-                let message = answer.error()["message"].as_str().unwrap().to_owned();
-                assert_eq!(message, format!("the backend answered {status} with a page instead of data"));
-            }
+    let of_nginx = "<html><body><h1>Bad Gateway</h1><hr>nginx</body></html>";
+    let statuses = [500, 502, 503, 504, 520, 521, 522, 523, 524, 530];
+    let pages = statuses.iter().flat_map(|&status| [(status, branded(status)), (status, of_nginx.to_owned())]);
+    // Each with a proxy of its own: they wait between their attempts at the same time.
+    join_all(pages.map(async |(status, body)| {
+        let proxy = Proxy::start().await;
+        for (path, answer) in ask_everywhere(&proxy, page(status, &body), 3).await {
+            assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{status} {path}: {}", answer.text);
+            assert_eq!(answer.error()["code"], "server_error", "{status} {path}");
+            assert_eq!(answer.header("x-should-retry"), "", "{status} {path}");
+            let message = answer.error()["message"].as_str().unwrap().to_owned();
+            assert_eq!(message, format!("the backend answered {status} with a page instead of data"));
         }
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]
