@@ -117,7 +117,7 @@ mod tests {
         let places = PLACES_APART.available_permits();
         let (end, ended) = std::sync::mpsc::channel::<()>();
         let mut work = Box::pin(apart(move || ended.recv()));
-        assert!(futures_util::poll!(&mut work).is_pending());
+        assert!(futures_util::FutureExt::now_or_never(&mut work).is_none());
         drop(work);
         assert!(PLACES_APART.available_permits() < places);
         drop(end);

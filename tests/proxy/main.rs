@@ -13,7 +13,6 @@
 
 mod answered;
 mod answers;
-mod async_openai;
 mod both_modes;
 mod catalogue;
 mod chat_requests;

@@ -1,7 +1,7 @@
 """The clients that are checked: what is installed for each, and the script that checks it.
 
-The script runs inside the client's own environment when the client is a library, and beside it when it is a program;
-either way it prints one JSON line a fact, as the `checks` modules do.
+The script runs inside the client's own environment when the client is a library, and beside it when it is a program; a
+library of Rust is compiled into the program that checks it. Each prints one JSON line a fact, as the `checks` modules do.
 """
 
 import os
@@ -34,6 +34,8 @@ class Client:
 
     def command(self, cache):
         """The command that runs the script."""
+        if self.environment.is_rust:
+            return [self.environment.programs(cache) / self.script]
         if self.script.endswith(".mjs"):
             return [shutil.which("node") or "node", self._beside_packages(cache)]
         python = self.environment.programs(cache) / "python" if self.is_library else sys.executable
@@ -63,6 +65,7 @@ CLIENTS = (
     Client("openai-node", "openai (Node)", "openai", NODE_SDK, "openai_node.mjs"),
     Client("images", "openai (Python), images", "openai", PYTHON_SDK, "images_python.py"),
     Client("images-node", "openai (Node), images", "openai", NODE_SDK, "images_node.mjs"),
+    Client("async-openai", "async-openai (Rust)", "async-openai", Environment("async-openai"), "async-openai-checks"),
     Client("ai-sdk", "AI SDK", "ai", NODE_SDK, "ai_sdk.mjs"),
     Client("litellm", "LiteLLM", "litellm", PYTHON_SDK, "litellm_sdk.py"),
     Client("langchain", "LangChain", "langchain-openai", PYTHON_SDK, "langchain_openai_chat.py"),

@@ -3,7 +3,8 @@
 * A folder's name carries a hash of what pins it, so a changed version is a new folder and an old one is never reused.
 * Every installed folder is complete: the marker inside it is written last.
 * Two runs at once do not disturb each other: whoever installs holds a lock.
-* Python packages are installed with uv, which is itself fetched first; packages of Node with npm.
+* Python packages are installed with uv, which is itself fetched first; packages of Node with npm; those of Rust are compiled,
+  with the checks that use them.
 """
 
 import fcntl
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from dataclasses import dataclass
 
 PINS = pathlib.Path(__file__).resolve().parent.parent / "environments"
@@ -43,8 +45,16 @@ class Environment:
         """Whether this is a set of Python packages; otherwise it is one for Node."""
         return (self.pins / "requirements.txt").exists()
 
+    @property
+    def is_rust(self):
+        """Whether this is a program to compile, which holds its checks itself."""
+        return (self.pins / "Cargo.toml").exists()
+
     def version(self, package):
         """The pinned version of `package`."""
+        if self.is_rust:
+            manifest = tomllib.loads((self.pins / "Cargo.toml").read_text())
+            return manifest["dependencies"][package]["version"].removeprefix("=")
         if not self.is_python:
             return json.loads((self.pins / "package.json").read_text())["dependencies"][package]
         pattern = rf"^{re.escape(package)}(?:\[.*\])?==(\S+)$"
@@ -53,14 +63,15 @@ class Environment:
     def folder(self, cache):
         """Where this set is installed below `cache`."""
         digest = hashlib.sha256()
-        for file in sorted(self.pins.iterdir()):
-            digest.update(file.read_bytes())
+        for file in sorted(self.pins.rglob("*")):
+            digest.update(file.read_bytes() if file.is_file() else b"")
         digest.update(f"{sys.version_info[:2]}".encode())
         return cache / f"{self.name}-{digest.hexdigest()[:12]}"
 
     def programs(self, cache):
         """The folder of the installed executables."""
-        return self.folder(cache) / ("venv/bin" if self.is_python else "node_modules/.bin")
+        inside = "venv/bin" if self.is_python else "bin" if self.is_rust else "node_modules/.bin"
+        return self.folder(cache) / inside
 
     def install(self, cache):
         """Installs the set unless it is there already; returns the seconds it took."""
@@ -72,7 +83,8 @@ class Environment:
             if not (folder / MARKER).exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
-                (self._install_python if self.is_python else self._install_node)(folder, cache)
+                kinds = {self.is_python: self._install_python, self.is_rust: self._install_rust}
+                kinds.get(True, self._install_node)(folder, cache)
                 (folder / MARKER).touch()
         return time.monotonic() - started
 
@@ -81,6 +93,14 @@ class Environment:
         _execute([uv, "venv", "--quiet", "--python", sys.executable, folder / "venv"], cache)
         python = folder / "venv/bin/python"
         _execute([uv, "pip", "install", "--quiet", "--python", python, "-r", self.pins / "requirements.txt"], cache)
+
+    def _install_rust(self, folder, cache):
+        built = folder / "target"
+        manifest = self.pins / "Cargo.toml"
+        _execute(["cargo", "build", "--quiet", "--locked", "--manifest-path", manifest, "--target-dir", built], cache)
+        (folder / "bin").mkdir()
+        shutil.copy(built / "debug" / tomllib.loads(manifest.read_text())["package"]["name"], folder / "bin")
+        shutil.rmtree(built)
 
     def _install_node(self, folder, cache):
         for name in ("package.json", "package-lock.json"):

@@ -4,7 +4,7 @@ INTRODUCTION = """# Compatibility
 
 Real clients, at pinned versions, run by `just conformance` against `codex-proxy demo`. Each check looks at what the client
 itself printed or returned; an error case passes when the client reports an error of its own typed kind, or says that it
-tries again. The typed Rust client `async-openai` 0.43 is held against the demo by `cargo test --test proxy async_openai`.
+tries again.
 
 `just conformance --record` writes this page.
 

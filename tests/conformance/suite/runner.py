@@ -16,6 +16,7 @@ SCENARIOS = {
     "short_rate_limit": "[[simulate:http-too-many-requests]]",
     "failed_midway": "[[simulate:fail-after-output]]",
     "cut_midway": "[[simulate:cut-after-output]]",
+    "endless": "[[simulate:end-without-terminal]]",
     "overloaded": "[[simulate:overloaded]]",
     "too_long": "[[simulate:http-context-length]]",
     "thinks_and_calls": "[[simulate:commented-call]]",
