@@ -10,7 +10,7 @@ use codex_proxy::backend::answer::machine::AnswerMachine;
 use codex_proxy::backend::answer::sink::Sink;
 use codex_proxy::backend::answer::{Step, Transcoder};
 use codex_proxy::dialect::chat::chunks::Chunks;
-use codex_proxy::dialect::chat::document::Fold;
+use codex_proxy::dialect::chat::document::Completion;
 use codex_proxy::dialect::chat::options::{AnswerMeta, ReasoningFormat};
 
 const MODEL: &str = "gpt-6.1-sol";
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let usual = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/streams/parallel-calls.sse");
     let stream = std::fs::read(std::env::args().nth(1).as_deref().unwrap_or(usual))?;
     println!("# As chunks\n\n{}", translated(&stream, Chunks::new(meta()))?);
-    println!("# As one document\n\n{}", translated(&stream, Fold::new(meta()))?);
+    println!("# As one document\n\n{}", translated(&stream, Completion::new(meta()))?);
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use codex_proxy::backend::answer::machine::AnswerMachine;
 use codex_proxy::backend::answer::{Machine, Step, Transcoder};
 use codex_proxy::dialect::chat::chunks::Chunks;
-use codex_proxy::dialect::chat::document::Fold;
+use codex_proxy::dialect::chat::document::Completion;
 use codex_proxy::dialect::chat::options::{AnswerMeta, ReasoningFormat};
 use codex_proxy::dialect::responses::relay::Relay;
 
@@ -75,7 +75,7 @@ fn run(plan: &Plan) {
         "relay" => drive(plan, Relay::default()),
         "fold" => drive(
             plan,
-            AnswerMachine::new(&meta.model, meta.reasoning != ReasoningFormat::None, Fold::new(meta.clone())),
+            AnswerMachine::new(&meta.model, meta.reasoning != ReasoningFormat::None, Completion::new(meta.clone())),
         ),
         _ => drive(
             plan,

@@ -3,7 +3,7 @@
 use codex_proxy::backend::answer::machine::AnswerMachine;
 use codex_proxy::backend::answer::{Machine, Step, Transcoder};
 use codex_proxy::dialect::chat::chunks::Chunks;
-use codex_proxy::dialect::chat::document::Fold;
+use codex_proxy::dialect::chat::document::Completion;
 use codex_proxy::dialect::chat::options::{AnswerMeta, ReasoningFormat};
 use codex_proxy::dialect::responses::document::Collect;
 use codex_proxy::dialect::responses::relay::Relay;
@@ -39,7 +39,7 @@ pub(crate) fn chunks(meta: &AnswerMeta, stream: &[&[u8]]) -> (Vec<u8>, Step) {
 }
 
 pub(crate) fn completion(meta: &AnswerMeta, stream: &[&[u8]]) -> (Vec<u8>, Step) {
-    run(AnswerMachine::new(&meta.model, meta.reasoning != ReasoningFormat::None, Fold::new(meta.clone())), stream)
+    run(AnswerMachine::new(&meta.model, meta.reasoning != ReasoningFormat::None, Completion::new(meta.clone())), stream)
 }
 
 pub(crate) fn relay(stream: &[&[u8]]) -> (Vec<u8>, Step) {

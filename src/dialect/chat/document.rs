@@ -17,7 +17,7 @@ use crate::json::{ArrayWriter, ObjectWriter, Text};
 
 /// Collects an answer and writes the `chat.completion` when it is complete.
 #[derive(Debug)]
-pub struct Fold {
+pub struct Completion {
     meta: AnswerMeta,
     id: String,
     collected: Collected,
@@ -26,7 +26,7 @@ pub struct Fold {
     left_out: usize,
 }
 
-impl Fold {
+impl Completion {
     /// Creates an empty answer.
     pub fn new(meta: AnswerMeta) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Fold {
     }
 }
 
-impl Sink for Fold {
+impl Sink for Completion {
     fn identify(&mut self, id: &str) {
         self.id = format!("chatcmpl-{id}");
     }
@@ -164,7 +164,7 @@ impl Message {
     }
 }
 
-impl Fold {
+impl Completion {
     fn write(&self, message: &Message, reason: FinishReason, usage: Option<Usage>, out: &mut Vec<u8>) {
         let mut document = ObjectWriter::begin(out);
         document

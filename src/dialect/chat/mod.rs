@@ -29,7 +29,7 @@ use crate::backend::answer::stop::StopSequences;
 use crate::dialect::{Ask, COMMENT, Dialect, Occasion};
 use crate::fault::Fault;
 use chunks::Chunks;
-use document::Fold;
+use document::Completion;
 use options::{AnswerMeta, ReasoningFormat};
 
 /// Chat Completions.
@@ -39,7 +39,7 @@ pub struct Chat;
 impl Dialect for Chat {
     type Shape = ChatShape;
     type Stream = Chunks;
-    type Document = Fold;
+    type Document = Completion;
 
     const KEEPALIVE: &'static [u8] = COMMENT;
 
@@ -59,8 +59,8 @@ impl Dialect for Chat {
         Chunks::new(meta(shape, occasion))
     }
 
-    fn document(shape: ChatShape, occasion: Occasion) -> Fold {
-        Fold::new(meta(shape, occasion))
+    fn document(shape: ChatShape, occasion: Occasion) -> Completion {
+        Completion::new(meta(shape, occasion))
     }
 }
 
