@@ -10,7 +10,7 @@ use crate::cli::logout::{LogoutOptions, ServerSeen};
 use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
 use crate::cli::status::StatusOptions;
 use crate::cli::{health, login, logout, status, variable};
-use crate::credentials::{StoreChoice, open_store};
+use crate::credentials::open_store;
 use crate::ledger::LedgerPlace;
 use crate::platform::HttpClient;
 use crate::upstream::page::Asker;
@@ -36,7 +36,7 @@ pub(super) async fn log_out(
     arguments: LogoutArguments,
     output: &mut (dyn Write + Send),
 ) -> Result<(), CliError> {
-    let imports = matches!(config.store.choice, StoreChoice::Auto | StoreChoice::Keychain);
+    let imports = config.store.choice.imports();
     let server = match health::ask(&health::url(config)).await {
         Ok(health) if health.mode == "live" => ServerSeen::Running,
         Ok(_) | Err(_) => ServerSeen::Absent,

@@ -147,7 +147,7 @@ async fn login(config: &Config, supplier: &TokenSupplier) -> Vec<Finding> {
 
 /// Checks whether the Codex CLI holds the same refresh token, which works once.
 async fn shared_chain(config: &Config, supplier: &TokenSupplier) -> Option<Finding> {
-    if !matches!(config.store.choice, StoreChoice::Auto | StoreChoice::Xdg) {
+    if !config.store.choice.is_own_file() {
         return None;
     }
     let ours = supplier.login().await.ok()?.refresh_token?;
@@ -185,7 +185,7 @@ fn token(status: &AdminStatus, is_importable: bool, place: &impl Display) -> Fin
 #[cfg(unix)]
 fn permissions(config: &Config, location: &str) -> Vec<Finding> {
     use std::os::unix::fs::PermissionsExt as _;
-    if matches!(config.store.choice, StoreChoice::Keychain | StoreChoice::Env) {
+    if !config.store.choice.is_file() {
         return Vec::new();
     }
     let mode = |path: &Path| std::fs::metadata(path).ok().map(|metadata| metadata.permissions().mode() & 0o777);

@@ -53,8 +53,8 @@ fn a_usage_error_has_words_of_its_own() {
         (&["--port", "99999"], "--port: 99999 is not in 0..=65535; see codex-proxy --help"),
         (&["completions"], "<SHELL> is missing; see codex-proxy --help"),
         (
-            &["--creds-store", "vault"],
-            r#"--creds-store: "vault" is none of auto, xdg, legacy, keychain, env; see codex-proxy --help"#,
+            &["--creds-store", "nowhere"],
+            r#"--creds-store: "nowhere" is none of auto, xdg, legacy, keychain, env; see codex-proxy --help"#,
         ),
         (
             &["--max-body-size", "much"],

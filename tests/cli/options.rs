@@ -38,7 +38,7 @@ fn a_variable_that_cannot_be_used_refuses_the_start() {
         ("CODEX_PROXY_API_KEY", b"a\nb", "no header may hold"),
         ("CODEX_PROXY_ADMIN_API_KEY", b"a\nb", "no header may hold"),
         ("CODEX_PROXY_ENV", b"prod", "CODEX_PROXY_ENV: "),
-        ("CREDS_STORE", b"vault", "CREDS_STORE"),
+        ("CREDS_STORE", b"nowhere", "CREDS_STORE"),
     ];
     for (name, value, part) in table {
         let mut command = home.command(&["--port", "0"]);

@@ -239,7 +239,7 @@ mod tests {
         let unquoted = Options::from_toml("host = localhost").expect_err("wrong");
         assert!(!unquoted.contains("literal") && !unquoted.contains('\n'), "{unquoted}");
         for wrong in
-            ["port = 70000", "max-body-size = \"much\"", "model-alias = [\"x\"]", "creds-store = \"vault\"", "x"]
+            ["port = 70000", "max-body-size = \"much\"", "model-alias = [\"x\"]", "creds-store = \"nowhere\"", "x"]
         {
             assert!(Options::from_toml(wrong).is_err(), "{wrong}");
         }

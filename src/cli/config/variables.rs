@@ -295,8 +295,8 @@ mod tests {
         let problem = |name: &str, value: &str| environment(&[(name, value)]).expect_err("wrong").to_string();
         assert_eq!(problem("PORT", "99999"), r#"PORT: "99999" is not a whole number in its range"#);
         assert_eq!(
-            problem("CREDS_STORE", "vault"),
-            r#"CREDS_STORE: "vault" is none of auto, xdg, legacy, keychain, env"#
+            problem("CREDS_STORE", "nowhere"),
+            r#"CREDS_STORE: "nowhere" is none of auto, xdg, legacy, keychain, env"#
         );
         assert_eq!(problem("CODEX_PROXY_LOG_BODIES", "x"), r#"CODEX_PROXY_LOG_BODIES: "x" is neither true nor false"#);
         assert!(problem("CODEX_PROXY_MODEL_ALIAS", "x").starts_with("CODEX_PROXY_MODEL_ALIAS: \"x\" is not an alias"));

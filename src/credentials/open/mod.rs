@@ -41,6 +41,32 @@ pub enum StoreChoice {
     Env,
 }
 
+impl StoreChoice {
+    /// Returns whether the login is a file, whose permissions matter.
+    pub const fn is_file(self) -> bool {
+        match self {
+            Self::Auto | Self::Xdg | Self::Legacy => true,
+            Self::Keychain | Self::Env => false,
+        }
+    }
+
+    /// Returns whether the login is this program's own, which no other tool renews.
+    pub const fn is_own_file(self) -> bool {
+        match self {
+            Self::Auto | Self::Xdg => true,
+            Self::Legacy | Self::Keychain | Self::Env => false,
+        }
+    }
+
+    /// Returns whether a store without a login is filled from another tool's.
+    pub const fn imports(self) -> bool {
+        match self {
+            Self::Auto | Self::Keychain => true,
+            Self::Xdg | Self::Legacy | Self::Env => false,
+        }
+    }
+}
+
 /// The store's options from the command line.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
