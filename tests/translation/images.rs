@@ -263,6 +263,10 @@ fn several_answers_are_one() {
     });
     assert_eq!(same["usage"], usage);
 
+    let of_one = r#"{"input_tokens":9,"input_tokens_details":{"cached_tokens":4,"text_tokens":9},"output_tokens":2,"total_tokens":11,"more":1}"#;
+    let one = whole(&[read(&format!(r#"{{"data":[{{"b64_json":"aW1hZ2U="}}],"usage":{of_one}}}"#))]);
+    assert_eq!(one["usage"], serde_json::from_str::<Value>(of_one).unwrap(), "all that is told of one call");
+
     let untold = read(r#"{"data":[{"b64_json":"aW1hZ2U="}],"size":"8x8"}"#);
     let differing = whole(&[read(&answer("9x9", 1)), untold]);
     assert_eq!((differing.get("size"), differing.get("quality"), differing.get("usage")), (None, None, None));

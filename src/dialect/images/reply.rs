@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::picture::Picture;
 use crate::backend::event::Event;
 use crate::backend::event::failure::Failure;
-use crate::backend::event::sse::{Frame, Framer, LARGEST_FRAME};
+use crate::backend::event::sse::{Frame, Framer, LARGEST_FRAME, on_one_line};
 use crate::json::{Object, ObjectWriter, Text};
 
 /// One piece of a call's answer.
@@ -76,6 +76,8 @@ pub struct ImageUsage {
     pub input_details: Option<(u64, u64)>,
     /// The text and image tokens in `output_tokens_details`.
     pub output_details: Option<(u64, u64)>,
+    /// The backend's own object as JSON, of one call that tells its total.
+    pub own: Option<String>,
 }
 
 /// Reads the answer of one call.
@@ -269,6 +271,7 @@ impl ImageUsage {
             output: number(&object, "output_tokens")?,
             input_details: details("input_tokens_details"),
             output_details: details("output_tokens_details"),
+            own: object.find("total_tokens").map(|_| on_one_line(raw.get()).into_owned()),
         })
     }
 
@@ -286,11 +289,16 @@ impl ImageUsage {
             output: self.output.saturating_add(other.output),
             input_details: sum(self.input_details, other.input_details),
             output_details: sum(self.output_details, other.output_details),
+            own: None,
         }
     }
 
-    /// Writes the tokens in OpenAI's form.
+    /// Writes the tokens in OpenAI's form: those of one call with all that the backend tells of them.
     pub fn write(&self, out: &mut Vec<u8>) {
+        if let Some(own) = &self.own {
+            out.extend_from_slice(own.as_bytes());
+            return;
+        }
         let mut object = ObjectWriter::begin(out);
         for (total, details, (name, details_name)) in [
             (self.input, self.input_details, ("input_tokens", "input_tokens_details")),
