@@ -124,6 +124,8 @@ pub(super) struct Blocks {
     /// The number of searches among them.
     pub(super) searches: u64,
     refusal: Option<String>,
+    /// The citations that came before their part's text, and the part.
+    early_citations: Vec<(usize, Box<RawValue>)>,
 }
 
 impl Blocks {
@@ -147,6 +149,7 @@ impl Blocks {
             actions: 0,
             searches: 0,
             refusal: None,
+            early_citations: Vec::new(),
         }
     }
 
@@ -176,6 +179,7 @@ impl Blocks {
         }
         let open = Open::Text { part: spot.part };
         if self.open != Some(open) {
+            self.cite_early(target);
             let follows_text = matches!(self.open, Some(Open::Text { .. })) && self.trailing.is_empty();
             if !follows_text {
                 self.close(target);
@@ -184,10 +188,14 @@ impl Blocks {
             self.open = Some(open);
         }
         let Self { speech, trailing, found, ends_with_search, .. } = self;
-        speech.take(text, target, |target| {
+        let before = |target: &mut T| {
             write_trailing(trailing, found, target);
             *ends_with_search = false;
-        });
+        };
+        match spot.kind {
+            DeltaKind::Refusal => speech.refuse(text, target, before),
+            _ => speech.take(text, target, before),
+        }
     }
 
     fn think(&mut self, spot: Spot, text: Text<'_>, target: &mut impl Target) {
@@ -305,11 +313,24 @@ impl Blocks {
             self.waiting.push_back(Waiting::Citation(spot, annotation.get().into()));
             return;
         }
-        let is_open = self.open == Some(Open::Text { part: spot.part });
-        let Some(quoted) = self.speech.open_text().filter(|_| is_open) else { return };
-        if let Some(citation) = super::results::citation(annotation, quoted) {
+        if self.open != Some(Open::Text { part: spot.part }) {
+            self.early_citations.push((spot.part, annotation.to_owned()));
+        } else if let Some(quoted) = self.speech.open_text()
+            && let Some(citation) = super::results::citation(annotation, quoted)
+        {
             target.piece(Piece::Citation(&citation));
         }
+    }
+
+    /// Gives the citations that came before the open text, at its end: they quote it.
+    fn cite_early(&mut self, target: &mut impl Target) {
+        let (Some(Open::Text { part: open }), Some(quoted)) = (self.open, self.speech.open_text()) else { return };
+        self.early_citations.retain(|(part, annotation)| {
+            if let Some(citation) = super::results::citation(annotation, quoted).filter(|_| *part == open) {
+                target.piece(Piece::Citation(&citation));
+            }
+            *part != open
+        });
     }
 
     /// Takes the end of the item with this number.
@@ -375,6 +396,9 @@ impl Blocks {
 
     /// Ends the open block.
     fn close<T: Target>(&mut self, target: &mut T) {
+        if !self.early_citations.is_empty() {
+            self.cite_early(target);
+        }
         match self.open.take() {
             None => {}
             Some(Open::Text { .. }) => {

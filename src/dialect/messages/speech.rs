@@ -78,6 +78,14 @@ impl Speech {
         }
     }
 
+    /// Takes more of a refusal, in which no stop sequence is looked for; `before` is that of [`take`](Self::take).
+    pub(super) fn refuse<T: Target>(&mut self, text: Text<'_>, target: &mut T, mut before: impl FnMut(&mut T)) {
+        self.release(target, &mut before);
+        if self.hit.is_none() {
+            self.show(text, target, before);
+        }
+    }
+
     /// Takes more of the latest text; `before` writes what comes before its block.
     pub(super) fn take<T: Target>(&mut self, text: Text<'_>, target: &mut T, before: impl FnMut(&mut T)) {
         if let Some(quoted) = &mut self.quoted {
@@ -97,15 +105,20 @@ impl Speech {
 
     /// Ends the latest text and its block; `before` is that of [`take`](Self::take).
     pub(super) fn end<T: Target>(&mut self, target: &mut T, mut before: impl FnMut(&mut T)) {
-        if self.hit.is_none()
-            && let Some(mut stop) = self.stop.take()
-        {
-            self.hit = stop.end(|text| self.show(text, target, &mut before));
-            self.stop = Some(stop);
-        }
+        self.release(target, &mut before);
         self.end_earlier(target);
         if std::mem::take(&mut self.has_begun) {
             target.end();
+        }
+    }
+
+    /// Shows the held beginning of a possible stop sequence.
+    fn release<T: Target>(&mut self, target: &mut T, before: &mut impl FnMut(&mut T)) {
+        if self.hit.is_none()
+            && let Some(mut stop) = self.stop.take()
+        {
+            self.hit = stop.end(|text| self.show(text, target, &mut *before));
+            self.stop = Some(stop);
         }
     }
 

@@ -240,3 +240,20 @@ async fn a_stop_sequence_is_found_across_items() {
     let message = both(&proxy, stream_of(&events), &body).await;
     assert_eq!(kinds(&message), ["text", "tool_use", "text"]);
 }
+
+#[tokio::test]
+async fn a_stop_sequence_is_not_looked_for_in_a_refusal() {
+    let proxy = Proxy::start().await;
+    let delta = |kind: &str, place: u64, text: &str| json!({ "type": format!("response.{kind}.delta"), "item_id": format!("m{place}"), "output_index": place, "content_index": 0, "delta": text });
+    let mut body = asked("hi");
+    body["stop_sequences"] = json!(["END"]);
+    let refused = [delta("output_text", 0, "Well, EN"), delta("refusal", 1, "D no: I cannot END help")];
+    let message = both(&proxy, stream_of(&refused), &body).await;
+    let texts: Vec<&str> =
+        message["content"].as_array().unwrap().iter().filter_map(|block| block["text"].as_str()).collect();
+    assert_eq!(texts, ["Well, EN", "D no: I cannot END help"]);
+    assert_eq!(message["stop_reason"], "refusal");
+    let message =
+        both(&proxy, stream_of(&[delta("output_text", 0, "Well END"), delta("refusal", 1, "no")]), &body).await;
+    assert_eq!((&message["content"][0]["text"], &message["stop_reason"]), (&"Well ".into(), &"stop_sequence".into()));
+}

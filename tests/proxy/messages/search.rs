@@ -124,6 +124,41 @@ async fn reasoning_between_a_search_and_its_answer_lets_the_results_wait() {
     assert_eq!(message["content"][3]["citations"][0]["cited_text"], "cited");
 }
 
+#[tokio::test]
+async fn a_citation_before_its_text_waits_for_it() {
+    let proxy = Proxy::start().await;
+    let citation =
+        json!({ "type": "url_citation", "url": "https://a.example", "title": "A", "start_index": 0, "end_index": 5 });
+    let of_message = |kind: &str, more: Value| {
+        let mut event = json!({ "type": format!("response.output_text.{kind}"), "item_id": "m1", "output_index": 1, "content_index": 0 });
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    };
+    let events = [
+        looked(0, json!({ "type": "search", "query": "q" })),
+        of_message("annotation.added", json!({ "annotation_index": 0, "annotation": citation })),
+        of_message("delta", json!({ "delta": "cited" })),
+        of_message("delta", json!({ "delta": ", and more" })),
+        done(
+            1,
+            json!({ "id": "m1", "type": "message", "content": [
+            { "type": "output_text", "text": "cited, and more", "annotations": [citation] }] }),
+        ),
+        said(2, "next"),
+    ];
+    for body in [searching(), searching_beside_a_tool()] {
+        let message = both(&proxy, stream_of(&events), &body).await;
+        let texts: Vec<&Value> =
+            message["content"].as_array().unwrap().iter().filter(|block| block["type"] == "text").collect();
+        assert_eq!(texts[0]["citations"][0]["cited_text"], "cited", "{message}");
+        assert_eq!(
+            (texts[0]["citations"].as_array().unwrap().len(), &texts[1]["citations"]),
+            (1, &Value::Null),
+            "{message}"
+        );
+    }
+}
+
 fn done(place: u64, item: Value) -> Value {
     json!({ "type": "response.output_item.done", "output_index": place, "item": item })
 }
