@@ -70,6 +70,9 @@ impl<S: Sink> AnswerMachine<S> {
     ) -> Sound {
         let at = self.items.part(position, DeltaKind::Arguments, 0);
         let Some(index) = self.items.item(position).call else {
+            if whole.is_empty() {
+                return Ok(());
+            }
             // Now that the complete arguments are known, they replace the earlier ones, which could only be a part of
             // them.
             whole.escaped().clone_into(&mut self.items.item_mut(position).held);
@@ -77,7 +80,7 @@ impl<S: Sink> AnswerMachine<S> {
             return Ok(());
         };
         match self.items.finish(at, whole, by) {
-            Verdict::Whole => {}
+            Verdict::Whole | Verdict::Untold => {}
             Verdict::Rest(rest) => self.arguments(at, Text::from_escaped(&rest), out)?,
             Verdict::Contradicted if self.correct_arguments(at, index, whole, out)? => {
                 self.items.part_at(at).sent = Sent::of(whole);
@@ -111,7 +114,7 @@ impl<S: Sink> AnswerMachine<S> {
     ) -> Sound {
         self.require_head(position, kind, view, out)?;
         let payload = view.payload(kind);
-        if payload.is_some() {
+        if payload.is_some_and(|payload| !payload.is_empty()) {
             self.items.item_mut(position).held.clear();
         }
         self.begin_call(position, kind, view, out)?;

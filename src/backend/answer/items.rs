@@ -91,6 +91,8 @@ pub(crate) struct Part {
     pub(crate) number: usize,
     pub(crate) kind: DeltaKind,
     pub(crate) index: u64,
+    /// The place of its kind among the item's: reasoning and its summary stand in the order of their beginnings.
+    pub(crate) rank: u8,
     /// The text sent so far.
     pub(crate) sent: Sent,
     /// The source of the complete text, once it is known.
@@ -290,7 +292,13 @@ impl Items {
         let item = &mut self.list[position];
         let found = item.parts.iter().rposition(|part| part.kind == kind && part.index == index);
         let part = found.unwrap_or_else(|| {
-            item.parts.push(Part::new(self.parts, kind, index));
+            let is_after_reasoning = item.parts.first().is_some_and(|first| first.kind == DeltaKind::Reasoning);
+            let rank = match kind {
+                DeltaKind::Summary => u8::from(is_after_reasoning),
+                DeltaKind::Reasoning => u8::from(!is_after_reasoning && !item.parts.is_empty()),
+                _ => 1,
+            };
+            item.parts.push(Part::new(self.parts, kind, index, rank));
             self.parts += 1;
             item.parts.len() - 1
         });
@@ -358,7 +366,7 @@ impl Item {
 impl Part {
     /// Returns the place among the pieces of the item.
     pub(crate) const fn order(&self) -> PieceOrder {
-        PieceOrder::of_part(self.kind, self.index, self.number)
+        PieceOrder::of_part(self.rank, self.index, self.number)
     }
 
     /// Returns whether the text has begun and may go on, as far as the part's own events tell.
@@ -371,11 +379,12 @@ impl Part {
         self.withheld.unwrap_or(self.sent) == Sent::of(whole)
     }
 
-    fn new(number: usize, kind: DeltaKind, index: u64) -> Self {
+    fn new(number: usize, kind: DeltaKind, index: u64, rank: u8) -> Self {
         Self {
             number,
             kind,
             index,
+            rank,
             sent: Sent::default(),
             finished: None,
             announced: false,

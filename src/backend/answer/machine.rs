@@ -100,7 +100,7 @@ impl<S: Sink> AnswerMachine<S> {
         if let Some(delta) = Delta::of(event) {
             return self.delta(&delta, out).map(|()| Step::Continue);
         }
-        let is_new = self.items.sequence.event(event.sequence_number, data.len());
+        let is_new = self.items.count(event, data.len());
         self.answerer.note(event);
         if let Some(failure) = self.answerer.refused() {
             return Ok(failed(failure));
@@ -366,7 +366,7 @@ impl<S: Sink> Machine for AnswerMachine<S> {
 
     fn estimated_usage(&self) -> Option<Usage> {
         let TokenEstimate { prompt, answer } = self.estimate.filter(|_| self.stopped)?;
-        Some(Usage { input_tokens: prompt, output_tokens: answer, ..Usage::default() })
+        Some(Usage { input_tokens: prompt, output_tokens: answer, is_estimate: true, ..Usage::default() })
     }
 
     fn take_reasoning(&mut self) -> Vec<KeptReasoning> {

@@ -4,8 +4,6 @@ use std::collections::{HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
 
-use crate::backend::event::delta::DeltaKind;
-
 /// The place of a piece in its item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PieceOrder(u8, u64, usize);
@@ -14,10 +12,10 @@ impl PieceOrder {
     /// The place after all texts.
     pub(crate) const LAST: Self = Self(u8::MAX, 0, 0);
 
-    /// Returns the place of the text with this `number` among all texts of the answer. A summary comes before the
-    /// reasoning itself.
-    pub(crate) const fn of_part(kind: DeltaKind, index: u64, number: usize) -> Self {
-        Self(!matches!(kind, DeltaKind::Summary) as u8, index, number)
+    /// Returns the place of the text with this `number` among all texts of the answer, whose kind has this `rank` in its
+    /// item.
+    pub(crate) const fn of_part(rank: u8, index: u64, number: usize) -> Self {
+        Self(rank, index, number)
     }
 }
 

@@ -4,6 +4,7 @@
 //!   event.
 //! * Numbers are trusted only after some have come in order and while gaps are the exception, and no longer once a
 //!   number has denoted two different events: other backends number in other ways.
+//! * Events that say nothing of the answer, such as keepalives, may be numbered among the others or in a way of their own.
 //! * A number alone never decides: if it causes an omission, a finished form has to confirm the text.
 
 /// The numbers received.
@@ -21,6 +22,8 @@ pub(crate) struct Sequence {
     made_up: u64,
     /// The number and length of every event other than a delta, in ascending order.
     events: Vec<(u64, usize)>,
+    /// Numbers ahead of the others, of events that say nothing of the answer.
+    asides: Vec<u64>,
     /// Whether a number has denoted two events.
     unreliable: bool,
     /// Whether deltas came late or repeatedly.
@@ -83,6 +86,21 @@ impl Sequence {
         }
     }
 
+    /// Records the number of an event that says nothing of the answer. It may fill a gap, now or later, and never makes
+    /// one.
+    pub(crate) fn aside(&mut self, number: Option<u64>) {
+        let (Some(number), Some(next)) = (number, self.next) else { return };
+        if number == next {
+            self.next = Some(number.saturating_add(1));
+        } else if number > next {
+            if self.asides.len() < MOST_GAPS {
+                self.asides.push(number);
+            }
+        } else {
+            self.fill(number);
+        }
+    }
+
     /// Counts the lost events, as far as the numbers can be trusted.
     pub(crate) fn lost(&self) -> u64 {
         if self.is_believed() { self.missing() } else { 0 }
@@ -125,15 +143,22 @@ impl Sequence {
         if number >= next {
             self.in_order = self.in_order.saturating_add(u32::from(self.next == Some(number)));
             if number > next {
-                self.gaps = self.gaps.saturating_add(1);
                 self.missing.push((next, number - 1));
                 self.unreliable |= self.missing.len() > MOST_GAPS;
+                let asides = std::mem::take(&mut self.asides);
+                self.asides = asides.into_iter().filter(|aside| !self.fill(*aside) && *aside > number).collect();
+                self.gaps = self.gaps.saturating_add(u32::from(self.missing.last().is_some_and(|gap| gap.0 >= next)));
             }
             self.next = Some(number.saturating_add(1));
             return Turn::New;
         }
+        if self.fill(number) { Turn::Late } else { Turn::Again }
+    }
+
+    /// Removes a number from the missing ones; `false` if it is not among them.
+    fn fill(&mut self, number: u64) -> bool {
         let Some(gap) = self.missing.iter().position(|(first, last)| (*first..=*last).contains(&number)) else {
-            return Turn::Again;
+            return false;
         };
         let (first, last) = self.missing.remove(gap);
         if number < last {
@@ -142,7 +167,7 @@ impl Sequence {
         if first < number {
             self.missing.insert(gap, (first, number - 1));
         }
-        Turn::Late
+        true
     }
 
     fn missing(&self) -> u64 {
@@ -203,6 +228,24 @@ mod tests {
         let (sequence, taken) = after(&[(0, 9), (1, 8), (2, 0), (2, 0), (3, 7), (3, 7), (1, 8), (4, 6)]);
         assert_eq!(taken, [true, true, true, false, true, false, false, true]);
         assert!(sequence.is_in_doubt() && sequence.lost() == 0);
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_answer_makes_no_gap() {
+        let after = |events: &[(bool, u64)]| {
+            let mut sequence = Sequence::default();
+            for (is_aside, number) in events {
+                if *is_aside { sequence.aside(Some(*number)) } else { assert!(sequence.event(Some(*number), 9)) }
+            }
+            (sequence.lost(), sequence.gaps())
+        };
+        let (said, aside) = (|number| (false, number), |number| (true, number));
+        assert_eq!(after(&[said(0), said(1), aside(466), said(2), said(3), aside(467), said(4)]), (0, 0));
+        assert_eq!(after(&[said(0), said(1), aside(2), said(3), aside(4), aside(5), said(6)]), (0, 0));
+        // The events 3 and 5 are lost; 4 is not.
+        assert_eq!(after(&[said(0), said(1), said(2), aside(4), said(6), said(7), said(8)]), (2, 1));
+        assert_eq!(after(&[said(0), said(1), said(2), said(5), aside(4), said(6)]), (1, 1));
+        assert_eq!(after(&[aside(7), said(0), said(1), said(2), aside(0)]), (0, 0));
     }
 
     #[test]

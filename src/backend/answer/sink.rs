@@ -22,12 +22,14 @@ pub struct Spot {
     pub place: Option<u64>,
     /// The part's place among those of its kind in the item.
     pub index: u64,
+    /// The place of its kind among the item's.
+    pub rank: u8,
 }
 
 impl Spot {
     /// Returns the place among the pieces of the item.
     pub(crate) const fn order(&self) -> PieceOrder {
-        PieceOrder::of_part(self.kind, self.index, self.part)
+        PieceOrder::of_part(self.rank, self.index, self.part)
     }
 }
 

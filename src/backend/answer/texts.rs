@@ -20,7 +20,7 @@ impl<S: Sink> AnswerMachine<S> {
         if text.is_empty() || !self.shows(kind) {
             return Ok(());
         }
-        let spot = spot(&mut self.items, at);
+        let spot = spot(&self.items, at);
         self.items.part_at(at).sent.add(text);
         self.count(text);
         if self.turns.is_current(Lane::of(kind), at) {
@@ -44,7 +44,7 @@ impl<S: Sink> AnswerMachine<S> {
         }
         let at = self.items.part(position, whole.kind, whole.index);
         match self.items.finish(at, whole.text, by) {
-            Verdict::Whole => {}
+            Verdict::Whole | Verdict::Untold => {}
             Verdict::Rest(rest) => self.text(at, Text::from_escaped(&rest), out)?,
             Verdict::Contradicted => self.correct_text(at, whole.text, out)?,
             Verdict::Hopeless => return Err(Inconsistency::Contradiction(whole.kind)),
@@ -54,7 +54,7 @@ impl<S: Sink> AnswerMachine<S> {
 
     fn correct_text(&mut self, at: At, whole: Text<'_>, out: &mut Vec<u8>) -> Sound {
         self.release_early(at.item, out)?;
-        let spot = spot(&mut self.items, at);
+        let spot = spot(&self.items, at);
         if !self.sink.correct(Correction::Text(spot, whole)) {
             return Err(Inconsistency::Contradiction(spot.kind));
         }
@@ -114,7 +114,7 @@ impl<S: Sink> AnswerMachine<S> {
             Citations::Sent(known) => known,
             Citations::Contradicted => {
                 self.release_early(at.item, out)?;
-                let spot = spot(&mut self.items, at);
+                let spot = spot(&self.items, at);
                 if !self.sink.correct(Correction::Citations(spot, whole)) {
                     return Err(Inconsistency::Contradiction(DeltaKind::Text));
                 }
@@ -130,7 +130,7 @@ impl<S: Sink> AnswerMachine<S> {
     }
 
     fn cite(&mut self, at: At, annotation: &RawValue, out: &mut Vec<u8>) -> Sound {
-        let spot = spot(&mut self.items, at);
+        let spot = spot(&self.items, at);
         self.offer(at.item, Some(at), Offer::Citation(spot, annotation), out)
     }
 
@@ -153,10 +153,10 @@ fn is_unreadable(part: &Part, view: &ItemView<'_>, whole: &[WholePart<'_>]) -> b
     count == 0 || (part.index < count && !whole.iter().any(is_at))
 }
 
-fn spot(items: &mut Items, at: At) -> Spot {
-    let place = items.item(at.item).place;
-    let part = items.part_at(at);
-    Spot { part: part.number, item: at.item, kind: part.kind, place, index: part.index }
+fn spot(items: &Items, at: At) -> Spot {
+    let item = items.item(at.item);
+    let part = items.part_at_ref(at);
+    Spot { part: part.number, item: at.item, kind: part.kind, place: item.place, index: part.index, rank: part.rank }
 }
 
 const PNG: Text<'static> = Text::from_escaped("png");

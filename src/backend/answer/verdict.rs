@@ -14,8 +14,8 @@ use serde_json::value::RawValue;
 use crate::backend::answer::items::{At, Finisher, Item, ItemKind, Items, Key};
 use crate::backend::answer::sent::{Finished, Sent};
 use crate::backend::answer::views::{ItemView, WholePart, kind_of_part};
-use crate::backend::event::Event;
 use crate::backend::event::delta::DeltaKind;
+use crate::backend::event::{Event, is_internal};
 use crate::json::{Raw, Text};
 
 /// The reason an answer cannot be correct.
@@ -59,6 +59,8 @@ pub(crate) enum Verdict<'a> {
     Contradicted,
     /// Another finished item had a different text: neither can be trusted.
     Hopeless,
+    /// The finished form is empty although a text was sent: it tells nothing.
+    Untold,
 }
 
 /// The verdict of a finished form on a part's citations.
@@ -74,6 +76,9 @@ impl Items {
     /// Compares the finished text `whole` with the text sent of the part at `at`.
     pub(crate) fn finish<'a>(&mut self, at: At, whole: Text<'a>, by: Finisher) -> Verdict<'a> {
         let part = self.part_at(at);
+        if whole.is_empty() && !part.sent.is_empty() {
+            return Verdict::Untold;
+        }
         let told_by = part.finished;
         part.finished = told_by.max(Some(by));
         match part.sent.compare(whole) {
@@ -121,13 +126,14 @@ impl Items {
     }
 
     /// Returns the sent parts of the item at `position` that the finished item `view` does not have. An empty list in
-    /// reasoning proves nothing.
+    /// reasoning proves nothing; a message without a list, and a call without arguments, lack all that was sent.
     pub(crate) fn left_over(&self, position: usize, view: &ItemView<'_>, whole: &[WholePart<'_>]) -> Vec<At> {
+        let item = self.item(position).kind;
         let is_told = |kind| match kind {
-            DeltaKind::Text | DeltaKind::Refusal => view.content.is_some(),
+            DeltaKind::Text | DeltaKind::Refusal => view.content.is_some() || item == ItemKind::Message,
             DeltaKind::Summary => view.summary.as_ref().is_some_and(|parts| !parts.is_empty()),
             DeltaKind::Reasoning => view.content.as_ref().is_some_and(|parts| !parts.is_empty()),
-            DeltaKind::Arguments | DeltaKind::Input => false,
+            DeltaKind::Arguments | DeltaKind::Input => item.call().is_some(),
         };
         let parts = self.item(position).parts.iter().enumerate();
         let left = parts.filter(|(_, part)| {
@@ -192,6 +198,15 @@ impl Items {
         let is_in_doubt = self.sequence.is_in_doubt();
         let mut items = self.iter().filter(|item| matters(item));
         items.all(|item| !item.lacks_deltas() && (!is_in_doubt || item.is_confirmed()))
+    }
+
+    /// Records the number of an event of `length` bytes other than a delta; `false` if the same event came before.
+    pub(crate) fn count(&mut self, event: &Event<'_>, length: usize) -> bool {
+        if is_internal(&event.kind) {
+            self.sequence.aside(event.sequence_number);
+            return true;
+        }
+        self.sequence.event(event.sequence_number, length)
     }
 
     /// Finds the part that `event` announces, or adds it.

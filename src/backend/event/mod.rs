@@ -87,6 +87,12 @@ pub struct Event<'a> {
     pub around_response: Option<Around<'a>>,
 }
 
+/// Returns whether an event is internal to the backend: it says nothing of the answer, only Codex clients know it, and some
+/// libraries crash on it.
+pub(crate) fn is_internal(kind: &str) -> bool {
+    matches!(kind, "keepalive" | "response.metadata") || kind.starts_with("codex.") || kind.starts_with("responsesapi.")
+}
+
 impl<'a> Event<'a> {
     /// Reads the event in a frame's data; `None` for anything but a JSON object with a `type`.
     pub fn read(data: &'a [u8]) -> Option<Self> {

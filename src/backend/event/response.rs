@@ -195,6 +195,9 @@ pub struct Usage {
     /// The sum of both, as the backend counts it.
     #[serde(default)]
     pub total_tokens: Option<u64>,
+    /// Whether the counts are this program's own, for an answer that it ended.
+    #[serde(skip)]
+    pub is_estimate: bool,
 }
 
 impl Usage {

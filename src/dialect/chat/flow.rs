@@ -1,6 +1,6 @@
 //! The order of an answer's parts in one chat message.
 //!
-//! * A blank line separates messages, and the parts of the reasoning.
+//! * A blank line separates messages, their refusals, and the parts of the reasoning.
 //! * Reasoning has a field of its own, or is placed in the content between `<think>` and `</think>`, or is not shown. In
 //!   the content a blank line separates it from the texts around it; without it and the blank line after it, messages
 //!   are separated as always.
@@ -26,6 +26,8 @@ pub(super) struct Flow {
     begun: Vec<Option<u64>>,
     /// The item of the last text.
     speaking: Option<usize>,
+    /// The item of the last refusal.
+    refusing: Option<usize>,
     reasoned: bool,
     /// Whether `<think>` has been written and not closed.
     thinking: bool,
@@ -57,6 +59,7 @@ impl Flow {
             recent: None,
             begun: Vec::new(),
             speaking: None,
+            refusing: None,
             reasoned: false,
             thinking: false,
             is_separated: true,
@@ -151,7 +154,12 @@ impl Flow {
                     self.content(BLANK_LINE, show);
                 }
             }
-            DeltaKind::Refusal => self.release(show),
+            DeltaKind::Refusal => {
+                self.release(show);
+                if self.refusing.replace(spot.item).is_some_and(|refusing| refusing != spot.item) {
+                    show(Shown::Refusal(BLANK_LINE));
+                }
+            }
             _ => {
                 self.release(show);
                 let is_apart = self.format == ReasoningFormat::ThinkTags && !self.thinking;

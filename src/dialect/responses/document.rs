@@ -6,9 +6,9 @@ use crate::backend::event::answerer::Answerer;
 use crate::backend::event::delta::{Delta, DeltaReader};
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::Frame;
-use crate::backend::event::{Event, Name, ResponseEnding, Usage};
+use crate::backend::event::{Event, Name, ResponseEnding, Usage, is_internal};
 use crate::dialect::responses::output::{Audience, Output, write_filled};
-use crate::dialect::responses::{is_internal, is_preamble, status_at};
+use crate::dialect::responses::{is_preamble, status_at};
 use crate::fault::Fault;
 
 /// Waits for the complete answer and writes it. An incomplete answer is an answer too: its `status` tells so.
@@ -61,7 +61,7 @@ impl Collect {
         if ending == ResponseEnding::Failed {
             return Ok(Step::Failed { failure: Failure::from_failed_response(event), reported: false });
         }
-        let Some(response) = &event.response else { return Ok(Step::Continue) };
+        let response = event.response.as_ref().ok_or(Inconsistency::Lost)?;
         self.usage = response.usage;
         match self.output.complete(response, status_at(ending), event.sequence_number, &mut Vec::new())? {
             Some(list) => write_filled(response, &list, out),

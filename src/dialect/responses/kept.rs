@@ -31,6 +31,15 @@ pub(super) struct Piece {
     pub(super) part: Option<String>,
 }
 
+impl Piece {
+    /// Replaces the text by the finished one, unless that tells nothing.
+    pub(super) fn finish(&mut self, whole: Text<'_>) {
+        if !whole.is_empty() {
+            whole.escaped().clone_into(&mut self.escaped);
+        }
+    }
+}
+
 impl Kept {
     /// Keeps the item at its beginning.
     pub(super) fn begin(&mut self, item: Raw<'_>) {

@@ -28,12 +28,6 @@ mod tools;
 
 use crate::backend::event::ResponseEnding;
 
-/// Returns whether an event is internal to the backend and known only to Codex clients; some libraries crash on such
-/// events.
-fn is_internal(kind: &str) -> bool {
-    matches!(kind, "keepalive" | "response.metadata") || kind.starts_with("codex.") || kind.starts_with("responsesapi.")
-}
-
 /// Returns the status of items that were unfinished at the end of the answer.
 const fn status_at(ending: ResponseEnding) -> &'static str {
     if matches!(ending, ResponseEnding::Completed) { "completed" } else { "incomplete" }

@@ -5,7 +5,7 @@
 //!   ([`missing`](crate::dialect::responses::missing)), an item that only the last event contains is sent too, and a
 //!   contradiction ends the answer.
 //! * A client that gets one document has received nothing yet, so finished items count there regardless of earlier
-//!   events.
+//!   events, unless they lack a text that came before.
 
 use serde_json::value::RawValue;
 
@@ -88,7 +88,7 @@ impl Output {
 
     /// Records the number of an event of `length` bytes; `false` if the event came before.
     pub(super) fn count(&mut self, event: &Event<'_>, length: usize) -> bool {
-        self.items.sequence.event(event.sequence_number, length)
+        self.items.count(event, length)
     }
 
     /// Records the item's facts in `event`; `false` if it must not be forwarded. Missing earlier events are written to
@@ -166,15 +166,15 @@ impl Output {
                     return Err(Inconsistency::Contradiction(whole.kind));
                 }
                 let kept = self.kept_at(position);
-                whole.text.escaped().clone_into(&mut kept.piece(whole.kind, whole.index).escaped);
+                kept.piece(whole.kind, whole.index).finish(whole.text);
                 kept.waits = true;
                 return Ok(false);
             }
             let at = self.items.part(position, whole.kind, whole.index);
             self.part_done(at, &whole, Finisher::Part, event.sequence_number, out)?;
             let piece = self.kept_at(position).piece(whole.kind, whole.index);
-            whole.text.escaped().clone_into(&mut piece.escaped);
-            if let Some(part) = event.part {
+            piece.finish(whole.text);
+            if let Some(part) = event.part.filter(|_| !whole.text.is_empty() || piece.escaped.is_empty()) {
                 piece.part = Some(part.get().to_owned());
             }
         }
@@ -204,7 +204,11 @@ impl Output {
             Verdict::Contradicted if self.audience == Audience::Document => {
                 self.items.part_at(at).sent = Sent::of(whole.text);
             }
-            Verdict::Contradicted | Verdict::Hopeless => return Err(Inconsistency::Contradiction(whole.kind)),
+            // The finished item may still have the text.
+            Verdict::Untold if self.audience == Audience::Document && by == Finisher::Part => {}
+            Verdict::Contradicted | Verdict::Hopeless | Verdict::Untold => {
+                return Err(Inconsistency::Contradiction(whole.kind));
+            }
         }
         match &whole.citations {
             Some(citations) => self.citations_done(at, citations, number, out),
@@ -266,9 +270,7 @@ impl Output {
             let at = self.items.part(position, part.kind, part.index);
             self.part_done(at, part, Finisher::Item, number, out)?;
         }
-        if self.audience == Audience::Stream
-            && let Some(at) = self.items.left_over(position, view, &whole).first()
-        {
+        if let Some(at) = self.items.left_over(position, view, &whole).first() {
             return Err(Inconsistency::Contradiction(self.items.part_at(*at).kind));
         }
         self.kept_at(position).finish(done.raw);

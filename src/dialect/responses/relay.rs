@@ -16,9 +16,9 @@ use crate::backend::event::answerer::{Answerer, is_model_header};
 use crate::backend::event::delta::{Delta, DeltaReader};
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::{Frame, on_one_line};
-use crate::backend::event::{Event, Name, ResponseEnding, ResponseView, Usage};
+use crate::backend::event::{Event, Name, ResponseEnding, ResponseView, Usage, is_internal};
 use crate::dialect::responses::output::{Audience, Output, write_filled};
-use crate::dialect::responses::{is_internal, is_preamble, status_at};
+use crate::dialect::responses::{is_preamble, status_at};
 use crate::fault::Fault;
 use crate::json::{Object, ObjectWriter};
 
@@ -128,18 +128,14 @@ impl Relay {
             // Any client would take an event of this name as a success.
             return Ok(untold(Failure::from_failed_response(event)));
         }
-        let list = match &event.response {
-            None => None,
-            Some(response) => {
-                self.usage = response.usage;
-                let list = self.output.complete(response, status_at(ending), event.sequence_number, out)?;
-                list.map(|list| (response, list))
-            }
-        };
+        // Clients take the answer from this object.
+        let response = event.response.as_ref().ok_or(Inconsistency::Lost)?;
+        self.usage = response.usage;
+        let list = self.output.complete(response, status_at(ending), event.sequence_number, out)?;
         self.visible = true;
         match list {
             None => pass(frame, &event.kind, out),
-            Some((response, list)) => write_event(event, frame, response, &list, out),
+            Some(list) => write_event(event, frame, response, &list, out),
         }
         Ok(Step::Complete)
     }
