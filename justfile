@@ -163,6 +163,11 @@ lint-packages:
 walk root: build
     {{ python }} packaging/walk.py target/release/codex-proxy {{ root }}
 
+# Carry out the Dockerfile without a container engine, and try its image in a folder (needs bubblewrap, on the Debian it names)
+image:
+    cargo build --locked --release --no-default-features --features jemalloc --bin codex-proxy --target {{ arch() }}-unknown-linux-gnu
+    {{ python }} packaging/image.py target/{{ arch() }}-unknown-linux-gnu/release/codex-proxy
+
 # Check that every link of the documents leads somewhere
 lint-docs:
     {{ python }} scripts/links.py
