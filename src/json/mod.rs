@@ -32,6 +32,8 @@ mod text;
 mod value;
 mod write;
 
+pub(crate) use value::may_have;
+
 pub use path::Path;
 pub use raw::Raw;
 pub use text::Text;

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::conversation::turn::AccountDigest;
-use crate::json::Object;
+use crate::json::{Object, Text};
 
 /// The answer that contained remembered reasoning.
 #[derive(Debug)]
@@ -145,9 +145,10 @@ impl Body {
     /// other choice.
     pub fn without_forced_search(&self) -> Option<Self> {
         let entries: Object<'_> = serde_json::from_slice(&self.json).ok()?;
-        let choice = entries.find("tool_choice").filter(|choice| choice.get() == r#""required""#)?;
+        let is = |value: &RawValue, word: &str| Text::of(value).is_some_and(|text| text.is(word));
+        let choice = entries.find("tool_choice").filter(|choice| is(choice, "required"))?;
         let tools: Vec<Object<'_>> = serde_json::from_str(entries.find("tools")?.get()).ok()?;
-        let is_hosted = |tool: &Object<'_>| tool.find("type").is_some_and(|kind| kind.get() == r#""web_search""#);
+        let is_hosted = |tool: &Object<'_>| tool.find("type").is_some_and(|kind| is(kind, "web_search"));
         if !tools.iter().all(is_hosted) {
             return None;
         }

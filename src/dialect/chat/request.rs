@@ -94,7 +94,7 @@ impl<'a> Reading<'a> {
         }
         // A chat client cannot request summaries, and without them it sees no reasoning.
         let summary = summary.unwrap_or(Text::from_escaped("auto"));
-        conversation.summary = Some(summary).filter(|summary| summary.escaped() != "none");
+        conversation.summary = Some(summary).filter(|summary| !summary.is("none"));
         // The legacy answer has room for only one call.
         conversation.one_call_at_a_time = shape.legacy_functions || parallel == Some(false);
         Ask { model, effort, stream, shape, form: Form::Own(Box::new(conversation)) }
@@ -185,7 +185,9 @@ fn without_counterpart(key: &str, value: &RawValue, path: &Path<'_>, ignored: &m
             return Ok(());
         }
         "modalities" => {
-            if value.get().contains("\"audio\"") {
+            let modalities = json::array(value, path).unwrap_or_default();
+            let has = |word: &str| modalities.iter().filter_map(|value| Text::of(value)).any(|text| text.is(word));
+            if has("audio") {
                 return Err(unsupported(key, "audio output is not available"));
             }
             return Ok(());

@@ -83,7 +83,7 @@ impl Wish {
             }
         }
         let display = thinking.find("display").and_then(Text::of);
-        if display.is_some_and(|display| display.escaped() == "omitted") || redacts(headers) {
+        if display.is_some_and(|display| display.is("omitted")) || redacts(headers) {
             self.thinking = Thinking::Omitted;
         } else {
             self.thinking = Thinking::Shown;

@@ -127,7 +127,7 @@ impl<'a> Tools<'a> {
             return Ok(());
         }
         let choice = json::object(value, &path)?;
-        if choice.find("type").and_then(Text::of).is_some_and(|kind| kind.escaped() == "function") {
+        if choice.find("type").and_then(Text::of).is_some_and(|kind| kind.is("function")) {
             conversation.tool_choice = Some(chat::choice::parse(value, &path, &mut conversation.ignored)?);
             return Ok(());
         }

@@ -162,7 +162,7 @@ impl<'a> Prompt<'a> {
 fn wants_json(body: &Object<'_>) -> bool {
     let Some(text) = body.find("text").and_then(object) else { return false };
     let Some(format) = text.find("format").and_then(object) else { return false };
-    format.find("type").and_then(Text::of).is_some_and(|kind| kind.escaped() == "json_object")
+    format.find("type").and_then(Text::of).is_some_and(|kind| kind.is("json_object"))
 }
 
 fn object(raw: &RawValue) -> Option<Object<'_>> {
@@ -244,12 +244,12 @@ fn derived_key(request: &ResponsesRequest<'_>, context: &Context<'_>) -> String 
 fn add_beginning(items: &[&RawValue], key: &mut SessionKey) {
     for item in items {
         let item = serde_json::from_str::<Object<'_>>(item.get()).unwrap_or_default();
-        let role = item.find("role").and_then(Text::of).map(Text::escaped);
+        let role = item.find("role").and_then(Text::of).map(Text::decode);
         let content = item.find("content");
-        if let (Some("system" | "developer" | "user"), Some(content)) = (role, content) {
+        if let (Some("system" | "developer" | "user"), Some(content)) = (role.as_deref(), content) {
             add_content(content, key);
         }
-        if role == Some("user") {
+        if role.as_deref() == Some("user") {
             return;
         }
     }
@@ -262,7 +262,7 @@ fn add_content(content: &RawValue, key: &mut SessionKey) {
     }
     for part in serde_json::from_str::<Vec<&RawValue>>(content.get()).unwrap_or_default() {
         let object = serde_json::from_str::<Object<'_>>(part.get()).unwrap_or_default();
-        let is_text = object.find("type").and_then(Text::of).is_some_and(|kind| kind.escaped() == "input_text");
+        let is_text = object.find("type").and_then(Text::of).is_some_and(|kind| kind.is("input_text"));
         let text = object.find("text").and_then(Text::of).filter(|_| is_text);
         key.add(text.map_or(part.get(), Text::escaped));
     }

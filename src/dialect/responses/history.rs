@@ -271,7 +271,7 @@ fn write_orphan(entry: &Entry<'_>, is_known: bool, mut message: ObjectWriter<'_>
 /// Returns whether a part of an output may be placed in a user's message.
 fn is_users(part: &RawValue) -> bool {
     let part = serde_json::from_str::<Object<'_>>(part.get()).unwrap_or_default();
-    part.find("type").and_then(Text::of).is_some_and(|kind| kind.escaped().starts_with("input_"))
+    part.find("type").and_then(Text::of).is_some_and(|kind| kind.begins_with("input_"))
 }
 
 /// Returns the family and id of an entry that is a call or an output, and whether it is a call.
@@ -290,7 +290,7 @@ fn part_of<'e>(entry: &'e Entry<'_>) -> Option<(Family, bool, Text<'e>)> {
 }
 
 fn runs_at_backend(entry: &Entry<'_>) -> bool {
-    entry.object.find("execution").and_then(Text::of).is_some_and(|execution| execution.escaped() == "server")
+    entry.object.find("execution").and_then(Text::of).is_some_and(|execution| execution.is("server"))
 }
 
 /// Returns the type of the output that answers a call of `family`.
@@ -306,7 +306,7 @@ fn output_kind(family: Family) -> Option<&'static str> {
 /// Returns whether the model may have produced `entry` after reasoning.
 fn is_product(entry: &Entry<'_>) -> bool {
     match entry.kind.as_ref() {
-        "message" => entry.object.find("role").and_then(Text::of).is_some_and(|role| role.escaped() == "assistant"),
+        "message" => entry.has_role("assistant"),
         "reasoning" => true,
         kind => kind.ends_with("_call"),
     }

@@ -30,6 +30,13 @@ pub(super) struct Entry<'a> {
 }
 
 /// The origin of an item.
+impl Entry<'_> {
+    /// Returns whether the item is a message of `role`.
+    pub(super) fn has_role(&self, role: &str) -> bool {
+        self.kind == "message" && self.object.find("role").and_then(Text::of).is_some_and(|own| own.is(role))
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Place<'a> {
     /// The client's input, at this index.
@@ -215,8 +222,7 @@ fn typed<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<(Object<'a>, Cow<'a, 
 pub(super) fn begins_with_word(entries: &[Entry<'_>]) -> bool {
     for entry in entries.iter().filter(|entry| entry.kind == "message") {
         let has_word = entry.object.find("content").is_some_and(mentions_json);
-        let role = entry.object.find("role").and_then(Text::of).map(Text::escaped);
-        if has_word || role == Some("user") {
+        if has_word || entry.has_role("user") {
             return has_word;
         }
     }

@@ -11,7 +11,7 @@ use crate::backend::request::write_turn;
 use crate::conversation::ignored::Ignored;
 use crate::dialect::chat;
 use crate::fault::Fault;
-use crate::json::{ArrayWriter, Object, Path, Text};
+use crate::json::{self, ArrayWriter, Object, Path, Text};
 
 /// Returns the items of the message in `raw`, which is `message` at `path`; `None` if it has this API's own form.
 pub(super) fn items(
@@ -33,7 +33,7 @@ pub(super) fn items(
 }
 
 fn is_neighbours(message: &Object<'_>) -> bool {
-    match message.find("role").and_then(Text::of).map(Text::escaped) {
+    match message.find("role").and_then(Text::of).map(Text::decode).as_deref() {
         Some("tool") => true,
         Some("assistant") if message.find("tool_calls").is_some() => true,
         Some("user" | "assistant") => message.find("content").is_some_and(has_neighbours_part),
@@ -45,10 +45,10 @@ fn is_neighbours(message: &Object<'_>) -> bool {
 fn has_neighbours_part(content: &RawValue) -> bool {
     // Nearly every content has none, and a search is faster than a parse.
     let content = content.get();
-    if !content.starts_with('[') || !MARKS.iter().any(|mark| content.contains(mark)) {
+    if !content.starts_with('[') || !json::may_have(content, &MARKS) {
         return false;
     }
-    let is_neighbours = |part: &Object<'_>| match part.find("type").and_then(Text::of).map(Text::escaped) {
+    let is_neighbours = |part: &Object<'_>| match part.find("type").and_then(Text::of).map(Text::decode).as_deref() {
         Some("image") => part.find("source").is_some(),
         Some("file") => part.find("file").is_some(),
         Some("tool_use") => part.find("input").is_some(),
