@@ -77,6 +77,47 @@ async fn a_call_never_answered_gets_an_output_that_says_so() {
 }
 
 #[tokio::test]
+async fn outputs_of_calls_that_share_an_id_go_to_the_calls_in_their_order() {
+    let proxy = Proxy::start().await;
+    let apart = [assistant(&[call("c", "f")]), assistant(&[call("c", "g")]), assistant(&[call("c", "h")])];
+    let outputs = [output("c", "1"), output("c", "2"), output("c", "3")];
+    let expected = ["user: q", "c> f", "c_2> g", "c_3> h", "c= 1", "c_2= 2", "c_3= 3"];
+    let messages: Vec<Value> = [user("q")].into_iter().chain(apart).chain(outputs).collect();
+    assert_eq!(items(&proxy, json!(messages)).await, expected);
+    // A call that was broken off stays without an output, and a second output is nobody else's.
+    let messages = json!([
+        user("q"),
+        assistant(&[call("c", "f")]),
+        user("stop"),
+        assistant(&[call("c", "g")]),
+        output("c", "1"),
+        user("next"),
+        assistant(&[call("c", "h")]),
+        output("c", "2"),
+        output("c", "again"),
+        user("and"),
+        assistant(&[call("c", "i")]),
+        output("c", "3"),
+    ]);
+    let expected = [
+        "user: q",
+        "c> f",
+        "c= No output was recorded for this tool call.",
+        "user: stop",
+        "c_2> g",
+        "c_2= 1",
+        "user: next",
+        "c_3> h",
+        "c_3= 2",
+        "user: Another output of the tool call c:\nagain",
+        "user: and",
+        "c_4> i",
+        "c_4= 3",
+    ];
+    assert_eq!(items(&proxy, messages).await, expected);
+}
+
+#[tokio::test]
 async fn long_and_empty_ids_fit_on_both_sides() {
     let proxy = Proxy::start().await;
     let long = "call_".repeat(40);

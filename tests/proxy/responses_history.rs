@@ -175,3 +175,15 @@ async fn a_reference_given_twice_is_sent_once() {
     let (found, ignored) = sent(&proxy, &[user("hi"), reference.clone(), reference, user("n")]).await;
     assert_eq!((found.len(), ignored.as_str()), (3, "input[2]"));
 }
+
+#[tokio::test]
+async fn outputs_of_calls_that_share_an_id_go_to_the_calls_in_their_order() {
+    let proxy = Proxy::start().await;
+    let input = [user("q"), call("c"), call("c"), call("c"), output("c", "1"), output("c", "2"), output("c", "3")];
+    let expected = ["user: q", "c>", "c_2>", "c_3>", "c= 1", "c_2= 2", "c_3= 3"];
+    assert_eq!(items(&proxy, &input).await, expected);
+    let input = [user("q"), call("c"), output("c", "1"), output("c", "again"), user("n"), call("c"), output("c", "2")];
+    let expected =
+        ["user: q", "c>", "c= 1", "user: Another output of the tool call c:\nagain", "user: n", "c_2>", "c_2= 2"];
+    assert_eq!(items(&proxy, &input).await, expected);
+}

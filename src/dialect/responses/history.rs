@@ -56,12 +56,14 @@ impl<'e, 'a> History<'e, 'a> {
     /// Puts `entries` into order.
     pub(super) fn new(entries: &'e [Entry<'a>], ignored: &mut Ignored) -> Self {
         let (mut parts, mut calls, mut outputs) = (Vec::with_capacity(entries.len()), Vec::new(), Vec::new());
+        let mut stretch = 0;
         for (place, entry) in entries.iter().enumerate() {
+            stretch += usize::from(!is_product(entry));
             let Some((family, is_call, id)) = part_of(entry) else {
                 parts.push(Part::None);
                 continue;
             };
-            let point = Point { family, key: id.decode(), place };
+            let point = Point { family, key: id.decode(), place, stretch };
             let (list, part): (_, fn(usize) -> Part) =
                 if is_call { (&mut calls, Part::Call) } else { (&mut outputs, Part::Output) };
             parts.push(part(list.len()));
