@@ -187,3 +187,23 @@ async fn outputs_of_calls_that_share_an_id_go_to_the_calls_in_their_order() {
         ["user: q", "c>", "c= 1", "user: Another output of the tool call c:\nagain", "user: n", "c_2>", "c_2= 2"];
     assert_eq!(items(&proxy, &input).await, expected);
 }
+
+#[tokio::test]
+async fn the_output_of_a_local_shell_is_that_of_its_call() {
+    let proxy = Proxy::start().await;
+    let shell = json!({ "type": "local_shell_call", "id": "lsh_1", "call_id": "c", "status": "completed",
+        "action": { "type": "exec", "command": ["ls"] } });
+    for named in [json!({ "id": "c" }), json!({ "id": "lsh_1" }), json!({ "call_id": "c", "id": "lsho_1" })] {
+        let mut own = json!({ "type": "local_shell_call_output", "output": "files" });
+        own.as_object_mut().unwrap().extend(named.as_object().unwrap().clone());
+        assert_eq!(
+            items(&proxy, &[user("q"), shell.clone(), own.clone()]).await,
+            ["user: q", "c>", "c= files"],
+            "{named}"
+        );
+        own["id"] = json!("x");
+        own.as_object_mut().unwrap().remove("call_id");
+        let expected = "user: Output of the unknown tool call x:\nfiles";
+        assert_eq!(items(&proxy, &[user("q"), own]).await, ["user: q", expected]);
+    }
+}
