@@ -134,13 +134,6 @@ impl Body {
         Self { json: json.into(), reasoning }
     }
 
-    /// Returns the body without the request for a search's pages; `None` if it has no such request.
-    pub fn without_sources(&self) -> Option<Self> {
-        let entries: Object<'_> = serde_json::from_slice(&self.json).ok()?;
-        let include = entries.find("include").filter(|include| include.get() == INCLUDE_WITH_SOURCES)?;
-        self.replacing(include, INCLUDE)
-    }
-
     /// Returns the body with a free choice, if it requires the use of tools that the backend runs itself; `None` for any
     /// other choice.
     pub fn without_forced_search(&self) -> Option<Self> {
@@ -156,7 +149,7 @@ impl Body {
     }
 
     /// Returns the body with `value`, a part of it, replaced.
-    fn replacing(&self, value: &RawValue, by: &str) -> Option<Self> {
+    pub(super) fn replacing(&self, value: &RawValue, by: &str) -> Option<Self> {
         self.edited(&[Edit { range: self.place_of(value), by: by.to_owned() }])
     }
 

@@ -51,7 +51,8 @@ impl Body {
         serde_json::from_str(entries.find("input")?.get()).ok()
     }
 
-    fn input(&self) -> Option<Vec<Object<'_>>> {
+    /// Returns the items of `input`.
+    pub(super) fn input(&self) -> Option<Vec<Object<'_>>> {
         self.input_values()?.into_iter().map(|value| serde_json::from_str(value.get()).ok()).collect()
     }
 }

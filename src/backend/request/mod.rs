@@ -5,8 +5,8 @@
 //!   their place.
 //! * [`history`] puts calls and outputs into the order that the backend requires ([`pairing`]), [`content`] and
 //!   [`tools`] write them, and [`replay`] puts remembered reasoning back.
-//! * [`mod@body`] is a body from which reasoning can be removed; [`readdress`] changes its model, and [`files`] moves
-//!   files that the backend refuses.
+//! * [`mod@body`] is a body from which reasoning can be removed; [`readdress`] changes its model, [`files`] moves files
+//!   that the backend refuses, and [`sources`] leaves out the pages of searches.
 //! * [`names`] and [`schema`] correct names and schemas that the backend would refuse; [`session`] is the cache key of
 //!   a conversation.
 //! * [`context`] is the input of a translation besides the client's body, and its result.
@@ -24,6 +24,7 @@ mod readdress;
 pub mod replay;
 pub(crate) mod schema;
 pub mod session;
+mod sources;
 pub(crate) mod tools;
 
 use std::sync::Arc;
