@@ -177,7 +177,7 @@ fn document<'a>(
             parts.push(Part::File { data: Some(Source::Base64 { media_type, data }), name, url: None });
         }
         "url" => {
-            parts.extend(context_part);
+            parts.extend(heading.into_iter().chain(context_part));
             parts.push(Part::File { data: None, name: None, url: Some(source.text("url", &path)?) });
         }
         "text" => {
