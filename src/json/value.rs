@@ -138,6 +138,16 @@ pub fn unsigned(raw: &RawValue, path: &Path<'_>) -> Result<u64, Fault> {
     serde_json::from_str(raw.get()).map_err(|_| mismatch(raw, path, "a non-negative whole number"))
 }
 
+/// Returns the elements of an array; `None` for any other JSON.
+pub(super) fn elements(json: &str) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(json).ok()
+}
+
+/// Returns one JSON value; `None` for any other text.
+pub(super) fn raw(json: &str) -> Option<&RawValue> {
+    serde_json::from_str(json).ok()
+}
+
 /// Returns whether `json` may have one of `words`, quoted and of small letters, as a key or a string: a search, where a
 /// parse would be slow. Letters may be written by their numbers.
 pub(crate) fn may_have(json: &str, words: &[&str]) -> bool {

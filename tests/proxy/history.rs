@@ -188,6 +188,38 @@ async fn assistant_messages_of_every_shape() {
 }
 
 #[tokio::test]
+async fn a_call_in_the_forms_of_two_apis_is_one_call() {
+    let proxy = Proxy::start().await;
+    let twice = |input: Value, arguments: &str, name: &str| {
+        let block = json!({ "type": "tool_use", "id": "a", "name": "f", "input": input });
+        let call = json!({ "id": "a", "type": "function", "function": { "name": name, "arguments": arguments } });
+        json!({ "messages": [user("q"), { "role": "assistant", "content": [block], "tool_calls": [call] }, output("a", "1")] })
+    };
+    for (input, arguments) in
+        [(json!({}), "{}"), (json!({ "a": 1, "b": ["ä", null] }), r#"{"b": ["\u00e4", null], "a": 1}"#)]
+    {
+        let sent = proxy.sent(&twice(input.clone(), arguments, "f")).await;
+        assert_eq!(sent["input"].as_array().unwrap().len(), 3, "{arguments}: {sent}");
+        assert_eq!(
+            (&sent["input"][1]["arguments"], &sent["input"][2]["output"]),
+            (&json!(input.to_string()), &json!("1"))
+        );
+    }
+    for (input, arguments, name) in [
+        (json!({}), "{}", "g"),
+        (json!({ "a": 1 }), "{}", "f"),
+        (json!({ "a": 1 }), r#"{"a":1.0}"#, "f"),
+        (json!({ "a": [1, 2] }), r#"{"a":[1]}"#, "f"),
+        (json!({}), "", "f"),
+    ] {
+        let sent = proxy.sent(&twice(input, arguments, name)).await;
+        let ids: Vec<&str> =
+            sent["input"].as_array().unwrap().iter().filter_map(|item| item["call_id"].as_str()).collect();
+        assert_eq!(ids, ["a", "a_2", "a", "a_2"], "{arguments}");
+    }
+}
+
+#[tokio::test]
 async fn custom_calls_and_their_outputs() {
     let proxy = Proxy::start().await;
     let custom = json!({ "id": "a", "type": "custom", "custom": { "name": "patch", "input": "*** Begin\n" } });
