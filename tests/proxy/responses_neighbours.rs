@@ -130,3 +130,33 @@ async fn a_tool_of_anthropic_is_a_function() {
     let sent = sent(&proxy, &json!({ "input": "hi", "tools": [dotted] })).await;
     assert!(sent["tools"][0]["name"].as_str().unwrap().starts_with("a_b_"), "{sent}");
 }
+
+#[tokio::test]
+async fn a_grammar_in_chats_form_is_flat() {
+    let proxy = Proxy::start().await;
+    let flat = json!({ "type": "grammar", "syntax": "lark", "definition": "start: \"x\"" });
+    let nested = json!({ "type": "grammar", "grammar": { "syntax": "lark", "definition": "start: \"x\"" } });
+    for format in [&flat, &nested] {
+        for tool in [
+            json!({ "type": "custom", "custom": { "name": "p", "format": format } }),
+            json!({ "type": "custom", "name": "p", "format": format }),
+        ] {
+            let sent = sent(&proxy, &json!({ "input": "hi", "tools": [tool] })).await;
+            assert_eq!(sent["tools"], json!([{ "type": "custom", "name": "p", "format": flat }]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_search_has_the_backends_name_in_the_choice_too() {
+    let proxy = Proxy::start().await;
+    let tools = json!([{ "type": "web_search_preview" }, { "type": "function", "name": "f" }]);
+    let allowed = |kind: &str| json!({ "type": "allowed_tools", "mode": "auto", "tools": [{ "type": kind }] });
+    let body = json!({ "input": "hi", "tools": tools, "tool_choice": allowed("web_search_preview_2025_03_11") });
+    assert_eq!(sent(&proxy, &body).await["tool_choice"], allowed("web_search"));
+    // The backend can be made to use none of its own tools.
+    let alone = json!({ "input": "hi", "tools": tools, "tool_choice": { "type": "web_search_preview" } });
+    let answer = proxy.post("/v1/responses", &alone).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text);
+    assert_eq!(proxy.last_sent()["tool_choice"], json!({ "type": "web_search" }));
+}

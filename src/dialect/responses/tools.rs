@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::backend::request::names::{ToolNames, write_name};
 use crate::backend::request::schema;
-use crate::backend::request::tools::write_function;
+use crate::backend::request::tools::{write_custom_format, write_function};
 use crate::conversation::ignored::Ignored;
 use crate::conversation::tool::hosted;
 use crate::dialect::messages;
@@ -108,6 +108,7 @@ fn write_flat(tool: &Object<'_>, kind: &str, names: Option<&ToolNames>, object: 
 fn write_field(kind: &str, key: &str, value: &RawValue, names: Option<&ToolNames>, object: &mut ObjectWriter<'_>) {
     match (kind, key, Text::of(value)) {
         ("function" | "custom", "name", Some(name)) => write_name(name, names, object),
+        ("custom", "format", _) => write_custom_format(value, object.key(key)),
         ("function", "parameters", _) => schema::write_parameters(Some(value), object.key(key)),
         ("namespace", "tools", _) => write_value(value, names, object.key(key)),
         _ => {
@@ -140,6 +141,9 @@ pub(super) fn write_choice(raw: &RawValue, names: Option<&ToolNames>, out: &mut 
     for (key, value) in outer.chain(nested.iter().flat_map(Object::iter).filter(|(key, _)| *key != "type")) {
         match (key, Text::of(value), elements(value)) {
             ("name", Some(name), _) => write_name(name, names, &mut object),
+            ("type", _, _) => {
+                object.string(key, hosted(&kind).unwrap_or(&kind));
+            }
             ("tools", _, Some(tools)) if kind == "allowed_tools" => {
                 let mut array = ArrayWriter::begin(object.key(key));
                 tools.iter().for_each(|tool| write_choice(tool, names, array.element()));
