@@ -279,7 +279,8 @@ fn write_text(conversation: &Conversation<'_>, body: &mut ObjectWriter<'_>) {
     text.end();
 }
 
-fn write_format(format: &ResponseFormat<'_>, mut object: ObjectWriter<'_>) {
+/// Writes the format of the answer's text.
+pub(crate) fn write_format(format: &ResponseFormat<'_>, mut object: ObjectWriter<'_>) {
     match format {
         ResponseFormat::Text => {
             object.string("type", "text");

@@ -200,7 +200,7 @@ fn without_counterpart(key: &str, value: &RawValue, path: &Path<'_>, ignored: &m
 }
 
 /// Reads `response_format`.
-fn response_format<'a>(
+pub(in crate::dialect) fn response_format<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
     ignored: &mut Ignored,

@@ -22,6 +22,7 @@ use crate::dialect::responses::input::{Entry, Found};
 use crate::dialect::responses::message::write_plain_message;
 use crate::dialect::responses::reference::References;
 use crate::dialect::responses::request::{Input, ResponsesRequest};
+use crate::dialect::responses::text::TextSettings;
 use crate::dialect::responses::tools;
 use crate::fault::Fault;
 use crate::json::{ArrayWriter, Object, ObjectWriter, Path, Text, escape, push_string};
@@ -44,7 +45,8 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
         Input::Text(text) => text.mentions_json(),
         Input::Items(_) => input::begins_with_word(&entries),
     };
-    let prompt = Prompt::new(request, context.instructions, begins_with_word);
+    let text = TextSettings::read(&request.body, &mut ignored)?;
+    let prompt = Prompt::new(request, context.instructions, text.wants_json() && !begins_with_word);
     let names = tool_names(request, &entries);
     let history = History::new(&entries, &mut ignored);
     let session_key = given_key(request.prompt_cache_key.as_deref(), context.session_header)
@@ -81,9 +83,7 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
         ServiceTier::Ignored => ignored.add(&Path::Root.key("service_tier")),
     }
     writer.string("prompt_cache_key", &session_key);
-    if let Some(text) = request.body.find("text") {
-        writer.raw("text", text);
-    }
+    text.write(&mut writer);
     if let Some(programs) = access_programs(request, context) {
         writer.raw("access_programs", programs);
     }
@@ -139,9 +139,8 @@ struct Prompt<'a> {
 
 impl<'a> Prompt<'a> {
     /// Divides the instructions. JSON mode requires the word "json" in the conversation, and instructions do not count:
-    /// instructions with the word move there, if the conversation does not begin with it.
-    fn new(request: &ResponsesRequest<'a>, operator: Option<&str>, begins_with_word: bool) -> Self {
-        let wants_word = wants_json(&request.body) && !begins_with_word;
+    /// instructions with the word move there if `wants_word`: if the conversation does not begin with it.
+    fn new(request: &ResponsesRequest<'a>, operator: Option<&str>, wants_word: bool) -> Self {
         let has_word = |text: &str| wants_word && Text::from_escaped(text).mentions_json();
         let own = request.instructions.filter(|text| !text.is_empty()).map(|text| Cow::Borrowed(text.escaped()));
         let Some(operator) = operator.map(escape) else {
@@ -156,17 +155,6 @@ impl<'a> Prompt<'a> {
         }
         Self { instructions: Some(Cow::Owned(operator)), leading: own.into_iter().collect() }
     }
-}
-
-/// Returns whether the answer has to be any JSON object.
-fn wants_json(body: &Object<'_>) -> bool {
-    let Some(text) = body.find("text").and_then(object) else { return false };
-    let Some(format) = text.find("format").and_then(object) else { return false };
-    format.find("type").and_then(Text::of).is_some_and(|kind| kind.is("json_object"))
-}
-
-fn object(raw: &RawValue) -> Option<Object<'_>> {
-    serde_json::from_str(raw.get()).ok()
 }
 
 /// Writes tools, the choice among them and `parallel_tool_calls`: all three or none.
@@ -271,7 +259,7 @@ fn add_content(content: &RawValue, key: &mut SessionKey) {
 const ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
 
 /// The parameters that are forwarded, or handled here without mention.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 19] = [
     "background",
     "client_metadata",
     "include",
@@ -283,10 +271,12 @@ const KNOWN: [&str; 17] = [
     "prompt_cache_key",
     "reasoning",
     "reasoning_effort",
+    "response_format",
     "service_tier",
     "store",
     "stream",
     "text",
     "tool_choice",
     "tools",
+    "verbosity",
 ];

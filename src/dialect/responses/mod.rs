@@ -26,6 +26,7 @@ pub mod relay;
 pub mod request;
 mod tools;
 
+mod text;
 use crate::backend::event::ResponseEnding;
 
 /// Returns whether an event is internal to the backend and known only to Codex clients; some libraries crash on such
