@@ -16,7 +16,7 @@ use crate::conversation::ignored::Ignored;
 use crate::conversation::settings::{ResponseFormat, SCHEMA_KEYS, TierRequest};
 use crate::conversation::tool::Tool;
 use crate::dialect::chat::{choice, message, search, stop, tool};
-use crate::dialect::{Ask, Form};
+use crate::dialect::{Ask, Form, note_effort};
 use crate::fault::Fault;
 use crate::json;
 use crate::json::{Path, Text};
@@ -129,7 +129,11 @@ impl<'a> Reading<'a> {
                 self.effort = word;
                 self.summary = self.summary.or(summary);
             }
-            "reasoning_effort" => self.effort = Some(json::string(value, path)?),
+            "reasoning_effort" => {
+                let word = json::string(value, path)?;
+                note_effort(&word, path, ignored);
+                self.effort = Some(word);
+            }
             "reasoning" => {
                 let (word, summary) = reasoning(value, path, ignored)?;
                 self.nested_effort = word;
@@ -166,6 +170,9 @@ fn reasoning<'a>(
     let reasoning = json::object(value, path)?;
     ignored.add_unknown(&reasoning, &["effort", "summary"], path);
     let effort = reasoning.find("effort").map(|effort| json::string(effort, &path.key("effort"))).transpose()?;
+    if let Some(word) = &effort {
+        note_effort(word, &path.key("effort"), ignored);
+    }
     let summary = reasoning.find("summary").map(|summary| json::text(summary, &path.key("summary"))).transpose()?;
     Ok((effort, summary))
 }
@@ -189,6 +196,9 @@ fn without_counterpart(key: &str, value: &RawValue, path: &Path<'_>, ignored: &m
             let has = |word: &str| modalities.iter().filter_map(|value| Text::of(value)).any(|text| text.is(word));
             if has("audio") {
                 return Err(unsupported(key, "audio output is not available"));
+            }
+            if !modalities.iter().all(|value| Text::of(value).is_some_and(|text| text.is("text"))) {
+                ignored.add(path);
             }
             return Ok(());
         }

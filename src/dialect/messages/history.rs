@@ -22,7 +22,7 @@ use crate::conversation::call::Call;
 use crate::conversation::content::{Content, Part};
 use crate::conversation::ignored::Ignored;
 use crate::conversation::turn::Turn;
-use crate::dialect::chat;
+use crate::dialect::{chat, note_effort};
 use crate::fault::Fault;
 use crate::json::{self, Object, Path, Text};
 
@@ -282,6 +282,7 @@ impl<'a> Reading<'_, 'a> {
             let config = json::object(config, &config_path)?;
             self.ignored().add_unknown(&config, &["effort"], &config_path);
             if let Some(effort) = config.find("effort").and_then(Text::of) {
+                note_effort(&effort.decode(), &config_path.key("effort"), self.ignored());
                 self.told.effort = Some(effort.decode().into_owned());
             }
         }

@@ -14,6 +14,7 @@ use crate::backend::request::names::ToolNames;
 use crate::backend::request::session::{SessionKey, given_key};
 use crate::conversation::ignored::Ignored;
 use crate::dialect::chat::request::ANSWER_KEYS;
+use crate::dialect::note_effort;
 use crate::dialect::responses::compaction;
 use crate::dialect::responses::frame::FRAME_KEYS;
 use crate::dialect::responses::history::History;
@@ -119,9 +120,27 @@ fn ignore_parameters(request: &ResponsesRequest<'_>, context: &Context<'_>, igno
             ignored.add(&Path::Root.key(key));
         }
     }
+    ignore_efforts(&request.body, ignored);
     if request.body.find("store").is_some_and(|value| value.get() == "true") {
         ignored.add(&Path::Root.key("store"));
     }
+}
+
+/// Lists the words that name no effort.
+fn ignore_efforts(body: &Object<'_>, ignored: &mut Ignored) {
+    for key in ["reasoning", "reasoning_effort"] {
+        let Some(value) = body.find(key) else { continue };
+        let path = Path::Root.key(key);
+        match (Text::of(value), object(value).and_then(|object| object.find("effort")).and_then(Text::of)) {
+            (Some(word), _) => note_effort(&word.decode(), &path, ignored),
+            (None, Some(word)) => note_effort(&word.decode(), &path.key("effort"), ignored),
+            (None, None) => {}
+        }
+    }
+}
+
+fn object(raw: &RawValue) -> Option<Object<'_>> {
+    serde_json::from_str(raw.get()).ok()
 }
 
 /// Returns the account's programmes that the official client names. The backend refuses them to any other account, so
