@@ -164,6 +164,12 @@ async fn reasoning_is_sent_only_before_what_it_led_to() {
         ["message", "reasoning", "reasoning", "message", "reasoning", "function_call", "function_call_output"];
     assert_eq!(kinds, expected);
     assert_eq!(ignored, "input[0], input[7]");
+    // The name of an author does not separate them.
+    let named = json!({ "role": "assistant", "name": "Bot", "content": "a" });
+    let (found, ignored) = sent(&proxy, &[user("q"), thought.clone(), thought.clone(), named, user("n")]).await;
+    let kinds: Vec<&str> = found.iter().map(|item| item["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["message", "message", "reasoning", "reasoning", "message", "message"]);
+    assert_eq!((&found[1]["role"], ignored.as_str()), (&json!("developer"), ""));
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ pub mod session;
 mod sources;
 pub(crate) mod tools;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use content::Stretch;
@@ -213,8 +214,8 @@ fn write_item(item: &Item<'_, '_>, names: Option<&ToolNames>, input: &mut ArrayW
     }
 }
 
-/// Writes a turn alone, its calls and outputs under the client's ids and names. Reasoning, and what only a whole
-/// conversation can pair, is left to [`translate`].
+/// Writes a turn alone, its calls and outputs under the client's ids and names; a legacy function gets an id from its
+/// name. Reasoning, and what only a whole conversation can place, is left to [`translate`].
 pub(crate) fn write_turn(turn: &Turn<'_>, input: &mut ArrayWriter<'_>) {
     match turn {
         Turn::Instruction(content) | Turn::PlacedInstruction(content) => {
@@ -229,19 +230,24 @@ pub(crate) fn write_turn(turn: &Turn<'_>, input: &mut ArrayWriter<'_>) {
             }
             write_item(&Item::Assistant { content, refusal: *refusal }, None, input);
             for &Call { id, custom, name, payload, .. } in calls {
-                let id = id.map(Text::decode).unwrap_or_default();
+                let id = id.map_or_else(|| legacy_id(name), Text::decode);
                 write_item(&Item::Call { id, original_id: None, custom, name, payload }, None, input);
             }
         }
-        Turn::ToolOutput { call: CallReference::Id(id), content, parts_apart } => {
-            let output = Item::Output { id: id.decode(), custom: false, content, parts_apart: *parts_apart };
-            write_item(&output, None, input);
+        Turn::ToolOutput { call, content, parts_apart } => {
+            let id = match *call {
+                CallReference::Id(id) => id.decode(),
+                CallReference::Name(name) => legacy_id(name),
+            };
+            write_item(&Item::Output { id, custom: false, content, parts_apart: *parts_apart }, None, input);
         }
-        Turn::ToolOutput { call: CallReference::Name(_), .. }
-        | Turn::Served(_)
-        | Turn::Reasoning(_)
-        | Turn::Item(_) => {}
+        Turn::Served(_) | Turn::Reasoning(_) | Turn::Item(_) => {}
     }
+}
+
+/// Returns the id of all calls of a legacy function; calls and outputs are paired by it in order.
+fn legacy_id(name: Text<'_>) -> Cow<'_, str> {
+    Cow::Owned(format!("call_legacy_{}", name.decode()))
 }
 
 fn write_payload(key: &str, payload: Payload<'_>, call: &mut ObjectWriter<'_>) {

@@ -1,7 +1,7 @@
 //! The items of `input`, with items in place of references.
 //!
 //! * [`mod@reference`] resolves references.
-//! * [`neighbour`] reads messages in the form of another API.
+//! * [`neighbour`] reads messages in the form of another API, and [`foreign`] keys of another API.
 //! * Reasoning that cannot be sent is left out: if it lacks its encrypted content, in which case it is listed, or if it
 //!   belongs to another model.
 
@@ -14,6 +14,7 @@ use crate::backend::request::body::{Origin, Provenance};
 use crate::backend::request::context::Context;
 use crate::backend::request::context::{Reference, RememberedItem};
 use crate::conversation::ignored::Ignored;
+use crate::dialect::responses::foreign;
 use crate::dialect::responses::neighbour;
 use crate::dialect::responses::reference;
 use crate::dialect::responses::reference::References;
@@ -29,7 +30,6 @@ pub(super) struct Entry<'a> {
     pub(super) place: Place<'a>,
 }
 
-/// The origin of an item.
 impl Entry<'_> {
     /// Returns whether the item is a message of `role`.
     pub(super) fn has_role(&self, role: &str) -> bool {
@@ -37,6 +37,7 @@ impl Entry<'_> {
     }
 }
 
+/// The origin of an item.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Place<'a> {
     /// The client's input, at this index.
@@ -103,7 +104,7 @@ pub(super) enum Found {
         /// The item that replaces it, unless it is left out.
         item: Option<RememberedItem>,
     },
-    /// The items of a message in the form of another API.
+    /// The items of a message, or the output, with anything in the form of another API.
     Neighbours(Vec<Box<RawValue>>),
 }
 
@@ -140,9 +141,13 @@ impl<'a> Items<'a> {
                 read.items.push(Item::Replaced(place));
                 continue;
             }
-            let is_message = kind == "message";
-            let neighbours = is_message.then(|| place.path(|path| neighbour::items(raw, &object, path, ignored)));
-            match neighbours.transpose()?.flatten() {
+            let replaced = place.path(|path| match kind.as_ref() {
+                "message" => neighbour::items(raw, &object, path, ignored)
+                    .map(|items| items.or_else(|| foreign::of_message(&object, path, ignored))),
+                kind if kind.ends_with("_output") => Ok(foreign::of_output(&object, path, ignored)),
+                _ => Ok(None),
+            });
+            match replaced? {
                 Some(items) => {
                     read.found.push(Found::Neighbours(items));
                     read.items.push(Item::Replaced(place));
@@ -174,10 +179,17 @@ impl<'a> Items<'a> {
                 Item::Replaced(place) => match found.next() {
                     Some(Found::Reference { item: Some(item), .. }) => place.path(|path| remembered(item, path))?,
                     Some(Found::Neighbours(items)) => {
-                        for item in items {
+                        let read = |item: &'i RawValue| {
                             let (object, kind) = place.path(|path| typed(item, path))?;
-                            entries.push(Entry { object, kind, place });
+                            Ok(Entry { object, kind, place })
+                        };
+                        let mut items = items.iter().map(AsRef::as_ref).map(read).collect::<Result<Vec<_>, Fault>>()?;
+                        if items.len() > 1 && items.first().is_some_and(|item| item.has_role("developer")) {
+                            // The name of an author comes before the reasoning that led to the message.
+                            let behind = entries.iter().rposition(|entry| entry.kind != "reasoning");
+                            entries.insert(behind.map_or(0, |last| last + 1), items.remove(0));
                         }
+                        entries.append(&mut items);
                         continue;
                     }
                     Some(Found::Reference { item: None, .. }) | None => continue,

@@ -24,7 +24,7 @@ fn write_text_content(role: &str, text: Text<'_>, message: &mut ObjectWriter<'_>
 }
 
 /// Returns the type of a text in a message of `role`.
-fn text_kind(role: &str) -> &'static str {
+pub(super) fn text_kind(role: &str) -> &'static str {
     if role == "assistant" { "output_text" } else { "input_text" }
 }
 
