@@ -213,3 +213,22 @@ async fn the_output_of_a_local_shell_is_that_of_its_call() {
         assert_eq!(items(&proxy, &[user("q"), own]).await, ["user: q", expected]);
     }
 }
+
+#[tokio::test]
+async fn a_reference_may_omit_its_type() {
+    let proxy = Proxy::start().await;
+    let answer = proxy.post("/v1/responses", &json!({ "input": "hi" })).await.json();
+    let message = answer["output"].as_array().unwrap().iter().find(|item| item["type"] == "message").unwrap();
+    for reference in [json!({ "id": message["id"] }), json!({ "type": null, "id": message["id"] })] {
+        let (found, ignored) = sent(&proxy, &[user("hi"), reference, user("n")]).await;
+        assert_eq!((found.len(), &found[1]["content"], ignored.as_str()), (3, &message["content"], ""));
+    }
+    for (input, param) in [
+        (json!([{ "id": "msg_unknown" }]), "input[0]"),
+        (json!([{ "id": "msg_1", "content": "x" }]), "input[0].type"),
+        (json!([{}]), "input[0].type"),
+    ] {
+        let answer = proxy.post("/v1/responses", &json!({ "input": input })).await;
+        assert_eq!((answer.status, &answer.error()["param"]), (StatusCode::BAD_REQUEST, &json!(param)), "{input}");
+    }
+}

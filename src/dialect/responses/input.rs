@@ -222,12 +222,18 @@ fn typed<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<(Object<'a>, Cow<'a, 
     let kind = match object.find("type") {
         Some(kind) => json::string(kind, &path.key("type"))?,
         None if object.find("role").is_some() => Cow::Borrowed("message"),
+        // The type of a reference may be omitted too.
+        None if is_id_alone(&object) => Cow::Borrowed("item_reference"),
         None => {
             let path = path.key("type");
             return Err(Fault::invalid(path.to_string(), format!("'{path}' is missing")));
         }
     };
     Ok((object, kind))
+}
+
+fn is_id_alone(item: &Object<'_>) -> bool {
+    item.find("id").is_some() && item.iter().all(|(key, value)| key == "id" || value.get() == "null")
 }
 
 /// Returns whether a message up to the first user message contains the word "json".
