@@ -103,6 +103,18 @@ async fn the_pages_of_an_earlier_search_are_left_out_where_the_backend_refuses_t
 }
 
 #[tokio::test]
+async fn a_search_is_one_under_the_names_of_every_api() {
+    let proxy = Proxy::start().await;
+    for kind in ["web_search", "web_search_preview", "web_search_20250305"] {
+        let mut body = asked("search");
+        body["tools"] = json!([{ "type": kind }]);
+        let answer = ask(&proxy, &body).await;
+        assert_eq!(answer.status.as_u16(), 200, "{kind}: {}", answer.text);
+        assert_eq!(proxy.last_sent()["tools"], json!([{ "type": "web_search", "external_web_access": true }]));
+    }
+}
+
+#[tokio::test]
 async fn a_search_is_required_and_left_to_the_model_where_the_backend_refuses_that() {
     let proxy = Proxy::start().await;
     let mut body = searching();
