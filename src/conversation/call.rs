@@ -6,7 +6,7 @@ use crate::conversation::content::Content;
 use crate::json::Text;
 
 /// A call in the history.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
     /// The call's id; the legacy form has none.
     pub id: Option<Text<'a>>,

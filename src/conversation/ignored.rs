@@ -49,6 +49,15 @@ impl Ignored {
         }
     }
 
+    /// Adds each key of `object`, which has the given `path`, that is in `foreign` and whose value is not empty.
+    pub fn add_foreign(&mut self, object: &Object<'_>, foreign: &[&str], path: &Path<'_>) {
+        for (key, value) in object.iter() {
+            if foreign.contains(&key) && says_something(value) {
+                self.add(&path.key(key));
+            }
+        }
+    }
+
     /// Returns the paths and patterns, in at most [`LONGEST`] bytes.
     pub fn names(&self) -> Vec<String> {
         let mut names = Vec::new();

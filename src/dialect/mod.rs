@@ -22,6 +22,7 @@ use crate::conversation::ignored::Ignored;
 use crate::fault::Fault;
 use crate::json::Path;
 use crate::models::EffortOrder;
+use crate::models::effort::Effort;
 use chat::options::ReasoningFormat;
 
 /// An API whose answers are built from the pieces of the backend's.
@@ -120,6 +121,13 @@ fn check_stop(sequence: &str, path: &Path<'_>) -> Result<(), Fault> {
     }
     let message = format!("'{path}' has {} bytes; a stop sequence has at most {LONGEST_STOP}", sequence.len());
     Err(Fault::invalid(path.to_string(), message))
+}
+
+/// Lists the effort at `path` if `word` names none: such a word has no effect.
+fn note_effort(word: &str, path: &Path<'_>, ignored: &mut Ignored) {
+    if !word.is_empty() && Effort::parse(word).is_none() {
+        ignored.add(path);
+    }
 }
 
 const LONGEST_STOP: usize = 16 << 10;

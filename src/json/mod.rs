@@ -28,9 +28,13 @@
 mod depth;
 mod path;
 mod raw;
+mod same;
 mod text;
 mod value;
 mod write;
+
+pub(crate) use same::is_same;
+pub(crate) use value::may_have;
 
 pub use path::Path;
 pub use raw::Raw;

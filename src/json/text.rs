@@ -37,9 +37,38 @@ impl<'a> Text<'a> {
         self.0.is_empty()
     }
 
+    /// Returns whether the text is `word`, however its letters are written. Only a text with escapes is decoded.
+    pub fn is(self, word: &str) -> bool {
+        self.0 == word || (self.has_escapes() && self.decode() == word)
+    }
+
+    /// Returns whether the text begins with `words`, which have fewer than 100 bytes, however its letters are written.
+    /// Only the beginning of the text is decoded.
+    pub fn begins_with(self, words: &str) -> bool {
+        self.0.starts_with(words) || (self.has_escapes() && self.beginning().decode().starts_with(words))
+    }
+
+    fn has_escapes(self) -> bool {
+        memchr(b'\\', self.0.as_bytes()).is_some()
+    }
+
+    /// Returns the beginning of the text, cut between two characters.
+    fn beginning(self) -> Self {
+        let mut at = 0;
+        while at < LONGEST_BEGINNING {
+            let Some(rest) = self.0.get(at..).filter(|rest| !rest.is_empty()) else { return self };
+            at += match rest.as_bytes() {
+                [b'\\', b'u', ..] => 6,
+                [b'\\', ..] => 2,
+                _ => rest.chars().next().map_or(1, char::len_utf8),
+            };
+        }
+        Self(self.0.get(..at).unwrap_or(self.0))
+    }
+
     /// Counts the characters.
     pub fn length(self) -> usize {
-        if memchr(b'\\', self.0.as_bytes()).is_none() {
+        if !self.has_escapes() {
             return self.0.chars().count();
         }
         let (mut count, mut bytes) = (0, self.0.bytes());
@@ -70,7 +99,7 @@ impl<'a> Text<'a> {
     /// Decodes the characters. An unpaired surrogate, which no Rust string can hold, becomes U+FFFD; so the result is
     /// for reading, never for forwarding.
     pub fn decode(self) -> Cow<'a, str> {
-        if !self.0.contains('\\') {
+        if !self.has_escapes() {
             return Cow::Borrowed(self.0);
         }
         let quoted = format!("\"{}\"", self.0);
@@ -80,6 +109,9 @@ impl<'a> Text<'a> {
         }
     }
 }
+
+/// The bytes of a beginning: those of 100 letters by their numbers.
+const LONGEST_BEGINNING: usize = 600;
 
 /// Decodes a string through bytes, since `serde_json` decodes unpaired surrogates only into bytes.
 fn decode_lossy(quoted: &str) -> String {
@@ -137,6 +169,23 @@ mod tests {
         for escaped in ["", "jso", r"js\non", r"js\\u006fn"] {
             assert!(!Text::from_escaped(escaped).mentions_json(), "{escaped}");
         }
+    }
+
+    #[test]
+    fn a_word_is_the_same_in_every_spelling() {
+        for (escaped, is) in [("auto", true), (r"aut\u006f", true), (r"\u0061\u0075to", true), ("aut", false)] {
+            assert_eq!(Text::from_escaped(escaped).is("auto"), is, "{escaped}");
+        }
+        assert!(!Text::from_escaped(r"aut\\u006f").is("auto"));
+        let long = r"\u00e9\n".repeat(200);
+        for (escaped, begins) in
+            [("https://x", true), (r"https:\/\/x", true), (r"\u0068ttps:\/\/x\n", true), (r"\n", false)]
+        {
+            for escaped in [escaped.to_owned(), format!("{escaped}{long}")] {
+                assert_eq!(Text::from_escaped(&escaped).begins_with("https://"), begins, "{escaped}");
+            }
+        }
+        assert!(!Text::from_escaped("").begins_with("a") && !Text::from_escaped(&long).begins_with("a"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use indexmap::IndexMap;
+use memchr::memmem;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -137,6 +138,26 @@ pub fn unsigned(raw: &RawValue, path: &Path<'_>) -> Result<u64, Fault> {
     serde_json::from_str(raw.get()).map_err(|_| mismatch(raw, path, "a non-negative whole number"))
 }
 
+/// Returns the elements of an array; `None` for any other JSON.
+pub(super) fn elements(json: &str) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(json).ok()
+}
+
+/// Returns one JSON value; `None` for any other text.
+pub(super) fn raw(json: &str) -> Option<&RawValue> {
+    serde_json::from_str(json).ok()
+}
+
+/// Returns whether `json` may have one of `words`, quoted and of small letters, as a key or a string: a search, where a
+/// parse would be slow. Letters may be written by their numbers.
+pub(crate) fn may_have(json: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| json.contains(word))
+        || memmem::find_iter(json.as_bytes(), ESCAPE).any(|at| {
+            let digit = json.as_bytes().get(at + ESCAPE.len());
+            matches!(digit, Some(b'5'..=b'7'))
+        })
+}
+
 /// Names the JSON type of `raw` in words.
 pub fn kind(raw: &RawValue) -> &'static str {
     match raw.get().as_bytes().first() {
@@ -156,6 +177,9 @@ fn is_null(raw: &RawValue) -> bool {
 fn mismatch(raw: &RawValue, path: &Path<'_>, expected: &str) -> Fault {
     Fault::invalid(path.to_string(), format!("'{path}' must be {expected}, but is {}", kind(raw)))
 }
+
+/// The beginning of a letter by its number. A 5, 6 or 7 follows for small letters and the underscore.
+const ESCAPE: &[u8] = br"\u00";
 
 /// The largest number of entries that are walked rather than hashed.
 const FEW: usize = 12;

@@ -3,7 +3,8 @@
 //! * Reasoning of an earlier turn is refused: the same body without it.
 //! * The model is not available to the account: its successor, if the operator allows it.
 //! * The model does not support the effort: the nearest of those in the error.
-//! * The backend does not name the sources of a search: the same body without asking for them.
+//! * The backend does not name the sources of a search, or does not take them back: the same body without asking for
+//!   them, or without those of earlier searches.
 //! * The backend cannot be made to search: the same body with a free choice of tools.
 //! * A file at a URL, or one in a tool's output, is refused: the same body with the URL as a text, or with the file in a
 //!   message.
@@ -118,13 +119,15 @@ impl<'c> Treated<'c> {
     }
 
     fn do_without_sources(&mut self, error: &Fault) -> bool {
-        let is_named = |text: &str| text.contains("include") || text.contains("action.sources");
-        if !error.param.as_deref().is_some_and(is_named) && !is_named(&error.message) {
-            return false;
-        }
-        let Some(body) = self.call.body.without_sources() else { return false };
-        tracing::info!("the backend does not name the sources of a search; retrying without asking for them");
-        self.call.to_mut().body = body;
+        let names =
+            |word: &str| error.message.contains(word) || error.param.as_deref().is_some_and(|it| it.contains(word));
+        let body = &self.call.body;
+        let found = || body.without_found_pages().filter(|_| names("action.sources"));
+        let asked = || body.without_sources().filter(|_| names("include") || names("action.sources"));
+        let changed = if names("input[") { found().or_else(asked) } else { asked().or_else(found) };
+        let Some(changed) = changed else { return false };
+        tracing::info!("the backend refuses the sources of a search; retrying without them");
+        self.call.to_mut().body = changed;
         true
     }
 

@@ -77,6 +77,47 @@ async fn a_call_never_answered_gets_an_output_that_says_so() {
 }
 
 #[tokio::test]
+async fn outputs_of_calls_that_share_an_id_go_to_the_calls_in_their_order() {
+    let proxy = Proxy::start().await;
+    let apart = [assistant(&[call("c", "f")]), assistant(&[call("c", "g")]), assistant(&[call("c", "h")])];
+    let outputs = [output("c", "1"), output("c", "2"), output("c", "3")];
+    let expected = ["user: q", "c> f", "c_2> g", "c_3> h", "c= 1", "c_2= 2", "c_3= 3"];
+    let messages: Vec<Value> = [user("q")].into_iter().chain(apart).chain(outputs).collect();
+    assert_eq!(items(&proxy, json!(messages)).await, expected);
+    // A call that was broken off stays without an output, and a second output is nobody else's.
+    let messages = json!([
+        user("q"),
+        assistant(&[call("c", "f")]),
+        user("stop"),
+        assistant(&[call("c", "g")]),
+        output("c", "1"),
+        user("next"),
+        assistant(&[call("c", "h")]),
+        output("c", "2"),
+        output("c", "again"),
+        user("and"),
+        assistant(&[call("c", "i")]),
+        output("c", "3"),
+    ]);
+    let expected = [
+        "user: q",
+        "c> f",
+        "c= No output was recorded for this tool call.",
+        "user: stop",
+        "c_2> g",
+        "c_2= 1",
+        "user: next",
+        "c_3> h",
+        "c_3= 2",
+        "user: Another output of the tool call c:\nagain",
+        "user: and",
+        "c_4> i",
+        "c_4= 3",
+    ];
+    assert_eq!(items(&proxy, messages).await, expected);
+}
+
+#[tokio::test]
 async fn long_and_empty_ids_fit_on_both_sides() {
     let proxy = Proxy::start().await;
     let long = "call_".repeat(40);
@@ -144,6 +185,38 @@ async fn assistant_messages_of_every_shape() {
     }
     let both = json!([user("q"), { "role": "assistant", "content": "let me see", "tool_calls": [call("a", "f")] }, output("a", "1")]);
     assert_eq!(items(&proxy, both).await, ["user: q", "assistant: let me see", "a> f", "a= 1"]);
+}
+
+#[tokio::test]
+async fn a_call_in_the_forms_of_two_apis_is_one_call() {
+    let proxy = Proxy::start().await;
+    let twice = |input: Value, arguments: &str, name: &str| {
+        let block = json!({ "type": "tool_use", "id": "a", "name": "f", "input": input });
+        let call = json!({ "id": "a", "type": "function", "function": { "name": name, "arguments": arguments } });
+        json!({ "messages": [user("q"), { "role": "assistant", "content": [block], "tool_calls": [call] }, output("a", "1")] })
+    };
+    for (input, arguments) in
+        [(json!({}), "{}"), (json!({ "a": 1, "b": ["ä", null] }), r#"{"b": ["\u00e4", null], "a": 1}"#)]
+    {
+        let sent = proxy.sent(&twice(input.clone(), arguments, "f")).await;
+        assert_eq!(sent["input"].as_array().unwrap().len(), 3, "{arguments}: {sent}");
+        assert_eq!(
+            (&sent["input"][1]["arguments"], &sent["input"][2]["output"]),
+            (&json!(input.to_string()), &json!("1"))
+        );
+    }
+    for (input, arguments, name) in [
+        (json!({}), "{}", "g"),
+        (json!({ "a": 1 }), "{}", "f"),
+        (json!({ "a": 1 }), r#"{"a":1.0}"#, "f"),
+        (json!({ "a": [1, 2] }), r#"{"a":[1]}"#, "f"),
+        (json!({}), "", "f"),
+    ] {
+        let sent = proxy.sent(&twice(input, arguments, name)).await;
+        let ids: Vec<&str> =
+            sent["input"].as_array().unwrap().iter().filter_map(|item| item["call_id"].as_str()).collect();
+        assert_eq!(ids, ["a", "a_2", "a", "a_2"], "{arguments}");
+    }
 }
 
 #[tokio::test]

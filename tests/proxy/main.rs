@@ -33,6 +33,7 @@ mod history;
 mod image_sources;
 mod images;
 mod keys;
+mod keywords;
 mod ledger;
 mod messages;
 mod named_fields;

@@ -182,3 +182,41 @@ async fn the_field_at_fault_is_named_however_deep_it_stands() {
     }
     assert_eq!(proxy.calls(), 0);
 }
+
+#[tokio::test]
+async fn words_that_mean_nothing_here_are_named() {
+    let proxy = Proxy::start().await;
+    let chat = |key: &str, value: Value| {
+        let mut body = user("hi");
+        body[key] = value;
+        ("/v1/chat/completions", body)
+    };
+    let responses = |key: &str, value: Value| {
+        let mut body = json!({ "input": "hi" });
+        body[key] = value;
+        ("/v1/responses", body)
+    };
+    let messages = |effort: &str| {
+        let body = json!({ "messages": [{ "role": "user", "content": "hi" }], "output_config": { "effort": effort } });
+        ("/v1/messages", body)
+    };
+    for ((path, body), ignored) in [
+        (chat("modalities", json!(["text"])), ""),
+        (chat("modalities", json!([])), ""),
+        (chat("modalities", json!(["text", "image"])), "modalities"),
+        (chat("reasoning_effort", json!("turbo")), "reasoning_effort"),
+        (chat("reasoning_effort", json!("ultra")), ""),
+        (chat("reasoning_effort", json!("")), ""),
+        (chat("reasoning_effort", json!({ "effort": "turbo" })), "reasoning_effort.effort"),
+        (chat("reasoning", json!({ "effort": "turbo" })), "reasoning.effort"),
+        (responses("reasoning", json!({ "effort": "turbo" })), "reasoning.effort"),
+        (responses("reasoning", json!({ "effort": "low" })), ""),
+        (responses("reasoning_effort", json!("turbo")), "reasoning_effort"),
+        (messages("turbo"), "output_config.effort"),
+        (messages("max"), ""),
+    ] {
+        let answer = proxy.post(path, &body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        assert_eq!(answer.header("x-codex-proxy-ignored"), ignored, "{path} {body}");
+    }
+}

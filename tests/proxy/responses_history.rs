@@ -164,6 +164,12 @@ async fn reasoning_is_sent_only_before_what_it_led_to() {
         ["message", "reasoning", "reasoning", "message", "reasoning", "function_call", "function_call_output"];
     assert_eq!(kinds, expected);
     assert_eq!(ignored, "input[0], input[7]");
+    // The name of an author does not separate them.
+    let named = json!({ "role": "assistant", "name": "Bot", "content": "a" });
+    let (found, ignored) = sent(&proxy, &[user("q"), thought.clone(), thought.clone(), named, user("n")]).await;
+    let kinds: Vec<&str> = found.iter().map(|item| item["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["message", "message", "reasoning", "reasoning", "message", "message"]);
+    assert_eq!((&found[1]["role"], ignored.as_str()), (&json!("developer"), ""));
 }
 
 #[tokio::test]
@@ -174,4 +180,55 @@ async fn a_reference_given_twice_is_sent_once() {
     let reference = json!({ "type": "item_reference", "id": message["id"] });
     let (found, ignored) = sent(&proxy, &[user("hi"), reference.clone(), reference, user("n")]).await;
     assert_eq!((found.len(), ignored.as_str()), (3, "input[2]"));
+}
+
+#[tokio::test]
+async fn outputs_of_calls_that_share_an_id_go_to_the_calls_in_their_order() {
+    let proxy = Proxy::start().await;
+    let input = [user("q"), call("c"), call("c"), call("c"), output("c", "1"), output("c", "2"), output("c", "3")];
+    let expected = ["user: q", "c>", "c_2>", "c_3>", "c= 1", "c_2= 2", "c_3= 3"];
+    assert_eq!(items(&proxy, &input).await, expected);
+    let input = [user("q"), call("c"), output("c", "1"), output("c", "again"), user("n"), call("c"), output("c", "2")];
+    let expected =
+        ["user: q", "c>", "c= 1", "user: Another output of the tool call c:\nagain", "user: n", "c_2>", "c_2= 2"];
+    assert_eq!(items(&proxy, &input).await, expected);
+}
+
+#[tokio::test]
+async fn the_output_of_a_local_shell_is_that_of_its_call() {
+    let proxy = Proxy::start().await;
+    let shell = json!({ "type": "local_shell_call", "id": "lsh_1", "call_id": "c", "status": "completed",
+        "action": { "type": "exec", "command": ["ls"] } });
+    for named in [json!({ "id": "c" }), json!({ "id": "lsh_1" }), json!({ "call_id": "c", "id": "lsho_1" })] {
+        let mut own = json!({ "type": "local_shell_call_output", "output": "files" });
+        own.as_object_mut().unwrap().extend(named.as_object().unwrap().clone());
+        assert_eq!(
+            items(&proxy, &[user("q"), shell.clone(), own.clone()]).await,
+            ["user: q", "c>", "c= files"],
+            "{named}"
+        );
+        own["id"] = json!("x");
+        own.as_object_mut().unwrap().remove("call_id");
+        let expected = "user: Output of the unknown tool call x:\nfiles";
+        assert_eq!(items(&proxy, &[user("q"), own]).await, ["user: q", expected]);
+    }
+}
+
+#[tokio::test]
+async fn a_reference_may_omit_its_type() {
+    let proxy = Proxy::start().await;
+    let answer = proxy.post("/v1/responses", &json!({ "input": "hi" })).await.json();
+    let message = answer["output"].as_array().unwrap().iter().find(|item| item["type"] == "message").unwrap();
+    for reference in [json!({ "id": message["id"] }), json!({ "type": null, "id": message["id"] })] {
+        let (found, ignored) = sent(&proxy, &[user("hi"), reference, user("n")]).await;
+        assert_eq!((found.len(), &found[1]["content"], ignored.as_str()), (3, &message["content"], ""));
+    }
+    for (input, param) in [
+        (json!([{ "id": "msg_unknown" }]), "input[0]"),
+        (json!([{ "id": "msg_1", "content": "x" }]), "input[0].type"),
+        (json!([{}]), "input[0].type"),
+    ] {
+        let answer = proxy.post("/v1/responses", &json!({ "input": input })).await;
+        assert_eq!((answer.status, &answer.error()["param"]), (StatusCode::BAD_REQUEST, &json!(param)), "{input}");
+    }
 }

@@ -130,3 +130,101 @@ async fn a_tool_of_anthropic_is_a_function() {
     let sent = sent(&proxy, &json!({ "input": "hi", "tools": [dotted] })).await;
     assert!(sent["tools"][0]["name"].as_str().unwrap().starts_with("a_b_"), "{sent}");
 }
+
+#[tokio::test]
+async fn a_grammar_in_chats_form_is_flat() {
+    let proxy = Proxy::start().await;
+    let flat = json!({ "type": "grammar", "syntax": "lark", "definition": "start: \"x\"" });
+    let nested = json!({ "type": "grammar", "grammar": { "syntax": "lark", "definition": "start: \"x\"" } });
+    for format in [&flat, &nested] {
+        for tool in [
+            json!({ "type": "custom", "custom": { "name": "p", "format": format } }),
+            json!({ "type": "custom", "name": "p", "format": format }),
+        ] {
+            let sent = sent(&proxy, &json!({ "input": "hi", "tools": [tool] })).await;
+            assert_eq!(sent["tools"], json!([{ "type": "custom", "name": "p", "format": flat }]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_search_has_the_backends_name_in_the_choice_too() {
+    let proxy = Proxy::start().await;
+    let tools = json!([{ "type": "web_search_preview" }, { "type": "function", "name": "f" }]);
+    let allowed = |kind: &str| json!({ "type": "allowed_tools", "mode": "auto", "tools": [{ "type": kind }] });
+    let body = json!({ "input": "hi", "tools": tools, "tool_choice": allowed("web_search_preview_2025_03_11") });
+    assert_eq!(sent(&proxy, &body).await["tool_choice"], allowed("web_search"));
+    // The backend can be made to use none of its own tools.
+    let alone = json!({ "input": "hi", "tools": tools, "tool_choice": { "type": "web_search_preview" } });
+    let answer = proxy.post("/v1/responses", &alone).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text);
+    assert_eq!(proxy.last_sent()["tool_choice"], json!({ "type": "web_search" }));
+}
+
+#[tokio::test]
+async fn what_chat_says_of_a_message_is_sent_in_another_form_or_named() {
+    let proxy = Proxy::start().await;
+    let said = |text: &str| json!([{ "type": "output_text", "text": text }]);
+    let input = json!([
+        { "role": "system", "name": "ops", "content": "hurry" },
+        { "role": "user", "name": "Bob", "content": "x" },
+        { "role": "user", "name": "Eve \"E\"", "content": [{ "type": "text", "text": "y" }, { "type": "input_text", "text": "z" }] },
+        { "role": "assistant", "name": "Bot", "content": "a", "phase": "final_answer" },
+        { "type": "message", "role": "assistant", "content": null, "refusal": "no" },
+        { "role": "assistant", "content": "b", "refusal": null, "annotations": [], "audio": null },
+        { "role": "user", "name": "", "content": "bye" },
+    ]);
+    let mut answered = message("assistant", said("a"));
+    answered["phase"] = json!("final_answer");
+    let expected = json!([
+        message("developer", json!([input_text("ops:\n"), input_text("hurry")])),
+        message("user", json!([input_text("Bob:\n"), input_text("x")])),
+        message("user", json!([input_text("Eve \"E\":\n"), input_text("y"), input_text("z")])),
+        message("developer", json!([input_text("Author of the next message: Bot")])),
+        answered,
+        message("assistant", said("no")),
+        message("assistant", said("b")),
+        message("user", json!([input_text("bye")])),
+    ]);
+    assert_eq!(sent(&proxy, &json!({ "input": input })).await["input"], expected);
+    let thought =
+        json!({ "role": "assistant", "content": "a", "reasoning_content": "r", "annotations": [1], "name": 5 });
+    let cached = json!({ "role": "user", "content": [
+        { "type": "input_text", "text": "z", "prompt_cache_breakpoint": {} },
+        { "type": "text", "text": "y", "cache_control": { "type": "ephemeral" } }] });
+    let output = json!([{ "type": "input_text", "text": "o", "prompt_cache_breakpoint": { "mode": "explicit" } }]);
+    let output = json!({ "type": "function_call_output", "call_id": "one", "output": output });
+    let body = json!({ "input": [thought, cached, call("one"), output] });
+    let answer = proxy.post("/v1/responses", &body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    let expected = json!([
+        message("assistant", said("a")),
+        message("user", json!([input_text("z"), input_text("y")])),
+        call("one"),
+        { "type": "function_call_output", "call_id": "one", "output": [input_text("o")] },
+    ]);
+    assert_eq!(proxy.last_sent()["input"], expected);
+    assert_eq!(
+        answer.header("x-codex-proxy-ignored"),
+        "input[0].reasoning_content, input[0].annotations, input[0].name, \
+         input[1].content[1].cache_control, input[3].output[0].prompt_cache_breakpoint"
+    );
+}
+
+#[tokio::test]
+async fn the_legacy_functions_of_chat_are_calls() {
+    let proxy = Proxy::start().await;
+    let legacy = |arguments: &str| json!({ "role": "assistant", "content": null, "function_call": { "name": "f", "arguments": arguments } });
+    let result = |text: &str| json!({ "role": "function", "name": "f", "content": text });
+    let input = json!([legacy("1"), result("one"), legacy("2"), result("two"), result("three")]);
+    let sent = sent(&proxy, &json!({ "input": input })).await;
+    let told = |item: &Value| (item["call_id"].clone(), item["arguments"].clone(), item["output"].clone());
+    let items: Vec<_> = sent["input"].as_array().unwrap().iter().map(told).collect();
+    let id = |index: usize| items[index].0.clone();
+    assert_eq!(
+        (&items[0].1, &items[1].2, &items[2].1, &items[3].2),
+        (&json!("1"), &json!("one"), &json!("2"), &json!("two"))
+    );
+    assert!(id(0) == id(1) && id(2) == id(3) && id(0) != id(2), "{sent}");
+    assert!(sent["input"][4]["content"][0]["text"].as_str().unwrap().ends_with("\nthree"), "{sent}");
+}

@@ -297,6 +297,55 @@ async fn a_responses_body_on_the_chat_route_ends_at_its_stop_sequence() {
 }
 
 #[tokio::test]
+async fn the_format_that_chat_asks_for_goes_with_a_responses_body_too() {
+    let proxy = Proxy::start().await;
+    let schema = json!({ "type": "object", "properties": {} });
+    let inner = json!({ "name": "n", "schema": schema, "strict": false });
+    let flat = json!({ "type": "json_schema", "name": "n", "schema": schema, "strict": false });
+    let asked = |fields: Value| {
+        let mut body = json!({ "input": "as json" });
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        body
+    };
+    for (fields, text, ignored) in [
+        (json!({ "verbosity": "low" }), json!({ "verbosity": "low" }), ""),
+        (json!({ "response_format": { "type": "json_object" } }), json!({ "format": { "type": "json_object" } }), ""),
+        (
+            json!({ "response_format": { "type": "json_schema", "json_schema": inner }, "verbosity": "high" }),
+            json!({ "verbosity": "high", "format": flat }),
+            "",
+        ),
+        (
+            json!({ "response_format": { "type": "json_object" }, "text": { "verbosity": "low" }, "verbosity": "high" }),
+            json!({ "verbosity": "low", "format": { "type": "json_object" } }),
+            "verbosity",
+        ),
+        (
+            json!({ "response_format": { "type": "json_object" }, "text": { "format": { "type": "text" } } }),
+            json!({ "format": { "type": "text" } }),
+            "response_format",
+        ),
+    ] {
+        for path in ["/v1/chat/completions", "/v1/responses"] {
+            let answer = proxy.post(path, &asked(fields.clone())).await;
+            assert_eq!(
+                (answer.status, answer.header("x-codex-proxy-ignored")),
+                (StatusCode::OK, ignored),
+                "{}",
+                answer.text
+            );
+            assert_eq!(proxy.last_sent()["text"], text);
+        }
+    }
+    let mut spoken = asked(json!({ "response_format": { "type": "json_object" }, "instructions": "In JSON." }));
+    spoken["input"] = json!("hi");
+    let answer = proxy.chat(&spoken).await;
+    assert_eq!(answer.status, StatusCode::OK, "the word moves: {}", answer.text);
+    let answer = proxy.chat(&asked(json!({ "response_format": { "type": "xml" } }))).await;
+    assert_eq!((answer.status, &answer.error()["param"]), (StatusCode::BAD_REQUEST, &json!("response_format.type")));
+}
+
+#[tokio::test]
 async fn a_name_longer_than_any_models_is_refused() {
     let proxy = Proxy::start().await;
     for (path, key, value) in [

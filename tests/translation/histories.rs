@@ -135,6 +135,10 @@ fn item() -> impl Strategy<Value = Value> {
             .prop_map(|(id, output)| json!({ "type": "function_call_output", "call_id": id, "output": output })),
         (id(), output_content())
             .prop_map(|(id, output)| json!({ "type": "custom_tool_call_output", "call_id": id, "output": output })),
+        (id(), text())
+            .prop_map(|(id, output)| json!({ "type": "local_shell_call_output", "id": id, "output": output })),
+        (id(), text()).prop_map(|(name, text)| json!({ "role": "user", "name": name, "content": text })),
+        text().prop_map(|text| json!({ "role": "assistant", "content": null, "refusal": text })),
         id().prop_map(|id| json!({ "type": "tool_search_output", "call_id": id, "execution": "client", "tools": [] })),
         Just(json!({ "type": "reasoning", "summary": [], "encrypted_content": "sealed" })),
     ]
@@ -144,7 +148,7 @@ fn item() -> impl Strategy<Value = Value> {
 fn said_in(items: &[Value]) -> Vec<String> {
     let mut found = Vec::new();
     for item in items.iter().filter(|item| item["type"] != "reasoning") {
-        for key in ["content", "output", "arguments", "input"] {
+        for key in ["content", "output", "arguments", "input", "refusal"] {
             match &item[key] {
                 Value::String(text) => found.push(text.clone()),
                 Value::Array(parts) => {

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::conversation::turn::AccountDigest;
-use crate::json::Object;
+use crate::json::{Object, Text};
 
 /// The answer that contained remembered reasoning.
 #[derive(Debug)]
@@ -134,20 +134,14 @@ impl Body {
         Self { json: json.into(), reasoning }
     }
 
-    /// Returns the body without the request for a search's pages; `None` if it has no such request.
-    pub fn without_sources(&self) -> Option<Self> {
-        let entries: Object<'_> = serde_json::from_slice(&self.json).ok()?;
-        let include = entries.find("include").filter(|include| include.get() == INCLUDE_WITH_SOURCES)?;
-        self.replacing(include, INCLUDE)
-    }
-
     /// Returns the body with a free choice, if it requires the use of tools that the backend runs itself; `None` for any
     /// other choice.
     pub fn without_forced_search(&self) -> Option<Self> {
         let entries: Object<'_> = serde_json::from_slice(&self.json).ok()?;
-        let choice = entries.find("tool_choice").filter(|choice| choice.get() == r#""required""#)?;
+        let is = |value: &RawValue, word: &str| Text::of(value).is_some_and(|text| text.is(word));
+        let choice = entries.find("tool_choice").filter(|choice| is(choice, "required"))?;
         let tools: Vec<Object<'_>> = serde_json::from_str(entries.find("tools")?.get()).ok()?;
-        let is_hosted = |tool: &Object<'_>| tool.find("type").is_some_and(|kind| kind.get() == r#""web_search""#);
+        let is_hosted = |tool: &Object<'_>| tool.find("type").is_some_and(|kind| is(kind, "web_search"));
         if !tools.iter().all(is_hosted) {
             return None;
         }
@@ -155,7 +149,7 @@ impl Body {
     }
 
     /// Returns the body with `value`, a part of it, replaced.
-    fn replacing(&self, value: &RawValue, by: &str) -> Option<Self> {
+    pub(super) fn replacing(&self, value: &RawValue, by: &str) -> Option<Self> {
         self.edited(&[Edit { range: self.place_of(value), by: by.to_owned() }])
     }
 

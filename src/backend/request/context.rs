@@ -139,7 +139,7 @@ pub(crate) fn shown_summary<'a>(model: &Resolution, asked: Option<Text<'a>>) -> 
     if model.effort == Some(Effort::None) {
         return None;
     }
-    Some(asked.unwrap_or(Text::from_escaped("auto"))).filter(|summary| summary.escaped() != "none")
+    Some(asked.unwrap_or(Text::from_escaped("auto"))).filter(|summary| !summary.is("none"))
 }
 
 /// Writes `reasoning` with the effort to send and the other keys of the client's own object.

@@ -51,7 +51,8 @@ impl Body {
         serde_json::from_str(entries.find("input")?.get()).ok()
     }
 
-    fn input(&self) -> Option<Vec<Object<'_>>> {
+    /// Returns the items of `input`.
+    pub(super) fn input(&self) -> Option<Vec<Object<'_>>> {
         self.input_values()?.into_iter().map(|value| serde_json::from_str(value.get()).ok()).collect()
     }
 }
@@ -65,12 +66,12 @@ fn parts_of<'a>(item: &Object<'a>) -> Vec<&'a RawValue> {
 /// Returns the keys of `part` if it is a file.
 fn file(part: &RawValue) -> Option<Object<'_>> {
     let part: Object<'_> = serde_json::from_str(part.get()).ok()?;
-    part.find("type").is_some_and(|kind| kind.get() == r#""input_file""#).then_some(part)
+    part.find("type").is_some_and(|kind| Text::of(kind).is_some_and(|kind| kind.is("input_file"))).then_some(part)
 }
 
 fn is_output(item: &Object<'_>) -> bool {
     let kind = item.find("type").and_then(Text::of);
-    kind.is_some_and(|kind| matches!(kind.escaped(), "function_call_output" | "custom_tool_call_output"))
+    kind.is_some_and(|kind| matches!(kind.decode().as_ref(), "function_call_output" | "custom_tool_call_output"))
 }
 
 /// Returns the insertion of a message with the `moved` parts at `end`, if there are any.

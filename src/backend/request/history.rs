@@ -109,29 +109,27 @@ struct History<'m, 'a> {
 
 impl<'m, 'a> History<'m, 'a> {
     fn read(messages: &'m [Turn<'a>]) -> Self {
-        let mut history = Self::default();
+        let (mut history, mut stretch) = (Self::default(), 0);
         for (place, message) in messages.iter().enumerate() {
             match message {
                 Turn::Assistant { calls, .. } => {
                     for call in calls {
                         let reference = call.id.map_or(CallReference::Name(call.name), CallReference::Id);
                         history.calls.push(Some(call));
-                        history.call_points.push(point(reference, place));
+                        history.call_points.push(point(reference, place, stretch));
                     }
                 }
                 Turn::ToolOutput { call, content, parts_apart } => {
                     history.outputs.push((content, *parts_apart));
-                    history.output_points.push(point(*call, place));
+                    history.output_points.push(point(*call, place, stretch));
+                    stretch += 1;
                 }
                 Turn::Served(call) => {
                     history.calls.push(None);
-                    history.call_points.push(Point { family: Family::Served, key: call.id.decode(), place });
+                    history.call_points.push(Point { family: Family::Served, key: call.id.decode(), place, stretch });
                 }
-                Turn::Instruction(_)
-                | Turn::PlacedInstruction(_)
-                | Turn::User(_)
-                | Turn::Reasoning(_)
-                | Turn::Item(_) => {}
+                Turn::Instruction(_) | Turn::PlacedInstruction(_) | Turn::User(_) => stretch += 1,
+                Turn::Reasoning(_) | Turn::Item(_) => {}
             }
         }
         history
@@ -140,11 +138,12 @@ impl<'m, 'a> History<'m, 'a> {
 
 /// Returns the point of a reference. Outputs of chat do not tell the kind of call, so all calls with an id count as one
 /// kind.
-fn point(reference: CallReference<'_>, place: usize) -> Point<'_> {
-    match reference {
-        CallReference::Id(id) => Point { family: Family::Function, key: id.decode(), place },
-        CallReference::Name(name) => Point { family: Family::Named, key: name.decode(), place },
-    }
+fn point(reference: CallReference<'_>, place: usize, stretch: usize) -> Point<'_> {
+    let (family, key) = match reference {
+        CallReference::Id(id) => (Family::Function, id.decode()),
+        CallReference::Name(name) => (Family::Named, name.decode()),
+    };
+    Point { family, key, place, stretch }
 }
 
 struct Writer<'m, 'a> {

@@ -5,8 +5,8 @@
 //!   their place.
 //! * [`history`] puts calls and outputs into the order that the backend requires ([`pairing`]), [`content`] and
 //!   [`tools`] write them, and [`replay`] puts remembered reasoning back.
-//! * [`mod@body`] is a body from which reasoning can be removed; [`readdress`] changes its model, and [`files`] moves
-//!   files that the backend refuses.
+//! * [`mod@body`] is a body from which reasoning can be removed; [`readdress`] changes its model, [`files`] moves files
+//!   that the backend refuses, and [`sources`] leaves out the pages of searches.
 //! * [`names`] and [`schema`] correct names and schemas that the backend would refuse; [`session`] is the cache key of
 //!   a conversation.
 //! * [`context`] is the input of a translation besides the client's body, and its result.
@@ -24,8 +24,10 @@ mod readdress;
 pub mod replay;
 pub(crate) mod schema;
 pub mod session;
+mod sources;
 pub(crate) mod tools;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use content::Stretch;
@@ -212,8 +214,8 @@ fn write_item(item: &Item<'_, '_>, names: Option<&ToolNames>, input: &mut ArrayW
     }
 }
 
-/// Writes a turn alone, its calls and outputs under the client's ids and names. Reasoning, and what only a whole
-/// conversation can pair, is left to [`translate`].
+/// Writes a turn alone, its calls and outputs under the client's ids and names; a legacy function gets an id from its
+/// name. Reasoning, and what only a whole conversation can place, is left to [`translate`].
 pub(crate) fn write_turn(turn: &Turn<'_>, input: &mut ArrayWriter<'_>) {
     match turn {
         Turn::Instruction(content) | Turn::PlacedInstruction(content) => {
@@ -228,19 +230,24 @@ pub(crate) fn write_turn(turn: &Turn<'_>, input: &mut ArrayWriter<'_>) {
             }
             write_item(&Item::Assistant { content, refusal: *refusal }, None, input);
             for &Call { id, custom, name, payload, .. } in calls {
-                let id = id.map(Text::decode).unwrap_or_default();
+                let id = id.map_or_else(|| legacy_id(name), Text::decode);
                 write_item(&Item::Call { id, original_id: None, custom, name, payload }, None, input);
             }
         }
-        Turn::ToolOutput { call: CallReference::Id(id), content, parts_apart } => {
-            let output = Item::Output { id: id.decode(), custom: false, content, parts_apart: *parts_apart };
-            write_item(&output, None, input);
+        Turn::ToolOutput { call, content, parts_apart } => {
+            let id = match *call {
+                CallReference::Id(id) => id.decode(),
+                CallReference::Name(name) => legacy_id(name),
+            };
+            write_item(&Item::Output { id, custom: false, content, parts_apart: *parts_apart }, None, input);
         }
-        Turn::ToolOutput { call: CallReference::Name(_), .. }
-        | Turn::Served(_)
-        | Turn::Reasoning(_)
-        | Turn::Item(_) => {}
+        Turn::Served(_) | Turn::Reasoning(_) | Turn::Item(_) => {}
     }
+}
+
+/// Returns the id of all calls of a legacy function; calls and outputs are paired by it in order.
+fn legacy_id(name: Text<'_>) -> Cow<'_, str> {
+    Cow::Owned(format!("call_legacy_{}", name.decode()))
 }
 
 fn write_payload(key: &str, payload: Payload<'_>, call: &mut ObjectWriter<'_>) {
@@ -278,7 +285,8 @@ fn write_text(conversation: &Conversation<'_>, body: &mut ObjectWriter<'_>) {
     text.end();
 }
 
-fn write_format(format: &ResponseFormat<'_>, mut object: ObjectWriter<'_>) {
+/// Writes the format of the answer's text.
+pub(crate) fn write_format(format: &ResponseFormat<'_>, mut object: ObjectWriter<'_>) {
     match format {
         ResponseFormat::Text => {
             object.string("type", "text");

@@ -2,8 +2,11 @@
 //!
 //! The backend requires each call to have exactly one output and each output its call, within one kind of call.
 //!
-//! * An output belongs to the nearest earlier call of its id without an output, else to the first later one. Calls
-//!   without ids, chat's legacy functions, are answered in order.
+//! * Most ids are unique, but some clients count their calls anew in every turn. So the outputs between two calls of an
+//!   id answer the earlier calls of it, in order. If there are fewer outputs, they answer the latest calls that the model
+//!   made at a stretch: the ones before were broken off.
+//! * An output before all calls of its id answers one of the calls that follow. A second output answers no later call.
+//! * Calls without ids, chat's legacy functions, have their names instead.
 //! * An output without a matching call of its kind takes a call of the other kind that runs at the client.
 //! * Every other output is an orphan.
 //! * A call id that is empty, too long or taken by an earlier call is replaced, the same way on every turn.
@@ -39,6 +42,8 @@ pub(crate) struct Point<'h> {
     pub(crate) key: Cow<'h, str>,
     /// The position in the history; several calls may share one.
     pub(crate) place: usize,
+    /// The number of the interruptions of the model before it.
+    pub(crate) stretch: usize,
 }
 
 /// The assignment of an output.
@@ -72,36 +77,68 @@ impl<'h> Pairing<'h> {
             outputs: vec![None; calls.len()],
             fates: vec![Fate::Orphan { is_known: false }; outputs.len()],
         };
-        pairing.pair(calls, outputs, |family| family);
+        pairing.pair(calls, outputs, Some);
         // A client that confuses the two kinds still means the call of that id.
-        pairing.pair(calls, outputs, |family| if family == Family::Custom { Family::Function } else { family });
+        pairing.pair(calls, outputs, |family| match family {
+            Family::Function => Some(Family::Custom),
+            Family::Custom => Some(Family::Function),
+            Family::ToolSearch | Family::Served | Family::Named => None,
+        });
         pairing
     }
 
-    /// Pairs the unpaired calls and outputs, with families mapped by `alike`.
-    fn pair(&mut self, calls: &[Point<'_>], outputs: &[Point<'_>], alike: impl Fn(Family) -> Family) {
+    /// Pairs the unpaired calls and outputs. `answered` returns the family of the calls that an output of a family
+    /// answers.
+    fn pair<'p>(
+        &mut self,
+        calls: &'p [Point<'_>],
+        outputs: &'p [Point<'_>],
+        answered: impl Fn(Family) -> Option<Family>,
+    ) {
         if self.fates.iter().all(|fate| matches!(fate, Fate::Answers(_))) {
             return;
         }
-        let mut groups: HashMap<(Family, &str), Group> = HashMap::new();
+        let mut groups: HashMap<(Family, &'p str), Group> = HashMap::new();
+        let group_of = |output: &'p Point<'_>| answered(output.family).map(|family| (family, output.key.as_ref()));
+        let mut left = self.unpaired(outputs).into_iter().peekable();
         for (index, call) in calls.iter().enumerate() {
-            let group = groups.entry((alike(call.family), call.key.as_ref())).or_default();
-            if self.outputs.get(index).is_some_and(Option::is_none) {
-                group.later.push_back((call.place, index));
+            while let Some((output, point)) = left.next_if(|(_, output)| output.place < call.place) {
+                if let Some(key) = group_of(point) {
+                    groups.entry(key).or_default().outputs.push(output);
+                }
+            }
+            let is_open = self.outputs.get(index).is_some_and(Option::is_none);
+            let group = groups.entry((call.family, call.key.as_ref())).or_default();
+            self.answer(group.begin(call.stretch, is_open.then_some(index)));
+        }
+        for (output, point) in left {
+            if let Some(key) = group_of(point) {
+                groups.entry(key).or_default().outputs.push(output);
             }
         }
-        for (index, (output, fate)) in outputs.iter().zip(&mut self.fates).enumerate() {
-            if matches!(fate, Fate::Answers(_)) {
-                continue;
+        for group in groups.values_mut() {
+            self.answer(group.pairs());
+        }
+        for (output, point) in self.unpaired(outputs) {
+            let has_call = group_of(point).and_then(|key| groups.get(&key)).is_some_and(|group| group.has_call);
+            if let Some(Fate::Orphan { is_known }) = self.fates.get_mut(output) {
+                *is_known |= has_call;
             }
-            let Some(group) = groups.get_mut(&(alike(output.family), output.key.as_ref())) else { continue };
-            let call = match output.family {
-                Family::Named => group.first(),
-                Family::Function | Family::Custom | Family::ToolSearch | Family::Served => group.nearest(output.place),
-            };
-            *fate = call.map_or(Fate::Orphan { is_known: true }, Fate::Answers);
-            if let Some(slot) = call.and_then(|call| self.outputs.get_mut(call)) {
-                *slot = Some(index);
+        }
+    }
+
+    /// Returns the outputs that answer no call, with their indices.
+    fn unpaired<'p, 'o>(&self, outputs: &'p [Point<'o>]) -> Vec<(usize, &'p Point<'o>)> {
+        let fates = outputs.iter().enumerate().zip(&self.fates);
+        fates.filter(|(_, fate)| matches!(fate, Fate::Orphan { .. })).map(|(output, _)| output).collect()
+    }
+
+    /// Records the `pairs` of a call and its output.
+    fn answer(&mut self, pairs: Vec<(usize, usize)>) {
+        for (call, output) in pairs {
+            if let (Some(slot), Some(fate)) = (self.outputs.get_mut(call), self.fates.get_mut(output)) {
+                *slot = Some(output);
+                *fate = Fate::Answers(call);
             }
         }
     }
@@ -115,26 +152,64 @@ pub(crate) const fn orphan_heading(is_known: bool) -> &'static str {
     if is_known { "Another output of the tool call" } else { "Output of the unknown tool call" }
 }
 
-/// The unanswered calls of one id, each with its place.
+/// The calls and outputs of one id, up to a point of the history.
 #[derive(Debug, Default)]
 struct Group {
-    /// Calls before the last output examined; the nearest is last, and of calls in one place the first.
-    earlier: Vec<usize>,
-    /// The other calls, in order.
-    later: VecDeque<(usize, usize)>,
+    /// Whether there has been a call.
+    has_call: bool,
+    /// The calls without an output, by the stretch in which the model made them.
+    open: Vec<(usize, VecDeque<usize>)>,
+    /// The number of open calls.
+    count: usize,
+    /// The outputs before the first call.
+    early: Vec<usize>,
+    /// The outputs since the last call.
+    outputs: Vec<usize>,
 }
 
 impl Group {
-    fn first(&mut self) -> Option<usize> {
-        self.later.pop_front().map(|(_, index)| index)
+    /// Takes a call made in `stretch`, which is `open` unless it has an output. Returns the pairs before it.
+    fn begin(&mut self, stretch: usize, open: Option<usize>) -> Vec<(usize, usize)> {
+        let pairs = if self.outputs.is_empty() { Vec::new() } else { self.pairs() };
+        self.has_call = true;
+        if let Some(call) = open {
+            self.count += 1;
+            match self.open.last_mut().filter(|(last, _)| *last == stretch) {
+                Some((_, calls)) => calls.push_back(call),
+                None => self.open.push((stretch, VecDeque::from([call]))),
+            }
+        }
+        pairs
     }
 
-    fn nearest(&mut self, place: usize) -> Option<usize> {
-        while let Some(&(here, _)) = self.later.front().filter(|(call, _)| *call < place) {
-            let together = self.later.iter().take_while(|(call, _)| *call == here).count();
-            self.earlier.extend(self.later.drain(..together).map(|(_, index)| index).rev());
+    /// Pairs the open calls with the outputs since the last call, and with earlier ones as far as calls remain.
+    fn pairs(&mut self) -> Vec<(usize, usize)> {
+        let outputs = std::mem::take(&mut self.outputs);
+        if !self.has_call {
+            self.early = outputs;
+            return Vec::new();
         }
-        self.earlier.pop().or_else(|| self.first())
+        let mut answers = std::mem::take(&mut self.early);
+        answers.truncate(self.count.saturating_sub(outputs.len()));
+        answers.extend(outputs);
+        self.latest(answers.len()).into_iter().zip(answers).collect()
+    }
+
+    /// Takes the latest open calls, up to `wanted`, in order; of one stretch the first. The calls of earlier stretches
+    /// were broken off and are not open any more.
+    fn latest(&mut self, wanted: usize) -> Vec<usize> {
+        let (mut latest, mut rest) = (Vec::new(), None);
+        while latest.len() < wanted
+            && let Some((stretch, mut calls)) = self.open.pop()
+        {
+            latest.extend(calls.drain(..calls.len().min(wanted - latest.len())));
+            rest = Some((stretch, calls)).filter(|(_, calls)| !calls.is_empty());
+        }
+        latest.sort_unstable();
+        self.count = rest.as_ref().map_or(0, |(_, calls)| calls.len());
+        self.open.clear();
+        self.open.extend(rest);
+        latest
     }
 }
 
@@ -170,7 +245,8 @@ mod tests {
     use super::*;
 
     fn points(list: &[(Family, &'static str, usize)]) -> Vec<Point<'static>> {
-        list.iter().map(|&(family, key, place)| Point { family, key: Cow::Borrowed(key), place }).collect()
+        let point = |&(family, key, place)| Point { family, key: Cow::Borrowed(key), place, stretch: 0 };
+        list.iter().map(point).collect()
     }
 
     fn fates(calls: &[(Family, &'static str, usize)], outputs: &[(Family, &'static str, usize)]) -> Vec<Fate> {
@@ -180,22 +256,67 @@ mod tests {
     use Family::{Custom, Function, Named, ToolSearch};
     use Fate::{Answers, Orphan};
 
+    /// A history of one id: a number is a call, a letter the output of the call with that place in the alphabet, `x` an
+    /// output that answers none, and `/` an interruption.
     #[test]
-    fn the_nearest_earlier_call_comes_first_and_then_the_first_later_one() {
-        let calls = [(Function, "a", 0), (Function, "a", 2), (Function, "a", 9)];
-        let outputs = [(Function, "a", 3), (Function, "a", 4), (Function, "a", 5), (Function, "a", 6)];
-        assert_eq!(fates(&calls, &outputs), [Answers(1), Answers(0), Answers(2), Orphan { is_known: true }]);
-        assert_eq!(fates(&calls, &[(Function, "b", 3)]), [Orphan { is_known: false }]);
+    fn outputs_of_one_id_go_to_the_calls_that_they_belong_to() {
+        for history in [
+            "1a2b3c",
+            "123abc",
+            "1 2 3 a b c",
+            "12ab3c",
+            "1ax/2b",
+            "1ax2",
+            "12a/3bc",
+            "1/2b",
+            "1/2b/3cx",
+            "12/3c",
+            "12a",
+            "12a/b",
+            "1/2ab",
+            "a1",
+            "ab12",
+            "a12b",
+            "ax1",
+            "x1a2b",
+            "xx1a",
+            "1a/2/3bc",
+            "x",
+        ] {
+            let (mut calls, mut outputs, mut expected, mut stretch) = (Vec::new(), Vec::new(), Vec::new(), 0);
+            for (place, letter) in history.char_indices() {
+                let mut point = Point { family: Function, key: Cow::Borrowed("a"), place, stretch };
+                match letter {
+                    '0'..='9' => calls.push(point),
+                    'a'..='z' => {
+                        stretch += 1;
+                        point.stretch = stretch;
+                        expected.push(Some(usize::from(letter as u8 - b'a')).filter(|_| letter != 'x'));
+                        outputs.push(point);
+                    }
+                    _ => stretch += usize::from(letter == '/'),
+                }
+            }
+            let pairing = Pairing::new(&calls, &outputs);
+            let found = pairing.fates.iter().map(|fate| match fate {
+                Answers(call) => Some(*call),
+                Orphan { is_known } => {
+                    assert_eq!(*is_known, !calls.is_empty(), "{history}");
+                    None
+                }
+            });
+            assert_eq!(found.collect::<Vec<_>>(), expected, "{history}");
+            for (output, call) in expected.iter().enumerate() {
+                assert!(call.is_none_or(|call| pairing.outputs[call] == Some(output)), "{history}");
+            }
+        }
     }
 
     #[test]
-    fn calls_of_one_id_in_one_place_are_answered_in_their_order() {
+    fn ids_and_kinds_are_apart() {
         let calls = [(Function, "a", 1), (Function, "b", 1), (Function, "a", 1)];
         assert_eq!(fates(&calls, &[(Function, "a", 2), (Function, "a", 3)]), [Answers(0), Answers(2)]);
-    }
-
-    #[test]
-    fn calls_without_ids_are_answered_in_their_order() {
+        assert_eq!(fates(&calls, &[(Function, "c", 2)]), [Orphan { is_known: false }]);
         let calls = [(Named, "f", 1), (Named, "f", 3)];
         let outputs = [(Named, "f", 2), (Named, "f", 4), (Named, "f", 5)];
         assert_eq!(fates(&calls, &outputs), [Answers(0), Answers(1), Orphan { is_known: true }]);
@@ -206,6 +327,8 @@ mod tests {
         let calls = [(Function, "a", 0), (Custom, "a", 1), (Custom, "b", 2), (ToolSearch, "c", 3)];
         let outputs = [(Function, "a", 4), (Custom, "a", 5), (Function, "b", 6), (Function, "c", 7)];
         assert_eq!(fates(&calls, &outputs), [Answers(0), Answers(1), Answers(2), Orphan { is_known: false }]);
+        let outputs = [(Function, "a", 4), (Function, "a", 5), (Function, "a", 6)];
+        assert_eq!(fates(&calls, &outputs), [Answers(0), Answers(1), Orphan { is_known: true }]);
     }
 
     #[test]
@@ -213,7 +336,7 @@ mod tests {
         let long = "x".repeat(100);
         let calls: Vec<Point<'_>> = ["a", "a_2", "a", "a", "", long.as_str(), long.as_str()]
             .into_iter()
-            .map(|key| Point { family: Function, key: Cow::Borrowed(key), place: 0 })
+            .map(|key| Point { family: Function, key: Cow::Borrowed(key), place: 0, stretch: 0 })
             .collect();
         let ids = Pairing::new(&calls, &[]).ids;
         assert_eq!(ids[..4], ["a", "a_2", "a_3", "a_4"]);

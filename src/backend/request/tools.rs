@@ -1,5 +1,7 @@
 //! Tools and the choice among them in the backend's flat form.
 
+use serde_json::value::RawValue;
+
 use crate::backend::request::names::{ToolNames, write_name};
 use crate::backend::request::schema;
 use crate::conversation::Conversation;
@@ -82,21 +84,24 @@ fn write_custom(custom: &Custom<'_>, names: Option<&ToolNames>, flat: &mut Objec
     if let Some(description) = custom.description {
         flat.raw("description", description);
     }
-    let Some(raw) = custom.format else { return };
-    // Chat nests a grammar's two fields one level deeper than the backend.
+    if let Some(format) = custom.format {
+        write_custom_format(format, flat.key("format"));
+    }
+}
+
+/// Writes the format of a custom tool. Chat nests a grammar's two fields one level deeper than the backend.
+pub(crate) fn write_custom_format(raw: &RawValue, out: &mut Vec<u8>) {
     let format = object(raw, &Path::Root).unwrap_or_default();
     match format.find("grammar").and_then(|grammar| object(grammar, &Path::Root).ok()) {
         Some(grammar) => {
-            let mut flat_format = ObjectWriter::begin(flat.key("format"));
-            flat_format.string("type", "grammar");
-            for (key, value) in grammar.iter() {
-                flat_format.raw(key, value);
+            let mut flat = ObjectWriter::begin(out);
+            flat.string("type", "grammar");
+            for (key, value) in grammar.iter().filter(|(key, _)| *key != "type") {
+                flat.raw(key, value);
             }
-            flat_format.end();
+            flat.end();
         }
-        None => {
-            flat.raw("format", raw);
-        }
+        None => out.extend_from_slice(raw.get().as_bytes()),
     }
 }
 

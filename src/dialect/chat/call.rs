@@ -1,5 +1,8 @@
 //! Calls in a chat history.
 
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+
 use serde_json::value::RawValue;
 
 use crate::conversation::call::{Call, Payload};
@@ -26,6 +29,42 @@ pub(super) fn of_message<'a>(
         calls.push(of_tool(None, false, &json::object(value, &path)?, &path, ignored)?);
     }
     Ok(calls)
+}
+
+/// Joins the `calls` of one message with those among its `blocks`. Some clients keep both forms of an answer, and a call
+/// in both is one call.
+pub(super) fn merged<'a>(blocks: Vec<Call<'a>>, calls: Vec<Call<'a>>) -> Vec<Call<'a>> {
+    if blocks.is_empty() || calls.is_empty() {
+        return [blocks, calls].concat();
+    }
+    let mut by_id: HashMap<Cow<'a, str>, VecDeque<Call<'a>>> = HashMap::new();
+    for call in &blocks {
+        by_id.entry(call.id.map(Text::decode).unwrap_or_default()).or_default().push_back(*call);
+    }
+    let mut merged = blocks;
+    for call in calls {
+        let id = call.id.map(Text::decode);
+        // The calls of one id have the same order in both forms.
+        let twin = id.and_then(|id| by_id.get_mut(&id)).and_then(VecDeque::pop_front);
+        if !twin.is_some_and(|twin| is_same(&twin, &call)) {
+            merged.push(call);
+        }
+    }
+    merged
+}
+
+fn is_same(one: &Call<'_>, other: &Call<'_>) -> bool {
+    one.custom == other.custom
+        && one.name.decode() == other.name.decode()
+        && json::is_same(&json_of(one.payload), &json_of(other.payload))
+}
+
+/// Returns the arguments, which are JSON in a string or JSON itself.
+fn json_of<'a>(payload: Payload<'a>) -> Cow<'a, str> {
+    match payload {
+        Payload::Text(text) => text.decode(),
+        Payload::Json(json) => Cow::Borrowed(json.get()),
+    }
 }
 
 fn parse<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Result<Call<'a>, Fault> {

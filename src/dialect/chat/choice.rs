@@ -16,10 +16,9 @@ pub(in crate::dialect) fn parse<'a>(
     path: &Path<'_>,
     ignored: &mut Ignored,
 ) -> Result<ToolChoice<'a>, Fault> {
-    if let Some(word) = Text::of(value) {
-        return mode(word.escaped()).map(ToolChoice::Mode).ok_or_else(|| {
-            let found = word.escaped();
-            let message = format!("'{path}' must be auto, none, required or name a tool, but is '{found}'");
+    if let Some(word) = Text::of(value).map(Text::decode) {
+        return mode(&word).map(ToolChoice::Mode).ok_or_else(|| {
+            let message = format!("'{path}' must be auto, none, required or name a tool, but is '{word}'");
             Fault::invalid(path.to_string(), message)
         });
     }

@@ -135,7 +135,7 @@ pub(super) fn image<'a>(part: &Object<'a>, path: &Path<'_>, ignored: &mut Ignore
         return Err(Fault::invalid(url_path.to_string(), format!("'{url_path}' is empty")));
     }
     let detail = detail.and_then(Text::of);
-    let known = detail.filter(|detail| DETAILS.contains(&detail.escaped()));
+    let known = detail.filter(|detail| DETAILS.iter().any(|known| detail.is(known)));
     if detail.is_some() && known.is_none() {
         ignored.add(&url_path.key("detail"));
     }

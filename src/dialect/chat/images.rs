@@ -32,7 +32,7 @@ fn listed<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Ignored) -> Op
     let Some(text) = Text::of(value) else {
         return content::image(&json::object(value, path).ok()?, path, ignored).ok();
     };
-    let is_url = ["data:image/", "https://", "http://"].iter().any(|scheme| text.escaped().starts_with(scheme));
+    let is_url = ["data:image/", "https://", "http://"].iter().any(|scheme| text.begins_with(scheme));
     let source = if is_url {
         Source::Url(text)
     } else {

@@ -102,8 +102,7 @@ fn assistant<'a>(
 ) -> Result<Turn<'a>, Fault> {
     ignored.add_unknown(message, &ASSISTANT_KEYS, path);
     let refusal = message.find("refusal").map(|value| json::text(value, &path.key("refusal"))).transpose()?;
-    let mut calls = parsed.calls;
-    calls.extend(call::of_message(message, path, ignored)?);
+    let calls = call::merged(parsed.calls, call::of_message(message, path, ignored)?);
     let content = parsed.content.between(None, images::of_message(message, path, ignored));
     let content = named(content, message, path, ignored);
     Ok(Turn::Assistant { content, refusal, calls })

@@ -16,7 +16,7 @@ use crate::conversation::ignored::Ignored;
 use crate::conversation::settings::{ResponseFormat, SCHEMA_KEYS, TierRequest};
 use crate::conversation::tool::Tool;
 use crate::dialect::chat::{choice, message, search, stop, tool};
-use crate::dialect::{Ask, Form};
+use crate::dialect::{Ask, Form, note_effort};
 use crate::fault::Fault;
 use crate::json;
 use crate::json::{Path, Text};
@@ -94,7 +94,7 @@ impl<'a> Reading<'a> {
         }
         // A chat client cannot request summaries, and without them it sees no reasoning.
         let summary = summary.unwrap_or(Text::from_escaped("auto"));
-        conversation.summary = Some(summary).filter(|summary| summary.escaped() != "none");
+        conversation.summary = Some(summary).filter(|summary| !summary.is("none"));
         // The legacy answer has room for only one call.
         conversation.one_call_at_a_time = shape.legacy_functions || parallel == Some(false);
         Ask { model, effort, stream, shape, form: Form::Own(Box::new(conversation)) }
@@ -129,7 +129,11 @@ impl<'a> Reading<'a> {
                 self.effort = word;
                 self.summary = self.summary.or(summary);
             }
-            "reasoning_effort" => self.effort = Some(json::string(value, path)?),
+            "reasoning_effort" => {
+                let word = json::string(value, path)?;
+                note_effort(&word, path, ignored);
+                self.effort = Some(word);
+            }
             "reasoning" => {
                 let (word, summary) = reasoning(value, path, ignored)?;
                 self.nested_effort = word;
@@ -166,6 +170,9 @@ fn reasoning<'a>(
     let reasoning = json::object(value, path)?;
     ignored.add_unknown(&reasoning, &["effort", "summary"], path);
     let effort = reasoning.find("effort").map(|effort| json::string(effort, &path.key("effort"))).transpose()?;
+    if let Some(word) = &effort {
+        note_effort(word, &path.key("effort"), ignored);
+    }
     let summary = reasoning.find("summary").map(|summary| json::text(summary, &path.key("summary"))).transpose()?;
     Ok((effort, summary))
 }
@@ -185,8 +192,13 @@ fn without_counterpart(key: &str, value: &RawValue, path: &Path<'_>, ignored: &m
             return Ok(());
         }
         "modalities" => {
-            if value.get().contains("\"audio\"") {
+            let modalities = json::array(value, path).unwrap_or_default();
+            let has = |word: &str| modalities.iter().filter_map(|value| Text::of(value)).any(|text| text.is(word));
+            if has("audio") {
                 return Err(unsupported(key, "audio output is not available"));
+            }
+            if !modalities.iter().all(|value| Text::of(value).is_some_and(|text| text.is("text"))) {
+                ignored.add(path);
             }
             return Ok(());
         }
@@ -198,7 +210,7 @@ fn without_counterpart(key: &str, value: &RawValue, path: &Path<'_>, ignored: &m
 }
 
 /// Reads `response_format`.
-fn response_format<'a>(
+pub(in crate::dialect) fn response_format<'a>(
     value: &'a RawValue,
     path: &Path<'_>,
     ignored: &mut Ignored,

@@ -14,8 +14,8 @@ pub(super) fn parse<'a>(value: &'a RawValue, path: &Path<'_>, ignored: &mut Igno
     ignored.add_unknown(&options, &["search_context_size", "user_location"], path);
     let size_path = path.key("search_context_size");
     let size = options.find("search_context_size").map(|size| json::text(size, &size_path)).transpose()?;
-    if let Some(size) = size.filter(|size| !matches!(size.escaped(), "low" | "medium" | "high")) {
-        let message = format!("'{size_path}' must be low, medium or high, but is '{}'", size.escaped());
+    if let Some(size) = size.filter(|size| !["low", "medium", "high"].iter().any(|known| size.is(known))) {
+        let message = format!("'{size_path}' must be low, medium or high, but is '{}'", size.decode());
         return Err(Fault::invalid(size_path.to_string(), message));
     }
     let location_path = path.key("user_location");

@@ -58,7 +58,7 @@ fn says_error(content: &Content<'_>) -> bool {
             _ => return false,
         },
     };
-    ["Error", "<tool_use_error>", TOOL_ERROR].iter().any(|beginning| first.escaped().starts_with(beginning))
+    ["Error", "<tool_use_error>", TOOL_ERROR].iter().any(|beginning| first.begins_with(beginning))
 }
 
 /// Reads the content of a tool's result: a string, or blocks.
@@ -87,7 +87,7 @@ pub(super) fn shown<'a>(
     parts: &mut Vec<Part<'a>>,
     ignored: &mut Ignored,
 ) -> Result<(), Fault> {
-    match kind(block, path)?.escaped() {
+    match kind(block, path)?.decode().as_ref() {
         "text" => {
             ignored.add_unknown(block, &["type", "text", "cache_control", "citations"], path);
             let text = json::text(json::required(block, "text", path)?, &path.key("text"))?;
@@ -131,7 +131,7 @@ pub(in crate::dialect) fn image<'a>(
     ignored.add_unknown(block, &["type", "source", "cache_control"], path);
     let source = source(block, path)?;
     let path = path.key("source");
-    let source = match source.kind.escaped() {
+    let source = match source.kind.decode().as_ref() {
         "base64" => {
             let data = source.text("data", &path)?;
             if !is_base64(data) {
@@ -164,7 +164,7 @@ fn document<'a>(
     let (title, context) = (text("title"), text("context"));
     let context_part = context.map(Part::Text);
     let heading = title.map(Part::Text);
-    match source.kind.escaped() {
+    match source.kind.decode().as_ref() {
         "base64" => {
             let (media_type, data) = (source.text("media_type", &path)?, source.text("data", &path)?);
             if !is_base64(data) {
@@ -177,7 +177,7 @@ fn document<'a>(
             parts.push(Part::File { data: Some(Source::Base64 { media_type, data }), name, url: None });
         }
         "url" => {
-            parts.extend(context_part);
+            parts.extend(heading.into_iter().chain(context_part));
             parts.push(Part::File { data: None, name: None, url: Some(source.text("url", &path)?) });
         }
         "text" => {
@@ -211,7 +211,7 @@ fn document_blocks<'a>(
     for (index, value) in json::array(value, path)?.into_iter().enumerate() {
         let path = path.index(index);
         let block = json::object(value, &path)?;
-        match kind(&block, &path)?.escaped() {
+        match kind(&block, &path)?.decode().as_ref() {
             "text" | "image" => shown(value, &block, &path, parts, ignored)?,
             _ => unknown(value, &path, parts, ignored),
         }

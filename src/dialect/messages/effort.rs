@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::request::Thinking;
 use crate::conversation::Conversation;
+use crate::dialect::note_effort;
 use crate::fault::Fault;
 use crate::json::{self, Object, Path, Text};
 use crate::models::effort::Effort;
@@ -42,6 +43,9 @@ pub(super) fn read(
         conversation.ignored.add_unknown(&config, &["effort", "format"], &path);
         let word = config.find("effort").filter(|value| value.get() != "null");
         let word = word.map(|word| json::string(word, &path.key("effort"))).transpose()?;
+        if let Some(word) = &word {
+            note_effort(word, &path.key("effort"), &mut conversation.ignored);
+        }
         let word = word.filter(|word| Effort::parse(word).is_some()).map(std::borrow::Cow::into_owned);
         wish.effort = wish.effort.or(word);
     }
@@ -83,7 +87,7 @@ impl Wish {
             }
         }
         let display = thinking.find("display").and_then(Text::of);
-        if display.is_some_and(|display| display.escaped() == "omitted") || redacts(headers) {
+        if display.is_some_and(|display| display.is("omitted")) || redacts(headers) {
             self.thinking = Thinking::Omitted;
         } else {
             self.thinking = Thinking::Shown;

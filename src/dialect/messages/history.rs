@@ -22,7 +22,7 @@ use crate::conversation::call::Call;
 use crate::conversation::content::{Content, Part};
 use crate::conversation::ignored::Ignored;
 use crate::conversation::turn::Turn;
-use crate::dialect::chat;
+use crate::dialect::{chat, note_effort};
 use crate::fault::Fault;
 use crate::json::{self, Object, Path, Text};
 
@@ -171,7 +171,7 @@ impl<'a> Reading<'_, 'a> {
         for (index, value) in values.into_iter().enumerate() {
             let path = path.index(index);
             let block = json::object(value, &path)?;
-            if kind(&block, &path)?.escaped() == "tool_result" {
+            if kind(&block, &path)?.is("tool_result") {
                 let ignored = &mut self.conversation.ignored;
                 let (call, content) = block::tool_result(&block, &path, ignored, block::output)?;
                 self.push(Turn::ToolOutput { call, content, parts_apart: true });
@@ -216,7 +216,7 @@ impl<'a> Reading<'_, 'a> {
         path: &Path<'_>,
     ) -> Result<(), Fault> {
         let text = |key: &str| block.find(key).and_then(Text::of).unwrap_or(Text::EMPTY);
-        match kind(block, path)?.escaped() {
+        match kind(block, path)?.decode().as_ref() {
             "tool_use" => {
                 let call = block::tool_use(block, path, self.ignored())?;
                 answer.calls.push(call);
@@ -282,12 +282,12 @@ impl<'a> Reading<'_, 'a> {
             let config = json::object(config, &config_path)?;
             self.ignored().add_unknown(&config, &["effort"], &config_path);
             if let Some(effort) = config.find("effort").and_then(Text::of) {
+                note_effort(&effort.decode(), &config_path.key("effort"), self.ignored());
                 self.told.effort = Some(effort.decode().into_owned());
             }
         }
         let Some(content) = content else { return Ok(()) };
-        let clears =
-            message.find("clear_at").and_then(Text::of).is_some_and(|when| when.escaped() == "next_user_message");
+        let clears = message.find("clear_at").and_then(Text::of).is_some_and(|when| when.is("next_user_message"));
         if clears && self.last_user.is_some_and(|last| last > index) {
             return Ok(());
         }
@@ -301,7 +301,7 @@ impl<'a> Reading<'_, 'a> {
         for (index, value) in json::array(content, &path)?.into_iter().enumerate() {
             let path = path.index(index);
             let block = json::object(value, &path)?;
-            match kind(&block, &path)?.escaped() {
+            match kind(&block, &path)?.decode().as_ref() {
                 "tool_addition" => self.added(&block, &path)?,
                 "tool_removal" => {
                     let name = tool_name(&block, &path)?;

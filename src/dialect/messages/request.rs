@@ -141,7 +141,7 @@ fn settings<'a>(
         shape.stop = stop_sequences(value, &Path::Root.key("stop_sequences"))?;
     }
     conversation.format = format::read(object)?;
-    if field("speed").and_then(Text::of).is_some_and(|speed| speed.escaped() == "fast") {
+    if field("speed").and_then(Text::of).is_some_and(|speed| speed.is("fast")) {
         conversation.service_tier = Some(TierRequest { field: "speed", tier: Cow::Borrowed("priority") });
     }
     if let Some(value) = field("max_tokens") {
@@ -184,7 +184,7 @@ fn context_management(management: &RawValue, conversation: &mut Conversation<'_>
     for (index, edit) in edits.into_iter().enumerate() {
         let path = path.index(index);
         let edit = json::object(edit, &path)?;
-        if !edit.find("type").and_then(Text::of).is_some_and(|kind| kind.escaped().starts_with("clear_thinking_")) {
+        if !edit.find("type").and_then(Text::of).is_some_and(|kind| kind.begins_with("clear_thinking_")) {
             conversation.ignored.add(&path);
             continue;
         }

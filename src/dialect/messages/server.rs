@@ -67,9 +67,9 @@ impl<'a> ServerCalls<'a> {
         let text = |key: &str| block.find(key).and_then(Text::of).unwrap_or(Text::EMPTY);
         let (id, name) = (text("id"), text("name"));
         let input = block.find("input").filter(|input| input.get() != "null");
-        let kind = match text("type").escaped() {
+        let kind = match text("type").decode().as_ref() {
             "mcp_tool_use" => ServerTool::Mcp,
-            _ if name.escaped() == "web_search" => ServerTool::Search,
+            _ if name.is("web_search") => ServerTool::Search,
             _ => ServerTool::Other,
         };
         let call = ServerCall { kind, name, input, turn: turns.len() };

@@ -89,7 +89,8 @@ impl<'a> Tools<'a> {
         match kind.as_deref() {
             None | Some("custom") => conversation.tools.push(Tool::Function(function(&tool, path, ignored)?)),
             Some("function") => conversation.tools.push(chat::tool::parse(value, path, ignored)?),
-            Some(kind) if kind.starts_with("web_search_") => {
+            // The public APIs of OpenAI name it without a date.
+            Some(kind) if kind == "web_search" || kind.starts_with("web_search_") => {
                 self.search = Some(tool.find("name").and_then(Text::of).unwrap_or(Text::from_escaped("web_search")));
                 conversation.web_search = Some(web_search(&tool, path, ignored)?);
             }
@@ -127,7 +128,7 @@ impl<'a> Tools<'a> {
             return Ok(());
         }
         let choice = json::object(value, &path)?;
-        if choice.find("type").and_then(Text::of).is_some_and(|kind| kind.escaped() == "function") {
+        if choice.find("type").and_then(Text::of).is_some_and(|kind| kind.is("function")) {
             conversation.tool_choice = Some(chat::choice::parse(value, &path, &mut conversation.ignored)?);
             return Ok(());
         }

@@ -26,7 +26,7 @@ pub const TRIGGER: &str = r#"{"type":"compaction_trigger"}"#;
 
 /// Returns whether `item` is a [`TRIGGER`].
 pub fn is_trigger(item: &RawValue) -> bool {
-    kind(item.into()).is_some_and(|kind| kind.escaped() == "compaction_trigger")
+    kind(item.into()).is_some_and(|kind| kind.is("compaction_trigger"))
 }
 
 /// Returns the messages that a compacted conversation keeps, as JSON values with a comma between each: those of the
@@ -54,8 +54,8 @@ pub fn retained(input: &Input<'_>) -> Vec<u8> {
 fn text_of_message(item: &RawValue) -> Option<usize> {
     let object = serde_json::from_str::<Object<'_>>(item.get()).ok()?;
     let role = object.find("role").and_then(Text::of)?;
-    let is_message = object.find("type").and_then(Text::of).is_none_or(|kind| kind.escaped() == "message");
-    if !is_message || !matches!(role.escaped(), "user" | "developer" | "system") {
+    let is_message = object.find("type").and_then(Text::of).is_none_or(|kind| kind.is("message"));
+    if !is_message || !["user", "developer", "system"].iter().any(|known| role.is(known)) {
         return None;
     }
     let content = object.find("content")?;

@@ -14,6 +14,7 @@ use crate::backend::request::names::ToolNames;
 use crate::backend::request::session::{SessionKey, given_key};
 use crate::conversation::ignored::Ignored;
 use crate::dialect::chat::request::ANSWER_KEYS;
+use crate::dialect::note_effort;
 use crate::dialect::responses::compaction;
 use crate::dialect::responses::frame::FRAME_KEYS;
 use crate::dialect::responses::history::History;
@@ -22,6 +23,7 @@ use crate::dialect::responses::input::{Entry, Found};
 use crate::dialect::responses::message::write_plain_message;
 use crate::dialect::responses::reference::References;
 use crate::dialect::responses::request::{Input, ResponsesRequest};
+use crate::dialect::responses::text::TextSettings;
 use crate::dialect::responses::tools;
 use crate::fault::Fault;
 use crate::json::{ArrayWriter, Object, ObjectWriter, Path, Text, escape, push_string};
@@ -44,7 +46,8 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
         Input::Text(text) => text.mentions_json(),
         Input::Items(_) => input::begins_with_word(&entries),
     };
-    let prompt = Prompt::new(request, context.instructions, begins_with_word);
+    let text = TextSettings::read(&request.body, &mut ignored)?;
+    let prompt = Prompt::new(request, context.instructions, text.wants_json() && !begins_with_word);
     let names = tool_names(request, &entries);
     let history = History::new(&entries, &mut ignored);
     let session_key = given_key(request.prompt_cache_key.as_deref(), context.session_header)
@@ -81,9 +84,7 @@ pub fn translate(request: &ResponsesRequest<'_>, context: &Context<'_>) -> Resul
         ServiceTier::Ignored => ignored.add(&Path::Root.key("service_tier")),
     }
     writer.string("prompt_cache_key", &session_key);
-    if let Some(text) = request.body.find("text") {
-        writer.raw("text", text);
-    }
+    text.write(&mut writer);
     if let Some(programs) = access_programs(request, context) {
         writer.raw("access_programs", programs);
     }
@@ -119,9 +120,27 @@ fn ignore_parameters(request: &ResponsesRequest<'_>, context: &Context<'_>, igno
             ignored.add(&Path::Root.key(key));
         }
     }
+    ignore_efforts(&request.body, ignored);
     if request.body.find("store").is_some_and(|value| value.get() == "true") {
         ignored.add(&Path::Root.key("store"));
     }
+}
+
+/// Lists the words that name no effort.
+fn ignore_efforts(body: &Object<'_>, ignored: &mut Ignored) {
+    for key in ["reasoning", "reasoning_effort"] {
+        let Some(value) = body.find(key) else { continue };
+        let path = Path::Root.key(key);
+        match (Text::of(value), object(value).and_then(|object| object.find("effort")).and_then(Text::of)) {
+            (Some(word), _) => note_effort(&word.decode(), &path, ignored),
+            (None, Some(word)) => note_effort(&word.decode(), &path.key("effort"), ignored),
+            (None, None) => {}
+        }
+    }
+}
+
+fn object(raw: &RawValue) -> Option<Object<'_>> {
+    serde_json::from_str(raw.get()).ok()
 }
 
 /// Returns the account's programmes that the official client names. The backend refuses them to any other account, so
@@ -139,9 +158,8 @@ struct Prompt<'a> {
 
 impl<'a> Prompt<'a> {
     /// Divides the instructions. JSON mode requires the word "json" in the conversation, and instructions do not count:
-    /// instructions with the word move there, if the conversation does not begin with it.
-    fn new(request: &ResponsesRequest<'a>, operator: Option<&str>, begins_with_word: bool) -> Self {
-        let wants_word = wants_json(&request.body) && !begins_with_word;
+    /// instructions with the word move there if `wants_word`: if the conversation does not begin with it.
+    fn new(request: &ResponsesRequest<'a>, operator: Option<&str>, wants_word: bool) -> Self {
         let has_word = |text: &str| wants_word && Text::from_escaped(text).mentions_json();
         let own = request.instructions.filter(|text| !text.is_empty()).map(|text| Cow::Borrowed(text.escaped()));
         let Some(operator) = operator.map(escape) else {
@@ -156,17 +174,6 @@ impl<'a> Prompt<'a> {
         }
         Self { instructions: Some(Cow::Owned(operator)), leading: own.into_iter().collect() }
     }
-}
-
-/// Returns whether the answer has to be any JSON object.
-fn wants_json(body: &Object<'_>) -> bool {
-    let Some(text) = body.find("text").and_then(object) else { return false };
-    let Some(format) = text.find("format").and_then(object) else { return false };
-    format.find("type").and_then(Text::of).is_some_and(|kind| kind.escaped() == "json_object")
-}
-
-fn object(raw: &RawValue) -> Option<Object<'_>> {
-    serde_json::from_str(raw.get()).ok()
 }
 
 /// Writes tools, the choice among them and `parallel_tool_calls`: all three or none.
@@ -244,12 +251,12 @@ fn derived_key(request: &ResponsesRequest<'_>, context: &Context<'_>) -> String 
 fn add_beginning(items: &[&RawValue], key: &mut SessionKey) {
     for item in items {
         let item = serde_json::from_str::<Object<'_>>(item.get()).unwrap_or_default();
-        let role = item.find("role").and_then(Text::of).map(Text::escaped);
+        let role = item.find("role").and_then(Text::of).map(Text::decode);
         let content = item.find("content");
-        if let (Some("system" | "developer" | "user"), Some(content)) = (role, content) {
+        if let (Some("system" | "developer" | "user"), Some(content)) = (role.as_deref(), content) {
             add_content(content, key);
         }
-        if role == Some("user") {
+        if role.as_deref() == Some("user") {
             return;
         }
     }
@@ -262,7 +269,7 @@ fn add_content(content: &RawValue, key: &mut SessionKey) {
     }
     for part in serde_json::from_str::<Vec<&RawValue>>(content.get()).unwrap_or_default() {
         let object = serde_json::from_str::<Object<'_>>(part.get()).unwrap_or_default();
-        let is_text = object.find("type").and_then(Text::of).is_some_and(|kind| kind.escaped() == "input_text");
+        let is_text = object.find("type").and_then(Text::of).is_some_and(|kind| kind.is("input_text"));
         let text = object.find("text").and_then(Text::of).filter(|_| is_text);
         key.add(text.map_or(part.get(), Text::escaped));
     }
@@ -271,7 +278,7 @@ fn add_content(content: &RawValue, key: &mut SessionKey) {
 const ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
 
 /// The parameters that are forwarded, or handled here without mention.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 19] = [
     "background",
     "client_metadata",
     "include",
@@ -283,10 +290,12 @@ const KNOWN: [&str; 17] = [
     "prompt_cache_key",
     "reasoning",
     "reasoning_effort",
+    "response_format",
     "service_tier",
     "store",
     "stream",
     "text",
     "tool_choice",
     "tools",
+    "verbosity",
 ];

@@ -72,7 +72,7 @@ pub fn announced(id: &str, model: &str, created: u64) -> Vec<u8> {
 /// Returns whether a frame asks to end the answer that is under way.
 pub fn is_cancel(bytes: &[u8]) -> bool {
     let kind = serde_json::from_slice::<Object<'_>>(bytes).ok().and_then(|frame| frame.find("type"));
-    kind.and_then(Text::of).is_some_and(|kind| kind.escaped() == "response.cancel")
+    kind.and_then(Text::of).is_some_and(|kind| kind.is("response.cancel"))
 }
 
 fn check_type(body: &Object<'_>) -> Result<(), Fault> {

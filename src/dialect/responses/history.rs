@@ -4,9 +4,13 @@
 //!   [`pairing`](crate::backend::request::pairing) and [`names`](crate::backend::request::names) replace.
 //! * An output before its call is sent after the calls made together with it, and so is the placeholder for a missing
 //!   output. Everything else keeps its place.
+//! * The output of a local shell is sent as that of a function.
 //! * An output without a call becomes a user message that quotes it.
 //! * Reasoning is sent only before an item it can have led to; the backend refuses it otherwise. Omitted reasoning is
 //!   listed.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
@@ -56,12 +60,14 @@ impl<'e, 'a> History<'e, 'a> {
     /// Puts `entries` into order.
     pub(super) fn new(entries: &'e [Entry<'a>], ignored: &mut Ignored) -> Self {
         let (mut parts, mut calls, mut outputs) = (Vec::with_capacity(entries.len()), Vec::new(), Vec::new());
+        let (shells, mut stretch) = (Shells::of(entries), 0);
         for (place, entry) in entries.iter().enumerate() {
-            let Some((family, is_call, id)) = part_of(entry) else {
+            stretch += usize::from(!is_product(entry));
+            let Some((family, is_call, key)) = shells.part_of(entry) else {
                 parts.push(Part::None);
                 continue;
             };
-            let point = Point { family, key: id.decode(), place };
+            let point = Point { family, key, place, stretch };
             let (list, part): (_, fn(usize) -> Part) =
                 if is_call { (&mut calls, Part::Call) } else { (&mut outputs, Part::Output) };
             parts.push(part(list.len()));
@@ -189,6 +195,9 @@ impl<'e, 'a> History<'e, 'a> {
                 _ => write_field(&entry.kind, key, value, names, &mut object),
             }
         }
+        if let (Some(id), None) = (id, entry.object.find("call_id")) {
+            object.string("call_id", id);
+        }
         object.end();
     }
 
@@ -234,7 +243,7 @@ fn write_field(kind: &str, key: &str, value: &RawValue, names: Option<&ToolNames
 
 /// Writes a user message that quotes an output without a waiting call.
 fn write_orphan(entry: &Entry<'_>, is_known: bool, mut message: ObjectWriter<'_>, ignored: &mut Ignored) {
-    let id = entry.object.find("call_id").and_then(Text::of).unwrap_or(Text::EMPTY);
+    let id = entry.object.find("call_id").or_else(|| entry.object.find("id")).and_then(Text::of).unwrap_or(Text::EMPTY);
     let heading = format!("{} {}:", orphan_heading(is_known), id.escaped());
     let output = entry.object.find("output").or_else(|| entry.object.find("tools"));
     message.string("type", "message").string("role", "user");
@@ -271,26 +280,48 @@ fn write_orphan(entry: &Entry<'_>, is_known: bool, mut message: ObjectWriter<'_>
 /// Returns whether a part of an output may be placed in a user's message.
 fn is_users(part: &RawValue) -> bool {
     let part = serde_json::from_str::<Object<'_>>(part.get()).unwrap_or_default();
-    part.find("type").and_then(Text::of).is_some_and(|kind| kind.escaped().starts_with("input_"))
+    part.find("type").and_then(Text::of).is_some_and(|kind| kind.begins_with("input_"))
 }
 
-/// Returns the family and id of an entry that is a call or an output, and whether it is a call.
-fn part_of<'e>(entry: &'e Entry<'_>) -> Option<(Family, bool, Text<'e>)> {
-    let (family, is_call) = match entry.kind.as_ref() {
-        // A function's output answers a local shell's call: codex-rs/core/src/context_manager/normalize.rs.
-        "function_call" | "local_shell_call" => (Family::Function, true),
-        "function_call_output" => (Family::Function, false),
-        "custom_tool_call" => (Family::Custom, true),
-        "custom_tool_call_output" => (Family::Custom, false),
-        "tool_search_call" if !runs_at_backend(entry) => (Family::ToolSearch, true),
-        "tool_search_output" if !runs_at_backend(entry) => (Family::ToolSearch, false),
-        _ => return None,
-    };
-    entry.object.find("call_id").and_then(Text::of).map(|id| (family, is_call, id))
+/// The calls of local shells, by the ids of their items. The public API names a call in its output by either id.
+struct Shells<'e>(HashMap<Cow<'e, str>, Cow<'e, str>>);
+
+impl<'e> Shells<'e> {
+    fn of(entries: &'e [Entry<'_>]) -> Self {
+        let text = |entry: &'e Entry<'_>, key: &str| entry.object.find(key).and_then(Text::of).map(Text::decode);
+        if !entries.iter().any(|entry| entry.kind == SHELL_OUTPUT) {
+            return Self(HashMap::new());
+        }
+        let calls = entries.iter().filter(|entry| entry.kind == "local_shell_call");
+        Self(calls.filter_map(|entry| Some((text(entry, "id")?, text(entry, "call_id")?))).collect())
+    }
+
+    /// Returns the family and id of an entry that is a call or an output, and whether it is a call.
+    fn part_of(&self, entry: &'e Entry<'_>) -> Option<(Family, bool, Cow<'e, str>)> {
+        let (family, is_call) = match entry.kind.as_ref() {
+            // A function's output answers a local shell's call: codex-rs/core/src/context_manager/normalize.rs.
+            "function_call" | "local_shell_call" => (Family::Function, true),
+            "function_call_output" | SHELL_OUTPUT => (Family::Function, false),
+            "custom_tool_call" => (Family::Custom, true),
+            "custom_tool_call_output" => (Family::Custom, false),
+            "tool_search_call" if !runs_at_backend(entry) => (Family::ToolSearch, true),
+            "tool_search_output" if !runs_at_backend(entry) => (Family::ToolSearch, false),
+            _ => return None,
+        };
+        let id = |key: &str| entry.object.find(key).and_then(Text::of).map(Text::decode);
+        let id = match id("call_id") {
+            None if entry.kind == SHELL_OUTPUT => id("id").map(|id| self.0.get(&id).cloned().unwrap_or(id)),
+            id => id,
+        };
+        id.map(|id| (family, is_call, id))
+    }
 }
+
+/// The output of a local shell in the public API, which the backend does not have.
+const SHELL_OUTPUT: &str = "local_shell_call_output";
 
 fn runs_at_backend(entry: &Entry<'_>) -> bool {
-    entry.object.find("execution").and_then(Text::of).is_some_and(|execution| execution.escaped() == "server")
+    entry.object.find("execution").and_then(Text::of).is_some_and(|execution| execution.is("server"))
 }
 
 /// Returns the type of the output that answers a call of `family`.
@@ -306,7 +337,7 @@ fn output_kind(family: Family) -> Option<&'static str> {
 /// Returns whether the model may have produced `entry` after reasoning.
 fn is_product(entry: &Entry<'_>) -> bool {
     match entry.kind.as_ref() {
-        "message" => entry.object.find("role").and_then(Text::of).is_some_and(|role| role.escaped() == "assistant"),
+        "message" => entry.has_role("assistant"),
         "reasoning" => true,
         kind => kind.ends_with("_call"),
     }

@@ -1,7 +1,7 @@
 //! The items of `input`, with items in place of references.
 //!
 //! * [`mod@reference`] resolves references.
-//! * [`neighbour`] reads messages in the form of another API.
+//! * [`neighbour`] reads messages in the form of another API, and [`foreign`] keys of another API.
 //! * Reasoning that cannot be sent is left out: if it lacks its encrypted content, in which case it is listed, or if it
 //!   belongs to another model.
 
@@ -14,6 +14,7 @@ use crate::backend::request::body::{Origin, Provenance};
 use crate::backend::request::context::Context;
 use crate::backend::request::context::{Reference, RememberedItem};
 use crate::conversation::ignored::Ignored;
+use crate::dialect::responses::foreign;
 use crate::dialect::responses::neighbour;
 use crate::dialect::responses::reference;
 use crate::dialect::responses::reference::References;
@@ -27,6 +28,13 @@ pub(super) struct Entry<'a> {
     pub(super) object: Object<'a>,
     pub(super) kind: Cow<'a, str>,
     pub(super) place: Place<'a>,
+}
+
+impl Entry<'_> {
+    /// Returns whether the item is a message of `role`.
+    pub(super) fn has_role(&self, role: &str) -> bool {
+        self.kind == "message" && self.object.find("role").and_then(Text::of).is_some_and(|own| own.is(role))
+    }
 }
 
 /// The origin of an item.
@@ -96,7 +104,7 @@ pub(super) enum Found {
         /// The item that replaces it, unless it is left out.
         item: Option<RememberedItem>,
     },
-    /// The items of a message in the form of another API.
+    /// The items of a message, or the output, with anything in the form of another API.
     Neighbours(Vec<Box<RawValue>>),
 }
 
@@ -133,9 +141,13 @@ impl<'a> Items<'a> {
                 read.items.push(Item::Replaced(place));
                 continue;
             }
-            let is_message = kind == "message";
-            let neighbours = is_message.then(|| place.path(|path| neighbour::items(raw, &object, path, ignored)));
-            match neighbours.transpose()?.flatten() {
+            let replaced = place.path(|path| match kind.as_ref() {
+                "message" => neighbour::items(raw, &object, path, ignored)
+                    .map(|items| items.or_else(|| foreign::of_message(&object, path, ignored))),
+                kind if kind.ends_with("_output") => Ok(foreign::of_output(&object, path, ignored)),
+                _ => Ok(None),
+            });
+            match replaced? {
                 Some(items) => {
                     read.found.push(Found::Neighbours(items));
                     read.items.push(Item::Replaced(place));
@@ -167,10 +179,17 @@ impl<'a> Items<'a> {
                 Item::Replaced(place) => match found.next() {
                     Some(Found::Reference { item: Some(item), .. }) => place.path(|path| remembered(item, path))?,
                     Some(Found::Neighbours(items)) => {
-                        for item in items {
+                        let read = |item: &'i RawValue| {
                             let (object, kind) = place.path(|path| typed(item, path))?;
-                            entries.push(Entry { object, kind, place });
+                            Ok(Entry { object, kind, place })
+                        };
+                        let mut items = items.iter().map(AsRef::as_ref).map(read).collect::<Result<Vec<_>, Fault>>()?;
+                        if items.len() > 1 && items.first().is_some_and(|item| item.has_role("developer")) {
+                            // The name of an author comes before the reasoning that led to the message.
+                            let behind = entries.iter().rposition(|entry| entry.kind != "reasoning");
+                            entries.insert(behind.map_or(0, |last| last + 1), items.remove(0));
                         }
+                        entries.append(&mut items);
                         continue;
                     }
                     Some(Found::Reference { item: None, .. }) | None => continue,
@@ -203,6 +222,8 @@ fn typed<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<(Object<'a>, Cow<'a, 
     let kind = match object.find("type") {
         Some(kind) => json::string(kind, &path.key("type"))?,
         None if object.find("role").is_some() => Cow::Borrowed("message"),
+        // The type of a reference may be omitted too.
+        None if is_id_alone(&object) => Cow::Borrowed("item_reference"),
         None => {
             let path = path.key("type");
             return Err(Fault::invalid(path.to_string(), format!("'{path}' is missing")));
@@ -211,12 +232,15 @@ fn typed<'a>(raw: &'a RawValue, path: &Path<'_>) -> Result<(Object<'a>, Cow<'a, 
     Ok((object, kind))
 }
 
+fn is_id_alone(item: &Object<'_>) -> bool {
+    item.find("id").is_some() && item.iter().all(|(key, value)| key == "id" || value.get() == "null")
+}
+
 /// Returns whether a message up to the first user message contains the word "json".
 pub(super) fn begins_with_word(entries: &[Entry<'_>]) -> bool {
     for entry in entries.iter().filter(|entry| entry.kind == "message") {
         let has_word = entry.object.find("content").is_some_and(mentions_json);
-        let role = entry.object.find("role").and_then(Text::of).map(Text::escaped);
-        if has_word || role == Some("user") {
+        if has_word || entry.has_role("user") {
             return has_word;
         }
     }

@@ -24,21 +24,19 @@ fn write_text_content(role: &str, text: Text<'_>, message: &mut ObjectWriter<'_>
 }
 
 /// Returns the type of a text in a message of `role`.
-fn text_kind(role: &str) -> &'static str {
+pub(super) fn text_kind(role: &str) -> &'static str {
     if role == "assistant" { "output_text" } else { "input_text" }
 }
 
 /// Writes a message in the form that the backend accepts.
 pub(super) fn write_message(item: &Object<'_>, mut message: ObjectWriter<'_>) {
-    let role = match item.find("role").and_then(Text::of).map(Text::escaped) {
-        Some("system") => Some("developer"),
-        other => other,
-    };
+    let role = item.find("role").and_then(Text::of).map(Text::decode);
+    let role = role.as_deref().map(|role| if role == "system" { "developer" } else { role });
     message.string("type", "message");
     for (key, value) in item.iter().filter(|(key, _)| !matches!(*key, "type" | "id")) {
         match (key, role, Text::of(value)) {
             ("role", Some(role), _) => {
-                message.text("role", Text::from_escaped(role));
+                message.string("role", role);
             }
             ("content", _, Some(text)) => write_text_content(role.unwrap_or_default(), text, &mut message),
             ("content", _, None) => write_parts(role.unwrap_or_default(), value, message.key(key)),
@@ -77,7 +75,7 @@ enum ChatPart {
 
 fn chat_part(raw: &RawValue) -> Option<(ChatPart, Object<'_>)> {
     let part = serde_json::from_str::<Object<'_>>(raw.get()).ok()?;
-    let kind = match part.find("type").and_then(Text::of)?.escaped() {
+    let kind = match part.find("type").and_then(Text::of)?.decode().as_ref() {
         "text" => ChatPart::Text,
         "image_url" => ChatPart::Image,
         _ => return None,

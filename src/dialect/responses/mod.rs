@@ -1,8 +1,9 @@
 //! OpenAI's Responses API.
 //!
 //! * Request: [`request`] reads the fields that decide the call; [`forward`] makes the body acceptable to the backend
-//!   with as few changes as possible. [`input`], [`history`], [`message`] and [`tools`] are its chapters, and
-//!   [`mod@reference`] replaces references by their items, and [`neighbour`] reads messages in another API's form.
+//!   with as few changes as possible. [`input`], [`history`], [`message`], [`tools`] and [`text`] are its chapters,
+//!   [`mod@reference`] replaces references by their items, [`neighbour`] reads messages in another API's form, and
+//!   [`foreign`] single keys of other APIs.
 //! * Answer: [`relay`] forwards the backend's events unchanged, [`document`] waits for the complete answer. Both fill
 //!   the final object's `output`, which the backend leaves empty, from the finished items ([`output`]), and from the
 //!   contents of unfinished items ([`kept`]). Text that came in only one place is added to the others ([`missing`]).
@@ -11,6 +12,7 @@
 
 pub mod compaction;
 pub mod document;
+mod foreign;
 pub mod forward;
 pub mod frame;
 mod history;
@@ -24,6 +26,7 @@ mod output;
 mod reference;
 pub mod relay;
 pub mod request;
+mod text;
 mod tools;
 
 use crate::backend::event::ResponseEnding;

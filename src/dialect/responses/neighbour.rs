@@ -1,9 +1,10 @@
 //! Messages in the form of another API, where they are unmistakable.
 //!
-//! * Chat's are a message of the role `tool`, and one of the model with `tool_calls`. Anthropic's have a block
-//!   `tool_use`, `tool_result`, or `image` with a `source`. A file in chat's form is one too.
+//! * Chat's are a message of the role `tool` or `function`, one of the model with `tool_calls` or `function_call`, and
+//!   one with `images`. Anthropic's have a block `tool_use`, `tool_result`, or `image` with a `source`. A file in chat's
+//!   form is one too.
 //! * Chat's parser, which knows all of these, reads the whole message. One message may be several items.
-//! * Any other message passes byte for byte.
+//! * Any other message passes byte for byte, but for the keys in [`foreign`](crate::dialect::responses::foreign).
 
 use serde_json::value::RawValue;
 
@@ -11,7 +12,7 @@ use crate::backend::request::write_turn;
 use crate::conversation::ignored::Ignored;
 use crate::dialect::chat;
 use crate::fault::Fault;
-use crate::json::{ArrayWriter, Object, Path, Text};
+use crate::json::{self, ArrayWriter, Object, Path, Text};
 
 /// Returns the items of the message in `raw`, which is `message` at `path`; `None` if it has this API's own form.
 pub(super) fn items(
@@ -33,9 +34,11 @@ pub(super) fn items(
 }
 
 fn is_neighbours(message: &Object<'_>) -> bool {
-    match message.find("role").and_then(Text::of).map(Text::escaped) {
-        Some("tool") => true,
-        Some("assistant") if message.find("tool_calls").is_some() => true,
+    let has = |key: &str| message.find(key).is_some();
+    match message.find("role").and_then(Text::of).map(Text::decode).as_deref() {
+        Some("tool" | "function") => true,
+        Some("assistant") if has("tool_calls") || has("function_call") => true,
+        Some("user" | "assistant") if has("images") => true,
         Some("user" | "assistant") => message.find("content").is_some_and(has_neighbours_part),
         Some(_) | None => false,
     }
@@ -45,10 +48,10 @@ fn is_neighbours(message: &Object<'_>) -> bool {
 fn has_neighbours_part(content: &RawValue) -> bool {
     // Nearly every content has none, and a search is faster than a parse.
     let content = content.get();
-    if !content.starts_with('[') || !MARKS.iter().any(|mark| content.contains(mark)) {
+    if !content.starts_with('[') || !json::may_have(content, &MARKS) {
         return false;
     }
-    let is_neighbours = |part: &Object<'_>| match part.find("type").and_then(Text::of).map(Text::escaped) {
+    let is_neighbours = |part: &Object<'_>| match part.find("type").and_then(Text::of).map(Text::decode).as_deref() {
         Some("image") => part.find("source").is_some(),
         Some("file") => part.find("file").is_some(),
         Some("tool_use") => part.find("input").is_some(),

@@ -8,12 +8,12 @@ use serde_json::value::RawValue;
 
 use crate::backend::request::names::{ToolNames, write_name};
 use crate::backend::request::schema;
-use crate::backend::request::tools::write_function;
+use crate::backend::request::tools::{write_custom_format, write_function};
 use crate::conversation::ignored::Ignored;
 use crate::conversation::tool::hosted;
 use crate::dialect::messages;
 use crate::fault::Fault;
-use crate::json::{ArrayWriter, Object, ObjectWriter, Path, Text, push_string};
+use crate::json::{self, ArrayWriter, Object, ObjectWriter, Path, Text, push_string};
 
 /// Writes an array of tools.
 pub(super) fn write_all(tools: &[&RawValue], names: Option<&ToolNames>, out: &mut Vec<u8>) {
@@ -36,7 +36,7 @@ pub(super) fn write_value(tools: &RawValue, names: Option<&ToolNames>, out: &mut
 pub(super) fn check(tools: &[&RawValue], ignored: &mut Ignored) -> Result<(), Fault> {
     let path = Path::Root.key("tools");
     // A search is faster than a parse, and nearly no tool has the key.
-    let may_be = |tool: &RawValue| tool.get().contains("\"input_schema\"");
+    let may_be = |tool: &RawValue| json::may_have(tool.get(), &["\"input_schema\""]);
     for (index, tool) in tools.iter().enumerate().filter(|(_, tool)| may_be(tool)) {
         if let Some((tool, _)) = typed(tool).filter(|(tool, _)| is_anthropics(tool)) {
             messages::tool::function(&tool, &path.index(index), ignored)?;
@@ -47,7 +47,7 @@ pub(super) fn check(tools: &[&RawValue], ignored: &mut Ignored) -> Result<(), Fa
 
 /// Returns whether a tool has Anthropic's key for the schema, and no type or Anthropic's type for a function.
 fn is_anthropics(tool: &Object<'_>) -> bool {
-    let is_function = |kind: &RawValue| Text::of(kind).is_some_and(|kind| kind.escaped() == "custom");
+    let is_function = |kind: &RawValue| Text::of(kind).is_some_and(|kind| kind.is("custom"));
     tool.find("input_schema").is_some() && tool.find("type").is_none_or(is_function)
 }
 
@@ -108,6 +108,7 @@ fn write_flat(tool: &Object<'_>, kind: &str, names: Option<&ToolNames>, object: 
 fn write_field(kind: &str, key: &str, value: &RawValue, names: Option<&ToolNames>, object: &mut ObjectWriter<'_>) {
     match (kind, key, Text::of(value)) {
         ("function" | "custom", "name", Some(name)) => write_name(name, names, object),
+        ("custom", "format", _) => write_custom_format(value, object.key(key)),
         ("function", "parameters", _) => schema::write_parameters(Some(value), object.key(key)),
         ("namespace", "tools", _) => write_value(value, names, object.key(key)),
         _ => {
@@ -140,6 +141,9 @@ pub(super) fn write_choice(raw: &RawValue, names: Option<&ToolNames>, out: &mut 
     for (key, value) in outer.chain(nested.iter().flat_map(Object::iter).filter(|(key, _)| *key != "type")) {
         match (key, Text::of(value), elements(value)) {
             ("name", Some(name), _) => write_name(name, names, &mut object),
+            ("type", _, _) => {
+                object.string(key, hosted(&kind).unwrap_or(&kind));
+            }
             ("tools", _, Some(tools)) if kind == "allowed_tools" => {
                 let mut array = ArrayWriter::begin(object.key(key));
                 tools.iter().for_each(|tool| write_choice(tool, names, array.element()));

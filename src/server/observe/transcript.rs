@@ -44,10 +44,10 @@ impl KeyForms {
             let written = serde_json::to_string(&String::from_utf8_lossy(text)).unwrap_or_default();
             let inner = written.trim_matches('"').as_bytes();
             let escaped = (inner != text).then(|| Box::from(inner));
-            [Some(Box::from(text)), escaped].into_iter().flatten()
+            [Some(Box::<[u8]>::from(text)), escaped].into_iter().flatten()
         });
         // The escaped form holds more, and may hold the plain one.
-        let mut forms: Vec<Box<[u8]>> = forms.filter(|form: &Box<[u8]>| !form.is_empty()).collect();
+        let mut forms: Vec<Box<[u8]>> = forms.filter(|form| !form.is_empty()).collect();
         forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
         Self(forms.into())
     }

@@ -38,6 +38,24 @@ async fn a_document_at_a_url_is_named_where_the_backend_does_not_load_it() {
 }
 
 #[tokio::test]
+async fn the_title_of_a_document_at_a_url_stands_before_it() {
+    let proxy = Proxy::start().await;
+    let url = "https://example.com/a.pdf";
+    let document =
+        json!({ "type": "document", "title": "Report", "context": "of May", "source": { "type": "url", "url": url } });
+    let expected = json!([text("Report"), text("of May"), { "type": "input_file", "file_url": url }]);
+    let mut body = asked("");
+    body["messages"] = json!([
+        { "role": "user", "content": [document] },
+        { "role": "assistant", "content": [{ "type": "tool_use", "id": "a", "name": "Read", "input": {} }] },
+        { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "a", "content": [document] }] },
+    ]);
+    ask(&proxy, &body).await.json();
+    let sent = proxy.last_sent();
+    assert_eq!((&sent["input"][0]["content"], &sent["input"][2]["output"]), (&expected, &expected));
+}
+
+#[tokio::test]
 async fn a_file_in_a_tools_result_moves_behind_the_results_where_the_backend_refuses_it() {
     let pdf = |data: &str| {
         json!({ "type": "document", "title": data,

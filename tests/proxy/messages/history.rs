@@ -276,3 +276,13 @@ async fn an_instruction_in_a_message_keeps_its_place_and_its_parts() {
         ["developer: one|two", "developer: Summary of the conversation so far:\nso far", "user: hi"]
     );
 }
+
+#[tokio::test]
+async fn results_of_calls_that_share_an_id_go_to_the_calls_in_their_order() {
+    let proxy = Proxy::start().await;
+    let result = |content: &str| json!({ "type": "tool_result", "tool_use_id": "c", "content": content });
+    let calls = assistant(json!([call("c"), text("and"), call("c")]));
+    let results = json!({ "role": "user", "content": [result("1"), result("2")] });
+    let (items, _) = items(&proxy, &[calls, results]).await;
+    assert_eq!(told(&items), ["call c", "assistant: and", "call c_2", "output c 1", "output c_2 2"]);
+}

@@ -69,6 +69,52 @@ async fn a_backend_that_does_not_tell_what_it_found_is_asked_without() {
 }
 
 #[tokio::test]
+async fn the_pages_of_an_earlier_search_are_left_out_where_the_backend_refuses_them() {
+    let proxy = Proxy::start().await;
+    let searched = json!([
+        { "type": "server_tool_use", "id": "s", "name": "web_search", "input": { "query": "q" } },
+        { "type": "web_search_tool_result", "tool_use_id": "s", "content": [
+            { "type": "web_search_result", "url": "https://a.example", "title": "A", "encrypted_content": "" }] },
+        { "type": "text", "text": "found" },
+    ]);
+    let mut body = searching();
+    body["messages"]
+        .as_array_mut()
+        .unwrap()
+        .extend([json!({ "role": "assistant", "content": searched }), json!({ "role": "user", "content": "and?" })]);
+    let refusal = |param: &str| {
+        let error = json!({ "message": format!("Unknown parameter: '{param}'."), "type": "invalid_request_error",
+            "param": param, "code": "unknown_parameter" });
+        Scenario::Scripted(ScriptedAnswer::json(http::StatusCode::BAD_REQUEST, &json!({ "error": error })))
+    };
+    proxy.next(refusal("input[1].action.sources"));
+    let answer = ask(&proxy, &body).await;
+    assert_eq!((answer.status.as_u16(), proxy.calls()), (200, 2), "{}", answer.text);
+    let sent = proxy.last_sent();
+    assert_eq!(sent["input"][1]["action"], json!({ "type": "search", "query": "q" }));
+    assert!(sent["include"].to_string().contains("sources"), "those of the answer are still wanted");
+    assert_eq!(sent["input"].as_array().unwrap().len(), 4);
+    // Each is given up once.
+    for param in ["input[1].action.sources", "include[1]", "input[1].action.sources"] {
+        proxy.next(refusal(param));
+    }
+    let answer = ask(&proxy, &body).await;
+    assert_eq!((answer.status.as_u16(), proxy.calls()), (400, 5), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_search_is_one_under_the_names_of_every_api() {
+    let proxy = Proxy::start().await;
+    for kind in ["web_search", "web_search_preview", "web_search_20250305"] {
+        let mut body = asked("search");
+        body["tools"] = json!([{ "type": kind }]);
+        let answer = ask(&proxy, &body).await;
+        assert_eq!(answer.status.as_u16(), 200, "{kind}: {}", answer.text);
+        assert_eq!(proxy.last_sent()["tools"], json!([{ "type": "web_search", "external_web_access": true }]));
+    }
+}
+
+#[tokio::test]
 async fn a_search_is_required_and_left_to_the_model_where_the_backend_refuses_that() {
     let proxy = Proxy::start().await;
     let mut body = searching();
