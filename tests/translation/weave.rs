@@ -325,4 +325,4 @@ fn pieces_that_wait_take_time_by_their_number() {
 }
 
 /// Items of one answer: more than any has.
-const ITEMS: usize = 10_000;
+const ITEMS: usize = 4_000;
