@@ -62,7 +62,7 @@ impl<'h> HolderReport<'h> {
             key: holder.name(),
             models: holder.limited_to_models().map(|key| key.models.as_slice()),
             max_effort: holder.most_effort(),
-            expires_at: key.and_then(|key| key.expires_at).map(rfc3339),
+            expires_at: key.and_then(|key| key.expires_at).and_then(rfc3339),
             tokens_today: QuotaReport::new(
                 key.and_then(|key| key.tokens_per_day),
                 used.map(|used| used.tokens),
@@ -81,6 +81,6 @@ impl<'h> HolderReport<'h> {
 impl QuotaReport {
     fn new(limit: Option<u64>, used: Option<u64>, resets_at: Option<u64>) -> Self {
         let remaining = limit.map(|limit| limit.saturating_sub(used.unwrap_or_default()));
-        Self { limit, used, remaining, resets_at: resets_at.map(rfc3339) }
+        Self { limit, used, remaining, resets_at: resets_at.and_then(rfc3339) }
     }
 }
