@@ -6,6 +6,7 @@
 //!   A token refresh under way is waited for in any case, since its tokens exist nowhere else.
 
 use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,10 +31,11 @@ pub(super) async fn serve(
     output: &mut impl Write,
 ) -> Result<(), CliError> {
     let mut signals = Signals::new()?;
-    let listeners = if inherited.is_empty() {
-        listen::bind(&config.host, config.port, config.has_key).await?
-    } else {
+    let is_given = !inherited.is_empty();
+    let listeners = if is_given {
         listen::adopt(inherited, config.has_key)?
+    } else {
+        listen::bind(&config.host, config.port, config.has_key).await?
     };
     let client = HttpClient::new(CONNECT_TIMEOUT)?;
     let mut store = config.store.clone();
@@ -41,8 +43,29 @@ pub(super) async fn serve(
     let supplier = open_supplier(&store, &config.environment, issuer(config, &client)).await;
     let url = announce(&listeners, output)?;
     log_start(config, &url);
+    if let Some(warning) = if is_given { differs(config, &listeners) } else { None } {
+        tracing::warn!("{warning}");
+    }
     let record = Record { place: config.ledger_path.clone().map(LedgerPlace::File), former: Vec::new() };
     run(config, listeners, client, supplier, record, &mut signals).await
+}
+
+/// Returns a warning if the sockets of the service manager are others than the options name: those have no effect then.
+fn differs(config: &Config, listeners: &[TcpListener]) -> Option<String> {
+    let given: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+    let host = config.host.trim().trim_matches(['[', ']']);
+    let is_host =
+        |ip: IpAddr| if host.eq_ignore_ascii_case("localhost") { ip.is_loopback() } else { host.parse() == Ok(ip) };
+    let is_port = given.iter().any(|address| address.port() == config.port);
+    let wrong = [("host", !given.iter().any(|address| is_host(address.ip()))), ("port", !is_port)];
+    let wrong = wrong.into_iter().filter(|(option, differs)| *differs && config.origins.of(option).is_some());
+    let wrong: Vec<_> = wrong.map(|(option, _)| config.origins.name(&format!("--{option}"))).collect();
+    let names = (!wrong.is_empty()).then(|| wrong.join(" and "))?;
+    let given = given.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" and ");
+    Some(format!(
+        "⚠️ {names} has no effect: the service manager has opened {given}; codex-proxy service install --socket with the \
+         option writes its socket anew"
+    ))
 }
 
 /// Where requests are recorded.
