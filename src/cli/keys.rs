@@ -103,6 +103,9 @@ fn change<T>(path: &Path, edit: impl FnOnce(&mut KeySet) -> Result<T, String>) -
 fn check(config: &Config, arguments: &AddKeyArguments) -> Result<(), CliError> {
     let wrong = |option: &str, problem| CliError::Option { option: option.to_owned(), problem };
     let models = config.models();
+    if arguments.models.iter().any(|name| name.trim().is_empty()) {
+        return Err(wrong("--models", "a name in it is empty; leave the option out to allow all models".to_owned()));
+    }
     if let Some(name) = arguments.models.iter().find(|name| !models.is_known(name)) {
         let problem = format!("{name:?} is no model of this backend and no --model-alias; see codex-proxy models");
         return Err(wrong("--models", problem));

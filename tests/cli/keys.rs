@@ -99,6 +99,8 @@ fn what_makes_no_key_is_one_line_that_names_it() {
         (&["add", "default"], 2, "--api-key"),
         (&["add", "a b"], 2, "\"a b\" is no name"),
         (&["add", "a", "--expires", "2020-01-01"], 2, "--expires: 2020-01-02 00:00 UTC has passed"),
+        (&["add", "a", "--models", ""], 2, "--models: a name in it is empty"),
+        (&["add", "a", "--models", "gpt-6-sol,"], 2, "--models: a name in it is empty"),
         (&["add", "a", "--expires", "soon"], 2, "write a day like 2026-12-31"),
         (&["add", "a", "--expires", "9999-12-31T23:59:59-01:00"], 2, "after the year 9999"),
         (&["add", "a", "--tokens-per-day", "0"], 2, "--tokens-per-day"),

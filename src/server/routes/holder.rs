@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::fault::Fault;
 use crate::humanize::rfc3339;
+use crate::ledger::Ledger;
 use crate::models::effort::Effort;
 use crate::server::App;
 use crate::server::guard::holder::Holder;
@@ -22,7 +23,7 @@ pub(in crate::server) async fn show(State(app): State<Arc<App>>, request: Reques
     let holder = Holder::of(&request);
     drop(request);
     let used = app.quotas.used_by(&holder).await?;
-    let is_kept = app.ledger.is_some() || app.quotas.has_owner();
+    let is_kept = app.ledger.as_ref().is_some_and(Ledger::is_kept) || app.quotas.has_owner();
     Ok(json(&HolderReport::new(&holder, used, is_kept)))
 }
 
