@@ -7,8 +7,8 @@
 //! assert_eq!(humanize::relative(1_000, 4_600), "1 hour ago");
 //! assert_eq!((humanize::count(1_234).as_str(), humanize::millis(1_234).as_str()), ("1.2k", "1.2s"));
 //! assert_eq!(humanize::plan("pro"), "Pro (More)");
-//! assert_eq!(humanize::instant(1_786_000_000), "2026-08-06 07:06 UTC");
-//! assert_eq!(humanize::rfc3339(1_786_000_000), "2026-08-06T07:06:40Z");
+//! assert_eq!(humanize::instant(1_786_000_000).as_deref(), Some("2026-08-06 07:06 UTC"));
+//! assert_eq!(humanize::rfc3339(1_786_000_000).as_deref(), Some("2026-08-06T07:06:40Z"));
 //! ```
 
 use time::OffsetDateTime;
@@ -54,17 +54,23 @@ pub fn plan(plan: &str) -> &str {
     }
 }
 
-/// Formats `at` (Unix seconds) as RFC 3339 has it: `2026-11-26T04:10:00Z`. Empty if no calendar holds it.
-pub fn rfc3339(at: u64) -> String {
-    let at = i64::try_from(at).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
-    at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
+/// Formats `at` (Unix seconds) as RFC 3339 has it: `2026-11-26T04:10:00Z`. That ends with the year 9999, [`LAST`]: `None` for
+/// a later time.
+pub fn rfc3339(at: u64) -> Option<String> {
+    date_time(at)?.format(&Rfc3339).ok()
 }
 
-/// Formats `at` (Unix seconds) as a date and a time of day: `2026-11-26 04:10 UTC`. Empty if no calendar holds it.
-pub fn instant(at: u64) -> String {
-    let at = i64::try_from(at).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
-    at.map_or_else(String::new, |at| format!("{} {:02}:{:02} UTC", at.date(), at.hour(), at.minute()))
+/// Formats `at` (Unix seconds) as a date and a time of day: `2026-11-26 04:10 UTC`; `None` for a time after [`LAST`].
+pub fn instant(at: u64) -> Option<String> {
+    date_time(at).map(|at| format!("{} {:02}:{:02} UTC", at.date(), at.hour(), at.minute()))
 }
+
+fn date_time(at: u64) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(i64::try_from(at).ok()?).ok()
+}
+
+/// The last second of the year 9999 in UTC, in Unix seconds: a year has four digits in RFC 3339.
+pub const LAST: u64 = 253_402_300_799;
 
 /// Formats a count in at most five characters: `999`, `1.2k`, `345k`, `6.7M`.
 pub fn count(number: u64) -> String {
@@ -132,9 +138,16 @@ mod tests {
 
     #[test]
     fn an_instant_is_a_date_and_a_time() {
-        assert_eq!(instant(1_795_666_259), "2026-11-26 04:10 UTC");
-        assert_eq!(instant(0), "1970-01-01 00:00 UTC");
-        assert_eq!(instant(u64::MAX), "");
+        assert_eq!(instant(1_795_666_259).as_deref(), Some("2026-11-26 04:10 UTC"));
+        assert_eq!(instant(0).as_deref(), Some("1970-01-01 00:00 UTC"));
+    }
+
+    #[test]
+    fn a_time_that_no_calendar_holds_is_never_an_empty_text() {
+        assert_eq!(rfc3339(LAST).as_deref(), Some("9999-12-31T23:59:59Z"));
+        for beyond in [LAST + 1, u64::MAX] {
+            assert_eq!((rfc3339(beyond), instant(beyond)), (None, None), "{beyond}");
+        }
     }
 
     #[test]

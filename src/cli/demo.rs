@@ -16,7 +16,6 @@ use crate::credentials::store::memory::MemoryStore;
 use crate::credentials::{AuthDocument, TokenSupplier};
 use crate::ledger::LedgerPlace;
 use crate::platform::{HttpClient, Reach, TransportSettings, unix_now};
-use crate::server::listen;
 use crate::server::settings::ServerMode;
 use crate::simulator::{SimulatedLogin, Simulator, SimulatorSettings};
 use crate::upstream::Routing;
@@ -24,7 +23,7 @@ use crate::upstream::Routing;
 /// Serves with temporary credentials until a signal.
 pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<(), CliError> {
     let mut signals = Signals::new()?;
-    let listeners = listen::bind(&config.host, config.port, config.has_key).await?;
+    let listeners = serve::bind(&config).await?;
     // Client libraries with a closed list of events would fail at the simulator's extra ones.
     let simulator =
         Simulator::with_settings(SimulatorSettings { unknown_events: false, ..SimulatorSettings::default() });

@@ -49,6 +49,16 @@ pub enum CliError {
         /// The place where the host or port was set, as an appendix.
         place: String,
     },
+    /// The port is in use by this program.
+    #[error("port {port} is in use by {what}; stop that one, or choose another port with --port{place}")]
+    Taken {
+        /// The port.
+        port: u16,
+        /// What serves there.
+        what: &'static str,
+        /// The place where the port was set, as an appendix.
+        place: String,
+    },
     /// The login could not be created, removed or shown.
     #[error(transparent)]
     Login(LoginError),
@@ -109,6 +119,7 @@ impl CliError {
                 let place = set(if matches!(error, BindError::InUse { .. }) { "port" } else { "host" });
                 Self::Bind { error, place }
             }
+            Self::Taken { port, what, .. } => Self::Taken { port, what, place: set("port") },
             other => other,
         }
     }
@@ -126,6 +137,7 @@ impl CliError {
             Self::ConfigFile { .. }
             | Self::File { .. }
             | Self::Bind { .. }
+            | Self::Taken { .. }
             | Self::Login(_)
             | Self::Service(_)
             | Self::Settings(_)

@@ -103,12 +103,15 @@ fn change<T>(path: &Path, edit: impl FnOnce(&mut KeySet) -> Result<T, String>) -
 fn check(config: &Config, arguments: &AddKeyArguments) -> Result<(), CliError> {
     let wrong = |option: &str, problem| CliError::Option { option: option.to_owned(), problem };
     let models = config.models();
+    if arguments.models.iter().any(|name| name.trim().is_empty()) {
+        return Err(wrong("--models", "a name in it is empty; leave the option out to allow all models".to_owned()));
+    }
     if let Some(name) = arguments.models.iter().find(|name| !models.is_known(name)) {
         let problem = format!("{name:?} is no model of this backend and no --model-alias; see codex-proxy models");
         return Err(wrong("--models", problem));
     }
     match arguments.expires.filter(|end| *end <= unix_now().as_secs()) {
-        Some(end) => Err(wrong("--expires", format!("{} has passed", instant(end)))),
+        Some(end) => Err(wrong("--expires", format!("{} has passed", instant(end).unwrap_or_default()))),
         None => Ok(()),
     }
 }
@@ -166,7 +169,7 @@ fn list(set: &KeySet, json: bool, output: &mut impl Write) -> Result<(), CliErro
         let (tokens, requests) = (count(row.tokens_per_day), count(row.requests_per_minute.map(u64::from)));
         let expires = match (row.expired, row.end) {
             (true, _) => "expired".to_owned(),
-            (false, end) => end.map_or_else(|| "-".to_owned(), instant),
+            (false, end) => end.and_then(instant).unwrap_or_else(|| "-".to_owned()),
         };
         let models = row.models.map_or_else(|| "all".to_owned(), |models| models.join(" "));
         writeln!(output, "{:width$}  {effort:7}  {tokens:>10}  {requests:>8}  {expires:20}  {models}", row.name)?;
@@ -196,7 +199,7 @@ impl<'k> ListedKey<'k> {
             max_effort: key.max_effort,
             tokens_per_day: key.tokens_per_day,
             requests_per_minute: key.requests_per_minute,
-            expires_at: key.expires_at.map(rfc3339),
+            expires_at: key.expires_at.and_then(rfc3339),
             expired: key.has_expired(now),
             end: key.expires_at,
         }

@@ -2,15 +2,17 @@
 //!
 //! * Obstacles to storing the result are found before the user goes to a browser.
 //! * The browser's redirect goes to a port of this machine; with [`Method::Paste`] it may also be pasted.
-//! * The device sign-in waits a quarter of an hour, and tolerates short network failures.
+//! * The device sign-in waits a quarter of an hour, and tolerates failures of the network and the issuer meanwhile.
 
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use qrcode::render::unicode::Dense1x2;
 use tokio::sync::mpsc;
 
+use crate::credentials::store::StoreLock;
 use crate::credentials::{CredentialError, CredentialStore, TokenSupplier};
 use crate::humanize;
 use crate::oauth::callback::{Callback, PORTS};
@@ -112,6 +114,9 @@ pub enum LoginError {
     /// The issuer has no device sign-in for this account.
     #[error("the sign-in service offers no device codes here; use `codex-proxy login --no-browser`")]
     NoDeviceCodes,
+    /// The removed login could not be revoked.
+    #[error("the login could not be revoked, so its tokens stay valid at the issuer until they run out: {0}")]
+    NotRevoked(IssuerError),
     /// The terminal is closed.
     #[error("cannot write to the terminal: {0}")]
     Terminal(#[from] io::Error),
@@ -124,7 +129,7 @@ pub async fn login(
     input: Box<dyn BufRead + Send>,
     output: &mut (dyn Write + Send),
 ) -> Result<(), LoginError> {
-    check_store(context.store.as_ref()).await?;
+    check_store(context.store.as_ref(), output).await?;
     let signing_in = async {
         match options.method {
             Method::Browser => in_browser(options, context, output).await,
@@ -148,13 +153,27 @@ pub async fn login(
     Ok(())
 }
 
-async fn check_store(store: &dyn CredentialStore) -> Result<(), CredentialError> {
+async fn check_store(store: &dyn CredentialStore, output: &mut (dyn Write + Send)) -> Result<(), LoginError> {
     if store.is_read_only() {
-        return Err(CredentialError::ReadOnly { place: store.place() });
+        return Err(CredentialError::ReadOnly { place: store.place() }.into());
     }
-    let lock = store.lock().await?;
+    let lock = patiently(store, output).await?;
     store.read().await?;
-    store.probe(&lock).await
+    Ok(store.probe(&lock).await?)
+}
+
+/// Takes the lock of `store`, and says what it waits for if that takes long.
+pub(super) async fn patiently(
+    store: &dyn CredentialStore,
+    output: &mut (dyn Write + Send),
+) -> Result<StoreLock, LoginError> {
+    let mut lock = store.lock();
+    if let Ok(lock) = tokio::time::timeout(WORDLESS, &mut lock).await {
+        return Ok(lock?);
+    }
+    writeln!(output, "Waiting for another program, which is changing the login in {} …", store.place())?;
+    output.flush()?;
+    Ok(lock.await?)
 }
 
 async fn in_browser(
@@ -282,17 +301,39 @@ fn picture(address: &str) -> Option<String> {
     Some(renderer.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
 }
 
+/// Polls until the user has typed the code. What passes is waited for as long as the code is valid, since the user may have typed
+/// it already.
 async fn poll(oauth: &Client, device: &DeviceCode) -> Result<AuthorizationCode, LoginError> {
+    let mut interval = device.interval;
+    let mut pause = interval;
     loop {
-        tokio::time::sleep(device.interval).await;
+        tokio::time::sleep(pause).await;
+        pause = interval;
         match oauth.device_authorization(device).await {
             Ok(Some(code)) => return Ok(code),
             Ok(None) => {}
-            Err(error @ (IssuerError::Transport(_) | IssuerError::Timeout(_))) => {
+            Err(error) if is_passing(&error) => {
+                if let IssuerError::Refused { status: StatusCode::TOO_MANY_REQUESTS, retry_after, .. } = &error {
+                    (interval, pause) = slowed(interval, *retry_after);
+                }
                 tracing::debug!("retrying after: {error}");
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// Returns the interval of the polls after a 429 with this `Retry-After`, and the pause before the next one.
+fn slowed(interval: Duration, retry_after: Option<Duration>) -> (Duration, Duration) {
+    let interval = (interval + SLOWER).min(SLOWEST);
+    (interval, retry_after.unwrap_or_default().clamp(interval, SLOWEST))
+}
+
+fn is_passing(error: &IssuerError) -> bool {
+    match error {
+        IssuerError::Transport(_) | IssuerError::Timeout(_) => true,
+        IssuerError::Refused { status, .. } => *status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error(),
+        IssuerError::Ended(_) | IssuerError::Blocked { .. } | IssuerError::Invalid(_) => false,
     }
 }
 
@@ -304,6 +345,12 @@ async fn bind(ports: &[u16]) -> Result<Callback, LoginError> {
 }
 
 const LIMIT: Duration = Duration::from_secs(15 * 60);
+/// The wait that needs no words.
+const WORDLESS: Duration = Duration::from_secs(2);
+/// How much slower each 429 makes the polls, as RFC 8628 has it.
+const SLOWER: Duration = Duration::from_secs(5);
+/// The longest pause between two polls.
+const SLOWEST: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -315,6 +362,14 @@ mod tests {
         assert!(seat(&["SSH_CONNECTION", "DISPLAY"]) && seat(&["SSH_TTY"]));
         assert!(!seat(&["DISPLAY"]) && !seat(&["WAYLAND_DISPLAY"]));
         assert!(Seat::of(|_| true, true).shows_pictures);
+    }
+
+    #[test]
+    fn a_busy_issuer_is_polled_less_often() {
+        let seconds = Duration::from_secs;
+        assert_eq!(slowed(seconds(5), None), (seconds(10), seconds(10)));
+        assert_eq!(slowed(seconds(5), Some(seconds(30))), (seconds(10), seconds(30)));
+        assert_eq!(slowed(seconds(58), Some(seconds(3600))), (seconds(60), seconds(60)));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! `logout`: removes the login from its store.
 //!
 //! * The login stays valid at the issuer, because another program may share it; `--revoke` revokes it.
-//! * Revocation is tried once, and its failure does not keep the login here.
+//! * Revocation is tried once. Its failure does not keep the login here, and is the command's.
 
 use std::io::Write;
 
-use crate::cli::login::{CredentialContext, LoginError};
-use crate::credentials::AuthDocument;
+use crate::cli::login::{CredentialContext, LoginError, patiently};
+use crate::credentials::Login;
 use crate::oauth::IssuerError;
 
 /// The options of [`logout`].
@@ -44,23 +44,23 @@ pub async fn logout(
         writeln!(output, "There is no login in {place}.")?;
         return Ok(());
     }
-    let lock = store.lock().await?;
+    let lock = patiently(store.as_ref(), output).await?;
     // Read under the lock, so that the removed login is the revoked one.
     let document = store.read().await?;
-    let mut stays_valid = true;
-    if let Some(document) = document.filter(|_| options.revoke) {
-        match revoke(context, &document).await {
-            Ok(()) => {
-                stays_valid = false;
-                writeln!(output, "✅ The login is revoked, for every program that shares it.")?;
-            }
-            Err(error) => writeln!(output, "⚠️ The login could not be revoked: {error}.")?,
-        }
+    let login = document.filter(|_| options.revoke).map(|document| document.login());
+    let revoked = match &login {
+        Some(Ok(login)) => Some(revoke(context, login).await),
+        Some(Err(_)) | None => None,
+    };
+    if let Some(Ok(())) = revoked {
+        writeln!(output, "✅ The login is revoked, for every program that shares it.")?;
     }
     store.delete(&lock).await?;
     writeln!(output, "✅ The login is removed from {place}.")?;
     writeln!(output, "{}", server_note(options.server, store.reads_cheaply()))?;
-    if stays_valid {
+    if let Some(Err(_)) = login {
+        writeln!(output, "There was no token in it to revoke.")?;
+    } else if revoked.is_none() {
         writeln!(output, "Its tokens stay valid at the issuer until they run out; only --revoke ends them there.")?;
     }
     if options.imports {
@@ -69,7 +69,7 @@ pub async fn logout(
             "With the same --creds-store the next start copies the Codex CLI's login, where there is one."
         )?;
     }
-    Ok(())
+    revoked.unwrap_or(Ok(())).map_err(LoginError::NotRevoked)
 }
 
 /// Says what becomes of a running server, which notices a removal in stores that are read cheaply.
@@ -92,12 +92,9 @@ fn server_note(server: ServerSeen, notices_removal: bool) -> &'static str {
     }
 }
 
-async fn revoke(context: &CredentialContext, document: &AuthDocument) -> Result<(), IssuerError> {
-    let Ok(login) = document.login() else {
-        return Err(IssuerError::Invalid("there is no token to revoke".into()));
-    };
-    match login.refresh_token {
-        Some(refresh_token) => context.oauth.revoke_refresh_token(&refresh_token).await,
+async fn revoke(context: &CredentialContext, login: &Login) -> Result<(), IssuerError> {
+    match &login.refresh_token {
+        Some(refresh_token) => context.oauth.revoke_refresh_token(refresh_token).await,
         None => context.oauth.revoke_access_token(&login.access.token).await,
     }
 }

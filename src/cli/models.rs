@@ -13,6 +13,7 @@ use crate::cli::error::CliError;
 use crate::cli::serve::{CONNECT_TIMEOUT, issuer};
 use crate::credentials::{TokenSupplier, open_store};
 use crate::models::Models;
+use crate::models::effort::Effort;
 use crate::models::entry::Entry;
 use crate::platform::HttpClient;
 use crate::upstream::Upstream;
@@ -31,14 +32,13 @@ pub(super) async fn list(config: &Config, format: Format, output: &mut impl Writ
     }
     let names = models.names_for_people();
     let retired = retired(&models, &names);
-    let width = names.iter().chain(&retired).map(String::len).max().unwrap_or_default();
+    let width = |names: &[String]| names.iter().map(String::len).max().unwrap_or_default();
+    let (width, retired_width) = (width(&names), width(&retired));
     let entries: Vec<_> = names.iter().filter_map(|name| models.find(name)).collect();
-    writeln!(output, "{:width$}  {:>7}  {:7}  efforts", "model", "context", "default")?;
+    writeln!(output, "{:width$}  {:>7}  efforts (* by default)", "model", "context")?;
     for entry in &entries {
-        let efforts: Vec<_> = entry.supported_reasoning_efforts.iter().map(|effort| effort.as_str()).collect();
-        let default = entry.default_reasoning_effort.map_or("-", |effort| effort.as_str());
         let context = format!("{}k", entry.context_window / 1000);
-        writeln!(output, "{:width$}  {context:>7}  {default:7}  {}", entry.id, efforts.join(" "))?;
+        writeln!(output, "{:width$}  {context:>7}  {}", entry.id, efforts(entry))?;
     }
     if let Some(example) = entries.iter().find_map(with_effort) {
         writeln!(output, "\nA name may end in an effort: {example}")?;
@@ -47,9 +47,16 @@ pub(super) async fn list(config: &Config, format: Format, output: &mut impl Writ
         writeln!(output, "\nRetired, with their successors:")?;
     }
     for name in &retired {
-        writeln!(output, "{name:width$}  {}", models.upgrade_of(name).as_deref().unwrap_or("-"))?;
+        writeln!(output, "{name:retired_width$}  {}", models.upgrade_of(name).as_deref().unwrap_or("-"))?;
     }
     Ok(())
+}
+
+/// The efforts of a model, with a star behind its default.
+fn efforts(entry: &Entry) -> String {
+    let default = entry.default_reasoning_effort;
+    let mark = |effort: &Effort| format!("{effort}{}", if Some(*effort) == default { "*" } else { "" });
+    entry.supported_reasoning_efforts.iter().map(mark).collect::<Vec<_>>().join(" ")
 }
 
 /// The listed models beside those of `names`.

@@ -6,21 +6,24 @@
 //!   A token refresh under way is waited for in any case, since its tokens exist nowhere else.
 
 use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::cli::config::Config;
 use crate::cli::error::CliError;
-use crate::cli::{notify, setup};
+use crate::cli::{health, notify, setup};
 use crate::credentials::process::DetachedRefresh;
 use crate::credentials::{TokenSupplier, open_supplier};
 use crate::ledger::{Ledger, LedgerEntry, LedgerPlace};
 use crate::oauth::Client;
 use crate::platform;
 use crate::platform::{Cores, HttpClient};
+use crate::server::listen::BindError;
 use crate::server::{App, listen, router};
 
 /// Serves until a signal, on the sockets of `inherited` if there are any, else on the configured address.
@@ -30,19 +33,52 @@ pub(super) async fn serve(
     output: &mut impl Write,
 ) -> Result<(), CliError> {
     let mut signals = Signals::new()?;
-    let listeners = if inherited.is_empty() {
-        listen::bind(&config.host, config.port, config.has_key).await?
-    } else {
-        listen::adopt(inherited, config.has_key)?
-    };
+    let is_given = !inherited.is_empty();
+    let listeners = if is_given { listen::adopt(inherited, config.has_key)? } else { bind(config).await? };
     let client = HttpClient::new(CONNECT_TIMEOUT)?;
     let mut store = config.store.clone();
     store.detached_refresh = DetachedRefresh::this_program().ok();
     let supplier = open_supplier(&store, &config.environment, issuer(config, &client)).await;
     let url = announce(&listeners, output)?;
     log_start(config, &url);
+    if let Some(warning) = if is_given { differs(config, &listeners) } else { None } {
+        tracing::warn!("{warning}");
+    }
     let record = Record { place: config.ledger_path.clone().map(LedgerPlace::File), former: Vec::new() };
     run(config, listeners, client, supplier, record, &mut signals).await
+}
+
+/// Binds the configured address. If it is taken, the error says whether this program has it.
+pub(super) async fn bind(config: &Config) -> Result<Vec<TcpListener>, CliError> {
+    let error = match listen::bind(&config.host, config.port, config.has_key).await {
+        Ok(listeners) => return Ok(listeners),
+        Err(error) => error,
+    };
+    if let BindError::InUse { port, .. } = error
+        && let Ok(Ok(health)) = timeout(GLANCE, health::ask(&health::url(config))).await
+    {
+        let what = if health.mode == "demo" { "the demo of codex-proxy" } else { "another codex-proxy" };
+        return Err(CliError::Taken { port, what, place: String::new() });
+    }
+    Err(error.into())
+}
+
+/// Returns a warning if the sockets of the service manager are others than the options name: those have no effect then.
+fn differs(config: &Config, listeners: &[TcpListener]) -> Option<String> {
+    let given: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+    let host = config.host.trim().trim_matches(['[', ']']);
+    let is_host =
+        |ip: IpAddr| if host.eq_ignore_ascii_case("localhost") { ip.is_loopback() } else { host.parse() == Ok(ip) };
+    let is_port = given.iter().any(|address| address.port() == config.port);
+    let wrong = [("host", !given.iter().any(|address| is_host(address.ip()))), ("port", !is_port)];
+    let wrong = wrong.into_iter().filter(|(option, differs)| *differs && config.origins.of(option).is_some());
+    let wrong: Vec<_> = wrong.map(|(option, _)| config.origins.name(&format!("--{option}"))).collect();
+    let names = (!wrong.is_empty()).then(|| wrong.join(" and "))?;
+    let given = given.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" and ");
+    Some(format!(
+        "⚠️ {names} has no effect: the service manager has opened {given}; codex-proxy service install --socket with the \
+         option writes its socket anew"
+    ))
 }
 
 /// Where requests are recorded.
@@ -135,23 +171,30 @@ pub(super) fn issuer(config: &Config, client: &HttpClient) -> Client {
 pub(super) fn log_start(config: &Config, url: &str) {
     let file = config.origins.file().map(|path| path.display().to_string());
     let variables = Some(config.origins.variables().join(", ")).filter(|names| !names.is_empty());
+    let host = config.host.trim().trim_matches(['[', ']']).parse::<IpAddr>();
+    let others = if host.is_ok_and(|host| host.is_unspecified()) {
+        "; on other machines this one's name or address stands in the place of localhost"
+    } else {
+        ""
+    };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         config = file,
         environment = variables,
-        "ready: clients use {url}/v1, and people {url}/"
+        "ready: clients use {url}/v1, and people {url}/{others}"
     );
     notify::ready(url);
 }
 
-/// Writes the server's address in a form that a client can use.
+/// Writes the first socket's address, and returns the one that clients on this machine use.
 pub(super) fn announce(listeners: &[TcpListener], output: &mut impl Write) -> Result<String, CliError> {
     let address = listeners.first().map(TcpListener::local_addr).transpose()?;
     let address = address.ok_or_else(|| CliError::Internal("nothing to listen on".to_owned()))?;
-    let url = format!("http://{address}");
     // The server serves without a reader of its output, too.
-    let _ = writeln!(output, "listening on {url}").and_then(|()| output.flush());
-    Ok(url)
+    let _ = writeln!(output, "listening on http://{address}").and_then(|()| output.flush());
+    // Nobody can reach an address that stands for all of them, and some systems refuse it.
+    let is_any = address.ip().is_unspecified();
+    Ok(if is_any { format!("http://localhost:{}", address.port()) } else { format!("http://{address}") })
 }
 
 /// The signals that end the process.
@@ -206,6 +249,8 @@ impl Signals {
 
 /// The time limit for a connection to the backend or the issuer.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long another program on the port may take to say that it is this one.
+const GLANCE: Duration = Duration::from_secs(1);
 /// The signal of a write beyond the limit on the size of files, on Linux and macOS alike.
 #[cfg(unix)]
 const SIGXFSZ: i32 = 25;

@@ -125,7 +125,7 @@ impl Report {
             feature: window.feature.as_deref(),
             used_percent: window.used_percent,
             window_seconds: window.window_seconds,
-            resets_at: window.resets_at.map(humanize::rfc3339),
+            resets_at: window.resets_at.and_then(humanize::rfc3339),
         });
         StatusJson {
             has_credentials: status.has_credentials,
@@ -133,13 +133,13 @@ impl Report {
             account_id: status.account_id.as_deref(),
             user_id: status.user_id.as_deref(),
             plan: status.plan_type.as_deref(),
-            expires_at: status.expires_at.map(|milliseconds| humanize::rfc3339(milliseconds / 1000)),
+            expires_at: status.expires_at.and_then(|milliseconds| humanize::rfc3339(milliseconds / 1000)),
             is_expired: status.is_expired,
             needs_refresh_soon: status.needs_refresh_soon,
             store: status.store,
             location: &self.location,
             windows: windows.collect(),
-            windows_observed_at: self.windows_observed_at.map(humanize::rfc3339),
+            windows_observed_at: self.windows_observed_at.and_then(humanize::rfc3339),
             windows_error: self.windows_error.as_deref(),
             error: status.error.as_deref(),
         }

@@ -115,14 +115,14 @@ impl<'p> Usage<'p> {
                     feature: window.feature.as_deref(),
                     used_percent: window.used_percent,
                     window_seconds: window.window_seconds,
-                    resets_at: window.resets_at.map(humanize::rfc3339),
+                    resets_at: window.resets_at.and_then(humanize::rfc3339),
                 })
                 .collect(),
         });
         UsageReport {
             ledger: self.path.display().to_string(),
             days: self.arguments.days,
-            since: self.since.map(humanize::rfc3339),
+            since: self.since.and_then(humanize::rfc3339),
             until: humanize::rfc3339(unix_now().as_secs()),
             groups: &self.groups,
             total: self.total,
@@ -137,7 +137,7 @@ struct UsageReport<'u> {
     ledger: String,
     days: u32,
     since: Option<String>,
-    until: String,
+    until: Option<String>,
     groups: &'u [UsageGroup],
     total: UsageSums,
     limits: Option<LimitsReport<'u>>,
@@ -145,7 +145,7 @@ struct UsageReport<'u> {
 
 #[derive(Serialize)]
 struct LimitsReport<'u> {
-    observed_at: String,
+    observed_at: Option<String>,
     plan_type: Option<&'u str>,
     windows: Vec<WindowReport<'u>>,
 }

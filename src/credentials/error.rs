@@ -134,7 +134,8 @@ impl CredentialError {
             | Self::Unreadable { .. } => FaultKind::NoCredentials,
             Self::NotRenewable { .. } | Self::Ended { .. } | Self::AccountChanged { .. } => FaultKind::UpstreamAuth,
             Self::ReadOnly { .. } => FaultKind::Conflict,
-            Self::Unwritable { .. } | Self::Locked { .. } => FaultKind::Internal,
+            Self::Unwritable { .. } => FaultKind::Internal,
+            Self::Locked { .. } => FaultKind::Busy,
             Self::Stopping { .. } => FaultKind::ShuttingDown,
             Self::RefreshFailed { error, .. } => issuer_kind(error),
         }
@@ -144,10 +145,11 @@ impl CredentialError {
 impl From<CredentialError> for Fault {
     fn from(error: CredentialError) -> Self {
         let api_error = Self::new(error.kind(), error.to_string());
-        if let CredentialError::RefreshFailed { retry_after, .. } = error {
-            return api_error.with_retry_after(retry_after);
+        match error {
+            CredentialError::RefreshFailed { retry_after, .. } => api_error.with_retry_after(retry_after),
+            CredentialError::Locked { .. } => api_error.with_code("login_locked").with_retry_after(LOCKED_PAUSE),
+            _ => api_error,
         }
-        api_error
     }
 }
 
@@ -167,6 +169,9 @@ fn issuer_kind(error: &IssuerError) -> FaultKind {
         IssuerError::Invalid(_) => FaultKind::UpstreamInvalid,
     }
 }
+
+/// The pause before a locked login is asked for again.
+const LOCKED_PAUSE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -256,7 +261,7 @@ mod tests {
             (CredentialError::Broken { place: place(), malformed }, 401, "line 1"),
             (CredentialError::Unreadable { place: place(), reason: "denied".to_owned() }, 401, "denied"),
             (CredentialError::Unwritable { place: place(), reason: "full".to_owned() }, 500, "full"),
-            (CredentialError::Locked { place: place() }, 500, "locked"),
+            (CredentialError::Locked { place: place() }, 503, "locked"),
             (CredentialError::Stopping { place: place() }, 503, "about to end"),
             (CredentialError::AccountChanged { place: place() }, 401, "another account"),
         ] {

@@ -40,6 +40,11 @@ pub(crate) fn named_text(path: &Path, largest: u64) -> io::Result<String> {
     text(bounded(File::open(path)?, largest)?)
 }
 
+/// Returns `text` without the byte order mark that some editors of Windows begin a file with.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 fn bounded(file: File, largest: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(largest + 1).read_to_end(&mut bytes)?;

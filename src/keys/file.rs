@@ -87,7 +87,7 @@ pub fn change<T>(path: &Path, edit: impl FnOnce(&mut KeySet) -> Result<T, String
     let _lock = lock(&path.with_extension("json.lock"))?;
     let mut set = load(&path)?;
     let outcome = edit(&mut set)?;
-    replace(&path, &set.to_json(), Readers::Owner).map_err(|error| error.to_string())?;
+    replace(&path, &set.to_json()?, Readers::Owner).map_err(|error| error.to_string())?;
     Ok(outcome)
 }
 

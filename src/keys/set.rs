@@ -39,10 +39,14 @@ impl KeySet {
         Ok(set)
     }
 
-    /// Writes the document.
-    pub fn to_json(&self) -> String {
+    /// Writes the document. It is read back: one that says anything else would close or open the API. The error is a clause.
+    pub fn to_json(&self) -> Result<String, String> {
         let document = KeyDocument { version: VERSION, keys: self.0.iter().map(AsRef::as_ref).collect() };
-        serde_json::to_string_pretty(&document).map(|text| text + "\n").unwrap_or_default()
+        let text = serde_json::to_string_pretty(&document).map_err(|error| error.to_string())? + "\n";
+        if Self::parse(&text).as_ref() != Ok(self) {
+            return Err("the keys cannot be written so that they read back as they are".to_owned());
+        }
+        Ok(text)
     }
 
     /// Adds a key. The error is a clause.
@@ -101,7 +105,7 @@ mod tests {
     #[test]
     fn a_set_reads_back_as_it_was_written() {
         let mut set = KeySet::default();
-        assert_eq!(KeySet::parse(&set.to_json()), Ok(set.clone()));
+        assert_eq!(set.to_json().and_then(|text| KeySet::parse(&text)), Ok(set.clone()));
         set.add(key("plain")).expect("added");
         let limited = NamedKey {
             models: vec!["gpt-6-sol".to_owned(), "fast".to_owned()],
@@ -112,9 +116,16 @@ mod tests {
             ..key("limited")
         };
         set.add(limited).expect("added");
-        let text = set.to_json();
+        let text = set.to_json().expect("written");
         assert_eq!(KeySet::parse(&text), Ok(set));
         assert!(text.contains(r#""expires_at": "2026-11-26T04:10:59Z""#), "{text}");
+    }
+
+    #[test]
+    fn what_would_not_read_back_is_not_written() {
+        let mut set = KeySet::default();
+        set.add(NamedKey { expires_at: Some(u64::MAX), ..key("a") }).expect("added");
+        assert!(set.to_json().expect_err("no calendar holds it").contains("9999"));
     }
 
     #[test]

@@ -84,6 +84,11 @@ impl Ledger {
         &self.place
     }
 
+    /// Returns whether the rows are still there after a restart.
+    pub fn is_kept(&self) -> bool {
+        matches!(self.place, LedgerPlace::File(_))
+    }
+
     /// Returns the rows written and lost so far.
     pub fn counts(&self) -> LedgerCounts {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -66,6 +66,17 @@ pub(super) fn open_to_read(place: &LedgerPlace) -> Result<Option<Connection>, Tr
     }
 }
 
+/// Returns what tells the file at `path` from another one there; `None` if there is none. Windows keeps an open file in its
+/// place.
+pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    #[cfg(unix)]
+    let identity = (std::os::unix::fs::MetadataExt::dev(&metadata), std::os::unix::fs::MetadataExt::ino(&metadata));
+    #[cfg(not(unix))]
+    let identity = (u64::from(metadata.is_file()), 0);
+    Some(identity)
+}
+
 /// Renames the database at `path` and its side files.
 pub(super) fn set_aside(path: &Path, trouble: &Trouble) -> Result<(), Trouble> {
     let word = if matches!(trouble, Trouble::Newer(_)) { "newer" } else { "broken" };

@@ -226,6 +226,61 @@ fn damage_that_shows_later_costs_no_row() {
     assert!(names(&path).iter().any(|name| name.starts_with("ledger.sqlite3.broken-")), "{:?}", names(&path));
 }
 
+#[test]
+fn damage_in_old_pages_is_found_at_the_start() {
+    let (_directory, path, place) = place();
+    let ledger = start(&place);
+    ledger.enter(entry("gpt-6-sol", 1));
+    ledger.close(PATIENCE);
+    // The tables are there, and what they hold is not.
+    let connection = Connection::open(&path).expect("a database");
+    let roots = "SELECT rootpage FROM sqlite_schema WHERE name IN ('request', 'usage') OR tbl_name = 'request'";
+    let mut statement = connection.prepare(roots).expect("a query");
+    let pages = statement.query_map([], |row| row.get::<_, u32>(0)).expect("rows");
+    let pages: Vec<_> = pages.map(|page| usize::try_from(page.expect("a page")).expect("a number")).collect();
+    drop(statement);
+    drop(connection);
+    let mut bytes = fs::read(&path).expect("bytes");
+    for page in pages {
+        bytes[(page - 1) * 4096..page * 4096].fill(0x5a);
+    }
+    fs::write(&path, bytes).expect("written");
+    let ledger = start(&place);
+    ledger.flush(PATIENCE);
+    assert!(names(&path).iter().any(|name| name.starts_with("ledger.sqlite3.broken-")), "{:?}", names(&path));
+    ledger.enter(entry("gpt-6-sol", 1));
+    ledger.flush(PATIENCE);
+    assert_eq!((ledger.counts().written, ledger.counts().lost, requests(&place)), (1, 0, 1));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_ledger_that_is_taken_away_is_begun_anew() {
+    let (_directory, path, place) = place();
+    let ledger = start(&place);
+    let one_more = || {
+        ledger.enter(entry("gpt-6-sol", 1));
+        ledger.flush(PATIENCE);
+    };
+    one_more();
+    fs::remove_dir_all(path.parent().expect("a directory")).expect("removed");
+    one_more();
+    assert_eq!(requests(&place), 1, "in a new file");
+    // Another file in its place is written to, and loses nothing that it has.
+    let (_elsewhere, other, other_place) = self::place();
+    let another = start(&other_place);
+    another.enter(entry("gpt-6-luna", 1));
+    another.close(PATIENCE);
+    for name in names(&path) {
+        fs::remove_file(path.with_file_name(name)).expect("removed");
+    }
+    fs::rename(&other, &path).expect("moved");
+    one_more();
+    one_more();
+    assert_eq!(requests(&place), 3);
+    assert_eq!((ledger.counts().written, ledger.counts().lost), (4, 0));
+}
+
 /// Another program's connection, in a transaction that keeps every writer waiting.
 fn locked(path: &Path) -> Connection {
     let other = Connection::open(path).expect("a database");

@@ -2,7 +2,8 @@
 //!
 //! * Rows are gathered for [`GATHERING`] and written in one transaction with their sums. What is committed survives the end
 //!   of the process, however it ends.
-//! * A database that turns out to be damaged is set aside, and its batch written to a new one. Whatever else fails, a full
+//! * A database that turns out to be damaged is set aside, and its batch written to a new one; so it is where somebody has taken the
+//!   file away. Whatever else fails, a full
 //!   disk or a file that may not be written, costs the rows until it works again; the log says so once. A row whose values are refused costs no other row.
 //! * Rows older than the retention are deleted a few at a time.
 
@@ -43,6 +44,8 @@ struct Open {
     names: Names,
     /// When the limits in the database were observed.
     limits_of: Option<u64>,
+    /// Which file it is.
+    identity: Option<(u64, u64)>,
 }
 
 impl Writer {
@@ -100,6 +103,7 @@ impl Writer {
         if self.failing.is_some_and(|(again, _)| Instant::now() < again) {
             return self.lose(rows);
         }
+        self.leave_lost_file();
         let mut written = self.try_write(batch);
         if let (Err(trouble @ Trouble::Broken(_)), LedgerPlace::File(path)) = (&written, &self.place) {
             self.open = None;
@@ -114,6 +118,17 @@ impl Writer {
                 }
             }
             Err(trouble) => self.fail(&trouble, rows),
+        }
+    }
+
+    /// Closes the database if its file is no longer at its place, as one that somebody deleted: its rows would be lost. A new one
+    /// is begun.
+    fn leave_lost_file(&mut self) {
+        if let (Some(open), LedgerPlace::File(path)) = (&self.open, &self.place)
+            && open.identity != file::identity(path)
+        {
+            tracing::warn!("⚠️ the ledger {} was removed or replaced, and is begun anew", path.display());
+            self.open = None;
         }
     }
 
@@ -151,13 +166,21 @@ impl Writer {
             return;
         }
         self.pruned = Some(Instant::now());
-        let pruned = match &mut self.open {
+        let mut pruned = self.try_prune();
+        if let (Err(trouble @ Trouble::Broken(_)), LedgerPlace::File(path)) = (&pruned, &self.place) {
+            self.open = None;
+            pruned = file::set_aside(path, trouble).and_then(|()| self.try_prune());
+        }
+        if let Err(trouble) = pruned {
+            self.fail(&trouble, 0);
+        }
+    }
+
+    fn try_prune(&mut self) -> Result<(), Trouble> {
+        match &mut self.open {
             Some(open) => open.prune(self.days),
             // Opened here, so that a file that cannot be used is told at the start.
             None => Open::at(&self.place).and_then(|open| self.open.insert(open).prune(self.days)),
-        };
-        if let Err(trouble) = pruned {
-            self.fail(&trouble, 0);
         }
     }
 }
@@ -171,7 +194,11 @@ impl Open {
                 .query_map([integer(MOST_NAMES as u64)], |row| Ok((row.get::<_, String>(0)?.into(), row.get(1)?)))?;
             rows.collect::<Result<_, _>>()?
         };
-        Ok(Self { connection, names, limits_of: None })
+        let identity = match place {
+            LedgerPlace::File(path) => file::identity(path),
+            LedgerPlace::Memory(_) => None,
+        };
+        Ok(Self { connection, names, limits_of: None, identity })
     }
 
     /// Writes a batch in one transaction; if that fails for what is in a row, each row alone. Returns the number of rows that

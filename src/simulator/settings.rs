@@ -116,6 +116,8 @@ pub struct IssuerSettings {
     pub device_enabled: bool,
     /// The number of polls answered "pending" before a device is approved automatically; `None` waits for an approval.
     pub device_pending_polls: Option<u32>,
+    /// The statuses of the first polls, which fail.
+    pub device_failures: Vec<u16>,
     /// The seconds between polls, as the issuer's string.
     pub device_interval: String,
 }
@@ -133,6 +135,7 @@ impl Default for IssuerSettings {
             any_redirect_port: false,
             device_enabled: true,
             device_pending_polls: Some(2),
+            device_failures: Vec::new(),
             device_interval: "5".to_owned(),
         }
     }

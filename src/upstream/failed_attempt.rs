@@ -172,7 +172,9 @@ fn kind_of(failure: &Failure) -> Option<FaultKind> {
         "server_is_overloaded" | "slow_down" | "policy_capacity_unavailable" => Some(FaultKind::Overloaded),
         // `cyber_policy`, `bio_policy`, `misalignment_policy_violation`, `content_policy_violation` and those to come.
         name if name.ends_with("_policy") || name.ends_with("_policy_violation") => Some(FaultKind::Refused),
-        "invalid_prompt" | "inference_hook_denied" | "access_program_not_enabled" => Some(FaultKind::Refused),
+        "invalid_prompt" | "moderation_blocked" | "inference_hook_denied" | "access_program_not_enabled" => {
+            Some(FaultKind::Refused)
+        }
         "invalid_encrypted_content" | "unsupported_value" | "invalid_request_error" | "tool_collision" => {
             Some(FaultKind::InvalidRequest)
         }

@@ -48,7 +48,8 @@ pub(super) fn say_reset(error: &mut Fault, resets_in: Option<Duration>) {
     let named = error.details.as_ref().and_then(|details| details.resets_at.as_ref()?.as_u64());
     let at = named.unwrap_or_else(|| unix_now().as_secs().saturating_add(seconds));
     let sentence = error.message.trim_end().trim_end_matches('.');
-    error.message = format!("{sentence}. It resets in {}, at {}.", humanize::duration(seconds), humanize::instant(at));
+    let at = humanize::instant(at).map(|at| format!(", at {at}")).unwrap_or_default();
+    error.message = format!("{sentence}. It resets in {}{at}.", humanize::duration(seconds));
 }
 
 /// Returns the time until all spent windows reset, from a head's limit headers.

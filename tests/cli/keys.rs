@@ -99,7 +99,10 @@ fn what_makes_no_key_is_one_line_that_names_it() {
         (&["add", "default"], 2, "--api-key"),
         (&["add", "a b"], 2, "\"a b\" is no name"),
         (&["add", "a", "--expires", "2020-01-01"], 2, "--expires: 2020-01-02 00:00 UTC has passed"),
+        (&["add", "a", "--models", ""], 2, "--models: a name in it is empty"),
+        (&["add", "a", "--models", "gpt-6-sol,"], 2, "--models: a name in it is empty"),
         (&["add", "a", "--expires", "soon"], 2, "write a day like 2026-12-31"),
+        (&["add", "a", "--expires", "9999-12-31T23:59:59-01:00"], 2, "after the year 9999"),
         (&["add", "a", "--tokens-per-day", "0"], 2, "--tokens-per-day"),
         (&["add", "a", "--requests-per-minute", "10001"], 2, "--requests-per-minute"),
         (&["add", "a", "--max-effort", "enormous"], 2, "\"enormous\" is none of none, minimal"),
@@ -115,6 +118,14 @@ fn what_makes_no_key_is_one_line_that_names_it() {
     assert!(doubted.contains("\"gpt-60-soll\" is no model") && !doubted.contains("gpt-6-luna"), "{doubted}");
     assert!(!doubted.contains("From now on"), "{doubted}");
     added(&home, "alias", &["--models", "gpt-4o", "--model-alias", "gpt-4o=gpt-6-luna"]);
+}
+
+#[test]
+fn the_last_day_of_the_calendar_is_an_end_like_any_other() {
+    let home = Home::new();
+    added(&home, "for-ever", &["--expires", "9999-12-31"]);
+    assert_eq!(listed(&home)[0]["expires_at"], "9999-12-31T23:59:59Z");
+    assert!(home.run(&["keys", "remove", "for-ever"]).status.success(), "the file is still one that can be read");
 }
 
 #[test]

@@ -58,6 +58,16 @@ fn a_log_that_nobody_reads_holds_nothing_up() {
 }
 
 #[test]
+fn a_head_without_its_body_is_a_whole_answer() {
+    let home = Home::new();
+    let daemon = Daemon::start(&mut home.serving("http://127.0.0.1:9"));
+    assert!(daemon.ask("HEAD /v1/models HTTP/1.0\r\nhost: localhost\r\n\r\n").starts_with("HTTP/1.0 200"));
+    daemon.signal("-TERM");
+    let (_, log) = daemon.end();
+    assert!(log.contains("HEAD /v1/models") && !log.contains("client left"), "{log}");
+}
+
+#[test]
 fn lost_lines_are_counted_and_said_once_the_log_can_be_written_again() {
     let home = Home::new();
     let (mut reader, writer) = UnixStream::pair().expect("a pair");

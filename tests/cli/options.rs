@@ -110,6 +110,12 @@ fn keys_come_from_a_file_or_from_standard_input() {
     let daemon = Daemon::start(&mut command);
     assert!(ask(&daemon, "piped").starts_with("HTTP/1.0 200") && ask(&daemon, "first").starts_with("HTTP/1.0 401"));
 
+    // As Notepad writes it.
+    home.write("keys", "\u{feff}first\r\nsecond\r\n");
+    let daemon = Daemon::start(&mut home.command(&["--port", "0", "--api-key-file", "~/keys"]));
+    assert!(["first", "second"].iter().all(|key| ask(&daemon, key).starts_with("HTTP/1.0 200")));
+    drop(daemon);
+
     home.write("keys", "# none\n");
     assert!(refused(home.command(&["--port", "0", "--api-key-file", "~/keys"])).contains("no key"));
     let mut command = home.command(&["--port", "0", "--api-key-file", "-"]);

@@ -69,6 +69,28 @@ fn a_failure_is_one_line_and_exit_code_1() {
 }
 
 #[test]
+fn a_port_that_this_program_has_is_said_to_be_its_own() {
+    let home = Home::new();
+    let demo = Daemon::start(&mut home.command(&["demo", "--port", "0"]));
+    let port = demo.address.port().to_string();
+    for arguments in [&["--port", port.as_str()][..], &["demo", "--port", port.as_str()]] {
+        let output = home.run(arguments);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.contains("is in use by the demo of codex-proxy; stop that one"), "{errors}");
+    }
+}
+
+#[test]
+fn a_server_for_all_addresses_names_one_that_can_be_used() {
+    let home = Home::new();
+    let daemon = Daemon::start(&mut home.command(&["--host", "0.0.0.0", "--port", "0", "--api-key", "k"]));
+    daemon.signal("-TERM");
+    let (_, log) = daemon.end();
+    assert!(log.contains("clients use http://localhost:") && log.contains("this one's name or address"), "{log}");
+}
+
+#[test]
 fn the_usual_configuration_file_is_read_and_flags_beat_it() {
     let home = Home::new();
     home.write(".config/codex-proxy/config.toml", "default-model = \"gpt-6.1-sol\"\nmax-concurrent = 0\n");

@@ -63,7 +63,9 @@ fn a_socket_of_the_managers_is_taken_over() {
     assert_eq!(daemon.address.port(), port);
     assert!(daemon.ask(HEALTH).contains(r#""status":"ok""#));
     daemon.signal("-TERM");
-    assert_eq!(daemon.end().0, Some(0));
+    let (code, log) = daemon.end();
+    assert_eq!(code, Some(0));
+    assert!(log.contains("--port has no effect") && log.contains(&format!("127.0.0.1:{port}")), "{log}");
 }
 
 #[test]
@@ -174,6 +176,74 @@ fn a_service_is_installed_once_and_leaves_nothing() {
     let calls = std::fs::read_to_string(home.path().join("calls")).expect("calls");
     assert!(calls.contains("--user disable --now codex-proxy.service\n--user daemon-reload\n"), "{calls}");
     assert!(text(&service(&home, &["service", "uninstall"]).stdout).contains("There is no service"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_install_takes_back_the_socket_of_an_earlier_one() {
+    let home = Home::new();
+    let socket = home.path().join(UNIT).with_extension("socket");
+    let install = |more: &[&str]| {
+        let output = service_in(&home, "active", &[&["service", "install"], more].concat());
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stdout)
+    };
+    install(&["--port", "3000"]);
+    let added = install(&["--socket", "--port", "3000"]);
+    for step in ["disable --now codex-proxy.service", "enable --now codex-proxy.socket"] {
+        assert!(added.contains(step), "{step}: {added}");
+    }
+    assert!(std::fs::read_to_string(&socket).expect("a socket").contains("ListenStream=127.0.0.1:3000"));
+    let moved = install(&["--socket", "--port", "3001"]);
+    assert!(moved.contains("restart codex-proxy.socket") && !moved.contains("enable --now"), "{moved}");
+    let removed = install(&["--port", "3002"]);
+    assert!(!socket.exists() && removed.contains("removed: "), "{removed}");
+    for step in ["stop codex-proxy.socket codex-proxy.service", "enable --now codex-proxy.service"] {
+        assert!(removed.contains(step), "{step}: {removed}");
+    }
+    let calls = std::fs::read_to_string(home.path().join("calls")).expect("calls");
+    assert!(calls.contains("--user disable codex-proxy.socket\n"), "{calls}");
+    install(&["--socket"]);
+    std::fs::write(&socket, "[Socket]\nListenStream=9\n").expect("written");
+    let refused = service(&home, &["service", "install", "--port", "3002"]);
+    assert!(!refused.status.success() && text(&refused.stderr).contains("was changed by hand"), "{refused:?}");
+    assert!(socket.exists());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_status_is_that_of_the_port_in_the_unit() {
+    let home = Home::new();
+    let live = Daemon::quiet(&mut home.serving("http://127.0.0.1:9"));
+    let port = live.address.port().to_string();
+    let state = |home: &Home| text(&service_in(home, "active", &["service", "status"]).stdout);
+    assert!(service(&home, &["service", "install", "--port", &port]).status.success());
+    assert!(state(&home).contains("ok: codex-proxy"), "{}", state(&home));
+    home.write("c.toml", &format!("port = {port}\n"));
+    assert!(service(&home, &["service", "install", "--config", "~/c.toml"]).status.success());
+    assert!(state(&home).contains("ok: codex-proxy"), "{}", state(&home));
+    assert!(service(&home, &["service", "install", "--socket", "--port", &port]).status.success());
+    // The file's port counts no more, since the socket is opened already.
+    home.write(".config/codex-proxy/config.toml", "port = 1\n");
+    assert!(state(&home).contains("ok: codex-proxy"), "{}", state(&home));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_service_that_could_not_work_is_not_installed() {
+    let home = Home::new();
+    for (flags, part) in
+        [(["--host", "0.0.0.0"], "without a key"), (["--creds-store", "env"], "none of this shell's variables")]
+    {
+        let arguments = [&["service", "install"], &flags[..]].concat();
+        let mut command = home.command(&arguments);
+        let output = command.env("CODEX_PROXY_API_KEY", "k").output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(text(&output.stderr).contains(part), "{output:?}");
+        assert!(!home.path().join(UNIT).exists());
+    }
+    home.write("k", "a-key\n");
+    assert!(service(&home, &["service", "install", "--host", "0.0.0.0", "--api-key-file", "~/k"]).status.success());
 }
 
 #[test]

@@ -230,6 +230,90 @@ fn what_was_changed_since_stays() {
     assert!(done(&home, &["claude-code", "--remove"]).contains("nothing of codex-proxy's"), "another's gateway");
 }
 
+/// Providers of this program's name that `setup` has not written: a tool, its file, and the text.
+const HAND_MADE: [(&str, &str, &str); 6] = [
+    (
+        "opencode",
+        ".config/opencode/opencode.json",
+        "{\n  // mine\n  \"model\": \"codex-proxy/a\",\n  \"provider\": { \"codex-proxy\": { \"options\": { \"baseURL\": \
+         \"https://relay.example/v1\", \"apiKey\": \"secret\" } } }\n}\n",
+    ),
+    (
+        "opencode",
+        ".config/opencode/opencode.json",
+        "{ \"provider\": { \"codex-proxy\": { \"npm\": \"mine\", \"options\": { \"baseURL\": \"http://localhost:1/v1\" } } } }",
+    ),
+    (
+        "pi",
+        ".pi/agent/models.json",
+        "{\"providers\":{\"codex-proxy\":{\"baseUrl\":\"https://relay.example/v1\",\"apiKey\":\"secret\"}}}\n",
+    ),
+    (
+        "pi",
+        ".pi/agent/models.json",
+        "{\"providers\":{\"codex-proxy\":{\"baseUrl\":\"http://localhost:1/v1\",\"api\":\"openai-completions\",\"headers\":{}}}}\n",
+    ),
+    (
+        "zed",
+        ".config/zed/settings.json",
+        "{\"language_models\":{\"openai_compatible\":{\"codex-proxy\":{\"api_url\":\"https://relay.example/v1\"}}}}\n",
+    ),
+    (
+        "codex",
+        ".codex/codex-proxy.config.toml",
+        "model_provider = \"codex-proxy\"\n[model_providers.codex-proxy]\nbase_url = \"https://relay.example/v1\"\n",
+    ),
+];
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_provider_of_the_same_name_that_was_made_by_hand_stays() {
+    for (tool, path, before) in HAND_MADE {
+        let home = Home::new();
+        home.write(path, before);
+        let file = home.path().join(path);
+        let said = done(&home, &[tool, "--remove"]);
+        assert!(said.contains("as it is") && !said.contains("restored"), "{path}: {said}");
+        assert_eq!(fs::read_to_string(&file).expect("there"), before, "{path}");
+        // What was written over it is undone, and what stands in its place since is kept again.
+        done(&home, &[tool, "--write"]);
+        assert!(done(&home, &[tool, "--remove"]).contains("restored "), "{path}");
+        assert_eq!(fs::read_to_string(&file).expect("there"), before, "{path}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_setup_wrote_is_taken_out_without_a_backup_and_for_another_port() {
+    // Claude Code has no place with this program's name: there, another port without a backup is the user's.
+    for (tool, path, before, part) in WRITTEN.into_iter().filter(|(tool, ..)| *tool != "claude-code") {
+        let home = Home::new();
+        home.write(path, before);
+        done_for("4712", &home, &[tool, "--write"]);
+        let file = home.path().join(path);
+        fs::remove_file(format!("{}.codex-proxy-backup", file.display())).expect("a backup");
+        done(&home, &[tool, "--remove"]);
+        let after = fs::read_to_string(&file).expect("there");
+        assert!(!after.contains(part) && !after.contains("4712"), "{path}: {after}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_byte_order_mark_stays_where_it_is() {
+    for (tool, path, before, part) in WRITTEN {
+        let home = Home::new();
+        let before = format!("\u{feff}{before}");
+        home.write(path, &before);
+        let read = || fs::read_to_string(home.path().join(path)).expect("there");
+        done(&home, &[tool, "--write"]);
+        assert!(read().starts_with('\u{feff}') && read().contains(part), "{path}: {}", read());
+        assert!(done(&home, &[tool, "--write"]).contains("nothing to change"), "{path}");
+        assert!(done(&home, &[tool, "--remove"]).contains("restored "), "{path}");
+        assert_eq!(read(), before, "{path}");
+    }
+}
+
 #[test]
 fn a_key_is_written_only_when_asked_for() {
     let home = Home::new();

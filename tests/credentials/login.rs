@@ -132,6 +132,39 @@ async fn device_sign_in_waits_for_the_user() {
 }
 
 #[tokio::test]
+async fn device_sign_in_goes_on_after_an_outage() {
+    let world = World::new().await;
+    world.simulator.configure(|settings| {
+        settings.issuer.device_interval = "1".to_owned();
+        settings.issuer.device_pending_polls = Some(0);
+        settings.issuer.device_failures = vec![500, 503];
+    });
+    login(&options(Method::Device), &context(&world), no_input(), &mut Terminal::default()).await.unwrap();
+    assert_eq!(world.simulator.requests_to("/deviceauth/token").len(), 3);
+    world.simulator.configure(|settings| settings.issuer.device_failures = vec![400]);
+    let error = login(&options(Method::Device), &context(&world), no_input(), &mut Terminal::default()).await;
+    assert!(matches!(error, Err(LoginError::Issuer(IssuerError::Refused { .. }))), "{error:?}");
+}
+
+#[tokio::test]
+async fn who_waits_for_another_program_is_told() {
+    let world = World::new().await;
+    world.sign_in(&world.path(), 86_400);
+    let lock = FileStore::xdg(world.path()).lock().await.unwrap();
+    let terminal = Terminal::default();
+    let release = async {
+        while !terminal.text().contains("Waiting for another program") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        drop(lock);
+    };
+    let (context, mut output) = (context(&world), terminal.clone());
+    let (done, ()) = tokio::join!(logout(LogoutOptions::default(), &context, &mut output), release);
+    done.unwrap();
+    assert!(terminal.text().contains("is removed from"), "{}", terminal.text());
+}
+
+#[tokio::test]
 async fn device_sign_in_may_be_off() {
     let world = World::new().await;
     world.simulator.configure(|settings| settings.issuer.device_enabled = false);
@@ -198,13 +231,13 @@ async fn logout_goes_on_where_the_issuer_is_away() {
     let store = Arc::new(FileStore::xdg(world.path()));
     let away = CredentialContext { store, oauth: crate::support::oauth("http://127.0.0.1:9") };
     let terminal = Terminal::default();
-    logout(LogoutOptions { revoke: true, imports: true, server: ServerSeen::Running }, &away, &mut terminal.clone())
-        .await
-        .unwrap();
+    let options = LogoutOptions { revoke: true, imports: true, server: ServerSeen::Running };
+    let error = logout(options, &away, &mut terminal.clone()).await.unwrap_err();
+    assert!(error.to_string().contains("could not be revoked, so its tokens stay valid"), "{error}");
     assert!(!world.path().exists());
     let text = terminal.text();
     assert!(
-        text.contains("could not be revoked")
+        !text.contains("only --revoke")
             && text.contains("codex-proxy is running: it stops")
             && text.contains("the next start copies"),
         "{text}"
@@ -442,7 +475,7 @@ async fn a_login_without_a_refresh_token_is_revoked_by_its_access_token() {
     )
     .await
     .unwrap();
-    assert!(terminal.text().contains("no token to revoke"), "{}", terminal.text());
+    assert!(terminal.text().contains("no token in it to revoke"), "{}", terminal.text());
     assert!(!world.path().exists());
     assert_eq!(world.simulator.requests_to("/oauth/revoke").len(), 1);
 }

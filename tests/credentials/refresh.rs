@@ -302,6 +302,19 @@ async fn a_login_that_is_taken_away_ends_in_memory_within_seconds() {
     assert!(matches!(supplier.access().await, Err(CredentialError::Missing { .. })));
 }
 
+#[tokio::test(start_paused = true)]
+async fn another_login_is_used_within_seconds() {
+    let world = World::new().await;
+    world.sign_in(&world.path(), 864_000);
+    let supplier = world.supplier();
+    supplier.access().await.unwrap();
+    codex_proxy::platform::spawn(Arc::clone(&supplier).keep_fresh());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let theirs = world.sign_in(&world.path(), 864_000);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(supplier.access().await.unwrap().token.expose(), token(&theirs, "access_token"));
+}
+
 #[tokio::test]
 async fn a_login_removed_meanwhile_is_not_brought_back() {
     let world = World::new().await;

@@ -291,6 +291,38 @@ async fn another_model_is_told_or_refused() {
 }
 
 #[tokio::test]
+async fn an_answer_whose_image_is_none_is_an_answer_without_an_image() {
+    let proxy = Proxy::start().await;
+    for image in ["", "no base64!", "A"] {
+        let document = json!({ "created": 1, "data": [{ "b64_json": image }] }).to_string();
+        let event = json!({ "type": "image_generation.completed", "b64_json": image, "created_at": 1 });
+        let event = format!("event: image_generation.completed\ndata: {event}\n\n");
+        for (request, answered) in
+            [(cat(), document.clone()), (streamed(), document), (cat(), event.clone()), (streamed(), event)]
+        {
+            let answer = proxy.next(ScriptedAnswer::stream().bytes(answered.clone())).post(GENERATIONS, &request).await;
+            let told = (answer.status.as_u16(), answer.error_code());
+            assert_eq!(told, (502, "upstream_invalid_response".to_owned()), "{answered} {}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_moderated_prompt_is_refused_alike_wherever_it_is_told() {
+    let proxy = Proxy::start().await;
+    let event =
+        "event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"no\",\"code\":\"moderation_blocked\"}}\n\n";
+    let status = || ScriptedAnswer::error(StatusCode::BAD_REQUEST, "", Some("moderation_blocked"), "no");
+    for request in [cat(), streamed()] {
+        for answered in [ScriptedAnswer::stream().bytes(event), status()] {
+            let answer = proxy.next(answered).post(GENERATIONS, &request).await;
+            let told = (answer.status.as_u16(), answer.error_code(), answer.header("x-should-retry").to_owned());
+            assert_eq!(told, (400, "moderation_blocked".to_owned(), "false".to_owned()), "{}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_waiting_stream_is_kept_alive_and_a_late_failure_is_its_last_event() {
     let settings = ServerSettings { keepalive: Duration::from_millis(50), ..ServerSettings::default() };
     let proxy = Proxy::with(Setup { settings, ..Setup::default() }).await;

@@ -181,6 +181,11 @@ async fn a_wrong_method_names_the_right_ones() {
     let answer = proxy.send(&["DELETE /v1/models", "host: localhost"], "").await;
     assert_eq!((answer.status.as_u16(), answer.error_code().as_str()), (405, "method_not_allowed"));
     assert_eq!(answer.header("allow"), "GET,HEAD");
+    for (target, allow) in [("POST /", "HEAD,GET"), ("PATCH /", "HEAD,GET"), ("GET /api/hello", "HEAD")] {
+        let answer = proxy.send(&[target, "host: localhost", "content-type: application/json"], "").await;
+        assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, allow), "{target}");
+    }
+    assert_eq!(proxy.send(&["GET /", "host: localhost"], "").await.status, 404, "who wants no page");
     let options = proxy.send(&["OPTIONS /v1/models", "host: localhost"], "").await;
     assert_eq!((options.status.as_u16(), options.header("allow")), (204, "GET,HEAD"));
     assert_eq!(options.headers.get("access-control-allow-origin"), None);

@@ -11,7 +11,8 @@ use crate::files::{read, trust};
 /// Reads the keys in the file at `path`, or in standard input if `path` is `-`. Returns at least one.
 pub(in crate::cli) fn read(path: &Path) -> Result<Vec<String>, CliError> {
     let text = if path == Path::new("-") { read_input() } else { read_file(path) }?;
-    let keys = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let keys =
+        read::without_mark(&text).lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let keys: Vec<_> = keys.map(str::to_owned).collect();
     if keys.is_empty() {
         let problem = format!("there is no key in {}", path.display());

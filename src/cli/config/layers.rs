@@ -10,6 +10,7 @@ use std::path::Path;
 use crate::cli::config::args::{MessagesTable, Options};
 use crate::cli::config::origins::{OptionOrigin, Origins};
 use crate::cli::config::value::ByteSize;
+use crate::cli::config::variables::alike;
 use crate::cli::config::{DEFAULT_HOST, DEFAULT_LOG_LEVEL, DEFAULT_PORT, LEDGER_DAYS};
 use crate::cli::error::CliError;
 use crate::credentials::StoreChoice;
@@ -122,12 +123,9 @@ fn explained(message: &str) -> String {
     if message.starts_with("unknown field")
         && let Some(unknown) = quoted.next()
     {
-        let near =
-            quoted.map(|known| (strsim::jaro(unknown, known), known)).max_by(|one, other| one.0.total_cmp(&other.0));
-        let near = near.filter(|(likeness, _)| *likeness > ALIKE);
-        let advice = near.map_or_else(
+        let advice = alike(unknown, quoted).map_or_else(
             || "the keys are the long flags of codex-proxy --help".to_owned(),
-            |(_, known)| format!("did you mean `{known}`?"),
+            |known| format!("did you mean `{known}`?"),
         );
         return format!("unknown key `{unknown}`; {advice}");
     }
@@ -144,8 +142,6 @@ fn unreadable(error: &std::io::Error) -> String {
 
 /// More bytes than any configuration has.
 const LARGEST: u64 = 1 << 20;
-/// The likeness from which a name is suggested, the one of the command line's parser.
-const ALIKE: f64 = 0.7;
 /// Expressions of the parser, and what they mean to its user.
 const WORDS: [(&str, &str); 6] = [
     ("expected u16", "expected a whole number up to 65535"),
@@ -232,8 +228,11 @@ mod tests {
     fn a_wrong_file_is_told_by_line_and_key() {
         let unknown = Options::from_toml("port = 1\nhots = \"x\"\n").expect_err("wrong");
         assert_eq!(unknown, "is wrong in line 2: unknown key `hots`; did you mean `host`?");
-        let nothing_alike = Options::from_toml("zzz = 1").expect_err("wrong");
-        assert!(nothing_alike.ends_with("unknown key `zzz`; the keys are the long flags of codex-proxy --help"));
+        for word in ["zzz", "env"] {
+            let nothing_alike = Options::from_toml(&format!("{word} = 1")).expect_err("wrong");
+            let told = format!("unknown key `{word}`; the keys are the long flags of codex-proxy --help");
+            assert!(nothing_alike.ends_with(&told), "{nothing_alike}");
+        }
         let mistyped = Options::from_toml("port = \"x\"").expect_err("wrong");
         assert!(mistyped.contains("line 1") && mistyped.contains("a whole number up to 65535"), "{mistyped}");
         let unquoted = Options::from_toml("host = localhost").expect_err("wrong");

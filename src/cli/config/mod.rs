@@ -267,7 +267,12 @@ fn guard(options: &Options, host: &str, admin_key: &str, keys: &[String]) -> Res
     let hosts = options.allow_host.iter().map(String::as_str);
     let allowed = HostPolicy::new(hosts.chain([own.as_str()])).map_err(|host| wrong("--allow-host", no_host(&host)))?;
     let origins = OriginPolicy::new(options.allow_origin.iter().map(String::as_str)).map_err(|origin| {
-        wrong("--allow-origin", format!("{origin:?} is not an origin; name each one like https://app.example"))
+        let problem = if origin.is_ascii() {
+            format!("{origin:?} is not an origin; name each one like https://app.example")
+        } else {
+            format!("{origin:?} has letters that browsers send in another form; name its host as they do, like xn--mnchen-3ya.de")
+        };
+        wrong("--allow-origin", problem)
     })?;
     let api_keys = Keys::new(keys.iter().map(String::as_str));
     let admin_keys = Keys::new([admin_key]);
@@ -297,7 +302,8 @@ fn server(options: &Options, guard: Guard, environment: &Environment) -> Result<
 
 fn instructions(path: &Path) -> Result<Arc<str>, CliError> {
     let error = |error| CliError::File { option: "--instructions-file".to_owned(), path: path.to_owned(), error };
-    read::named_text(path, LARGEST_INSTRUCTIONS).map(Arc::from).map_err(error)
+    let text = read::named_text(path, LARGEST_INSTRUCTIONS).map_err(error)?;
+    Ok(read::without_mark(&text).into())
 }
 
 fn url(option: &str, text: &str) -> Result<String, CliError> {
@@ -415,6 +421,15 @@ mod tests {
         );
         let missing = Options { instructions_file: Some("~/no/such".into()), ..Options::default() };
         assert!(problem(missing).starts_with("--instructions-file: cannot read /home/u/no/such: "));
+    }
+
+    #[test]
+    fn instructions_begin_after_a_byte_order_mark() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), "\u{feff}Be brief").expect("written");
+        let options = Options { instructions_file: Some(file.path().to_owned()), ..Options::default() };
+        let config = resolve(options).expect("a configuration");
+        assert_eq!(config.server.instructions.as_deref(), Some("Be brief"));
     }
 
     #[test]

@@ -78,8 +78,12 @@ pub(in crate::cli) fn check_names(
         if known.contains(&name) {
             continue;
         }
-        let near = known.iter().max_by(|one, other| likeness(&name, one).total_cmp(&likeness(&name, other)));
-        let problem = format!("it is no variable of this program; did you mean {}?", near.map_or("", String::as_str));
+        let near = alike(
+            name.strip_prefix(PREFIX).unwrap_or_default(),
+            known.iter().map(|known| known.strip_prefix(PREFIX).unwrap_or_default()),
+        );
+        let advice = near.map(|near| format!("; did you mean {PREFIX}{near}?")).unwrap_or_default();
+        let problem = format!("it is no variable of this program{advice}");
         if name.contains("KEY") {
             return Err(CliError::Option { option: name, problem });
         }
@@ -88,8 +92,14 @@ pub(in crate::cli) fn check_names(
     Ok(warnings)
 }
 
-fn likeness(one: &str, other: &str) -> f64 {
-    strsim::jaro_winkler(one, other)
+/// Returns the one of `known` that `unknown` may have been meant to be: at most a third of it is another letter, or it is a part
+/// of the name.
+pub(super) fn alike<'k>(unknown: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let length = unknown.chars().count();
+    let distances = known.map(|name| (strsim::osa_distance(unknown, name), name));
+    let near =
+        distances.filter(|(distance, name)| *distance <= length.div_ceil(3) || length > 2 && name.contains(unknown));
+    near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
 /// The beginning of the names of this program's variables.
@@ -308,7 +318,18 @@ mod tests {
         assert!(check(&["CODEX_PROXY_API_KEY", "CODEX_PROXY_CONFIG", "CODEX_HOME", "HOME"]).expect("known").is_empty());
         let warnings = check(&["CODEX_PROXY_SERVICE_HOST", "CODEX_PROXY_LOG_LEVELS"]).expect("warnings");
         assert_eq!(warnings.len(), 2);
+        assert!(warnings[0].ends_with("it is no variable of this program"), "{warnings:?}");
         assert!(warnings[1].ends_with("did you mean CODEX_PROXY_LOG_LEVEL?"), "{warnings:?}");
+        for (unknown, near) in [
+            ("FOO", None),
+            ("PROT", Some("PORT")),
+            ("CONCURRENT", Some("MAX_CONCURRENT")),
+            ("LOGLEVEL", Some("LOG_LEVEL")),
+        ] {
+            let warnings = check(&[&format!("CODEX_PROXY_{unknown}")]).expect("a warning");
+            let told = warnings[0].split_once("did you mean CODEX_PROXY_").map(|(_, name)| name.trim_end_matches('?'));
+            assert_eq!(told, near, "{unknown}");
+        }
         let error = check(&["CODEX_PROXY_API_KEYS"]).expect_err("an open API").to_string();
         assert!(error.starts_with("CODEX_PROXY_API_KEYS: ") && error.ends_with("mean CODEX_PROXY_API_KEY?"), "{error}");
     }

@@ -108,7 +108,7 @@ fn sockets(config: &Config) -> Result<Vec<String>, CliError> {
 }
 
 /// Variables that a shell has and a service does not.
-const VARIABLES: [&str; 11] = [
+pub(super) const VARIABLES: [&str; 11] = [
     "ALL_PROXY",
     "CODEX_HOME",
     "CODEX_PROXY_CONFIG",

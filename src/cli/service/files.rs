@@ -64,10 +64,14 @@ impl ServiceFile {
         })
     }
 
+    /// Returns the text at the file's place, if there is one that can be read.
+    pub(super) fn present(&self) -> Option<String> {
+        read::regular(&self.path, LARGEST).ok().and_then(|bytes| self.encoding.decode(&bytes))
+    }
+
     /// Returns the lines that differ from those of the file in its place: `-` and `+` before each. The sum is none of them.
     pub(super) fn differences(&self) -> Vec<String> {
-        let before = read::regular(&self.path, LARGEST).ok().and_then(|bytes| self.encoding.decode(&bytes));
-        let before = before.unwrap_or_default();
+        let before = self.present().unwrap_or_default();
         let only = |sign: char, lines: &str, others: &str| {
             let others: Vec<_> = others.lines().collect();
             let only = lines.lines().filter(|line| !others.contains(line) && !line.trim().is_empty() && !is_mark(line));

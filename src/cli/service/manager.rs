@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::cli::config::Config;
 use crate::cli::service::definition::ServiceDefinition;
-use crate::cli::service::files::{ServiceFile, TextEncoding};
+use crate::cli::service::files::{Found, ServiceFile, TextEncoding};
 use crate::cli::service::{launchd, systemd, task};
 
 /// A service manager.
@@ -17,6 +17,28 @@ pub(super) enum ServiceManager {
     Launchd,
     /// The task scheduler of Windows.
     TaskScheduler,
+}
+
+/// What an install changes about who opens the port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SocketChange {
+    /// Nothing.
+    Same,
+    /// The manager opens it from now on.
+    Added,
+    /// The program opens it from now on.
+    Removed,
+}
+
+impl SocketChange {
+    /// Tells the change from what was found at the places of a service's files, and whether some are `left` over.
+    pub(super) fn of(states: &[Found], left: bool) -> Self {
+        match states {
+            [_] if left => Self::Removed,
+            [service, Found::Nothing] if *service != Found::Nothing => Self::Added,
+            _ => Self::Same,
+        }
+    }
 }
 
 /// A command line.
@@ -78,8 +100,18 @@ impl ServiceManager {
     }
 
     /// The commands that apply changed `files` to a service that runs.
-    pub(super) fn restarting(self, files: &[ServiceFile]) -> Vec<Words> {
+    pub(super) fn restarting(self, files: &[ServiceFile], change: SocketChange) -> Vec<Words> {
         match self {
+            Self::Systemd if change == SocketChange::Added => vec![
+                words("systemctl --user daemon-reload"),
+                words(&format!("systemctl --user disable --now {SERVICE}")),
+                words(&format!("systemctl --user enable --now {SOCKET}")),
+            ],
+            Self::Systemd if change == SocketChange::Removed => vec![
+                words("systemctl --user daemon-reload"),
+                words(&format!("systemctl --user stop {SOCKET} {SERVICE}")),
+                words(&format!("systemctl --user enable --now {SERVICE}")),
+            ],
             // A socket cannot be opened anew while its service has it.
             Self::Systemd if files.len() > 1 => vec![
                 words("systemctl --user daemon-reload"),
@@ -108,6 +140,12 @@ impl ServiceManager {
                 vec![words("schtasks /End /TN codex-proxy"), words("schtasks /Delete /F /TN codex-proxy")]
             }
         }
+    }
+
+    /// The command that keeps `file`, which is about to be removed, from the next login's start.
+    pub(super) fn disabling(self, file: &ServiceFile) -> Option<Words> {
+        let unit = file.path.file_name()?.to_str()?;
+        (self == Self::Systemd).then(|| words(&format!("systemctl --user disable {unit}")))
     }
 
     /// The command after files were removed, if the manager needs one.

@@ -1,11 +1,13 @@
 //! `service`: runs the proxy in the background from the user's login on, without root.
 //!
-//! * `install` writes the files and says what starts the service; a second time it changes nothing.
+//! * `install` writes the files and says what starts the service; a second time it changes nothing. What an earlier install
+//!   wrote and this one does not need is removed.
 //! * A file that somebody changed is neither replaced nor removed without `--force`.
 //! * The files are rendered from one [`definition`]: units of [`systemd`], an agent of [`launchd`], a [`task`] of Windows.
 
 mod definition;
 mod files;
+mod installed;
 mod launchd;
 mod manager;
 mod stamp;
@@ -18,15 +20,18 @@ mod xml;
 use std::env;
 use std::ffi::OsString;
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::Path;
 
 use crate::cli::config::Config;
 use crate::cli::config::args::{InstallArguments, LogsArguments, ServiceAction, UninstallArguments};
+use crate::cli::config::origins::OptionOrigin;
 use crate::cli::error::CliError;
 use crate::cli::service::definition::ServiceDefinition;
 use crate::cli::service::files::{Found, ServiceFile};
-use crate::cli::service::manager::{ServiceManager, Words};
+use crate::cli::service::manager::{ServiceManager, SocketChange, Words};
 use crate::cli::{health, variable};
+use crate::credentials::StoreChoice;
 use crate::files::private;
 
 /// Does `action`. `flags` are the options of the command line, which become the service's.
@@ -52,15 +57,18 @@ fn install(
 ) -> Result<(), CliError> {
     let manager = ServiceManager::of_this_system();
     let program = env::current_exe()?;
+    let force = arguments.force;
     let arguments = InstallArguments {
         no_sandbox: arguments.no_sandbox || lacks_namespaces() || systemd::fails_in_sandbox(&program),
         ..arguments
     };
     let definition = ServiceDefinition::new(config, arguments, flags, &program, variable)?;
     let files = placed(manager, config, &definition)?;
+    check_works(config, flags, &files)?;
     let states = files.iter().map(ServiceFile::found).collect::<Result<Vec<_>, _>>()?;
-    if let Some((file, _)) = files.iter().zip(&states).find(|(_, state)| **state == Found::Changed && !arguments.force)
-    {
+    let (left, left_states) = left_over(manager, config, &files)?;
+    let all = files.iter().chain(&left).zip(states.iter().chain(&left_states));
+    if let Some((file, _)) = all.clone().find(|(_, state)| **state == Found::Changed && !force) {
         return Err(changed(&file.path, "nothing was written; --force replaces it"));
     }
     for (file, state) in files.iter().zip(&states) {
@@ -77,6 +85,14 @@ fn install(
             }
         }
     }
+    for file in &left {
+        // Without its file a unit cannot be disabled; one that runs is not touched by that.
+        if let Some(step) = manager.disabling(file) {
+            let _ = manager::run(&step, true);
+        }
+        file.remove()?;
+        writeln!(output, "removed: {} (of an earlier install)", file.path.display())?;
+    }
     if manager == ServiceManager::Systemd
         && let Some(ledger) = config.environment.own_state_directory()
     {
@@ -84,7 +100,44 @@ fn install(
         // 254 (https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#RuntimeDirectory=).
         private::create_directory(&ledger)?;
     }
-    advise(config, manager, &definition, &files, &states, output)
+    let change = SocketChange::of(&states, !left.is_empty());
+    advise(config, manager, &definition, &files, &states, change, output)
+}
+
+/// The files of an earlier install that `files` are without, and what became of them.
+fn left_over(
+    manager: ServiceManager,
+    config: &Config,
+    files: &[ServiceFile],
+) -> Result<(Vec<ServiceFile>, Vec<Found>), CliError> {
+    let mut left = everything(manager, config)?;
+    left.retain(|file| !files.iter().any(|needed| needed.path == file.path));
+    let states = left.iter().map(ServiceFile::found).collect::<Result<Vec<_>, _>>()?;
+    Ok(left.into_iter().zip(states).filter(|(_, state)| *state != Found::Nothing).unzip())
+}
+
+/// Refuses a service that could not work, as it has none of this shell's variables. One with changes of the user's own may have
+/// others.
+fn check_works(config: &Config, flags: &[OsString], files: &[ServiceFile]) -> Result<(), CliError> {
+    if manager::drop_ins(files).is_some() {
+        return Ok(());
+    }
+    let seen = installed::config_of(config, flags)?;
+    let wrong =
+        |option: &str, problem: &str| CliError::Option { option: option.to_owned(), problem: problem.to_owned() };
+    if seen.store.choice == StoreChoice::Env {
+        return Err(wrong(
+            "--creds-store",
+            "a service has none of this shell's variables; use another store, and codex-proxy login",
+        ));
+    }
+    let host = seen.host.trim().trim_matches(['[', ']']).parse::<IpAddr>();
+    if !seen.has_key && host.is_ok_and(|host| !host.is_loopback()) {
+        let problem = "the service would not start without a key, for everybody who can reach this machine could use your \
+                       subscription; name a file with one in --api-key-file, or run codex-proxy keys add";
+        return Err(wrong("--host", problem));
+    }
+    Ok(())
 }
 
 /// Says what to do next.
@@ -94,6 +147,7 @@ fn advise(
     definition: &ServiceDefinition,
     files: &[ServiceFile],
     states: &[Found],
+    change: SocketChange,
     output: &mut impl Write,
 ) -> Result<(), CliError> {
     let program = Path::new(&definition.program);
@@ -116,7 +170,7 @@ fn advise(
     }
     if runs != Ok(false) {
         let title = if runs.is_ok() { "Apply it" } else { "Or, where it runs already" };
-        tell_steps(title, &manager.restarting(files), output)?;
+        tell_steps(title, &manager.restarting(files, change), output)?;
     }
     if manager == ServiceManager::Systemd {
         writeln!(output, "\nIt ends with your last session. To start it with the machine: loginctl enable-linger")?;
@@ -175,7 +229,8 @@ fn uninstall(config: &Config, arguments: UninstallArguments, output: &mut impl W
 async fn status(config: &Config, output: &mut impl Write) -> Result<(), CliError> {
     let manager = ServiceManager::of_this_system();
     let mut is_installed = false;
-    for file in everything(manager, config)? {
+    let files = everything(manager, config)?;
+    for file in &files {
         let path = file.path.display();
         match file.found()? {
             Found::Nothing => continue,
@@ -192,6 +247,7 @@ async fn status(config: &Config, output: &mut impl Write) -> Result<(), CliError
     if let Err(problem) = manager::run(&manager.asking(), false) {
         writeln!(output, "⚠️ {problem}")?;
     }
+    let config = &served_at(config, manager, &files);
     if config.port == 0 {
         return health::check(config, output).await;
     }
@@ -212,6 +268,21 @@ async fn status(config: &Config, output: &mut impl Write) -> Result<(), CliError
         }
     }
     Err(CliError::Reported)
+}
+
+/// Returns the configuration with the address of the service of `files`, unless this command line names one.
+fn served_at(config: &Config, manager: ServiceManager, files: &[ServiceFile]) -> Config {
+    if ["host", "port"].iter().any(|option| config.origins.of(option) == Some(&OptionOrigin::Flag)) {
+        return config.clone();
+    }
+    let mut texts = files.iter().filter_map(ServiceFile::present);
+    let flags = texts.next().map(|text| installed::flags(manager, &text)).unwrap_or_default();
+    let flags: Vec<_> = flags.into_iter().map(OsString::from).collect();
+    let mut config = installed::config_of(config, &flags).unwrap_or_else(|_| config.clone());
+    if let Some(address) = texts.next().and_then(|text| installed::address(&text)) {
+        (config.host, config.port) = (address.ip().to_string(), address.port());
+    }
+    config
 }
 
 fn logs(config: &Config, arguments: LogsArguments, output: &mut impl Write) -> Result<(), CliError> {

@@ -46,8 +46,9 @@ fn the_managers_are_called_as_ever() {
         });
         let files = manager.files(&config.expect("a configuration"), &definition()).expect("files");
         let more = [vec![manager.asking(), manager.showing("the.log", false), manager.showing("the.log", true)]];
-        let all =
-            [manager.starting(&files), manager.restarting(&files), manager.stopping(&files)].into_iter().chain(more);
+        let all = [manager.starting(&files), manager.restarting(&files, SocketChange::Same), manager.stopping(&files)]
+            .into_iter()
+            .chain(more);
         for call in all.flatten() {
             // The user's number is not the same everywhere.
             let call = manager::typed(&call);
@@ -70,7 +71,8 @@ fn a_changed_socket_is_opened_anew_without_its_service() {
     });
     let definition = ServiceDefinition { sockets: vec!["127.0.0.1:9879".to_owned()], ..definition() };
     let files = ServiceManager::Systemd.files(&config.expect("a configuration"), &definition).expect("files");
-    let steps: Vec<_> = ServiceManager::Systemd.restarting(&files).iter().map(manager::typed).collect();
+    let steps: Vec<_> =
+        ServiceManager::Systemd.restarting(&files, SocketChange::Same).iter().map(manager::typed).collect();
     assert_eq!(
         steps[1..],
         ["systemctl --user stop codex-proxy.service", "systemctl --user restart codex-proxy.socket"]
@@ -97,4 +99,22 @@ fn flags_are_made_to_last() {
         let error = define(flag).expect_err("refused").to_string();
         assert!(error.contains(part), "{flag}: {error}");
     }
+}
+
+#[test]
+fn the_flags_in_a_file_are_those_that_it_was_written_with() {
+    for (manager, text) in [
+        (ServiceManager::Systemd, systemd::service(&definition())),
+        (ServiceManager::Launchd, launchd::agent(&definition())),
+    ] {
+        assert_eq!(installed::flags(manager, &text), definition().flags, "{manager:?}");
+    }
+    // A path of Windows has no quotes.
+    let flags = vec!["--port=3000".to_owned(), r"--config=C:\my files\100%.toml".to_owned()];
+    let text = task::task(&ServiceDefinition { flags: flags.clone(), ..definition() });
+    assert_eq!(installed::flags(ServiceManager::TaskScheduler, &text), flags);
+    let sockets = vec!["[::1]:3000".to_owned()];
+    let socket = systemd::socket(&ServiceDefinition { sockets, ..definition() }).expect("a socket");
+    assert_eq!(installed::address(&socket), "[::1]:3000".parse().ok());
+    assert!(installed::flags(ServiceManager::Systemd, "").is_empty() && installed::address("").is_none());
 }

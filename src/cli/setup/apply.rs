@@ -4,6 +4,8 @@
 //!   Where there was none, the backup says so: otherwise a second write would take the first one's text for the user's.
 //! * A link is followed, and stays one. Nothing is written into a file that is read-only, or a link to nothing.
 //! * Nothing is written unless something changes.
+//! * A value in a place with this program's name that leads elsewhere is the user's, and stays.
+//! * A byte order mark, which some editors of Windows put there, stays.
 
 use std::fs;
 use std::io;
@@ -30,6 +32,8 @@ pub(super) enum Outcome {
     },
     /// There was nothing to take out.
     Absent,
+    /// The place with this program's name, of which this is the path, has a value that was not written by it: it stays.
+    Foreign(String),
     /// What was added is taken out; the backup, if one with other contents is left.
     TakenOut(Option<PathBuf>),
     /// What was added was all there was: the file is gone.
@@ -41,8 +45,9 @@ pub(super) enum Outcome {
 pub(super) fn write(file: &SettingsFile, is_own: impl Fn(&Value, bool) -> bool) -> Result<Outcome, String> {
     let path = real_path(&file.path)?;
     let found = read(&path)?;
-    let before = found.as_deref().unwrap_or(file.blank);
+    let (mark, before) = unmarked(found.as_deref().unwrap_or(file.blank));
     let (after, differences) = edit::merge(file.format, before, &file.changes).map_err(untouched)?;
+    let after = format!("{mark}{after}");
     if found.as_deref() == Some(after.as_str()) {
         return Ok(Outcome::Same(differences));
     }
@@ -51,7 +56,8 @@ pub(super) fn write(file: &SettingsFile, is_own: impl Fn(&Value, bool) -> bool) 
         check_writable(&path)?;
         // One that is there is older, and as good: unless everything was taken out by hand since.
         let has_backup = backup.exists();
-        let is_new = !edit::holds(file.format, text, &file.changes, |value| is_own(value, has_backup));
+        let is_new = !edit::holds(file.format, before, &file.changes, |value| is_own(value, has_backup))
+            || !edit::foreign(file.format, before, &file.changes, has_backup, |value| is_own(value, true)).is_empty();
         if is_new || !has_backup {
             copy(&path, &backup, text)?;
         }
@@ -77,25 +83,41 @@ pub(super) fn take_out(file: &SettingsFile, is_own: impl Fn(&Value, bool) -> boo
         forget(&backup, was_made)?;
         return Ok(Outcome::Absent);
     };
-    edit::check(file.format, &text).map_err(untouched)?;
-    let holds =
-        |text: &str| edit::holds(file.format, text, &file.changes, |value| is_own(value, was_made || saved.is_some()));
-    if !holds(&text) {
+    let (mark, text) = unmarked(&text);
+    edit::check(file.format, text).map_err(untouched)?;
+    let was_written = was_made || saved.is_some();
+    let foreign = edit::foreign(file.format, text, &file.changes, was_written, |value| is_own(value, true));
+    // What names a provider belongs to it.
+    if let Some(first) = foreign.first().filter(|_| edit::leads_to(&foreign, |value| is_own(value, true))) {
+        return Ok(Outcome::Foreign(first.path.join(".")));
+    }
+    let changes: Vec<_> = file
+        .changes
+        .iter()
+        .filter(|change| !foreign.iter().any(|foreign| foreign.path == change.path))
+        .cloned()
+        .collect();
+    if !edit::holds(file.format, text, &changes, |value| is_own(value, was_written)) {
+        if let Some(first) = foreign.first() {
+            return Ok(Outcome::Foreign(first.path.join(".")));
+        }
         forget(&backup, was_made)?;
         return Ok(Outcome::Absent);
     }
     // One that leads to this very address says nothing of how it was before. Another server's is the user's, on this machine
     // too.
-    let is_of_user = |saved: &&str| !edit::is_ours(file.format, saved, &file.changes, |value| is_own(value, false));
-    let original = if was_made { Some("") } else { saved.as_deref().filter(is_of_user) };
-    let after = edit::take_out(file.format, &text, &file.changes, original).map_err(untouched)?;
+    let is_of_user = |saved: &&str| !edit::is_ours(file.format, saved, &changes, |value| is_own(value, false));
+    let original = saved.as_deref().map(|saved| unmarked(saved).1).filter(is_of_user);
+    let original = if was_made { Some("") } else { original };
+    let after = edit::take_out(file.format, text, &changes, original).map_err(untouched)?;
     check_writable(&path)?;
-    let is_all = |blank: &str| after.trim() == blank.trim();
-    if saved.is_none() && (after.trim().is_empty() || after.trim() == "{}" || is_all(file.blank)) {
+    let is_all = ["", "{}", file.blank.trim()].contains(&after.trim());
+    if saved.is_none() && is_all {
         fs::remove_file(&path).map_err(|error| unwritable(&error))?;
         forget(&backup, was_made)?;
         return Ok(Outcome::Deleted);
     }
+    let after = format!("{mark}{after}");
     replace(&path, &after, Readers::AsBefore).map_err(|error| unwritable(&error))?;
     forget(&backup, was_made)?;
     if saved.as_deref() == Some(after.as_str()) {
@@ -130,6 +152,11 @@ fn read(path: &Path) -> Result<Option<String>, String> {
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(untouched("is larger than 16 MiB")),
         Err(error) => Err(untouched(format!("cannot be read: {error}"))),
     }
+}
+
+/// Splits a byte order mark off, which no parser of settings takes.
+fn unmarked(text: &str) -> (&str, &str) {
+    text.split_at(if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 })
 }
 
 fn check_writable(path: &Path) -> Result<(), String> {

@@ -63,7 +63,7 @@ impl Change {
 /// What happens to a value that is there already, and on removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Rule {
-    /// The place has this program's name: it is changed, and taken out with everything in it.
+    /// The place has this program's name: it is changed, and taken out with everything in it if this program wrote it.
     Own,
     /// A value that is there stays. On removal, only this one or a name of this program's models is taken out.
     Preset,

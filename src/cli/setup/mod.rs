@@ -126,7 +126,7 @@ fn change(
         let outcome = if writes { apply::write(file, is_own) } else { apply::take_out(file, is_own) }.map_err(named)?;
         tell(file, &outcome, output)?;
         // Files beside the first say nothing of whose they are.
-        if index == 0 && outcome == Outcome::Absent {
+        if index == 0 && matches!(outcome, Outcome::Absent | Outcome::Foreign(_)) {
             break;
         }
     }
@@ -210,6 +210,12 @@ fn tell(file: &SettingsFile, outcome: &Outcome, output: &mut impl Write) -> Resu
             }
         }
         Outcome::Absent => writeln!(output, "nothing of codex-proxy's in {path}")?,
+        Outcome::Foreign(place) => {
+            writeln!(
+                output,
+                "left {path} as it is: {place} is not what codex-proxy setup writes for this address (--host), so it counts as your own"
+            )?;
+        }
         Outcome::TakenOut(None) => writeln!(output, "restored {path}")?,
         Outcome::TakenOut(Some(backup)) => {
             writeln!(

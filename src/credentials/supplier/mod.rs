@@ -254,14 +254,17 @@ impl TokenSupplier {
             self.look_after().await;
             for _ in 0..GLANCES {
                 sleep(GLANCE_INTERVAL).await;
-                self.notice_removal().await;
+                self.notice_change().await;
             }
         }
     }
 
-    /// Drops a login that was removed from the store, for example by `codex-proxy logout`.
-    async fn notice_removal(&self) {
-        if self.state().held.is_some() && matches!(self.shared.cheap_look(), Some(None)) {
+    /// Drops a login that was removed from the store, for example by `codex-proxy logout`, or replaced there by `codex-proxy
+    /// login`.
+    async fn notice_change(&self) {
+        let token = |held: &Held| held.login.access.token.clone();
+        let Some(known) = self.state().held.as_ref().map(token) else { return };
+        if self.shared.cheap_look().is_some_and(|stored| stored.as_ref().map(token) != Some(known)) {
             let _ = self.shared.start_reload().await;
         }
     }
@@ -308,6 +311,6 @@ impl TokenSupplier {
     }
 }
 
-/// The interval of looks for a removed login; several of them make one look for another process's new login.
+/// The interval of looks for a removed or replaced login; several of them make one look after everything else.
 const GLANCE_INTERVAL: Duration = Duration::from_secs(5);
 const GLANCES: u32 = 6;

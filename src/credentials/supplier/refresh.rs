@@ -266,7 +266,10 @@ impl Shared {
         };
         let retry_after = self.write_state().failed(error.clone());
         self.failed.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!("the login could not be renewed: {error}; next try in {} s", retry_after.as_secs());
+        tracing::warn!(
+            "the login could not be renewed: {error}; the next request tries again, at the earliest in {} s",
+            retry_after.as_secs()
+        );
         CredentialError::RefreshFailed { error, retry_after }
     }
 

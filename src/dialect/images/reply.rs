@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::picture::Picture;
+use super::picture::{Picture, is_base64};
 use crate::backend::event::Event;
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::{Frame, Framer, LARGEST_FRAME, on_one_line};
@@ -200,7 +200,7 @@ impl ImageAnswer {
         let listed = object.find("data").and_then(|data| serde_json::from_str::<Vec<&RawValue>>(data.get()).ok());
         let images = listed.unwrap_or_default().into_iter().filter_map(|raw| {
             let item: Object<'_> = serde_json::from_str(raw.get()).ok()?;
-            let text = Text::of(item.find("b64_json")?)?;
+            let text = Text::of(item.find("b64_json")?).filter(holds_image)?;
             let base64 = document.slice_ref(text.escaped().as_bytes());
             Some(ImageDatum {
                 json: document.slice_ref(raw.get().as_bytes()),
@@ -213,7 +213,8 @@ impl ImageAnswer {
 
     /// The answer in a last event, whose one image stands among its facts.
     fn of_event(object: &Object<'_>) -> Self {
-        let Some(text) = object.find("b64_json").and_then(Text::of) else { return Self::about(object) };
+        let text = object.find("b64_json").and_then(Text::of).filter(holds_image);
+        let Some(text) = text else { return Self::about(object) };
         let mut json = Vec::with_capacity(text.escaped().len() + ROOM);
         let mut item = ObjectWriter::begin(&mut json);
         item.text("b64_json", text);
@@ -314,6 +315,12 @@ impl ImageUsage {
         object.unsigned("total_tokens", self.input.saturating_add(self.output));
         object.end();
     }
+}
+
+/// Returns whether `text` is base64 of anything: nobody could make an image of another text.
+fn holds_image(text: &Text<'_>) -> bool {
+    let decoded = text.decode();
+    !decoded.is_empty() && is_base64(&decoded)
 }
 
 fn string(object: &Object<'_>, name: &str) -> Option<String> {

@@ -173,7 +173,8 @@ impl Guard {
         match key.expires_at.filter(|_| key.has_expired(unix_now().as_secs())) {
             None => Ok(Holder::Named(Arc::clone(key))),
             Some(end) => {
-                let message = format!("the key {} expired at {}", key.name, humanize::rfc3339(end));
+                let end = humanize::rfc3339(end).map(|end| format!(" at {end}")).unwrap_or_default();
+                let message = format!("the key {} expired{end}", key.name);
                 Err(Fault::new(FaultKind::InvalidApiKey, message))
             }
         }

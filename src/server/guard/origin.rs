@@ -4,6 +4,8 @@
 //! * A page of this very server (`Origin` names the same host as `Host`) is allowed.
 //! * Programs other than browsers send neither header and are not affected.
 
+use std::net::Ipv6Addr;
+
 use axum::http::HeaderValue;
 use http::{HeaderMap, header};
 use tower_http::cors::{AllowHeaders, AllowOrigin, AllowPrivateNetwork, CorsLayer};
@@ -48,14 +50,30 @@ impl OriginPolicy {
     }
 }
 
-/// Normalises an origin as browsers do: scheme and host in lower case, no path.
+/// Normalises an origin as browsers do: scheme and host in lower case, no path, no port that is the scheme's own.
 fn canonical(origin: &str) -> Option<HeaderValue> {
-    let origin = origin.trim().trim_end_matches('/');
-    let (scheme, host) = origin.split_once("://")?;
+    let origin = origin.trim().trim_end_matches('/').to_ascii_lowercase();
+    let (scheme, authority) = origin.split_once("://")?;
     let is_scheme =
         !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    let is_host = !host.is_empty() && !host.contains(['/', '?', '#', '@', '*', ' ', ',']);
-    HeaderValue::try_from(origin.to_ascii_lowercase()).ok().filter(|_| is_scheme && is_host)
+    let (host, port) = match authority.rsplit_once(':').filter(|(_, rest)| !rest.contains(']')) {
+        Some((host, port)) => (host, Some(port.parse::<u16>().ok()?)),
+        None => (authority, None),
+    };
+    let host = match host.strip_prefix('[') {
+        Some(literal) => format!("[{}]", literal.strip_suffix(']')?.parse::<Ipv6Addr>().ok()?),
+        None => host.to_owned(),
+    };
+    let is_host = !host.is_empty()
+        && host.is_ascii()
+        && (host.starts_with('[') || !host.contains(['/', '?', '#', '@', '*', ' ', ',', ':']));
+    let usual = match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    };
+    let port = port.filter(|port| Some(*port) != usual).map(|port| format!(":{port}")).unwrap_or_default();
+    HeaderValue::try_from(format!("{scheme}://{host}{port}")).ok().filter(|_| is_scheme && is_host)
 }
 
 fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
@@ -64,8 +82,21 @@ fn is_own(origin: &HeaderValue, headers: &HeaderMap) -> bool {
     matches!((origin, host), (Some(("http" | "https", origin)), Some(host)) if origin.eq_ignore_ascii_case(host))
 }
 
-/// The headers that official SDKs read: the wait before a retry, whether to retry, and the id of the request.
-const EXPOSED: [&str; 4] = ["retry-after", "x-should-retry", "x-request-id", "request-id"];
+/// The headers that official SDKs read, the wait before a retry, whether to retry, and the id of the request; and what the proxy
+/// itself tells of an answer.
+const EXPOSED: [&str; 11] = [
+    "retry-after",
+    "x-should-retry",
+    "x-request-id",
+    "request-id",
+    "x-codex-proxy-ignored",
+    "x-codex-proxy-model-answered",
+    "x-codex-proxy-model-asked",
+    "x-codex-proxy-model-sent",
+    "x-codex-proxy-reasoning-dropped",
+    "x-codex-proxy-tier-answered",
+    "x-codex-proxy-tier-asked",
+];
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 const PREFLIGHT_LIFETIME: std::time::Duration = std::time::Duration::from_secs(600);
 
@@ -114,9 +145,40 @@ mod tests {
     }
 
     #[test]
+    fn origins_are_those_that_browsers_send() {
+        for (given, sent) in [
+            ("https://app.example:443", "https://app.example"),
+            ("https://app.example:0443/", "https://app.example"),
+            ("HTTP://APP.example:80", "http://app.example"),
+            ("http://app.example:443", "http://app.example:443"),
+            ("https://app.example:08443", "https://app.example:8443"),
+            ("http://[::1]:80", "http://[::1]"),
+            ("http://[0:0:0:0:0:0:0:1]:3000", "http://[::1]:3000"),
+            ("chrome-extension://abc", "chrome-extension://abc"),
+            ("https://xn--mnchen-3ya.de", "https://xn--mnchen-3ya.de"),
+        ] {
+            let policy = OriginPolicy::new([given]).expect(given);
+            assert!(admits(&policy, &[("origin", sent)]), "{given}");
+        }
+    }
+
+    #[test]
     fn only_whole_origins_can_be_allowed() {
-        for wrong in ["*", "app.example", "https://", "https://*.example", "https://a.example/path", "https://u@a", ""]
-        {
+        for wrong in [
+            "*",
+            "app.example",
+            "https://",
+            "https://*.example",
+            "https://a.example/path",
+            "https://u@a",
+            "",
+            "https://a.example:",
+            "https://a.example:99999",
+            "https://a.example:1:2",
+            "https://[::1",
+            "https://[a]",
+            "https://münchen.de",
+        ] {
             assert_eq!(OriginPolicy::new([wrong]), Err(wrong.to_owned()));
         }
         assert!(OriginPolicy::default().cors().is_none());

@@ -61,7 +61,7 @@ pub async fn run(
     let accepting = join_all(listeners.into_iter().map(|listener| accept_all(listener, serving.clone(), cores)));
     let stopping = async {
         shutdown.await;
-        tracing::info!("stopping: no new connections, answers under way may end");
+        tracing::debug!("stopping: no new connections, answers under way may end");
         cut_off.begin();
         // There is no receiver only if nothing was served.
         let _ = stop.send(Stage::Stopping);

@@ -1,10 +1,12 @@
 //! Metrics in Prometheus' text format.
 //!
 //! * Labels come from closed sets (routes, statuses, error codes, phases, the operator's keys) or from the backend's own
-//!   answers (models, windows), never from a client's input.
+//!   answers (models, windows), never from a client's input. Models beyond the first [`MOST_MODELS`] count together, as
+//!   [`OTHER`].
 //! * Times are in seconds, shares are from 0 to 1, tokens are counted by the usage the backend reports.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -52,6 +54,8 @@ pub struct Metrics {
     login_expiry: Gauge,
     substitutions: IntCounterVec,
     ledger_rows: IntCounterVec,
+    /// The models with labels of their own.
+    models: Mutex<BTreeSet<String>>,
 }
 
 /// What other parts of the program count themselves, at the time of a reading.
@@ -96,6 +100,7 @@ impl Metrics {
             substitutions: counters(&registry, "model_substitutions_total", SUBSTITUTIONS, &["sent", "answered"])?,
             ledger_rows: counters(&registry, "ledger_rows_total", LEDGER_ROWS, &["outcome"])?,
             registry,
+            models: Mutex::default(),
         };
         metrics.describe_process()?;
         Ok(metrics)
@@ -153,8 +158,22 @@ impl Metrics {
         self.client_requests.with_label_values(&[client]).inc();
     }
 
+    /// Returns the label of `model`.
+    fn label<'m>(&self, model: &'m str) -> &'m str {
+        let mut known = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(model) {
+            return model;
+        }
+        if known.len() >= MOST_MODELS {
+            return OTHER;
+        }
+        known.insert(model.to_owned());
+        model
+    }
+
     /// Counts the tokens of an answer of `model` for the holder of the key `client`, if there are keys.
     pub fn tokens(&self, model: &str, client: Option<&str>, counts: TokenCounts) {
+        let model = self.label(model);
         for (kind, count) in [("input", counts.input), ("output", counts.output)] {
             self.tokens.with_label_values(&[model, kind]).inc_by(count);
             if let Some(client) = client {
@@ -167,7 +186,7 @@ impl Metrics {
 
     /// Counts an answer by another model than the one sent.
     pub fn substituted(&self, sent: &str, answered: &str) {
-        self.substitutions.with_label_values(&[sent, answered]).inc();
+        self.substitutions.with_label_values(&[self.label(sent), self.label(answered)]).inc();
     }
 
     /// Sets the number of open WebSockets.
@@ -289,6 +308,10 @@ const LEDGER_ROWS: &str = "Requests recorded in the ledger, and those that could
 const BUILD: &str = "The version of this program; always 1.";
 const START: &str = "When this process started, in Unix seconds.";
 
+/// More models than any account has.
+const MOST_MODELS: usize = 64;
+/// The label of all further models.
+const OTHER: &str = "other";
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// In seconds, from an answer of the proxy alone to a long piece of reasoning.
@@ -314,6 +337,25 @@ mod tests {
             ledger: LedgerCounts { written: 3, lost: 1 },
             limits: Some(limits),
             login_expires_at: Some(1_786_000_123),
+        }
+    }
+
+    #[test]
+    fn the_names_of_models_are_bounded() {
+        let metrics = Metrics::new().expect("metrics");
+        for number in 0..MOST_MODELS + 3 {
+            let counts = TokenCounts { input: 1, ..TokenCounts::default() };
+            metrics.tokens(&format!("m{number}"), None, counts);
+            metrics.substituted("m0", &format!("m{number}"));
+        }
+        metrics.tokens("m1", None, TokenCounts { input: 1, ..TokenCounts::default() });
+        let text = metrics.render(&Gathered::default()).expect("text");
+        for line in [
+            r#"codex_proxy_tokens_total{kind="input",model="other"} 3"#,
+            r#"codex_proxy_tokens_total{kind="input",model="m1"} 2"#,
+            r#"codex_proxy_model_substitutions_total{answered="other",sent="m0"} 3"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
     }
 

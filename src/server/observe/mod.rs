@@ -28,7 +28,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tracing::{Instrument as _, Span, field};
 
@@ -297,7 +297,8 @@ pub(super) async fn observe<F: Future<Output = Response>>(
     let log = RequestLog::begin(app, &request);
     let shape = FaultShape::of(&request);
     app.metrics.begin();
-    let ending = Ending { log: log.clone(), outcome: CLIENT_LEFT };
+    let mut ending = Ending { log: log.clone(), outcome: CLIENT_LEFT };
+    let is_head = request.method() == Method::HEAD;
     request.extensions_mut().insert(log.clone());
     let answer = AssertUnwindSafe(app.cut_off.bound(run(request)).instrument(log.span().clone()));
     let mut response = match answer.catch_unwind().await {
@@ -309,6 +310,10 @@ pub(super) async fn observe<F: Future<Output = Response>>(
     }
     response = shape.apply(response, log.id());
     log.answered_with(&mut response);
+    if is_head {
+        // The router drops the body, which would look like a client that leaves.
+        ending.outcome = ANSWERED;
+    }
     response.map(|inner| Body::new(Observed { inner, ending }))
 }
 

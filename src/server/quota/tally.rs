@@ -206,7 +206,9 @@ fn left(begun: Duration, now: QuotaTime) -> Duration {
 }
 
 fn spent(told: &str, delay: Duration, now: QuotaTime) -> Spent {
-    Spent { message: format!("{told}; it may go on at {}", humanize::rfc3339(now.after(delay))), delay }
+    let at = humanize::rfc3339(now.after(delay)).map(|at| format!("at {at}"));
+    let again = at.unwrap_or_else(|| format!("in {}", humanize::duration(delay.as_secs())));
+    Spent { message: format!("{told}; it may go on {again}"), delay }
 }
 
 /// How long a request counts.

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::fault::Fault;
 use crate::humanize::rfc3339;
+use crate::ledger::Ledger;
 use crate::models::effort::Effort;
 use crate::server::App;
 use crate::server::guard::holder::Holder;
@@ -22,7 +23,7 @@ pub(in crate::server) async fn show(State(app): State<Arc<App>>, request: Reques
     let holder = Holder::of(&request);
     drop(request);
     let used = app.quotas.used_by(&holder).await?;
-    let is_kept = app.ledger.is_some() || app.quotas.has_owner();
+    let is_kept = app.ledger.as_ref().is_some_and(Ledger::is_kept) || app.quotas.has_owner();
     Ok(json(&HolderReport::new(&holder, used, is_kept)))
 }
 
@@ -62,7 +63,7 @@ impl<'h> HolderReport<'h> {
             key: holder.name(),
             models: holder.limited_to_models().map(|key| key.models.as_slice()),
             max_effort: holder.most_effort(),
-            expires_at: key.and_then(|key| key.expires_at).map(rfc3339),
+            expires_at: key.and_then(|key| key.expires_at).and_then(rfc3339),
             tokens_today: QuotaReport::new(
                 key.and_then(|key| key.tokens_per_day),
                 used.map(|used| used.tokens),
@@ -81,6 +82,6 @@ impl<'h> HolderReport<'h> {
 impl QuotaReport {
     fn new(limit: Option<u64>, used: Option<u64>, resets_at: Option<u64>) -> Self {
         let remaining = limit.map(|limit| limit.saturating_sub(used.unwrap_or_default()));
-        Self { limit, used, remaining, resets_at: resets_at.map(rfc3339) }
+        Self { limit, used, remaining, resets_at: resets_at.and_then(rfc3339) }
     }
 }

@@ -39,7 +39,7 @@ pub(in crate::server) fn absent_routes() -> Router<Arc<App>> {
 
 /// Where Claude Code looks whether there is a server at all, without a key.
 pub(in crate::server) fn probes() -> Router<Arc<App>> {
-    let there = || head(|| async { StatusCode::OK }).fallback(absent::unknown_route);
+    let there = || head(|| async { StatusCode::OK }).fallback(absent::wrong_method);
     // People get the page there; whoever wants no HTML is told what else there is.
     Router::new().route("/", there().get(absent::unknown_route)).route("/api/hello", there())
 }

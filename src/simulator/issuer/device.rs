@@ -33,13 +33,19 @@ pub(in super::super) fn user_code(simulator: &Simulator, call: &Call) -> Scripte
 
 /// Answers a poll: 403 or 404 while pending, then the code and its verifier, once.
 pub(in super::super) fn device_poll(simulator: &Simulator, call: &Call) -> ScriptedAnswer {
-    let pending_polls = simulator.settings().issuer.device_pending_polls;
+    let settings = simulator.settings();
+    let (pending_polls, failures) = (settings.issuer.device_pending_polls, &settings.issuer.device_failures);
     let device_id = call.field("device_auth_id").unwrap_or_default();
     let mut grants = locked(&simulator.inner.grants);
     let known = grants.devices.get_mut(&device_id);
     let Some(device) = known.filter(|device| call.field("user_code").as_deref() == Some(&device.user_code)) else {
         return rejection(StatusCode::BAD_REQUEST, "invalid_device", "Unknown device_auth_id or user_code.");
     };
+    let failure = usize::try_from(device.polls).ok().and_then(|poll| failures.get(poll));
+    if let Some(status) = failure.and_then(|status| StatusCode::from_u16(*status).ok()) {
+        device.polls += 1;
+        return ScriptedAnswer::status(status);
+    }
     let approved = device.approved || pending_polls.is_some_and(|pending| device.polls >= pending);
     device.polls += 1;
     if !approved {

@@ -118,6 +118,58 @@ pub(super) fn holds(format: Format, text: &str, changes: &[Change], is_own: impl
     )
 }
 
+/// Returns the changes whose places have this program's name and a value that it has not written there: another address, or
+/// other settings where no backup says that any were `written`. YAML has a block of this program's instead.
+pub(super) fn foreign<'c>(
+    format: Format,
+    text: &str,
+    changes: &'c [Change],
+    written: bool,
+    is_own: impl Fn(&Value) -> bool,
+) -> Vec<&'c Change> {
+    if format == Format::Yaml {
+        return Vec::new();
+    }
+    let is_it =
+        |change: &Change, value: &Value| change.rule == Rule::Own && is_foreign(change, value, written, &is_own);
+    changes.iter().filter(|change| any_change(format, text, is_it, std::slice::from_ref(*change))).collect()
+}
+
+/// Returns whether one of `changes` writes an address of `is_own`.
+pub(super) fn leads_to(changes: &[&Change], is_own: impl Fn(&Value) -> bool) -> bool {
+    changes.iter().any(|change| any_leaf(&change.value, &is_own))
+}
+
+fn is_foreign(change: &Change, found: &Value, written: bool, is_own: &impl Fn(&Value) -> bool) -> bool {
+    let is_alike = match (written, any_leaf(&change.value, is_own)) {
+        (true, false) => true,
+        (true, true) => any_leaf(found, is_own),
+        (false, false) => *found == change.value,
+        (false, true) => is_alike(found, &change.value, is_own),
+    };
+    !is_alike
+}
+
+/// Returns whether `found` could have been written as `written` is, by another version or for another address of `is_own`.
+/// The models come and go, and a key is not always among the settings.
+fn is_alike(found: &Value, written: &Value, is_own: &impl Fn(&Value) -> bool) -> bool {
+    match (found, written) {
+        (Value::Object(found), Value::Object(written)) => {
+            let is_known = |key: &String| written.contains_key(key) || KEYS.contains(&key.as_str());
+            let is_as_written = |(key, value): (&String, &Value)| match found.get(key) {
+                None => !any_leaf(value, is_own),
+                Some(found) if !(value.is_object() || value.is_array()) || any_leaf(value, is_own) => {
+                    is_alike(found, value, is_own)
+                }
+                Some(_) => true,
+            };
+            found.keys().all(is_known) && written.iter().all(is_as_written)
+        }
+        (found, written) if is_own(written) => is_own(found),
+        (found, written) => found == written,
+    }
+}
+
 /// Returns whether `text` leads to the address of `is_own`, in a replaced place or one with this program's name.
 pub(super) fn is_ours(format: Format, text: &str, changes: &[Change], is_own: impl Fn(&Value) -> bool) -> bool {
     any_change(
@@ -256,3 +308,6 @@ fn keys(change: &Change) -> Vec<&str> {
 fn is_own_model(value: &Value) -> bool {
     value.as_str().is_some_and(|name| name.starts_with("codex-proxy/"))
 }
+
+/// The names under which tools keep a key, or the name of its variable.
+const KEYS: [&str; 2] = ["apiKey", "env_key"];

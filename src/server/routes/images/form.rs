@@ -37,7 +37,9 @@ async fn read(boundary: String, body: Bytes) -> Result<Vec<FormPart>, Fault> {
             let message = format!("the form has more than {MOST_PARTS} parts");
             return Err(Fault::new(FaultKind::InvalidRequest, message));
         }
-        let name = field.name().unwrap_or_default().to_owned();
+        let Some(name) = field.name().filter(|name| !name.is_empty()).map(str::to_owned) else {
+            return Err(Fault::new(FaultKind::InvalidRequest, "the form has a part without a name"));
+        };
         let is_file = field.file_name().is_some();
         let mut bytes = Bytes::new();
         while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
@@ -76,7 +78,11 @@ mod tests {
     #[test]
     fn a_broken_form_is_the_clients_fault() {
         let part = "--x\nContent-Disposition: form-data; name=\"a\"\n\nb\n";
-        for form in ["", "{}", "--x\n", part, &format!("{}--x--\n", part.repeat(MOST_PARTS + 1))] {
+        let nameless = [("; name=\"a\"", ""), ("\"a\"", "\"\"")]
+            .map(|(name, none)| format!("{}--x--\n", part.replace(name, none)));
+        for form in
+            ["", "{}", "--x\n", part, &nameless[0], &nameless[1], &format!("{}--x--\n", part.repeat(MOST_PARTS + 1))]
+        {
             assert_eq!(read(form).unwrap_err().kind, FaultKind::InvalidRequest, "{form:?}");
         }
         assert_eq!(read(&format!("{}--x--\n", part.repeat(MOST_PARTS))).unwrap().len(), MOST_PARTS);
