@@ -50,6 +50,7 @@ mod script;
 mod search;
 mod server;
 mod settings;
+mod socket;
 mod turn;
 mod validate;
 mod vault;
@@ -66,6 +67,7 @@ pub use scenario::{Ending, FailureShape, IncompleteReason, Moment, Play, Scenari
 pub use script::{ScriptStep, ScriptedAnswer};
 pub use server::RunningSimulator;
 pub use settings::{EncryptedRejection, IssuerSettings, RefusedFiles, SimulatorSettings, Workspace};
+pub use socket::{SocketAct, SocketFault, SocketSettings};
 
 /// A simulated backend with its issuer. Clones share everything.
 #[derive(Debug, Clone)]
@@ -87,6 +89,8 @@ struct Inner {
     token_delays: Mutex<VecDeque<(Duration, Duration)>>,
     models_answers: Mutex<VecDeque<ScriptedAnswer>>,
     plays: Mutex<VecDeque<Play>>,
+    upgrade_answers: Mutex<VecDeque<ScriptedAnswer>>,
+    socket_faults: Mutex<VecDeque<SocketFault>>,
     /// The input tokens of the last request, by prompt cache key.
     prompt_cache: Mutex<HashMap<String, u64>>,
     vault: vault::Vault,
@@ -127,6 +131,8 @@ impl Simulator {
                 token_delays: Mutex::default(),
                 models_answers: Mutex::default(),
                 plays: Mutex::default(),
+                upgrade_answers: Mutex::default(),
+                socket_faults: Mutex::default(),
                 prompt_cache: Mutex::default(),
                 journal: record::Journal::new(),
             }),
