@@ -36,13 +36,15 @@ pub struct SocketSettings {
     pub lifetime: Duration,
     /// The time between two pings of a connection without a request; one without an answer ends it.
     pub ping_interval: Option<Duration>,
+    /// The time after which a connection without a request is closed with 1001.
+    pub idle_limit: Option<Duration>,
     /// The bytes of the largest frame; a larger one ends the connection with 1009.
     pub largest_frame: usize,
 }
 
 impl Default for SocketSettings {
     fn default() -> Self {
-        Self { is_offered: true, lifetime: LIFETIME, ping_interval: None, largest_frame: 128 << 20 }
+        Self { is_offered: true, lifetime: LIFETIME, ping_interval: None, idle_limit: None, largest_frame: 128 << 20 }
     }
 }
 

@@ -82,10 +82,17 @@ impl Session {
     /// Waits for the next request, and pings meanwhile.
     async fn next(&self, ends: &mut Ends) -> Option<Bytes> {
         let mut awaits_pong = false;
+        let settings = self.simulator.settings();
+        let mut idle = std::pin::pin!(platform::sleep(settings.sockets.idle_limit.unwrap_or(FOREVER)));
         loop {
             let interval = self.simulator.settings().sockets.ping_interval;
             let message = tokio::select! {
                 message = ends.reader.next() => message,
+                () = &mut idle => {
+                    let answered = ends.close(1001).await;
+                    self.simulator.inner.journal.count(|counters| counters.last_close = answered);
+                    return None;
+                }
                 () = platform::sleep(interval.unwrap_or(FOREVER)) => {
                     if std::mem::replace(&mut awaits_pong, true) {
                         return None;
@@ -278,13 +285,22 @@ impl Ends {
         self.writer.send(message).await
     }
 
-    /// Closes the connection, and waits a moment for the client to do so.
-    async fn close(&mut self, code: u16) {
+    /// Closes the connection, and waits a moment for the client to do so. Returns the code of its close, if there was one.
+    async fn close(&mut self, code: u16) -> Option<u16> {
         let frame = CloseFrame { code: code.into(), reason: "simulated".into() };
         if self.send(Message::Close(Some(frame))).await.is_ok() {
-            let end = async { while let Some(Ok(_)) = self.reader.next().await {} };
-            let _ = tokio::time::timeout(CLOSING, end).await;
+            let end = async {
+                let mut answered = None;
+                while let Some(Ok(message)) = self.reader.next().await {
+                    if let Message::Close(frame) = message {
+                        answered = Some(frame.map_or(1005, |frame| frame.code.into()));
+                    }
+                }
+                answered
+            };
+            return tokio::time::timeout(CLOSING, end).await.unwrap_or_default();
         }
+        None
     }
 
     /// Sends the frame of an error: its status, its body, and the headers that it would have had.
