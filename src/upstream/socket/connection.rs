@@ -153,6 +153,12 @@ impl Connection {
         }
     }
 
+    /// Answers the backend's close, which [`Broken::Closed`] told.
+    pub(super) async fn closed(mut self) {
+        // The library writes the answer when it is read from.
+        within(CLOSING, self.next()).await;
+    }
+
     /// Closes the socket, and gives the backend a moment to do so too.
     pub(super) async fn close(mut self) {
         let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };

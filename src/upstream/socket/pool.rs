@@ -17,7 +17,7 @@ use crate::backend::event::Name;
 use crate::platform::{Instant, sleep, spawn};
 use crate::upstream::idle::within;
 use crate::upstream::socket::answer::is_before_the_answer;
-use crate::upstream::socket::connection::Connection;
+use crate::upstream::socket::connection::{Broken, Connection};
 
 /// Where a call belongs, as a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -153,6 +153,10 @@ impl Watcher {
                 // What has arrived comes first, so that nobody is handed a socket that is closed already.
                 text = connection.next() => match text {
                     Ok(text) if Name::parse(&text).is_some_and(|name| is_before_the_answer(&name.kind)) => {}
+                    Err(Broken::Closed(Some(_))) => {
+                        self.forget();
+                        return connection.closed().await;
+                    }
                     Ok(_) | Err(_) => return,
                 },
                 taker = &mut taken => {
@@ -165,17 +169,22 @@ impl Watcher {
                 () = &mut due => break,
             }
         }
+        self.forget();
+        connection.close().await;
+    }
+
+    /// Lets no call take the socket.
+    fn forget(&self) {
         if let Some(pool) = self.pool.upgrade() {
             pool.state().resting.retain(|resting| resting.id != self.id);
         }
-        connection.close().await;
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
+        self.forget();
         if let Some(pool) = self.pool.upgrade() {
-            pool.state().resting.retain(|resting| resting.id != self.id);
             pool.watchers.send_modify(|count| *count -= 1);
         }
     }

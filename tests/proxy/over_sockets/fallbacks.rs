@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use codex_proxy::simulator::{HttpFault, Scenario, ScriptedAnswer, SocketAct, SocketFault};
+use codex_proxy::server::guard::Guard;
+use codex_proxy::server::guard::key::Keys;
+use codex_proxy::server::settings::ServerSettings;
+use codex_proxy::simulator::{HttpFault, Scenario, ScriptedAnswer, SimulatedLogin, SocketAct, SocketFault};
 use futures_util::future::join;
 use http::StatusCode;
 use serde_json::json;
 
-use super::{PATIENCE, ask, forward, shape, start, succeeded, tool_round, with_tool};
-use crate::harness::user;
+use super::{PATIENCE, ask, forward, setup, shape, start, succeeded, tool_round, with_tool};
+use crate::harness::{Proxy, Setup, user};
 
 #[tokio::test]
 async fn a_refused_upgrade_goes_by_http_and_is_not_repeated_for_a_while() {
@@ -80,17 +83,29 @@ async fn a_frame_that_is_too_large_is_asked_by_http() {
 }
 
 #[tokio::test]
-async fn a_socket_closed_while_it_rested_is_opened_anew() {
+async fn a_socket_that_rests_answers_pings() {
     let proxy = start().await;
+    // The simulator ends a connection that answers no ping.
+    proxy.simulator.configure(|settings| settings.sockets.ping_interval = Some(Duration::from_millis(50)));
     let mut body = with_tool();
     tool_round(&proxy, &mut body, "1").await;
-    proxy.simulator.configure(|settings| settings.sockets.ping_interval = Some(Duration::from_millis(20)));
-    // The simulator ends a connection that answers no ping; this one does, and goes on.
-    succeeded(proxy.chat(&body).await);
     assert!(proxy.simulator.wait_until(PATIENCE, |simulator| simulator.counters().pongs > 2).await);
+    succeeded(proxy.chat(&body).await);
     assert_eq!(proxy.ways(), [1, 2, 0]);
-    let frames = proxy.frames();
-    assert_eq!(shape(&frames[1]), (1, true));
+    assert_eq!(shape(&proxy.frames()[1]), (1, true));
+}
+
+#[tokio::test]
+async fn a_socket_closed_while_it_rested_is_opened_anew() {
+    let proxy = start().await;
+    proxy.simulator.configure(|settings| settings.sockets.idle_limit = Some(Duration::from_millis(50)));
+    let mut body = with_tool();
+    tool_round(&proxy, &mut body, "1").await;
+    // The answer to the close tells that it was noticed.
+    assert!(proxy.simulator.wait_until(PATIENCE, |simulator| simulator.counters().last_close.is_some()).await);
+    succeeded(proxy.chat(&body).await);
+    assert_eq!(proxy.ways(), [2, 2, 0]);
+    assert_eq!(shape(&proxy.frames()[1]), (4, false));
 }
 
 #[tokio::test]
@@ -107,7 +122,7 @@ async fn refusals_are_those_of_http() {
         HttpFault::WorkspaceDeactivated,
     ] {
         for stream in [false, true] {
-            let (over, plain) = (start().await, crate::harness::Proxy::start().await);
+            let (over, plain) = (start().await, Proxy::start().await);
             let mut body = user("hi");
             body["stream"] = stream.into();
             let mut answers = Vec::new();
@@ -164,4 +179,26 @@ async fn a_retry_after_a_failure_is_as_over_http() {
     succeeded(proxy.chat(&user("hi")).await);
     let [_, frames, posts] = proxy.ways();
     assert_eq!(frames + posts, 2);
+}
+
+#[tokio::test]
+async fn another_login_has_a_socket_of_its_own() {
+    let guard = Guard { admin_keys: Keys::new(["boss"]), ..Guard::default() };
+    let settings = ServerSettings { guard, ..ServerSettings::default() };
+    let proxy = Proxy::with(Setup { settings, ..setup() }).await;
+    let mut body = with_tool();
+    tool_round(&proxy, &mut body, "1").await;
+    let tokens = proxy.simulator.issue_login(SimulatedLogin::default().for_account("other"))["tokens"].clone();
+    let login = json!({
+        "accessToken": tokens["access_token"], "refreshToken": tokens["refresh_token"],
+        "accountID": "other", "expiresAt": 4_000_000_000_000_u64,
+    });
+    let request = proxy.http.post(format!("{}/admin/credentials", proxy.base)).header("x-api-key", "boss");
+    assert_eq!(request.json(&login).send().await.unwrap().status(), StatusCode::OK);
+    succeeded(proxy.chat(&body).await);
+    assert_eq!(proxy.ways(), [2, 2, 0]);
+    let frames = proxy.frames();
+    let kinds: Vec<_> = frames[1]["input"].as_array().unwrap().iter().map(|item| item["type"].clone()).collect();
+    assert_eq!(kinds, ["message", "function_call", "function_call_output"], "and none of the other's reasoning");
+    assert_eq!(frames[1].get("previous_response_id"), None);
 }

@@ -5,6 +5,7 @@ use futures_util::future::join;
 use serde_json::{Value, json};
 
 use super::{shape, start, succeeded, tool_round, with_tool};
+use crate::common::socket::{CODEX, Socket, id, said};
 use crate::harness::{Proxy, tool, user};
 
 #[tokio::test]
@@ -231,4 +232,23 @@ async fn a_codex_clients_headers_of_a_turn_go_into_the_frame() {
     let metadata = |turn: &str| json!({ "x-codex-turn-metadata": "own", "x-codex-turn-state": turn });
     assert_eq!(told, [metadata("one"), metadata("two")]);
     assert_eq!(proxy.ways(), [1, 2, 0], "they are no reason for another socket");
+}
+
+#[tokio::test]
+async fn a_socket_on_either_side_carries_what_is_new_alone() {
+    let proxy = start().await;
+    let mut socket = Socket::open(proxy.address(), CODEX).await;
+    let function = json!({ "type": "function", "name": "f", "parameters": { "type": "object", "properties": {} }, "strict": false });
+    let mut body = json!({ "tools": [function], "input": [said("use f")], "reasoning": { "summary": "auto" } });
+    for _ in 0..2 {
+        let events = socket.turn(&body).await;
+        let done = events.iter().filter(|event| event["type"] == "response.output_item.done");
+        let call = done.map(|event| &event["item"]).find(|item| item["type"] == "function_call").expect("a call");
+        let output = json!({ "type": "function_call_output", "call_id": call["call_id"], "output": "7" });
+        body["previous_response_id"] = id(&events).into();
+        body["input"] = json!([output, said("use f")]);
+    }
+    let shapes: Vec<_> = proxy.frames().iter().map(shape).collect();
+    assert_eq!(shapes, [(1, false), (2, true)]);
+    assert_eq!(proxy.ways(), [1, 2, 0]);
 }
