@@ -63,6 +63,7 @@ fn told(turn: &Turn) -> String {
 
 async fn conversation(transport: &str) -> Conversation {
     let simulator = Simulator::new();
+    simulator.offer_sockets();
     let running = simulator.start().await.expect("a simulator");
     let line = Line::start(&running).await;
     let login = simulator.issue_login(SimulatedLogin::default());

@@ -1,8 +1,7 @@
 //! The usage windows in the event `codex.rate_limits`, which takes the place of the headers on a WebSocket.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde::Deserialize;
-use serde_json::Number;
+use serde_json::Value;
 
 use crate::limits::headers::LimitHeaders;
 
@@ -10,77 +9,35 @@ impl LimitHeaders {
     /// Reads an event as the headers that it stands for; `None` for the windows of a single feature. `mask` replaces what
     /// must not be kept in a text.
     pub fn of_event(event: &[u8], mask: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        let event: RateLimits = serde_json::from_slice(event).ok()?;
-        if event.metered_limit_name.is_some_and(|name| name != PLAN) {
+        let event: Value = serde_json::from_slice(event).ok()?;
+        let windows = event.get("rate_limits").filter(|windows| windows.is_object())?;
+        if event.get("metered_limit_name").is_some_and(|name| !name.is_null() && name != PLAN) {
             return None;
         }
         let mut headers = HeaderMap::new();
-        let mut add = |name: String, value: String| {
-            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+        let mut add = |name: String, value: Option<&Value>| {
+            let text = match value {
+                None | Some(Value::Null) => return,
+                Some(Value::String(text)) => text.clone(),
+                Some(other) => other.to_string(),
+            };
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(text)) {
                 headers.insert(name, value);
             }
         };
-        for (position, window) in [("primary", event.rate_limits.primary), ("secondary", event.rate_limits.secondary)] {
-            let Some(Window { used_percent, window_minutes, reset_at }) = window else { continue };
-            for (field, value) in
-                [("used-percent", used_percent), ("window-minutes", window_minutes), ("reset-at", reset_at)]
-            {
-                if let Some(value) = value {
-                    add(format!("x-codex-{position}-{field}"), value.to_string());
-                }
+        for position in ["primary", "secondary"] {
+            for field in ["used_percent", "window_minutes", "reset_at"] {
+                let value = windows.get(position).and_then(|window| window.get(field));
+                add(format!("x-codex-{position}-{}", field.replace('_', "-")), value);
             }
         }
-        if let Some(plan) = event.plan_type {
-            add("x-codex-plan-type".to_owned(), plan);
-        }
-        if let Some(Credits { has_credits, unlimited, balance }) = event.credits {
-            add("x-codex-credits-has-credits".to_owned(), has_credits.to_string());
-            add("x-codex-credits-unlimited".to_owned(), unlimited.to_string());
-            if let Some(balance) = balance {
-                add("x-codex-credits-balance".to_owned(), balance);
-            }
+        add("x-codex-plan-type".to_owned(), event.get("plan_type"));
+        for field in ["has_credits", "unlimited", "balance"] {
+            let value = event.get("credits").and_then(|credits| credits.get(field));
+            add(format!("x-codex-credits-{}", field.replace('_', "-")), value);
         }
         Some(Self::of(&headers, mask))
     }
-}
-
-/// The event, as far as it is read.
-#[derive(Debug, Deserialize)]
-struct RateLimits {
-    #[serde(default)]
-    plan_type: Option<String>,
-    rate_limits: Windows,
-    #[serde(default)]
-    credits: Option<Credits>,
-    #[serde(default)]
-    metered_limit_name: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Windows {
-    #[serde(default)]
-    primary: Option<Window>,
-    #[serde(default)]
-    secondary: Option<Window>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Window {
-    #[serde(default)]
-    used_percent: Option<Number>,
-    #[serde(default)]
-    window_minutes: Option<Number>,
-    #[serde(default)]
-    reset_at: Option<Number>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Credits {
-    has_credits: bool,
-    #[serde(default)]
-    unlimited: bool,
-    #[serde(default)]
-    balance: Option<String>,
 }
 
 /// The name of the limit of the plan as a whole.

@@ -22,7 +22,8 @@ mod worker;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use native::{
-    ClientSocket, Cores, HttpClient, Instant, Reach, Timer, TransportSettings, UpgradeError, apart, sleep, spawn,
+    ClientSocket, Cores, Duplex, HttpClient, Instant, Reach, Timer, TransportSettings, UpgradeError, Wire, apart,
+    sleep, spawn,
 };
 #[cfg(target_arch = "wasm32")]
 pub use worker::{HttpClient, Instant, Timer, apart, sleep, spawn};

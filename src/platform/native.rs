@@ -38,7 +38,7 @@ pub use tokio::time::sleep;
 pub use client::HttpClient;
 pub use cores::Cores;
 pub use settings::{Reach, TransportSettings};
-pub use socket::{ClientSocket, UpgradeError};
+pub use socket::{ClientSocket, Duplex, UpgradeError, Wire};
 
 use crate::platform::inflate::inflate;
 use crate::platform::{ByteStream, OnSent, TransportError, TransportErrorKind};

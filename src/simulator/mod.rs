@@ -24,7 +24,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -89,6 +89,8 @@ struct Inner {
     token_delays: Mutex<VecDeque<(Duration, Duration)>>,
     models_answers: Mutex<VecDeque<ScriptedAnswer>>,
     plays: Mutex<VecDeque<Play>>,
+    /// Answers upgrades, if WebSockets are offered.
+    sockets: OnceLock<socket::Upgrade>,
     upgrade_answers: Mutex<VecDeque<ScriptedAnswer>>,
     socket_faults: Mutex<VecDeque<SocketFault>>,
     /// The input tokens of the last request, by prompt cache key.
@@ -131,6 +133,7 @@ impl Simulator {
                 token_delays: Mutex::default(),
                 models_answers: Mutex::default(),
                 plays: Mutex::default(),
+                sockets: OnceLock::new(),
                 upgrade_answers: Mutex::default(),
                 socket_faults: Mutex::default(),
                 prompt_cache: Mutex::default(),

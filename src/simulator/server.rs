@@ -124,7 +124,7 @@ impl Simulator {
             (&Method::GET, "/codex/device") => issuer::device_page().play(guard).await,
             (&Method::POST, "/codex/device") => issuer::device_approval(self, &call).play(guard).await,
             (&Method::POST, "/backend-api/codex/responses") => self.responses(&call, guard).await,
-            (&Method::GET, "/backend-api/codex/responses") => self.upgrade(&call, guard).await,
+            (&Method::GET, "/backend-api/codex/responses") => self.get_responses(call, guard).await,
             (&Method::POST, "/backend-api/codex/images/generations") => {
                 self.images(&call, ImageEndpoint::Generations, guard).await
             }

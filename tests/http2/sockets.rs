@@ -35,6 +35,7 @@ async fn serve(simulator: &Simulator) -> (u16, tempfile::NamedTempFile) {
 #[tokio::test]
 async fn an_upgrade_goes_over_tls_and_through_proxies() {
     let simulator = Simulator::new();
+    simulator.offer_sockets();
     let login = simulator.issue_login(SimulatedLogin::default());
     let told = |name: &str| login["tokens"][name].as_str().expect("a login").to_owned();
     let (token, account) = (told("access_token"), told("account_id"));

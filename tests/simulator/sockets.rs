@@ -78,17 +78,18 @@ impl Socket {
 #[tokio::test]
 async fn an_upgrade_needs_token_and_beta_header() {
     let backend = Backend::start().await;
+    assert_eq!(Socket::open(&backend, None, Some(BETA)).await.err(), Some(426));
+    backend.simulator.offer_sockets();
     assert_eq!(Socket::open(&backend, Some("none"), Some(BETA)).await.err(), Some(401));
     assert_eq!(Socket::open(&backend, None, None).await.err(), Some(400));
     assert_eq!(Socket::open(&backend, None, Some(("openai-beta", "other"))).await.err(), Some(400));
     assert!(Socket::open(&backend, None, Some(BETA)).await.is_ok());
-    backend.simulator.configure(|settings| settings.sockets.is_offered = false);
-    assert_eq!(Socket::open(&backend, None, Some(BETA)).await.err(), Some(426));
 }
 
 #[tokio::test]
 async fn the_answer_before_is_the_latest_of_the_same_connection() {
     let backend = Backend::start().await;
+    backend.simulator.offer_sockets();
     let mut socket = Socket::open(&backend, None, Some(BETA)).await.unwrap_or_else(|status| panic!("{status}"));
     let mut first = body("use f");
     first["tools"] = json!([function("f", "city")]);
@@ -117,6 +118,7 @@ async fn the_answer_before_is_the_latest_of_the_same_connection() {
 #[tokio::test]
 async fn what_is_no_request_is_refused_and_one_is_in_flight() {
     let backend = Backend::start().await;
+    backend.simulator.offer_sockets();
     let mut socket = Socket::open(&backend, None, Some(BETA)).await.unwrap_or_else(|status| panic!("{status}"));
     for (frame, message) in [
         ("{}", "Unknown type of a request."),
@@ -138,6 +140,7 @@ async fn what_is_no_request_is_refused_and_one_is_in_flight() {
 #[tokio::test]
 async fn faults_and_the_age_of_a_connection() {
     let backend = Backend::start().await;
+    backend.simulator.offer_sockets();
     let open = || async { Socket::open(&backend, None, Some(BETA)).await.unwrap_or_else(|status| panic!("{status}")) };
     let mut socket = open().await;
     backend.simulator.queue(Scenario::Http(codex_proxy::simulator::HttpFault::UsageLimit(60)));

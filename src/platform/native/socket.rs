@@ -10,9 +10,9 @@ use futures_util::{Sink, Stream};
 use http::header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
-use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy::connect::Connection as _;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -22,11 +22,18 @@ use tower::Service as _;
 use crate::platform::native::client::HttpClient;
 use crate::platform::native::failure::transport_error;
 use crate::platform::native::target::target;
-use crate::platform::native::transport::Transport;
 use crate::platform::native::{TransportError, TransportErrorKind};
 
+/// A connection of any kind, behind a pointer: the code of WebSockets is large, and compiled once for each kind.
+pub type Wire = Box<dyn Duplex>;
+
+/// What is read from and written to.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<C: AsyncRead + AsyncWrite + Send + Unpin> Duplex for C {}
+
 /// An open WebSocket, as the client of it.
-pub struct ClientSocket(WebSocketStream<TokioIo<MaybeHttpsStream<Transport>>>);
+pub struct ClientSocket(WebSocketStream<Wire>);
 
 /// The reason that there is no WebSocket.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,7 +78,8 @@ impl HttpClient {
         let config = WebSocketConfig::default().read_buffer_size(READ).write_buffer_size(WRITE);
         let config = config.max_message_size(Some(largest)).max_frame_size(Some(largest));
         let request = Request::from_parts(head, ());
-        match client_async_with_config(request, TokioIo::new(connection), Some(config)).await {
+        let wire: Wire = Box::new(TokioIo::new(connection));
+        match client_async_with_config(request, wire, Some(config)).await {
             Ok((socket, response)) => Ok((ClientSocket(socket), response.into_parts().0.headers)),
             Err(Error::Http(response)) => Err(UpgradeError::Refused(response.status())),
             Err(error) => Err(transport_error(&error, &host, TransportErrorKind::Interrupted).into()),

@@ -1,5 +1,6 @@
 //! The backend's WebSocket: the upgrade of `GET …/responses`, and the requests on it.
 //!
+//! * WebSockets are offered on demand ([`Simulator::offer_sockets`]): the program, whose demo does without them, is smaller then.
 //! * The upgrade needs the beta header, the token and the account. Half a handshake is answered with 426.
 //! * A frame is a request, its answer's events are frames ([`events`]). One request may be in flight.
 //! * `previous_response_id` names the latest complete answer of the same connection ([`memory`]), and no other.
@@ -9,6 +10,7 @@ mod events;
 mod memory;
 mod session;
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -30,8 +32,6 @@ use crate::simulator::{Simulator, locked};
 /// The settings of WebSockets.
 #[derive(Debug, Clone)]
 pub struct SocketSettings {
-    /// Whether there are WebSockets; if not, an upgrade is answered with 426.
-    pub is_offered: bool,
     /// The age at which a connection takes no more requests.
     pub lifetime: Duration,
     /// The time between two pings of a connection without a request; one without an answer ends it.
@@ -44,7 +44,7 @@ pub struct SocketSettings {
 
 impl Default for SocketSettings {
     fn default() -> Self {
-        Self { is_offered: true, lifetime: LIFETIME, ping_interval: None, idle_limit: None, largest_frame: 128 << 20 }
+        Self { lifetime: LIFETIME, ping_interval: None, idle_limit: None, largest_frame: 128 << 20 }
     }
 }
 
@@ -74,7 +74,28 @@ pub enum SocketAct {
     Silence,
 }
 
+/// Answers an upgrade.
+pub(super) type Upgrade = fn(Simulator, Call, Guard) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
 impl Simulator {
+    /// Offers WebSockets from now on. Until then an upgrade is answered with 426.
+    pub fn offer_sockets(&self) {
+        let upgrade: Upgrade = |simulator, call, guard| Box::pin(async move { simulator.upgrade(&call, guard).await });
+        self.inner.sockets.get_or_init(|| upgrade);
+    }
+
+    /// `GET …/responses`.
+    pub(super) async fn get_responses(&self, call: Call, guard: Guard) -> Response<Body> {
+        if !call.header("upgrade").eq_ignore_ascii_case("websocket") {
+            let detail = json!({ "detail": "Method Not Allowed" });
+            return ScriptedAnswer::json(StatusCode::METHOD_NOT_ALLOWED, &detail).play(guard).await;
+        }
+        match self.inner.sockets.get() {
+            Some(upgrade) => upgrade(self.clone(), call, guard).await,
+            None => upgrade_required().play(guard).await,
+        }
+    }
+
     /// Queues an answer for the next upgrade, in place of the WebSocket.
     pub fn script_upgrade_answer(&self, answer: ScriptedAnswer) {
         locked(&self.inner.upgrade_answers).push_back(answer);
@@ -85,8 +106,7 @@ impl Simulator {
         locked(&self.inner.socket_faults).push_back(fault);
     }
 
-    /// `GET …/responses`.
-    pub(super) async fn upgrade(&self, call: &Call, mut guard: Guard) -> Response<Body> {
+    async fn upgrade(&self, call: &Call, mut guard: Guard) -> Response<Body> {
         self.inner.journal.count(|counters| counters.upgrades += 1);
         let scripted = locked(&self.inner.upgrade_answers).pop_front();
         if let Some(answer) = scripted {
@@ -107,24 +127,23 @@ impl Simulator {
     }
 
     fn accept_upgrade(&self, call: &Call) -> Result<(Account, OnUpgrade, Response<Body>), ScriptedAnswer> {
-        if !call.header("upgrade").eq_ignore_ascii_case("websocket") {
-            let detail = json!({ "detail": "Method Not Allowed" });
-            return Err(ScriptedAnswer::json(StatusCode::METHOD_NOT_ALLOWED, &detail));
-        }
-        let required = || ScriptedAnswer::json(StatusCode::UPGRADE_REQUIRED, &json!({ "detail": "Upgrade Required" }));
         let mut head = Request::builder().method(&call.head.method).uri(&call.head.uri);
         if let Some(headers) = head.headers_mut() {
             headers.clone_from(&call.head.headers);
         }
-        let upgrade = call.head.extensions.get::<OnUpgrade>().filter(|_| self.settings().sockets.is_offered);
+        let upgrade = call.head.extensions.get::<OnUpgrade>();
         let answer = head.body(()).ok().and_then(|head| create_response_with_body(&head, Body::empty).ok());
-        let (Some(upgrade), Some(answer)) = (upgrade, answer) else { return Err(required()) };
+        let (Some(upgrade), Some(answer)) = (upgrade, answer) else { return Err(upgrade_required()) };
         let account = self.authorize(call)?;
         if call.header("openai-beta") != BETA {
             return Err(Rejection::detail(format!("OpenAI-Beta must be {BETA}")).into());
         }
         Ok((account, upgrade.clone(), answer))
     }
+}
+
+fn upgrade_required() -> ScriptedAnswer {
+    ScriptedAnswer::json(StatusCode::UPGRADE_REQUIRED, &json!({ "detail": "Upgrade Required" }))
 }
 
 /// The header of the version that the backend speaks (Codex CLI 0.169).

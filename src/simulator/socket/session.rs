@@ -10,7 +10,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
 use tokio_tungstenite::WebSocketStream;
@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::platform;
-use crate::platform::Instant;
+use crate::platform::{Instant, Wire};
 use crate::simulator::account::Account;
 use crate::simulator::answer::perform::Performance;
 use crate::simulator::record::{AnswerOutcome, RecordedRequest};
@@ -41,7 +41,7 @@ pub(super) struct Session {
     opened: Instant,
 }
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+type Socket = WebSocketStream<Wire>;
 
 /// Whether the connection goes on.
 type Next = ControlFlow<()>;
@@ -69,7 +69,8 @@ impl Session {
         let Ok(upgraded) = upgrade.await else { return };
         let largest = Some(self.simulator.settings().sockets.largest_frame);
         let config = WebSocketConfig::default().max_message_size(largest).max_frame_size(largest);
-        let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+        let wire: Wire = Box::new(TokioIo::new(upgraded));
+        let socket = WebSocketStream::from_raw_socket(wire, Role::Server, Some(config)).await;
         let (writer, reader) = socket.split();
         let mut ends = Ends { writer, reader };
         while let Some(frame) = self.next(&mut ends).await {
