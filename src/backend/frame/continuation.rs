@@ -41,7 +41,7 @@ pub struct ReturnedItems {
     rest: PartDigest,
     asked: Vec<PartDigest>,
     /// Each item by its place in the answer. `None` once there is a doubt.
-    items: Option<Vec<(u64, ItemMeaning)>>,
+    items: Option<Vec<Option<ItemMeaning>>>,
 }
 
 impl ReturnedItems {
@@ -55,10 +55,18 @@ impl ReturnedItems {
     /// Takes a finished item: `response.output_item.done`.
     pub fn finished(&mut self, event: &Event<'_>) {
         let item = event.item.and_then(|item| ItemMeaning::of(item.get()));
-        match (&mut self.items, event.output_index, item) {
-            (Some(items), Some(index), Some(item)) if items.len() < MOST_ITEMS => items.push((index, item)),
-            (items, _, _) => *items = None,
+        let place = event.output_index.and_then(|index| usize::try_from(index).ok());
+        let place = place.filter(|place| *place < MOST_ITEMS);
+        if let (Some(items), Some(place), Some(item)) = (&mut self.items, place, item) {
+            if items.len() <= place {
+                items.resize(place + 1, None);
+            }
+            if let Some(empty @ None) = items.get_mut(place) {
+                *empty = Some(item);
+                return;
+            }
         }
+        self.doubt();
     }
 
     /// Gives up comparing: an item could not be read.
@@ -68,22 +76,15 @@ impl ReturnedItems {
 
     /// Takes the last event. Returns what the next request may go on from, if the answer is complete and leaves no doubt.
     pub fn ended(&mut self, event: &Event<'_>) -> Option<Continuation> {
-        let mut items = self.items.take()?;
+        let returned: Vec<_> = self.items.take()?.into_iter().collect::<Option<_>>()?;
         let response = event.response.as_ref().filter(|_| event.ending() == Some(ResponseEnding::Completed))?;
         let id = response.id.as_deref().filter(|id| !id.is_empty() && id.len() <= LONGEST_ID)?;
-        items.sort_by_key(|(index, _)| *index);
-        let is_in_order = items.iter().zip(0..).all(|((index, _), place)| *index == place);
         // The list of items at the end is often empty.
         let listed = response.items().len();
-        if !is_in_order || (listed != 0 && listed != items.len()) {
+        if listed != 0 && listed != returned.len() {
             return None;
         }
-        Some(Continuation {
-            id: id.to_owned(),
-            rest: self.rest,
-            asked: std::mem::take(&mut self.asked),
-            returned: items.into_iter().map(|(_, item)| item).collect(),
-        })
+        Some(Continuation { id: id.to_owned(), rest: self.rest, asked: std::mem::take(&mut self.asked), returned })
     }
 }
 

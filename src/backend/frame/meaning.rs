@@ -100,17 +100,17 @@ fn fields_of<'n>(fields: &Object<'_>, names: &'n [&'n str], core: &mut Hash) -> 
     Some(names)
 }
 
-/// Returns the digest of the fields that are neither `known` nor without a meaning, if there are any.
+/// Returns the digest of the fields that are neither `known` nor without a meaning, in their order, if there are any.
 fn extras(fields: &Object<'_>, known: &[&str]) -> Option<PartDigest> {
     let is_extra = |key: &str, value: &str| !known.contains(&key) && !IGNORED.contains(&key) && !is_nothing(value);
-    let mut extras: Vec<_> = fields.iter().filter(|(key, value)| is_extra(key, value.get())).collect();
-    extras.sort_unstable_by_key(|(key, _)| *key);
     let mut hash = Hash::default();
-    for (key, value) in &extras {
+    let mut is_any = false;
+    for (key, value) in fields.iter().filter(|(key, value)| is_extra(key, value.get())) {
         hash.part(key);
         hash.part(value.get());
+        is_any = true;
     }
-    (!extras.is_empty()).then(|| hash.end())
+    is_any.then(|| hash.end())
 }
 
 /// Returns whether a value is the same as an absent one.
@@ -179,7 +179,7 @@ mod tests {
             ),
             (
                 r#"{"type":"web_search_call","id":"ws","status":"completed","action":{"q":"a"}}"#,
-                r#"{"action":{"q":"a"},"type":"web_search_call"}"#,
+                r#"{"action":{"q":"a"},"type":"web_search_call","status":"x"}"#,
             ),
             (
                 r#"{"type":"message","role":"assistant","content":[{"type":"refusal","refusal":"no"}]}"#,

@@ -125,7 +125,10 @@ impl FrameRequest {
                 }
             }
         }
-        edits.sort_unstable_by_key(|(place, _)| place.start);
+        // There are two at most.
+        if edits.first().map(|(place, _)| place.start) > edits.last().map(|(place, _)| place.start) {
+            edits.reverse();
+        }
         let mut pieces = vec![Bytes::from(head)];
         let mut at = 1;
         for (place, by) in edits {

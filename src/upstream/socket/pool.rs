@@ -6,7 +6,6 @@
 //!   longer wanted, or when the pool ends.
 //! * At most [`MOST`] sockets are open. The one that has been idle longest gives way.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use crate::upstream::socket::answer::is_before_the_answer;
 use crate::upstream::socket::connection::{Broken, Connection};
 
 /// Where a call belongs, as a digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place([u8; 32]);
 
 impl Place {
@@ -48,7 +47,7 @@ struct State {
     /// The sockets without a call, the longest idle first.
     resting: Vec<Resting>,
     /// The places whose socket has a call, or is being opened.
-    busy: HashSet<Place>,
+    busy: Vec<Place>,
     /// No socket is opened before.
     paused: Option<Instant>,
     is_closed: bool,
@@ -88,7 +87,7 @@ impl Pool {
             }
             state.resting.remove(0);
         }
-        state.busy.insert(place);
+        state.busy.push(place);
         Some(Reserved { pool: self.clone(), place, fingerprint, taker })
     }
 
@@ -215,7 +214,7 @@ impl Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.pool.state().busy.remove(&self.place);
+        self.pool.state().busy.retain(|busy| *busy != self.place);
     }
 }
 

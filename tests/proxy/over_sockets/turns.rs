@@ -216,22 +216,31 @@ async fn the_usage_windows_are_those_of_the_latest_turn() {
 #[tokio::test]
 async fn a_codex_clients_headers_of_a_turn_go_into_the_frame() {
     let proxy = start().await;
-    let post = |turn: &'static str| {
-        let request = proxy.http.post(format!("{}/v1/responses", proxy.base));
+    let post = |turn: Option<&'static str>| {
+        let mut request = proxy.http.post(format!("{}/v1/responses", proxy.base));
+        if let Some(turn) = turn {
+            request = request.header("x-codex-turn-state", turn);
+        }
         let request = request.header("user-agent", "codex_exec/0.169.0").header("session-id", "s");
-        let request = request.header("x-codex-turn-state", turn).header("x-codex-turn-metadata", "{}");
+        let request = request.header("x-codex-turn-metadata", "{}").header("x-codex-beta-features", "b");
         request
             .json(&json!({ "input": "hi", "stream": true, "client_metadata": { "x-codex-turn-metadata": "own" } }))
             .send()
     };
-    for turn in ["one", "two"] {
+    let mut expected = Vec::new();
+    // The first request of a turn has no state yet.
+    for turn in [None, Some("one"), Some("two")] {
         let answer = crate::common::answer::Answer::read(post(turn).await.unwrap()).await;
         assert_eq!(succeeded(answer).header("x-codex-turn-state"), "simulated");
+        let mut metadata = json!({ "x-codex-turn-metadata": "own" });
+        if let Some(turn) = turn {
+            metadata["x-codex-turn-state"] = turn.into();
+        }
+        expected.push(metadata);
     }
     let told: Vec<_> = proxy.frames().iter().map(|frame| frame["client_metadata"].clone()).collect();
-    let metadata = |turn: &str| json!({ "x-codex-turn-metadata": "own", "x-codex-turn-state": turn });
-    assert_eq!(told, [metadata("one"), metadata("two")]);
-    assert_eq!(proxy.ways(), [1, 2, 0], "they are no reason for another socket");
+    assert_eq!(told, expected);
+    assert_eq!(proxy.ways(), [1, 3, 0], "they are no reason for another socket");
 }
 
 #[tokio::test]
