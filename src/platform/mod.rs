@@ -21,10 +21,7 @@ pub mod single_flight;
 mod worker;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use native::{
-    ClientSocket, Cores, Duplex, HttpClient, Instant, Reach, Timer, TransportSettings, UpgradeError, Wire, apart,
-    sleep, spawn,
-};
+pub use native::{Cores, HttpClient, Instant, Reach, Timer, TransportSettings, apart, sleep, spawn};
 #[cfg(target_arch = "wasm32")]
 pub use worker::{HttpClient, Instant, Timer, apart, sleep, spawn};
 
@@ -43,7 +40,7 @@ impl OnSent {
         Self(Arc::new(call))
     }
 
-    pub(crate) fn call(&self) {
+    fn call(&self) {
         (self.0)();
     }
 }

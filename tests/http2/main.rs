@@ -24,7 +24,6 @@ mod networks;
 mod proxy;
 mod recorder;
 mod silence;
-mod sockets;
 mod ways;
 mod wire;
 

@@ -7,7 +7,6 @@ mod answers;
 mod common;
 mod images;
 mod issuer;
-mod sockets;
 mod strictness;
 mod support;
 mod types;
