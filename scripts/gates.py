@@ -284,9 +284,9 @@ def measure(binary, backend):
         yield "instructions a row of the ledger", request - callgrind.each_request(binary, backend, 0, WITHOUT_LEDGER)
         yield "instructions an echoed byte", callgrind.each_echoed_byte(binary, backend)
         yield "allocations a text delta, in a burst", memcheck.each(binary, backend, (2000, 12000), 50, 0)
-        yield "allocations a text delta, each alone", memcheck.each(binary, backend, (200, 600), 1, 8)
+        yield "allocations a text delta, each alone", memcheck.each(binary, backend, (200, 500), 1, 8)
     if there_is("strace"):
-        yield "system calls a text delta, each alone", SystemCalls().each(binary, backend, (200, 600), 1, 8)
+        yield "system calls a text delta, each alone", SystemCalls().each(binary, backend, (200, 500), 1, 8)
 
 
 def there_is(tool):
