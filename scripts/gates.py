@@ -284,7 +284,9 @@ def measure(binary, backend):
         yield "instructions a row of the ledger", request - callgrind.each_request(binary, backend, 0, WITHOUT_LEDGER)
         yield "instructions an echoed byte", callgrind.each_echoed_byte(binary, backend)
         yield "allocations a text delta, in a burst", memcheck.each(binary, backend, (2000, 12000), 50, 0)
-        yield "allocations a text delta, each alone", memcheck.each(binary, backend, (200, 500), 1, 8)
+        # A clock that strikes in the longer run alone, or deltas that a busy machine joins, change single runs a little.
+        alone = (memcheck.each(binary, backend, (200, 500), 1, 8) for _ in range(3))
+        yield "allocations a text delta, each alone", min(alone)
     if there_is("strace"):
         yield "system calls a text delta, each alone", SystemCalls().each(binary, backend, (200, 500), 1, 8)
 
