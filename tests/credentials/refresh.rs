@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::{Log, World, read_json, token, write_private};
 use codex_proxy::credentials::store::file::FileStore;
-use codex_proxy::credentials::{CredentialError, CredentialHealth};
+use codex_proxy::credentials::{CredentialError, CredentialHealth, TokenSupplier};
 use codex_proxy::fault::Fault;
 use codex_proxy::simulator::{Account, ScriptedAnswer, SimulatedLogin};
 use http::StatusCode;
@@ -288,14 +288,20 @@ fn another_user() -> Account {
     Account { user_id: "user-another".to_owned(), ..Account::default() }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_login_that_is_taken_away_ends_in_memory_within_seconds() {
+/// A login that has been used, and is kept fresh.
+async fn in_use() -> (World, Arc<TokenSupplier>) {
     let world = World::new().await;
     world.sign_in(&world.path(), 864_000);
     let supplier = world.supplier();
     supplier.access().await.unwrap();
     codex_proxy::platform::spawn(Arc::clone(&supplier).keep_fresh());
     tokio::time::sleep(Duration::from_secs(1)).await;
+    (world, supplier)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_is_taken_away_ends_in_memory_within_seconds() {
+    let (world, supplier) = in_use().await;
     std::fs::remove_file(world.path()).unwrap();
     assert!(supplier.access().await.is_ok(), "nobody has looked yet");
     tokio::time::sleep(Duration::from_secs(6)).await;
@@ -304,12 +310,7 @@ async fn a_login_that_is_taken_away_ends_in_memory_within_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn another_login_is_used_within_seconds() {
-    let world = World::new().await;
-    world.sign_in(&world.path(), 864_000);
-    let supplier = world.supplier();
-    supplier.access().await.unwrap();
-    codex_proxy::platform::spawn(Arc::clone(&supplier).keep_fresh());
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (world, supplier) = in_use().await;
     let theirs = world.sign_in(&world.path(), 864_000);
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(supplier.access().await.unwrap().token.expose(), token(&theirs, "access_token"));
