@@ -10,7 +10,7 @@
 //! * If a web search is the client's only tool, the answer's text waits for its end, since only its citations tell the
 //!   pages found; the results go before it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use serde_json::value::RawValue;
 
@@ -124,8 +124,8 @@ pub(super) struct Blocks {
     /// The number of searches among them.
     pub(super) searches: u64,
     refusal: Option<String>,
-    /// The citations that came before their part's text, and the part.
-    early_citations: Vec<(usize, Box<RawValue>)>,
+    /// By part, the citations that came before its text.
+    early_citations: HashMap<usize, Vec<Box<RawValue>>>,
 }
 
 impl Blocks {
@@ -149,7 +149,7 @@ impl Blocks {
             actions: 0,
             searches: 0,
             refusal: None,
-            early_citations: Vec::new(),
+            early_citations: HashMap::new(),
         }
     }
 
@@ -314,7 +314,7 @@ impl Blocks {
             return;
         }
         if self.open != Some(Open::Text { part: spot.part }) {
-            self.early_citations.push((spot.part, annotation.to_owned()));
+            self.early_citations.entry(spot.part).or_default().push(annotation.to_owned());
         } else if let Some(quoted) = self.speech.open_text()
             && let Some(citation) = super::results::citation(annotation, quoted)
         {
@@ -325,12 +325,11 @@ impl Blocks {
     /// Gives the citations that came before the open text, at its end: they quote it.
     fn cite_early(&mut self, target: &mut impl Target) {
         let (Some(Open::Text { part: open }), Some(quoted)) = (self.open, self.speech.open_text()) else { return };
-        self.early_citations.retain(|(part, annotation)| {
-            if let Some(citation) = super::results::citation(annotation, quoted).filter(|_| *part == open) {
+        for annotation in self.early_citations.remove(&open).unwrap_or_default() {
+            if let Some(citation) = super::results::citation(&annotation, quoted) {
                 target.piece(Piece::Citation(&citation));
             }
-            *part != open
-        });
+        }
     }
 
     /// Takes the end of the item with this number.
