@@ -55,14 +55,17 @@ check:
 # Format the code
 fmt:
     cargo fmt --all
+    cargo fmt --manifest-path fuzz/Cargo.toml
 
 # Fail if the code is not formatted
 fmt-check:
     cargo fmt --all -- --check
+    cargo fmt --manifest-path fuzz/Cargo.toml -- --check
 
-# Lint every target; a warning is an error
+# Lint every target, those of fuzzing too; a warning is an error
 lint:
     cargo clippy --locked --all-targets -- -D warnings
+    cargo clippy --locked --manifest-path fuzz/Cargo.toml --target-dir target --bins -- -D warnings
 
 # Build the documentation, private items included (so links to them lead somewhere); a broken link is an error
 doc *args:

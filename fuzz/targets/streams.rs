@@ -5,10 +5,10 @@
 use codex_proxy::backend::answer::machine::AnswerMachine;
 use codex_proxy::backend::answer::stop::StopSequences;
 use codex_proxy::backend::answer::{Machine, Step, Transcoder};
-use codex_proxy::dialect::chat::chunks::Chunks;
-use codex_proxy::dialect::chat::document::Fold;
-use codex_proxy::dialect::chat::options::{AnswerMeta, ReasoningFormat};
 use codex_proxy::dialect::Occasion;
+use codex_proxy::dialect::chat::chunks::Chunks;
+use codex_proxy::dialect::chat::document::Completion;
+use codex_proxy::dialect::chat::options::{AnswerMeta, ReasoningFormat};
 use codex_proxy::dialect::messages::document::Message;
 use codex_proxy::dialect::messages::events::Events;
 use codex_proxy::dialect::messages::request::{MessagesShape, Thinking};
@@ -32,12 +32,15 @@ fuzz_target!(|input: &[u8]| {
         "cutting changes the chunks"
     );
     let buffered = run(
-        AnswerMachine::new(&meta.model, meta.reasoning != ReasoningFormat::None, Fold::new(meta.clone())),
+        AnswerMachine::new(&meta.model, meta.reasoning != ReasoningFormat::None, Completion::new(meta.clone())),
         &[stream],
     );
     assert_eq!(
         buffered,
-        run(AnswerMachine::new(&meta.model, meta.reasoning != ReasoningFormat::None, Fold::new(meta.clone())), &cuts),
+        run(
+            AnswerMachine::new(&meta.model, meta.reasoning != ReasoningFormat::None, Completion::new(meta.clone())),
+            &cuts
+        ),
         "cutting changes the completion"
     );
     // What contradicts what a streaming client has already is an error there, and can be corrected in a document.
@@ -67,7 +70,7 @@ fuzz_target!(|input: &[u8]| {
 /// The same in Anthropic's form.
 fn messages(seed: u8, stream: &[u8], cuts: &[&[u8]]) {
     let thinking = [Thinking::Hidden, Thinking::Shown, Thinking::Omitted][usize::from(seed % 3)];
-    let stop = if seed % 5 == 0 { vec!["\n".to_owned(), "ab".to_owned()] } else { Vec::new() };
+    let stop = if seed.is_multiple_of(5) { vec!["\n".to_owned(), "ab".to_owned()] } else { Vec::new() };
     let (searches, only_searches) = (seed & 4 != 0, seed & 12 == 12);
     let shape = MessagesShape { thinking, stop, searches, only_searches, wants_nothing: false };
     let occasion = || Occasion {
@@ -125,7 +128,11 @@ fn meta(seed: u8) -> AnswerMeta {
         include_usage: seed & 1 == 0,
         legacy_functions: seed & 2 != 0,
         reasoning: ReasoningFormat::ReasoningContent,
-        stop: StopSequences::new(if seed % 5 == 0 { vec!["\n".to_owned(), "ab".to_owned()] } else { Vec::new() }),
+        stop: StopSequences::new(if seed.is_multiple_of(5) {
+            vec!["\n".to_owned(), "ab".to_owned()]
+        } else {
+            Vec::new()
+        }),
     }
 }
 
