@@ -119,7 +119,7 @@ fuzz seconds="60" *targets:
 soak *args:
     cargo bench --locked --bench soak -- {{ args }}
 
-# Measure beside nginx: just bench; or: just bench open 1000, just bench image, just bench input, just bench translation
+# Measure beside nginx: just bench; or: just bench open 1000, just bench image, just bench input, just bench sockets, just bench translation
 bench *args:
     cargo bench --locked --bench measure -- {{ args }}
 

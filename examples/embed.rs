@@ -69,6 +69,7 @@ fn app(simulator: &Simulator, running: &RunningSimulator) -> Result<App, Box<dyn
         user_agent: upstream::UpstreamSettings::user_agent(),
         idle_timeout: upstream::UpstreamSettings::IDLE_TIMEOUT,
         routing: upstream::Routing::default(),
+        transport: upstream::UpstreamTransport::Http,
     };
     Ok(App::new(ServerSettings::default(), Models::default(), supplier, upstream, client)?)
 }

@@ -6,6 +6,7 @@
 //! * `just bench compare image` sends images of 5, 10 and 20 MB.
 //! * `just bench input` sends requests of 1, 5, 20 and 60 MB in many shapes and fails where a byte costs more than 50 ns;
 //!   `just bench input "chat/completions calls" 20` sends one shape of one size.
+//! * `just bench sockets` sends a growing conversation over a modelled line, over HTTP and over a WebSocket.
 //! * `just bench translation` times the translation alone; with CASE READ EVENTS it runs one case once, for a profiler.
 //! * All processes are on one machine and share its processors: the ratios mean something, the times do not.
 
@@ -24,6 +25,7 @@ mod input;
 mod mock;
 mod process;
 mod shapes;
+mod sockets;
 mod translation;
 
 use std::time::{Duration, Instant};
@@ -44,6 +46,7 @@ fn main() {
             let is_cheap = runtime.block_on(input::report(rest.first().unwrap_or(&""), size));
             std::process::exit(i32::from(!is_cheap));
         }
+        ["sockets"] => runtime.block_on(sockets::report()),
         ["translation"] => translation::report(),
         ["translation", case, read, events] => {
             translation::run_once(case, read, events.parse().expect("a number of events"));

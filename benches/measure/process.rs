@@ -31,12 +31,19 @@ impl Process {
 
     /// The proxy in front of `mock`.
     pub(crate) fn proxy(mock: &Self) -> Self {
+        Self::proxy_with(&format!("http://{}/codex", mock.address), |command| {
+            command.env("ACCESS_TOKEN", "token").env("ACCOUNT_ID", "account");
+        })
+    }
+
+    /// The proxy in front of the backend at `url`, with what `more` adds to its command.
+    pub(crate) fn proxy_with(url: &str, more: impl FnOnce(&mut Command)) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let mut command = Command::new(env!("CARGO_BIN_EXE_codex-proxy"));
         command.args(["--port", "0", "--log-level", "warn", "--max-concurrent", "20000"]);
-        command.args(["--upstream-url", &format!("http://{}/codex", mock.address)]);
+        command.args(["--upstream-url", url]);
         command.env_clear().env("HOME", home.path()).env("CREDS_STORE", "env");
-        command.env("ACCESS_TOKEN", "token").env("ACCOUNT_ID", "account");
+        more(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let (child, line) = first_line(command);
         let address = line.strip_prefix("listening on http://").expect("where it listens").parse();

@@ -115,6 +115,7 @@ pub(super) async fn run(
     tell_of_keys(config, ledger.is_some());
     let port = listeners.first().map(TcpListener::local_addr).transpose()?.map_or(config.port, |bound| bound.port());
     app = app.with_guides(setup::guides(config, port));
+    let upstream = app.upstream.clone();
     let app = Arc::new(app);
     app.catalogue.start();
     let (cut_off, capacity) = (app.cut_off.clone(), app.capacity.clone());
@@ -130,7 +131,7 @@ pub(super) async fn run(
         signals.next().await;
     };
     tokio::select! {
-        () = listen::run(listeners, router(app), &cores, stopping, GRACE, cut_off, capacity) => {}
+        () = listen::run(listeners, router(app), &cores, stopping, GRACE, cut_off, capacity) => upstream.close().await,
         () = signalled => tracing::warn!("second signal: answers under way are cut off"),
         () = notify::feed_watchdog() => {}
     }

@@ -6,6 +6,7 @@
 //! * [`board`] keeps the newest reading and its age.
 
 pub mod board;
+mod event;
 pub mod headers;
 pub mod page;
 

@@ -21,7 +21,10 @@ pub mod single_flight;
 mod worker;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use native::{Cores, HttpClient, Instant, Reach, Timer, TransportSettings, apart, sleep, spawn};
+pub use native::{
+    ClientSocket, Cores, Duplex, HttpClient, Instant, Reach, Timer, TransportSettings, UpgradeError, Wire, apart,
+    sleep, spawn,
+};
 #[cfg(target_arch = "wasm32")]
 pub use worker::{HttpClient, Instant, Timer, apart, sleep, spawn};
 
@@ -40,7 +43,7 @@ impl OnSent {
         Self(Arc::new(call))
     }
 
-    fn call(&self) {
+    pub(crate) fn call(&self) {
         (self.0)();
     }
 }

@@ -1,6 +1,7 @@
 //! The laptop's side: hyper over rustls, tokio's timers and tasks.
 //!
 //! * [`client`]: sends one request.
+//! * [`socket`]: opens a WebSocket.
 //! * [`cores`]: the threads that serve.
 //! * [`lanes`]: the connections, and the choice of one for a call.
 //! * [`connector`], [`route`], [`socks`], [`transport`]: one connection, from the outside in.
@@ -18,6 +19,7 @@ mod outgoing;
 mod proxies;
 mod route;
 mod settings;
+mod socket;
 mod socks;
 mod target;
 mod transport;
@@ -36,6 +38,7 @@ pub use tokio::time::sleep;
 pub use client::HttpClient;
 pub use cores::Cores;
 pub use settings::{Reach, TransportSettings};
+pub use socket::{ClientSocket, Duplex, UpgradeError, Wire};
 
 use crate::platform::inflate::inflate;
 use crate::platform::{ByteStream, OnSent, TransportError, TransportErrorKind};

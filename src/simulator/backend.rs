@@ -37,14 +37,6 @@ impl Simulator {
         self.with_headers(response, &model, Some(&account))
     }
 
-    /// `GET …/responses`: the simulated backend has no WebSocket.
-    pub(super) fn upgrade(call: &Call) -> ScriptedAnswer {
-        if call.header("upgrade").eq_ignore_ascii_case("websocket") {
-            return ScriptedAnswer::json(StatusCode::UPGRADE_REQUIRED, &json!({ "detail": "Upgrade Required" }));
-        }
-        ScriptedAnswer::json(StatusCode::METHOD_NOT_ALLOWED, &json!({ "detail": "Method Not Allowed" }))
-    }
-
     /// `GET …/models`.
     pub(super) fn models(&self, call: &Call) -> ScriptedAnswer {
         if let Some(answer) = locked(&self.inner.models_answers).pop_front() {
@@ -120,19 +112,26 @@ impl Simulator {
     /// Returns the account and body of an authorised and valid request for an answer.
     fn accept(&self, call: &Call) -> Result<(Account, Map<String, Value>), Rejection> {
         let (account, body) = self.read_object(call)?;
-        let settings = self.settings();
-        if settings.validate {
-            let context = Context {
-                catalogue: &settings.catalogue,
-                vault: &self.inner.vault,
-                owner: Owner { account: &account.account_id, model: validate::model(&body) },
-                lite: call.header("x-openai-internal-codex-responses-lite") == "true",
-                access_programs: settings.access_programs,
-                refused_files: settings.refused_files,
-            };
-            validate::request(&body, context)?;
-        }
+        let lite = call.header("x-openai-internal-codex-responses-lite") == "true";
+        self.validate(&account, &body, lite)?;
         Ok((account, body))
+    }
+
+    /// Checks the body of a request for an answer; `lite` says that it announced the lighter shape.
+    pub(super) fn validate(&self, account: &Account, body: &Map<String, Value>, lite: bool) -> Result<(), Rejection> {
+        let settings = self.settings();
+        if !settings.validate {
+            return Ok(());
+        }
+        let context = Context {
+            catalogue: &settings.catalogue,
+            vault: &self.inner.vault,
+            owner: Owner { account: &account.account_id, model: validate::model(body) },
+            lite,
+            access_programs: settings.access_programs,
+            refused_files: settings.refused_files,
+        };
+        validate::request(body, context)
     }
 
     /// Gives a rejection of encrypted content the configured form; leaves any other as it is.
@@ -157,7 +156,7 @@ impl Simulator {
         rejection.into()
     }
 
-    fn authorize(&self, call: &Call) -> Result<Account, Rejection> {
+    pub(super) fn authorize(&self, call: &Call) -> Result<Account, Rejection> {
         let account = self.bearer(call)?;
         let route = self.settings().workspace.routing_override.clone();
         if route.is_some_and(|route| call.header("x-openai-account-routing-override") != route) {

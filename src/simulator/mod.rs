@@ -24,7 +24,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -50,6 +50,7 @@ mod script;
 mod search;
 mod server;
 mod settings;
+mod socket;
 mod turn;
 mod validate;
 mod vault;
@@ -66,6 +67,7 @@ pub use scenario::{Ending, FailureShape, IncompleteReason, Moment, Play, Scenari
 pub use script::{ScriptStep, ScriptedAnswer};
 pub use server::RunningSimulator;
 pub use settings::{EncryptedRejection, IssuerSettings, RefusedFiles, SimulatorSettings, Workspace};
+pub use socket::{SocketAct, SocketFault, SocketSettings};
 
 /// A simulated backend with its issuer. Clones share everything.
 #[derive(Debug, Clone)]
@@ -87,6 +89,10 @@ struct Inner {
     token_delays: Mutex<VecDeque<(Duration, Duration)>>,
     models_answers: Mutex<VecDeque<ScriptedAnswer>>,
     plays: Mutex<VecDeque<Play>>,
+    /// Answers upgrades, if WebSockets are offered.
+    sockets: OnceLock<socket::Upgrade>,
+    upgrade_answers: Mutex<VecDeque<ScriptedAnswer>>,
+    socket_faults: Mutex<VecDeque<SocketFault>>,
     /// The input tokens of the last request, by prompt cache key.
     prompt_cache: Mutex<HashMap<String, u64>>,
     vault: vault::Vault,
@@ -127,6 +133,9 @@ impl Simulator {
                 token_delays: Mutex::default(),
                 models_answers: Mutex::default(),
                 plays: Mutex::default(),
+                sockets: OnceLock::new(),
+                upgrade_answers: Mutex::default(),
+                socket_faults: Mutex::default(),
                 prompt_cache: Mutex::default(),
                 journal: record::Journal::new(),
             }),

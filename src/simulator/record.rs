@@ -67,6 +67,16 @@ pub struct Counters {
     pub requests: u64,
     /// Requests to `POST …/responses`.
     pub responses: u64,
+    /// Upgrades asked for.
+    pub upgrades: u64,
+    /// Requests on WebSockets.
+    pub frames: u64,
+    /// Requests on a WebSocket whose last answer was under way.
+    pub overlaps: u64,
+    /// Answers to pings.
+    pub pongs: u64,
+    /// The code of the latest close by a client.
+    pub last_close: Option<u16>,
     /// Requests to the token endpoint.
     pub token_requests: u64,
     /// Refresh tokens exchanged.

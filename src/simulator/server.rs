@@ -19,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::platform;
@@ -78,12 +78,16 @@ impl Simulator {
 
     /// Serves `listener` until `shutdown` resolves, then closes every connection.
     pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
-        let router = self.router();
+        let (open, closed) = watch::channel(());
+        let router = self.router().layer(axum::Extension(Closing(closed)));
         let mut connections = JoinSet::new();
         tokio::pin!(shutdown);
         loop {
             let stream = tokio::select! {
-                () = &mut shutdown => return,
+                () = &mut shutdown => {
+                    drop(open);
+                    return;
+                }
                 Some(_) = connections.join_next() => continue,
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => stream,
@@ -99,7 +103,7 @@ impl Simulator {
             connections.spawn(async move {
                 let connection =
                     hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                if let Err(error) = connection.await {
+                if let Err(error) = connection.with_upgrades().await {
                     tracing::trace!(%error, "a connection to the simulator ended early");
                 }
             });
@@ -120,7 +124,7 @@ impl Simulator {
             (&Method::GET, "/codex/device") => issuer::device_page().play(guard).await,
             (&Method::POST, "/codex/device") => issuer::device_approval(self, &call).play(guard).await,
             (&Method::POST, "/backend-api/codex/responses") => self.responses(&call, guard).await,
-            (&Method::GET, "/backend-api/codex/responses") => Self::upgrade(&call).play(guard).await,
+            (&Method::GET, "/backend-api/codex/responses") => self.get_responses(call, guard).await,
             (&Method::POST, "/backend-api/codex/images/generations") => {
                 self.images(&call, ImageEndpoint::Generations, guard).await
             }
@@ -155,6 +159,17 @@ async fn entry(State(simulator): State<Simulator>, request: Request<Body>) -> Re
 fn date(now: i64) -> Option<HeaderValue> {
     let now = std::time::Duration::from_secs(u64::try_from(now).ok()?);
     HeaderValue::try_from(httpdate::fmt_http_date(std::time::UNIX_EPOCH.checked_add(now)?)).ok()
+}
+
+/// The end of the listener, at which its WebSockets end.
+#[derive(Debug, Clone)]
+pub(super) struct Closing(watch::Receiver<()>);
+
+impl Closing {
+    /// Ready once the listener has ended.
+    pub(super) async fn wait(mut self) {
+        while self.0.changed().await.is_ok() {}
+    }
 }
 
 /// The reason that a connection gets no answer.

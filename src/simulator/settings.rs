@@ -6,6 +6,7 @@ use crate::simulator::answer::frame::Delivery;
 use crate::simulator::catalogue::SimulatedCatalogue;
 use crate::simulator::limits::Limits;
 use crate::simulator::login::SimulatedLogin;
+use crate::simulator::socket::SocketSettings;
 
 /// The settings. The defaults are the real services' behaviour.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct SimulatorSettings {
     pub access_programs: bool,
     /// The places of files that are refused. No source tells what the backend does with them.
     pub refused_files: RefusedFiles,
+    /// The WebSockets.
+    pub sockets: SocketSettings,
     /// The number of requests kept for inspection.
     pub record_limit: usize,
 }
@@ -69,6 +72,7 @@ impl Default for SimulatorSettings {
             encrypted_rejection: EncryptedRejection::default(),
             access_programs: false,
             refused_files: RefusedFiles::default(),
+            sockets: SocketSettings::default(),
             record_limit: 4096,
         }
     }

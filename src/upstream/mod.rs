@@ -8,6 +8,7 @@
 //!   supports.
 //! * `when` reads the time of a retry from a failure, and [`words`] knows the failures that only their text tells.
 //! * [`Upstream::call`] asks one of the endpoints beside `/responses`, with the same login, headers and failures.
+//! * `socket` sends calls over WebSockets instead, if the settings say so (native).
 //! * [`page`]: the backend's other pages, such as the plan's usage.
 //! * [`defaults`]: the default addresses, and checks of an operator's values.
 //! * Dropping the returned futures and streams closes the connection to the backend.
@@ -23,6 +24,8 @@ pub mod idle;
 pub mod page;
 mod remedy;
 pub mod retry;
+#[cfg(not(target_arch = "wasm32"))]
+mod socket;
 mod when;
 pub mod words;
 
@@ -37,6 +40,8 @@ pub use call::BackendCall;
 pub use endpoint::EndpointCall;
 pub use exchange::Opened;
 pub use head::Head;
+#[cfg(not(target_arch = "wasm32"))]
+pub use socket::{SocketUse, UpstreamTransport};
 
 use crate::backend::request::body::Without;
 use crate::credentials::Access;
@@ -46,9 +51,11 @@ use crate::limits::board::LimitBoard;
 use crate::limits::headers::LimitHeaders;
 use crate::models::Models;
 use crate::phases::{Phase, PhaseClock};
-use crate::platform::{ByteStream, HttpClient, OnSent, unix_now};
+use crate::platform::{ByteStream, HttpClient, OnSent, TransportError, unix_now};
 use failed_attempt::FailedAttempt;
 use idle::within;
+#[cfg(not(target_arch = "wasm32"))]
+use socket::{Conversation, Sockets};
 
 /// The backend's address, and this program's identification there.
 #[derive(Debug, Clone)]
@@ -65,6 +72,9 @@ pub struct UpstreamSettings {
     pub idle_timeout: Duration,
     /// The routing of workspaces.
     pub routing: Routing,
+    /// The way of calls for answers.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub transport: UpstreamTransport,
 }
 
 /// The routing of workspaces with a backend of their own.
@@ -105,6 +115,9 @@ pub enum Incident {
     Failed(FaultKind),
     /// The call is retried.
     Retried,
+    /// A call was sent, where it might go over a WebSocket.
+    #[cfg(not(target_arch = "wasm32"))]
+    Sent(SocketUse),
 }
 
 /// An answer and its account.
@@ -140,6 +153,14 @@ fn unusable_login(name: &'static str) -> FailedAttempt {
     Fault::new(FaultKind::NoCredentials, message).into()
 }
 
+/// Returns `text` without the tokens of `supplier`'s login, if it holds any.
+fn masked(supplier: &TokenSupplier, text: &str) -> Option<String> {
+    match supplier.mask(text) {
+        Cow::Owned(masked) => Some(masked),
+        Cow::Borrowed(_) => None,
+    }
+}
+
 /// The client of the backend. Clones share the connection pool and the login.
 #[derive(Clone)]
 pub struct Upstream {
@@ -149,6 +170,9 @@ pub struct Upstream {
     models: Arc<Models>,
     /// What the backend last told of the plan's usage.
     pub(crate) limits: LimitBoard,
+    /// The calls over WebSockets, if the settings say so.
+    #[cfg(not(target_arch = "wasm32"))]
+    sockets: Option<Sockets>,
     /// Held while the plan's usage is asked for.
     #[cfg(not(target_arch = "wasm32"))]
     asking: Arc<tokio::sync::Mutex<()>>,
@@ -172,12 +196,24 @@ impl Upstream {
         observe: impl Fn(Incident) + Send + Sync + 'static,
     ) -> Self {
         let limits = LimitBoard::default();
+        #[cfg(not(target_arch = "wasm32"))]
+        let sockets = (settings.transport == UpstreamTransport::WebSocket).then(|| {
+            let (limits, supplier) = (limits.clone(), supplier.clone());
+            let note = move |account: &str, event: &[u8]| {
+                if let Some(told) = LimitHeaders::of_event(event, |text| masked(&supplier, text)) {
+                    limits.note_headers(account, told, unix_now().as_secs());
+                }
+            };
+            Sockets::new(client.clone(), Arc::new(note))
+        });
         Self {
             settings: Arc::new(settings),
             client,
             supplier,
             models,
             limits,
+            #[cfg(not(target_arch = "wasm32"))]
+            sockets,
             #[cfg(not(target_arch = "wasm32"))]
             asking: Arc::default(),
             observe: Arc::new(observe),
@@ -216,7 +252,7 @@ impl Upstream {
         clock.enter(Phase::Connect);
         let on_sent = clock.clone();
         request.extensions_mut().insert(OnSent::new(move || on_sent.enter(Phase::Head)));
-        match within(self.settings.idle_timeout, self.client.send(request)).await {
+        match within(self.settings.idle_timeout, self.transmit(request)).await {
             Some(Ok(response)) => {
                 if response.status() != StatusCode::UNAUTHORIZED {
                     self.supplier.accepted(access);
@@ -230,11 +266,44 @@ impl Upstream {
         }
     }
 
+    /// Sends a request over the socket of its conversation, if it has one and the settings say so, or by HTTP.
+    #[cfg(not(target_arch = "wasm32"))]
+    async fn transmit(&self, mut request: Request<Bytes>) -> Result<Response<ByteStream>, TransportError> {
+        if let Some(sockets) = &self.sockets
+            && let Some(conversation) = request.extensions_mut().remove::<Conversation>()
+        {
+            if let Some((response, used)) = sockets.send(&request, conversation).await {
+                (self.observe)(Incident::Sent(used));
+                return Ok(response);
+            }
+            (self.observe)(Incident::Sent(SocketUse::Http));
+        }
+        self.client.send(request).await
+    }
+
+    #[cfg(target_arch = "wasm32")]
+    async fn transmit(&self, request: Request<Bytes>) -> Result<Response<ByteStream>, TransportError> {
+        self.client.send(request).await
+    }
+
+    /// Closes the WebSockets without a call. No more are opened.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub async fn close(&self) {
+        if let Some(sockets) = &self.sockets {
+            sockets.close().await;
+        }
+    }
+
     /// Writes `call` for the account of `access`. Reasoning of other accounts is never sent: the login may have been
     /// replaced since the body was written.
     fn request(&self, access: &Access, call: &BackendCall, cut: Cut) -> Result<Request<Bytes>, FailedAttempt> {
         let mut request = self.post(access, "/responses", call.body.bytes(cut.without(&access.account_id)))?;
         head::write(request.headers_mut(), &self.settings, access, call).map_err(unusable_login)?;
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.sockets.is_some() {
+            let conversation = Conversation { account: access.account_id.clone(), key: call.session_key.clone() };
+            request.extensions_mut().insert(conversation);
+        }
         Ok(request)
     }
 
@@ -246,10 +315,7 @@ impl Upstream {
 
     /// Returns `text` without the login's tokens, if it holds any.
     fn masked(&self, text: &str) -> Option<String> {
-        match self.supplier.mask(text) {
-            Cow::Owned(masked) => Some(masked),
-            Cow::Borrowed(_) => None,
-        }
+        masked(&self.supplier, text)
     }
 
     fn failed(&self, failed: &FailedAttempt) {

@@ -26,6 +26,8 @@ pub(crate) struct Setup {
     pub(crate) models: Models,
     pub(crate) idle_timeout: Duration,
     pub(crate) routing: upstream::Routing,
+    /// The way of calls to the backend.
+    pub(crate) way: upstream::UpstreamTransport,
     /// The backend; one that nobody can reach where a test names none and has no simulator.
     pub(crate) upstream_url: Option<String>,
     /// The issuer, likewise.
@@ -51,6 +53,7 @@ impl Default for Setup {
             models: Models::default(),
             idle_timeout: upstream::UpstreamSettings::IDLE_TIMEOUT,
             routing: upstream::Routing::default(),
+            way: upstream::UpstreamTransport::Http,
             upstream_url: None,
             auth_url: None,
             client_version: "0.160.0",
@@ -78,6 +81,7 @@ impl Setup {
             user_agent: upstream::UpstreamSettings::user_agent(),
             idle_timeout: self.idle_timeout,
             routing: self.routing,
+            transport: self.way,
         };
         let app = App::new(self.settings, self.models, supplier, upstream, client).expect("an app");
         let app = match self.ledger {

@@ -24,6 +24,7 @@ mod networks;
 mod proxy;
 mod recorder;
 mod silence;
+mod sockets;
 mod ways;
 mod wire;
 

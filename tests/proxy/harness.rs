@@ -6,6 +6,7 @@ use std::sync::Arc;
 use codex_proxy::credentials::document::AuthDocument;
 use codex_proxy::server::App;
 use codex_proxy::simulator::{Play, RunningSimulator, SimulatedCatalogue, SimulatedLogin, Simulator};
+use codex_proxy::upstream::UpstreamTransport;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -40,6 +41,9 @@ impl Proxy {
     /// One whose backend and login are the simulator's, where `setup` names no others.
     pub(crate) async fn with(setup: Setup) -> Self {
         let simulator = Simulator::new();
+        if setup.way == UpstreamTransport::WebSocket {
+            simulator.offer_sockets();
+        }
         let running = simulator.start().await.unwrap();
         let issue = || AuthDocument::parse(&simulator.issue_login(SimulatedLogin::default()).to_string()).unwrap();
         let document = setup.document.or_else(|| setup.login.then(issue));

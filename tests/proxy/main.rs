@@ -38,6 +38,7 @@ mod ledger;
 mod messages;
 mod named_fields;
 mod odd_streams;
+mod over_sockets;
 mod reasoning;
 mod refused;
 mod repairs;

@@ -7,6 +7,7 @@ mod answers;
 mod common;
 mod images;
 mod issuer;
+mod sockets;
 mod strictness;
 mod support;
 mod types;

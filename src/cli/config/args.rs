@@ -18,6 +18,7 @@ use crate::dialect::chat::options::ReasoningFormat;
 use crate::keys::expiry;
 use crate::keys::named::{KeyName, NamedKey};
 use crate::models::effort::Effort;
+use crate::upstream::UpstreamTransport;
 
 /// Use a ChatGPT Plus/Pro subscription from any tool that speaks the OpenAI API.
 #[derive(Debug, Parser)]
@@ -361,6 +362,9 @@ pub struct Options {
     /// Address of the backend [env: CODEX_UPSTREAM_URL] [default: https://chatgpt.com/backend-api/codex, for FedRAMP workspaces https://gov.chatgpt.com/backend-api/codex]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, global = true, help_heading = heading::BACKEND)]
     pub upstream_url: Option<String>,
+    /// How calls for answers reach the backend [default: http]
+    #[arg(long, value_name = "TRANSPORT", global = true, help_heading = heading::BACKEND)]
+    pub upstream_transport: Option<UpstreamTransport>,
     /// Header x-openai-account-routing-override of every call, for workspaces that need one (see doctor) [env:
     /// CODEX_ACCOUNT_ROUTING_OVERRIDE]
     #[arg(long, value_name = "ROUTE", global = true, help_heading = heading::BACKEND)]

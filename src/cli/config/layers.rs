@@ -17,7 +17,7 @@ use crate::credentials::StoreChoice;
 use crate::files::{read, trust};
 use crate::platform::Cores;
 use crate::server::settings::ServerSettings;
-use crate::upstream::defaults;
+use crate::upstream::{UpstreamTransport, defaults};
 
 /// How a configuration file was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,7 @@ impl Options {
             threads: Some(Cores::default_count()),
             ledger_days: Some(LEDGER_DAYS),
             upstream_url: Some(defaults::UPSTREAM_URL.to_owned()),
+            upstream_transport: Some(UpstreamTransport::default()),
             auth_url: Some(defaults::AUTH_URL.to_owned()),
             originator: Some(defaults::ORIGINATOR.to_owned()),
             client_version: Some(defaults::CLIENT_VERSION.to_owned()),
@@ -108,6 +109,7 @@ impl Options {
             threads: self.threads.or(below.threads),
             ledger_days: self.ledger_days.or(below.ledger_days),
             upstream_url: self.upstream_url.or(below.upstream_url),
+            upstream_transport: self.upstream_transport.or(below.upstream_transport),
             account_routing_override: self.account_routing_override.or(below.account_routing_override),
             auth_url: self.auth_url.or(below.auth_url),
             originator: self.originator.or(below.originator),
@@ -183,6 +185,7 @@ mod tests {
             max-concurrent = 7
             ledger-days = 30
             upstream-url = "https://u"
+            upstream-transport = "websocket"
             account-routing-override = "eu"
             auth-url = "https://a"
             originator = "me"

@@ -108,6 +108,7 @@ impl Config {
                 options.account_routing_override,
                 options.originator,
                 options.client_version,
+                options.upstream_transport.unwrap_or_default(),
             )?,
             auth_url: url("--auth-url", options.auth_url.as_deref().unwrap_or(defaults::AUTH_URL))?,
             ledger_path: environment.own_state_directory().map(|directory| directory.join(LEDGER)),
@@ -207,6 +208,7 @@ fn backend(
     account_override: Option<String>,
     originator: Option<String>,
     client_version: Option<String>,
+    transport: upstream::UpstreamTransport,
 ) -> Result<upstream::UpstreamSettings, CliError> {
     let account_override =
         account_override.map(|route| header_text("--account-routing-override", route)).transpose()?;
@@ -220,6 +222,7 @@ fn backend(
         client_version: named("--client-version", client_version, defaults::CLIENT_VERSION)?,
         user_agent: upstream::UpstreamSettings::user_agent(),
         idle_timeout: upstream::UpstreamSettings::IDLE_TIMEOUT,
+        transport,
         routing: upstream::Routing { fedramp_url, account_override },
     })
 }

@@ -48,6 +48,7 @@ impl Options {
             threads: set.parsed("threads")?,
             ledger_days: set.parsed("ledger-days")?,
             upstream_url: set.text("upstream-url")?,
+            upstream_transport: set.choice("upstream-transport")?,
             account_routing_override: set.text("account-routing-override")?,
             auth_url: set.text("auth-url")?,
             originator: set.text("originator")?,
@@ -264,6 +265,7 @@ mod tests {
         let sample = |option: &str| match option {
             "creds-store" => "xdg",
             "reasoning-format" => "none",
+            "upstream-transport" => "websocket",
             "model-alias" => "a=b",
             "max-body-size" => "1MiB",
             "disable-migrate-refresh" | "log-bodies" | "strict-model" | "no-reasoning-replay" => "true",

@@ -9,6 +9,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::backend::frame::{OF_ONE_TURN, TURN_HEADERS};
 use crate::dialect::responses::request::{Input, ResponsesRequest};
 use crate::fault::Fault;
 use crate::json;
@@ -86,16 +87,6 @@ fn check_type(body: &Object<'_>) -> Result<(), Fault> {
 
 /// The keys of a frame that a POST has not.
 pub(super) const FRAME_KEYS: [&str; 3] = ["type", "generate", "stream_id"];
-
-/// The headers that a Codex client sends with each turn. The first ones hold for one turn alone.
-const TURN_HEADERS: [&str; 5] = [
-    "x-codex-turn-metadata",
-    "x-codex-turn-state",
-    "x-codex-window-id",
-    "x-codex-parent-thread-id",
-    "x-openai-subagent",
-];
-const OF_ONE_TURN: usize = 2;
 
 #[cfg(test)]
 mod tests {

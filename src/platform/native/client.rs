@@ -14,6 +14,7 @@ use http_body_util::BodyDataStream;
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 
 use crate::platform::native::connector::Connector;
 use crate::platform::native::failure::{body_error, call_error, causes};
@@ -40,6 +41,9 @@ struct Shared {
     /// The lanes of each thread, made when it first calls.
     lanes: Box<[OnceLock<Lanes>]>,
     connector: Connector,
+    /// Makes the connections of WebSockets, once there is one.
+    sockets: OnceLock<Connector>,
+    tls: Arc<ClientConfig>,
     pool: legacy::Builder,
     proxies: Option<Arc<Proxies>>,
     settings: TransportSettings,
@@ -60,7 +64,9 @@ impl HttpClient {
         let tls = Arc::new(trust::tls(&settings)?);
         Ok(Self(Arc::new(Shared {
             lanes: (0..Cores::MOST).map(|_| OnceLock::new()).collect(),
-            connector: Connector::new(&settings, tls, proxies.clone()),
+            connector: Connector::new(&settings, tls.clone(), proxies.clone()),
+            sockets: OnceLock::new(),
+            tls,
             pool: pool(&settings),
             proxies,
             settings,
@@ -72,6 +78,17 @@ impl HttpClient {
         let Shared { lanes, connector, pool, settings, .. } = &*self.0;
         let make = || Lanes::new(settings.calls_per_connection, connector.clone(), pool.clone());
         lanes[Cores::current()].get_or_init(make)
+    }
+
+    /// Returns the maker of connections that speak HTTP/1.1 alone.
+    pub(super) fn socket_connector(&self) -> Connector {
+        let Shared { sockets, tls, settings, proxies, .. } = &*self.0;
+        let make = || {
+            let mut tls = ClientConfig::clone(tls);
+            tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+            Connector::new(settings, Arc::new(tls), proxies.clone())
+        };
+        sockets.get_or_init(make).clone()
     }
 
     /// Sends one request and returns the response as soon as its head has arrived.

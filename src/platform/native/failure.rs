@@ -20,7 +20,7 @@ pub(super) fn body_error(error: &hyper::Error) -> TransportError {
 }
 
 /// Converts `error`, which is of `kind` unless its causes tell more.
-fn transport_error(error: &(dyn Error + 'static), host: &str, kind: TransportErrorKind) -> TransportError {
+pub(super) fn transport_error(error: &(dyn Error + 'static), host: &str, kind: TransportErrorKind) -> TransportError {
     if let Some(tls) = causes(error).find_map(rustls_error) {
         return TransportError { kind: TransportErrorKind::Tls, message: tls_problem(tls, host) };
     }

@@ -42,6 +42,8 @@ pub struct Metrics {
     duration: HistogramVec,
     upstream_errors: IntCounterVec,
     retries: IntCounter,
+    #[cfg(not(target_arch = "wasm32"))]
+    socket_calls: IntCounterVec,
     refreshes: IntCounterVec,
     tokens: IntCounterVec,
     cached_tokens: IntCounterVec,
@@ -87,6 +89,8 @@ impl Metrics {
             duration: histograms(&registry, "request_duration_seconds", DURATION, "route")?,
             upstream_errors: counters(&registry, "upstream_errors_total", UPSTREAM_ERRORS, &["kind"])?,
             retries: registered(&registry, IntCounter::new(name("upstream_retries_total"), RETRIES)?)?,
+            #[cfg(not(target_arch = "wasm32"))]
+            socket_calls: counters(&registry, "upstream_websocket_calls_total", SOCKET_CALLS, &["sent"])?,
             refreshes: counters(&registry, "token_refreshes_total", REFRESHES, &["outcome"])?,
             tokens: counters(&registry, "tokens_total", TOKENS, &["model", "kind"])?,
             cached_tokens: counters(&registry, "cached_tokens_total", CACHED, &["model"])?,
@@ -150,6 +154,8 @@ impl Metrics {
         match incident {
             Incident::Failed(kind) => self.upstream_errors.with_label_values(&[failure(kind)]).inc(),
             Incident::Retried => self.retries.inc(),
+            #[cfg(not(target_arch = "wasm32"))]
+            Incident::Sent(used) => self.socket_calls.with_label_values(&[used.as_str()]).inc(),
         }
     }
 
@@ -292,6 +298,9 @@ const DURATION: &str = "Seconds from a request's head to the end of its answer, 
 const UPSTREAM_ERRORS: &str =
     "Calls to the backend that failed, retried ones and refused requests too, by the client's error code.";
 const RETRIES: &str = "Calls to the backend that were sent again.";
+#[cfg(not(target_arch = "wasm32"))]
+const SOCKET_CALLS: &str =
+    "Calls to the backend with --upstream-transport websocket: whole or an increment over a WebSocket, or by http.";
 const REFRESHES: &str = "Refreshes of the access token, by outcome.";
 const TOKENS: &str =
     "Tokens that the backend counted: input, of which some were cached, and output, of which some were reasoning.";

@@ -46,6 +46,7 @@ pub(super) fn app(settings: ServerSettings) -> Arc<App> {
         user_agent: "test".to_owned(),
         idle_timeout: PATIENCE,
         routing: upstream::Routing::default(),
+        transport: upstream::UpstreamTransport::Http,
     };
     Arc::new(App::new(settings, Models::default(), supplier, upstream, client).expect("an app"))
 }
