@@ -34,6 +34,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+#[cfg(not(target_arch = "wasm32"))]
+use futures_util::future::Either;
 use http::{HeaderMap, Request, Response, StatusCode};
 
 pub use call::BackendCall;
@@ -268,21 +270,37 @@ impl Upstream {
 
     /// Sends a request over the socket of its conversation, if it has one and the settings say so, or by HTTP.
     #[cfg(not(target_arch = "wasm32"))]
-    async fn transmit(&self, mut request: Request<Bytes>) -> Result<Response<ByteStream>, TransportError> {
-        if let Some(sockets) = &self.sockets
-            && let Some(conversation) = request.extensions_mut().remove::<Conversation>()
-        {
-            if let Some((response, used)) = sockets.send(&request, conversation).await {
-                (self.observe)(Incident::Sent(used));
-                return Ok(response);
+    fn transmit(
+        &self,
+        mut request: Request<Bytes>,
+    ) -> impl Future<Output = Result<Response<ByteStream>, TransportError>> {
+        match (&self.sockets, request.extensions_mut().remove::<Conversation>()) {
+            // Behind a pointer, so that a call by HTTP needs no room for it.
+            (Some(sockets), Some(conversation)) => {
+                Either::Right(Box::pin(self.transmit_over(sockets, conversation, request)))
             }
-            (self.observe)(Incident::Sent(SocketUse::Http));
+            _ => Either::Left(self.client.send(request)),
         }
-        self.client.send(request).await
     }
 
     #[cfg(target_arch = "wasm32")]
-    async fn transmit(&self, request: Request<Bytes>) -> Result<Response<ByteStream>, TransportError> {
+    fn transmit(&self, request: Request<Bytes>) -> impl Future<Output = Result<Response<ByteStream>, TransportError>> {
+        self.client.send(request)
+    }
+
+    /// Sends a request over the socket of `conversation`, or by HTTP after all.
+    #[cfg(not(target_arch = "wasm32"))]
+    async fn transmit_over(
+        &self,
+        sockets: &Sockets,
+        conversation: Conversation,
+        request: Request<Bytes>,
+    ) -> Result<Response<ByteStream>, TransportError> {
+        if let Some((response, used)) = sockets.send(&request, conversation).await {
+            (self.observe)(Incident::Sent(used));
+            return Ok(response);
+        }
+        (self.observe)(Incident::Sent(SocketUse::Http));
         self.client.send(request).await
     }
 

@@ -24,8 +24,8 @@ use crate::platform::native::failure::transport_error;
 use crate::platform::native::target::target;
 use crate::platform::native::{TransportError, TransportErrorKind};
 
-/// A connection of any kind, behind a pointer: the code of WebSockets is large, and compiled once for each kind.
-pub type Wire = Box<dyn Duplex>;
+/// A connection of any kind, behind a pointer: the code of WebSockets is large, and is compiled once for each kind.
+pub type Wire<'a> = Box<dyn Duplex + 'a>;
 
 /// What is read from and written to.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -33,7 +33,7 @@ pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<C: AsyncRead + AsyncWrite + Send + Unpin> Duplex for C {}
 
 /// An open WebSocket, as the client of it.
-pub struct ClientSocket(WebSocketStream<Wire>);
+pub struct ClientSocket(WebSocketStream<Wire<'static>>);
 
 /// The reason that there is no WebSocket.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,7 +78,7 @@ impl HttpClient {
         let config = WebSocketConfig::default().read_buffer_size(READ).write_buffer_size(WRITE);
         let config = config.max_message_size(Some(largest)).max_frame_size(Some(largest));
         let request = Request::from_parts(head, ());
-        let wire: Wire = Box::new(TokioIo::new(connection));
+        let wire: Wire<'static> = Box::new(TokioIo::new(connection));
         match client_async_with_config(request, wire, Some(config)).await {
             Ok((socket, response)) => Ok((ClientSocket(socket), response.into_parts().0.headers)),
             Err(Error::Http(response)) => Err(UpgradeError::Refused(response.status())),

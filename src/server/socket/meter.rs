@@ -10,6 +10,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,10 +21,13 @@ use crate::platform::Instant;
 use crate::server::capacity::{Capacity, Room};
 use crate::server::progress::Progress;
 
-/// A socket that counts what it reads.
+/// The count of what one socket reads. Clones share it: one is with the socket, one with the session.
+#[derive(Debug, Clone)]
+pub(super) struct Meter(Arc<Mutex<Count>>);
+
+/// What a [`Meter`] counts.
 #[derive(Debug)]
-pub(super) struct Metered<S> {
-    socket: S,
+struct Count {
     capacity: Capacity,
     room: Room,
     /// The bytes since the last complete frame.
@@ -33,44 +37,60 @@ pub(super) struct Metered<S> {
     refused: Option<Fault>,
 }
 
-impl<S> Metered<S> {
-    /// Wraps `socket`, which has received `length` bytes already.
-    pub(super) fn new(socket: S, capacity: Capacity, length: usize) -> Self {
+impl Meter {
+    /// Creates the count of a socket that has received `length` bytes already.
+    pub(super) fn new(capacity: Capacity, length: usize) -> Self {
         let room = capacity.room();
-        Self { socket, capacity, room, length, heard: Instant::now(), progress: Progress::begin(), refused: None }
+        let (heard, progress) = (Instant::now(), Progress::begin());
+        Self(Arc::new(Mutex::new(Count { capacity, room, length, heard, progress, refused: None })))
+    }
+
+    /// Wraps `socket`, whose bytes are counted here from now on.
+    pub(super) fn on<S>(&self, socket: S) -> Metered<S> {
+        Metered { socket, meter: self.clone() }
     }
 
     /// Records that a frame is complete, and returns the room of its `length` bytes.
-    pub(super) fn complete(&mut self, length: usize) -> Room {
-        self.length = 0;
-        let room = std::mem::replace(&mut self.room, self.capacity.room());
+    pub(super) fn complete(&self, length: usize) -> Room {
+        let mut count = self.count();
+        count.length = 0;
+        let next = count.capacity.room();
+        let room = std::mem::replace(&mut count.room, next);
         room.now_holds(length);
         room
     }
 
     /// Records that a control frame, such as a ping, with `length` bytes of content is complete. It may have come in the middle
     /// of another frame's fragments.
-    pub(super) fn skip(&mut self, length: usize) {
-        self.length = self.length.saturating_sub(length + CONTROL);
+    pub(super) fn skip(&self, length: usize) {
+        let mut count = self.count();
+        count.length = count.length.saturating_sub(length + CONTROL);
     }
 
     /// Returns the error that ended reading: the bytes of all bodies are taken.
-    pub(super) fn take_refusal(&mut self) -> Option<Fault> {
-        self.refused.take()
+    pub(super) fn take_refusal(&self) -> Option<Fault> {
+        self.count().refused.take()
     }
 
     /// Returns the error of a frame that does not go on.
-    pub(super) fn stalled(&mut self, silence: Duration) -> Option<Fault> {
-        if self.length == 0 {
+    pub(super) fn stalled(&self, silence: Duration) -> Option<Fault> {
+        let mut count = self.count();
+        if count.length == 0 {
             return None;
         }
-        let is_silent = Instant::now() >= self.heard + silence;
-        let is_slow = self.progress.is_too_little() && self.room.is_short();
+        let is_silent = Instant::now() >= count.heard + silence;
+        let is_slow = count.progress.is_too_little() && count.room.is_short();
         let message = "the rest of the frame did not arrive in time";
         (is_silent || is_slow).then(|| Fault::new(FaultKind::RequestTimeout, message))
     }
 
-    fn count(&mut self, bytes: usize) -> io::Result<()> {
+    fn count(&self) -> MutexGuard<'_, Count> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Count {
+    fn add(&mut self, bytes: usize) -> io::Result<()> {
         if self.length == 0 {
             self.progress = Progress::begin();
         }
@@ -89,19 +109,26 @@ impl<S> Metered<S> {
     }
 }
 
+/// A socket whose bytes a [`Meter`] counts as they are read.
+#[derive(Debug)]
+pub(super) struct Metered<S> {
+    socket: S,
+    meter: Meter,
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let most = if self.length == 0 { HEADER } else { usize::MAX };
+        let most = if self.meter.count().length == 0 { HEADER } else { usize::MAX };
         let most = most.min(buffer.remaining());
         let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
         ready!(Pin::new(&mut self.socket).poll_read(context, &mut part))?;
         let read = part.filled().len();
         buffer.advance(read);
-        if read == 0 { Poll::Ready(Ok(())) } else { Poll::Ready(self.count(read)) }
+        if read == 0 { Poll::Ready(Ok(())) } else { Poll::Ready(self.meter.count().add(read)) }
     }
 }
 
@@ -135,16 +162,17 @@ mod tests {
     #[test]
     fn a_frame_takes_room_from_its_first_read_on() {
         let capacity = Capacity::new(1, 2 * FREE);
-        let mut meter = Metered::new((), capacity.clone(), 0);
+        let meter = Meter::new(capacity.clone(), 0);
         for (read, held) in [(10, 0), (FREE - 10, 0), (7, 7), (1, 8)] {
-            meter.count(read).expect("room");
+            meter.count().add(read).expect("room");
             assert_eq!(capacity.held(), held);
         }
         let frame = meter.complete(FREE + 8);
         assert_eq!(capacity.held(), FREE + 8);
-        let mut other = Metered::new((), capacity.clone(), FREE);
+        let other = Meter::new(capacity.clone(), FREE);
         assert!(
-            other.count(2 * FREE).is_err() && other.take_refusal().is_some_and(|error| error.kind == FaultKind::Busy)
+            other.count().add(2 * FREE).is_err()
+                && other.take_refusal().is_some_and(|error| error.kind == FaultKind::Busy)
         );
         drop((frame, other));
         assert_eq!(capacity.held(), 0);
@@ -153,29 +181,30 @@ mod tests {
     #[tokio::test]
     async fn the_first_read_of_a_frame_is_its_header() {
         use tokio::io::AsyncReadExt as _;
-        let mut meter = Metered::new(&[0; 100][..], Capacity::new(1, FREE), 0);
+        let meter = Meter::new(Capacity::new(1, FREE), 0);
+        let mut socket = meter.on(&[0; 100][..]);
         let mut buffer = [0; 64];
-        assert_eq!(meter.read(&mut buffer).await.expect("bytes"), HEADER);
-        assert_eq!(meter.read(&mut buffer).await.expect("bytes"), 64);
+        assert_eq!(socket.read(&mut buffer).await.expect("bytes"), HEADER);
+        assert_eq!(socket.read(&mut buffer).await.expect("bytes"), 64);
         drop(meter.complete(1));
-        assert_eq!(meter.read(&mut buffer).await.expect("bytes"), HEADER);
+        assert_eq!(socket.read(&mut buffer).await.expect("bytes"), HEADER);
     }
 
     #[tokio::test(start_paused = true)]
     async fn silence_in_the_middle_of_a_frame_is_limited_and_between_two_it_is_not() {
         let silence = Duration::from_secs(10);
-        let mut meter = Metered::new((), Capacity::new(1, FREE), 0);
+        let meter = Meter::new(Capacity::new(1, FREE), 0);
         tokio::time::advance(silence).await;
         assert!(meter.stalled(silence).is_none());
-        meter.count(1).expect("room");
+        meter.count().add(1).expect("room");
         tokio::time::advance(silence / 2).await;
         assert!(meter.stalled(silence).is_none());
-        meter.count(1).expect("room");
+        meter.count().add(1).expect("room");
         tokio::time::advance(silence).await;
         assert!(meter.stalled(silence).is_some_and(|error| error.kind == FaultKind::RequestTimeout));
         drop(meter.complete(2));
         assert!(meter.stalled(silence).is_none());
-        meter.count(7).expect("room");
+        meter.count().add(7).expect("room");
         meter.skip(1);
         tokio::time::advance(silence).await;
         assert!(meter.stalled(silence).is_none(), "a ping is no beginning");

@@ -10,12 +10,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::Sink as _;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
+use crate::platform::Wire;
 use crate::server::socket::close::Reason;
 
 /// Events to write, and the closing frame after them.
@@ -40,9 +40,9 @@ impl Outgoing {
     }
 
     /// Ready once everything is written.
-    pub(super) fn poll<S: AsyncRead + AsyncWrite + Unpin>(
+    pub(super) fn poll(
         &mut self,
-        socket: &mut WebSocketStream<S>,
+        socket: &mut WebSocketStream<Wire<'_>>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         loop {

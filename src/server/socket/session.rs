@@ -27,13 +27,13 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use crate::dialect::responses::frame::is_cancel;
 use crate::fault::{Fault, FaultKind};
-use crate::platform::{Instant, Timer};
+use crate::platform::{Instant, Timer, Wire};
 use crate::server::App;
 use crate::server::capacity::{Room, SocketPlace};
 use crate::server::cut_off::CutOff;
 use crate::server::memory::{OverSocket, SocketMemory};
 use crate::server::socket::close::Reason;
-use crate::server::socket::meter::Metered;
+use crate::server::socket::meter::Meter;
 use crate::server::socket::outgoing::Outgoing;
 use crate::server::socket::turn::{SocketTurn, refusal};
 use crate::upstream::BackendCall;
@@ -65,17 +65,18 @@ impl Session {
     }
 
     /// Serves the socket on `connection`, of which `received` has been read already, until either side has closed it.
-    pub(in crate::server) async fn run<C: AsyncRead + AsyncWrite + Unpin>(
+    pub(in crate::server) async fn run<C: AsyncRead + AsyncWrite + Send + Unpin>(
         &self,
         connection: C,
         received: Bytes,
         ends: Ends<impl Future<Output = ()>, impl Future<Output = ()>>,
     ) {
-        let metered = Metered::new(connection, self.app.capacity.clone(), received.len());
+        let meter = Meter::new(self.app.capacity.clone(), received.len());
+        let wire: Wire<'_> = Box::new(meter.on(connection));
         let role = Role::Server;
-        let socket = WebSocketStream::from_partially_read(metered, received.into(), role, Some(self.config())).await;
+        let socket = WebSocketStream::from_partially_read(wire, received.into(), role, Some(self.config())).await;
         let (mut stopping, mut cutting_off) = (pin!(ends.stopping), pin!(ends.cutting_off));
-        let mut open = Open::new(self, socket);
+        let mut open = Open::new(self, socket, meter);
         let mut is_cut_off = false;
         loop {
             let event = poll_fn(|context| {
@@ -129,9 +130,10 @@ enum Event {
 }
 
 /// An open socket.
-struct Open<'s, C> {
+struct Open<'s> {
     session: &'s Session,
-    socket: WebSocketStream<Metered<C>>,
+    socket: WebSocketStream<Wire<'s>>,
+    meter: Meter,
     outgoing: Outgoing,
     turn: Option<SocketTurn>,
     waiting: VecDeque<(Bytes, Room)>,
@@ -147,11 +149,12 @@ struct Open<'s, C> {
     is_deaf: bool,
 }
 
-impl<'s, C: AsyncRead + AsyncWrite + Unpin> Open<'s, C> {
-    fn new(session: &'s Session, socket: WebSocketStream<Metered<C>>) -> Self {
+impl<'s> Open<'s> {
+    fn new(session: &'s Session, socket: WebSocketStream<Wire<'s>>, meter: Meter) -> Self {
         Self {
             session,
             socket,
+            meter,
             outgoing: Outgoing::default(),
             turn: None,
             waiting: VecDeque::new(),
@@ -199,10 +202,10 @@ impl<'s, C: AsyncRead + AsyncWrite + Unpin> Open<'s, C> {
         match message {
             Message::Text(text) => self.received_text(text.into()),
             Message::Binary(bytes) => {
-                drop(self.socket.get_mut().complete(bytes.len()));
+                drop(self.meter.complete(bytes.len()));
                 self.close(Reason::Binary);
             }
-            Message::Ping(data) | Message::Pong(data) => self.socket.get_mut().skip(data.len()),
+            Message::Ping(data) | Message::Pong(data) => self.meter.skip(data.len()),
             // The library answers it, and reports the end next.
             Message::Close(_) => self.give_up(),
             Message::Frame(_) => {}
@@ -210,7 +213,7 @@ impl<'s, C: AsyncRead + AsyncWrite + Unpin> Open<'s, C> {
     }
 
     fn received_text(&mut self, text: Bytes) {
-        let room = self.socket.get_mut().complete(text.len());
+        let room = self.meter.complete(text.len());
         if self.is_closing {
             return;
         }
@@ -266,7 +269,7 @@ impl<'s, C: AsyncRead + AsyncWrite + Unpin> Open<'s, C> {
     fn broken(&mut self, error: &Error) {
         tracing::debug!(%error, "a WebSocket broke");
         self.is_deaf = true;
-        match self.socket.get_mut().take_refusal() {
+        match self.meter.take_refusal() {
             Some(refused) => self.refuse(&refused),
             None => match Reason::of(error) {
                 Some(reason) => self.close(reason),
@@ -280,7 +283,7 @@ impl<'s, C: AsyncRead + AsyncWrite + Unpin> Open<'s, C> {
         let settings = &self.session.app.settings;
         let (keepalive, silence) = (settings.keepalive, settings.body_silence);
         self.timer.reset(now + keepalive.min(silence));
-        if let Some(error) = self.socket.get_mut().stalled(silence) {
+        if let Some(error) = self.meter.stalled(silence) {
             self.refuse(&error);
         } else if self.is_written && now >= self.last_sent + keepalive {
             self.last_sent = now;

@@ -41,7 +41,7 @@ pub(super) struct Session {
     opened: Instant,
 }
 
-type Socket = WebSocketStream<Wire>;
+type Socket = WebSocketStream<Wire<'static>>;
 
 /// Whether the connection goes on.
 type Next = ControlFlow<()>;
@@ -69,7 +69,7 @@ impl Session {
         let Ok(upgraded) = upgrade.await else { return };
         let largest = Some(self.simulator.settings().sockets.largest_frame);
         let config = WebSocketConfig::default().max_message_size(largest).max_frame_size(largest);
-        let wire: Wire = Box::new(TokioIo::new(upgraded));
+        let wire: Wire<'static> = Box::new(TokioIo::new(upgraded));
         let socket = WebSocketStream::from_raw_socket(wire, Role::Server, Some(config)).await;
         let (writer, reader) = socket.split();
         let mut ends = Ends { writer, reader };
