@@ -5,7 +5,7 @@
 //!   [`OTHER`].
 //! * Times are in seconds, shares are from 0 to 1, tokens are counted by the usage the backend reports.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -57,7 +57,16 @@ pub struct Metrics {
     substitutions: IntCounterVec,
     ledger_rows: IntCounterVec,
     /// The models with labels of their own.
-    models: Mutex<BTreeSet<String>>,
+    models: Mutex<HashMap<String, Option<TokenCounters>>>,
+}
+
+/// The counters of one model's tokens, kept since each look for a counter of a vector hashes all labels.
+#[derive(Debug, Clone)]
+struct TokenCounters {
+    input: IntCounter,
+    output: IntCounter,
+    cached: IntCounter,
+    reasoning: IntCounter,
 }
 
 /// What other parts of the program count themselves, at the time of a reading.
@@ -166,28 +175,35 @@ impl Metrics {
 
     /// Returns the label of `model`.
     fn label<'m>(&self, model: &'m str) -> &'m str {
-        let mut known = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.contains(model) {
-            return model;
-        }
-        if known.len() >= MOST_MODELS {
-            return OTHER;
-        }
-        known.insert(model.to_owned());
-        model
+        label(&mut self.models.lock().unwrap_or_else(PoisonError::into_inner), model)
     }
 
     /// Counts the tokens of an answer of `model` for the holder of the key `client`, if there are keys.
     pub fn tokens(&self, model: &str, client: Option<&str>, counts: TokenCounts) {
-        let model = self.label(model);
+        let mut known = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        let label = label(&mut known, model);
+        let counters = match known.get_mut(label) {
+            Some(counters) => counters.get_or_insert_with(|| self.counters(label)),
+            None => &mut self.counters(label),
+        };
+        counters.input.inc_by(counts.input);
+        counters.output.inc_by(counts.output);
+        counters.cached.inc_by(counts.cached);
+        counters.reasoning.inc_by(counts.reasoning);
+        drop(known);
+        let Some(client) = client else { return };
         for (kind, count) in [("input", counts.input), ("output", counts.output)] {
-            self.tokens.with_label_values(&[model, kind]).inc_by(count);
-            if let Some(client) = client {
-                self.client_tokens.with_label_values(&[client, kind]).inc_by(count);
-            }
+            self.client_tokens.with_label_values(&[client, kind]).inc_by(count);
         }
-        self.cached_tokens.with_label_values(&[model]).inc_by(counts.cached);
-        self.reasoning_tokens.with_label_values(&[model]).inc_by(counts.reasoning);
+    }
+
+    fn counters(&self, label: &str) -> TokenCounters {
+        TokenCounters {
+            input: self.tokens.with_label_values(&[label, "input"]),
+            output: self.tokens.with_label_values(&[label, "output"]),
+            cached: self.cached_tokens.with_label_values(&[label]),
+            reasoning: self.reasoning_tokens.with_label_values(&[label]),
+        }
     }
 
     /// Counts an answer by another model than the one sent.
@@ -247,6 +263,18 @@ pub(in crate::server) async fn show(State(app): State<Arc<App>>) -> Result<Respo
     };
     let text = app.metrics.render(&gathered).map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}
+
+/// Returns the label of `model`, and makes it known if there is room.
+fn label<'m>(known: &mut HashMap<String, Option<TokenCounters>>, model: &'m str) -> &'m str {
+    if known.contains_key(model) {
+        return model;
+    }
+    if known.len() >= MOST_MODELS {
+        return OTHER;
+    }
+    known.insert(model.to_owned(), None);
+    model
 }
 
 fn name(suffix: &str) -> String {
