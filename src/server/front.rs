@@ -4,12 +4,13 @@
 //! [`admission`].
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
-use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower::{Layer, Service, ServiceExt as _, service_fn};
 use tower_http::cors::CorsLayer;
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -32,36 +33,33 @@ impl Front {
     }
 
     /// Takes a request as far as its guards let it.
-    async fn guard(self: Arc<Self>, request: Request, next: Next) -> Response {
+    async fn guard(self: Arc<Self>, request: Request, route: impl Route) -> Response {
         if let Err(error) = guard::check_source(&self.app, &request) {
             return error.into_response();
         }
-        let Some(cors) = &self.cors else { return Self::enter(&self.app, request, next).await };
+        let Some(cors) = &self.cors else { return Self::enter(&self.app, request, route).await };
         let inner = service_fn(|request| {
-            let (app, next) = (Arc::clone(&self.app), next.clone());
-            async move { Ok::<_, Infallible>(Self::enter(&app, request, next).await) }
+            let (app, route) = (Arc::clone(&self.app), route.clone());
+            async move { Ok::<_, Infallible>(Self::enter(&app, request, route).await) }
         });
-        match cors.layer(inner).oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+        run(cors.layer(inner), request).await
     }
 
     #[cfg(not(target_arch = "wasm32"))]
-    async fn enter(app: &Arc<App>, request: Request, next: Next) -> Response {
+    async fn enter(app: &Arc<App>, request: Request, route: impl Route) -> Response {
         if page::is_for_people(&request) {
             return page::show(app, request.headers()).await;
         }
         // The routes beside the page ask for a key themselves.
-        if page::is_beside(&request) { next.run(request).await } else { Self::admit(app, request, next).await }
+        if page::is_beside(&request) { run(route, request).await } else { Self::admit(app, request, route).await }
     }
 
     #[cfg(target_arch = "wasm32")]
-    async fn enter(app: &Arc<App>, request: Request, next: Next) -> Response {
-        Self::admit(app, request, next).await
+    async fn enter(app: &Arc<App>, request: Request, route: impl Route) -> Response {
+        Self::admit(app, request, route).await
     }
 
-    async fn admit(app: &Arc<App>, mut request: Request, next: Next) -> Response {
+    async fn admit(app: &Arc<App>, mut request: Request, route: impl Route) -> Response {
         let entered = guard::check_entry(app, &mut request);
         if let Err(refused) = entered.and_then(|()| admission::admit(app, &request)) {
             return *refused;
@@ -71,12 +69,66 @@ impl Front {
         {
             return refused.into_response();
         }
-        next.run(request).await
+        run(route, request).await
     }
 }
 
-/// Takes every request to its route, and its answer back.
-pub(super) async fn pass(State(front): State<Arc<Front>>, request: Request, next: Next) -> Response {
-    let app = Arc::clone(&front.app);
-    observe::observe(&app, request, |request| front.guard(request, next)).await
+/// What a request is for: one route of the router.
+pub(super) trait Route:
+    Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
+impl<S> Route for S where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
+async fn run(
+    route: impl Service<Request, Response = Response, Error = Infallible, Future: Send>,
+    request: Request,
+) -> Response {
+    match route.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// The layer of a router that takes every request to its route, and its answer back.
+///
+/// A service of its own and no [`axum::middleware::from_fn`], which would box the route once more for each request.
+#[derive(Debug, Clone)]
+pub(super) struct FrontLayer(pub(super) Arc<Front>);
+
+impl<R> Layer<R> for FrontLayer {
+    type Service = Fronted<R>;
+
+    fn layer(&self, route: R) -> Fronted<R> {
+        Fronted { front: Arc::clone(&self.0), route }
+    }
+}
+
+/// A route with the layer around it.
+#[derive(Debug, Clone)]
+pub(super) struct Fronted<R> {
+    front: Arc<Front>,
+    route: R,
+}
+
+impl<R: Route> Service<Request> for Fronted<R> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let (front, route) = (Arc::clone(&self.front), self.route.clone());
+        Box::pin(async move {
+            let app = Arc::clone(&front.app);
+            Ok(observe::observe(&app, request, |request| front.guard(request, route)).await)
+        })
+    }
 }

@@ -40,11 +40,11 @@ mod socket;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 
 use self::capacity::Capacity;
-use self::front::Front;
+use self::front::{Front, FrontLayer};
 use crate::catalogue::{Catalogue, CatalogueCache};
 use crate::credentials::TokenSupplier;
 use crate::dialect::chat::Chat;
@@ -223,7 +223,7 @@ fn assemble(app: Arc<App>, api: impl Fn(&str) -> Router<Arc<App>>) -> Router {
         .route("/admin/credentials/status", get(routes::admin::status))
         .fallback(routes::absent::unknown_route)
         .method_not_allowed_fallback(routes::absent::wrong_method)
-        .layer(from_fn_with_state(front, front::pass))
+        .layer(FrontLayer(front))
         .with_state(app)
 }
 

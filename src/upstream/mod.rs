@@ -274,13 +274,13 @@ impl Upstream {
         &self,
         mut request: Request<Bytes>,
     ) -> impl Future<Output = Result<Response<ByteStream>, TransportError>> {
-        match (&self.sockets, request.extensions_mut().remove::<Conversation>()) {
+        if let Some(sockets) = &self.sockets
+            && let Some(conversation) = request.extensions_mut().remove::<Conversation>()
+        {
             // Behind a pointer, so that a call by HTTP needs no room for it.
-            (Some(sockets), Some(conversation)) => {
-                Either::Right(Box::pin(self.transmit_over(sockets, conversation, request)))
-            }
-            _ => Either::Left(self.client.send(request)),
+            return Either::Right(Box::pin(self.transmit_over(sockets, conversation, request)));
         }
+        Either::Left(self.client.send(request))
     }
 
     #[cfg(target_arch = "wasm32")]
