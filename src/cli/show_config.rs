@@ -134,7 +134,7 @@ mod tests {
             default_model: Some("gpt-6-\"sol\"".to_owned()),
             api_key: vec!["CANARY".to_owned(), "CANARY2".to_owned()],
             model_alias: vec![alias],
-            messages: toml::from_str("models = { haiku = \"gpt-6-luna\" }").expect("a table"),
+            messages: toml_edit::de::from_str("models = { haiku = \"gpt-6-luna\" }").expect("a table"),
             creds_path: Some("/x\ny # z".into()),
             ..Options::default()
         }
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn what_is_shown_is_a_configuration_file_of_the_same_options() {
         let text = shown(some(), false);
-        let read: Options = toml::from_str(&text).expect("a configuration file");
+        let read: Options = toml_edit::de::from_str(&text).expect("a configuration file");
         assert_eq!(read, Options { api_key: Vec::new(), ..some() }.or(Options::defaults()));
         assert!(!text.contains("CANARY") && text.contains("# api-key: 2 hidden"), "{text}");
         let line = |start: &str| text.lines().find(|line| line.starts_with(start)).expect("a line").to_owned();

@@ -43,13 +43,13 @@ impl Options {
         };
         let text = text.map_err(|error| problem(unreadable(&error)))?;
         let options = Self::from_toml(&text).map_err(problem)?;
-        let keys: toml::Table = toml::from_str(&text).unwrap_or_default();
-        keys.keys().for_each(|key| origins.note(key, OptionOrigin::File(path.to_owned())));
+        let keys: toml_edit::DocumentMut = text.parse().unwrap_or_default();
+        keys.iter().for_each(|(key, _)| origins.note(key, OptionOrigin::File(path.to_owned())));
         Ok(options)
     }
 
     fn from_toml(text: &str) -> Result<Self, String> {
-        toml::from_str(text).map_err(|error| {
+        toml_edit::de::from_str(text).map_err(|error| {
             let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
             let place = line.map_or_else(|| "is wrong: ".to_owned(), |line| format!("is wrong in line {line}: "));
             place + &explained(error.message())

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     fn is_taken(toml: &str) -> bool {
-        toml::from_str::<Options>(toml).is_ok()
+        toml_edit::de::from_str::<Options>(toml).is_ok()
     }
 
     /// Returns a value of the type, and one of another.
