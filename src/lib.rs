@@ -26,8 +26,9 @@ pub mod phases;
 pub mod platform;
 pub mod secret;
 pub mod server;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod simulator;
 pub mod upstream;
 #[cfg(target_arch = "wasm32")]
 pub mod worker;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use codex_proxy_simulator as simulator;

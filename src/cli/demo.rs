@@ -17,8 +17,8 @@ use crate::credentials::{AuthDocument, TokenSupplier};
 use crate::ledger::LedgerPlace;
 use crate::platform::{HttpClient, Reach, TransportSettings, unix_now};
 use crate::server::settings::ServerMode;
-use crate::simulator::{SimulatedLogin, Simulator, SimulatorSettings};
 use crate::upstream::Routing;
+use codex_proxy_simulator::{SimulatedLogin, Simulator, SimulatorSettings};
 
 /// Serves with temporary credentials until a signal.
 pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<(), CliError> {

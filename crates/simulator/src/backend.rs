@@ -7,21 +7,21 @@ use http::header::{ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use crate::simulator::account::Account;
-use crate::simulator::answer::frame::Delivery;
-use crate::simulator::answer::perform::Performance;
-use crate::simulator::call::Call;
-use crate::simulator::catalogue::parse_version;
-use crate::simulator::fault::{expired_token, invalidated_token};
-use crate::simulator::login::AccessRejection;
-use crate::simulator::record::Guard;
-use crate::simulator::script::ScriptedAnswer;
-use crate::simulator::settings::EncryptedRejection;
-use crate::simulator::turn::Turn;
-use crate::simulator::validate;
-use crate::simulator::validate::{Context, Rejection};
-use crate::simulator::vault::Owner;
-use crate::simulator::{Inner, Simulator, locked};
+use crate::account::Account;
+use crate::answer::frame::Delivery;
+use crate::answer::perform::Performance;
+use crate::call::Call;
+use crate::catalogue::parse_version;
+use crate::fault::{expired_token, invalidated_token};
+use crate::login::AccessRejection;
+use crate::record::Guard;
+use crate::script::ScriptedAnswer;
+use crate::settings::EncryptedRejection;
+use crate::turn::Turn;
+use crate::validate;
+use crate::validate::{Context, Rejection};
+use crate::vault::Owner;
+use crate::{Inner, Simulator, locked};
 
 impl Simulator {
     /// `POST …/responses`.

@@ -9,7 +9,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::simulator::vault::hex;
+use crate::vault::hex;
 
 /// A model.
 #[derive(Debug, Clone, PartialEq, Eq)]

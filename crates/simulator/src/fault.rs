@@ -4,8 +4,8 @@ use http::StatusCode;
 use http::header::{HeaderName, RETRY_AFTER};
 use serde_json::{Value, json};
 
-use crate::simulator::limits::Limits;
-use crate::simulator::script::ScriptedAnswer;
+use crate::limits::Limits;
+use crate::script::ScriptedAnswer;
 
 /// An error answer with the body that the backend sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

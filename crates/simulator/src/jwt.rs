@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::simulator::account::Account;
+use crate::account::Account;
 
 /// Returns the claims that both kinds of token share. `expires_at` is in Unix seconds.
 pub(super) fn claims(account: &Account, issued_at: i64, expires_at: i64, token_id: &str) -> Value {

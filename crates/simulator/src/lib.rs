@@ -12,7 +12,7 @@
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-//! use codex_proxy::simulator::{SimulatedLogin, Simulator};
+//! use codex_proxy_simulator::{SimulatedLogin, Simulator};
 //!
 //! let simulator = Simulator::new();
 //! let running = simulator.start().await?;
@@ -25,13 +25,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-
-use crate::platform;
 
 mod account;
 mod answer;
@@ -120,7 +118,7 @@ impl Simulator {
 
     /// Creates a simulator with these settings.
     pub fn with_settings(settings: SimulatorSettings) -> Self {
-        let seed = format!("{:016x}", RandomState::new().hash_one(platform::unix_now()));
+        let seed = format!("{:016x}", RandomState::new().hash_one(unix_now()));
         Self {
             inner: Arc::new(Inner {
                 vault: vault::Vault::new(&seed),
@@ -317,7 +315,7 @@ impl Simulator {
     /// Returns this simulator's time in Unix seconds.
     fn now(&self) -> i64 {
         let offset = *locked(&self.inner.clock_offset);
-        i64::try_from(platform::unix_now().as_secs()).unwrap_or(i64::MAX).saturating_add(offset)
+        i64::try_from(unix_now().as_secs()).unwrap_or(i64::MAX).saturating_add(offset)
     }
 }
 
@@ -334,6 +332,11 @@ pub const BANNER: &str = "SIMULATION: no model is asked and no network is used. 
 fn date(seconds: i64) -> String {
     let instant = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     instant.format(&Rfc3339).unwrap_or_default()
+}
+
+/// Returns the time since the Unix epoch.
+fn unix_now() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Locks a mutex; no panic can leave its value inconsistent.

@@ -7,8 +7,8 @@
 
 use std::collections::HashMap;
 
-use crate::simulator::account::Account;
-use crate::simulator::jwt;
+use crate::account::Account;
+use crate::jwt;
 
 /// A login to issue. Lifetimes are seconds from now; a negative one gives an expired token.
 #[derive(Debug, Clone, PartialEq, Eq)]

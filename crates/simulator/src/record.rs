@@ -11,8 +11,8 @@ use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::platform::Instant;
-use crate::simulator::locked;
+use crate::locked;
+use tokio::time::Instant;
 
 /// A received request.
 #[derive(Debug, Clone)]

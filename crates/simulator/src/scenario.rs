@@ -10,10 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::simulator::answer::frame::Delivery;
-use crate::simulator::answer::substitution::{Substitution, Told};
-use crate::simulator::fault::{HttpFault, StreamFailure};
-use crate::simulator::script::ScriptedAnswer;
+use crate::answer::frame::Delivery;
+use crate::answer::substitution::{Substitution, Told};
+use crate::fault::{HttpFault, StreamFailure};
+use crate::script::ScriptedAnswer;
 
 /// The course of an answer.
 #[derive(Debug, Clone, Default)]

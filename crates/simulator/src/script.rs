@@ -13,8 +13,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER}
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::platform;
-use crate::simulator::record::Guard;
+use crate::record::Guard;
 
 /// A step of sending a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,7 +149,7 @@ pub(super) async fn play_steps(
     whole: bool,
 ) -> Response<Body> {
     if !delay.is_zero() {
-        platform::sleep(delay).await;
+        tokio::time::sleep(delay).await;
     }
     guard.answered(status);
     let body = if whole {
@@ -173,11 +172,11 @@ async fn next_chunk<S: Iterator<Item = ScriptStep>>(
     loop {
         match steps.next() {
             Some(ScriptStep::Bytes(bytes)) => return Some((Ok(bytes), (steps, guard))),
-            Some(ScriptStep::Wait(delay)) => platform::sleep(delay).await,
+            Some(ScriptStep::Wait(delay)) => tokio::time::sleep(delay).await,
             Some(ScriptStep::Hold) => std::future::pending().await,
             Some(ScriptStep::Cut) => {
                 // An error drops the server's buffer; a short silence makes it flush first.
-                platform::sleep(FLUSH).await;
+                tokio::time::sleep(FLUSH).await;
                 guard.finished();
                 return Some((Err(io::ErrorKind::ConnectionReset.into()), (steps, guard)));
             }

@@ -4,12 +4,12 @@ use axum::body::Body;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use crate::simulator::call::Call;
-use crate::simulator::record::Guard;
-use crate::simulator::scenario::{Play, Scenario};
-use crate::simulator::script::{ScriptStep, ScriptedAnswer};
-use crate::simulator::validate::Rejection;
-use crate::simulator::{Simulator, locked};
+use crate::call::Call;
+use crate::record::Guard;
+use crate::scenario::{Play, Scenario};
+use crate::script::{ScriptStep, ScriptedAnswer};
+use crate::validate::Rejection;
+use crate::{Simulator, locked};
 
 impl Simulator {
     /// `POST …/alpha/search`.

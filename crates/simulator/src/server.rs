@@ -22,12 +22,11 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::platform;
-use crate::simulator::call::{Call, UnreadableBody};
-use crate::simulator::images::ImageEndpoint;
-use crate::simulator::record::{AnswerOutcome, Guard, RecordedRequest};
-use crate::simulator::script::{HangUp, ScriptedAnswer};
-use crate::simulator::{Simulator, issuer};
+use crate::call::{Call, UnreadableBody};
+use crate::images::ImageEndpoint;
+use crate::record::{AnswerOutcome, Guard, RecordedRequest};
+use crate::script::{HangUp, ScriptedAnswer};
+use crate::{Simulator, issuer};
 
 /// A simulator that listens on a free loopback port until it is dropped.
 #[derive(Debug)]
@@ -65,7 +64,7 @@ impl Simulator {
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let simulator = self.clone();
-        platform::spawn(async move {
+        tokio::spawn(async move {
             simulator
                 .serve(listener, async {
                     // Resolves with an error as soon as the handle is dropped.
@@ -93,7 +92,7 @@ impl Simulator {
                     Ok((stream, _)) => stream,
                     Err(error) => {
                         tracing::debug!(%error, "the simulator could not accept a connection");
-                        platform::sleep(ACCEPT_PAUSE).await;
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
                         continue;
                     }
                 },
@@ -200,7 +199,7 @@ fn record(call: &Call) -> RecordedRequest {
         query: call.query().to_owned(),
         headers: call.head.headers.clone(),
         bytes: call.bytes.clone(),
-        arrived: platform::Instant::now(),
+        arrived: tokio::time::Instant::now(),
         status: None,
         outcome: AnswerOutcome::Open,
     }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::simulator::answer::frame::Delivery;
-use crate::simulator::catalogue::SimulatedCatalogue;
-use crate::simulator::limits::Limits;
-use crate::simulator::login::SimulatedLogin;
-use crate::simulator::socket::SocketSettings;
+use crate::answer::frame::Delivery;
+use crate::catalogue::SimulatedCatalogue;
+use crate::limits::Limits;
+use crate::login::SimulatedLogin;
+use crate::socket::SocketSettings;
 
 /// The settings. The defaults are the real services' behaviour.
 #[derive(Debug, Clone)]

@@ -2,30 +2,30 @@
 
 use serde_json::{Value, json};
 
-use crate::simulator::answer::output::Output;
-use crate::simulator::turn::Turn;
+use crate::answer::output::Output;
+use crate::turn::Turn;
 
 /// The constant parts of one answer.
 #[derive(Debug, Clone)]
-pub(in crate::simulator) struct Envelope {
-    pub(in crate::simulator) id: String,
-    pub(in crate::simulator) created_at: i64,
+pub(crate) struct Envelope {
+    pub(crate) id: String,
+    pub(crate) created_at: i64,
     /// The request's parameters, echoed by the backend.
     echo: Value,
 }
 
 /// Tokens of one answer.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::simulator) struct Usage {
-    pub(in crate::simulator) input: u64,
-    pub(in crate::simulator) cached: u64,
-    pub(in crate::simulator) output: u64,
-    pub(in crate::simulator) reasoning: u64,
+pub(crate) struct Usage {
+    pub(crate) input: u64,
+    pub(crate) cached: u64,
+    pub(crate) output: u64,
+    pub(crate) reasoning: u64,
 }
 
 /// The last event.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::simulator) enum Terminal {
+pub(crate) enum Terminal {
     Completed,
     Incomplete(&'static str),
     Failed {
@@ -47,7 +47,7 @@ pub(in crate::simulator) enum Terminal {
 
 impl Usage {
     /// Derives tokens from sizes; those of the conversation's last request count as cached.
-    pub(in crate::simulator) fn of(turn: &Turn, outputs: &[Output], earlier_input: u64) -> Self {
+    pub(crate) fn of(turn: &Turn, outputs: &[Output], earlier_input: u64) -> Self {
         let tokens = |bytes: usize| bytes.div_ceil(4) as u64;
         let is_reasoning = |output: &&Output| matches!(output, Output::Reasoning { .. });
         let reasoning = tokens(outputs.iter().filter(is_reasoning).map(Output::size).sum());
@@ -73,7 +73,7 @@ impl Usage {
 }
 
 impl Envelope {
-    pub(in crate::simulator) fn new(id: String, created_at: i64, turn: &Turn) -> Self {
+    pub(crate) fn new(id: String, created_at: i64, turn: &Turn) -> Self {
         let given = |key: &str, absent: Value| turn.body.get(key).cloned().unwrap_or(absent);
         let echo = json!({
             "background": false,
@@ -108,13 +108,13 @@ impl Envelope {
     }
 
     /// `response.created` and `response.in_progress`.
-    pub(in crate::simulator) fn opening(&self) -> [Value; 2] {
+    pub(crate) fn opening(&self) -> [Value; 2] {
         ["response.created", "response.in_progress"]
             .map(|kind| json!({ "type": kind, "response": self.response("in_progress", json!({})) }))
     }
 
     /// Returns the last event; `None` for an answer without one.
-    pub(in crate::simulator) fn closing(&self, terminal: &Terminal, usage: Usage) -> Option<Value> {
+    pub(crate) fn closing(&self, terminal: &Terminal, usage: Usage) -> Option<Value> {
         let usage = usage.document();
         let completed_at = self.created_at + 1;
         Some(match terminal {

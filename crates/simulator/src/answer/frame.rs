@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 
-use crate::simulator::script::ScriptStep;
+use crate::script::ScriptStep;
 
 /// The wire format of a stream. The default is the backend's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Delivery {
     }
 
     /// Frames an event. The event line repeats the type, as the backend's does.
-    pub(in crate::simulator) fn frame(&self, event: &Value) -> Bytes {
+    pub(crate) fn frame(&self, event: &Value) -> Bytes {
         let end = if self.crlf { "\r\n" } else { "\n" };
         let space = if self.no_space { "" } else { " " };
         let mut frame = String::new();
@@ -58,7 +58,7 @@ impl Delivery {
     }
 
     /// Cuts the bytes of `steps` into chunks; pauses and faults stay between the same bytes.
-    pub(in crate::simulator) fn cut(&self, steps: Vec<ScriptStep>) -> Vec<ScriptStep> {
+    pub(crate) fn cut(&self, steps: Vec<ScriptStep>) -> Vec<ScriptStep> {
         if self.chunk_sizes.is_empty() {
             return steps;
         }
@@ -87,7 +87,7 @@ fn drain(pending: &mut BytesMut, sizes: &mut impl Iterator<Item = usize>, steps:
 }
 
 /// Numbers the events; the backend's internal events have no number.
-pub(in crate::simulator) fn number(events: &mut [Value]) {
+pub(crate) fn number(events: &mut [Value]) {
     let mut next = 0_u64;
     for event in events {
         let internal =

@@ -15,12 +15,12 @@ pub(super) mod substitution;
 
 use serde_json::{Value, json};
 
-use crate::simulator::answer::output::{Citation, Output};
-use crate::simulator::answer::sample::{Fill, sample};
-use crate::simulator::turn::{Choice, Format, Tool, ToolKind, Turn};
+use crate::answer::output::{Citation, Output};
+use crate::answer::sample::{Fill, sample};
+use crate::turn::{Choice, Format, Tool, ToolKind, Turn};
 
 /// Plans the items of the answer to `turn`.
-pub(in crate::simulator) fn plan(turn: &Turn) -> Vec<Output> {
+pub(crate) fn plan(turn: &Turn) -> Vec<Output> {
     if turn.wants_compaction() {
         return vec![Output::Compaction];
     }
@@ -39,14 +39,14 @@ pub(in crate::simulator) fn plan(turn: &Turn) -> Vec<Output> {
 }
 
 /// Returns a reasoning item with a summary of two parts.
-pub(in crate::simulator) fn reasoning() -> Output {
+pub(crate) fn reasoning() -> Output {
     let parts =
         ["**Simulating a thought**\n\nNo model is asked. 🤔", "**Composing the answer**\n\nI quote what I was sent."];
     Output::Reasoning { parts: parts.map(str::to_owned).to_vec(), raw: false }
 }
 
 /// Returns a call of `tool` with suitable arguments.
-pub(in crate::simulator) fn call(tool: &Tool) -> Output {
+pub(crate) fn call(tool: &Tool) -> Output {
     let (name, namespace) = (tool.name.clone(), tool.namespace.clone());
     match &tool.kind {
         ToolKind::Function(schema) => {
@@ -61,7 +61,7 @@ pub(in crate::simulator) fn call(tool: &Tool) -> Output {
 }
 
 /// Returns a web search and a text that cites its result twice.
-pub(in crate::simulator) fn search(turn: &Turn) -> Vec<Output> {
+pub(crate) fn search(turn: &Turn) -> Vec<Output> {
     let query: String = turn.last_user_text().chars().take(80).collect();
     let text = "Simulated search result: the café “Example” is open – see the source.".to_owned();
     let url = "https://example.com/simulated?utm_source=simulation".to_owned();
@@ -78,7 +78,7 @@ pub(in crate::simulator) fn search(turn: &Turn) -> Vec<Output> {
 }
 
 /// Returns a minimal image.
-pub(in crate::simulator) fn picture() -> Vec<Output> {
+pub(crate) fn picture() -> Vec<Output> {
     vec![Output::Image(PIXEL.to_owned()), Output::answer("A simulated picture: one pixel.")]
 }
 
@@ -180,7 +180,7 @@ fn excerpt(text: &str) -> String {
 }
 
 /// The beginning of every text.
-pub(in crate::simulator) const DISCLAIMER: &str = "This is a simulation: no model was asked. 🎭";
+pub(crate) const DISCLAIMER: &str = "This is a simulation: no model was asked. 🎭";
 
 /// A page that a search finds and its text does not cite.
 const UNCITED: &str = "https://example.org/uncited";

@@ -4,11 +4,11 @@
 
 use serde_json::{Value, json};
 
-use crate::simulator::vault::{Owner, Vault};
+use crate::vault::{Owner, Vault};
 
 /// An item of the answer.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::simulator) enum Output {
+pub(crate) enum Output {
     /// Reasoning summaries, one per part, or raw reasoning text.
     Reasoning { parts: Vec<String>, raw: bool },
     /// A message; `phase` is `commentary` or `final_answer`.
@@ -33,38 +33,38 @@ pub(in crate::simulator) enum Output {
 
 /// A web page cited by a range of text; the indices count characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::simulator) struct Citation {
-    pub(in crate::simulator) url: String,
-    pub(in crate::simulator) title: String,
-    pub(in crate::simulator) start: usize,
-    pub(in crate::simulator) end: usize,
+pub(crate) struct Citation {
+    pub(crate) url: String,
+    pub(crate) title: String,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
 /// The context of one item's events.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::simulator) struct Place<'a> {
-    pub(in crate::simulator) vault: &'a Vault,
+pub(crate) struct Place<'a> {
+    pub(crate) vault: &'a Vault,
     /// The owner of the item's encrypted content.
-    pub(in crate::simulator) owner: Owner<'a>,
-    pub(in crate::simulator) index: usize,
+    pub(crate) owner: Owner<'a>,
+    pub(crate) index: usize,
     /// Whether to use ids of the length that the backend never accepts back.
-    pub(in crate::simulator) long_ids: bool,
+    pub(crate) long_ids: bool,
 }
 
 impl Output {
     /// A final answer.
-    pub(in crate::simulator) fn answer(text: impl Into<String>) -> Self {
+    pub(crate) fn answer(text: impl Into<String>) -> Self {
         Self::Message { text: text.into(), phase: "final_answer", citations: Vec::new() }
     }
 
     /// A commentary.
-    pub(in crate::simulator) fn commentary() -> Self {
+    pub(crate) fn commentary() -> Self {
         let text = "Simulated commentary: I look around first. 🔎".to_owned();
         Self::Message { text, phase: "commentary", citations: Vec::new() }
     }
 
     /// Returns the length of the item's text, the measure of its tokens.
-    pub(in crate::simulator) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         match self {
             Self::Reasoning { parts, .. } => parts.iter().map(String::len).sum(),
             Self::Message { text, .. } | Self::Refusal(text) | Self::WebSearch { query: text, .. } => text.len(),
@@ -76,7 +76,7 @@ impl Output {
     }
 
     /// Returns the events of this item, in order.
-    pub(in crate::simulator) fn events(&self, place: Place<'_>) -> Vec<Value> {
+    pub(crate) fn events(&self, place: Place<'_>) -> Vec<Value> {
         match self {
             Self::Reasoning { parts, raw } => reasoning(parts, *raw, place),
             Self::Message { text, phase, citations } => message(text, phase, citations, place),
@@ -291,7 +291,7 @@ impl Citation {
 
 /// Splits a text into pieces of a few characters, never within a character. Long texts have longer pieces, so that an
 /// answer stays within a few hundred events.
-pub(in crate::simulator) fn pieces(text: &str) -> Vec<&str> {
+pub(crate) fn pieces(text: &str) -> Vec<&str> {
     let stretch = 1 + text.len() / 2048;
     let mut lengths = PIECE_LENGTHS.iter().cycle();
     let (mut pieces, mut rest) = (Vec::new(), text);

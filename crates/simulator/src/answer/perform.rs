@@ -12,20 +12,20 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::simulator::answer;
-use crate::simulator::answer::envelope::{Envelope, Terminal, Usage};
-use crate::simulator::answer::frame::{Delivery, number};
-use crate::simulator::answer::output::{Output, Place};
-use crate::simulator::fault::StreamFailure;
-use crate::simulator::record::Guard;
-use crate::simulator::scenario::{FailureShape, Moment, Play, Scenario, Stage};
-use crate::simulator::script::{ScriptStep, ScriptedAnswer, play_steps};
-use crate::simulator::turn::{Tool, ToolKind, Turn};
-use crate::simulator::vault::Owner;
-use crate::simulator::{Simulator, locked};
+use crate::answer;
+use crate::answer::envelope::{Envelope, Terminal, Usage};
+use crate::answer::frame::{Delivery, number};
+use crate::answer::output::{Output, Place};
+use crate::fault::StreamFailure;
+use crate::record::Guard;
+use crate::scenario::{FailureShape, Moment, Play, Scenario, Stage};
+use crate::script::{ScriptStep, ScriptedAnswer, play_steps};
+use crate::turn::{Tool, ToolKind, Turn};
+use crate::vault::Owner;
+use crate::{Simulator, locked};
 
 /// The inputs of one answer.
-pub(in crate::simulator) struct Performance<'a> {
+pub(crate) struct Performance<'a> {
     simulator: &'a Simulator,
     turn: Turn,
     plan: String,
@@ -34,13 +34,13 @@ pub(in crate::simulator) struct Performance<'a> {
 }
 
 impl<'a> Performance<'a> {
-    pub(in crate::simulator) fn new(simulator: &'a Simulator, turn: Turn, plan: String) -> Self {
+    pub(crate) fn new(simulator: &'a Simulator, turn: Turn, plan: String) -> Self {
         let settings = simulator.settings();
         Self { simulator, turn, plan, delivery: settings.delivery.clone(), unknown_events: settings.unknown_events }
     }
 
     /// Plays the queued scenario, or the one named in the user's text, or the default.
-    pub(in crate::simulator) async fn play(mut self, guard: Guard) -> Response<Body> {
+    pub(crate) async fn play(mut self, guard: Guard) -> Response<Body> {
         let queued = locked(&self.simulator.inner.plays).pop_front();
         let directed = || self.turn.user_spoke_last().then(|| Play::directed(&self.turn.last_user_text())).flatten();
         let play = queued.or_else(directed).unwrap_or_default();

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 /// The properties of an object to generate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::simulator) enum Fill {
+pub(crate) enum Fill {
     /// The required ones.
     Required,
     /// All declared ones.
@@ -15,7 +15,7 @@ pub(in crate::simulator) enum Fill {
 }
 
 /// Generates a value for `schema`.
-pub(in crate::simulator) fn sample(schema: &Value, fill: Fill) -> Value {
+pub(crate) fn sample(schema: &Value, fill: Fill) -> Value {
     Sampler { root: schema, fill }.value(schema, "", 0)
 }
 
@@ -203,7 +203,7 @@ const WORDS: &[(&[&str], &str)] = &[
 ];
 
 /// A patch that adds one small file.
-pub(in crate::simulator) const PATCH: &str = "*** Begin Patch\n*** Add File: simulated.txt\n+simulated\n*** End Patch";
+pub(crate) const PATCH: &str = "*** Begin Patch\n*** Add File: simulated.txt\n+simulated\n*** End Patch";
 
 #[cfg(test)]
 mod tests {

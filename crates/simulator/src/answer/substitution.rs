@@ -42,12 +42,12 @@ impl Substitution {
     }
 
     /// Returns the head's `openai-model` if it differs from the default.
-    pub(in crate::simulator) fn header(&self) -> Option<&str> {
+    pub(crate) fn header(&self) -> Option<&str> {
         matches!(self.told, Told::Head | Told::Everywhere).then_some(self.model.as_str())
     }
 
     /// Names the model in `events`, with the first deltas before the index `middle`.
-    pub(in crate::simulator) fn tell(&self, events: &mut Vec<Value>, middle: usize) {
+    pub(crate) fn tell(&self, events: &mut Vec<Value>, middle: usize) {
         match self.told {
             Told::Head => {}
             Told::Everywhere => {

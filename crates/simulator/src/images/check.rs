@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::ImageEndpoint;
-use crate::simulator::validate::Rejection;
+use crate::validate::Rejection;
 
 /// Checks a request.
 pub(super) fn request(body: &Map<String, Value>, endpoint: ImageEndpoint) -> Result<(), Rejection> {

@@ -17,12 +17,12 @@ use http::header::HeaderName;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use crate::simulator::call::Call;
-use crate::simulator::record::Guard;
-use crate::simulator::scenario::{Moment, Play, Scenario, Stage};
-use crate::simulator::script::{ScriptStep, ScriptedAnswer};
-use crate::simulator::validate::Rejection;
-use crate::simulator::{Simulator, locked};
+use crate::call::Call;
+use crate::record::Guard;
+use crate::scenario::{Moment, Play, Scenario, Stage};
+use crate::script::{ScriptStep, ScriptedAnswer};
+use crate::validate::Rejection;
+use crate::{Simulator, locked};
 
 /// The endpoint of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,11 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 
-use crate::simulator::call::Call;
-use crate::simulator::issuer::{AuthorizationCode, Redirect, rejection};
-use crate::simulator::login::CLIENT_ID;
-use crate::simulator::script::ScriptedAnswer;
-use crate::simulator::{Simulator, locked};
+use crate::call::Call;
+use crate::issuer::{AuthorizationCode, Redirect, rejection};
+use crate::login::CLIENT_ID;
+use crate::script::ScriptedAnswer;
+use crate::{Simulator, locked};
 
 /// Redirects to `redirect_uri` with a code and the state, or names the invalid parameter.
 pub(in super::super) fn authorize(simulator: &Simulator, call: &Call) -> ScriptedAnswer {

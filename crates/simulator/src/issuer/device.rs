@@ -5,12 +5,12 @@
 use http::StatusCode;
 use serde_json::json;
 
-use crate::simulator::call::Call;
-use crate::simulator::issuer::token::challenge_of;
-use crate::simulator::issuer::{AuthorizationCode, Device, Redirect, rejection};
-use crate::simulator::login::CLIENT_ID;
-use crate::simulator::script::ScriptedAnswer;
-use crate::simulator::{Simulator, locked};
+use crate::call::Call;
+use crate::issuer::token::challenge_of;
+use crate::issuer::{AuthorizationCode, Device, Redirect, rejection};
+use crate::login::CLIENT_ID;
+use crate::script::ScriptedAnswer;
+use crate::{Simulator, locked};
 
 /// Issues a device id and the code to type. The interval is a string, as the real one's.
 pub(in super::super) fn user_code(simulator: &Simulator, call: &Call) -> ScriptedAnswer {

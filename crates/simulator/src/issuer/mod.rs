@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use http::StatusCode;
 use serde_json::json;
 
-use crate::simulator::call::Call;
-use crate::simulator::script::ScriptedAnswer;
-use crate::simulator::{Simulator, locked};
+use crate::call::Call;
+use crate::script::ScriptedAnswer;
+use crate::{Simulator, locked};
 
 mod authorize;
 mod device;

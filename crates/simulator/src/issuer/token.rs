@@ -8,13 +8,12 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::platform;
-use crate::simulator::call::Call;
-use crate::simulator::issuer::{AuthorizationCode, Redirect, rejection};
-use crate::simulator::login::{CLIENT_ID, RefreshRejection, Tokens};
-use crate::simulator::script::ScriptedAnswer;
-use crate::simulator::settings::IssuerSettings;
-use crate::simulator::{Simulator, locked};
+use crate::call::Call;
+use crate::issuer::{AuthorizationCode, Redirect, rejection};
+use crate::login::{CLIENT_ID, RefreshRejection, Tokens};
+use crate::script::ScriptedAnswer;
+use crate::settings::IssuerSettings;
+use crate::{Simulator, locked};
 
 /// Answers one exchange; a test's queued answer goes first. A test's queued delays come before the exchange, here, and
 /// after it.
@@ -22,7 +21,7 @@ pub(in super::super) async fn token(simulator: &Simulator, call: &Call) -> Scrip
     let delays = locked(&simulator.inner.token_delays).pop_front();
     let (before, after) = delays.unwrap_or((Duration::ZERO, simulator.settings().issuer.delay));
     if !before.is_zero() {
-        platform::sleep(before).await;
+        tokio::time::sleep(before).await;
     }
     answer(simulator, call, after)
 }

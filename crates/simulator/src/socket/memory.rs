@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::simulator::socket::events::is_last;
-use crate::simulator::validate::Rejection;
+use crate::socket::events::is_last;
+use crate::validate::Rejection;
 
 /// The conversation of a connection.
 #[derive(Debug, Default)]

@@ -19,15 +19,14 @@ use hyper::upgrade::OnUpgrade;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
-use crate::platform;
-use crate::simulator::account::Account;
-use crate::simulator::call::Call;
-use crate::simulator::record::Guard;
-use crate::simulator::script::ScriptedAnswer;
-use crate::simulator::server::Closing;
-use crate::simulator::socket::session::Session;
-use crate::simulator::validate::Rejection;
-use crate::simulator::{Simulator, locked};
+use crate::account::Account;
+use crate::call::Call;
+use crate::record::Guard;
+use crate::script::ScriptedAnswer;
+use crate::server::Closing;
+use crate::socket::session::Session;
+use crate::validate::Rejection;
+use crate::{Simulator, locked};
 
 /// The settings of WebSockets.
 #[derive(Debug, Clone)]
@@ -122,7 +121,7 @@ impl Simulator {
         let response = self.with_headers(response, "", Some(&account));
         let closing = call.head.extensions.get::<Closing>().cloned();
         let session = Session::new(self.clone(), account, call.head.headers.clone());
-        platform::spawn(session.run(upgrade, closing));
+        tokio::spawn(session.run(upgrade, closing));
         response
     }
 

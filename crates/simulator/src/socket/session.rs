@@ -10,26 +10,25 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::platform;
-use crate::platform::{Instant, Wire};
-use crate::simulator::account::Account;
-use crate::simulator::answer::perform::Performance;
-use crate::simulator::record::{AnswerOutcome, RecordedRequest};
-use crate::simulator::script::HangUp;
-use crate::simulator::server::{BACKEND, Closing};
-use crate::simulator::socket::events::{Events, is_last};
-use crate::simulator::socket::memory::ConnectionMemory;
-use crate::simulator::socket::{SocketAct, SocketFault};
-use crate::simulator::turn::Turn;
-use crate::simulator::validate::Rejection;
-use crate::simulator::{Simulator, locked};
+use crate::account::Account;
+use crate::answer::perform::Performance;
+use crate::record::{AnswerOutcome, RecordedRequest};
+use crate::script::HangUp;
+use crate::server::{BACKEND, Closing};
+use crate::socket::events::{Events, is_last};
+use crate::socket::memory::ConnectionMemory;
+use crate::socket::{SocketAct, SocketFault};
+use crate::turn::Turn;
+use crate::validate::Rejection;
+use crate::{Simulator, locked};
+use tokio::time::Instant;
 
 /// The state of one connection besides its two directions.
 #[derive(Debug)]
@@ -41,7 +40,7 @@ pub(super) struct Session {
     opened: Instant,
 }
 
-type Socket = WebSocketStream<Wire<'static>>;
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// Whether the connection goes on.
 type Next = ControlFlow<()>;
@@ -69,8 +68,7 @@ impl Session {
         let Ok(upgraded) = upgrade.await else { return };
         let largest = Some(self.simulator.settings().sockets.largest_frame);
         let config = WebSocketConfig::default().max_message_size(largest).max_frame_size(largest);
-        let wire: Wire<'static> = Box::new(TokioIo::new(upgraded));
-        let socket = WebSocketStream::from_raw_socket(wire, Role::Server, Some(config)).await;
+        let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
         let (writer, reader) = socket.split();
         let mut ends = Ends { writer, reader };
         while let Some(frame) = self.next(&mut ends).await {
@@ -84,7 +82,7 @@ impl Session {
     async fn next(&self, ends: &mut Ends) -> Option<Bytes> {
         let mut awaits_pong = false;
         let settings = self.simulator.settings();
-        let mut idle = std::pin::pin!(platform::sleep(settings.sockets.idle_limit.unwrap_or(FOREVER)));
+        let mut idle = std::pin::pin!(tokio::time::sleep(settings.sockets.idle_limit.unwrap_or(FOREVER)));
         loop {
             let interval = self.simulator.settings().sockets.ping_interval;
             let message = tokio::select! {
@@ -94,7 +92,7 @@ impl Session {
                     self.simulator.inner.journal.count(|counters| counters.last_close = answered);
                     return None;
                 }
-                () = platform::sleep(interval.unwrap_or(FOREVER)) => {
+                () = tokio::time::sleep(interval.unwrap_or(FOREVER)) => {
                     if std::mem::replace(&mut awaits_pong, true) {
                         return None;
                     }

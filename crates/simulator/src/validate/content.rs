@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde_json::{Map, Value};
 
-use crate::simulator::settings::RefusedFiles;
-use crate::simulator::validate::{Rejection, only_words, required_text};
+use crate::settings::RefusedFiles;
+use crate::validate::{Rejection, only_words, required_text};
 
 /// Checks the content of a message of `role`: a text or a list of parts.
 pub(super) fn check_message(

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use crate::simulator::validate::{Rejection, items};
+use crate::validate::{Rejection, items};
 
 /// Checks that each call has one later output, each output its call, that reasoning is followed by its product, and
 /// that a compaction's trigger is last.

@@ -3,12 +3,12 @@
 use http::StatusCode;
 use serde_json::{Map, Value};
 
-use crate::simulator::settings::RefusedFiles;
-use crate::simulator::validate::tools::Declared;
-use crate::simulator::validate::{Context, Rejection, check_tool_name, content, is_name, only_words, required_text};
-use crate::simulator::vault::Owner;
+use crate::settings::RefusedFiles;
+use crate::validate::tools::Declared;
+use crate::validate::{Context, Rejection, check_tool_name, content, is_name, only_words, required_text};
+use crate::vault::Owner;
 
-/// Checks each item by itself; [`crate::simulator::validate::history`] checks the relations between them.
+/// Checks each item by itself; [`crate::validate::history`] checks the relations between them.
 pub(super) fn check(input: &[Value], tools: &Declared, context: Context<'_>) -> Result<(), Rejection> {
     for (index, item) in input.iter().enumerate() {
         let path = format!("input[{index}]");

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::simulator::validate::{Rejection, items};
+use crate::validate::{Rejection, items};
 
 /// Refuses `text.format` of type `json_object` unless a message of `input` has the word "json" in it, in any case.
 ///

@@ -8,10 +8,10 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::simulator::catalogue::SimulatedCatalogue;
-use crate::simulator::script::ScriptedAnswer;
-use crate::simulator::settings::RefusedFiles;
-use crate::simulator::vault::{Owner, Vault};
+use crate::catalogue::SimulatedCatalogue;
+use crate::script::ScriptedAnswer;
+use crate::settings::RefusedFiles;
+use crate::vault::{Owner, Vault};
 
 mod content;
 mod history;

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::simulator::catalogue::CatalogueModel;
-use crate::simulator::validate::{Context, Rejection, enumerate, only_keys, only_words, schema};
+use crate::catalogue::CatalogueModel;
+use crate::validate::{Context, Rejection, enumerate, only_keys, only_words, schema};
 
 /// Checks everything but input and tools.
 pub(super) fn check(body: &Map<String, Value>, context: Context<'_>) -> Result<(), Rejection> {
@@ -162,13 +162,13 @@ fn check_text(text: Option<&Value>) -> Result<(), Rejection> {
 }
 
 fn check_format(format: &Map<String, Value>) -> Result<(), Rejection> {
-    let kind = crate::simulator::validate::required_text(format, "type", "text.format")?;
+    let kind = crate::validate::required_text(format, "type", "text.format")?;
     match kind {
         "text" | "json_object" => only_keys(format, &["type"], "text.format"),
         "json_schema" => {
             only_keys(format, &["type", "name", "schema", "strict", "description"], "text.format")?;
-            let name = crate::simulator::validate::required_text(format, "name", "text.format")?;
-            if !crate::simulator::validate::is_name(name) || name.len() > 64 {
+            let name = crate::validate::required_text(format, "name", "text.format")?;
+            if !crate::validate::is_name(name) || name.len() > 64 {
                 return Err(Rejection::error(Some("invalid_value"), Some("text.format.name"), NAME_PATTERN));
             }
             match format.get("schema") {

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::simulator::validate::Rejection;
+use crate::validate::Rejection;
 
 /// Checks a function's parameters.
 ///

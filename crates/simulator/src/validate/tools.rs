@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use crate::simulator::validate::{Rejection, check_tool_name, is_name, only_keys, only_words, required_text, schema};
+use crate::validate::{Rejection, check_tool_name, is_name, only_keys, only_words, required_text, schema};
 
 /// The tools a request declares, by name.
 #[derive(Debug, Default)]
