@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use codex_proxy::simulator::{Scenario, SocketAct, SocketFault, Stage};
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::{PATIENCE, ask, forward, setup, shape, start, succeeded, tool_round, with_tool};
@@ -46,6 +47,32 @@ async fn a_client_that_leaves_ends_the_answer() {
     assert!(proxy.simulator.wait_until(PATIENCE, |simulator| simulator.counters().disconnects == 1).await);
     succeeded(proxy.chat(&user("hi")).await);
     assert_eq!(proxy.ways(), [2, 2, 0], "another socket");
+}
+
+#[tokio::test]
+async fn so_many_sockets_are_open_and_no_more() {
+    let proxy = start().await;
+    let asked: Vec<_> = (0..33).map(|number| user(&format!("conversation {number}"))).collect();
+    for _ in 0..32 {
+        proxy.next(Scenario::Paced(2, Duration::from_secs(600)));
+    }
+    let calls: Vec<_> = asked[..32].iter().map(|body| Box::pin(proxy.chat(body))).collect();
+    let mut calls = join_all(calls);
+    let begun = proxy.simulator.wait_until(PATIENCE, |simulator| simulator.counters().frames == 32);
+    tokio::select! {
+        _ = &mut calls => unreachable!("the answers take ten minutes"),
+        begun = begun => assert!(begun, "{:?}", proxy.ways()),
+    }
+    succeeded(proxy.chat(&asked[32]).await);
+    assert_eq!(proxy.ways(), [32, 32, 1], "all places are taken");
+    drop(calls);
+    assert!(proxy.simulator.wait_until(PATIENCE, |simulator| simulator.counters().disconnects == 32).await);
+    for body in &asked {
+        succeeded(proxy.chat(body).await);
+    }
+    assert_eq!(proxy.ways(), [65, 65, 1]);
+    let closed = proxy.simulator.wait_until(PATIENCE, |simulator| simulator.counters().last_close == Some(1000)).await;
+    assert!(closed, "the one that has been idle longest gives way");
 }
 
 #[tokio::test]
