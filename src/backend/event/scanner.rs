@@ -83,6 +83,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Skips spaces, and returns the byte after them.
+    #[inline]
     fn token(&mut self) -> Option<u8> {
         loop {
             match self.peek()? {
@@ -139,7 +140,14 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a colon, up to the value.
+    #[inline]
     fn colon(&mut self) -> Option<()> {
+        if let Some([b':', next, ..]) = self.data.get(self.position..)
+            && *next != b' '
+        {
+            self.position += 1;
+            return Some(());
+        }
         self.token()?;
         self.expect(b':')?;
         self.token().map(drop)
