@@ -35,9 +35,9 @@ test *args:
 # Run the tests that take minutes: a long silence that is none, an upload over a slow line (as root: a network of their own), 200 kills and a million rows of the ledger
 test-slow:
     @if cargo nextest --version >/dev/null 2>&1; then \
-        cargo nextest run --locked --profile slow --run-ignored only --lib --test http2 --test cli; \
+        cargo nextest run --locked --profile slow --run-ignored only --lib --test proxy --test cli; \
     else \
-        cargo test --locked --test http2 --test cli --lib -- --ignored --test-threads=1; \
+        cargo test --locked --test proxy --test cli --lib -- --ignored --test-threads=1; \
     fi
 
 # Write the kept translations of requests and streams anew; read the difference before committing it

@@ -74,10 +74,14 @@ pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {
 ///
 /// At most one such job runs per processor: the system then shares the processors fairly between these jobs and the
 /// serving threads, and the jobs' memory is not needed for every request at once.
-///
-pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = T> + Send {
+    apart_within(&PLACES_APART, work)
+}
+
+/// Runs `work` as [`apart`] does, once one of `places` is free.
+async fn apart_within<T: Send + 'static>(places: &'static Semaphore, work: impl FnOnce() -> T + Send + 'static) -> T {
     // The semaphore is never closed, so there always is a permit. The job holds it, not its caller.
-    let place = PLACES_APART.acquire().await.ok();
+    let place = places.acquire().await.ok();
     let span = tracing::Span::current();
     let done = tokio::task::spawn_blocking(move || {
         let result = span.in_scope(work);
@@ -117,12 +121,13 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_nobody_waits_for_keeps_its_place_until_it_ends() {
-        let places = PLACES_APART.available_permits();
+        static PLACES: Semaphore = Semaphore::const_new(1);
         let (end, ended) = std::sync::mpsc::channel::<()>();
-        let mut work = Box::pin(apart(move || ended.recv()));
+        let mut work = Box::pin(apart_within(&PLACES, move || ended.recv()));
         assert!(futures_util::FutureExt::now_or_never(&mut work).is_none());
         drop(work);
-        assert!(PLACES_APART.available_permits() < places);
+        assert_eq!(PLACES.available_permits(), 0);
         drop(end);
+        PLACES.acquire().await.expect("a place");
     }
 }

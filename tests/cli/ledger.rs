@@ -134,10 +134,10 @@ fn moments(count: u32) -> impl Iterator<Item = Duration> {
 #[test]
 fn a_killed_daemon_leaves_a_whole_ledger() {
     std::thread::scope(|scope| {
-        for part in 0..4 {
+        for part in 0..10 {
             scope.spawn(move || {
                 // On a busy machine the writer may have to wait for its turn.
-                moments(20).skip(part).step_by(4).for_each(|after| kill_after(after, Duration::from_secs(10)));
+                moments(20).skip(part).step_by(10).for_each(|after| kill_after(after, Duration::from_secs(10)));
             });
         }
     });

@@ -10,6 +10,8 @@ use codex_proxy::platform::Instant;
 
 use crate::common::daemon::{Daemon, Home};
 
+/// What a log is filled with: unlike a letter, it cannot begin a secret, which would be searched for at each.
+const FILLER: &str = " ";
 const MODELS: &str = "GET /v1/models/nothing HTTP/1.0\r\nhost: localhost\r\n\r\n";
 
 fn daemon_with_stderr(home: &Home, stderr: Stdio) -> Daemon {
@@ -19,7 +21,7 @@ fn daemon_with_stderr(home: &Home, stderr: Stdio) -> Daemon {
 
 /// Requests are answered, streams end whole, and SIGTERM is obeyed.
 fn serves_and_stops(mut daemon: Daemon, requests: usize) {
-    let filler = "x".repeat(20_000);
+    let filler = FILLER.repeat(20_000);
     let body = format!(r#"{{"messages":[{{"role":"user","content":"Hello {filler}"}}],"stream":true}}"#);
     for _ in 0..requests {
         assert!(daemon.ask(MODELS).starts_with("HTTP/1.0 404 "));
@@ -73,7 +75,7 @@ fn lost_lines_are_counted_and_said_once_the_log_can_be_written_again() {
     let (mut reader, writer) = UnixStream::pair().expect("a pair");
     let daemon = daemon_with_stderr(&home, OwnedFd::from(writer).into());
     // More than the queue and the socket hold together.
-    let filler = "x".repeat(1 << 20);
+    let filler = FILLER.repeat(1 << 20);
     let body = format!(r#"{{"messages":[{{"role":"user","content":"{filler}"}}]}}"#);
     for _ in 0..16 {
         let mut answer = String::new();

@@ -1,4 +1,5 @@
-//! The proxy in front of the simulated backend, as a client sees it.
+//! The proxy in front of the simulated backend, as a client sees it; what it says without a backend ([`server`]), over
+//! HTTP/2 (`http2`), and the simulator itself ([`simulator`]).
 
 #![allow(
     clippy::disallowed_methods,
@@ -30,6 +31,8 @@ mod frames;
 mod gateways;
 mod harness;
 mod history;
+#[cfg(target_os = "linux")]
+mod http2;
 mod image_sources;
 mod images;
 mod keys;
@@ -47,8 +50,10 @@ mod responses_history;
 mod responses_neighbours;
 mod retired;
 mod search;
+mod server;
 mod shapes;
 mod shutdown;
+mod simulator;
 mod sockets;
 mod stops;
 mod streams;

@@ -114,7 +114,7 @@ fn newest(directory: &Path) -> Option<SystemTime> {
 /// The Worker as `wrangler.toml` describes it.
 fn options(places: &[&str], bindings: &Value) -> Value {
     let text = std::fs::read_to_string(root().join("wrangler.toml")).unwrap();
-    let wrangler: toml::Table = toml::from_str(&text).unwrap();
+    let wrangler: Value = toml_edit::de::from_str(&text).unwrap();
     assert_eq!(wrangler["main"].as_str(), Some("build/worker/shim.mjs"));
     let keeper = &wrangler["durable_objects"]["bindings"][0];
     assert_eq!(keeper["class_name"], wrangler["migrations"][0]["new_sqlite_classes"][0]);

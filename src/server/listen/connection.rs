@@ -142,7 +142,9 @@ mod tests {
         let (socket, _) = listener.accept().await.expect("accepted");
         client.write_all(text.as_bytes()).await.expect("written");
         let (_running, stopped) = watch::channel(Stage::Serving);
-        let limits = Limits { head: Duration::from_millis(100), ..Limits::default() };
+        // The client stays for as long as it may.
+        let (head, linger) = (Duration::from_millis(100), Duration::from_millis(500));
+        let limits = Limits { head, linger, ..Limits::default() };
         let (router, capacity, heads) = (Router::new(), Capacity::new(1, 1), Heads::default());
         let serving = Serving { router, stopped, capacity, heads, limits };
         let mut answer = String::new();

@@ -70,7 +70,9 @@ async fn what_breaks_the_protocol_closes_the_socket() {
 
 #[tokio::test]
 async fn half_a_frame_is_not_waited_for() {
-    let settings = ServerSettings { body_silence: Duration::from_millis(50), ..ServerSettings::default() };
+    // A socket looks at what it waits for as often as it would be pinged.
+    let (body_silence, keepalive) = (Duration::from_millis(50), Duration::from_millis(200));
+    let settings = ServerSettings { body_silence, keepalive, ..ServerSettings::default() };
     let proxy = limited(settings).await;
     let mut idle = proxy.codex().await;
     let mut socket = proxy.codex().await;

@@ -23,14 +23,13 @@ pub(super) fn draw(width: u32, height: u32, is_transparent: bool, padding: usize
 
 fn pixels(width: u32, height: u32, is_transparent: bool) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    let columns = usize::try_from(width).unwrap_or_default();
     for row in 0..height {
         let shade = u8::try_from(u64::from(row) * 255 / u64::from(height)).unwrap_or_default();
-        let mut line = vec![NO_FILTER];
-        for column in 0..width {
-            line.push(shade);
-            if is_transparent {
-                line.push(if column == 0 { 0 } else { 255 });
-            }
+        let pixel: &[u8] = if is_transparent { &[shade, OPAQUE] } else { &[shade] };
+        let mut line = [&[NO_FILTER], pixel.repeat(columns).as_slice()].concat();
+        if let Some(alpha) = line.get_mut(2).filter(|_| is_transparent) {
+            *alpha = INVISIBLE;
         }
         // Writing into a Vec cannot fail.
         let _ = encoder.write_all(&line);
@@ -49,6 +48,8 @@ fn chunk(png: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
     png.extend_from_slice(&sum.sum().to_be_bytes());
 }
 
+const OPAQUE: u8 = 255;
+const INVISIBLE: u8 = 0;
 const GREY: u8 = 0;
 const GREY_AND_ALPHA: u8 = 4;
 const NO_FILTER: u8 = 0;

@@ -2,12 +2,12 @@
 
 use codex_proxy::platform::TransportSettings;
 
-use crate::assert_whole;
-use crate::backend::Backend;
+use super::assert_whole;
+use super::backend::Backend;
+use super::daemon::Daemon;
+use super::forwarder::{Forwarder, Greeting};
+use super::proxy::{Proxy, quick};
 use crate::common::answer::Answer;
-use crate::daemon::Daemon;
-use crate::forwarder::{Forwarder, Greeting};
-use crate::proxy::{Proxy, quick};
 
 #[tokio::test]
 async fn proxies_are_spoken_to_in_their_own_language() {

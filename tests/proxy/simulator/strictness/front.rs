@@ -4,7 +4,7 @@ use codex_proxy::simulator::SimulatedCatalogue;
 use serde_json::{Value, json};
 
 use super::{input, tools, with, without};
-use crate::support::{Backend, body, user};
+use crate::simulator::support::{Backend, body, user};
 
 #[tokio::test]
 async fn the_front_refuses_in_its_words() {
@@ -118,7 +118,7 @@ async fn the_login_is_checked_on_every_route() {
     let strip = |header: &str, backend: &Backend| {
         let mut request = backend.request(&body("Hello"));
         request.headers_mut().remove(header);
-        crate::support::send(request)
+        crate::simulator::support::send(request)
     };
     assert_eq!(strip("authorization", &backend).await.json(), json!({ "detail": "Unauthorized" }));
     assert_eq!(strip("chatgpt-account-id", &backend).await.status, 401);
@@ -135,5 +135,5 @@ async fn the_login_is_checked_on_every_route() {
     assert_eq!(backend.ask(&body("Hello")).await.status, 403);
     let mut request = backend.request(&body("Hello"));
     request.headers_mut().insert("x-openai-fedramp", "true".parse().unwrap());
-    assert_eq!(crate::support::send(request).await.status, 200);
+    assert_eq!(crate::simulator::support::send(request).await.status, 200);
 }

@@ -6,7 +6,7 @@ use codex_proxy::simulator::SimulatedCatalogue;
 use serde_json::{Value, json};
 
 use super::{call, effort, found, input, json_mode, message, output, search, tools, with};
-use crate::support::{Backend, body, function, user};
+use crate::simulator::support::{Backend, body, function, user};
 
 #[tokio::test]
 async fn well_formed_requests_pass() {
@@ -119,7 +119,7 @@ async fn a_compressed_request_of_the_official_shape_passes() {
     let mut sent = backend.request(&request);
     *sent.body_mut() = bytes.into();
     sent.headers_mut().insert("content-encoding", "zstd".parse().unwrap());
-    let answer = crate::support::send(sent).await;
+    let answer = crate::simulator::support::send(sent).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(backend.simulator.requests()[0].json(), request);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -127,8 +127,8 @@ async fn a_compressed_request_of_the_official_shape_passes() {
     let mut sent = backend.request(&request);
     *sent.body_mut() = gzip.finish().unwrap().into();
     sent.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
-    assert_eq!(crate::support::send(sent).await.status, 200);
+    assert_eq!(crate::simulator::support::send(sent).await.status, 200);
     let mut broken = backend.request(&request);
     broken.headers_mut().insert("content-encoding", "zstd".parse().unwrap());
-    assert_eq!(crate::support::send(broken).await.status, 400);
+    assert_eq!(crate::simulator::support::send(broken).await.status, 400);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Answer, Backend, body, function, open, send, user};
+use super::support::{Answer, Backend, body, function, open, send, user};
 use codex_proxy::platform::Instant;
 use codex_proxy::simulator::{
     AnswerOutcome, Delivery, Ending, FailureShape, HttpFault, Limits, Moment, Scenario, ScriptStep, ScriptedAnswer,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use codex_proxy::credentials::AuthDocument;
 use codex_proxy::platform::TransportSettings;
 
-use crate::backend::Backend;
+use super::backend::Backend;
 use crate::common::app::{Served, Setup};
 use crate::common::client::Client;
 

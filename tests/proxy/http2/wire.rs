@@ -8,12 +8,12 @@ use codex_proxy::platform::{HttpClient, TransportSettings};
 use http::request::Parts;
 use tokio::net::TcpListener;
 
-use crate::PATIENCE;
-use crate::assert_whole;
-use crate::backend::{Backend, Identity};
-use crate::daemon::Daemon;
-use crate::proxy::{Proxy, patient};
-use crate::recorder::{Recorder, Role};
+use super::assert_whole;
+use super::backend::{Backend, Identity};
+use super::daemon::Daemon;
+use super::proxy::{Proxy, patient};
+use super::recorder::{Recorder, Role};
+use crate::common::PATIENCE;
 
 /// The names of the headers of a call, in the order in which they are sent.
 const NAMES: [&str; 10] = [

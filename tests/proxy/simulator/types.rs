@@ -1,6 +1,6 @@
 //! The simulated backend takes no value of a wrong type, length or place for a right one, wherever in a request it stands.
 
-use crate::support::{Backend, body, function, user};
+use super::support::{Backend, body, function, user};
 use serde_json::{Value, json};
 
 /// A request that is accepted and has something of everything in it.

@@ -1,9 +1,5 @@
 //! What is answered without asking the backend: who may call, and what every route says.
 
-#![allow(clippy::expect_used, reason = "a test may panic")]
-
-#[path = "../common/mod.rs"]
-mod common;
 mod guards;
 mod page;
 mod routes;
@@ -11,9 +7,9 @@ mod sockets;
 
 use codex_proxy::server::settings::ServerSettings;
 
-use common::answer::Answer;
-use common::app::{Served, Setup};
-use common::exact;
+use crate::common::answer::Answer;
+use crate::common::app::{Served, Setup};
+use crate::common::exact;
 
 /// A proxy without a login, whose backend and issuer nobody can reach.
 struct Proxy(Served);

@@ -7,9 +7,9 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 
-use crate::backend::Identity;
-use crate::daemon::Daemon;
-use crate::forwarder::{Forwarder, Greeting};
+use super::backend::Identity;
+use super::daemon::Daemon;
+use super::forwarder::{Forwarder, Greeting};
 
 /// Serves the simulated backend over TLS. A connection on which HTTP/2 was agreed is dropped: none of an answer is.
 async fn serve(simulator: &Simulator) -> (u16, tempfile::NamedTempFile) {

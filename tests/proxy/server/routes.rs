@@ -1,6 +1,6 @@
 //! What every route answers, with and without `/v1`.
 
-use crate::Proxy;
+use super::Proxy;
 use codex_proxy::server::guard::Guard;
 use codex_proxy::server::guard::key::Keys;
 use codex_proxy::server::settings::ServerSettings;

@@ -18,10 +18,10 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::assert_whole;
-use crate::backend::{Act, Backend};
-use crate::daemon::Daemon;
-use crate::http1::PlainBackend;
+use super::assert_whole;
+use super::backend::{Act, Backend};
+use super::daemon::Daemon;
+use super::http1::PlainBackend;
 
 /// Within this a dead connection must have been noticed.
 const NOTICED: Duration = Duration::from_secs(20);

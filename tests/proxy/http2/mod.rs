@@ -1,20 +1,7 @@
 //! HTTP/2 as the real backend speaks it: over TLS, many streams on one connection, streams that are reset, connections
 //! that go away or fall silent.
 
-#![cfg(target_os = "linux")]
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    missing_docs,
-    unreachable_pub,
-    reason = "a test runs on a laptop and may panic"
-)]
-
 mod backend;
-#[path = "../common/mod.rs"]
-mod common;
 mod crowds;
 mod daemon;
 mod exchanges;
@@ -28,8 +15,7 @@ mod sockets;
 mod ways;
 mod wire;
 
-use common::PATIENCE;
-use common::answer::Answer;
+use crate::common::answer::Answer;
 
 fn assert_whole(answer: &Answer) {
     let text = &answer.text;

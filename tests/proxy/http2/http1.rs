@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::backend::Identity;
+use super::backend::Identity;
 
 /// Answers every call, or shows some output and waits.
 pub(crate) struct PlainBackend {

@@ -11,7 +11,7 @@ mod parameters;
 
 use serde_json::{Value, json};
 
-use crate::support::{Backend, body};
+use crate::simulator::support::{Backend, body};
 
 /// `body("Hello")` with `key` set.
 fn with(key: &str, value: Value) -> Value {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use crate::assert_whole;
-use crate::backend::{Act, Backend};
-use crate::proxy::{Proxy, patient};
+use super::assert_whole;
+use super::backend::{Act, Backend};
+use super::proxy::{Proxy, patient};
 
 /// Less than any time limit, more than a loaded machine needs.
 const SOON: Duration = Duration::from_secs(20);

@@ -4,7 +4,7 @@ use codex_proxy::simulator::EncryptedRejection;
 use serde_json::{Value, json};
 
 use super::{Refused, assert_refused, call, found, input, message, output, search, with};
-use crate::support::{Backend, user};
+use crate::simulator::support::{Backend, user};
 
 fn named_call(name: &str) -> Value {
     let mut call = call("call_1");

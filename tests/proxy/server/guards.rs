@@ -1,6 +1,6 @@
 //! Who may call. Every refusal here is of a request that other local proxies answer.
 
-use crate::Proxy;
+use super::Proxy;
 use codex_proxy::server::guard::Guard;
 use codex_proxy::server::guard::host::HostPolicy;
 use codex_proxy::server::guard::key::Keys;

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::PATIENCE;
+use crate::common::PATIENCE;
 
 /// What the backend does with a call.
 #[derive(Debug, Clone, Copy)]

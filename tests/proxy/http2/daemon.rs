@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::ops::Deref;
 use std::process::Stdio;
 
-use crate::backend::Backend;
+use super::backend::Backend;
 use crate::common::client::Client;
 use crate::common::daemon::{Daemon as Process, Home};
 

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use h2::Reason;
 
-use crate::PATIENCE;
-use crate::assert_whole;
-use crate::backend::{Act, Backend, Seen};
+use super::assert_whole;
+use super::backend::{Act, Backend, Seen};
+use super::daemon::Daemon;
+use crate::common::PATIENCE;
 use crate::common::answer::Answer;
-use crate::daemon::Daemon;
 
 #[tokio::test]
 async fn calls_share_one_connection_a_thread() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Answer, get, post_form, post_json};
+use super::support::{Answer, get, post_form, post_json};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use codex_proxy::simulator::{CLIENT_ID, RunningSimulator, ScriptedAnswer, SimulatedLogin, Simulator};

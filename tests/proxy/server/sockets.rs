@@ -4,7 +4,7 @@ use codex_proxy::server::guard::Guard;
 use codex_proxy::server::guard::key::Keys;
 use codex_proxy::server::settings::ServerSettings;
 
-use crate::Proxy;
+use super::Proxy;
 use crate::common::socket::{CODEX, Refused, Socket};
 
 type Headers = &'static [(&'static str, &'static str)];

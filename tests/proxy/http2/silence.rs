@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use serde_json::json;
 
-use crate::assert_whole;
-use crate::backend::{Act, Backend};
+use super::assert_whole;
+use super::backend::{Act, Backend};
+use super::daemon::Daemon;
+use super::forwarder::{Forwarder, Greeting};
+use super::proxy::{Proxy, quick};
 use crate::common::answer::Answer;
-use crate::daemon::Daemon;
-use crate::forwarder::{Forwarder, Greeting};
-use crate::proxy::{Proxy, quick};
 
 /// Within this a dead connection must have been noticed, whatever the settings.
 const NOTICED: Duration = Duration::from_secs(20);

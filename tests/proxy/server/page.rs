@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::Proxy;
+use super::Proxy;
 use crate::common::PATIENCE;
 use crate::common::answer::Answer;
 use crate::common::app::{Served, Setup};

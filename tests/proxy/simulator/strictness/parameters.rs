@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Refused, assert_refused, effort, json_mode, tools, with, without};
-use crate::support::{Backend, function, user};
+use crate::simulator::support::{Backend, function, user};
 
 #[tokio::test]
 async fn the_model_layer_refuses_parameters_in_its_words() {
@@ -148,7 +148,7 @@ async fn the_lighter_shape_is_held_to_its_rules() {
     let ask = |body: Value| {
         let mut request = backend.request(&body);
         request.headers_mut().insert("x-openai-internal-codex-responses-lite", "true".parse().unwrap());
-        crate::support::send(request)
+        crate::simulator::support::send(request)
     };
     let mut request = without("instructions");
     assert!(ask(request.clone()).await.text.contains("requires `reasoning.context` to be `all_turns`."));
