@@ -83,7 +83,8 @@ def build(root=project.ROOT, target_dir=None):
 
 
 def compiled(messages, folder):
-    """The packages among cargo's messages that left a library or binary in `folder`, where those for the target go."""
+    """The packages among cargo's messages that left a library or binary in `folder`, where those for the target go. Crates
+    of the project's own are parts of it, as in `linked.crates`."""
     found = set()
     for line in messages.splitlines():
         message = json.loads(line) if line.startswith(b"{") else {}
@@ -91,4 +92,4 @@ def compiled(messages, folder):
             pathlib.Path(name).is_relative_to(folder) for name in message["filenames"]
         ):
             found.add(linked.identity(message["package_id"]))
-    return found
+    return {crate for crate in found if crate[0] == project.NAME or not crate[0].startswith(f"{project.NAME}-")}

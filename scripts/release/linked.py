@@ -41,8 +41,8 @@ def identity(package_id):
 
 def edges(target):
     """Identity of each linked crate: the identities of those it uses, read from the depths that `cargo tree` prints."""
-    text = project.output("cargo", "tree", "--locked", "--target", target, "--edges", "normal,no-proc-macro",
-                          "--prefix", "depth", "--format", " {p}", cwd=project.ROOT)
+    text = project.output("cargo", "tree", "--locked", "--package", project.NAME, "--target", target, "--edges",
+                          "normal,no-proc-macro", "--prefix", "depth", "--format", " {p}", cwd=project.ROOT)
     found, path = {}, []
     for line in text.splitlines():
         depth, name, version = re.match(r"(\d+) (\S+) v(\S+)", line).groups()
@@ -62,10 +62,14 @@ def checksums():
 
 @functools.cache
 def crates(target):
-    """The crates of the binary for `target`, the project itself among them, sorted by name and version."""
+    """The crates of the binary for `target`, sorted by name and version; the project itself is one of them, with whatever
+    crates it is made of."""
     metadata = json.loads(project.output("cargo", "metadata", "--locked", "--format-version", "1", cwd=project.ROOT))
     packages = {(package["name"], package["version"]): package for package in metadata["packages"]}
     sums, graph = checksums(), edges(target)
+    program = next(crate for crate in graph if crate[0] == project.NAME)
+    for part in [crate for crate in graph if not sums[crate] and crate != program]:
+        graph[program] = sorted({*graph[program], *graph.pop(part)} - {part})
     return [
         Crate(
             name=name,
