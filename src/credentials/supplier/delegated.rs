@@ -110,3 +110,101 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use futures_util::FutureExt as _;
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+    use crate::credentials::store::CredentialStore as _;
+    use crate::credentials::store::memory::MemoryStore;
+    use crate::credentials::supplier::TokenSupplier;
+    use crate::credentials::supplier::delegate::Delegate;
+    use crate::credentials::supplier::report::IssuerReport;
+    use crate::credentials::supplier::stop::Stop;
+    use crate::oauth::Client;
+    use crate::platform::HttpClient;
+    use codex_proxy_simulator::{SimulatedLogin, Simulator};
+
+    /// Finds this login in the store by the time that it reports this.
+    #[derive(Debug)]
+    struct Told {
+        store: Arc<MemoryStore>,
+        stored: Option<AuthDocument>,
+        report: Mutex<Option<Report>>,
+    }
+
+    impl Delegate for Told {
+        fn renew<'a>(&'a self, _: &'a Need, _: &'a Stop) -> BoxFuture<'a, Option<Report>> {
+            async {
+                if let Some(stored) = &self.stored {
+                    let lock = self.store.lock().await.unwrap();
+                    self.store.write(stored, &lock).await.unwrap();
+                }
+                self.report.lock().unwrap().take()
+            }
+            .boxed()
+        }
+    }
+
+    /// The supplier of an expired login, and the token that another program stores while `report` is made.
+    fn told(report: Report, stores: bool) -> (TokenSupplier, String) {
+        let simulator = Simulator::new();
+        let login = |seconds| {
+            let login = simulator.issue_login(SimulatedLogin::default().expiring_in(seconds));
+            AuthDocument::parse(&login.to_string()).unwrap()
+        };
+        let (expired, stored) = (login(-60), login(3600));
+        let token = stored.login().unwrap().access.token.expose().to_owned();
+        let store = Arc::new(MemoryStore::new(Some(expired)));
+        let client = HttpClient::new(Duration::from_secs(5)).unwrap();
+        let oauth = Client::new(client, "http://127.0.0.1:9", "codex-proxy", "test");
+        let stored = stores.then_some(stored);
+        let delegate = Told { store: Arc::clone(&store), stored, report: Mutex::new(Some(report)) };
+        (TokenSupplier::new(store, oauth).with_delegate(Arc::new(delegate)), token)
+    }
+
+    fn blocked() -> Report {
+        Report::Refused(IssuerReport::Blocked { status: 403 })
+    }
+
+    #[tokio::test]
+    async fn a_login_that_another_program_stored_meanwhile_serves_whatever_the_report() {
+        for (report, succeeded) in
+            [(Report::Stored, 1), (Report::Known, 0), (Report::Refused(IssuerReport::Reused), 0), (blocked(), 0)]
+        {
+            let reported = format!("{report:?}");
+            let (supplier, token) = told(report, true);
+            let access = supplier.access().await.unwrap_or_else(|error| panic!("{reported}: {error}"));
+            assert_eq!(access.token.expose(), token, "{reported}");
+            let counts = supplier.refresh_counts();
+            assert_eq!((counts.succeeded, counts.failed), (succeeded, 0), "{reported}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_report_without_a_usable_login_is_an_error() {
+        for report in [
+            Report::Stored,
+            Report::Known,
+            Report::Refused(IssuerReport::Reused),
+            blocked(),
+            Report::Unwritable { reason: "no room".to_owned() },
+            Report::Store,
+        ] {
+            let reported = format!("{report:?}");
+            let error = told(report, false).0.access().await.expect_err(&reported);
+            let is_as_told = match reported.as_str() {
+                "Store" => matches!(error, CredentialError::Locked { .. }),
+                told if told.starts_with("Unwritable") => error.to_string().contains("no room"),
+                told if told.contains("Reused") => matches!(error, CredentialError::Ended { .. }),
+                _ => matches!(error, CredentialError::RefreshFailed { .. }),
+            };
+            assert!(is_as_told, "{reported}: {error:?}");
+        }
+    }
+}
