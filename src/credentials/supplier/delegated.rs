@@ -116,6 +116,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
+    use codex_proxy_simulator::{SimulatedLogin, Simulator};
     use futures_util::FutureExt as _;
     use futures_util::future::BoxFuture;
 
@@ -128,7 +129,6 @@ mod tests {
     use crate::credentials::supplier::stop::Stop;
     use crate::oauth::Client;
     use crate::platform::HttpClient;
-    use codex_proxy_simulator::{SimulatedLogin, Simulator};
 
     /// Finds this login in the store by the time that it reports this.
     #[derive(Debug)]
