@@ -8,6 +8,8 @@ mod sample;
 use std::io::Write;
 use std::sync::Arc;
 
+use codex_proxy_simulator::{SimulatedLogin, Simulator, SimulatorSettings};
+
 use crate::cli::config::Config;
 use crate::cli::error::CliError;
 use crate::cli::serve;
@@ -18,7 +20,6 @@ use crate::ledger::LedgerPlace;
 use crate::platform::{HttpClient, Reach, TransportSettings, unix_now};
 use crate::server::settings::ServerMode;
 use crate::upstream::Routing;
-use codex_proxy_simulator::{SimulatedLogin, Simulator, SimulatorSettings};
 
 /// Serves with temporary credentials until a signal.
 pub(super) async fn demo(mut config: Config, output: &mut impl Write) -> Result<(), CliError> {

@@ -73,7 +73,7 @@ impl Front {
     }
 }
 
-/// What a request is for: one route of the router.
+/// A route of the router, as the layer around it sees it.
 pub(super) trait Route:
     Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
 {
@@ -84,6 +84,7 @@ impl<S> Route for S where
 {
 }
 
+/// Runs `route`, which cannot fail: its failures are answers.
 async fn run(
     route: impl Service<Request, Response = Response, Error = Infallible, Future: Send>,
     request: Request,

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::locked;
-use tokio::time::Instant;
 
 /// A received request.
 #[derive(Debug, Clone)]

@@ -24,7 +24,7 @@ use crate::platform::native::failure::transport_error;
 use crate::platform::native::target::target;
 use crate::platform::native::{TransportError, TransportErrorKind};
 
-/// A connection of any kind, behind a pointer: the code of WebSockets is large, and is compiled once for each kind.
+/// A connection of any kind, behind a pointer: the code of WebSockets is large, and would be compiled for each kind.
 pub type Wire<'a> = Box<dyn Duplex + 'a>;
 
 /// What is read from and written to.

@@ -56,7 +56,7 @@ pub struct Metrics {
     login_expiry: Gauge,
     substitutions: IntCounterVec,
     ledger_rows: IntCounterVec,
-    /// The models with labels of their own.
+    /// The models with labels of their own, each with its counters once it has answered.
     models: Mutex<HashMap<String, Option<TokenCounters>>>,
 }
 

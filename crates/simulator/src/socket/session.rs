@@ -13,6 +13,7 @@ use http_body_util::BodyExt as _;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -28,7 +29,6 @@ use crate::socket::{SocketAct, SocketFault};
 use crate::turn::Turn;
 use crate::validate::Rejection;
 use crate::{Simulator, locked};
-use tokio::time::Instant;
 
 /// The state of one connection besides its two directions.
 #[derive(Debug)]
