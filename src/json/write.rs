@@ -6,12 +6,24 @@ use crate::json::Text;
 
 /// Appends `plain` as a JSON string, quotes and escapes included.
 pub fn push_string(out: &mut Vec<u8>, plain: &str) {
+    if is_plain(plain) {
+        out.reserve(plain.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(plain.as_bytes());
+        out.push(b'"');
+        return;
+    }
     let start = out.len();
     if serde_json::to_writer(&mut *out, plain).is_err() {
         // Writing a str into a Vec cannot fail; an empty string would still keep the document valid.
         out.truncate(start);
         out.extend_from_slice(b"\"\"");
     }
+}
+
+/// Returns whether no character of `text` has to be escaped, as in most keys and names.
+fn is_plain(text: &str) -> bool {
+    !text.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\'))
 }
 
 /// Escapes `plain` for the inside of a JSON string.
@@ -37,6 +49,8 @@ impl<'w> ObjectWriter<'w> {
 
     /// Writes a key and returns the buffer for its value, which must follow.
     pub fn key(&mut self, key: &str) -> &mut Vec<u8> {
+        // Room for the key with its four marks, and for a short value.
+        self.out.reserve(key.len() + 12);
         self.out.push(self.separator);
         self.separator = b',';
         push_string(self.out, key);

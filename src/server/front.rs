@@ -42,13 +42,14 @@ impl Front {
             let (app, route) = (Arc::clone(&self.app), route.clone());
             async move { Ok::<_, Infallible>(Self::enter(&app, request, route).await) }
         });
-        run(cors.layer(inner), request).await
+        Box::pin(run(cors.layer(inner), request)).await
     }
 
     #[cfg(not(target_arch = "wasm32"))]
     async fn enter(app: &Arc<App>, request: Request, route: impl Route) -> Response {
         if page::is_for_people(&request) {
-            return page::show(app, request.headers()).await;
+            // Behind a pointer, as all that few requests need, so that no request has to hold room for it.
+            return Box::pin(page::show(app, request.headers())).await;
         }
         // The routes beside the page ask for a key themselves.
         if page::is_beside(&request) { run(route, request).await } else { Self::admit(app, request, route).await }
@@ -65,7 +66,7 @@ impl Front {
             return *refused;
         }
         if let Some(holder) = admission::unasked(app, &request)
-            && let Err(refused) = admission::ask_owner(app, holder).await
+            && let Err(refused) = Box::pin(admission::ask_owner(app, holder)).await
         {
             return refused.into_response();
         }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderName};
 
 use crate::backend::request::body::Body;
 use crate::backend::request::names::ToolNames;
@@ -35,10 +36,10 @@ impl BackendCall {
 
     /// Returns whether the client is a Codex CLI, by its `originator` or `User-Agent`.
     pub fn is_from_codex(client: &HeaderMap) -> bool {
-        let names_codex = |name: &str| {
+        let names_codex = |name: HeaderName| {
             client.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.starts_with("codex"))
         };
-        names_codex("originator") || names_codex("user-agent")
+        names_codex(ORIGINATOR) || names_codex(USER_AGENT)
     }
 
     /// Selects the headers of a Codex client that the backend uses. `Authorization` is never among them.
@@ -56,6 +57,8 @@ impl BackendCall {
             .collect()
     }
 }
+
+pub(super) const ORIGINATOR: HeaderName = HeaderName::from_static("originator");
 
 const PASSED: [&str; 4] = ["session-id", "thread-id", "x-client-request-id", "x-openai-subagent"];
 

@@ -167,7 +167,8 @@ impl Upstream {
             };
             if !treated.treat(&failed, &self.models) {
                 clock.enter(Phase::Retry);
-                match self.pause(failed, &mut retries).await {
+                // Behind a pointer, as all that few calls need, so that no call has to hold room for it.
+                match Box::pin(self.pause(failed, &mut retries)).await {
                     Ok(()) => {}
                     Err(error) => return Err(treated.verdict(error)),
                 }
@@ -196,7 +197,7 @@ impl Upstream {
     ) -> Result<Opened<M>, FailedAttempt> {
         let Answered { response, account } = self.send(&|access| self.request(access, call, cut), clock).await?;
         if response.status() != StatusCode::OK {
-            return Err(self.refused(response).await);
+            return Err(Box::pin(self.refused(response)).await);
         }
         let (parts, body) = response.into_parts();
         let head = Head::read(&parts.headers).masked(&self.supplier);
@@ -211,12 +212,13 @@ impl Upstream {
         clock.enter(if head.is_held { Phase::Hold } else { Phase::Event });
         loop {
             let item = rest.stream.next().await;
-            if let Some(Ok(bytes)) = &item
+            let received = item.as_ref().and_then(|item| item.as_ref().ok()).cloned();
+            let progress = rest.take(item, &mut first);
+            if let Some(bytes) = received
                 && !rest.transcoder.is_event_stream()
             {
-                sample.extend_from_slice(bytes.get(..LARGEST_ERROR_BODY.saturating_sub(sample.len())).unwrap_or(bytes));
+                sample.extend_from_slice(bytes.get(..LARGEST_ERROR_BODY.saturating_sub(sample.len())).unwrap_or(&bytes));
             }
-            let progress = rest.take(item, &mut first);
             if rest.machine().answerer().is_held() {
                 clock.enter(Phase::Hold);
             }

@@ -6,6 +6,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::credentials::{Access, TokenSupplier};
+use crate::upstream::call::ORIGINATOR;
 use crate::upstream::{BackendCall, UpstreamSettings};
 
 /// The part of an answer's head that concerns the client and the log.
@@ -24,7 +25,7 @@ pub struct Head {
 impl Head {
     /// Reads an answer's headers.
     pub fn read(headers: &HeaderMap) -> Self {
-        let request_id = REQUEST_IDS.iter().find_map(|name| headers.get(*name));
+        let request_id = REQUEST_IDS.iter().find_map(|name| headers.get(name));
         let mut passed: Vec<_> = headers
             .iter()
             .filter(|(name, _)| is_passed(name.as_str()))
@@ -117,7 +118,6 @@ fn is_passed(name: &str) -> bool {
 
 const ACCOUNT_ID: HeaderName = HeaderName::from_static("chatgpt-account-id");
 const FEDRAMP: HeaderName = HeaderName::from_static("x-openai-fedramp");
-const ORIGINATOR: HeaderName = HeaderName::from_static("originator");
 /// The header that routes a workspace's calls, as in the Codex CLI (0.169).
 const ROUTING_OVERRIDE: HeaderName = HeaderName::from_static("x-openai-account-routing-override");
 const SESSION_ID: HeaderName = HeaderName::from_static("session-id");
@@ -125,15 +125,20 @@ const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-requ
 const VERSION: HeaderName = HeaderName::from_static("version");
 
 /// The headers with the backend's id of a call, best first.
-const REQUEST_IDS: [&str; 4] = ["x-request-id", "x-oai-request-id", "x-openai-request-id", "cf-ray"];
+const REQUEST_IDS: [HeaderName; 4] = [
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-oai-request-id"),
+    HeaderName::from_static("x-openai-request-id"),
+    HeaderName::from_static("cf-ray"),
+];
 
 /// The header with the answering model, which may be another than the one requested.
-const MODEL: &str = "openai-model";
+const MODEL: HeaderName = HeaderName::from_static("openai-model");
 
 /// The header that announces a check of the whole answer before it is shown.
-const SAFETY_BUFFERING: &str = "x-codex-safety-buffering-enabled";
+const SAFETY_BUFFERING: HeaderName = HeaderName::from_static("x-codex-safety-buffering-enabled");
 
-const PASSED: [&str; 3] = [MODEL, "x-models-etag", "x-reasoning-included"];
+const PASSED: [&str; 3] = ["openai-model", "x-models-etag", "x-reasoning-included"];
 
 /// The endings of further limits' headers, whose names vary.
 const PASSED_ENDINGS: [&str; 4] = ["-used-percent", "-window-minutes", "-reset-at", "-limit-name"];

@@ -230,6 +230,18 @@ impl Upstream {
         if answered.response.status() != StatusCode::UNAUTHORIZED {
             return Ok(answered);
         }
+        // Behind a pointer, so that no other call has to hold room for it.
+        Box::pin(self.send_again(access, write, clock)).await
+    }
+
+    /// Sends the request of `write` again after the backend has rejected `access`, as another login of the store's or as the
+    /// same one renewed.
+    async fn send_again(
+        &self,
+        access: Access,
+        write: Write<'_>,
+        clock: &PhaseClock,
+    ) -> Result<Answered, FailedAttempt> {
         tracing::info!("the backend rejects the token; checking whether the store has another");
         clock.enter(Phase::Token);
         let access = self.supplier.reload(&access).await.map_err(FailedAttempt::no_login)?;

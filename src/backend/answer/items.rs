@@ -7,6 +7,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use crate::backend::answer::call_kind::CallKind;
 use crate::backend::answer::ordered::PieceOrder;
 use crate::backend::answer::sent::Sent;
@@ -20,9 +22,9 @@ use crate::json::{Raw, Text};
 #[derive(Debug, Default)]
 pub(crate) struct Items {
     list: Vec<Item>,
-    ids: HashMap<String, usize>,
+    ids: HashMap<String, usize, RandomState>,
     /// By place, the item that appeared there last.
-    places: HashMap<u64, usize>,
+    places: HashMap<u64, usize, RandomState>,
     /// The result of the last lookup; deltas come in runs.
     recent: usize,
     /// The number of parts in all items.

@@ -147,6 +147,9 @@ impl Items {
     /// Returns the positions of the items in `output`, a list of all finished items: by their ids; if those have
     /// changed, by their places if no item is missing, and by their order otherwise.
     pub(crate) fn positions_of(&mut self, output: &[ItemView<'_>]) -> Vec<usize> {
+        if output.is_empty() {
+            return Vec::new();
+        }
         let mut claimed = vec![false; self.len()];
         let mut claim = |position: usize| {
             claimed.get_mut(position).is_some_and(|claimed| !std::mem::replace(claimed, true)).then_some(position)

@@ -130,7 +130,15 @@ impl<'a> Scanner<'a> {
 
     /// Reads a key without escapes and the colon after it, up to the value.
     pub(crate) fn key(&mut self) -> Option<&'a [u8]> {
-        self.expect(b'"')?;
+        let rest = self.data.get(self.position..)?.strip_prefix(b"\"")?;
+        // Most keys are short, and no space follows their colon.
+        if let Some((key, [b'"', b':', next, ..])) = near_mark(rest).and_then(|end| rest.split_at_checked(end))
+            && *next != b' '
+        {
+            self.position += key.len() + br#""":"#.len();
+            return Some(key);
+        }
+        self.position += 1;
         let begin = self.position;
         self.next_mark()?;
         let key = self.data.get(begin..self.position)?;
@@ -211,9 +219,9 @@ impl<'a> Scanner<'a> {
                         continue;
                     }
                 }
-                b'n' => self.literal("null")?,
-                b't' => self.literal("true")?,
-                b'f' => self.literal("false")?,
+                b'n' => self.literal(b"null")?,
+                b't' => self.literal(b"true")?,
+                b'f' => self.literal(b"false")?,
                 _ => self.skip_number()?,
             }
             if self.close(&mut open)? {
@@ -320,8 +328,10 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn literal(&mut self, literal: &'static str) -> Option<()> {
-        self.take(literal).then_some(())
+    fn literal<const LENGTH: usize>(&mut self, literal: &[u8; LENGTH]) -> Option<()> {
+        let follows = self.data.get(self.position..)?.first_chunk() == Some(literal);
+        self.position += LENGTH;
+        follows.then_some(())
     }
 
     fn skip_number(&mut self) -> Option<()> {
@@ -354,8 +364,18 @@ impl<'a> Scanner<'a> {
 
 /// Returns whether an escape of this kind is a single character after the backslash.
 const fn is_simple(kind: u8) -> bool {
-    matches!(kind, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')
+    SIMPLE[kind as usize]
 }
+
+/// By their kinds, the escapes that are a single character after the backslash.
+const SIMPLE: [bool; 256] = {
+    let (mut table, kinds, mut next) = ([false; 256], br#""\/bfnrt"#, 0);
+    while next < kinds.len() {
+        table[kinds[next] as usize] = true;
+        next += 1;
+    }
+    table
+};
 
 /// Sets a field that has not been set before. A parser rejects a repeated field, so a repetition gives up.
 pub(crate) fn once<T>(field: &mut Option<T>, value: T) -> Option<()> {

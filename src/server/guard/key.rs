@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 
 use crate::keys::digest::KeyDigest;
 
@@ -67,7 +67,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 }
 
 const SCHEME: &[u8] = b"Bearer ";
-const API_KEY: &str = "x-api-key";
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 #[cfg(test)]
 mod tests {

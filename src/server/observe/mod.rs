@@ -380,7 +380,7 @@ pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
         let id = id.as_bytes();
         (1..=128).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
     };
-    headers.get("x-request-id").filter(is_sane).cloned().unwrap_or_else(|| {
+    headers.get(REQUEST_ID).filter(is_sane).cloned().unwrap_or_else(|| {
         let count = SERIAL.fetch_add(1, Ordering::Relaxed);
         let id = format!("req_{:016x}{count:08x}", unix_now().as_nanos());
         HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("req_unknown"))

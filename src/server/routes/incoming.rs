@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::backend::request::body::Body;
 use crate::backend::request::context::{BackendRequest, Context};
@@ -136,7 +136,7 @@ impl Incoming {
 
     /// Returns a translation's inputs other than the body.
     pub(in crate::server) fn context<'c>(&'c self, model: &'c Resolution) -> Context<'c> {
-        let session = SESSION_HEADERS.iter().find_map(|name| self.headers.get(*name)?.to_str().ok());
+        let session = SESSION_HEADERS.iter().find_map(|name| self.headers.get(name)?.to_str().ok());
         let instructions = self.app.settings.instructions.as_deref();
         let (is_codex, size) = (self.is_from_codex(), self.body.len());
         Context { session_header: session, instructions, is_codex, size, ..Context::new(model) }
@@ -232,8 +232,14 @@ pub(super) fn check_length(model: Option<&str>) -> Result<(), Fault> {
 const LARGE: usize = 256 << 10;
 
 /// The headers with a client's session id, best first.
-const SESSION_HEADERS: [&str; 6] =
-    ["session-id", "session_id", "x-session-id", "x-session-affinity", "x-affinity", "thread-id"];
+const SESSION_HEADERS: [HeaderName; 6] = [
+    HeaderName::from_static("session-id"),
+    HeaderName::from_static("session_id"),
+    HeaderName::from_static("x-session-id"),
+    HeaderName::from_static("x-session-affinity"),
+    HeaderName::from_static("x-affinity"),
+    HeaderName::from_static("thread-id"),
+];
 
 #[cfg(test)]
 mod tests {

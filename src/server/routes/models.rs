@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderValue, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -148,7 +148,7 @@ pub(in crate::server) fn json(value: &impl Serialize) -> Response {
 }
 
 /// Anthropic's SDKs send it always, OpenAI's never.
-pub(in crate::server) const ANTHROPIC_VERSION: &str = "anthropic-version";
+pub(in crate::server) const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 #[derive(Serialize)]
 struct List {
