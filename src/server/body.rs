@@ -81,13 +81,13 @@ struct Patience<'a> {
     slot: Option<&'a Slot>,
     heard: Instant,
     progress: Progress,
-    timer: Timer,
+    /// None until the body has to be waited for; most arrive with their head.
+    timer: Option<Timer>,
 }
 
 impl<'a> Patience<'a> {
     fn new(silence: Duration, slot: Option<&'a Slot>) -> Self {
-        let timer = Timer::after(silence.min(MINUTE));
-        Self { silence, slot, heard: Instant::now(), progress: Progress::begin(), timer }
+        Self { silence, slot, heard: Instant::now(), progress: Progress::begin(), timer: None }
     }
 
     fn heard(&mut self, bytes: usize) {
@@ -97,8 +97,9 @@ impl<'a> Patience<'a> {
 
     /// Ready with the error once a limit has passed.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Fault> {
+        let timer = self.timer.get_or_insert_with(|| Timer::after(self.silence.min(MINUTE)));
         loop {
-            ready!(self.timer.poll(context));
+            ready!(timer.poll(context));
             let is_too_little = self.progress.is_too_little();
             if Instant::now() >= self.heard + self.silence {
                 return Poll::Ready(too_slow("the rest of the request body did not arrive in time".to_owned()));
@@ -109,7 +110,7 @@ impl<'a> Patience<'a> {
                     "the request body arrived at less than {least} KiB a minute while other requests need the memory"
                 )));
             }
-            self.timer.reset(self.progress.end().min(self.heard + self.silence));
+            timer.reset(self.progress.end().min(self.heard + self.silence));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The server's shutdown, as answers learn of it: what nobody needs ends when it begins; at the end of the grace time the other
 //! answers under way end with an error event instead of breaking off.
 
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
@@ -48,12 +48,13 @@ impl CutOff {
     }
 
     /// Awaits `future`, or returns the error once the deadline has passed.
-    pub(super) async fn bound<T>(&self, future: impl Future<Output = T>) -> Result<T, Fault> {
-        let mut future = pin!(future);
-        std::future::poll_fn(|context| match future.as_mut().poll(context) {
+    pub(super) fn bound<T>(
+        &self,
+        mut future: Pin<&mut impl Future<Output = T>>,
+    ) -> impl Future<Output = Result<T, Fault>> {
+        std::future::poll_fn(move |context| match future.as_mut().poll(context) {
             Poll::Pending if self.is_reached() => Poll::Ready(Err(Self::error())),
             polled => polled.map(Ok),
         })
-        .await
     }
 }

@@ -24,8 +24,8 @@ pub struct BackendCall {
     pub session_key: String,
     /// The tools' names changed for the backend.
     pub names: Option<Arc<ToolNames>>,
-    /// The client's own headers to forward, chosen by [`BackendCall::passed_headers`].
-    pub client_headers: HeaderMap,
+    /// The client's own headers to forward, chosen by [`BackendCall::passed_headers`]; none for most clients.
+    pub client_headers: Option<Box<HeaderMap>>,
 }
 
 impl BackendCall {

@@ -101,7 +101,7 @@ impl Upstream {
         let mut request = self.post(access, call.path, call.body.clone())?;
         let headers = request.headers_mut();
         headers.extend(call.client_headers.clone());
-        self.settings.identify(headers, access).map_err(unusable_login)?;
+        self.addressing.identity.write(headers, access).map_err(unusable_login)?;
         headers.insert(ACCEPT, HeaderValue::from_static(call.accept));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(request)

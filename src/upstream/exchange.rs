@@ -206,7 +206,7 @@ impl Upstream {
         let stream = Watched::new(body, self.settings.idle_timeout);
         let transcoder = Transcoder::new(machine).with_names(call.names.clone());
         let mut rest = Rest::new(stream, transcoder, self.supplier.clone(), account);
-        let mut first = Vec::new();
+        let mut first = Vec::with_capacity(USUAL_BEGINNING);
         // The beginning of the body, in case it is no event stream: its content type is not reliable.
         let mut sample = Vec::new();
         clock.enter(if head.is_held { Phase::Hold } else { Phase::Event });
@@ -279,6 +279,9 @@ pub(crate) async fn collect(body: ByteStream, silence: Duration, limit: usize) -
     }
     Ok(collected.into())
 }
+
+/// More than the bytes that a client gets at first of a usual stream.
+const USUAL_BEGINNING: usize = 768;
 
 /// Returns a number from 0 to 1, random enough to spread the retries of clients that failed together.
 fn jitter() -> f64 {

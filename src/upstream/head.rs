@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -66,12 +67,14 @@ pub(super) fn mask(headers: &mut [(HeaderName, HeaderValue)], supplier: &TokenSu
 /// Adds a call's headers. The error names the part of the login that no header can hold.
 pub(super) fn write(
     headers: &mut HeaderMap,
-    settings: &UpstreamSettings,
+    identity: &Identity,
     access: &Access,
     call: &BackendCall,
 ) -> Result<(), &'static str> {
-    headers.extend(call.client_headers.clone());
-    identify(headers, settings, access)?;
+    if let Some(own) = &call.client_headers {
+        headers.extend(HeaderMap::clone(own));
+    }
+    identity.write(headers, access)?;
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if !headers.contains_key(SESSION_ID)
@@ -82,32 +85,42 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Adds the account and this program's identification. The error names the part of the login that no header can hold.
-pub(crate) fn identify(
-    headers: &mut HeaderMap,
-    settings: &UpstreamSettings,
-    access: &Access,
-) -> Result<(), &'static str> {
-    let mut bearer = HeaderValue::try_from(format!("Bearer {}", access.token.expose())).map_err(|_| "access token")?;
-    bearer.set_sensitive(true);
-    headers.insert(AUTHORIZATION, bearer);
-    headers.insert(ACCOUNT_ID, HeaderValue::try_from(&access.account_id).map_err(|_| "account id")?);
-    if access.fedramp {
-        headers.insert(FEDRAMP, HeaderValue::from_static("true"));
+/// The headers by which this program identifies itself, the same in every call.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity(Vec<(HeaderName, HeaderValue)>);
+
+impl Identity {
+    /// Makes the headers of `settings`. Values of the operator are taken as far as a header can hold them; no call fails for
+    /// lack of one.
+    pub(crate) fn new(settings: &UpstreamSettings) -> Self {
+        let named = [
+            (ROUTING_OVERRIDE, settings.routing.account_override.as_ref()),
+            (USER_AGENT, Some(&settings.user_agent)),
+            (ORIGINATOR, Some(&settings.originator)),
+            (VERSION, Some(&settings.client_version)),
+        ];
+        let header = |(name, value): (HeaderName, Option<&String>)| {
+            // Bytes that are shared, so that a copy of the value costs no memory.
+            Some((name, HeaderValue::from_maybe_shared(Bytes::from(value?.clone())).ok()?))
+        };
+        Self(named.into_iter().filter_map(header).collect())
     }
-    if let Some(route) = settings.routing.account_override.as_ref().and_then(|route| HeaderValue::try_from(route).ok())
-    {
-        headers.insert(ROUTING_OVERRIDE, route);
-    }
-    // Values of the operator or the client are added as far as a header can hold them; no call fails for lack of one.
-    for (name, value) in
-        [(USER_AGENT, &settings.user_agent), (ORIGINATOR, &settings.originator), (VERSION, &settings.client_version)]
-    {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
+
+    /// Adds the account and this program's identification. The error names the part of the login that no header can hold.
+    pub(crate) fn write(&self, headers: &mut HeaderMap, access: &Access) -> Result<(), &'static str> {
+        let bearer = ["Bearer ", access.token.expose()].concat();
+        let mut bearer = HeaderValue::from_maybe_shared(Bytes::from(bearer)).map_err(|_| "access token")?;
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+        headers.insert(ACCOUNT_ID, HeaderValue::try_from(&access.account_id).map_err(|_| "account id")?);
+        if access.fedramp {
+            headers.insert(FEDRAMP, HeaderValue::from_static("true"));
         }
+        for (name, value) in &self.0 {
+            headers.insert(name, value.clone());
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn is_passed(name: &str) -> bool {

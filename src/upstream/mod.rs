@@ -36,7 +36,8 @@ use std::time::Duration;
 use bytes::Bytes;
 #[cfg(not(target_arch = "wasm32"))]
 use futures_util::future::Either;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::uri::InvalidUri;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 
 pub use call::BackendCall;
 pub use endpoint::EndpointCall;
@@ -55,6 +56,7 @@ use crate::models::Models;
 use crate::phases::{Phase, PhaseClock};
 use crate::platform::{ByteStream, HttpClient, OnSent, TransportError, unix_now};
 use failed_attempt::FailedAttempt;
+use head::Identity;
 use idle::within;
 #[cfg(not(target_arch = "wasm32"))]
 use socket::{Conversation, Sockets};
@@ -99,7 +101,7 @@ impl UpstreamSettings {
 
     /// Adds the account and this program's identification, for a page of the backend.
     pub fn identify(&self, headers: &mut HeaderMap, access: &Access) -> Result<(), &'static str> {
-        head::identify(headers, self, access)
+        Identity::new(self).write(headers, access)
     }
 
     /// Returns this program's own name: `codex-proxy/<version> (<os>; <architecture>)`.
@@ -146,6 +148,30 @@ impl Cut {
     }
 }
 
+/// The parts of a request that are the same in every call.
+#[derive(Debug)]
+struct Addressing {
+    identity: Identity,
+    /// The address of calls for answers; none if it is unusable, which each call then tells.
+    answers: Option<Uri>,
+}
+
+impl Addressing {
+    fn new(settings: &UpstreamSettings) -> Self {
+        Self { identity: Identity::new(settings), answers: address(&settings.base_url, ANSWERS).ok() }
+    }
+}
+
+fn address(base_url: &str, path: &str) -> Result<Uri, InvalidUri> {
+    [base_url, path].concat().parse()
+}
+
+/// The path of calls for answers.
+const ANSWERS: &str = "/responses";
+
+/// The headers of a usual call, with those that the HTTP client adds.
+const USUAL_HEADERS: usize = 12;
+
 /// Writes the request for a login.
 type Write<'a> = &'a (dyn Fn(&Access) -> Result<Request<Bytes>, FailedAttempt> + Send + Sync);
 
@@ -167,6 +193,7 @@ fn masked(supplier: &TokenSupplier, text: &str) -> Option<String> {
 #[derive(Clone)]
 pub struct Upstream {
     pub(crate) settings: Arc<UpstreamSettings>,
+    addressing: Arc<Addressing>,
     pub(crate) client: HttpClient,
     pub(crate) supplier: TokenSupplier,
     models: Arc<Models>,
@@ -209,6 +236,7 @@ impl Upstream {
             Sockets::new(client.clone(), Arc::new(note))
         });
         Self {
+            addressing: Arc::new(Addressing::new(&settings)),
             settings: Arc::new(settings),
             client,
             supplier,
@@ -327,8 +355,8 @@ impl Upstream {
     /// Writes `call` for the account of `access`. Reasoning of other accounts is never sent: the login may have been
     /// replaced since the body was written.
     fn request(&self, access: &Access, call: &BackendCall, cut: Cut) -> Result<Request<Bytes>, FailedAttempt> {
-        let mut request = self.post(access, "/responses", call.body.bytes(cut.without(&access.account_id)))?;
-        head::write(request.headers_mut(), &self.settings, access, call).map_err(unusable_login)?;
+        let mut request = self.post(access, ANSWERS, call.body.bytes(cut.without(&access.account_id)))?;
+        head::write(request.headers_mut(), &self.addressing.identity, access, call).map_err(unusable_login)?;
         #[cfg(not(target_arch = "wasm32"))]
         if self.sockets.is_some() {
             let conversation = Conversation { account: access.account_id.clone(), key: call.session_key.clone() };
@@ -339,8 +367,17 @@ impl Upstream {
 
     /// Creates the request of `body` to `path` below the base URL, without headers.
     fn post(&self, access: &Access, path: &str, body: Bytes) -> Result<Request<Bytes>, FailedAttempt> {
-        let request = Request::post(format!("{}{path}", self.settings.url_for(access))).body(body);
-        request.map_err(|error| FailedAttempt::internal(format!("the backend's URL is not usable: {error}")))
+        let base_url = self.settings.url_for(access);
+        let uri = match &self.addressing.answers {
+            Some(uri) if path == ANSWERS && base_url == self.settings.base_url => uri.clone(),
+            Some(_) | None => address(base_url, path)
+                .map_err(|error| FailedAttempt::internal(format!("the backend's URL is not usable: {error}")))?,
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = HeaderMap::with_capacity(USUAL_HEADERS);
+        Ok(request)
     }
 
     /// Returns `text` without the login's tokens, if it holds any.

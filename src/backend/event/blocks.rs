@@ -28,8 +28,12 @@ pub(super) fn marks(block: &Block) -> u64 {
 
 /// Returns the place of the first quote or backslash in the beginning of `text`, for keys and other short strings.
 pub(super) fn near_mark(text: &[u8]) -> Option<usize> {
-    let marks = marks_of(text.first_chunk()?);
-    (marks != 0).then_some(marks.trailing_zeros() as usize)
+    let first = marks_of(text.first_chunk()?);
+    if first != 0 {
+        return Some(first.trailing_zeros() as usize);
+    }
+    let next = marks_of(text.get(LANES..)?.first_chunk()?);
+    (next != 0).then(|| LANES + next.trailing_zeros() as usize)
 }
 
 fn marks_of(lanes: &[u8; LANES]) -> u32 {
@@ -67,7 +71,7 @@ mod tests {
                 let mut block = [0xFF; BLOCK];
                 block[place] = byte;
                 assert_eq!(marks(&block), u64::from(is_found) << place, "{byte} at {place}");
-                assert_eq!(near_mark(&block), (is_found && place < LANES).then_some(place), "{byte} at {place}");
+                assert_eq!(near_mark(&block), (is_found && place < 2 * LANES).then_some(place), "{byte} at {place}");
             }
         }
     }

@@ -112,8 +112,8 @@ impl<'a> Event<'a> {
             b"type" => once(&mut kind, scanner.plain_string()?),
             _ => event.take(key, scanner),
         })?;
-        scanner.is_at_end().then_some(())?;
-        Some(Self { kind: kind?.into(), ..event })
+        event.kind = kind?.into();
+        scanner.is_at_end().then_some(event)
     }
 
     fn take(&mut self, key: &[u8], scanner: &mut Scanner<'a>) -> Option<()> {

@@ -149,7 +149,7 @@ impl<'a> Fields<'a> {
             json,
             id: id.flatten().map(Cow::Borrowed),
             status: told(self.status),
-            usage: read(told(self.usage))?,
+            usage: told(self.usage).map_or(Some(None), |raw| Usage::read(raw).map(Some))?,
             incomplete_details: read(told(self.incomplete_details))?,
             end_turn: told(self.end_turn),
             output: told(self.output.map(|(raw, _)| raw)),
@@ -201,6 +201,33 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Reads `raw`; `None` if it has another type.
+    fn read(raw: Raw<'_>) -> Option<Self> {
+        Self::scan(raw).or_else(|| serde_json::from_str(raw.get()).ok())
+    }
+
+    /// Scans `raw`; `None` if it has to be parsed.
+    fn scan(raw: Raw<'_>) -> Option<Self> {
+        let (mut input, mut output, mut total) = (None, None, None);
+        let (mut of_input, mut of_output) = (None, None);
+        Scanner::of_raw(raw).object(|key, scanner| match key {
+            b"input_tokens" => once(&mut input, scanner.number()?),
+            b"input_tokens_details" => once(&mut of_input, InputDetails::scan(scanner)?),
+            b"output_tokens" => once(&mut output, scanner.number()?),
+            b"output_tokens_details" => once(&mut of_output, OutputDetails::scan(scanner)?),
+            b"total_tokens" => once(&mut total, scanner.number()?),
+            _ => scanner.skip(),
+        })?;
+        Some(Self {
+            input_tokens: input.unwrap_or_default(),
+            input_tokens_details: of_input,
+            output_tokens: output.unwrap_or_default(),
+            output_tokens_details: of_output,
+            total_tokens: total,
+            is_estimate: false,
+        })
+    }
+
     /// Returns the tokens of prompt and answer together.
     pub fn total(&self) -> u64 {
         self.total_tokens.unwrap_or_else(|| self.input_tokens.saturating_add(self.output_tokens))
@@ -233,12 +260,35 @@ pub struct InputDetails {
     pub cache_write_tokens: Option<u64>,
 }
 
+impl InputDetails {
+    fn scan(scanner: &mut Scanner<'_>) -> Option<Self> {
+        let mut details = Self::default();
+        scanner.object(|key, scanner| match key {
+            b"cached_tokens" => once(&mut details.cached_tokens, scanner.number()?),
+            b"cache_write_tokens" => once(&mut details.cache_write_tokens, scanner.number()?),
+            _ => scanner.skip(),
+        })?;
+        Some(details)
+    }
+}
+
 /// A breakdown of an answer's tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct OutputDetails {
     /// Tokens spent on reasoning.
     #[serde(default)]
     pub reasoning_tokens: Option<u64>,
+}
+
+impl OutputDetails {
+    fn scan(scanner: &mut Scanner<'_>) -> Option<Self> {
+        let mut details = Self::default();
+        scanner.object(|key, scanner| match key {
+            b"reasoning_tokens" => once(&mut details.reasoning_tokens, scanner.number()?),
+            _ => scanner.skip(),
+        })?;
+        Some(details)
+    }
 }
 
 #[cfg(test)]

@@ -170,7 +170,8 @@ impl Writer {
     }
 
     fn build_prefix(&self) -> Vec<u8> {
-        let mut prefix = b"data: ".to_vec();
+        let mut prefix = Vec::with_capacity(USUAL_PREFIX);
+        prefix.extend_from_slice(b"data: ");
         let mut object = ObjectWriter::begin(&mut prefix);
         object
             .string("id", &self.id)
@@ -194,7 +195,7 @@ impl Writer {
 
     fn identify(&mut self, id: &str) {
         if self.prefix.is_empty() {
-            self.id = format!("chatcmpl-{id}");
+            self.id = ["chatcmpl-", id].concat();
         }
     }
 
@@ -315,6 +316,9 @@ fn push_number(out: &mut Vec<u8>, number: usize) {
     }
     out.push(b"0123456789"[number % 10]);
 }
+
+/// More than the bytes of a usual chunk's prefix.
+const USUAL_PREFIX: usize = 256;
 
 const CHOICE: &[u8] = br#"{"index":0,"delta":{"#;
 const CONTENT: &[u8] = br#""content":""#;

@@ -68,7 +68,7 @@ fn meta(shape: ChatShape, occasion: Occasion) -> AnswerMeta {
     AnswerMeta {
         created: occasion.created,
         model: occasion.model,
-        fallback_id: format!("chatcmpl-{}", occasion.request_id),
+        fallback_id: ["chatcmpl-", &occasion.request_id].concat(),
         include_usage: shape.include_usage,
         legacy_functions: shape.legacy_functions,
         reasoning: occasion.reasoning,

@@ -18,7 +18,7 @@ pub(super) mod transcript;
 use std::any::Any;
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
@@ -33,6 +33,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tracing::{Instrument as _, Span, field};
 
 use crate::backend::event::answerer::Answerer;
+use crate::backend::request::call_id::hex;
 use crate::excerpt::{Excerpt, MESSAGE, NAME, cut};
 use crate::fault::{Fault, FaultKind, Severity};
 use crate::keys::named::KeyName;
@@ -300,8 +301,8 @@ pub(super) async fn observe<F: Future<Output = Response>>(
     let mut ending = Ending { log: log.clone(), outcome: CLIENT_LEFT };
     let is_head = request.method() == Method::HEAD;
     request.extensions_mut().insert(log.clone());
-    let answer = AssertUnwindSafe(app.cut_off.bound(run(request)).instrument(log.span().clone()));
-    let mut response = match answer.catch_unwind().await {
+    let running = pin!(run(request).instrument(log.span().clone()));
+    let mut response = match AssertUnwindSafe(app.cut_off.bound(running)).catch_unwind().await {
         Ok(answer) => answer.unwrap_or_else(Fault::into_response),
         Err(panic) => panicked(&log, &*panic),
     };
@@ -382,8 +383,9 @@ pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     };
     headers.get(REQUEST_ID).filter(is_sane).cloned().unwrap_or_else(|| {
         let count = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let id = format!("req_{:016x}{count:08x}", unix_now().as_nanos());
-        HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("req_unknown"))
+        let nanoseconds = u64::try_from(unix_now().as_nanos()).unwrap_or_default();
+        let id = ["req_", &hex(&nanoseconds.to_be_bytes()), &hex(&count.to_be_bytes())].concat();
+        HeaderValue::from_maybe_shared(Bytes::from(id)).unwrap_or_else(|_| HeaderValue::from_static("req_unknown"))
     })
 }
 

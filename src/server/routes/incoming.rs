@@ -214,7 +214,7 @@ impl Incoming {
             may_move_files,
             session_key,
             names,
-            client_headers: HeaderMap::new(),
+            client_headers: None,
         };
         let (app, log, scope) = (self.app.clone(), self.log.clone(), self.scope);
         Exchange { app, log, scope, call, ignored, reasoning_left_out, asked }

@@ -141,10 +141,10 @@ impl Turn {
         let (stream, announces, name) = (asked.stream, asked.announces, asked.model.as_deref().map(str::to_owned));
         let mut exchange = incoming.exchange(translated, model, kept);
         if !matches!(purpose, Purpose::Chat(_)) {
-            exchange.call.client_headers = incoming.codex_headers();
+            exchange.call.client_headers = Some(incoming.codex_headers()).filter(|own| !own.is_empty()).map(Box::new);
         }
         if asked.is_frame && incoming.is_from_codex() {
-            asked.put_turn_headers(&mut exchange.call.client_headers);
+            asked.put_turn_headers(exchange.call.client_headers.get_or_insert_default());
         }
         Ok(Self { exchange, stream, announces, model: name, retained })
     }
