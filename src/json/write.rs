@@ -23,8 +23,21 @@ pub fn push_string(out: &mut Vec<u8>, plain: &str) {
 
 /// Returns whether no character of `text` has to be escaped, as in most keys and names.
 fn is_plain(text: &str) -> bool {
-    !text.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\'))
+    text.bytes().all(|byte| PLAIN[usize::from(byte)])
 }
+
+/// By its value, whether a byte stands for itself inside a JSON string.
+const PLAIN: [bool; 256] = {
+    let mut table = [true; 256];
+    let mut control = 0;
+    while control < b' ' as usize {
+        table[control] = false;
+        control += 1;
+    }
+    table[b'"' as usize] = false;
+    table[b'\\' as usize] = false;
+    table
+};
 
 /// Escapes `plain` for the inside of a JSON string.
 pub fn escape(plain: &str) -> String {

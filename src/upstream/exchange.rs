@@ -281,7 +281,7 @@ pub(crate) async fn collect(body: ByteStream, silence: Duration, limit: usize) -
 }
 
 /// More than the bytes that a client gets at first of a usual stream.
-const USUAL_BEGINNING: usize = 768;
+const USUAL_BEGINNING: usize = 640;
 
 /// Returns a number from 0 to 1, random enough to spread the retries of clients that failed together.
 fn jitter() -> f64 {

@@ -234,6 +234,8 @@ impl Items {
         let position = self.list.len();
         self.is_disordered |= key.place.is_some_and(|place| place < self.last_place);
         self.last_place = self.last_place.max(key.place.unwrap_or_default());
+        // Most answers are a message, perhaps after reasoning.
+        self.list.reserve_exact(usize::from(self.list.is_empty()) * 2);
         self.list.push(Item::new(key));
         self.name(position, key);
         self.recent = position;
@@ -300,6 +302,8 @@ impl Items {
                 DeltaKind::Reasoning => u8::from(!is_after_reasoning && !item.parts.is_empty()),
                 _ => 1,
             };
+            // Most items have one.
+            item.parts.reserve_exact(usize::from(item.parts.is_empty()));
             item.parts.push(Part::new(self.parts, kind, index, rank));
             self.parts += 1;
             item.parts.len() - 1

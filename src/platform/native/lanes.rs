@@ -33,7 +33,8 @@ struct State {
 /// One pool and the counts of its calls.
 #[derive(Debug)]
 struct Lane {
-    client: Client<Connector, Outgoing>,
+    /// The bodies lie behind a pointer: hyper keeps room for 32 requests for each connection.
+    client: Client<Connector, Box<Outgoing>>,
     connector: Connector,
     /// Calls assigned to this lane, sent or not.
     taken: AtomicUsize,
@@ -126,7 +127,7 @@ impl Place {
     }
 
     /// Returns the client for the call.
-    pub(super) fn client(&self) -> &Client<Connector, Outgoing> {
+    pub(super) fn client(&self) -> &Client<Connector, Box<Outgoing>> {
         &self.lane.client
     }
 
