@@ -28,7 +28,7 @@ mod trust;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::LazyLock;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -45,22 +45,32 @@ use crate::platform::{ByteStream, OnSent, TransportError, TransportErrorKind};
 
 /// A deadline that can be moved without allocating a new timer.
 #[derive(Debug)]
-pub struct Timer(Pin<Box<tokio::time::Sleep>>);
+pub struct Timer {
+    sleep: Pin<Box<tokio::time::Sleep>>,
+    /// The task that the deadline wakes.
+    task: Option<Waker>,
+}
 
 impl Timer {
     /// Creates a timer that fires once, `delay` from now.
     pub fn after(delay: Duration) -> Self {
-        Self(Box::pin(sleep(delay)))
+        Self { sleep: Box::pin(sleep(delay)), task: None }
     }
 
     /// Moves the deadline to `deadline`.
     pub fn reset(&mut self, deadline: Instant) {
-        self.0.as_mut().reset(deadline);
+        self.sleep.as_mut().reset(deadline);
+        self.task = None;
     }
 
     /// Ready once the deadline has passed.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(context)
+        // A task that waits for other events too asks at each of them; whom to wake is known after the first time.
+        if !self.sleep.is_elapsed() && self.task.as_ref().is_some_and(|task| task.will_wake(context.waker())) {
+            return Poll::Pending;
+        }
+        self.task = Some(context.waker().clone());
+        self.sleep.as_mut().poll(context)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use axum::Router;
@@ -75,10 +75,16 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
     let mut stopping = pin!(asked_to_stop(stopped.clone()));
     let mut cutting_off = pin!(reached(stopped.clone(), Stage::CuttingOff));
     let (mut is_stopping, mut is_cut_off) = (false, false);
+    // The task that the server's stop wakes: after the first time, it need not be told again with each event.
+    let mut woken: Option<Waker> = None;
     let outcome = poll_fn(|context| {
-        if !is_stopping && stopping.as_mut().poll(context).is_ready() {
-            is_stopping = true;
-            Pin::new(&mut connection).graceful_shutdown();
+        let is_known = woken.as_ref().is_some_and(|task| task.will_wake(context.waker()));
+        if !is_stopping && !(is_known && matches!(stopped.has_changed(), Ok(false))) {
+            woken = Some(context.waker().clone());
+            is_stopping = stopping.as_mut().poll(context).is_ready();
+            if is_stopping {
+                Pin::new(&mut connection).graceful_shutdown();
+            }
         }
         if is_stopping && !is_cut_off {
             // The wake-up suffices: the answer is polled below, and checks the flag itself.
