@@ -175,6 +175,35 @@ fn every_recording_reads_the_same_in_both_modes() {
     }
 }
 
+/// A search that was finished before waits for the message. Its turn comes once the message's own event is over, not with the
+/// first piece of it.
+#[test]
+fn an_item_ends_before_what_waited_for_it() {
+    let done =
+        |place: u64, item: Value| json!({ "type": "response.output_item.done", "output_index": place, "item": item });
+    let search =
+        |id: &str| json!({ "id": id, "type": "web_search_call", "action": { "type": "search", "query": "q" } });
+    let message = |content: Value| json!({ "id": "m", "type": "message", "role": "assistant", "content": content });
+    let page =
+        json!({ "type": "url_citation", "url": "https://a.example", "title": "A", "start_index": 0, "end_index": 1 });
+    let stream = modes::stream(&[
+        done(0, search("ws_a")),
+        json!({ "type": "response.output_item.added", "output_index": 1, "item": message(json!([])) }),
+        done(2, search("ws_b")),
+        done(1, message(json!([{ "type": "output_text", "text": "x", "annotations": [page] }]))),
+    ]);
+    for only_searches in [false, true] {
+        let shape = MessagesShape { searches: true, only_searches, ..MessagesShape::default() };
+        check(&shape, &stream, &[&stream]);
+    }
+    let shape = MessagesShape { searches: true, only_searches: true, ..MessagesShape::default() };
+    let told = folded(&data(&events(&shape, &[&stream]).0));
+    assert_eq!(
+        told["content"][1]["content"][0]["url"], "https://a.example",
+        "the pages of the text are those of the search before it"
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 

@@ -295,15 +295,17 @@ impl<S: Sink> AnswerMachine<S> {
             return self.give(item, part, offer, out);
         }
         self.turns.hold(item, place, lane, offer);
-        self.release_lane(lane, out)
+        self.release_lane(lane, Some(item), out)
     }
 
     /// Gives the sink all waiting pieces whose turn has come.
     pub(super) fn release(&mut self, out: &mut Vec<u8>) -> Sound {
-        (0..LANES).try_for_each(|lane| self.release_lane(lane, out))
+        (0..LANES).try_for_each(|lane| self.release_lane(lane, None, out))
     }
 
-    fn release_lane(&mut self, lane: usize, out: &mut Vec<u8>) -> Sound {
+    /// Gives the sink the waiting pieces of a lane whose turn has come: all, or those up to and with the item at `last`, of which
+    /// more may come with the same event.
+    fn release_lane(&mut self, lane: usize, last: Option<usize>, out: &mut Vec<u8>) -> Sound {
         while let Some(mut group) = self.turns.waiting[lane].pop() {
             let item = group.item;
             while let Some((order, piece)) = group.pieces.pop_front() {
@@ -318,6 +320,9 @@ impl<S: Sink> AnswerMachine<S> {
                     self.turns.held -= offer.bytes();
                     self.give(item, None, offer, out)?;
                 }
+            }
+            if last == Some(item) {
+                break;
             }
         }
         Ok(())
