@@ -30,9 +30,9 @@ use crate::credentials::{Access, CredentialError, CredentialHealth};
 use crate::models::Models;
 use crate::models::live::LiveCatalogue;
 use crate::platform::{Instant, TransportError, spawn, unix_now};
+use crate::upstream::Upstream;
 use crate::upstream::exchange::collect;
 use crate::upstream::idle::{StreamError, within};
-use crate::upstream::Upstream;
 
 /// The reason that the list could not be fetched. Only the first says anything about the login.
 #[derive(Debug, thiserror::Error)]
@@ -267,7 +267,8 @@ impl Inner {
             .body(Bytes::new())
             .map_err(|error| CatalogueError::Request(error.to_string()))?;
         let headers = request.headers_mut();
-        settings.identify(headers, access)
+        settings
+            .identify(headers, access)
             .map_err(|name| CatalogueError::Request(format!("the login's {name} fits no header")))?;
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let state = self.state();

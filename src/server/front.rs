@@ -45,33 +45,37 @@ impl Front {
         Box::pin(run(cors.layer(inner), request)).await
     }
 
-    #[cfg(not(target_arch = "wasm32"))]
-    async fn enter(app: &Arc<App>, request: Request, route: impl Route) -> Response {
+    /// Takes a request of an allowed source to the page or to its route.
+    async fn enter(app: &Arc<App>, mut request: Request, route: impl Route) -> Response {
+        #[cfg(not(target_arch = "wasm32"))]
         if page::is_for_people(&request) {
             // Behind a pointer, as all that few requests need, so that no request has to hold room for it.
             return Box::pin(page::show(app, request.headers())).await;
         }
-        // The routes beside the page ask for a key themselves.
-        if page::is_beside(&request) { run(route, request).await } else { Self::admit(app, request, route).await }
-    }
-
-    #[cfg(target_arch = "wasm32")]
-    async fn enter(app: &Arc<App>, request: Request, route: impl Route) -> Response {
-        Self::admit(app, request, route).await
-    }
-
-    async fn admit(app: &Arc<App>, mut request: Request, route: impl Route) -> Response {
-        let entered = guard::check_entry(app, &mut request);
-        if let Err(refused) = entered.and_then(|()| admission::admit(app, &request)) {
-            return *refused;
-        }
-        if let Some(holder) = admission::unasked(app, &request)
-            && let Err(refused) = Box::pin(admission::ask_owner(app, holder)).await
-        {
-            return refused.into_response();
+        if asks_for_key(&request) {
+            let entered = guard::check_entry(app, &mut request);
+            if let Err(refused) = entered.and_then(|()| admission::admit(app, &request)) {
+                return *refused;
+            }
+            if let Some(holder) = admission::unasked(app, &request)
+                && let Err(refused) = Box::pin(admission::ask_owner(app, holder)).await
+            {
+                return refused.into_response();
+            }
         }
         run(route, request).await
     }
+}
+
+/// Returns whether the guard asks for a key. The routes beside the page do so themselves.
+#[cfg(not(target_arch = "wasm32"))]
+fn asks_for_key(request: &Request) -> bool {
+    !page::is_beside(request)
+}
+
+#[cfg(target_arch = "wasm32")]
+fn asks_for_key(_request: &Request) -> bool {
+    true
 }
 
 /// A route of the router, as the layer around it sees it.

@@ -217,7 +217,8 @@ impl Upstream {
             if let Some(bytes) = received
                 && !rest.transcoder.is_event_stream()
             {
-                sample.extend_from_slice(bytes.get(..LARGEST_ERROR_BODY.saturating_sub(sample.len())).unwrap_or(&bytes));
+                sample
+                    .extend_from_slice(bytes.get(..LARGEST_ERROR_BODY.saturating_sub(sample.len())).unwrap_or(&bytes));
             }
             if rest.machine().answerer().is_held() {
                 clock.enter(Phase::Hold);

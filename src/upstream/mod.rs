@@ -30,6 +30,7 @@ mod when;
 pub mod words;
 
 use std::borrow::Cow;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -294,7 +295,8 @@ impl Upstream {
         clock.enter(Phase::Connect);
         let on_sent = clock.clone();
         request.extensions_mut().insert(OnSent::new(move || on_sent.enter(Phase::Head)));
-        match within(self.settings.idle_timeout, self.transmit(request)).await {
+        // Pinned here: a future that is given away is held twice, as an argument and where it is polled.
+        match within(self.settings.idle_timeout, pin!(self.transmit(request))).await {
             Some(Ok(response)) => {
                 if response.status() != StatusCode::UNAUTHORIZED {
                     self.supplier.accepted(access);

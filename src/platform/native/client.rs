@@ -130,7 +130,8 @@ impl HttpClient {
         body: &Bytes,
         on_sent: Option<&OnSent>,
     ) -> Option<Result<Response<Incoming>, legacy::Error>> {
-        let mut request = Request::new(Box::new(Outgoing::new(body.clone(), place.opening().clone(), on_sent.cloned())));
+        let mut request =
+            Request::new(Box::new(Outgoing::new(body.clone(), place.opening().clone(), on_sent.cloned())));
         request.method_mut().clone_from(&head.method);
         request.uri_mut().clone_from(&head.uri);
         request.headers_mut().clone_from(&head.headers);
