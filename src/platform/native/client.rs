@@ -195,7 +195,7 @@ fn is_not_begun(error: &legacy::Error) -> bool {
 
 /// The time after which an unused connection is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
-/// Idle HTTP/1.1 connections kept by each lane; one costs some 30 kB.
+/// Idle HTTP/1.1 connections kept by the first lane; one costs some 30 kB.
 const MOST_IDLE: usize = 16;
 /// Attempts to resend a request that was not begun.
 const MOST_RESENDS: u32 = 2;

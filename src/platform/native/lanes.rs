@@ -67,7 +67,7 @@ impl Lanes {
             None => state.emptiest(),
         };
         let lane = lane.unwrap_or_else(|| {
-            let lane = Arc::new(self.make_lane());
+            let lane = Arc::new(self.make_lane(state.lanes.is_empty()));
             state.lanes.push(lane.clone());
             lane
         });
@@ -86,9 +86,15 @@ impl Lanes {
         state.learned = Some((most_calls, Instant::now() + LEARNED_FOR));
     }
 
-    fn make_lane(&self) -> Lane {
+    /// Makes a lane. Each but the first keeps a single idle connection: after a peak, those of HTTP/1.1 would otherwise be as many
+    /// for each lane.
+    fn make_lane(&self, is_first: bool) -> Lane {
         let connector = self.connector.counted();
-        let client = self.pool.build(connector.clone());
+        let mut pool = self.pool.clone();
+        if !is_first {
+            pool.pool_max_idle_per_host(1);
+        }
+        let client = pool.build(connector.clone());
         Lane { client, connector, taken: AtomicUsize::new(0), opened: Arc::default() }
     }
 
