@@ -38,8 +38,9 @@ LIMITS = {
     "memory after 300 streams, MB": 28.0,
     "instructions a text delta, in a burst": 3580,
     "the same in Messages": 3450,
-    "instructions a request": 342000,
-    "instructions an echoed byte": 2.35,
+    "instructions a text delta, each alone": 13200,
+    "instructions a request": 301000,
+    "instructions an echoed byte": 1.65,
     "instructions a row of the ledger": 21000,
     "allocations a text delta, in a burst": 0.3,
     "allocations a text delta, each alone": 1.2,
@@ -279,6 +280,7 @@ def measure(binary, backend):
         memcheck = Counter(["valgrind", "--leak-check=no", "--undef-value-errors=no"], r"usage: ([\d,]+) allocs")
         yield "instructions a text delta, in a burst", callgrind.each(binary, backend, (2000, 12000), 50, 0)
         yield "the same in Messages", callgrind.each(binary, backend, (2000, 12000), 50, 0, MESSAGES)
+        yield "instructions a text delta, each alone", callgrind.each(binary, backend, (200, 500), 1, 8)
         request = callgrind.each_request(binary, backend, 0)
         yield "instructions a request", request
         yield "instructions a row of the ledger", request - callgrind.each_request(binary, backend, 0, WITHOUT_LEDGER)

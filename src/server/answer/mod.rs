@@ -64,29 +64,32 @@ type Opening = Pin<Box<dyn Future<Output = Result<Opened<Box<dyn Machine>>, Faul
 
 impl Exchange {
     /// Streams the answer as events of `machine`, with `keepalive` in long silences.
-    pub(super) async fn stream(mut self, keepalive: &'static [u8], machine: MakeMachine) -> Result<Response, Fault> {
+    pub(super) async fn stream(self, keepalive: &'static [u8], machine: MakeMachine) -> Result<Response, Fault> {
         let accepted = Instant::now();
         let interval = self.app.settings.keepalive;
         let mut ignored = self.ignored.clone();
-        let opening = self.clone().open(Arc::clone(&machine));
+        let mut exchange = Arc::new(self);
+        let opening = Self::open(Arc::clone(&exchange), Arc::clone(&machine));
         let (phase, head) = match select(opening, pin!(sleep(interval))).await {
             Either::Left((Ok(opened), _)) => {
                 ignored.extend(dropped_names(&opened.dropped));
-                self.opened(opened.model);
+                exchange.opened(opened.model);
                 (Phase::Beginning(opened.first, opened.rest), opened.head)
             }
             Either::Left((Err(error), _)) => return Err(error),
-            Either::Right(((), opening)) => (Phase::Opening(opening, machine(&self.call.model)), Head::default()),
+            Either::Right(((), opening)) => (Phase::Opening(opening, machine(&exchange.call.model)), Head::default()),
         };
         let keepalive = Keepalive::new(keepalive, interval, accepted);
-        let body = Events { exchange: self, phase, keepalive, scratch: Vec::new() };
+        let body = Events { exchange, phase, keepalive, scratch: Vec::new() };
         Ok(respond(EVENT_STREAM, &head, &ignored, Body::new(body)))
     }
 
     /// Returns the answer as one JSON document of `machine`.
-    pub(super) async fn document(mut self, machine: MakeMachine) -> Result<Response, Fault> {
-        let Opened { head, model, first: mut document, mut rest, dropped } = self.clone().open(machine).await?;
-        self.opened(model);
+    pub(super) async fn document(self, machine: MakeMachine) -> Result<Response, Fault> {
+        let mut exchange = Arc::new(self);
+        let opened = Self::open(Arc::clone(&exchange), machine).await?;
+        let Opened { head, model, first: mut document, mut rest, dropped } = opened;
+        exchange.opened(model);
         loop {
             match poll_fn(|context| rest.poll(context, &mut document)).await {
                 Progress::Continue if rest.received() > LARGEST_COLLECTED => {
@@ -95,13 +98,13 @@ impl Exchange {
                 Progress::Continue => {}
                 Progress::Complete => break,
                 Progress::Failed { failed, .. } => {
-                    self.note_failed(&rest);
-                    return Err(self.explain(failed.with_head(head).error));
+                    exchange.note_failed(&rest);
+                    return Err(exchange.explain(failed.with_head(head).error));
                 }
             }
         }
-        self.settle(&mut rest);
-        let ignored: Vec<String> = self.ignored.iter().cloned().chain(dropped_names(&dropped)).collect();
+        exchange.settle(&mut rest);
+        let ignored: Vec<String> = exchange.ignored.iter().cloned().chain(dropped_names(&dropped)).collect();
         Ok(respond("application/json", &head, &ignored, Body::from(document)))
     }
 
@@ -111,7 +114,7 @@ impl Exchange {
         respond(content_type, &Head::default(), &self.ignored, Body::from(answer))
     }
 
-    fn open(self, machine: MakeMachine) -> Opening {
+    fn open(self: Arc<Self>, machine: MakeMachine) -> Opening {
         Box::pin(async move {
             self.log.sent(&self.call.model.model);
             let spent = |model: &Resolution, usage| note_usage(&self.log, model, usage);
@@ -131,9 +134,11 @@ impl Exchange {
     }
 
     /// Records that the backend answers as `model`; the request will not be sent again.
-    fn opened(&mut self, model: Resolution) {
-        self.call.model = model;
-        self.call.body = RequestBody::default();
+    fn opened(self: &mut Arc<Self>, model: Resolution) {
+        // The only handle: the other one was that of the call, which is over.
+        let call = &mut Arc::make_mut(self).call;
+        call.model = model;
+        call.body = RequestBody::default();
         if let Some(slot) = self.log.slot() {
             slot.now_holds(0);
         }
@@ -212,7 +217,7 @@ impl Exchange {
 
 /// The body of a streamed answer.
 struct Events {
-    exchange: Exchange,
+    exchange: Arc<Exchange>,
     phase: Phase,
     keepalive: Keepalive,
     /// The next bytes, empty between polls; small pieces are assembled here, so that each costs one allocation of its exact size.
