@@ -40,7 +40,7 @@ LIMITS = {
     "the same in Messages": 3450,
     "instructions a text delta, each alone": 13200,
     "instructions a request": 301000,
-    "instructions an echoed byte": 1.65,
+    "instructions an echoed byte": 1.68,
     "instructions a row of the ledger": 21000,
     "allocations a text delta, in a burst": 0.3,
     "allocations a text delta, each alone": 1.2,

@@ -56,8 +56,8 @@ pub(super) struct Turns {
     given: Vec<u8>,
     /// The item that was named to the sink last.
     named: Option<usize>,
-    /// By lane, the pieces that wait. Where one waits, so do all behind it.
-    waiting: [Ordered<Waiting>; LANES],
+    /// By lane, the pieces that wait. Where one waits, so do all behind it. Few answers have any.
+    waiting: Option<Box<[Ordered<Waiting>; LANES]>>,
     /// The bytes of the waiting pieces.
     held: usize,
     /// By the number of a call, its index among those given.
@@ -185,7 +185,7 @@ impl Turns {
             latest: [None; LANES],
             given: Vec::new(),
             named: None,
-            waiting: Default::default(),
+            waiting: None,
             held: 0,
             calls: Vec::new(),
             given_calls: 0,
@@ -212,12 +212,32 @@ impl Turns {
 
     /// Returns whether any piece waits.
     pub(super) fn has_waiting(&self) -> bool {
-        !self.waiting.iter().all(Ordered::is_empty)
+        self.waiting.as_ref().is_some_and(|lanes| !lanes.iter().all(Ordered::is_empty))
+    }
+
+    /// Returns whether no piece waits in a lane.
+    fn is_empty(&self, lane: usize) -> bool {
+        self.waiting.as_ref().is_none_or(|lanes| lanes[lane].is_empty())
+    }
+
+    /// Takes the first item whose pieces wait in a lane.
+    fn pop(&mut self, lane: usize) -> Option<Group<Waiting>> {
+        self.waiting.as_mut()?[lane].pop()
+    }
+
+    /// Finds the pieces of `item` that wait in a lane.
+    fn find(&mut self, lane: usize, item: usize) -> Option<&mut Group<Waiting>> {
+        self.waiting.as_mut()?[lane].find(item)
+    }
+
+    /// Returns the pieces that wait in a lane, or room for them.
+    fn waiting(&mut self, lane: usize) -> &mut Ordered<Waiting> {
+        &mut self.waiting.get_or_insert_default()[lane]
     }
 
     /// Returns the lane in which pieces of `item` wait.
     fn lane_of_waiting(&mut self, item: usize) -> Option<usize> {
-        (0..LANES).find(|lane| self.waiting[*lane].find(item).is_some())
+        (0..LANES).find(|lane| self.find(*lane, item).is_some())
     }
 
     const fn number(&self, lane: Lane) -> usize {
@@ -230,7 +250,7 @@ impl Turns {
 
     fn hold(&mut self, item: usize, place: Option<u64>, lane: usize, offer: Offer<'_>) {
         self.held += offer.bytes();
-        let group = self.waiting[lane].group(item, place);
+        let group = self.waiting(lane).group(item, place);
         match (group.last_at(offer.order()), offer) {
             (Some(Waiting::Text(_, held)), Offer::Text(_, text)) => held.push_str(text.escaped()),
             (Some(Waiting::Arguments(_, _, held)), Offer::Arguments(_, _, text)) => held.push_str(text.escaped()),
@@ -291,7 +311,7 @@ impl<S: Sink> AnswerMachine<S> {
             self.turns.hold(item, place, lane, offer);
             return self.require_room();
         }
-        if self.turns.waiting[lane].is_empty() || matches!(offer, Offer::Arguments(..) | Offer::End) {
+        if self.turns.is_empty(lane) || matches!(offer, Offer::Arguments(..) | Offer::End) {
             return self.give(item, part, offer, out);
         }
         self.turns.hold(item, place, lane, offer);
@@ -306,7 +326,7 @@ impl<S: Sink> AnswerMachine<S> {
     /// Gives the sink the waiting pieces of a lane whose turn has come: all, or those up to and with the item at `last`, of which
     /// more may come with the same event.
     fn release_lane(&mut self, lane: usize, last: Option<usize>, out: &mut Vec<u8>) -> Sound {
-        while let Some(mut group) = self.turns.waiting[lane].pop() {
+        while let Some(mut group) = self.turns.pop(lane) {
             let item = group.item;
             while let Some((order, piece)) = group.pieces.pop_front() {
                 let offer = piece.offer(item);
@@ -314,7 +334,7 @@ impl<S: Sink> AnswerMachine<S> {
                     self.offer(item, None, offer, out)?;
                 } else if self.has_to_wait(item, &offer) {
                     group.pieces.push_front((order, piece));
-                    self.turns.waiting[lane].put_back(group);
+                    self.turns.waiting(lane).put_back(group);
                     return Ok(());
                 } else {
                     self.turns.held -= offer.bytes();
@@ -331,7 +351,7 @@ impl<S: Sink> AnswerMachine<S> {
     /// Gives the sink all waiting pieces, since the answer is complete.
     pub(super) fn release_all(&mut self, out: &mut Vec<u8>) -> Sound {
         for lane in 0..LANES {
-            while let Some(group) = self.turns.waiting[lane].pop() {
+            while let Some(group) = self.turns.pop(lane) {
                 self.give_group(&group, out)?;
             }
         }
@@ -344,7 +364,7 @@ impl<S: Sink> AnswerMachine<S> {
             return Ok(());
         }
         for lane in 0..LANES {
-            let Some(group) = self.turns.waiting[lane].find(item) else { continue };
+            let Some(group) = self.turns.find(lane, item) else { continue };
             let pieces = std::mem::take(&mut group.pieces);
             let group = Group { item, place: group.place, pieces };
             self.give_group(&group, out)?;

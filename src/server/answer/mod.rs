@@ -255,7 +255,13 @@ impl Events {
                     }
                     Poll::Pending => return self.keepalive.poll(context).map(Some),
                 },
-                Phase::Beginning(..) => self.begin(),
+                Phase::Beginning(..) => {
+                    let first = self.begin();
+                    if !first.is_empty() {
+                        self.keepalive.sent();
+                        return Poll::Ready(Some(first.into()));
+                    }
+                }
                 Phase::Reading(rest) => match rest.poll(context, &mut self.scratch) {
                     Poll::Ready(progress) => self.advance(progress),
                     Poll::Pending => return self.keepalive.poll(context).map(Some),
@@ -269,11 +275,17 @@ impl Events {
         }
     }
 
-    /// Takes the first bytes.
-    fn begin(&mut self) {
-        if let Phase::Beginning(first, rest) = std::mem::replace(&mut self.phase, Phase::Ended) {
-            self.scratch = first;
-            self.phase = Phase::Reading(rest);
+    /// Takes the first bytes, more than what comes after them.
+    fn begin(&mut self) -> Vec<u8> {
+        match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Beginning(first, rest) => {
+                self.phase = Phase::Reading(rest);
+                first
+            }
+            other => {
+                self.phase = other;
+                Vec::new()
+            }
         }
     }
 

@@ -111,10 +111,11 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
     if let Err(error) = outcome {
         tracing::debug!(%error, "a connection broke");
         let Some(refused) = refused else { return };
-        let Ok(Ok(())) = timeout(limits.linger, bad_head::write(&refused, &mut socket)).await else { return };
+        // Behind a pointer, as all after the last answer: the connections that wait for one hold no room for it.
+        let Ok(Ok(())) = Box::pin(timeout(limits.linger, bad_head::write(&refused, &mut socket))).await else { return };
     }
     // At shutdown, clients that have their answer are not waited for.
-    select(pin!(linger(socket, limits.linger)), pin!(asked_to_stop(stopped))).await;
+    select(Box::pin(linger(socket, limits.linger)), Box::pin(asked_to_stop(stopped))).await;
 }
 
 /// Closes both directions after reading the client's remaining bytes: closing with bytes unread would reset the
