@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Counts what repeats exactly about the release binary, and fails where a figure is over its limit.
 
-* Its size; its memory before the first request, after one, and some seconds after many at once.
+* Its size; its memory before the first request, after one, and some seconds after many at once; what large requests leave.
 * Instructions of a request whose answer is one delta and the eight other events, and of a byte of the instructions that
   the backend repeats in three of them: the difference between many and few requests, with and without such bytes.
 * Instructions that the ledger adds to a request, its writing included: the difference to a proxy without one.
@@ -36,6 +36,7 @@ LIMITS = {
     "memory before the first request, MB": 12.0,
     "memory after a request, MB": 12.0,
     "memory after 300 streams, MB": 28.0,
+    "memory that requests of 5 MB leave, MB": 5.0,
     "instructions a text delta, in a burst": 3580,
     "the same in Messages": 3450,
     "instructions a text delta, each alone": 13200,
@@ -50,6 +51,10 @@ LIMITS = {
 # Streams at once, and the seconds after which their memory must be free.
 STREAMS = 300
 PATIENCE = 4
+
+# Large requests at once, and the bytes of each.
+LARGE_REQUESTS = 8
+LARGE = 5_000_000
 
 # The requests of the shorter and the longer run, and the bytes of instructions that the backend repeats thrice.
 REQUESTS = (10, 60)
@@ -214,9 +219,9 @@ class Daemon:
             connection.sendall(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
             return _read_to_end(connection)
 
-    def stream(self, count, per_write, pause, echo=0, requests=1, dialect=CHAT):
-        """So many answers of so many deltas, over one connection; every delta must arrive."""
-        body = dialect.body % f"plan:{count}:{per_write}:{pause}:{echo}"
+    def stream(self, count, per_write, pause, echo=0, requests=1, dialect=CHAT, more=""):
+        """So many answers of so many deltas, over one connection; every delta must arrive. The prompts hold `more`, too."""
+        body = dialect.body % f"plan:{count}:{per_write}:{pause}:{echo} {more}"
         with socket.create_connection(("127.0.0.1", self.port)) as connection:
             for _ in range(requests):
                 connection.sendall(
@@ -231,6 +236,12 @@ class Daemon:
         """So many answers at once, of twenty deltas each, a twentieth of a second apart."""
         with concurrent.futures.ThreadPoolExecutor(streams) as pool:
             for stream in [pool.submit(self.stream, 20, 1, 50) for _ in range(streams)]:
+                stream.result()
+
+    def burden(self, requests, size):
+        """So many large requests at once, with answers that end a second later."""
+        with concurrent.futures.ThreadPoolExecutor(requests) as pool:
+            for stream in [pool.submit(self.stream, 10, 1, 100, more="x" * size) for _ in range(requests)]:
                 stream.result()
 
     def resident(self):
@@ -274,6 +285,12 @@ def measure(binary, backend):
     daemon.crowd(STREAMS)
     time.sleep(PATIENCE)
     yield "memory after 300 streams, MB", daemon.resident()
+    daemon.stop()
+    daemon = Daemon(binary, backend)
+    daemon.stream(100, 1, 0)
+    before = daemon.resident()
+    daemon.burden(LARGE_REQUESTS, LARGE)
+    yield "memory that requests of 5 MB leave, MB", daemon.resident() - before
     daemon.stop()
     if there_is("valgrind"):
         callgrind = Counter(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"], r"Collected : (\d+)")

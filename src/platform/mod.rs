@@ -28,6 +28,21 @@ pub use native::{
 #[cfg(target_arch = "wasm32")]
 pub use worker::{HttpClient, Instant, Timer, apart, sleep, spawn};
 
+/// Returns how much room to ask for where `size` bytes are needed for a short time.
+///
+/// glibc's allocator maps a block of more than 32 MiB by itself and gives it back at once. A smaller one, after the first, comes out
+/// of a heap, where whatever lies behind it keeps it from being given back (mallopt(3), `M_MMAP_THRESHOLD`). Of the room asked for,
+/// what is not used takes no memory; other systems may count it, so that they are asked for no more than needed.
+pub(crate) const fn roomy(size: usize) -> usize {
+    let is_worth_it = cfg!(all(target_os = "linux", target_env = "gnu")) && size > LARGE;
+    if is_worth_it && size < MAPPED { MAPPED } else { size }
+}
+
+/// From this size a block is worth a mapping of its own.
+const LARGE: usize = 256 << 10;
+/// The size from which glibc maps every block, with room for its own head.
+const MAPPED: usize = 33 << 20;
+
 /// The bytes of a response, one item per read.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>> + Send>>;
 

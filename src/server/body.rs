@@ -16,13 +16,13 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body::{Body as _, Frame};
 
 use self::unpack::{UnpackError, Unpacked};
 use crate::fault::{Fault, FaultKind};
-use crate::platform::{Instant, Timer, apart};
+use crate::platform::{Instant, Timer, apart, roomy};
 use crate::server::capacity::Slot;
 use crate::server::progress::{FLOOR, MINUTE, Progress};
 
@@ -123,7 +123,7 @@ fn too_slow(message: String) -> Fault {
 enum BodyBytes {
     Nothing,
     One(Bytes),
-    Many(BytesMut),
+    Many(Vec<u8>),
 }
 
 impl BodyBytes {
@@ -141,7 +141,7 @@ impl BodyBytes {
         Ok(match self {
             Self::Nothing => Self::One(data),
             Self::One(first) => {
-                let mut bytes = BytesMut::with_capacity(2 * (first.len() + data.len()));
+                let mut bytes = Vec::with_capacity(2 * (first.len() + data.len()));
                 bytes.extend_from_slice(&first);
                 bytes.extend_from_slice(&data);
                 Self::Many(bytes)
@@ -149,7 +149,11 @@ impl BodyBytes {
             Self::Many(mut bytes) => {
                 let room = bytes.capacity() - bytes.len();
                 if room < data.len() && length >= declared / 8 {
-                    bytes.reserve(declared.saturating_sub(length).max(data.len()));
+                    let whole = declared.max(length + data.len());
+                    // A system that promises no memory which it may not have gives what is needed.
+                    if bytes.try_reserve(roomy(whole) - length).is_err() {
+                        bytes.reserve(whole - length);
+                    }
                 }
                 bytes.extend_from_slice(&data);
                 Self::Many(bytes)
@@ -161,7 +165,7 @@ impl BodyBytes {
         match self {
             Self::Nothing => Bytes::new(),
             Self::One(bytes) => bytes,
-            Self::Many(bytes) => bytes.freeze(),
+            Self::Many(bytes) => bytes.into(),
         }
     }
 }

@@ -59,6 +59,8 @@ pub struct Context<'c> {
     pub is_codex: bool,
     /// The bytes of the client's body. The backend's is about as long.
     pub size: usize,
+    /// The bytes to ask for, of which not all may be used, if the system promises them; what `size` needs, if that is more.
+    pub room: usize,
     /// Looks up the reasoning that led to the call with an id.
     pub reasoning: Recall<'c, Arc<RememberedReasoning>>,
     /// Looks up the item of an earlier answer by its id.
@@ -79,6 +81,7 @@ impl<'c> Context<'c> {
             instructions: None,
             is_codex: false,
             size: 0,
+            room: 0,
             reasoning: &nothing,
             answered: &nothing,
             remembered: &[],
@@ -89,7 +92,12 @@ impl<'c> Context<'c> {
 impl Context<'_> {
     /// Creates a buffer for the backend's body, so that writing a large one does not copy it as it grows.
     pub(crate) fn buffer(&self) -> Vec<u8> {
-        Vec::with_capacity(self.size + self.size / 16 + ROOM)
+        let needed = self.size + self.size / 16 + ROOM;
+        let mut buffer = Vec::new();
+        if self.room <= needed || buffer.try_reserve_exact(self.room).is_err() {
+            buffer.reserve_exact(needed);
+        }
+        buffer
     }
 }
 

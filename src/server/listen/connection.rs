@@ -79,7 +79,8 @@ pub(super) async fn serve(socket: TcpStream, serving: Serving) {
     let mut woken: Option<Waker> = None;
     let outcome = poll_fn(|context| {
         let is_known = woken.as_ref().is_some_and(|task| task.will_wake(context.waker()));
-        if !is_stopping && !(is_known && matches!(stopped.has_changed(), Ok(false))) {
+        let is_due = !is_known || !matches!(stopped.has_changed(), Ok(false));
+        if !is_stopping && is_due {
             woken = Some(context.waker().clone());
             is_stopping = stopping.as_mut().poll(context).is_ready();
             if is_stopping {

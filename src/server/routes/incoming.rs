@@ -15,7 +15,7 @@ use crate::fault::Fault;
 use crate::models::effort::Effort;
 use crate::models::{EffortOrder, Resolution};
 use crate::phases::Phase;
-use crate::platform::apart;
+use crate::platform::{apart, roomy};
 use crate::server::answer::Exchange;
 use crate::server::guard::holder::Holder;
 use crate::server::memory::{Asked, OverSocket, Scope, SocketMemory};
@@ -139,7 +139,7 @@ impl Incoming {
         let session = SESSION_HEADERS.iter().find_map(|name| self.headers.get(name)?.to_str().ok());
         let instructions = self.app.settings.instructions.as_deref();
         let (is_codex, size) = (self.is_from_codex(), self.body.len());
-        Context { session_header: session, instructions, is_codex, size, ..Context::new(model) }
+        Context { session_header: session, instructions, is_codex, size, room: roomy(size), ..Context::new(model) }
     }
 
     /// Returns a Codex CLI's own headers, for the routes it uses; nothing for any other client.
