@@ -168,11 +168,16 @@ const LEARNED_FOR: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use futures_util::future::join_all;
     use hyper_util::rt::TokioExecutor;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::sync::Barrier;
 
     use super::*;
     use crate::platform::native::settings::{Reach, TransportSettings};
-    use crate::platform::native::trust;
+    use crate::platform::native::{spawn, trust};
 
     fn lanes(most_calls: usize) -> Lanes {
         let settings = TransportSettings { reach: Reach::Loopback, ..TransportSettings::default() };
@@ -209,6 +214,52 @@ mod tests {
         tokio::time::advance(LEARNED_FOR).await;
         assert!(is_same(&places[0], &lanes.take()));
         places[0].lane.opened.store(0, Ordering::Relaxed);
+    }
+
+    /// Answers one request on each connection once all have come, and counts the connections that stay open.
+    async fn answer_together(listener: TcpListener, calls: usize, open: Arc<AtomicUsize>) {
+        let together = Arc::new(Barrier::new(calls));
+        loop {
+            let (mut socket, _) = listener.accept().await.expect("a connection");
+            let (together, open) = (Arc::clone(&together), Arc::clone(&open));
+            spawn(async move {
+                open.fetch_add(1, Ordering::Relaxed);
+                let mut received = [0; 1024];
+                let read = socket.read(&mut received).await.expect("a request");
+                assert!(read > 0, "a request");
+                together.wait().await;
+                socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("an answer");
+                while socket.read(&mut received).await.is_ok_and(|read| read > 0) {}
+                open.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn after_a_peak_of_http_1_few_connections_stay() {
+        const CALLS: usize = 24;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let uri = format!("http://{}/", listener.local_addr().expect("bound"));
+        let open = Arc::<AtomicUsize>::default();
+        spawn(answer_together(listener, CALLS, Arc::clone(&open)));
+        let lanes = lanes(8);
+        let calls = (0..CALLS).map(|_| {
+            let place = lanes.take();
+            let body = Outgoing::new(Bytes::new(), place.opening().clone(), None);
+            let request = http::Request::get(&uri).body(Box::new(body)).expect("a request");
+            async move {
+                let answer = place.client().request(request).await.expect("an answer");
+                assert_eq!(answer.status(), 200);
+            }
+        });
+        join_all(calls).await;
+        // Eight of the first lane, and one of each of the two others.
+        let few = async {
+            while open.load(Ordering::Relaxed) > 10 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), few).await.expect("the others are closed");
     }
 
     #[tokio::test]
