@@ -115,6 +115,19 @@ static PLACES_APART: LazyLock<Semaphore> =
 mod tests {
     use super::*;
 
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_wakes_the_task_that_asked_last() {
+        let second = Duration::from_secs(1);
+        let mut timer = Timer::after(second);
+        assert!(timer.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(timer.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        for _ in 0..2 {
+            let fired = std::future::poll_fn(|context| timer.poll(context));
+            tokio::time::timeout(10 * second, fired).await.expect("this task is woken");
+            timer.reset(Instant::now() + second);
+        }
+    }
+
     #[tokio::test]
     async fn work_apart_is_done_on_another_thread() {
         let here = std::thread::current().id();
