@@ -429,6 +429,8 @@ fn settings_for_nobody_or_another_program_are_doubted() {
     assert!(output.status.success() && warned.lines().count() == 1, "{output:?}");
     assert!(warned.contains("no proxy is running at http://localhost:4711") && warned.contains("built-in"), "{warned}");
     assert_eq!(text(&set_up(&home, &["opencode", "--remove"]).stderr), "", "that needs no proxy");
+    let warned = text(&set_up(&home, &["env"]).stderr);
+    assert_eq!(warned, "⚠️ no proxy is running at http://localhost:4711 yet\n", "settings without a model");
     let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = other.local_addr().expect("bound").port().to_string();
     let answers = std::thread::spawn(move || {

@@ -67,10 +67,11 @@ pub(super) async fn set_up(
         _ if arguments.remove => last_known(config)?,
         Running::No | Running::Other | Running::Locked => models::known(config).await?,
     };
-    if let Some(doubt) = doubt(config, &found, &models).filter(|_| !arguments.remove) {
+    let facts = Facts::new(config, facts::key(config, &found, arguments.with_key), &models);
+    let names_models = tool.shown.names_a_model() || !(tool.files)(&facts, &places).is_empty();
+    if let Some(doubt) = doubt(config, &found, names_models.then_some(&models)).filter(|_| !arguments.remove) {
         writeln!(notes, "⚠️ {doubt}")?;
     }
-    let facts = Facts::new(config, facts::key(config, &found, arguments.with_key), &models);
     if !arguments.write && !arguments.remove {
         return show(tool, &facts, &places, output);
     }
@@ -78,24 +79,27 @@ pub(super) async fn set_up(
 }
 
 /// Returns a warning if no proxy answers at the configured address, or refuses the key: the settings then hold the built-in
-/// list, or would not work. `models` are those of the settings.
-fn doubt(config: &Config, found: &Running, models: &Models) -> Option<String> {
+/// list, or would not work. `models` are those of the settings, if they name any.
+fn doubt(config: &Config, found: &Running, models: Option<&Models>) -> Option<String> {
     let place = facts::address(config);
-    let whose = if models.live().is_empty() { "the built-in models" } else { "the models known without it" };
+    let so = match models {
+        None => "",
+        Some(models) if models.live().is_empty() => ", so these are the built-in models",
+        Some(_) => ", so these are the models known without it",
+    };
     match found {
         Running::Yes(_) => None,
         Running::No => {
-            Some(format!("no proxy is running at {place}, so these are {whose}; run it again when one does"))
+            let again = if models.is_some() { "; run it again when one does" } else { " yet" };
+            Some(format!("no proxy is running at {place}{so}{again}"))
         }
-        Running::Other => {
-            Some(format!("another program answers at {place}, so these are {whose}; name the proxy's port with --port"))
-        }
+        Running::Other => Some(format!("another program answers at {place}{so}; name the proxy's port with --port")),
         Running::Locked if config.client_key.is_some() => {
             let key = facts::key_place(config);
-            Some(format!("the proxy at {place} refuses the key of {key}, so these are {whose}"))
+            Some(format!("the proxy at {place} refuses the key of {key}{so}"))
         }
         Running::Locked => Some(format!(
-            "the proxy at {place} asks for a key, so these are {whose}; name one in CODEX_PROXY_API_KEY or with --api-key-file"
+            "the proxy at {place} asks for a key{so}; name one in CODEX_PROXY_API_KEY or with --api-key-file"
         )),
     }
 }

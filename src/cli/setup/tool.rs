@@ -34,6 +34,16 @@ pub(in crate::cli) enum Shown {
 }
 
 impl Shown {
+    /// Returns whether a model is named in what is shown.
+    pub(in crate::cli) fn names_a_model(&self) -> bool {
+        let names = |text: &str| ["<model>", "<small>", "<window>", "<output>"].iter().any(|mark| text.contains(mark));
+        match self {
+            Self::Nothing => false,
+            Self::Made(_) => true,
+            Self::Templates(templates) => templates.iter().any(|(_, _, text)| names(text)),
+        }
+    }
+
     /// The snippets for these facts.
     pub(in crate::cli) fn snippets(&self, facts: &Facts, places: &Places<'_>) -> Vec<Snippet> {
         match self {
