@@ -235,7 +235,9 @@ impl Items {
         self.is_disordered |= key.place.is_some_and(|place| place < self.last_place);
         self.last_place = self.last_place.max(key.place.unwrap_or_default());
         // Most answers are a message, perhaps after reasoning.
-        self.list.reserve_exact(usize::from(self.list.is_empty()) * 2);
+        if self.list.is_empty() {
+            self.list.reserve_exact(2);
+        }
         self.list.push(Item::new(key));
         self.name(position, key);
         self.recent = position;
@@ -303,7 +305,9 @@ impl Items {
                 _ => 1,
             };
             // Most items have one.
-            item.parts.reserve_exact(usize::from(item.parts.is_empty()));
+            if item.parts.is_empty() {
+                item.parts.reserve_exact(1);
+            }
             item.parts.push(Part::new(self.parts, kind, index, rank));
             self.parts += 1;
             item.parts.len() - 1
