@@ -5,9 +5,9 @@
 
 use crate::backend::answer::items::{At, Finisher, Item};
 use crate::backend::answer::machine::{AnswerMachine, Sound};
+use crate::backend::answer::pieces::Offer;
 use crate::backend::answer::sent::Sent;
 use crate::backend::answer::sink::{CallHead, CallKind, Correction, FinishReason, Sink};
-use crate::backend::answer::turns::Offer;
 use crate::backend::answer::verdict::{Inconsistency, Verdict, digest_of, head_of};
 use crate::backend::answer::views::ItemView;
 use crate::backend::event::delta::DeltaKind;

@@ -7,9 +7,10 @@
 //! * An unknown or malformed event is skipped; only the backend's last event ends the answer.
 
 use crate::backend::answer::items::{Finisher, Item, ItemKind, Items, Key};
+use crate::backend::answer::pieces::Offer;
 use crate::backend::answer::reasoning::{KeptReasoning, Thoughts};
 use crate::backend::answer::sink::{FinishReason, SearchCall, Sink};
-use crate::backend::answer::turns::{Offer, Turns};
+use crate::backend::answer::turns::Turns;
 use crate::backend::answer::verdict::Inconsistency;
 use crate::backend::answer::views::{ItemView, WholePart};
 use crate::backend::answer::{Machine, Step};

@@ -15,6 +15,7 @@ pub(crate) mod collected;
 pub(crate) mod items;
 pub mod machine;
 pub(crate) mod ordered;
+mod pieces;
 pub mod reasoning;
 mod renamed;
 pub(crate) mod sent;

@@ -4,9 +4,9 @@ use serde_json::value::RawValue;
 
 use crate::backend::answer::items::{At, Finisher, Items, Key, Part};
 use crate::backend::answer::machine::{AnswerMachine, Sound};
+use crate::backend::answer::pieces::{Lane, Offer};
 use crate::backend::answer::sent::Sent;
 use crate::backend::answer::sink::{Correction, Image, Sink, Spot};
-use crate::backend::answer::turns::{Lane, Offer};
 use crate::backend::answer::verdict::{Citations, Inconsistency, Verdict};
 use crate::backend::answer::views::{ItemView, WholePart};
 use crate::backend::event::Event;

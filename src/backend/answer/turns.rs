@@ -6,43 +6,18 @@
 //!   fields, and the blocks of a message in one order.
 //! * A piece that belongs before others already sent is an error, unless the sink sorts.
 
-use serde_json::value::RawValue;
-
 use crate::backend::answer::items::{At, Item, ItemKind, Items};
 use crate::backend::answer::machine::{AnswerMachine, Sound};
 use crate::backend::answer::ordered::{Group, Ordered, PieceOrder};
-use crate::backend::answer::sink::{CallHead, CallKind, Image, SearchCall, Sink, Spot};
+use crate::backend::answer::pieces::{Lane, Offer, Waiting};
+use crate::backend::answer::sink::{CallHead, Sink};
 use crate::backend::answer::verdict::Inconsistency;
 use crate::backend::event::delta::DeltaKind;
 use crate::backend::event::sse::LARGEST_FRAME;
-use crate::json::Text;
-
-/// The pieces that share one order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lane {
-    Text,
-    Refusal,
-    Reasoning,
-    Call,
-    Image,
-    Search,
-}
 
 const LANES: usize = 6;
 /// The bit of an item that has ended, beside those of its lanes.
 const ENDED: u8 = 1 << 7;
-
-impl Lane {
-    /// Returns the lane of a text.
-    pub(super) const fn of(kind: DeltaKind) -> Self {
-        match kind {
-            DeltaKind::Text => Self::Text,
-            DeltaKind::Refusal => Self::Refusal,
-            DeltaKind::Summary | DeltaKind::Reasoning => Self::Reasoning,
-            DeltaKind::Arguments | DeltaKind::Input => Self::Call,
-        }
-    }
-}
 
 /// The pieces given and those that wait.
 #[derive(Debug)]
@@ -77,103 +52,6 @@ struct Latest {
     /// The highest number and the last place of all items so far.
     number: usize,
     place: Option<u64>,
-}
-
-/// A piece of an item.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Offer<'a> {
-    Text(Spot, Text<'a>),
-    Citation(Spot, &'a RawValue),
-    Call(CallHead<'a>),
-    Arguments(usize, CallKind, Text<'a>),
-    Image(Image<'a>),
-    Sealed(Option<Text<'a>>),
-    Search(SearchCall<'a>),
-    /// The end of the item.
-    End,
-}
-
-/// A piece that waits; texts are escaped.
-#[derive(Debug)]
-enum Waiting {
-    Text(Spot, String),
-    Citation(Spot, Box<RawValue>),
-    Call { index: usize, kind: CallKind, id: String, name: String },
-    Arguments(usize, CallKind, String),
-    Image { format: String, base64: String },
-    Sealed(Option<String>),
-    Search { id: Option<String>, action: Option<Box<RawValue>> },
-    End,
-}
-
-impl Offer<'_> {
-    const fn lane(&self) -> Lane {
-        match self {
-            Self::Text(spot, _) | Self::Citation(spot, _) => Lane::of(spot.kind),
-            Self::Call(_) | Self::Arguments(..) | Self::End => Lane::Call,
-            Self::Image(_) => Lane::Image,
-            Self::Sealed(_) => Lane::Reasoning,
-            Self::Search(_) => Lane::Search,
-        }
-    }
-
-    /// Returns the place of the piece in its item.
-    const fn order(&self) -> PieceOrder {
-        match self {
-            Self::Text(spot, _) | Self::Citation(spot, _) => spot.order(),
-            _ => PieceOrder::LAST,
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Text(_, text) | Self::Arguments(_, _, text) => text.escaped().len(),
-            Self::Citation(_, json) => json.get().len(),
-            Self::Image(image) => image.base64.escaped().len(),
-            Self::Sealed(Some(text)) => text.escaped().len(),
-            Self::Search(SearchCall { action: Some(action), .. }) => action.get().len(),
-            Self::Call(_) | Self::Sealed(None) | Self::Search(_) | Self::End => 0,
-        }
-    }
-
-    fn to_waiting(self) -> Waiting {
-        let owned = |text: Text<'_>| text.escaped().to_owned();
-        match self {
-            Self::Text(spot, text) => Waiting::Text(spot, owned(text)),
-            Self::Citation(spot, json) => Waiting::Citation(spot, json.to_owned()),
-            Self::Call(CallHead { index, kind, id, name, .. }) => {
-                Waiting::Call { index, kind, id: owned(id), name: owned(name) }
-            }
-            Self::Arguments(index, kind, text) => Waiting::Arguments(index, kind, owned(text)),
-            Self::Image(Image { format, base64 }) => Waiting::Image { format: owned(format), base64: owned(base64) },
-            Self::Sealed(encrypted) => Waiting::Sealed(encrypted.map(owned)),
-            Self::Search(SearchCall { id, action }) => {
-                Waiting::Search { id: id.map(owned), action: action.map(RawValue::to_owned) }
-            }
-            Self::End => Waiting::End,
-        }
-    }
-}
-
-impl Waiting {
-    /// Returns the piece, of the item at `item`.
-    fn offer(&self, item: usize) -> Offer<'_> {
-        let text = |text| Text::from_escaped(text);
-        match self {
-            Self::Text(spot, escaped) => Offer::Text(*spot, text(escaped)),
-            Self::Citation(spot, json) => Offer::Citation(*spot, json),
-            Self::Call { index, kind, id, name } => {
-                Offer::Call(CallHead { item, index: *index, kind: *kind, id: text(id), name: text(name) })
-            }
-            Self::Arguments(index, kind, escaped) => Offer::Arguments(*index, *kind, text(escaped)),
-            Self::Image { format, base64 } => Offer::Image(Image { format: text(format), base64: text(base64) }),
-            Self::Sealed(encrypted) => Offer::Sealed(encrypted.as_deref().map(Text::from_escaped)),
-            Self::Search { id, action } => {
-                Offer::Search(SearchCall { id: id.as_deref().map(Text::from_escaped), action: action.as_deref() })
-            }
-            Self::End => Offer::End,
-        }
-    }
 }
 
 impl Turns {
@@ -230,8 +108,8 @@ impl Turns {
         self.waiting.as_mut()?[lane].find(item)
     }
 
-    /// Returns the pieces that wait in a lane, or room for them.
-    fn waiting(&mut self, lane: usize) -> &mut Ordered<Waiting> {
+    /// Returns the queue of a lane.
+    fn queue(&mut self, lane: usize) -> &mut Ordered<Waiting> {
         &mut self.waiting.get_or_insert_default()[lane]
     }
 
@@ -250,7 +128,7 @@ impl Turns {
 
     fn hold(&mut self, item: usize, place: Option<u64>, lane: usize, offer: Offer<'_>) {
         self.held += offer.bytes();
-        let group = self.waiting(lane).group(item, place);
+        let group = self.queue(lane).group(item, place);
         match (group.last_at(offer.order()), offer) {
             (Some(Waiting::Text(_, held)), Offer::Text(_, text)) => held.push_str(text.escaped()),
             (Some(Waiting::Arguments(_, _, held)), Offer::Arguments(_, _, text)) => held.push_str(text.escaped()),
@@ -334,7 +212,7 @@ impl<S: Sink> AnswerMachine<S> {
                     self.offer(item, None, offer, out)?;
                 } else if self.has_to_wait(item, &offer) {
                     group.pieces.push_front((order, piece));
-                    self.turns.waiting(lane).put_back(group);
+                    self.turns.queue(lane).put_back(group);
                     return Ok(());
                 } else {
                     self.turns.held -= offer.bytes();
