@@ -3,19 +3,20 @@
 //! * [`client`]: sends one request.
 //! * [`socket`]: opens a WebSocket.
 //! * [`cores`]: the threads that serve.
-//! * [`lanes`]: the connections, and the choice of one for a call.
-//! * [`connector`], [`route`], [`socks`], [`transport`]: one connection, from the outside in.
+//! * [`pool`]: the connections, and the choice of one for a call.
+//! * [`connection`]: one connection above TLS. [`connector`], [`route`], [`socks`], [`transport`]: below, from the outside in.
 //! * [`settings`]: the parameters of connections.
 //! * [`trust`], [`proxies`]: the authorities and proxies of the environment and the system.
 //! * [`target`]: the form of a request's URI.
 //! * [`failure`]: the conversion of the HTTP library's errors.
 
 mod client;
+mod connection;
 mod connector;
 mod cores;
 mod failure;
-mod lanes;
 mod outgoing;
+mod pool;
 mod proxies;
 mod route;
 mod settings;

@@ -1,29 +1,26 @@
 //! The HTTP client of the daemon.
 
-use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use futures_util::future::{Either, select};
 use http::header::{ACCEPT, PROXY_AUTHORIZATION};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::BodyDataStream;
 use hyper::body::Incoming;
-use hyper_util::client::legacy;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 
+use crate::platform::native::connection::Payload;
 use crate::platform::native::connector::Connector;
 use crate::platform::native::failure::{body_error, call_error, causes};
-use crate::platform::native::lanes::{Lanes, Place};
 use crate::platform::native::outgoing::Outgoing;
+use crate::platform::native::pool::{Lease, Pool};
 use crate::platform::native::proxies::Proxies;
 use crate::platform::native::settings::{Reach, TransportSettings};
 use crate::platform::native::target::target;
-use crate::platform::native::{ByteStream, Cores, OnSent, TransportError, inflate, sleep, trust};
+use crate::platform::native::{ByteStream, Cores, OnSent, TransportError, inflate, trust};
 
 /// A pooled client for the backend and the token issuer: HTTP/2 if TLS negotiates it, the environment's proxies
 /// honoured, redirects never followed (they would carry the login to another host). Clones share the connections.
@@ -32,21 +29,21 @@ use crate::platform::native::{ByteStream, Cores, OnSent, TransportError, inflate
 ///   another network) is closed within [`TransportSettings::death_noticed_within`], and its calls fail.
 /// * HTTP/1.1 has no PING. The kernel notices unacknowledged data (Linux) and unacknowledged TCP keepalives. A
 ///   middlebox that acknowledges and forwards nothing goes unnoticed.
-/// * Each of the threads that serve ([`Cores`]) has connections of its own.
+/// * Each of the threads that serve ([`Cores`]) has connections of its own. The first calls of one that has none yet go over
+///   another's, if it has one to spare: no call waits for a handshake that another thread has behind it.
 #[derive(Clone)]
 pub struct HttpClient(Arc<Shared>);
 
 /// The parts that clones share.
 struct Shared {
-    /// The lanes of each thread, made when it first calls.
-    lanes: Box<[OnceLock<Lanes>]>,
+    /// The connections of each thread, made when it first calls.
+    pools: Box<[OnceLock<Pool>]>,
     connector: Connector,
     /// Makes the connections of WebSockets, once there is one.
     sockets: OnceLock<Connector>,
     tls: Arc<ClientConfig>,
-    pool: legacy::Builder,
     proxies: Option<Arc<Proxies>>,
-    settings: TransportSettings,
+    settings: Arc<TransportSettings>,
 }
 
 impl HttpClient {
@@ -63,21 +60,24 @@ impl HttpClient {
         };
         let tls = Arc::new(trust::tls(&settings)?);
         Ok(Self(Arc::new(Shared {
-            lanes: (0..Cores::MOST).map(|_| OnceLock::new()).collect(),
+            pools: (0..Cores::MOST).map(|_| OnceLock::new()).collect(),
             connector: Connector::new(&settings, tls.clone(), proxies.clone()),
             sockets: OnceLock::new(),
             tls,
-            pool: pool(&settings),
             proxies,
-            settings,
+            settings: Arc::new(settings),
         })))
     }
 
-    /// Returns the lanes of the current thread.
-    fn lanes(&self) -> &Lanes {
-        let Shared { lanes, connector, pool, settings, .. } = &*self.0;
-        let make = || Lanes::new(settings.calls_per_connection, connector.clone(), pool.clone());
-        lanes[Cores::current()].get_or_init(make)
+    /// Returns the connections of the current thread.
+    fn pool(&self) -> &Pool {
+        let Shared { pools, connector, settings, .. } = &*self.0;
+        pools[Cores::current()].get_or_init(|| Pool::new(connector.clone(), settings.clone()))
+    }
+
+    /// Returns the connections of all threads that have called.
+    fn pools(&self) -> impl Iterator<Item = &Pool> {
+        self.0.pools.iter().filter_map(OnceLock::get)
     }
 
     /// Returns the maker of connections that speak HTTP/1.1 alone.
@@ -91,25 +91,62 @@ impl HttpClient {
         sockets.get_or_init(make).clone()
     }
 
+    /// Has a connection to the server of `uri` ready for a later call: makes one unless a thread has one, and keeps one of
+    /// HTTP/2 from being closed as unused for a while. Never waits; a connection that cannot be made is the later call's error.
+    pub fn warm(&self, uri: &Uri) {
+        let Ok(uri) = target(uri.clone()) else { return };
+        let is_warm = self.pools().filter_map(|pool| pool.find(&uri)).any(|server| server.stays_ready());
+        if !is_warm && let Ok(server) = self.pool().server(&uri) {
+            server.make_ready();
+        }
+    }
+
     /// Sends one request and returns the response as soon as its head has arrived.
     ///
-    /// A request that the server did not begin (RFC 9113 8.7) is sent again, as is a request that waits on a full
-    /// connection.
+    /// A request that the server did not begin (RFC 9113 8.7) is sent again, as is one that a used connection did not take,
+    /// since it had closed.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<ByteStream>, TransportError> {
         let (mut head, body) = request.into_parts();
         let on_sent = head.extensions.remove::<OnSent>();
         self.complete(&mut head)?;
-        let lanes = self.lanes();
+        let uri = head.uri.clone();
+        let mut request = Request::from_parts(head, Box::new(Outgoing::new(body, on_sent)));
         let mut resends_left = MOST_RESENDS;
         loop {
-            let place = lanes.take();
-            match self.send_on(&place, &head, &body, on_sent.as_ref()).await {
-                None => lanes.learn(&place),
-                Some(Ok(response)) => return Ok(answer(response, place)),
-                Some(Err(error)) if resends_left > 0 && is_not_begun(&error) => resends_left -= 1,
-                Some(Err(error)) => return Err(call_error(&error, head.uri.host().unwrap_or_default())),
+            let mut lease = self.lease(&uri).await?;
+            let mut spare = (lease.can_refuse() && resends_left > 0).then(|| copy(&request));
+            let mut unanswered = match lease.send(request).await {
+                Ok(response) => return Ok(answer(response, lease)),
+                Err(unanswered) => unanswered,
+            };
+            let returned = unanswered.take_message().filter(|_| lease.was_used());
+            let error = unanswered.into_error();
+            request = match (returned, spare.take()) {
+                (Some(returned), _) => returned,
+                (None, Some(spare)) if is_not_begun(&error) => {
+                    resends_left -= 1;
+                    spare
+                }
+                _ => return Err(call_error(&error, uri.host().unwrap_or_default())),
+            };
+            *request.uri_mut() = uri.clone();
+        }
+    }
+
+    /// Assigns a connection to a call to the server of `uri`.
+    async fn lease(&self, uri: &Uri) -> Result<Lease, TransportError> {
+        let server = self.pool().server(uri)?;
+        if let Some(lease) = server.lease_now() {
+            return Ok(lease);
+        }
+        if server.is_cold() {
+            let elsewhere = self.pools().filter_map(|pool| pool.find(uri)).find_map(|server| server.lease_now());
+            if let Some(lease) = elsewhere {
+                server.make_ready();
+                return Ok(lease);
             }
         }
+        server.lease().await
     }
 
     /// Gives `head` its URI's final form and the headers that every request has.
@@ -121,63 +158,29 @@ impl HttpClient {
         }
         Ok(())
     }
-
-    /// Sends a request over the connection of `place`; `None` if the connection is full.
-    async fn send_on(
-        &self,
-        place: &Place,
-        head: &Parts,
-        body: &Bytes,
-        on_sent: Option<&OnSent>,
-    ) -> Option<Result<Response<Incoming>, legacy::Error>> {
-        let mut request =
-            Request::new(Box::new(Outgoing::new(body.clone(), place.opening().clone(), on_sent.cloned())));
-        request.method_mut().clone_from(&head.method);
-        request.uri_mut().clone_from(&head.uri);
-        request.headers_mut().clone_from(&head.headers);
-        let mut call = pin!(place.client().request(request));
-        while place.may_have_to_move() {
-            match select(&mut call, pin!(sleep(self.0.settings.turn_timeout))).await {
-                Either::Left((answered, _)) => return Some(answered),
-                Either::Right(_) if place.opening().is_open() => break,
-                Either::Right(_) if place.is_connecting() => {}
-                Either::Right(_) if place.opening().withdraw() => return None,
-                Either::Right(_) => break,
-            }
-        }
-        Some(call.await)
-    }
 }
 
 impl std::fmt::Debug for HttpClient {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let lanes: Vec<_> = self.0.lanes.iter().filter_map(OnceLock::get).collect();
-        formatter.debug_struct("HttpClient").field("lanes", &lanes).finish_non_exhaustive()
+        let pools: Vec<_> = self.pools().collect();
+        formatter.debug_struct("HttpClient").field("pools", &pools).finish_non_exhaustive()
     }
 }
 
-/// The configuration of every lane's connections above TLS.
-fn pool(settings: &TransportSettings) -> legacy::Builder {
-    let mut pool = legacy::Client::builder(TokioExecutor::new());
-    pool.timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(MOST_IDLE)
-        // Not a second sending: the library still has the whole request, since its connection closed before taking it.
-        .retry_canceled_requests(true)
-        .http2_initial_stream_window_size(STREAM_WINDOW)
-        .http2_initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_keep_alive_interval(settings.ping_interval)
-        .http2_keep_alive_timeout(settings.ping_timeout)
-        .http2_keep_alive_while_idle(true);
-    pool
+/// Copies a request, whose body is shared.
+fn copy(request: &Request<Payload>) -> Request<Payload> {
+    let mut copy = Request::new(request.body().clone());
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    copy.headers_mut().clone_from(request.headers());
+    copy
 }
 
-/// Creates a response that holds `place` until its body is dropped.
-fn answer(response: Response<Incoming>, place: Place) -> Response<ByteStream> {
+/// Creates a response that holds `lease` until its body is dropped.
+fn answer(response: Response<Incoming>, lease: Lease) -> Response<ByteStream> {
     let (mut head, body) = response.into_parts();
     let body = BodyDataStream::new(body).map_err(move |error| {
-        let _held = &place;
+        let _held = &lease;
         body_error(&error)
     });
     let body = inflate(&mut head.headers, Box::pin(body));
@@ -185,7 +188,7 @@ fn answer(response: Response<Incoming>, place: Place) -> Response<ByteStream> {
 }
 
 /// Returns whether the server declared that it has not begun the request: it refused the stream, or sent GOAWAY.
-fn is_not_begun(error: &legacy::Error) -> bool {
+fn is_not_begun(error: &hyper::Error) -> bool {
     causes(error).filter_map(|cause| cause.downcast_ref::<h2::Error>()).any(|error| {
         let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
         let going_away = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
@@ -193,15 +196,65 @@ fn is_not_begun(error: &legacy::Error) -> bool {
     })
 }
 
-/// The time after which an unused connection is closed.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
-/// Idle HTTP/1.1 connections kept by the first lane; one costs some 30 kB.
-const MOST_IDLE: usize = 16;
 /// Attempts to resend a request that was not begun.
 const MOST_RESENDS: u32 = 2;
-/// The flow-control window of one response: also its cost in memory if the client reads nothing.
-const STREAM_WINDOW: u32 = 512 * 1024;
-/// The flow-control window of a connection. The HTTP/2 library ends a connection, and with it every response on it,
-/// once the small unread pieces exceed a budget of half this size; so it suffices for any number of clients that read
-/// nothing. The window is a promise, and takes no memory by itself.
-const CONNECTION_WINDOW: u32 = 128 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::platform::native::{sleep, spawn};
+
+    /// A server of HTTP/1.1 that answers with the number of the connection; returns its address.
+    async fn numbering() -> Uri {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let uri = format!("http://{}/", listener.local_addr().expect("bound")).parse().expect("a URI");
+        spawn(async move {
+            for number in 0.. {
+                let Ok((mut socket, _)) = listener.accept().await else { return };
+                spawn(async move {
+                    let mut received = [0; 1024];
+                    while socket.read(&mut received).await.is_ok_and(|read| read > 0) {
+                        let answer = format!("HTTP/1.1 200 OK\r\nx-number: {number}\r\ncontent-length: 0\r\n\r\n");
+                        socket.write_all(answer.as_bytes()).await.expect("an answer");
+                    }
+                });
+            }
+        });
+        uri
+    }
+
+    async fn ask(client: HttpClient, uri: Uri) -> HeaderValue {
+        let mut request = Request::new(Bytes::new());
+        *request.uri_mut() = uri;
+        let answer = client.send(request).await.expect("an answer");
+        answer.headers()["x-number"].clone()
+    }
+
+    #[tokio::test]
+    async fn a_thread_without_a_connection_takes_anothers_and_makes_its_own() {
+        let uri = numbering().await;
+        let settings = TransportSettings { reach: Reach::Loopback, ..TransportSettings::default() };
+        let client = HttpClient::with_settings(settings).expect("a client");
+        let cores = Cores::start(2).expect("threads");
+        let own = cores.take();
+        let other = cores.take().runtime.expect("another thread");
+        client.warm(&uri);
+        client.warm(&uri);
+        while client.pool().server(&uri).expect("a server").is_cold() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let first = other.spawn(ask(client.clone(), uri.clone())).await.expect("a task");
+        assert_eq!(first, "0", "over the connection that was ready");
+        let there = client.0.pools[1].get().and_then(|pool| pool.find(&uri)).expect("the other thread has called");
+        while there.is_cold() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let second = other.spawn(ask(client.clone(), uri.clone())).await.expect("a task");
+        assert_eq!(second, "1", "over its own");
+        assert_eq!(ask(client, uri).await, "0");
+        drop(own);
+    }
+}

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,31 +16,19 @@ use crate::platform::native::route::{ConnectError, Connecting, Route};
 use crate::platform::native::settings::TransportSettings;
 use crate::platform::native::transport::Transport;
 
-/// Makes the connections of one lane. Clones share the count, and are cheap: the HTTP library makes two for each request.
+/// Makes connections. Clones are cheap.
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
     https: Arc<HttpsConnector<Route>>,
     timeout: Duration,
-    /// Connections being made.
-    connecting: Arc<AtomicUsize>,
 }
 
 impl Connector {
-    /// Creates a connector that counts nothing yet.
+    /// Creates a connector whose connections speak what `tls` offers.
     pub(super) fn new(settings: &TransportSettings, tls: Arc<ClientConfig>, proxies: Option<Arc<Proxies>>) -> Self {
         let route = Route::new(tcp(settings), tls.clone(), proxies);
         let https = Arc::new(HttpsConnector::from((route, tls)));
-        Self { https, timeout: settings.connect_timeout, connecting: Arc::default() }
-    }
-
-    /// Returns the same connector with a count of its own.
-    pub(super) fn counted(&self) -> Self {
-        Self { connecting: Arc::default(), ..self.clone() }
-    }
-
-    /// Returns whether a connection is being made.
-    pub(super) fn is_connecting(&self) -> bool {
-        self.connecting.load(Ordering::Relaxed) > 0
+        Self { https, timeout: settings.connect_timeout }
     }
 }
 
@@ -57,10 +44,9 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, target: Uri) -> Self::Future {
         let connect = HttpsConnector::clone(&self.https).call(target);
-        let (timeout, counted) = (self.timeout, Counted::new(&self.connecting));
+        let timeout = self.timeout;
         Box::pin(async move {
             let connected = tokio::time::timeout(timeout, connect).await;
-            drop(counted);
             connected.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "operation timed out").into()))
         })
     }
@@ -78,22 +64,6 @@ fn tcp(settings: &TransportSettings) -> HttpConnector {
     #[cfg(any(target_os = "android", target_os = "linux"))]
     tcp.set_tcp_user_timeout(Some(settings.death_noticed_within()));
     tcp
-}
-
-/// A connection being made.
-struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    fn new(connecting: &Arc<AtomicUsize>) -> Self {
-        connecting.fetch_add(1, Ordering::Relaxed);
-        Self(connecting.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// Unanswered keepalives that end a connection.
@@ -116,19 +86,11 @@ mod tests {
             reach: Reach::Loopback,
             ..TransportSettings::default()
         };
-        let connector = Connector::new(&settings, Arc::new(trust::tls(&settings).expect("TLS")), None);
-        let (mut lane, other) = (connector.counted(), connector.counted());
+        let mut connector = Connector::new(&settings, Arc::new(trust::tls(&settings).expect("TLS")), None);
         // The system accepts connections to it, and nobody answers on them.
         let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let target = format!("https://{}", silent.local_addr().expect("bound")).parse().expect("a URI");
-        let connecting = lane.call(target);
-        assert!(lane.is_connecting() && !other.is_connecting());
-        let error = connecting.await.map(drop).expect_err("no connection");
+        let error = connector.call(target).await.map(drop).expect_err("no connection");
         assert_eq!(error.to_string(), "operation timed out");
-        assert!(!lane.is_connecting());
-        let begun = lane.call(Uri::from_static("https://localhost:9"));
-        assert!(lane.is_connecting());
-        drop(begun);
-        assert!(!lane.is_connecting(), "a connection that nobody waits for counts no longer");
     }
 }

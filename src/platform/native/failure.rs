@@ -3,15 +3,18 @@
 use std::error::Error;
 use std::io;
 
-use hyper_util::client::legacy;
 use rustls::CertificateError;
 
 use crate::platform::native::{TransportError, TransportErrorKind};
 
-/// Converts the error of a call to `host`, with the message of its innermost cause.
-pub(super) fn call_error(error: &legacy::Error, host: &str) -> TransportError {
-    let kind = if error.is_connect() { connect_kind(error) } else { TransportErrorKind::Interrupted };
-    transport_error(error, host, kind)
+/// Converts the error of a connection to `host` that cannot be made, with the message of its innermost cause.
+pub(super) fn connect_error(error: &(dyn Error + 'static), host: &str) -> TransportError {
+    transport_error(error, host, connect_kind(error))
+}
+
+/// Converts the error of a call to `host`, likewise.
+pub(super) fn call_error(error: &hyper::Error, host: &str) -> TransportError {
+    transport_error(error, host, TransportErrorKind::Interrupted)
 }
 
 /// Converts the error of a response's body, likewise.
@@ -48,7 +51,7 @@ pub(super) fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item
 }
 
 /// The library reports a connect error without its stage; its resolver names itself in the chain.
-fn connect_kind(error: &legacy::Error) -> TransportErrorKind {
+fn connect_kind(error: &(dyn Error + 'static)) -> TransportErrorKind {
     if causes(error).any(|cause| cause.to_string() == "dns error") {
         TransportErrorKind::Dns
     } else {

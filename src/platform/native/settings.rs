@@ -13,10 +13,10 @@ pub struct TransportSettings {
     pub ping_interval: Duration,
     /// The limit for the answer to a PING. A connection without an answer is closed, with every call on it.
     pub ping_timeout: Duration,
-    /// The most calls on one connection, until a server allows fewer.
+    /// The most calls on one HTTP/2 connection, unless the server allows fewer.
     pub calls_per_connection: usize,
-    /// The longest wait of a call for its turn on a full connection before it moves to another one.
-    pub turn_timeout: Duration,
+    /// The time for the SETTINGS of a new HTTP/2 connection, before which it carries a single call.
+    pub settings_timeout: Duration,
     /// Certificate authorities trusted beside the system's.
     pub authorities: Vec<CertificateDer<'static>>,
     /// The hosts that requests may reach.
@@ -43,7 +43,7 @@ impl Default for TransportSettings {
             ping_interval: Duration::from_secs(6),
             ping_timeout: Duration::from_secs(10),
             calls_per_connection: 64,
-            turn_timeout: Duration::from_millis(250),
+            settings_timeout: Duration::from_millis(250),
             authorities: Vec::new(),
             reach: Reach::Network,
         }
