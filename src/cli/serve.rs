@@ -118,6 +118,7 @@ pub(super) async fn run(
     let upstream = app.upstream.clone();
     let app = Arc::new(app);
     app.catalogue.start();
+    platform::spawn(upstream.clone().keep_warm());
     let (cut_off, capacity) = (app.cut_off.clone(), app.capacity.clone());
     let (stop, stopped) = oneshot::channel::<()>();
     let stopping = async {

@@ -30,6 +30,10 @@ pub(super) fn admit(app: &Arc<App>, request: &Request) -> Result<(), Box<Respons
     } else {
         Ok(())
     };
+    #[cfg(not(target_arch = "wasm32"))]
+    if admitted.is_ok() {
+        app.upstream.expect_calls();
+    }
     admitted.map_err(|error| Box::new(error.into_response()))
 }
 

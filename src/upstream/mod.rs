@@ -8,6 +8,7 @@
 //!   supports.
 //! * `when` reads the time of a retry from a failure, and [`words`] knows the failures that only their text tells.
 //! * [`Upstream::call`] asks one of the endpoints beside `/responses`, with the same login, headers and failures.
+//! * `warmth` has a connection ready before a call needs it (native).
 //! * `socket` sends calls over WebSockets instead, if the settings say so (native).
 //! * [`page`]: the backend's other pages, such as the plan's usage.
 //! * [`defaults`]: the default addresses, and checks of an operator's values.
@@ -26,6 +27,8 @@ mod remedy;
 pub mod retry;
 #[cfg(not(target_arch = "wasm32"))]
 mod socket;
+#[cfg(not(target_arch = "wasm32"))]
+mod warmth;
 mod when;
 pub mod words;
 
@@ -61,6 +64,8 @@ use head::Identity;
 use idle::within;
 #[cfg(not(target_arch = "wasm32"))]
 use socket::{Conversation, Sockets};
+#[cfg(not(target_arch = "wasm32"))]
+use warmth::Warmth;
 
 /// The backend's address, and this program's identification there.
 #[derive(Debug, Clone)]
@@ -206,6 +211,8 @@ pub struct Upstream {
     /// Held while the plan's usage is asked for.
     #[cfg(not(target_arch = "wasm32"))]
     asking: Arc<tokio::sync::Mutex<()>>,
+    #[cfg(not(target_arch = "wasm32"))]
+    warmth: Arc<Warmth>,
     observe: Arc<dyn Fn(Incident) + Send + Sync>,
 }
 
@@ -247,6 +254,8 @@ impl Upstream {
             sockets,
             #[cfg(not(target_arch = "wasm32"))]
             asking: Arc::default(),
+            #[cfg(not(target_arch = "wasm32"))]
+            warmth: Arc::new(Warmth::new()),
             observe: Arc::new(observe),
         }
     }

@@ -12,6 +12,7 @@ mod proxy;
 mod recorder;
 mod silence;
 mod sockets;
+mod warmth;
 mod ways;
 mod wire;
 

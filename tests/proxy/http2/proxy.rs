@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use codex_proxy::credentials::AuthDocument;
 use codex_proxy::platform::TransportSettings;
+use codex_proxy::upstream::Upstream;
 
 use super::backend::Backend;
 use crate::common::app::{Served, Setup};
@@ -12,6 +13,8 @@ use crate::common::client::Client;
 
 /// A running proxy and a client of it.
 pub(crate) struct Proxy {
+    /// Its client of the backend.
+    pub(crate) upstream: Upstream,
     client: Client,
     _served: Served,
 }
@@ -42,9 +45,18 @@ pub(crate) fn patient(backend: &Backend) -> TransportSettings {
 impl Proxy {
     /// A proxy before the backend at `url`.
     pub(crate) async fn start(url: &str, transport: TransportSettings) -> Self {
-        let document = Some(AuthDocument::from_access_token("token", Some("account")));
-        let setup = Setup { upstream_url: Some(url.to_owned()), document, transport, ..Setup::default() };
-        let served = Served::start(setup.app()).await;
-        Self { client: Client::new(served.base()), _served: served }
+        Self::with(url, transport, Some(AuthDocument::from_access_token("token", Some("account")))).await
+    }
+
+    /// A proxy before the backend at `url` that has no login.
+    pub(crate) async fn without_login(url: &str, transport: TransportSettings) -> Self {
+        Self::with(url, transport, None).await
+    }
+
+    async fn with(url: &str, transport: TransportSettings, document: Option<AuthDocument>) -> Self {
+        let app = Setup { upstream_url: Some(url.to_owned()), document, transport, ..Setup::default() }.app();
+        let upstream = app.upstream.clone();
+        let served = Served::start(app).await;
+        Self { upstream, client: Client::new(served.base()), _served: served }
     }
 }
