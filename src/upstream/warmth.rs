@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::credentials::CredentialHealth;
 use crate::platform::{Instant, sleep, spawn};
 use crate::upstream::{ANSWERS, Upstream, address};
 
@@ -60,6 +61,10 @@ impl Upstream {
     }
 
     async fn warm(&self) {
+        // A call over a WebSocket connects by itself. A login that needs more than a look is left to those who call.
+        if self.sockets.is_some() || self.supplier.health() != CredentialHealth::Ok {
+            return;
+        }
         let Ok(access) = self.supplier.access().await else { return };
         // An unusable address is told by each call.
         if let Ok(uri) = address(self.settings.url_for(&access), ANSWERS) {

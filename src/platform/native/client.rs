@@ -103,7 +103,7 @@ impl HttpClient {
 
     /// Sends one request and returns the response as soon as its head has arrived.
     ///
-    /// A request that the server did not begin (RFC 9113 8.7) is sent again, as is one that a used connection did not take,
+    /// A request that the server did not begin (RFC 9113 8.7) is sent again, as is one that its connection did not take,
     /// since it had closed.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<ByteStream>, TransportError> {
         let (mut head, body) = request.into_parts();
@@ -114,21 +114,21 @@ impl HttpClient {
         let mut resends_left = MOST_RESENDS;
         loop {
             let mut lease = self.lease(&uri).await?;
-            let mut spare = (lease.can_refuse() && resends_left > 0).then(|| copy(&request));
+            let spare = (lease.can_refuse() && resends_left > 0).then(|| copy(&request));
             let mut unanswered = match lease.send(request).await {
                 Ok(response) => return Ok(answer(response, lease)),
                 Err(unanswered) => unanswered,
             };
-            let returned = unanswered.take_message().filter(|_| lease.was_used());
+            let returned = unanswered.take_message();
             let error = unanswered.into_error();
-            request = match (returned, spare.take()) {
-                (Some(returned), _) => returned,
-                (None, Some(spare)) if is_not_begun(&error) => {
-                    resends_left -= 1;
-                    spare
-                }
+            // Any number of used connections may have closed; a new one that closes at once may do so again and again.
+            let is_counted = returned.is_none() || !lease.was_used();
+            request = match (returned, spare) {
+                (Some(returned), _) if !is_counted || resends_left > 0 => returned,
+                (None, Some(spare)) if is_not_begun(&error) => spare,
                 _ => return Err(call_error(&error, uri.host().unwrap_or_default())),
             };
+            resends_left -= u32::from(is_counted);
             *request.uri_mut() = uri.clone();
         }
     }
@@ -201,8 +201,10 @@ const MOST_RESENDS: u32 = 2;
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::platform::native::{sleep, spawn};
@@ -256,5 +258,42 @@ mod tests {
         assert_eq!(second, "1", "over its own");
         assert_eq!(ask(client, uri).await, "0");
         drop(own);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_an_unused_connection_did_not_take_goes_over_another() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let uri: Uri = format!("http://{address}/").parse().expect("a URI");
+        let mut asking = TcpStream::connect(address).await.expect("a connection");
+        let (mut asker, _) = listener.accept().expect("a connection");
+        let (sign, close) = std::sync::mpsc::channel();
+        let server = std::thread::spawn(move || {
+            let unused = listener.accept().expect("a connection");
+            close.recv().expect("the sign");
+            drop(unused);
+            let (mut socket, _) = listener.accept().expect("another");
+            assert!(socket.read(&mut [0; 1024]).expect("a request") > 0);
+            socket.write_all(b"HTTP/1.1 200 OK\r\nx-number: 1\r\ncontent-length: 0\r\n\r\n").expect("an answer");
+        });
+        let settings = TransportSettings { reach: Reach::Loopback, ..TransportSettings::default() };
+        let client = HttpClient::with_settings(settings).expect("a client");
+        client.warm(&uri);
+        while client.pool().server(&uri).expect("a server").is_cold() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let asked = async {
+            asking.read_u8().await.expect("the sign");
+            ask(client, uri).await
+        };
+        let signs = async {
+            sleep(Duration::from_millis(20)).await;
+            // The runtime hears of both at once, and of the end last.
+            asker.write_all(b"!").expect("the sign");
+            sign.send(()).expect("a server");
+            std::thread::sleep(Duration::from_millis(200));
+        };
+        assert_eq!(tokio::join!(asked, signs).0, "1");
+        server.join().expect("served");
     }
 }

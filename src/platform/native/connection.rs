@@ -127,16 +127,10 @@ impl Http2 {
             .handshake(stream)
             .await?;
         let driver = Arc::new(Mutex::new(Some(driver)));
-        let driven = Arc::clone(&driver);
+        let driven = Driven(Arc::clone(&driver));
         spawn(poll_fn(move |context| {
-            let mut driver = lock(&driven);
             // What an error ends are calls, which have it too.
-            let ended = driver.as_mut().map_or(Poll::Ready(()), |driver| Pin::new(driver).poll(context).map(drop));
-            if ended.is_ready() {
-                // For as long as it exists, it seems to take requests.
-                *driver = None;
-            }
-            ended
+            lock(&driven.0).as_mut().map_or(Poll::Ready(()), |driver| Pin::new(driver).poll(context).map(drop))
         }));
         Ok(Self { sender, driver })
     }
@@ -163,6 +157,15 @@ impl Http2 {
 impl std::fmt::Debug for Http2 {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Http2").field("sender", &self.sender).finish_non_exhaustive()
+    }
+}
+
+/// The driver in the hands of its task. It goes with the task: for as long as it exists, it seems to take requests.
+struct Driven(Arc<Mutex<Option<Driver>>>);
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        *lock(&self.0) = None;
     }
 }
 

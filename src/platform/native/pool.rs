@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use http::uri::Scheme;
 use http::{HeaderValue, Uri};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::platform::native::connection::{Connection, Http1, Http2};
@@ -89,16 +90,16 @@ impl Server {
 
     /// Assigns a connection to a call, and waits for one if necessary.
     pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease, TransportError> {
-        let leased = {
+        let (leased, makings) = {
             let mut state = self.state();
             if let Some(lease) = self.free(&mut state) {
                 return Ok(lease);
             }
             let (tell, leased) = oneshot::channel();
             state.waiting.push_back(tell);
-            self.make_for_waiting(&mut state);
-            leased
+            (leased, self.make_for_waiting(&mut state))
         };
+        start(makings);
         // The other end is dropped if the runtime ends.
         leased.await.unwrap_or_else(|_| {
             Err(TransportError { kind: TransportErrorKind::Connect, message: "the program is ending".to_owned() })
@@ -114,18 +115,19 @@ impl Server {
     pub(super) fn is_cold(&self) -> bool {
         let mut state = self.state();
         state.forget_closed();
-        state.shared.is_empty() && state.idle.is_empty()
+        state.shared.is_empty() && state.idle.is_empty() && state.busy == 0
     }
 
     /// Makes a connection for later calls, unless one is being made.
     pub(super) fn make_ready(self: &Arc<Self>) {
-        let mut state = self.state();
-        if state.making == 0 {
-            self.make(&mut state);
-        }
+        let making = {
+            let mut state = self.state();
+            (state.making == 0).then(|| self.make(&mut state))
+        };
+        start(making);
     }
 
-    /// Returns whether a connection is ready or being made. One of HTTP/2 counts as just used, since its PINGs are answered.
+    /// Returns whether there is a connection, in use or not, or one is being made. One of HTTP/2 counts as just used, since its PINGs are answered.
     pub(super) fn stays_ready(&self) -> bool {
         let mut state = self.state();
         state.forget_closed();
@@ -134,12 +136,13 @@ impl Server {
                 first.used = Instant::now();
                 true
             }
-            None => state.making > 0 || !state.idle.is_empty(),
+            None => state.making > 0 || !state.idle.is_empty() || state.busy > 0,
         }
     }
 
     fn free(self: &Arc<Self>, state: &mut State) -> Option<Lease> {
         if let Some(idle) = std::iter::from_fn(|| state.idle.pop()).find(|idle| idle.connection.is_ready()) {
+            state.busy += 1;
             return Some(Lease::new(self, Carrier::Http1(Some(idle.connection)), idle.was_used));
         }
         let shared = state.with_room(&self.settings)?;
@@ -150,7 +153,7 @@ impl Server {
 
     /// Assigns what has room to the calls that wait, and makes connections for the others.
     fn serve_waiting(self: &Arc<Self>) {
-        loop {
+        let makings = loop {
             let (call, lease) = {
                 let mut state = self.state();
                 while state.waiting.front().is_some_and(oneshot::Sender::is_closed) {
@@ -159,25 +162,27 @@ impl Server {
                 if state.waiting.is_empty() {
                     return;
                 }
-                let Some(lease) = self.free(&mut state) else { return self.make_for_waiting(&mut state) };
+                let Some(lease) = self.free(&mut state) else { break self.make_for_waiting(&mut state) };
                 (state.waiting.pop_front(), lease)
             };
             // A lease that nobody waits for any more returns by being dropped, which needs the state.
             drop(call.map(|call| call.send(Ok(lease))));
-        }
+        };
+        start(makings);
     }
 
-    fn make_for_waiting(self: &Arc<Self>, state: &mut State) {
+    /// Counts the connections that the waiting calls need and that are not being made, and returns them to be started.
+    fn make_for_waiting(self: &Arc<Self>, state: &mut State) -> Vec<Making> {
         let waiting = state.waiting.len();
         let wanted = match (self.speaks_http2(state), state.shared.last()) {
             (Some(false), _) => waiting,
             (_, None) => 1,
-            (_, Some(last)) if last.is_settled(&self.settings) => waiting.div_ceil(last.most_calls(&self.settings)),
-            (_, Some(_)) => 0,
+            (_, Some(last)) if last.is_told() => waiting.div_ceil(last.most_calls(&self.settings)),
+            (_, Some(last)) => usize::from(last.is_late(&self.settings)),
         };
-        while state.making < wanted.min(waiting) && (state.shared.len() + state.making < MOST_SHARED) {
-            self.make(state);
-        }
+        let room = MOST_SHARED.saturating_sub(state.shared.len());
+        let missing = wanted.min(waiting).min(room).saturating_sub(state.making);
+        (0..missing).map(|_| self.make(state)).collect()
     }
 
     /// Returns whether the server speaks HTTP/2, which is agreed on in a TLS handshake.
@@ -185,19 +190,17 @@ impl Server {
         if self.uri.scheme() == Some(&Scheme::HTTPS) { state.speaks_http2 } else { Some(false) }
     }
 
-    fn make(self: &Arc<Self>, state: &mut State) {
+    fn make(self: &Arc<Self>, state: &mut State) -> Making {
         state.making += 1;
-        let making = Making(self.clone());
-        spawn(async move { making.run().await });
+        Making(self.clone())
     }
 
-    /// Ends the wait of the calls that depended on a connection that cannot be made.
-    fn fail(&self, error: &TransportError) {
+    /// Ends the wait of the calls that depended on a connection that cannot be made: their share of those being made.
+    fn fail(self: &Arc<Self>, error: &TransportError) {
         let failed: Vec<_> = {
             let mut state = self.state();
-            let depend = if self.speaks_http2(&state) == Some(false) { 1 } else { state.waiting.len() };
-            let depend = depend.min(state.waiting.len());
-            state.waiting.drain(..depend).collect()
+            let share = state.waiting.len().div_ceil(state.making + 1);
+            state.waiting.drain(..share).collect()
         };
         if failed.is_empty() {
             tracing::debug!(%error, "no connection could be made for later calls");
@@ -206,9 +209,27 @@ impl Server {
             // An error means that the call was given up.
             let _ = call.send(Err(error.clone()));
         }
+        self.serve_waiting();
     }
 
-    /// Takes back a connection of HTTP/1.1 that is ready for the next call.
+    /// Ends a call over a connection of HTTP/1.1, which is kept once the rest of its answer has been read.
+    fn take_back(self: &Arc<Self>, mut connection: Http1) {
+        self.state().busy -= 1;
+        if connection.is_ready() {
+            return self.keep(connection, true);
+        }
+        // Without a runtime nobody would read it.
+        if Handle::try_current().is_ok() {
+            let server = self.clone();
+            spawn(async move {
+                if connection.is_reusable().await {
+                    server.keep(connection, true);
+                }
+            });
+        }
+    }
+
+    /// Keeps a connection of HTTP/1.1 that is ready for the next call.
     fn keep(self: &Arc<Self>, connection: Http1, was_used: bool) {
         let mut state = self.state();
         if state.idle.len() < MOST_IDLE.max(state.waiting.len()) {
@@ -235,9 +256,14 @@ impl Server {
 
     /// Has a task close the connections that are unused for too long, for as long as there are any.
     fn sweep_later(self: &Arc<Self>, state: &mut State) {
-        if !std::mem::replace(&mut state.is_swept, true) {
+        if !state.is_swept && Handle::try_current().is_ok() {
+            state.is_swept = true;
             spawn(sweep(Arc::downgrade(self)));
         }
+    }
+
+    fn has_shared(&self, connection: &Arc<Http2>) -> bool {
+        self.state().shared.iter().any(|shared| Arc::ptr_eq(&shared.connection, connection))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -263,7 +289,17 @@ async fn sweep(server: Weak<Server>) {
 }
 
 /// A connection being made, which is counted until it is made or given up.
+#[derive(Debug)]
 struct Making(Arc<Server>);
+
+/// Starts making connections. The state must not be held: a runtime that is ending drops each at once, which counts it out.
+fn start(makings: impl IntoIterator<Item = Making>) {
+    for making in makings {
+        if Handle::try_current().is_ok() {
+            spawn(making.run());
+        }
+    }
+}
 
 impl Making {
     async fn run(self) {
@@ -298,17 +334,17 @@ impl Drop for Making {
     }
 }
 
-/// Serves waiting calls until the limit of a new connection is known: the library tells nobody when it comes.
+/// Serves waiting calls when the limit of a new connection has come, or is late: the library tells nobody.
 async fn watch(server: Arc<Server>, connection: Arc<Http2>) {
     let mut pause = SHORTEST_PAUSE;
-    let is_unsettled = || {
-        let state = server.state();
-        let mut shared = state.shared.iter().filter(|shared| Arc::ptr_eq(&shared.connection, &connection));
-        shared.any(|shared| !shared.connection.is_closed() && !shared.is_settled(&server.settings))
-    };
-    while is_unsettled() {
+    let is_untold = || !connection.is_closed() && connection.most_requests() == Http2::UNTOLD;
+    while is_untold() {
         sleep(pause).await;
-        pause *= 2;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        if !server.has_shared(&connection) {
+            return;
+        }
+        server.serve_waiting();
     }
     server.serve_waiting();
 }
@@ -317,3 +353,5 @@ async fn watch(server: Arc<Server>, connection: Arc<Http2>) {
 const MOST_IDLE: usize = 16;
 /// The first pause before a new connection's limit is looked at again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+/// The longest pause before that: after [`TransportSettings::settings_timeout`], further connections are made meanwhile.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);

@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::runtime::Handle;
 
 use crate::platform::native::connection::{Http1, Http2, Payload, Unanswered};
 use crate::platform::native::pool::Server;
-use crate::platform::native::spawn;
 
 /// A call's share of a connection, until it is dropped.
 #[derive(Debug)]
@@ -58,18 +56,8 @@ impl Drop for Lease {
         match &mut self.carrier {
             Carrier::Http2(connection) => self.server.end_call(connection),
             Carrier::Http1(connection) => {
-                let Some(mut connection) = connection.take() else { return };
-                if connection.is_ready() {
-                    return self.server.keep(connection, true);
-                }
-                // The rest of its answer has to be read first. Without a runtime nobody would.
-                if Handle::try_current().is_ok() {
-                    let server = self.server.clone();
-                    spawn(async move {
-                        if connection.is_reusable().await {
-                            server.keep(connection, true);
-                        }
-                    });
+                if let Some(connection) = connection.take() {
+                    self.server.take_back(connection);
                 }
             }
         }

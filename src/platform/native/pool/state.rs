@@ -18,6 +18,8 @@ pub(super) struct State {
     pub(super) shared: Vec<Shared>,
     /// Unused connections of HTTP/1.1, the last used one last.
     pub(super) idle: Vec<Idle>,
+    /// The number of connections of HTTP/1.1 in use.
+    pub(super) busy: usize,
     /// The number of connections being made.
     pub(super) making: usize,
     pub(super) waiting: VecDeque<oneshot::Sender<Result<Lease, TransportError>>>,
@@ -55,9 +57,14 @@ impl Shared {
         self.connection.most_requests().clamp(1, settings.calls_per_connection.max(1))
     }
 
-    /// Returns whether the server has said how many calls it allows, or had the time to.
-    pub(super) fn is_settled(&self, settings: &TransportSettings) -> bool {
-        self.connection.most_requests() != Http2::UNTOLD || self.made.elapsed() >= settings.settings_timeout
+    /// Returns whether the server has said how many calls it allows.
+    pub(super) fn is_told(&self) -> bool {
+        self.connection.most_requests() != Http2::UNTOLD
+    }
+
+    /// Returns whether the server had the time to say it. One that allows a single call never seems to.
+    pub(super) fn is_late(&self, settings: &TransportSettings) -> bool {
+        self.made.elapsed() >= settings.settings_timeout
     }
 
     pub(super) fn is_expired(&self, now: Instant) -> bool {

@@ -151,3 +151,51 @@ async fn a_connection_that_is_ready_or_being_made_is_not_made_again() {
     ask(&server).await;
     assert_eq!(plain.connections.load(Ordering::Relaxed), 1);
 }
+
+#[tokio::test]
+async fn no_call_to_a_server_that_refuses_waits_for_another() {
+    const CALLS: usize = 100;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let uri = format!("http://{}/", listener.local_addr().expect("bound")).parse().expect("a URI");
+    drop(listener);
+    let server = server(&uri);
+    let refused = join_all((0..CALLS).map(|_| async { server.lease().await.map(drop) }));
+    let refused = tokio::time::timeout(Duration::from_secs(20), refused).await.expect("in time");
+    assert!(refused.iter().all(Result::is_err), "{refused:?}");
+    assert_eq!(server.state().making, 0);
+}
+
+/// A runtime that ends drops its tasks one by one: the call that gives its connection back may do so when those that wait
+/// for it are still there, and nothing can be started any more.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_runtime_may_end_while_calls_wait() {
+    const CALLS: usize = 100;
+    let (ended, is_ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            // The system makes two connections to it, since nobody accepts them, and lets all others wait.
+            let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+            socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+            let listener = socket.listen(1).expect("a listener");
+            let uri = format!("http://{}/", listener.local_addr().expect("bound")).parse().expect("a URI");
+            let server = server(&uri);
+            for _ in 0..CALLS {
+                let server = server.clone();
+                spawn(async move {
+                    let _lease = server.lease().await;
+                    std::future::pending::<()>().await;
+                });
+            }
+            while server.state().busy < 2 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            sleep(Duration::from_millis(20)).await;
+            drop(listener);
+        });
+        drop(runtime);
+        ended.send(()).expect("a test");
+    });
+    is_ended.recv_timeout(Duration::from_secs(20)).expect("it ends");
+}
