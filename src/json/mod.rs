@@ -8,6 +8,8 @@
 //! * A request body nested too deeply is rejected, even if little of it is read here.
 //! * [`ObjectWriter`] writes one object into a byte buffer from raw and plain values.
 //!
+//! What every byte of a request or an answer passes lies in the crate `codex-proxy-wire`; here are the paths and errors of requests.
+//!
 //! ```
 //! use codex_proxy::json::{self, ObjectWriter, Path};
 //!
@@ -25,19 +27,13 @@
 //! assert_eq!(out, br#"{"town":"\u00c9vora","size":1e2,"old":true}"#);
 //! ```
 
-mod depth;
 mod path;
-mod raw;
 mod same;
-mod text;
 mod value;
-mod write;
 
 pub(crate) use same::is_same;
 pub(crate) use value::may_have;
 
+pub use codex_proxy_wire::json::{ArrayWriter, Object, ObjectWriter, Raw, Text, escape, push_string};
 pub use path::Path;
-pub use raw::Raw;
-pub use text::Text;
-pub use value::{Object, array, body, boolean, kind, object, required, string, text, unsigned, without_mark};
-pub use write::{ArrayWriter, ObjectWriter, escape, push_string};
+pub use value::{array, body, boolean, kind, object, required, string, text, unsigned, without_mark};

@@ -2,22 +2,24 @@
 
 use std::collections::HashMap;
 
-use crate::json::{Object, Text, depth, value};
+use codex_proxy_wire::json::{Object, Text, elements, is_nested_within};
+
+use crate::json::value;
 
 /// Returns whether two JSON texts mean the same: white space, the order of keys and escapes do not count, while each
 /// digit of a number does. Values that are nested too deeply to be compared count as different.
 pub(crate) fn is_same(one: &str, other: &str) -> bool {
     one == other
-        || ([one, other].iter().all(|json| depth::is_within(json.as_bytes(), DEEPEST)) && are_equal(one, other))
+        || ([one, other].iter().all(|json| is_nested_within(json.as_bytes(), DEEPEST)) && are_equal(one, other))
 }
 
 fn are_equal(one: &str, other: &str) -> bool {
-    if let (Ok(one), Ok(other)) = (serde_json::from_str::<Object<'_>>(one), serde_json::from_str::<Object<'_>>(other)) {
+    if let (Ok(one), Ok(other)) = (Object::of(one), Object::of(other)) {
         let values: HashMap<&str, &str> = other.iter().map(|(key, value)| (key, value.get())).collect();
         return one.iter().count() == values.len()
             && one.iter().all(|(key, value)| values.get(key).is_some_and(|other| are_equal(value.get(), other)));
     }
-    if let (Some(one), Some(other)) = (value::elements(one), value::elements(other)) {
+    if let (Some(one), Some(other)) = (elements(one), elements(other)) {
         return one.len() == other.len() && one.iter().zip(other).all(|(one, other)| are_equal(one.get(), other.get()));
     }
     let text = |json| value::raw(json).and_then(Text::of).map(Text::decode);

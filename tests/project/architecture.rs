@@ -115,6 +115,16 @@ fn no_room_knows_one_above_it() {
     }
 }
 
+/// The crate of what every byte passes is known where its types are shown, so that all others find them in their room.
+#[test]
+fn only_two_rooms_know_the_wire() {
+    for path in sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))) {
+        let knows = std::fs::read_to_string(&path).unwrap().contains("codex_proxy_wire::");
+        let may_know = ["json", "backend"].contains(&room_of(&path).as_str());
+        assert!(!knows || may_know, "{} names the crate of the wire", path.display());
+    }
+}
+
 /// The rooms that translate know no runtime, no clock and no I/O.
 #[test]
 fn pure_rooms_touch_nothing() {
@@ -124,7 +134,8 @@ fn pure_rooms_touch_nothing() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let folder = root.join(room);
         let files = if folder.is_dir() { sources(&folder) } else { vec![root.join(format!("{room}.rs"))] };
-        for path in files.into_iter().filter(|path| !path.ends_with("tests.rs")) {
+        let wire = sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/crates/wire/src")));
+        for path in files.into_iter().chain(wire).filter(|path| !path.ends_with("tests.rs")) {
             let text = std::fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap();
             for touch in ["tokio::", "std::fs", "std::net", "std::env", "std::process", "std::thread", "hyper", "axum"]
@@ -139,7 +150,8 @@ fn pure_rooms_touch_nothing() {
 #[test]
 fn no_two_public_types_share_a_name() {
     let mut owners: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let folders = ["/src", "/crates/simulator/src"].map(|folder| format!("{}{folder}", env!("CARGO_MANIFEST_DIR")));
+    let folders = ["/src", "/crates/simulator/src", "/crates/wire/src"]
+        .map(|folder| format!("{}{folder}", env!("CARGO_MANIFEST_DIR")));
     for path in folders.iter().flat_map(|folder| sources(Path::new(folder))) {
         let text = std::fs::read_to_string(&path).unwrap();
         for name in public_types(&text) {

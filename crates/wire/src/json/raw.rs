@@ -13,7 +13,7 @@ pub struct Raw<'a>(&'a str);
 
 impl<'a> Raw<'a> {
     /// Wraps `json`, which must be one valid JSON value.
-    pub(crate) const fn of_valid(json: &'a str) -> Self {
+    pub const fn of_valid(json: &'a str) -> Self {
         Self(json)
     }
 
@@ -34,7 +34,7 @@ impl<'a> Raw<'a> {
     }
 
     /// Returns the value as one of `serde_json`'s, which parses it.
-    pub(crate) fn value(self) -> Option<&'a RawValue> {
+    pub fn value(self) -> Option<&'a RawValue> {
         serde_json::from_str(self.0).ok()
     }
 }

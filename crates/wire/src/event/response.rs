@@ -9,7 +9,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::backend::event::scanner::{Scanner, once};
+use crate::event::scanner::{Scanner, once};
+use crate::event::{count, whole};
 use crate::json::{Raw, Text};
 
 /// The fields read of a `response` object.
@@ -61,6 +62,7 @@ pub struct Around<'a> {
 
 impl<'a> ResponseView<'a> {
     /// Parses `raw`; unreadable fields count as absent.
+    #[inline]
     pub fn parse(raw: Raw<'a>) -> Self {
         Self { json: raw.get().as_bytes(), ..serde_json::from_str(raw.get()).unwrap_or_default() }
     }
@@ -80,6 +82,7 @@ impl<'a> ResponseView<'a> {
     }
 
     /// Returns the items; none if `output` is no list.
+    #[inline]
     pub fn items(&self) -> Vec<Raw<'a>> {
         let items = |raw: Raw<'a>| Scanner::of_raw(raw).array().or_else(|| serde_json::from_str(raw.get()).ok());
         self.output.and_then(items).unwrap_or_default()
@@ -101,6 +104,10 @@ pub(super) fn parse_optional<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<ResponseView<'a>>, D::Error> {
     Ok(Option::<Raw<'a>>::deserialize(deserializer)?.map(ResponseView::parse))
+}
+
+fn parse_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    count(Raw::deserialize(deserializer)?)
 }
 
 /// The fields scanned so far, `null` included.
@@ -149,8 +156,8 @@ impl<'a> Fields<'a> {
             json,
             id: id.flatten().map(Cow::Borrowed),
             status: told(self.status),
-            usage: told(self.usage).map_or(Some(None), |raw| Usage::read(raw).map(Some))?,
-            incomplete_details: read(told(self.incomplete_details))?,
+            usage: all(told(self.usage), Usage::scan)?,
+            incomplete_details: all(told(self.incomplete_details), IncompleteDetails::scan)?,
             end_turn: told(self.end_turn),
             output: told(self.output.map(|(raw, _)| raw)),
             model: told(self.model),
@@ -161,11 +168,11 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Parses an optional field; `None` if it has another type.
-fn read<'a, T: Deserialize<'a>>(raw: Option<Raw<'a>>) -> Option<Option<T>> {
+/// Scans an optional field; `None` if it has to be parsed.
+fn all<'a, T>(raw: Option<Raw<'a>>, scan: impl FnOnce(Raw<'a>) -> Option<T>) -> Option<Option<T>> {
     match raw {
         None => Some(None),
-        Some(raw) => serde_json::from_str(raw.get()).ok().map(Some),
+        Some(raw) => scan(raw).map(Some),
     }
 }
 
@@ -177,23 +184,39 @@ pub struct IncompleteDetails {
     pub reason: Option<String>,
 }
 
+impl IncompleteDetails {
+    /// Scans `raw`; `None` if it has to be parsed.
+    fn scan(raw: Raw<'_>) -> Option<Self> {
+        let mut reason = None;
+        Scanner::of_raw(raw).object(|key, scanner| match key {
+            b"reason" => once(&mut reason, scanner.raw()?),
+            _ => scanner.skip(),
+        })?;
+        let reason = match reason.filter(|raw| !raw.is_null()) {
+            None => None,
+            Some(raw) => Some(raw.text().map(Text::escaped).filter(|text| !text.contains('\\'))?.to_owned()),
+        };
+        Some(Self { reason })
+    }
+}
+
 /// The backend's token counts. Input includes cached tokens, output includes reasoning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct Usage {
     /// Tokens of the prompt.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "parse_count")]
     pub input_tokens: u64,
     /// A breakdown of the prompt's tokens.
     #[serde(default)]
     pub input_tokens_details: Option<InputDetails>,
     /// Tokens of the answer.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "parse_count")]
     pub output_tokens: u64,
     /// A breakdown of the answer's tokens.
     #[serde(default)]
     pub output_tokens_details: Option<OutputDetails>,
     /// The sum of both, as the backend counts it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     pub total_tokens: Option<u64>,
     /// Whether the counts are this program's own, for an answer that it ended.
     #[serde(skip)]
@@ -201,11 +224,6 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Reads `raw`; `None` if it has another type.
-    fn read(raw: Raw<'_>) -> Option<Self> {
-        Self::scan(raw).or_else(|| serde_json::from_str(raw.get()).ok())
-    }
-
     /// Scans `raw`; `None` if it has to be parsed.
     fn scan(raw: Raw<'_>) -> Option<Self> {
         let (mut input, mut output, mut total) = (None, None, None);
@@ -253,10 +271,10 @@ impl Usage {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct InputDetails {
     /// Tokens read from the cache.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     pub cached_tokens: Option<u64>,
     /// Tokens written to the cache.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     pub cache_write_tokens: Option<u64>,
 }
 
@@ -276,7 +294,7 @@ impl InputDetails {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub struct OutputDetails {
     /// Tokens spent on reasoning.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     pub reasoning_tokens: Option<u64>,
 }
 

@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use crate::backend::event::Event;
-use crate::backend::event::scanner::{Scanner, once};
+use crate::event::Event;
+use crate::event::scanner::{Scanner, once};
 use crate::json::{Raw, Text};
 
 /// New characters of one text of the answer.
@@ -200,7 +200,7 @@ impl<'a> Fields<'a> {
             let begin = scanner.position();
             fields.take(field, scanner)?;
             note(field, begin..scanner.position());
-            match scanner.next()? {
+            match scanner.byte()? {
                 b',' => {}
                 b'}' if scanner.peek().is_none() => return Some(fields),
                 _ => return None,

@@ -13,12 +13,12 @@ use std::slice::SliceIndex;
 
 use memchr::memchr;
 
-use crate::backend::event::blocks::{BLOCK, Block, holds_control_characters, marks, near_mark};
+use crate::event::blocks::{BLOCK, Block, holds_control_characters, marks, near_mark};
 use crate::json::Raw;
 
 /// A place in a JSON text.
 #[derive(Debug)]
-pub(crate) struct Scanner<'a> {
+pub struct Scanner<'a> {
     data: &'a [u8],
     /// The same as a string.
     text: &'a str,
@@ -27,55 +27,55 @@ pub(crate) struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     /// Begins at the start of `data`; `None` unless it is UTF-8 without control characters.
-    pub(crate) fn of(data: &'a [u8]) -> Option<Self> {
+    pub fn of(data: &'a [u8]) -> Option<Self> {
         let text = simdutf8::basic::from_utf8(data).ok()?;
         (!holds_control_characters(data)).then_some(Self { data, text, position: 0 })
     }
 
     /// Begins at the start of a value that has been read before.
-    pub(crate) const fn of_raw(raw: Raw<'a>) -> Self {
+    pub const fn of_raw(raw: Raw<'a>) -> Self {
         Self { data: raw.get().as_bytes(), text: raw.get(), position: 0 }
     }
 
     /// Returns the number of bytes read.
-    pub(crate) const fn position(&self) -> usize {
+    pub const fn position(&self) -> usize {
         self.position
     }
 
     /// Returns to a [position](Self::position) before.
-    pub(crate) const fn return_to(&mut self, position: usize) {
+    pub const fn return_to(&mut self, position: usize) {
         self.position = position;
     }
 
     /// Returns whether nothing follows.
-    pub(crate) fn is_at_end(&mut self) -> bool {
+    pub fn is_at_end(&mut self) -> bool {
         self.token().is_none()
     }
 
     /// Returns the bytes in `range`, of those read and of those that follow.
-    pub(crate) fn bytes(&self, range: impl SliceIndex<[u8], Output = [u8]>) -> Option<&'a [u8]> {
+    pub fn bytes(&self, range: impl SliceIndex<[u8], Output = [u8]>) -> Option<&'a [u8]> {
         self.data.get(range)
     }
 
     /// Returns the next byte.
-    pub(crate) fn peek(&self) -> Option<u8> {
+    pub fn peek(&self) -> Option<u8> {
         self.data.get(self.position).copied()
     }
 
     /// Reads the next byte.
-    pub(crate) fn next(&mut self) -> Option<u8> {
+    pub fn byte(&mut self) -> Option<u8> {
         let next = self.peek()?;
         self.position += 1;
         Some(next)
     }
 
     /// Reads the next byte, which must be `expected`.
-    pub(crate) fn expect(&mut self, expected: u8) -> Option<()> {
-        (self.next()? == expected).then_some(())
+    pub fn expect(&mut self, expected: u8) -> Option<()> {
+        (self.byte()? == expected).then_some(())
     }
 
     /// Reads `expected`, if it is what follows.
-    pub(crate) fn take(&mut self, expected: impl AsRef<[u8]>) -> bool {
+    pub fn take(&mut self, expected: impl AsRef<[u8]>) -> bool {
         let expected = expected.as_ref();
         let follows = self.data.get(self.position..).is_some_and(|rest| rest.starts_with(expected));
         self.position += if follows { expected.len() } else { 0 };
@@ -94,7 +94,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads an object. `each` gets every key without its quotes, and reads the value.
-    pub(crate) fn object(&mut self, mut each: impl FnMut(&'a [u8], &mut Self) -> Option<()>) -> Option<()> {
+    pub fn object(&mut self, mut each: impl FnMut(&'a [u8], &mut Self) -> Option<()>) -> Option<()> {
         self.expect(b'{')?;
         if self.token()? == b'}' {
             return self.expect(b'}');
@@ -111,7 +111,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads an array; `None` if it is another value.
-    pub(crate) fn array(&mut self) -> Option<Vec<Raw<'a>>> {
+    pub fn array(&mut self) -> Option<Vec<Raw<'a>>> {
         let mut elements = Vec::new();
         self.expect(b'[')?;
         if self.token()? == b']' {
@@ -129,7 +129,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a key without escapes and the colon after it, up to the value.
-    pub(crate) fn key(&mut self) -> Option<&'a [u8]> {
+    pub fn key(&mut self) -> Option<&'a [u8]> {
         let rest = self.data.get(self.position..)?.strip_prefix(b"\"")?;
         // Most keys are short, and no space follows their colon.
         if let Some((key, [b'"', b':', next, ..])) = near_mark(rest).and_then(|end| rest.split_at_checked(end))
@@ -162,26 +162,26 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads any value.
-    pub(crate) fn raw(&mut self) -> Option<Raw<'a>> {
+    pub fn raw(&mut self) -> Option<Raw<'a>> {
         let begin = self.position;
         self.skip()?;
         self.text.get(begin..self.position).map(Raw::of_valid)
     }
 
     /// Reads a string, and returns its inside, escaped.
-    pub(crate) fn string(&mut self) -> Option<&'a str> {
+    pub fn string(&mut self) -> Option<&'a str> {
         let begin = self.position + 1;
         self.skip_string()?;
         self.text.get(begin..self.position - 1)
     }
 
     /// Reads a string, and returns its inside; `None` if it has escapes.
-    pub(crate) fn plain_string(&mut self) -> Option<&'a str> {
+    pub fn plain_string(&mut self) -> Option<&'a str> {
         self.string().filter(|string| memchr(b'\\', string.as_bytes()).is_none())
     }
 
     /// Reads a number without sign, fraction or exponent, with few enough digits to fit.
-    pub(crate) fn number(&mut self) -> Option<u64> {
+    pub fn number(&mut self) -> Option<u64> {
         let begin = self.position;
         let mut number = 0;
         while let Some(digit @ b'0'..=b'9') = self.peek() {
@@ -195,7 +195,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Skips any value.
-    pub(crate) fn skip(&mut self) -> Option<()> {
+    pub fn skip(&mut self) -> Option<()> {
         let mut open = Open::default();
         loop {
             match self.peek()? {
@@ -270,7 +270,7 @@ impl<'a> Scanner<'a> {
             }
         }
         loop {
-            match self.next()? {
+            match self.byte()? {
                 b'"' => return Some(()),
                 b'\\' => self.escape()?,
                 _ => {}
@@ -321,9 +321,9 @@ impl<'a> Scanner<'a> {
 
     /// Skips the rest of an escape after the backslash.
     fn escape(&mut self) -> Option<()> {
-        match self.next()? {
+        match self.byte()? {
             kind if is_simple(kind) => Some(()),
-            b'u' => (0..4).try_for_each(|_| self.next()?.is_ascii_hexdigit().then_some(())),
+            b'u' => (0..4).try_for_each(|_| self.byte()?.is_ascii_hexdigit().then_some(())),
             _ => None,
         }
     }
@@ -378,7 +378,7 @@ const SIMPLE: [bool; 256] = {
 };
 
 /// Sets a field that has not been set before. A parser rejects a repeated field, so a repetition gives up.
-pub(crate) fn once<T>(field: &mut Option<T>, value: T) -> Option<()> {
+pub fn once<T>(field: &mut Option<T>, value: T) -> Option<()> {
     field.replace(value).is_none().then_some(())
 }
 

@@ -17,7 +17,7 @@ impl<'a> Text<'a> {
     pub const EMPTY: Self = Self("");
 
     /// Wraps an already escaped text: joined from other texts, or a constant.
-    pub(crate) const fn from_escaped(escaped: &'a str) -> Self {
+    pub const fn from_escaped(escaped: &'a str) -> Self {
         Self(escaped)
     }
 
@@ -98,6 +98,7 @@ impl<'a> Text<'a> {
 
     /// Decodes the characters. An unpaired surrogate, which no Rust string can hold, becomes U+FFFD; so the result is
     /// for reading, never for forwarding.
+    #[inline]
     pub fn decode(self) -> Cow<'a, str> {
         if !self.has_escapes() {
             return Cow::Borrowed(self.0);
@@ -114,6 +115,7 @@ impl<'a> Text<'a> {
 const LONGEST_BEGINNING: usize = 600;
 
 /// Decodes a string through bytes, since `serde_json` decodes unpaired surrogates only into bytes.
+#[inline]
 fn decode_lossy(quoted: &str) -> String {
     struct Bytes(Vec<u8>);
     impl<'de> serde::Deserialize<'de> for Bytes {

@@ -7,7 +7,7 @@
 use memchr::memchr2;
 
 /// Returns whether no value in `json`, which must be valid JSON, is nested in more than `limit` others.
-pub(super) fn is_within(json: &[u8], limit: usize) -> bool {
+pub fn is_nested_within(json: &[u8], limit: usize) -> bool {
     let mut depth = 0_usize;
     let mut rest = json;
     while let Some((&byte, after)) = rest.split_first() {
@@ -53,8 +53,8 @@ mod tests {
             (r#"["[[[[","\"[[[[","\\",[]]"#, 2),
             (r#"{"a\\":{"b":"}"}}"#, 2),
         ] {
-            assert!(is_within(json.as_bytes(), depth), "{json}");
-            assert!(depth == 0 || !is_within(json.as_bytes(), depth - 1), "{json}");
+            assert!(is_nested_within(json.as_bytes(), depth), "{json}");
+            assert!(depth == 0 || !is_nested_within(json.as_bytes(), depth - 1), "{json}");
         }
     }
 }

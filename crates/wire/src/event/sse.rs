@@ -62,7 +62,7 @@ impl<'a> Frame<'a> {
 /// Cuts a byte stream into frames.
 ///
 /// ```
-/// use codex_proxy::backend::event::sse::Framer;
+/// use codex_proxy_wire::event::sse::Framer;
 ///
 /// let (mut framer, mut found) = (Framer::default(), Vec::new());
 /// for read in [&b"event: a\nda"[..], b"ta: {}\n", b"\n: a comment\n\n"] {
@@ -266,7 +266,7 @@ fn lines(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Returns the JSON without line breaks. A line break inside JSON is white space, and would end the `data` line.
-pub(crate) fn on_one_line(json: &str) -> Cow<'_, str> {
+pub fn on_one_line(json: &str) -> Cow<'_, str> {
     if memchr2(b'\n', b'\r', json.as_bytes()).is_none() {
         return json.into();
     }
