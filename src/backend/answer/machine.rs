@@ -19,7 +19,7 @@ use crate::backend::event::answerer::Answerer;
 use crate::backend::event::delta::{Delta, DeltaKind, DeltaReader};
 use crate::backend::event::failure::Failure;
 use crate::backend::event::sse::Frame;
-use crate::backend::event::{Event, ResponseEnding, ResponseView, Usage};
+use crate::backend::event::{Event, EventReader, ResponseEnding, ResponseView, Usage};
 use crate::fault::Fault;
 use crate::json::{Raw, Text};
 
@@ -28,6 +28,7 @@ use crate::json::{Raw, Text};
 pub struct AnswerMachine<S> {
     pub(super) sink: S,
     deltas: DeltaReader,
+    events: EventReader,
     answerer: Answerer,
     pub(super) items: Items,
     pub(super) thoughts: Thoughts,
@@ -69,6 +70,7 @@ impl<S: Sink> AnswerMachine<S> {
             turns: Turns::new(sink.has_one_order()),
             sink,
             deltas: DeltaReader::default(),
+            events: EventReader::default(),
             answerer: Answerer::new(model, false),
             items: Items::default(),
             thoughts: Thoughts::default(),
@@ -341,7 +343,7 @@ impl<S: Sink> Machine for AnswerMachine<S> {
     fn frame(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> Step {
         let step = match self.deltas.read(&frame.data) {
             Some(delta) => self.delta(&delta, out).map(|()| Step::Continue),
-            None => match Event::read(&frame.data) {
+            None => match self.events.read(&frame.data) {
                 Some(event) => self.event(&event, &frame.data, out),
                 None => Ok(Step::Continue),
             },

@@ -8,6 +8,6 @@ pub mod failure;
 
 pub(crate) use codex_proxy_wire::event::scanner;
 pub use codex_proxy_wire::event::{
-    Around, Event, IncompleteDetails, InputDetails, Name, OutputDetails, ResponseEnding, ResponseView, Usage, delta,
-    is_internal, sse,
+    Around, Event, EventReader, IncompleteDetails, InputDetails, Name, OutputDetails, ResponseEnding, ResponseView,
+    Usage, delta, is_internal, sse,
 };

@@ -9,12 +9,14 @@
 
 mod blocks;
 pub mod delta;
+mod reader;
 mod response;
 pub mod scanner;
 pub mod sse;
 
 use std::borrow::Cow;
 
+pub use reader::EventReader;
 pub use response::{Around, IncompleteDetails, InputDetails, OutputDetails, ResponseView, Usage};
 use scanner::{Scanner, once};
 use serde::{Deserialize, Deserializer, de};
