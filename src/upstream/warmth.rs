@@ -68,7 +68,8 @@ impl Upstream {
         let Ok(access) = self.supplier.access().await else { return };
         // An unusable address is told by each call.
         if let Ok(uri) = address(self.settings.url_for(&access), ANSWERS) {
-            self.client.warm(&uri);
+            // A look is late on a busy machine.
+            self.client.warm(&uri, LOOK * 2);
         }
     }
 }

@@ -91,11 +91,11 @@ impl HttpClient {
         sockets.get_or_init(make).clone()
     }
 
-    /// Has a connection to the server of `uri` ready for a later call: makes one unless a thread has one, and keeps one of
-    /// HTTP/2 from being closed as unused for a while. Never waits; a connection that cannot be made is the later call's error.
-    pub fn warm(&self, uri: &Uri) {
+    /// Has a connection to the server of `uri` ready for `time`: makes one unless a thread has one that is not closed as unused
+    /// before. Never waits; a connection that cannot be made is the later call's error.
+    pub fn warm(&self, uri: &Uri, time: Duration) {
         let Ok(uri) = target(uri.clone()) else { return };
-        let is_warm = self.pools().filter_map(|pool| pool.find(&uri)).any(|server| server.stays_ready());
+        let is_warm = self.pools().filter_map(|pool| pool.find(&uri)).any(|server| server.stays_ready(time));
         if !is_warm && let Ok(server) = self.pool().server(&uri) {
             server.make_ready();
         }
@@ -243,8 +243,8 @@ mod tests {
         let cores = Cores::start(2).expect("threads");
         let own = cores.take();
         let other = cores.take().runtime.expect("another thread");
-        client.warm(&uri);
-        client.warm(&uri);
+        client.warm(&uri, Duration::from_secs(1));
+        client.warm(&uri, Duration::from_secs(1));
         while client.pool().server(&uri).expect("a server").is_cold() {
             sleep(Duration::from_millis(1)).await;
         }
@@ -278,7 +278,7 @@ mod tests {
         });
         let settings = TransportSettings { reach: Reach::Loopback, ..TransportSettings::default() };
         let client = HttpClient::with_settings(settings).expect("a client");
-        client.warm(&uri);
+        client.warm(&uri, Duration::from_secs(1));
         while client.pool().server(&uri).expect("a server").is_cold() {
             sleep(Duration::from_millis(1)).await;
         }

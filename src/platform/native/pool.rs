@@ -127,8 +127,9 @@ impl Server {
         start(making);
     }
 
-    /// Returns whether there is a connection, in use or not, or one is being made. One of HTTP/2 counts as just used, since its PINGs are answered.
-    pub(super) fn stays_ready(&self) -> bool {
+    /// Returns whether there will be a connection for `time`, in use or not, or one is being made. One of HTTP/2 counts as just used,
+    /// since its PINGs are answered; one of HTTP/1.1 is closed when it has been unused for too long.
+    pub(super) fn stays_ready(&self, time: Duration) -> bool {
         let mut state = self.state();
         state.forget_closed();
         match state.shared.first_mut() {
@@ -136,7 +137,7 @@ impl Server {
                 first.used = Instant::now();
                 true
             }
-            None => state.making > 0 || !state.idle.is_empty() || state.busy > 0,
+            None => state.making > 0 || state.busy > 0 || state.idle.iter().any(|idle| idle.lasts(time)),
         }
     }
 

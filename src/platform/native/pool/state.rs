@@ -46,6 +46,13 @@ pub(super) struct Idle {
     pub(super) was_used: bool,
 }
 
+impl Idle {
+    /// Returns whether the connection may stay unused for `time`.
+    pub(super) fn lasts(&self, time: Duration) -> bool {
+        self.since.elapsed() + time < IDLE_TIMEOUT
+    }
+}
+
 impl Shared {
     pub(super) fn new(connection: Http2) -> Self {
         let now = Instant::now();
@@ -94,7 +101,7 @@ impl State {
     /// Closes the connections that are unused for too long; returns when the next will be, if there are any.
     pub(super) fn close_expired(&mut self, now: Instant) -> Option<Instant> {
         self.shared.retain(|shared| !shared.is_expired(now));
-        self.idle.retain(|idle| idle.connection.is_ready() && now < idle.since + IDLE_TIMEOUT);
+        self.idle.retain(|idle| idle.connection.is_ready() && idle.lasts(Duration::ZERO));
         // One in use is looked at again, too.
         let used = self.shared.iter().map(|shared| if shared.calls == 0 { shared.used } else { now });
         let next = used.chain(self.idle.iter().map(|idle| idle.since)).min()?;

@@ -114,9 +114,11 @@ async fn one_that_is_unused_for_long_is_closed() {
     plain.answers.add_permits(1);
     let server = server(&plain.uri);
     ask(&server).await;
-    assert!(!server.is_cold());
+    assert!(!server.is_cold() && server.stays_ready(IDLE_TIMEOUT / 2));
     tokio::time::pause();
-    tokio::time::advance(IDLE_TIMEOUT).await;
+    tokio::time::advance(IDLE_TIMEOUT / 2).await;
+    assert!(server.stays_ready(Duration::from_secs(1)) && !server.stays_ready(IDLE_TIMEOUT / 2));
+    tokio::time::advance(IDLE_TIMEOUT / 2).await;
     tokio::time::resume();
     plain.until_open(|open| open == 0).await;
     assert!(server.is_cold() && !server.state().is_swept);
@@ -138,15 +140,15 @@ async fn a_connection_that_cannot_be_made_is_the_error_of_all_that_waited_for_it
 async fn a_connection_that_is_ready_or_being_made_is_not_made_again() {
     let plain = Plain::start().await;
     let server = server(&plain.uri);
-    assert!(!server.stays_ready());
+    assert!(!server.stays_ready(Duration::ZERO));
     server.make_ready();
-    assert!(server.stays_ready());
+    assert!(server.stays_ready(Duration::ZERO));
     server.make_ready();
     plain.until_open(|open| open == 1).await;
     while server.is_cold() {
         sleep(Duration::from_millis(1)).await;
     }
-    assert!(server.stays_ready());
+    assert!(server.stays_ready(Duration::ZERO));
     plain.answers.add_permits(1);
     ask(&server).await;
     assert_eq!(plain.connections.load(Ordering::Relaxed), 1);
