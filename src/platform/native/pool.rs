@@ -338,8 +338,9 @@ impl Drop for Making {
 /// Serves waiting calls when the limit of a new connection has come, or is late: the library tells nobody.
 async fn watch(server: Arc<Server>, connection: Arc<Http2>) {
     let mut pause = SHORTEST_PAUSE;
+    let end = Instant::now() + WATCH;
     let is_untold = || !connection.is_closed() && connection.most_requests() == Http2::UNTOLD;
-    while is_untold() {
+    while is_untold() && Instant::now() < end {
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
         if !server.has_shared(&connection) {
@@ -352,6 +353,8 @@ async fn watch(server: Arc<Server>, connection: Arc<Http2>) {
 
 /// Unused connections of HTTP/1.1 that are kept; one costs some 30 kB.
 const MOST_IDLE: usize = 16;
+/// The time after which a server seems to allow a single call on a connection, as few do.
+const WATCH: Duration = Duration::from_secs(20);
 /// The first pause before a new connection's limit is looked at again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 /// The longest pause before that: after [`TransportSettings::settings_timeout`], further connections are made meanwhile.
