@@ -39,5 +39,5 @@ runner=(test)
 cargo nextest --version >/dev/null 2>&1 && runner=(nextest)
 mkdir -p target
 # A test that limits the size of its process's files leaves a profile that is cut off: one of thousands may be unreadable.
-cargo llvm-cov "${runner[@]}" --locked --failure-mode all --lcov --output-path target/coverage.lcov "$@"
+cargo llvm-cov "${runner[@]}" --workspace --locked --failure-mode all --lcov --output-path target/coverage.lcov "$@"
 python3 scripts/coverage.py target/coverage.lcov target/coverage-missing.txt
