@@ -1,3 +1,5 @@
+//! The pool over real sockets of this machine: which connection a call gets, and when one ends.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
